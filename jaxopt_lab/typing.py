@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-import chex
+import jax
+from jaxtyping import PyTree
 
-Params: TypeAlias = chex.ArrayTree
-Updates: TypeAlias = chex.ArrayTree
-Batch: TypeAlias = chex.ArrayTree
-ModelState: TypeAlias = chex.ArrayTree
-Metrics: TypeAlias = dict[str, chex.Array]
-Scalar: TypeAlias = float | chex.Array
-ScalarOrSchedule: TypeAlias = Scalar | Callable[[chex.Array], Scalar]
-MaskOrFn: TypeAlias = chex.ArrayTree | Callable[[Params], chex.ArrayTree]
+Params: TypeAlias = PyTree
+Updates: TypeAlias = PyTree
+Batch: TypeAlias = PyTree
+ModelState: TypeAlias = PyTree
+Metrics: TypeAlias = dict[str, jax.Array]
+Scalar: TypeAlias = float | jax.Array
+ScalarOrSchedule: TypeAlias = Scalar | Callable[[jax.Array], Scalar]
+MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree]
 
 
 class LossFn(Protocol):
     """``loss_fn(params, batch) -> scalar``, a mean over the examples of the batch."""
 
-    def __call__(self, params: Params, batch: Batch, /) -> chex.Array: ...
+    def __call__(self, params: Params, batch: Batch, /) -> jax.Array: ...
 
 
 class TrainLossFn(Protocol):
@@ -35,9 +36,9 @@ class TrainLossFn(Protocol):
         params: Params,
         model_state: ModelState,
         batch: Batch,
-        key: chex.PRNGKey,
+        key: jax.Array,
         /,
-    ) -> tuple[chex.Array, tuple[ModelState, Metrics]]: ...
+    ) -> tuple[jax.Array, tuple[ModelState, Metrics]]: ...
 
 
 @runtime_checkable
@@ -48,13 +49,13 @@ class GradFn(Protocol):
     key for each.
     """
 
-    def __call__(self, params: Params, i: int | chex.Array = 0) -> Updates: ...
+    def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates: ...
 
 
 class Shards(Protocol):
     """The gradients of equal parts of a batch (``ShardedGradFn.shard(m)``)."""
 
-    def __call__(self, params: Params, j: int | chex.Array) -> Updates:
+    def __call__(self, params: Params, j: int | jax.Array) -> Updates:
         """Gradient of shard ``j`` alone."""
         ...
 
@@ -73,7 +74,7 @@ class ShardedGradFn(GradFn, Protocol):
         """The batch cut into ``num_shards`` equal parts."""
         ...
 
-    def mean(self, tree: chex.ArrayTree) -> chex.ArrayTree:
+    def mean(self, tree: Any) -> Any:
         """Mean over the devices' axis; the identity where there is none."""
         ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -24,17 +23,17 @@ class TrainState(NamedTuple):
       key: typed PRNG key; each step splits it.
     """
 
-    step: chex.Array
+    step: jax.Array
     params: Params
     model_state: ModelState
     opt_state: optax.OptState
-    key: chex.PRNGKey
+    key: jax.Array
 
 
 def init_state(
     tx: optax.GradientTransformation,
     params: Params,
-    key: chex.PRNGKey,
+    key: jax.Array,
     model_state: ModelState | None = None,
 ) -> TrainState:
     """A fresh ``TrainState`` at step 0.
