@@ -1,0 +1,62 @@
+"""Hyper-parameters in the optimizer state, for logging and for changing them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+
+def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
+    """The arguments of a transformation that cannot be traced or scheduled.
+
+    An argument is numeric when its annotation speaks of a float or of a scalar or
+    schedule; all others (masks, flags, dtypes, names, counts that shape the program)
+    are static. A function given for a mask must not be called as a schedule, and a
+    flag must not become an array.
+
+    Args:
+      factory: a function that returns a transformation, annotated.
+
+    Returns:
+      The names of its static arguments.
+
+    >>> import jaxopt_lab
+    >>> sorted(static_arguments(jaxopt_lab.sam))
+    ['axis_name', 'norm_over', 'perturb_mask', 'sync']
+    """
+    names = set()
+    for name, parameter in inspect.signature(factory).parameters.items():
+        annotation = parameter.annotation
+        text = annotation if isinstance(annotation, str) else str(annotation)
+        tree_like = "ArrayTree" in text or "Mask" in text
+        if tree_like or not ("float" in text or "Scalar" in text):
+            names.add(name)
+    return frozenset(names)
+
+
+def inject_hyperparams(
+    factory: Callable[..., optax.GradientTransformation],
+    static: frozenset[str] | None = None,
+) -> Callable[..., optax.GradientTransformationExtraArgs]:
+    """``optax.inject_hyperparams`` that knows which arguments are static.
+
+    Args:
+      factory: a function that returns a transformation.
+      static: names of the arguments that are no numbers; by default read off the
+        annotations (``static_arguments``).
+
+    Returns:
+      A function with the arguments of ``factory``; what it returns keeps its numeric
+      hyper-parameters, the present values of schedules included, in
+      ``state.hyperparams``.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = inject_hyperparams(jaxopt_lab.sam)(rho=0.1)
+    >>> sorted(tx.init(jnp.ones(2)).hyperparams)
+    ['rho']
+    """
+    names = static_arguments(factory) if static is None else static
+    return optax.inject_hyperparams(factory, static_args=tuple(sorted(names)))
