@@ -79,12 +79,12 @@ def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:
     return otherwise
 
 
-def take(xs: PyTree, i: int) -> PyTree:
+def take(xs: PyTree, i: int | jax.Array) -> PyTree:
     """Item ``i`` along the leading axis of every leaf.
 
     Args:
       xs: tree of arrays with a common leading axis.
-      i: a Python integer.
+      i: the index, possibly traced.
 
     Returns:
       The tree without its leading axis.

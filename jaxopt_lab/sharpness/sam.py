@@ -101,7 +101,7 @@ def sam(
 
     def update_fn(
         updates: Updates,
-        state: SamState,
+        state: Any,
         params: Params | None = None,
         *,
         grad_fn: GradFn | None = None,
@@ -122,6 +122,6 @@ def sam(
         else:
             sharp = devices.pmean(grad_fn(ascend(updates), 0), axis_name)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        return sharp, SamState(count=optax.safe_increment(state.count))
+        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -1,0 +1,155 @@
+"""The train step: one pure function from a state and a batch to the next state."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab import trees
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.gradients import BatchGrad
+from jaxopt_lab.training.door import ParameterDoor
+from jaxopt_lab.training.dry_run import Plan, dry_run
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.typing import Batch, Metrics, Params, TrainLossFn
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_train_step(
+    loss_fn: TrainLossFn,
+    tx: optax.GradientTransformation,
+    *,
+    axis_name: str | None = None,
+    micro_batches: int = 1,
+    micro_loop: str = "auto",
+    skip_nonfinite: bool = False,
+) -> TrainStep:
+    """Make ``step(state, batch) -> (state, metrics)``.
+
+    The step is pure: it may be jitted (donate the state), mapped over devices or
+    seeds, scanned and differentiated. It evaluates the loss and its gradient once
+    (the first pass), hands the gradient to ``tx`` together with ``grad_fn`` (the
+    gradient elsewhere, same batch and same key), ``value`` (the loss) and ``door``,
+    and applies the updates. Loss, metrics and model state are those of the first
+    pass; later passes start from the old model state, and their new one is dropped.
+
+    Args:
+      loss_fn: ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
+        metrics))``; loss and metrics are means over the examples of the batch.
+      tx: an optax transformation; sharpness links first in their chain.
+      axis_name: axis of ``pmap`` or ``shard_map`` over which gradients, loss,
+        metrics and floating model state are averaged; ``None`` under ``jit``, also
+        with a sharded batch.
+      micro_batches: accumulate the gradient over this many equal parts of the batch,
+        for every pass of every link. The same numbers as without, unless the model
+        couples the examples (batch statistics) or draws keys (dropout).
+      micro_loop: ``"scan"``, ``"unroll"`` or ``"auto"``: unrolled on CPU where the
+        loss has convolutions.
+      skip_nonfinite: where the loss or a gradient is not finite, keep parameters,
+        model state and optimizer state as they were; the metric ``skipped`` is then
+        1, otherwise 0.
+
+    Returns:
+      The step. Its metrics are ``loss`` and those of ``loss_fn``.
+
+    Raises:
+      InputError: (when traced) the batch is not divisible, a sharpness link stands
+        inside ``optax.MultiSteps``, or a metric of ``loss_fn`` is called ``loss``.
+
+    Warns:
+      UserWarning: (when traced) a transform stands in front of a sharpness link,
+      where it changes the ascent only.
+
+    Gradient evaluations: 1 and those that ``tx`` asks for; for links that work on
+    shards the first pass runs on those shards and is not repeated. Memory: one tree
+    of gradients (one for each shard with sharded links) and what ``tx`` needs.
+
+    >>> def loss_fn(params, model_state, batch, key):
+    ...     loss = jnp.mean((batch - params) ** 2)
+    ...     return loss, (model_state, {})
+    >>> from jaxopt_lab.training import init_state
+    >>> tx = optax.sgd(0.25)
+    >>> state = init_state(tx, jnp.array(0.0), jax.random.key(0))
+    >>> step = jax.jit(make_train_step(loss_fn, tx))
+    >>> state, metrics = step(state, jnp.array([1.0, 3.0]))
+    >>> float(state.params), float(metrics["loss"])
+    (1.0, 5.0)
+    """
+    if micro_batches < 1:
+        raise InputError(f"micro_batches must be at least 1; got {micro_batches}")
+    # MultiSteps takes extra arguments but is no GradientTransformation.
+    chain: Any = (
+        tx if isinstance(tx, optax.MultiSteps) else optax.with_extra_args_support(tx)
+    )
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        plan = dry_run(chain, state.opt_state, state.params)
+        _check_plan(plan, state.opt_state)
+        key, pass_key = jax.random.split(state.key)
+
+        def evaluate(params: Params, batch: Batch, key: Any) -> Any:
+            return loss_fn(params, state.model_state, batch, key)
+
+        grad_fn = BatchGrad(
+            evaluate,
+            batch,
+            pass_key,
+            axis_name=axis_name,
+            micro_batches=micro_batches,
+            micro_loop=micro_loop,
+        )
+        (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
+            state.params, plan.num_shards, plan.mode
+        )
+        if "loss" in metrics:
+            raise InputError(
+                "a metric of loss_fn is called 'loss', the name of the loss itself"
+            )
+        door = ParameterDoor()
+        updates, opt_state = chain.update(
+            grads,
+            state.opt_state,
+            state.params,
+            grad_fn=grad_fn,
+            value=loss,
+            door=door,
+        )
+        params = door.apply(state.params, updates)
+        metrics = {"loss": loss, **metrics}
+        if skip_nonfinite:
+            finite = jnp.isfinite(loss) & jnp.isfinite(trees.global_norm(grads))
+            finite &= jnp.isfinite(trees.global_norm(updates))
+            params, model_state, opt_state = trees.select(
+                finite,
+                (params, model_state, opt_state),
+                (state.params, state.model_state, state.opt_state),
+            )
+            metrics["skipped"] = 1 - finite.astype(loss.dtype)
+        return TrainState(state.step + 1, params, model_state, opt_state, key), metrics
+
+    return step
+
+
+def _check_plan(plan: Plan, opt_state: optax.OptState) -> None:
+    def is_multi(node: Any) -> bool:
+        return isinstance(node, optax.MultiStepsState)
+
+    multi = any(map(is_multi, jax.tree.leaves(opt_state, is_leaf=is_multi)))
+    if multi and plan.gradients > 1:
+        raise InputError(
+            "optax.MultiSteps around a sharpness link is silently wrong: the link sees "
+            "the gradient function of the last micro-batch only. Use "
+            "make_train_step(..., micro_batches=k) instead"
+        )
+    for link in plan.changed_before:
+        warnings.warn(
+            f"a transform stands in front of {link}: it changes only the direction of "
+            f"the ascent, not the gradient that follows. Put {link} first in the chain",
+            stacklevel=3,
+        )
