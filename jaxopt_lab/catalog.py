@@ -139,7 +139,7 @@ class Method:
     vectors: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
     differentiable: bool = True
-    known_failures: Mapping[str, str] = MappingProxyType({})
+    known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def own(self) -> bool:
