@@ -1,0 +1,1 @@
+"""Training, comparing and inspecting with jaxopt_lab, from the checkout."""

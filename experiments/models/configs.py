@@ -1,0 +1,128 @@
+"""What can be chosen about each model.
+
+The configurations are apart from the modules so that a command line can list every
+model and its options without importing flax, which takes longer than all the rest.
+The strings below the fields are the help texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+DTypeName = Literal["float32", "bfloat16", "float64"]
+NormName = Literal["batch", "group"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What all models share."""
+
+    dtype: DTypeName = "float32"
+    """type of the computation; parameters are float32 (float64 for float64, which
+    needs jax_enable_x64)"""
+
+
+@dataclass(frozen=True)
+class MLPConfig(ModelConfig):
+    """A multi-layer perceptron with ReLU on the flattened image."""
+
+    width: int = 100
+    """units in each hidden layer"""
+    depth: int = 2
+    """number of hidden layers; 0 is logistic regression"""
+
+
+@dataclass(frozen=True)
+class ConvNetConfig(ModelConfig):
+    """3x3 convolutions, the later ones with stride 2, then one dense layer."""
+
+    channels: tuple[int, ...] = (16, 32)
+    """channels of the convolutions, one entry each"""
+    dense: int = 64
+    """units of the dense layer between the convolutions and the output"""
+
+
+@dataclass(frozen=True)
+class ResNetConfig(ModelConfig):
+    """What the residual networks share."""
+
+    norm: NormName = "batch"
+    """normalisation: batch (statistics of the batch, averages kept for evaluation)
+    or group (of each example alone, no state)"""
+    groups: int = 8
+    """groups of the group normalisation; divides every channel count"""
+    width: int = 64
+    """channels of the first stage, doubled at each further stage"""
+
+    blocks: ClassVar[tuple[int, ...]] = ()
+    bottleneck: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class ResNet18Config(ResNetConfig):
+    """ResNet-18: four stages of two basic blocks."""
+
+    blocks: ClassVar[tuple[int, ...]] = (2, 2, 2, 2)
+
+
+@dataclass(frozen=True)
+class ResNet20Config(ResNetConfig):
+    """ResNet-20, the CIFAR style: three stages of three basic blocks."""
+
+    width: int = 16
+    """channels of the first stage, doubled at each further stage"""
+
+    blocks: ClassVar[tuple[int, ...]] = (3, 3, 3)
+
+
+@dataclass(frozen=True)
+class ResNet50Config(ResNetConfig):
+    """ResNet-50: four stages of 3, 4, 6 and 3 bottleneck blocks."""
+
+    blocks: ClassVar[tuple[int, ...]] = (3, 4, 6, 3)
+    bottleneck: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class WideResNetConfig(ModelConfig):
+    """A wide residual network with pre-activation blocks."""
+
+    depth: int = 16
+    """number of layers, 6n + 4: 10, 16, 22, 28, 40"""
+    widen: int = 4
+    """factor on the 16, 32 and 64 channels of the three stages"""
+    dropout: float = 0.0
+    """dropout rate between the two convolutions of a block, in [0, 1)"""
+    norm: NormName = "batch"
+    """normalisation, batch or group"""
+    groups: int = 8
+    """groups of the group normalisation; divides every channel count"""
+
+
+@dataclass(frozen=True)
+class TransformerConfig(ModelConfig):
+    """A decoder-only transformer with pre-normalisation and learned positions."""
+
+    width: int = 128
+    """size of the residual stream, a multiple of heads"""
+    depth: int = 4
+    """number of blocks"""
+    heads: int = 4
+    """attention heads in each block"""
+    context: int = 256
+    """largest number of tokens in an input"""
+    dropout: float = 0.0
+    """dropout rate on the embedding and on each branch, in [0, 1)"""
+
+
+@dataclass(frozen=True)
+class LSTMConfig(ModelConfig):
+    """An LSTM language model."""
+
+    width: int = 128
+    """size of the embedding and of each layer's state"""
+    depth: int = 1
+    """number of layers"""
+    dropout: float = 0.0
+    """dropout rate on the input of each layer and of the output, in [0, 1)"""

@@ -1,0 +1,87 @@
+"""Small pieces that several models are made of."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from experiments.models.configs import DTypeName, NormName
+from jaxopt_lab.errors import InputError
+
+
+class DTypes(TypedDict):
+    """The two type arguments of a flax layer, to be given as ``**types``."""
+
+    dtype: jnp.dtype
+    param_dtype: jnp.dtype
+
+
+def dtypes(name: DTypeName) -> DTypes:
+    """The types of computation and parameters that a configuration asks for.
+
+    Args:
+      name: "float32"; "bfloat16", computation alone; "float64", both.
+
+    Returns:
+      The two keyword arguments of a flax layer.
+
+    Raises:
+      InputError: an unknown name, or float64 without ``jax_enable_x64``.
+    """
+    if name not in ("float32", "bfloat16", "float64"):
+        raise InputError(f"dtype must be float32, bfloat16 or float64; got {name!r}")
+    if name == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError("dtype=float64 needs JAX_ENABLE_X64=1 in the environment")
+    wide = "float64" if name == "float64" else "float32"
+    return DTypes(dtype=jnp.dtype(name), param_dtype=jnp.dtype(wide))
+
+
+def conv(
+    in_channels: int,
+    channels: int,
+    size: int,
+    *,
+    stride: int = 1,
+    bias: bool = False,
+    types: DTypes,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
+    """A square convolution, padded to keep the size, with He's initial scale."""
+    return nnx.Conv(
+        in_channels,
+        channels,
+        (size, size),
+        strides=stride,
+        use_bias=bias,
+        kernel_init=nnx.initializers.he_normal(),
+        rngs=rngs,
+        **types,
+    )
+
+
+def normalisation(
+    norm: NormName, channels: int, groups: int, *, types: DTypes, rngs: nnx.Rngs
+) -> nnx.BatchNorm | nnx.GroupNorm:
+    """Batch normalisation (averages with momentum 0.9), or group normalisation."""
+    if norm == "batch":
+        return nnx.BatchNorm(channels, momentum=0.9, rngs=rngs, **types)
+    return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
+
+
+class Dropout(nnx.Module):
+    """Dropout that takes its key at the call, and says so when there is none."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.layer = nnx.Dropout(rate, rngs=None)
+
+    def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+        if self.rate > 0 and not self.layer.deterministic and rngs is None:
+            raise InputError(
+                f"dropout={self.rate} draws random numbers; pass key= to apply "
+                "when train=True"
+            )
+        return self.layer(x, rngs=rngs)
