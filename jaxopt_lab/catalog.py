@@ -19,7 +19,7 @@ from jaxopt_lab.errors import InputError
 from jaxopt_lab.injection import inject_hyperparams
 from jaxopt_lab.typing import Params
 
-Kind = Literal["optimizer", "link", "wrapper"]
+Kind = Literal["optimizer", "link"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Method:
     Attributes:
       name: its name on the command line.
       family: the room it lives in; ``"optax"`` for foreign rows.
-      kind: ``"optimizer"``; ``"link"``, which goes first in a chain and needs an
-        optimizer behind it; or ``"wrapper"``, which owns a base optimizer.
+      kind: ``"optimizer"``, or ``"link"``, which goes first in a chain and needs an
+        optimizer behind it.
       summary: one line.
       factory: ``factory(**options)`` returns the transformation.
       options: its arguments by name.
