@@ -1,0 +1,80 @@
+"""Evaluation over a fixed set of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxopt_lab import loops
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.typing import Batch, Metrics, ModelState, Params
+
+# metric_fn(params, model_state, batch) -> sums over the examples, with their "weight"
+MetricFn = Callable[[Params, ModelState, Batch], Metrics]
+EvalParams = Callable[[Params, Any], Params]
+Evaluator = Callable[[TrainState], dict[str, np.ndarray]]
+
+
+def make_evaluator(
+    metric_fn: MetricFn,
+    batches: Sequence[Batch] | Callable[[], Iterable[Batch]],
+    *,
+    eval_params: EvalParams | None = None,
+    seeds: bool = False,
+    mode: str = "auto",
+) -> Evaluator:
+    """Make ``evaluate(state) -> {name: mean over all examples}``.
+
+    Args:
+      metric_fn: ``metric_fn(params, model_state, batch)`` gives the sum of each metric
+        over the examples of a batch, and their total weight as ``"weight"``.
+      batches: the batches, all of one shape; or a function that gives them anew.
+      eval_params: ``eval_params(params, opt_state)``, for optimizers that keep other
+        parameters than those to evaluate.
+      seeds: the state has a leading axis of seeds; the results then have it too.
+      mode: how the loop over seeds runs; ``"auto"`` as in ``over_seeds``.
+
+    Returns:
+      The evaluator: sums on the device, one transfer at the end.
+
+    Raises:
+      InputError: (when called) there is nothing to evaluate.
+    """
+
+    def one(state: TrainState, batch: Batch) -> Metrics:
+        params = state.params
+        if eval_params is not None:
+            params = eval_params(params, state.opt_state)
+        return metric_fn(params, state.model_state, batch)
+
+    def many(states: TrainState, batch: Batch) -> Metrics:
+        def single(state: TrainState) -> Metrics:
+            return one(state, batch)
+
+        chosen = mode
+        if chosen == "auto":
+            chosen = loops.choose("vmap", single, loops.take(states, 0))
+        return loops.map_items(single, states, loops.check_mode(chosen))
+
+    sums = jax.jit(many if seeds else one)
+
+    def evaluate(state: TrainState) -> dict[str, np.ndarray]:
+        total: dict[str, Any] | None = None
+        for batch in batches() if callable(batches) else batches:
+            part = sums(state, batch)
+            total = part if total is None else jax.tree.map(_add, total, part)
+        if total is None:
+            raise InputError("nothing to evaluate: the set of batches is empty")
+        host = {name: np.asarray(x, np.float64) for name, x in total.items()}
+        weight = host.pop("weight")
+        return {name: value / weight for name, value in host.items()}
+
+    return evaluate
+
+
+def _add(a: jax.Array, b: jax.Array) -> jax.Array:
+    return a + b
