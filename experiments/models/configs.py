@@ -35,10 +35,10 @@ class MLPConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class ConvNetConfig(ModelConfig):
-    """3x3 convolutions, the later ones with stride 2, then one dense layer."""
+    """3x3 convolutions, each followed by a 2x2 max-pool, then one dense layer."""
 
-    channels: tuple[int, ...] = (16, 32)
-    """channels of the convolutions, one entry each"""
+    channels: tuple[int, ...] = (32, 64)
+    """channels of the convolutions, one entry for each"""
     dense: int = 64
     """units of the dense layer between the convolutions and the output"""
 

@@ -64,15 +64,11 @@ class _Layout:
     def __init__(self, state: Any) -> None:
         from flax import nnx
 
+        # No two paths become one: flax refuses nodes that mix strings and numbers.
         self.variables = {
             tuple(str(part) for part in path): (path, variable)
             for path, variable in nnx.to_flat_state(state)
         }
-        if len(self.variables) != len(nnx.to_flat_state(state)):
-            raise InputError(
-                "two variables of the module have the same path once its keys are "
-                "strings; rename the attribute or dict entry that is a digit"
-            )
 
     def to_dict(self, state: Any) -> dict[str, Any]:
         """The values of these variables in ``state``; others there are left out."""
@@ -100,8 +96,8 @@ class _Layout:
                         f"{what} do not fit the module: {'/'.join(names)} is missing"
                     )
                 node = node[name]
-            fits = hasattr(variable, "get_value")
-            flat.append((path, variable.copy(node) if fits else node))
+            boxed = hasattr(variable, "get_value")
+            flat.append((path, variable.copy(node) if boxed else node))
         return nnx.from_flat_state(flat)
 
 
