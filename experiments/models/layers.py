@@ -67,7 +67,11 @@ def normalisation(
 ) -> nnx.BatchNorm | nnx.GroupNorm:
     """Batch normalisation (averages with momentum 0.9), or group normalisation."""
     if norm == "batch":
-        return nnx.BatchNorm(channels, momentum=0.9, rngs=rngs, **types)
+        layer = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs, **types)
+        for average in (layer.mean, layer.var):
+            # flax makes them float32, whatever the parameters are.
+            average.set_value(average.get_value().astype(types["param_dtype"]))
+        return layer
     return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
 
 
