@@ -1,6 +1,51 @@
-"""Train state, train step, and what a run needs around them."""
+"""Train state, train step, and what a run needs around them.
 
+Everything heavy (flax, orbax, rich, tensorboardX) is imported where it is used, so
+that importing this package loads none of it.
+"""
+
+from jaxopt_lab.training.adapters import Functional, from_linen, from_nnx
+from jaxopt_lab.training.checkpoints import Checkpoints, Restored
+from jaxopt_lab.training.evaluate import make_evaluator
+from jaxopt_lab.training.loop import FitResult, NonFiniteLossError, fit
+from jaxopt_lab.training.metrics import (
+    WALL_CLOCK,
+    JsonLines,
+    Sink,
+    TensorBoard,
+    read_metrics,
+)
+from jaxopt_lab.training.progress import Progress
+from jaxopt_lab.training.run_folder import refuse_other_config
+from jaxopt_lab.training.seeds import init_seeds, over_seeds, seed_keys
+from jaxopt_lab.training.signals import EXIT_CODES, StopRequest
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step
 
-__all__ = ["TrainState", "TrainStep", "init_state", "make_train_step"]
+__all__ = [
+    "EXIT_CODES",
+    "WALL_CLOCK",
+    "Checkpoints",
+    "FitResult",
+    "Functional",
+    "JsonLines",
+    "NonFiniteLossError",
+    "Progress",
+    "Restored",
+    "Sink",
+    "StopRequest",
+    "TensorBoard",
+    "TrainState",
+    "TrainStep",
+    "fit",
+    "from_linen",
+    "from_nnx",
+    "init_seeds",
+    "init_state",
+    "make_evaluator",
+    "make_train_step",
+    "over_seeds",
+    "read_metrics",
+    "refuse_other_config",
+    "seed_keys",
+]

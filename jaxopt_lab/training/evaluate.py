@@ -57,7 +57,8 @@ def make_evaluator(
 
         chosen = mode
         if chosen == "auto":
-            chosen = loops.choose("vmap", single, loops.take(states, 0))
+            first = jax.eval_shape(lambda xs: loops.take(xs, 0), states)
+            chosen = loops.choose("vmap", single, first)
         return loops.map_items(single, states, loops.check_mode(chosen))
 
     sums = jax.jit(many if seeds else one)

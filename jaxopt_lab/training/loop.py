@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.errors import InputError, unknown
 from jaxopt_lab.training.checkpoints import Checkpoints
-from jaxopt_lab.training.data.batches import BatchSource
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.hyperparams import hyperparams
 from jaxopt_lab.training.metrics import Sink
@@ -21,6 +21,10 @@ from jaxopt_lab.training.signals import StopRequest
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
 from jaxopt_lab.training.window import Window
+from jaxopt_lab.trees import differences, is_floating, summary
+
+if TYPE_CHECKING:
+    from jaxopt_lab.training.data.batches import BatchSource
 
 Hook = Callable[[int, TrainState], Mapping[str, Any]]
 
@@ -76,12 +80,14 @@ def fit(
       batches: source of batches, positioned where ``state`` stands.
       steps: number of steps of the whole run, those already in ``state`` included.
       log_every: steps between two records of training metrics, which are means over
-        the steps between.
+        the steps between; hyper-parameters in the optimizer state join them. There is
+        always a record of the last step.
       evaluate: evaluator of a state; its results are logged as kind ``"test"``.
       eval_every: steps between two evaluations; 0: only at the end.
-      hooks: ``hook(step, state) -> {name: value}``, called at each evaluation; the
-        results join its record.
-      sinks: where the records go.
+      hooks: ``hook(step, state) -> {name: value}``, called when an evaluation is due,
+        with or without an evaluator; the results join its record. What a hook keeps
+        of the state it must copy: the next step overwrites it.
+      sinks: where the records go; closing them is the caller's.
       checkpoints: where states are saved; ``None``: nowhere.
       save_every: steps between two saves; 0: only at the end.
       pending: ``pending`` of the restored data position: metrics of the steps since
@@ -96,7 +102,11 @@ def fit(
 
     Raises:
       NonFiniteLossError: the loss is not finite and ``on_nonfinite`` is ``"stop"``.
-      InputError: ``steps`` or an interval is out of range, or a save failed.
+      InputError: ``steps`` or an interval is out of range, the step does not fit, or
+        a save failed.
+
+    Memory: the state twice while it is copied, then once; metrics and batches of a
+    few steps in flight.
     """
     for name, value, least in (
         ("steps", steps, 1),
@@ -108,6 +118,8 @@ def fit(
             raise InputError(
                 f"{name}={value} is out of range; accepted: [{least}, inf)"
             )
+    if on_nonfinite not in ("stop", "skip"):
+        raise unknown("on_nonfinite", on_nonfinite, ("stop", "skip"))
 
     start = done = int(np.ravel(state.step)[0])
     window = Window(start, pending, skip=on_nonfinite == "skip")
@@ -115,8 +127,8 @@ def fit(
     state = jax.tree.map(jnp.copy, state)  # the loop donates its state
     compiled: Any = None
     compile_seconds = 0.0
-    saved: int | None = checkpoints.latest() if checkpoints is not None else None
     tested: dict[str, Any] = {}
+    tested_at = saved = None
 
     def write(kind: str, record: Mapping[str, Any]) -> None:
         for sink in sinks:
@@ -124,22 +136,26 @@ def fit(
 
     def check_finite() -> None:
         bad = window.fetch()
-        if bad is None:
-            return
-        last = (
-            "no checkpoint was saved"
-            if saved is None
-            else (f"the last good checkpoint is step {saved}")
-        )
-        raise NonFiniteLossError(f"the loss is {bad.value} at step {bad.step}; {last}")
+        if bad is not None:
+            seed = "" if bad.seed is None else f" of seed {bad.seed}"
+            raise _not_finite(
+                f"the loss{seed} is {bad.value} at step {bad.step}", checkpoints
+            )
 
-    def save(force: bool = False) -> None:
+    def save(*, force: bool = False) -> None:
         nonlocal saved
         if checkpoints is None or saved == done:
             return
+        if done == start and checkpoints.latest() == start:
+            return
         check_finite()
+        # The last update may have spoilt what the next loss would show.
+        if on_nonfinite == "stop" and not bool(_all_finite(state.params)):
+            raise _not_finite(
+                f"the parameters are not finite after step {done}", checkpoints
+            )
         data = {"batches": batches.get_state(), "pending": window.pending()}
-        metrics = {k: float(np.mean(v)) for k, v in tested.items()} or None
+        metrics = tested if tested_at == done else None
         checkpoints.save(done, state, data=data, metrics=metrics, force=force)
         saved = done
 
@@ -150,33 +166,38 @@ def fit(
                 began = time.perf_counter()
                 jitted = jax.jit(step, donate_argnums=0)
                 compiled = jitted.lower(state, batch).compile()
+                _check_step(compiled.out_info, state, on_nonfinite)
                 compile_seconds = time.perf_counter() - began
                 clock.start()
             state, metrics = compiled(state, batch)
             done += 1
             window.add(metrics)
             last = done == steps
-            if done % log_every == 0 or last:
-                check_finite()
-                clock.stop()
-                record = {**window.means(), **_scalars(hyperparams(state.opt_state))}
-                speed = {"steps_per_second": clock.recent_speed(done)}
-                write("train", {**record, **speed})
-                line.update(done, {**record, **speed, **_named_test(tested)})
-                window.clear(done)
-            else:
-                line.update(done, {})
+            logs = done % log_every == 0
             # A saved best needs the metrics of its own step, so tests come first.
-            due = eval_every and done % eval_every == 0
-            if evaluate is not None and (due or last):
-                check_finite()
-                clock.stop()
-                tested = {**evaluate(state)}
-                extra = [dict(hook(done, state)) for hook in hooks]
-                write("test", {**tested, **{k: v for e in extra for k, v in e.items()}})
-                line.update(done, _named_test(tested))
-            if save_every and done % save_every == 0:
-                clock.stop()
+            tests = last or (eval_every > 0 and done % eval_every == 0)
+            saves = save_every > 0 and done % save_every == 0
+            if not (logs or tests or saves):
+                line.update(done, {})
+                continue
+            check_finite()
+            clock.stop()
+            if logs or last:
+                record: dict[str, Any] = {**window.means()}
+                for name, value in _scalars(hyperparams(state.opt_state)).items():
+                    record.setdefault(name, value)
+                record["steps_per_second"] = clock.recent_speed(done)
+                write("train", record)
+                line.update(done, record)
+            if logs:
+                # Not for a last record between two others: a longer run, resumed
+                # from here, then has the windows of one that was never stopped.
+                window.clear(done)
+            if tests and (evaluate is not None or hooks):
+                tested, tested_at = {} if evaluate is None else evaluate(state), done
+                write("test", _with_hooks(tested, hooks, done, state))
+                line.update(done, {f"test_{k}": v for k, v in tested.items()})
+            if saves:
                 save()
             clock.start()
         jax.block_until_ready(state)
@@ -184,7 +205,55 @@ def fit(
         save(force=True)
         if checkpoints is not None:
             checkpoints.wait()
-    return FitResult(state, stop.name, compile_seconds, clock.per_step(done - start))
+    stopped = stop.name if done < steps else None
+    return FitResult(state, stopped, compile_seconds, clock.per_step(done - start))
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    finite = [
+        jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(params) if is_floating(x)
+    ]
+    return jnp.all(jnp.array(finite))
+
+
+def _not_finite(what: str, checkpoints: Checkpoints | None) -> NonFiniteLossError:
+    latest = None
+    if checkpoints is not None:
+        # Its own failure would hide the cause.
+        with contextlib.suppress(InputError):
+            checkpoints.wait()
+        latest = checkpoints.latest()
+    if latest is None:
+        return NonFiniteLossError(f"{what}; no checkpoint was saved")
+    return NonFiniteLossError(f"{what}; the last good checkpoint is step {latest}")
+
+
+def _check_step(out: Any, state: TrainState, on_nonfinite: str) -> None:
+    if not (isinstance(out, tuple) and len(out) == 2):
+        raise InputError("the step must give (state, metrics)")
+    if lines := differences(state, out[0]):
+        raise InputError(
+            f"the step must keep shapes and types of the state: {summary(lines)}"
+        )
+    if "loss" not in out[1]:
+        raise InputError("the metrics of the step must have a 'loss'")
+    if on_nonfinite == "skip" and "skipped" not in out[1]:
+        raise InputError(
+            "on_nonfinite='skip' needs make_train_step(..., skip_nonfinite=True)"
+        )
+
+
+def _with_hooks(
+    tested: Mapping[str, Any], hooks: Sequence[Hook], done: int, state: TrainState
+) -> dict[str, Any]:
+    record = dict(tested)
+    for hook in hooks:
+        for name, value in hook(done, state).items():
+            if name in record or name in ("kind", "step", "time"):
+                raise InputError(f"a hook gave {name!r}, which the record has already")
+            record[name] = value
+    return record
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,10 +264,6 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
         same = array.size > 0 and bool(np.all(array == array.flat[0]))
         out[name] = array.flat[0] if same else array
     return out
-
-
-def _named_test(tested: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"test_{name}": value for name, value in tested.items()}
 
 
 class _Clock:

@@ -58,7 +58,8 @@ def over_seeds(step: TrainStep, mode: str = "auto") -> TrainStep:
         items = (states, batches)
         chosen = mode
         if chosen == "auto":
-            chosen = loops.choose("vmap", one, loops.take(items, 0))
+            first = jax.eval_shape(lambda xs: loops.take(xs, 0), items)
+            chosen = loops.choose("vmap", one, first)
         return loops.map_items(one, items, loops.check_mode(chosen))
 
     return many
