@@ -1,0 +1,94 @@
+"""Ratios of times measured in pairs, so that a drifting machine cancels out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Ratio(NamedTuple):
+    """Time of one program over that of another, over all pairs.
+
+    Attributes:
+      median: median of the ratios.
+      low: lower quartile.
+      high: upper quartile.
+      seconds: median time of the first program and of the second.
+      pairs: how many pairs.
+    """
+
+    median: float
+    low: float
+    high: float
+    seconds: tuple[float, float]
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.median:.3f} (quartiles {self.low:.3f} to {self.high:.3f})"
+
+
+def ratio(
+    a: Callable[[], Any], b: Callable[[], Any], *, pairs: int = 10, repeat: int = 1
+) -> Ratio:
+    """Time ``a`` against ``b`` in the order A B B A, after one warm-up of each.
+
+    Args:
+      a: runs the first program to its end (blocks until the result is there).
+      b: runs the second.
+      pairs: number of pairs, made even.
+      repeat: runs timed together as one, for programs of less than a millisecond.
+
+    Returns:
+      The ratio of their wall times.
+    """
+
+    def timed(run: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        for _ in range(repeat):
+            run()
+        return (time.perf_counter() - began) / repeat
+
+    a(), b()
+    times = []
+    for _ in range((pairs + 1) // 2):
+        first, second = timed(a), timed(b)
+        times.append((first, second))
+        second, first = timed(b), timed(a)
+        times.append((first, second))
+    array = np.array(times)
+    low, median, high = np.quantile(array[:, 0] / array[:, 1], [0.25, 0.5, 0.75])
+    seconds = tuple(float(s) for s in np.median(array, axis=0))
+    return Ratio(
+        float(median), float(low), float(high), (seconds[0], seconds[1]), len(times)
+    )
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    """Print figures as a table, and as one line of JSON for programs.
+
+    Args:
+      name: what was measured.
+      figures: values by label; ``Ratio``s, numbers or texts.
+    """
+    import jax
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=name, title_justify="left", show_header=False)
+    for label, value in figures.items():
+        table.add_row(label, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+    plain = {
+        label: value._asdict() if isinstance(value, Ratio) else value
+        for label, value in figures.items()
+    }
+    about = {
+        "benchmark": name,
+        "jax": jax.__version__,
+        "backend": jax.default_backend(),
+    }
+    print(json.dumps({**about, **plain}))

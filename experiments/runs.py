@@ -1,0 +1,225 @@
+"""One run, from its configuration to its result files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import data, models, optimizers, statistics
+from experiments.command_line import Configuration
+from experiments.run_options import PRESENTATION, RunOptions
+from jaxopt_lab import catalog, trees
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.training import (
+    Checkpoints,
+    FitResult,
+    JsonLines,
+    TensorBoard,
+    TrainState,
+    fit,
+    from_nnx,
+    init_seeds,
+    init_state,
+    losses,
+    make_evaluator,
+    make_train_step,
+    over_seeds,
+    read_metrics,
+    seed_keys,
+)
+from jaxopt_lab.training.run_folder import refuse_other_config
+
+
+class Outcome(NamedTuple):
+    """What a run came to.
+
+    Attributes:
+      folder: where everything lies.
+      fitted: final state and timings; ``None`` if the run was complete before.
+      stopped: name of the signal that ended it, or ``None``.
+      summary: the figures of the closing table, as in ``summary.json``.
+    """
+
+    folder: Path
+    fitted: FitResult | None
+    stopped: str | None
+    summary: dict[str, Any]
+
+
+class Program(NamedTuple):
+    """The compiled parts of a run, before any step is taken."""
+
+    state: TrainState
+    step: Any
+    evaluate: Any
+    batches: Any
+
+
+def assemble(configuration: Configuration) -> Program:
+    """Data, model, optimizer and step of a run.
+
+    Args:
+      configuration: the run.
+
+    Returns:
+      Its parts; with several seeds the state is stacked.
+
+    Raises:
+      InputError: something in the configuration or the data does not fit.
+    """
+    run = configuration.run
+    context = getattr(configuration.model, "context", 128)
+    loaded = data.load(run, context)
+    dataset = loaded.dataset
+    row = models.get(run.model)
+    functional = from_nnx(
+        row.build(configuration.model, dataset.input_shape, dataset.num_classes)
+    )
+    tx = optimizers.build(configuration)
+    step = make_train_step(
+        _loss(run, dataset.kind, functional),
+        tx,
+        micro_batches=run.micro_batches,
+        skip_nonfinite=run.on_nonfinite == "skip",
+    )
+
+    def init(key: jax.Array) -> TrainState:
+        init_key, step_key, _ = jax.random.split(key, 3)
+        params, model_state = functional.init(init_key)
+        return init_state(tx, params, step_key, model_state)
+
+    keys = seed_keys(run.seed, run.seeds)
+    data_keys = jax.vmap(lambda key: jax.random.split(key, 3)[2])(keys)
+    many = run.seeds > 1
+    batches = data.training_batches(run, dataset, data_keys if many else data_keys[0])
+    image = dataset.kind == "image"
+    metrics = losses.classification_metrics if image else losses.next_token_metrics
+    evaluate = make_evaluator(
+        metrics(functional),
+        loaded.test,
+        eval_params=catalog.get(run.method).eval_params,
+        seeds=many,
+        mode=run.seed_mode,
+    )
+    return Program(
+        state=init_seeds(init, keys) if many else jax.jit(init)(keys[0]),
+        step=over_seeds(step, run.seed_mode) if many else step,
+        evaluate=evaluate,
+        batches=batches,
+    )
+
+
+def _loss(run: RunOptions, kind: str, functional: Any) -> Any:
+    if kind == "image":
+        return losses.classification_loss(
+            functional, label_smoothing=run.label_smoothing
+        )
+    if run.label_smoothing:
+        raise InputError(
+            f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
+            "has none"
+        )
+    return losses.next_token_loss(functional)
+
+
+def train(configuration: Configuration, folder: Path) -> Outcome:
+    """Train, or go on training, in a folder.
+
+    Args:
+      configuration: the run.
+      folder: made if it is not there; see ``RunOptions.existing``.
+
+    Returns:
+      The outcome; its summary is in ``summary.json`` too, the metrics in
+      ``metrics.jsonl``.
+
+    Raises:
+      InputError: a part does not fit, or the folder belongs to another run.
+      NonFiniteLossError: the loss is not finite.
+    """
+    run = configuration.run
+    settings = {k: v for k, v in configuration.flat().items() if k not in PRESENTATION}
+    refuse_other_config(folder, settings, force=run.existing == "continue")
+    program = assemble(configuration)
+    metrics_file = folder / "metrics.jsonl"
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(
+            Checkpoints(folder / "checkpoints", keep=run.keep, best_metric="accuracy")
+        )
+        state, pending, start = program.state, None, 0
+        if checkpoints.latest() is not None:
+            restored = checkpoints.restore(state)
+            state, start = restored.state, restored.step
+            program.batches.set_state(restored.data["batches"])
+            pending = restored.data["pending"]
+        sinks: list[Any] = [JsonLines(metrics_file, resume_at=start)]
+        if run.tensorboard:
+            sinks.append(TensorBoard(folder / "tensorboard"))
+        for sink in sinks:
+            stack.callback(sink.close)
+        if start >= run.steps:
+            fitted = None
+        else:
+            fitted = fit(
+                program.step,
+                state,
+                program.batches,
+                steps=run.steps,
+                log_every=run.log_every,
+                evaluate=program.evaluate,
+                eval_every=run.eval_every,
+                sinks=sinks,
+                checkpoints=checkpoints,
+                save_every=run.save_every,
+                pending=pending,
+                on_nonfinite=run.on_nonfinite,
+                progress={"auto": "auto", "on": True, "off": False}[run.progress],
+            )
+    final = state if fitted is None else fitted.state
+    summary = _summary(configuration, final, fitted, folder)
+    stopped = None if fitted is None else fitted.stopped
+    return Outcome(folder, fitted, stopped, summary)
+
+
+def _summary(
+    configuration: Configuration,
+    state: TrainState,
+    fitted: FitResult | None,
+    folder: Path,
+) -> dict[str, Any]:
+    path = folder / "summary.json"
+    if fitted is None and path.exists():
+        return json.loads(path.read_text())
+    records = [r for r in read_metrics(folder / "metrics.jsonl") if r["kind"] == "test"]
+    parameters = trees.count(state.params)
+    summary: dict[str, Any] = {
+        "method": configuration.run.method,
+        "task": configuration.run.task,
+        "model": configuration.run.model,
+        "seeds": configuration.run.seeds,
+        "steps": int(np.ravel(state.step)[0]),
+        "parameters": parameters // configuration.run.seeds,
+        "state_bytes_per_parameter": trees.nbytes(state.opt_state) / parameters,
+        "device": jax.devices()[0].device_kind,
+    }
+    if fitted is not None:
+        summary |= {
+            "step_seconds": fitted.step_seconds,
+            "compile_seconds": fitted.compile_seconds,
+        }
+    if records:
+        last = {name: np.ravel(records[-1][name]) for name in ("accuracy", "loss")}
+        best = np.max([np.ravel(r["accuracy"]) for r in records], axis=0)
+        summary |= {
+            "final_accuracy": last["accuracy"].tolist(),
+            "best_accuracy": best.tolist(),
+            "final_loss": last["loss"].tolist(),
+            "final_accuracy_mean": statistics.mean_interval(last["accuracy"]).mean,
+        }
+    path.write_text(json.dumps(summary, indent=2) + "\n")
+    return summary

@@ -1,0 +1,126 @@
+"""Train a network: ``python -m experiments.train method=sam task=digits``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import command_line
+from experiments.run_options import RunOptions
+from jaxopt_lab.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+      arguments: the words after the program's name; ``None``: those of the process.
+
+    Returns:
+      Exit status: 0; 1 for a loss that is not finite; 2 for bad input; 130 after
+      Ctrl-C.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if command_line.wants_list(words):
+            from experiments import report
+
+            report.print_catalog()
+            return 0
+        return _train(words)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except BrokenPipeError:
+        # `... --help | head`: whoever was reading has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped before the first step; nothing was saved\n")
+        return 130
+
+
+def _train(words: Sequence[str]) -> int:
+    configuration = command_line.parse(words)
+    folder = run_folder(configuration.run)
+    _use_compilation_cache()
+    from experiments import report, runs
+    from jaxopt_lab.training import NonFiniteLossError
+    from jaxopt_lab.training.signals import EXIT_CODES
+
+    if not configuration.run.out:
+        print(f"run folder: {folder}", flush=True)
+    try:
+        outcome = runs.train(configuration, folder)
+    except NonFiniteLossError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    if outcome.stopped is not None:
+        again = command_line.command(configuration, str(folder))
+        sys.stderr.write(
+            f"{outcome.stopped}: saved at step {outcome.summary['steps']}; "
+            f"resume with: {again}\n"
+        )
+        return EXIT_CODES[outcome.stopped]
+    if outcome.fitted is None:
+        print(
+            "this run was complete already; existing=overwrite trains anew", flush=True
+        )
+    report.draw_curves(folder)
+    report.print_summary(outcome.summary, folder)
+    return 0
+
+
+def run_folder(run: RunOptions, root: Path | None = None) -> Path:
+    """The folder of a run: ``out``, or the next free one below ``runs/``.
+
+    Args:
+      run: its options.
+      root: where new folders go; ``runs`` by default.
+
+    Returns:
+      The path; an existing one is removed if ``existing`` is ``"overwrite"``.
+
+    Raises:
+      InputError: what is to be overwritten is no run.
+    """
+    if run.out:
+        folder = Path(run.out).expanduser()
+        if run.existing == "overwrite" and folder.exists():
+            _remove_run(folder)
+        return folder
+    root = Path("runs") if root is None else root
+    stem = f"{run.task}-{run.model}-{run.method}".replace(":", "-").replace("/", "-")
+    number = 1
+    while (root / f"{stem}-{number:03d}").exists():
+        number += 1
+    return root / f"{stem}-{number:03d}"
+
+
+def _remove_run(folder: Path) -> None:
+    import shutil
+
+    if not (folder / "config.json").exists() and any(folder.iterdir()):
+        raise InputError(
+            f"existing=overwrite would remove {folder}, which holds no run (no "
+            "config.json); give another out="
+        )
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise InputError(f"cannot remove {folder}: {error.strerror}") from error
+
+
+def _use_compilation_cache() -> None:
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        cache = Path.home() / ".cache" / "jaxopt_lab" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
