@@ -1,0 +1,103 @@
+"""The rules of the house: what imports what, and what an import costs."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import jaxopt_lab
+
+PACKAGE = pathlib.Path(jaxopt_lab.__file__).parent
+HEAVY = (
+    "flax",
+    "orbax",
+    "tensorflow_datasets",
+    "grain",
+    "chex",
+    "matplotlib",
+    "rich",
+    "tyro",
+    "sklearn",
+    "tensorboardX",
+)
+GROUND = {
+    "typing",
+    "errors",
+    "trees",
+    "loops",
+    "devices",
+    "gradients",
+    "masking",
+    "injection",
+    "_version",
+}
+ROOMS = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
+FAMILIES = ROOMS - {"training", "plotting"}
+
+
+def loaded_by(statement):
+    """Which of the heavy packages a statement loads in a fresh process."""
+    code = f"import sys; {statement}; print(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module", ["jaxopt_lab", "jaxopt_lab.catalog", "jaxopt_lab.plotting"]
+)
+def test_import_loads_nothing_heavy(module):
+    # optax loads some of them itself where they are installed: not our doing.
+    assert loaded_by(f"import {module}") <= loaded_by("import optax")
+
+
+def test_training_loads_nothing_heavy():
+    assert loaded_by("import jaxopt_lab.training") <= loaded_by("import optax")
+
+
+def imports(path):
+    """The rooms and files of the package that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "jaxopt_lab":
+                found |= {alias.name for alias in node.names}
+            elif node.module.startswith("jaxopt_lab."):
+                found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("jaxopt_lab."):
+                    found.add(alias.name.split(".")[1])
+    return found
+
+
+def allowed(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room == "__init__":
+        return GROUND | FAMILIES | {"batch_grad"}
+    if room == "catalog":
+        return GROUND | FAMILIES
+    if room in FAMILIES or room == "training":
+        return GROUND | {room}
+    if room == "plotting":
+        return {"errors", "plotting"}
+    return GROUND
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(PACKAGE.rglob("*.py")),
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_arrows_run_downwards(path):
+    forbidden = imports(path) - allowed(path)
+    assert not forbidden, f"{path} must not import {forbidden}"
+
+
+def test_public_names_are_sorted_and_documented():
+    names = [n for n in jaxopt_lab.__all__ if not n.startswith("__")]
+    assert names == sorted(names)
+    assert all(getattr(jaxopt_lab, name).__doc__ for name in names)
