@@ -4,13 +4,49 @@ from jaxopt_lab._version import __version__
 from jaxopt_lab.gradients import batch_grad
 from jaxopt_lab.injection import inject_hyperparams
 from jaxopt_lab.masking import masked, partition
-from jaxopt_lab.sharpness import sam
+from jaxopt_lab.sharpness import (
+    asam,
+    eval_params,
+    fisher_mask,
+    friendly_sam,
+    gsam,
+    lookahead,
+    lookbehind,
+    looksam,
+    momentum_sam,
+    msam,
+    multistep_sam,
+    norm_only,
+    rho_following,
+    sam,
+    samson,
+    stale_sam,
+    vasso,
+    wsam,
+)
 
 __all__ = [
     "__version__",
+    "asam",
     "batch_grad",
+    "eval_params",
+    "fisher_mask",
+    "friendly_sam",
+    "gsam",
     "inject_hyperparams",
+    "lookahead",
+    "lookbehind",
+    "looksam",
     "masked",
+    "momentum_sam",
+    "msam",
+    "multistep_sam",
+    "norm_only",
     "partition",
+    "rho_following",
     "sam",
+    "samson",
+    "stale_sam",
+    "vasso",
+    "wsam",
 ]

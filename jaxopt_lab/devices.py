@@ -32,7 +32,8 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     Returns:
       The marked tree, the same values.
     """
-    if axis_name is None:
+    # Under a vmap that names its axis (chex.fake_pmap) gradients are each lane's own.
+    if axis_name not in jax.sharding.get_abstract_mesh().manual_axes:
         return tree
 
     def mark(x: Any) -> Any:

@@ -1,5 +1,48 @@
-"""Gradient links that look around the point: ``g(w) -> g'(w)``."""
+"""Sharpness-aware methods: links ``g(w) -> g'(w)``, and wrappers of an optimizer."""
 
-from jaxopt_lab.sharpness.sam import SamState, sam
+from jaxopt_lab.sharpness.asam import asam
+from jaxopt_lab.sharpness.evaluation import eval_params
+from jaxopt_lab.sharpness.friendly_sam import friendly_sam
+from jaxopt_lab.sharpness.gsam import gsam, rho_following
+from jaxopt_lab.sharpness.link import AverageState, SamState
+from jaxopt_lab.sharpness.lookahead import LookaheadState, lookahead
+from jaxopt_lab.sharpness.lookbehind import LookbehindState, lookbehind
+from jaxopt_lab.sharpness.looksam import LookSamState, looksam
+from jaxopt_lab.sharpness.masks import fisher_mask, norm_only
+from jaxopt_lab.sharpness.momentum_sam import MomentumSamState, momentum_sam
+from jaxopt_lab.sharpness.msam import msam
+from jaxopt_lab.sharpness.multistep_sam import multistep_sam
+from jaxopt_lab.sharpness.sam import sam
+from jaxopt_lab.sharpness.samson import samson
+from jaxopt_lab.sharpness.stale_sam import StaleSamState, stale_sam
+from jaxopt_lab.sharpness.vasso import vasso
+from jaxopt_lab.sharpness.wsam import WsamState, wsam
 
-__all__ = ["SamState", "sam"]
+__all__ = [
+    "AverageState",
+    "LookSamState",
+    "LookaheadState",
+    "LookbehindState",
+    "MomentumSamState",
+    "SamState",
+    "StaleSamState",
+    "WsamState",
+    "asam",
+    "eval_params",
+    "fisher_mask",
+    "friendly_sam",
+    "gsam",
+    "lookahead",
+    "lookbehind",
+    "looksam",
+    "momentum_sam",
+    "msam",
+    "multistep_sam",
+    "norm_only",
+    "rho_following",
+    "sam",
+    "samson",
+    "stale_sam",
+    "vasso",
+    "wsam",
+]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
-
-import jax
-import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import devices, gradients, trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import NormOver, perturb
-from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.sharpness.ascent import Ascent, NormOver
+from jaxopt_lab.sharpness.link import (
+    Passes,
+    SamState,
+    Sync,
+    gradient_above,
+    stateless_link,
+)
+from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
 
-
-class SamState(NamedTuple):
-    """State of ``sam``: 0 bytes per parameter.
-
-    Attributes:
-      count: int32 scalar, number of updates so far; the argument of schedules.
-    """
-
-    count: jax.Array
+__all__ = ["SamState", "sam"]
 
 
 def sam(
@@ -29,7 +22,7 @@ def sam(
     *,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
-    sync: Literal["global", "local"] = "global",
+    sync: Sync = "global",
     axis_name: str | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the one at the worst point nearby.
@@ -76,7 +69,7 @@ def sam(
     gradient gives no perturbation here, as in the PyTorch codes. Weight decay that
     follows in the chain is taken at ``w``, not at the perturbed point.
 
-    >>> import jaxopt_lab
+    >>> import jaxopt_lab, jax.numpy as jnp
     >>> loss = lambda w, batch: jnp.sum(batch * w**2)
     >>> tx = optax.chain(jaxopt_lab.sam(rho=0.5), optax.sgd(0.1))
     >>> w, batch = jnp.array([3.0, 4.0]), jnp.array([1.0, 1.0])
@@ -88,40 +81,5 @@ def sam(
     Reference: Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-Aware Minimization
     for Efficiently Improving Generalization", ICLR 2021, arXiv:2010.01412.
     """
-    if sync not in ("global", "local"):
-        raise InputError(f"sync must be 'global' or 'local'; got {sync!r}")
-    if norm_over not in ("perturbed", "all"):
-        raise InputError(f"norm_over must be 'perturbed' or 'all'; got {norm_over!r}")
-    if isinstance(rho, int | float) and not rho >= 0:
-        raise InputError(f"rho must be at least 0; got {rho}")
-
-    def init_fn(params: Params) -> SamState:
-        del params
-        return SamState(count=jnp.zeros((), jnp.int32))
-
-    def update_fn(
-        updates: Updates,
-        state: Any,
-        params: Params | None = None,
-        *,
-        grad_fn: GradFn | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, SamState]:
-        del extra
-        params, grad_fn = gradients.require_grad_fn("sam", updates, params, grad_fn)
-        mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
-        gradients.require_float32("sam", params, mask)
-        radius = rho(state.count) if callable(rho) else rho
-
-        def ascend(direction: Updates) -> Params:
-            return perturb(params, direction, radius, mask, norm_over)
-
-        if sync == "local":
-            shards = gradients.require_shards("sam(sync='local')", grad_fn).shard(1)
-            sharp = shards.mean(lambda grad: grad(ascend(grad(params))))
-        else:
-            sharp = devices.pmean(grad_fn(ascend(updates), 0), axis_name)
-        sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
-
-    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+    ascent = Ascent("sam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
+    return stateless_link(ascent, gradient_above, Passes(sync, axis_name))
