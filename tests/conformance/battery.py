@@ -1,0 +1,24 @@
+"""All checks; importing this registers them."""
+
+from conformance import (
+    checks_composition,
+    checks_convergence,
+    checks_cost,
+    checks_derivatives,
+    checks_devices,
+    checks_programs,
+    checks_types,
+)
+from conformance.registry import CHECKS, failures
+
+__all__ = [
+    "CHECKS",
+    "checks_composition",
+    "checks_convergence",
+    "checks_cost",
+    "checks_derivatives",
+    "checks_devices",
+    "checks_programs",
+    "checks_types",
+    "failures",
+]

@@ -1,0 +1,201 @@
+"""What the planted faults are planted in: a sound optimizer and a sound link."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab import sharpness
+from jaxopt_lab.catalog import DECAY, NON_NEGATIVE, POSITIVE, Method, Option
+from jaxopt_lab.typing import ScalarOrSchedule
+
+
+class TraceState(NamedTuple):
+    """Number of updates so far, and the momentum."""
+
+    count: jax.Array
+    trace: Any
+
+
+def at(rate: ScalarOrSchedule, count: jax.Array) -> Any:
+    """A hyper-parameter at a step."""
+    return rate(count) if callable(rate) else rate
+
+
+def sound_init(params: Any) -> TraceState:
+    """A state without fault."""
+    return TraceState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+
+
+def sound_update(
+    learning_rate: ScalarOrSchedule,
+    momentum: float,
+    updates: Any,
+    state: TraceState,
+) -> tuple[Any, TraceState]:
+    """Heavy-ball momentum without fault."""
+    trace = jax.tree.map(lambda t, u: momentum * t + u, state.trace, updates)
+    rate = at(learning_rate, state.count)
+    steps = jax.tree.map(lambda t: -rate * t, trace)
+    return steps, TraceState(state.count + 1, trace)
+
+
+def sound(
+    learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9
+) -> optax.GradientTransformationExtraArgs:
+    """Heavy-ball momentum without fault."""
+
+    def update(updates, state, params=None, **extra):
+        return sound_update(learning_rate, momentum, updates, state)
+
+    return optax.GradientTransformationExtraArgs(sound_init, update)
+
+
+def with_init(init: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The sound optimizer with another ``init``."""
+
+    def factory(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):
+        return optax.GradientTransformationExtraArgs(
+            init, sound(learning_rate, momentum).update
+        )
+
+    return factory
+
+
+def starting_with(zeros: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The sound optimizer, its momentum starting as ``zeros(leaf)``."""
+
+    def init(params):
+        return TraceState(jnp.zeros((), jnp.int32), jax.tree.map(zeros, params))
+
+    return with_init(init)
+
+
+def with_gradient(
+    change: Callable[[Any, Any, Any], Any],
+) -> Callable[..., Any]:
+    """The sound optimizer fed with ``change(updates, state, params)``."""
+
+    def factory(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):
+        def update(updates, state, params=None, **extra):
+            changed = change(updates, state, params)
+            return sound_update(learning_rate, momentum, changed, state)
+
+        return optax.GradientTransformationExtraArgs(sound_init, update)
+
+    return factory
+
+
+def with_updates(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The sound optimizer, each leaf of its updates changed at the end."""
+
+    def factory(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):
+        def update(updates, state, params=None, **extra):
+            steps, state = sound_update(learning_rate, momentum, updates, state)
+            return jax.tree.map(change, steps), state
+
+        return optax.GradientTransformationExtraArgs(sound_init, update)
+
+    return factory
+
+
+OPTIMIZER = Method(
+    name="sound optimizer",
+    family="planted",
+    kind="optimizer",
+    summary="no fault",
+    factory=sound,
+    options={
+        "learning_rate": Option(0.05, "step size", POSITIVE),
+        "momentum": Option(0.9, "decay", DECAY),
+    },
+    gradients=1,
+    state_bytes="4",
+    temp_bytes="0",
+    paper="",
+)
+
+
+def sound_wrapper(
+    base: optax.GradientTransformation, scale: ScalarOrSchedule = 1.0
+) -> optax.GradientTransformationExtraArgs:
+    """Hands its base a multiple of the gradient."""
+    inner = optax.with_extra_args_support(base)
+
+    def init(params):
+        return inner.init(params), jnp.zeros((), jnp.int32)
+
+    def update(updates, state, params=None, **extra):
+        factor = at(scale, state[1])
+        scaled = jax.tree.map(lambda u: factor * u, updates)
+        updates, base_state = inner.update(scaled, state[0], params, **extra)
+        return updates, (base_state, state[1] + 1)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+WRAPPER = dataclasses.replace(
+    OPTIMIZER,
+    name="sound wrapper",
+    kind="wrapper",
+    factory=sound_wrapper,
+    options={"scale": Option(1.0, "factor of the gradient", POSITIVE)},
+    state_bytes="0",
+)
+
+LINK = Method(
+    name="sound link",
+    family="planted",
+    kind="link",
+    summary="no fault",
+    factory=sharpness.sam,
+    options={"rho": Option(0.05, "radius", NON_NEGATIVE)},
+    gradients=2,
+    state_bytes="0",
+    temp_bytes="4",
+    paper="",
+    needs=frozenset({"params", "grad_fn"}),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A broken method, and what must be said of it.
+
+    Attributes:
+      aim: the check for which it was made.
+      words: a regular expression that the report of that check contains.
+      row: the method.
+      also: the other checks that must fail with it, for it cannot be caught by one
+        alone.
+    """
+
+    aim: str
+    words: str
+    row: Method
+    also: frozenset[str] = frozenset()
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def plant(
+    name: str,
+    aim: str,
+    words: str,
+    factory: Callable[..., Any],
+    *,
+    base: Method = OPTIMIZER,
+    also: set[str] | None = None,
+    **claims: Any,
+) -> None:
+    """Add a fault: a sound row with a broken factory, or with a false claim."""
+    if name in FAULTS:
+        raise ValueError(f"two faults are called {name}")
+    row = dataclasses.replace(base, name=name, factory=factory, **claims)
+    FAULTS[name] = Fault(aim, words, row, frozenset(also or ()))
