@@ -58,4 +58,4 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
     base = catalog.get(run.base).inject(**scheduled(configuration.base))
     if row.kind == "link":
         return optax.chain(row.inject(**configuration.method), base)
-    return row.wrap(base, **configuration.method)
+    return row.wrap(base, **scheduled(configuration.method))

@@ -38,14 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped before the first step; nothing was saved\n")
+        # Inside the loop it is a request to save; here there is nothing to save yet,
+        # or everything is saved already.
+        sys.stderr.write("\nstopped outside of the training loop\n")
         return 130
 
 
 def _train(words: Sequence[str]) -> int:
     configuration = command_line.parse(words)
     folder = run_folder(configuration.run)
-    _use_compilation_cache()
+    _configure_jax(x64=configuration.model.dtype == "float64")
     from experiments import report, runs
     from jaxopt_lab.training import NonFiniteLossError
     from jaxopt_lab.training.signals import EXIT_CODES
@@ -113,13 +115,15 @@ def _remove_run(folder: Path) -> None:
         raise InputError(f"cannot remove {folder}: {error.strerror}") from error
 
 
-def _use_compilation_cache() -> None:
+def _configure_jax(x64: bool) -> None:
     import jax
 
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    if x64:
+        jax.config.update("jax_enable_x64", True)
+    if not jax.config.jax_compilation_cache_dir:
         cache = Path.home() / ".cache" / "jaxopt_lab" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ GROUND = {
     "_version",
 }
 ROOMS = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
-FAMILIES = ROOMS - {"training", "plotting"}
+FAMILIES = ROOMS - {"training", "plotting", "catalog_rows"}
 
 
 def loaded_by(statement):
@@ -78,8 +78,8 @@ def allowed(path):
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if room == "__init__":
         return GROUND | FAMILIES | {"batch_grad"}
-    if room == "catalog":
-        return GROUND | FAMILIES
+    if room in ("catalog", "catalog_rows"):
+        return GROUND | FAMILIES | {"catalog_rows"}
     if room in FAMILIES or room == "training":
         return GROUND | {room}
     if room == "plotting":

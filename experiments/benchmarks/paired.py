@@ -52,7 +52,8 @@ def ratio(
             run()
         return (time.perf_counter() - began) / repeat
 
-    a(), b()
+    a()
+    b()
     times = []
     for _ in range((pairs + 1) // 2):
         first, second = timed(a), timed(b)

@@ -81,6 +81,26 @@ def problem(key: jax.Array) -> tuple[dict[str, jax.Array], tuple[jax.Array, jax.
     return params, (x, jax.random.randint(keys[3], (BATCH,), 0, classes))
 
 
+def compiled_step(tx: optax.GradientTransformation) -> tuple[Any, Any]:
+    """The train step of this library, compiled.
+
+    Args:
+      tx: the optimizer.
+
+    Returns:
+      ``(program, TrainState)``; ``program(state, batch) -> (state, metrics)`` donates
+      its state.
+    """
+    params, batch = problem(jax.random.key(0))
+
+    def train_loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+        return loss(params, batch), (model_state, {})
+
+    state = init_state(tx, params, jax.random.key(1))
+    jitted = jax.jit(make_train_step(train_loss, tx), donate_argnums=0)
+    return jitted.lower(state, batch).compile(), state
+
+
 def compiled_steps() -> dict[str, tuple[Any, Any]]:
     """The compiled programs, each with its first state.
 
@@ -88,23 +108,14 @@ def compiled_steps() -> dict[str, tuple[Any, Any]]:
       ``{"ours" | "plain": (program, TrainState), "by hand": (program, (params,
       optimizer state))}``.
     """
-    params, batch = problem(jax.random.key(0))
     base = optax.sgd(0.1, momentum=0.9)
-
-    def train_loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
-        return loss(params, batch), (model_state, {})
-
-    programs: dict[str, tuple[Any, Any]] = {}
-    for name, tx in (
-        ("plain", base),
-        ("ours", optax.chain(jaxopt_lab.sam(RHO), base)),
-    ):
-        copy = jax.tree.map(jnp.copy, params)
-        state = init_state(tx, copy, jax.random.key(1))
-        jitted = jax.jit(make_train_step(train_loss, tx), donate_argnums=0)
-        programs[name] = (jitted.lower(state, batch).compile(), state)
+    programs = {
+        "plain": compiled_step(base),
+        "ours": compiled_step(optax.chain(jaxopt_lab.sam(RHO), base)),
+    }
+    params, batch = problem(jax.random.key(0))
     hand = jax.jit(by_hand(base), donate_argnums=(0, 1))
-    states = (jax.tree.map(jnp.copy, params), base.init(params))
+    states = (params, base.init(params))
     programs["by hand"] = (hand.lower(*states, batch).compile(), states)
     return programs
 

@@ -47,8 +47,8 @@ def read_idx(path: str | Path, rank: int) -> np.ndarray:
     magic = bytes((0, 0, _UNSIGNED_BYTES, rank))
     if raw[:4] != magic:
         raise InputError(
-            f"{path} begins with {raw[:4].hex() or 'nothing'}; accepted: {magic.hex()}, "
-            f"an IDX file of unsigned bytes with {rank} axes"
+            f"{path} begins with {raw[:4].hex() or 'nothing'}; "
+            f"accepted: {magic.hex()}, an IDX file of unsigned bytes with {rank} axes"
         )
     start = 4 + 4 * rank
     if len(raw) < start:
