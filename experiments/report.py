@@ -12,6 +12,10 @@ from jaxopt_lab.plotting import training_curves
 from jaxopt_lab.training import read_metrics
 
 
+def _title(summary: dict[str, Any]) -> str:
+    return f"{summary['method']} on {summary['task']} with {summary['model']}"
+
+
 def _percent(values: list[float]) -> str:
     mean, half = mean_interval(values)
     spread = "" if math.isnan(half) else f" ± {100 * half:.2f}"
@@ -39,8 +43,10 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
       The pairs; accuracies are means over seeds with 95 % intervals.
     """
     seeds = summary["seeds"]
-    name = f"{summary['method']} on {summary['task']} with {summary['model']}"
-    table = [("run", name), ("steps", f"{summary['steps']}, {seeds} seed(s)")]
+    table = [
+        ("run", _title(summary)),
+        ("steps", f"{summary['steps']}, {seeds} seed(s)"),
+    ]
     if "final_accuracy" in summary:
         table += [
             ("final test accuracy", _percent(summary["final_accuracy"])),
@@ -81,10 +87,11 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     console.print(f"files in {folder}", soft_wrap=True, highlight=False)
 
 
-def draw_curves(folder: Path) -> Path:
+def draw_curves(summary: dict[str, Any], folder: Path) -> Path:
     """Draw ``curves.png`` from the metrics of a run.
 
     Args:
+      summary: what ``runs.train`` gives, for the title.
       folder: the run's folder.
 
     Returns:
@@ -92,28 +99,20 @@ def draw_curves(folder: Path) -> Path:
     """
     records = read_metrics(folder / "metrics.jsonl")
     path = folder / "curves.png"
-    training_curves(records, folder.name).savefig(path, dpi=130)
+    training_curves(records, _title(summary)).savefig(path, dpi=130)
     return path
 
 
 def print_catalog() -> None:
-    """Print every method with its options."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print every method with its costs and its options."""
+    import textwrap
 
-    table = Table(title="methods", title_justify="left")
-    table.add_column("method", no_wrap=True)
-    for heading in ("kind", "what it does", "gradients", "state B/param"):
-        table.add_column(heading)
-    table.add_column("options (default)")
     for row in catalog.CATALOG.values():
-        options = ", ".join(f"{n}={o.default}" for n, o in row.options.items())
-        table.add_row(
-            row.name,
-            row.kind,
-            row.summary,
-            f"{row.gradients}",
-            row.state_bytes,
-            options,
+        gradients = row.gradients_formula or str(row.gradients)
+        print(
+            f"{row.name}: {row.summary}\n"
+            f"    {row.kind}; gradients a step: {gradients}; state, bytes a parameter: "
+            f"{row.state_bytes}"
         )
-    Console().print(table)
+        options = " ".join(f"{name}={o.default}" for name, o in row.options.items())
+        print(textwrap.indent(textwrap.fill(options, 84), "    "))

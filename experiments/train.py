@@ -70,7 +70,7 @@ def _train(words: Sequence[str]) -> int:
         print(
             "this run was complete already; existing=overwrite trains anew", flush=True
         )
-    report.draw_curves(folder)
+    report.draw_curves(outcome.summary, folder)
     report.print_summary(outcome.summary, folder)
     return 0
 
