@@ -12,16 +12,33 @@ from jaxopt_lab.training.data.batches import (
     evaluation_batches,
 )
 from jaxopt_lab.training.data.dataset import Dataset, check_images, image_dataset
+from jaxopt_lab.training.data.digits import cache_folder, load_digits
+from jaxopt_lab.training.data.grain_batches import GrainBatches, evaluation_stream
+from jaxopt_lab.training.data.idx import load_fashion_mnist, read_idx
+from jaxopt_lab.training.data.text import load_text, read_text, vocabulary
+from jaxopt_lab.training.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
 __all__ = [
     "ArrayBatches",
     "Augment",
     "BatchSource",
     "Dataset",
+    "GrainBatches",
+    "TfdsSources",
+    "cache_folder",
     "check_images",
     "compose",
     "evaluation_batches",
+    "evaluation_stream",
     "flip",
     "image_dataset",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_text",
+    "load_tfds",
+    "open_tfds",
     "pad_crop",
+    "read_idx",
+    "read_text",
+    "vocabulary",
 ]

@@ -145,18 +145,33 @@ class ArrayBatches:
         Raises:
           InputError: it is something else.
         """
-        index = state.get("index") if isinstance(state, Mapping) else None
-        if (
-            not isinstance(index, int)
-            or isinstance(index, bool)
-            or not 0 <= index < _AUGMENT_STREAM
-            or len(state) != 1
-        ):
-            raise InputError(
-                f"not a position in the data: {state!r}; accepted: "
-                "{'index': i} with the number i >= 0 of batches given before"
-            )
-        self._index = index
+        self._index = check_position(state)
+
+
+def check_position(state: Mapping[str, Any]) -> int:
+    """The number of a batch out of a saved position.
+
+    Args:
+      state: ``{"index": i}``.
+
+    Returns:
+      The number.
+
+    Raises:
+      InputError: it is something else.
+    """
+    index = state.get("index") if isinstance(state, Mapping) else None
+    if (
+        not isinstance(index, int)
+        or isinstance(index, bool)
+        or not 0 <= index < _AUGMENT_STREAM
+        or len(state) != 1
+    ):
+        raise InputError(
+            f"not a position in the data: {state!r}; accepted: "
+            "{'index': i} with the number i >= 0 of batches given before"
+        )
+    return index
 
 
 def _each_seed(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxopt_lab.training.data.digits_split import test_rows
+from jaxopt_lab.training.data.digits_split import held_out_rows
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
@@ -49,7 +49,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         images = bunch.images.astype(np.uint8)[..., None]
         labels = bunch.target
         in_test = np.zeros(len(labels), bool)
-        in_test[test_rows(labels)] = True
+        in_test[held_out_rows(labels)] = True
         return {
             "train": self._examples(images, labels, np.flatnonzero(~in_test)),
             "test": self._examples(images, labels, np.flatnonzero(in_test)),

@@ -7,7 +7,7 @@ import numpy as np
 NUM_TEST = 360
 
 
-def test_rows(labels: np.ndarray, num_test: int = NUM_TEST) -> np.ndarray:
+def held_out_rows(labels: np.ndarray, num_test: int = NUM_TEST) -> np.ndarray:
     """A fixed, stratified choice of test examples, from the labels alone.
 
     Class c with :math:`n_c` of the n examples gives :math:`n_c m / n` of the m test
@@ -24,7 +24,7 @@ def test_rows(labels: np.ndarray, num_test: int = NUM_TEST) -> np.ndarray:
     Returns:
       The chosen rows, ascending, shape ``(num_test,)``.
 
-    >>> test_rows(np.array([0, 1, 0, 1, 0, 1]), 2).tolist()
+    >>> held_out_rows(np.array([0, 1, 0, 1, 0, 1]), 2).tolist()
     [2, 3]
     """
     classes, counts = np.unique(labels, return_counts=True)

@@ -1,7 +1,8 @@
 """Prepared folders of tensorflow-datasets, looked at as files.
 
 What can be wrong with a folder is found here, before the library reads it, because
-its own errors come from the depths or offer to download.
+its own errors come from the depths or offer to download. The commands that the
+messages advise need TensorFlow; reading what they leave does not.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def find_prepared(name: str, data_dir: str | Path) -> Path:
         )
     command = build_command(name, data_dir)
     if not data_dir.is_dir():
-        raise InputError(f"no folder {data_dir}; prepare {name} there with: {command}")
+        raise InputError(f"no folder {data_dir}; {_prepare(command)}")
     top = data_dir / name
     versions = _versions(top)
     if not versions and "/" not in name and top.is_dir():
@@ -85,12 +86,16 @@ def find_prepared(name: str, data_dir: str | Path) -> Path:
                 f"build it again: {command}"
             )
         raise InputError(
-            f"{name} is not prepared in {data_dir} (there: {_sets(data_dir)}); prepare "
-            f"it with: {command}"
+            f"{name} is not prepared in {data_dir} (there: {_sets(data_dir)}); "
+            f"{_prepare(command)}"
         )
     folder = top / (version or versions[-1])
     check_complete(folder, command)
     return folder
+
+
+def _prepare(command: str) -> str:
+    return f"prepare it on a machine with TensorFlow: {command}"
 
 
 def _versions(folder: Path) -> list[str]:
