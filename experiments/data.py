@@ -1,10 +1,10 @@
-"""The data of a task, as a source of batches and a fixed set of test batches."""
+"""The data of a task: batches to train on and batches to test on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -12,50 +12,126 @@ from experiments import tasks
 from experiments.run_options import RunOptions
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training import data
+from jaxopt_lab.training.seeds import seed_keys
 from jaxopt_lab.typing import Batch
+
+_TEST_BATCH = 500
 
 
 class TaskData(NamedTuple):
     """What a run needs to know of its data.
 
     Attributes:
-      dataset: both parts of the set.
-      test: test batches of one shape, padded.
+      kind: ``"image"`` or ``"text"``.
+      num_classes: number of classes, or of tokens.
+      input_shape: shape of one example.
+      train: makes the endless, shuffled training batches, at their beginning; with a
+        leading axis of seeds where the run has several.
+      test: test batches of one shape, padded; or a function that reads them anew.
     """
 
-    dataset: data.Dataset
-    test: Sequence[Batch]
+    kind: Literal["image", "text"]
+    num_classes: int
+    input_shape: tuple[int, ...]
+    train: Callable[[], data.BatchSource]
+    test: Sequence[Batch] | Callable[[], Iterable[Batch]]
 
 
 def load(run: RunOptions, context: int) -> TaskData:
-    """Read the data of a run's task.
+    """Read, or open, the data of a run's task.
+
+    Sets that fit into memory are read once and live on the device. A TFDS set with
+    ``image_size`` is streamed from its folder.
 
     Args:
-      run: names the task, the folder and the batch size.
+      run: names the task, the folder, the batch size and the seeds.
       context: characters in an example of a text task.
 
     Returns:
       The data.
 
     Raises:
-      InputError: the data are not there, damaged, or of another kind.
+      InputError: the data are not there, damaged, of another kind, or an option does
+        not fit them.
     """
     task = tasks.get(run.task)
-    dataset = _read(task, run.data_dir, context)
-    size = min(500, len(next(iter(dataset.test.values()))))
-    return TaskData(dataset, data.evaluation_batches(dataset.test, size))
+    if task.kind != "image":
+        for name in ("augment", "image_size"):
+            if getattr(run, name) not in ("none", 0):
+                raise InputError(
+                    f"{name}={getattr(run, name)} is for images; task {run.task} has "
+                    "none"
+                )
+    if run.image_size:
+        if task.source != "tfds":
+            raise InputError(
+                f"image_size={run.image_size} is for sets of TFDS; task {run.task} is "
+                "used at the size that it has"
+            )
+        from experiments.streaming import stream
+
+        parts = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
+        return TaskData("image", *parts)
+    dataset = _read(task, run, context)
+
+    def train() -> data.BatchSource:
+        keys = data_keys(run)
+        return data.ArrayBatches(
+            dataset.train,
+            run.batch_size,
+            keys if run.seeds > 1 else keys[0],
+            augment=_augmentation(run, dataset.input_shape),
+        )
+
+    size = min(_TEST_BATCH, len(next(iter(dataset.test.values()))))
+    return TaskData(
+        dataset.kind,
+        dataset.num_classes,
+        dataset.input_shape,
+        train,
+        data.evaluation_batches(dataset.test, size),
+    )
 
 
-def _read(task: tasks.Task, folder: str, context: int) -> data.Dataset:
+def split_keys(key: jax.Array) -> jax.Array:
+    """What a seed draws from: initial weights, training steps, data order.
+
+    Args:
+      key: root key of the seed.
+
+    Returns:
+      Three typed keys.
+    """
+    # Not fold_in beside split: their first children are the same keys.
+    return jax.random.split(key, 3)
+
+
+def data_keys(run: RunOptions) -> jax.Array:
+    """The keys of the data order, one for each seed.
+
+    Args:
+      run: names the seeds.
+
+    Returns:
+      Typed keys, shape ``(seeds,)``.
+    """
+    return jax.vmap(lambda key: split_keys(key)[2])(seed_keys(run.seed, run.seeds))
+
+
+def _folder(task: tasks.Task, run: RunOptions) -> Path:
+    if not run.data_dir:
+        what = "the text file" if task.source == "text" else "the folder of its files"
+        raise InputError(f"task {task.name} needs data_dir={what}")
+    return Path(run.data_dir).expanduser()
+
+
+def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
     # Each brings in its own heavy package.
     if task.source == "digits":
         from jaxopt_lab.training.data.digits import load_digits
 
-        return load_digits(folder or None)
-    if not folder:
-        what = "the text file" if task.source == "text" else "the folder of its files"
-        raise InputError(f"task {task.name} needs data_dir={what}")
-    path = Path(folder).expanduser()
+        return load_digits(run.data_dir or None)
+    path = _folder(task, run)
     if task.source == "idx":
         from jaxopt_lab.training.data.idx import load_fashion_mnist
 
@@ -66,37 +142,19 @@ def _read(task: tasks.Task, folder: str, context: int) -> data.Dataset:
         return load_text(path, context)
     from jaxopt_lab.training.data.tfds_sets import load_tfds
 
-    return load_tfds(task.name.removeprefix("tfds:"), path)
+    try:
+        return load_tfds(task.name.removeprefix("tfds:"), path)
+    except InputError as error:
+        if "GrainBatches" in str(error):
+            reason = str(error).split("; use")[0].split(", so they")[0]
+            raise InputError(f"{reason}; image_size=224 streams it") from error
+        raise
 
 
-def training_batches(
-    run: RunOptions, dataset: data.Dataset, keys: jax.Array
-) -> data.BatchSource:
-    """The endless, shuffled training batches of a run.
-
-    Args:
-      run: names the batch size and the augmentation.
-      dataset: the data.
-      keys: one typed key, or one for each seed.
-
-    Returns:
-      The source, at its beginning.
-
-    Raises:
-      InputError: the set is smaller than a batch, or augmentation does not fit it.
-    """
-    augment = _augmentation(run, dataset)
-    return data.ArrayBatches(dataset.train, run.batch_size, keys, augment=augment)
-
-
-def _augmentation(run: RunOptions, dataset: data.Dataset) -> Any:
+def _augmentation(run: RunOptions, shape: tuple[int, ...]) -> Any:
     if run.augment == "none":
         return None
-    if dataset.kind != "image":
-        raise InputError(
-            f"augment={run.augment} is for images; task {run.task} has none"
-        )
-    crop = data.pad_crop(max(1, dataset.input_shape[0] // 8))
+    crop = data.pad_crop(max(1, shape[0] // 8))
     return {
         "crop": crop,
         "flip": data.flip(),

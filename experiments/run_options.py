@@ -43,6 +43,11 @@ class RunOptions:
     """probability that the target spreads over all classes"""
     augment: Literal["none", "crop", "flip", "crop_flip"] = "none"
     """random changes of training images: shifted by up to an eighth, mirrored"""
+    image_size: int = 0
+    """pixels a side to which images of a TFDS set are brought while they are streamed
+    from its folder; 0: the set is read into memory as it is"""
+    workers: int = 0
+    """processes that read a streamed set for each seed; 0: threads"""
     data_dir: str = ""
     """folder (text tasks: file) of the data; empty: the task's own place"""
     out: str = ""
@@ -74,6 +79,8 @@ ACCEPTED: dict[str, Interval] = {
     "seeds": AT_LEAST_ONE,
     "warmup": DECAY,
     "label_smoothing": DECAY,
+    "image_size": NON_NEGATIVE,
+    "workers": NON_NEGATIVE,
     "log_every": AT_LEAST_ONE,
     "eval_every": NON_NEGATIVE,
     "save_every": NON_NEGATIVE,
@@ -81,7 +88,9 @@ ACCEPTED: dict[str, Interval] = {
 }
 """The accepted values of the numbers; those that are not here take any."""
 
-PRESENTATION = frozenset({"out", "existing", "keep", "progress", "tensorboard"})
+PRESENTATION = frozenset(
+    {"out", "existing", "keep", "progress", "tensorboard", "workers"}
+)
 """Options that a resumed run may change: they leave every number as it was."""
 
 

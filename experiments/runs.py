@@ -75,29 +75,26 @@ def assemble(configuration: Configuration) -> Program:
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
     loaded = data.load(run, context)
-    dataset = loaded.dataset
     row = models.get(run.model)
     functional = from_nnx(
-        row.build(configuration.model, dataset.input_shape, dataset.num_classes)
+        row.build(configuration.model, loaded.input_shape, loaded.num_classes)
     )
     tx = optimizers.build(configuration)
     step = make_train_step(
-        _loss(run, dataset.kind, functional),
+        _loss(run, loaded.kind, functional),
         tx,
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
     )
 
     def init(key: jax.Array) -> TrainState:
-        init_key, step_key, _ = jax.random.split(key, 3)
+        init_key, step_key, _ = data.split_keys(key)
         params, model_state = functional.init(init_key)
         return init_state(tx, params, step_key, model_state)
 
     keys = seed_keys(run.seed, run.seeds)
-    data_keys = jax.vmap(lambda key: jax.random.split(key, 3)[2])(keys)
     many = run.seeds > 1
-    batches = data.training_batches(run, dataset, data_keys if many else data_keys[0])
-    image = dataset.kind == "image"
+    image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
     evaluate = make_evaluator(
         metrics(functional),
@@ -110,7 +107,7 @@ def assemble(configuration: Configuration) -> Program:
         state=init_seeds(init, keys) if many else jax.jit(init)(keys[0]),
         step=over_seeds(step, run.seed_mode) if many else step,
         evaluate=evaluate,
-        batches=batches,
+        batches=loaded.train(),
     )
 
 

@@ -120,7 +120,7 @@ def _configure_jax(x64: bool) -> None:
 
     if x64:
         jax.config.update("jax_enable_x64", True)
-    if not jax.config.jax_compilation_cache_dir:
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
         cache = Path.home() / ".cache" / "jaxopt_lab" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
