@@ -119,8 +119,12 @@ class Progress:
             parts.append(f"{name.replace('_', ' ')} {value:.4g}")
         if self._rate is not None:
             seconds = round((self._steps - self._done) / self._rate)
-            left = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-            parts += [f"{self._rate:.4g} steps/s", f"{left} left"]
+            left = f"{seconds // 60}:{seconds % 60:02}"
+            if seconds >= 3600:
+                hours, minutes = divmod(seconds // 60, 60)
+                left = f"{hours}:{minutes:02}:{seconds % 60:02}"
+            rate = f"{self._rate:.0f}" if self._rate >= 100 else f"{self._rate:.3g}"
+            parts += [f"{rate} steps/s", f"{left} left"]
         line = "  ".join(parts)
         if self._live is not None:
             from rich.text import Text
