@@ -6,6 +6,8 @@ from jaxopt_lab.injection import inject_hyperparams
 from jaxopt_lab.masking import masked, partition
 from jaxopt_lab.sharpness import (
     asam,
+    bsam,
+    esam,
     eval_params,
     fisher_mask,
     friendly_sam,
@@ -29,6 +31,8 @@ __all__ = [
     "__version__",
     "asam",
     "batch_grad",
+    "bsam",
+    "esam",
     "eval_params",
     "fisher_mask",
     "friendly_sam",

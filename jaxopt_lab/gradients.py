@@ -16,10 +16,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab import loops, trees
+from jaxopt_lab import loops
 from jaxopt_lab.devices import pmean, varying
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, GradFn, LossFn, Params, Updates
+from jaxopt_lab.typing import Batch, LossFn, Params, Updates
+
+NO_EXAMPLE_LOSSES = (
+    "selecting examples needs the loss of each: pass "
+    "grad_fn=jaxopt_lab.batch_grad(loss_fn, batch, example_losses=...)"
+)
 
 # evaluate(params, batch, key) -> (loss, aux); the key is None where none is needed
 Evaluate = Callable[[Params, Batch, Any], tuple[jax.Array, PyTree]]
@@ -42,6 +47,7 @@ class BatchGrad:
         axis_name: str | None = None,
         micro_batches: int = 1,
         micro_loop: str = "auto",
+        example_losses: LossFn | None = None,
     ):
         self._evaluate = evaluate
         self._batch = batch
@@ -49,6 +55,7 @@ class BatchGrad:
         self._axis_name = axis_name
         self._micro_batches = micro_batches
         self._micro_loop = micro_loop
+        self._example_losses = example_losses
         self._served: dict[int, tuple[list[Any], Any]] = {}
         # An indivisible batch is an error whether or not a link asks for shards.
         split_batch(batch, micro_batches, "micro-batches")
@@ -69,6 +76,40 @@ class BatchGrad:
     def shard(self, num_shards: int) -> BatchShards:
         """This device's part of the batch, cut into equal shards."""
         return BatchShards(self, num_shards)
+
+    def example_losses(self, params: Params) -> jax.Array:
+        """Loss of each example of this device's part of the batch, ``(examples,)``.
+
+        Raises:
+          InputError: ``batch_grad`` was given no ``example_losses``, or they are not
+            one number for each example.
+        """
+        if self._example_losses is None:
+            raise InputError(NO_EXAMPLE_LOSSES)
+        losses = self._example_losses(params, self._batch)
+        examples = jnp.shape(jax.tree.leaves(self._batch)[0])[:1]
+        if losses.shape != examples:
+            raise InputError(
+                f"example_losses must give one number for each of the {examples[0]} "
+                f"examples, shape {examples}; got shape {losses.shape}"
+            )
+        return losses
+
+    def on_examples(self, params: Params, indices: jax.Array) -> Updates:
+        """Gradient of some examples of each device, averaged over the devices.
+
+        Args:
+          params: the parameters.
+          indices: which examples of this device's part; the loss is their mean. They
+            are passed over at once, however many micro-batches there are.
+
+        Returns:
+          The gradient.
+        """
+        chosen = jax.tree.map(lambda x: x[indices], self._batch)
+        params = varying(params, self._axis_name)
+        gradient = jax.grad(self._scalar_evaluate, has_aux=True)
+        return self.mean(gradient(params, chosen, self._shard_key(0, 1))[0])
 
     def value_and_grad(
         self, params: Params, num_shards: int = 0, mode: loops.Mode = "unroll"
@@ -225,6 +266,7 @@ def batch_grad(
     axis_name: str | None = None,
     micro_batches: int = 1,
     micro_loop: str = "auto",
+    example_losses: LossFn | None = None,
 ) -> BatchGrad:
     """The gradient function of a loss on one batch.
 
@@ -243,6 +285,8 @@ def batch_grad(
         activations of one at a time.
       micro_loop: ``"scan"``, ``"unroll"``, or ``"auto"``: unrolled on CPU if the
         loss contains convolutions, since they are 20 to 40 times slower in a scan.
+      example_losses: ``example_losses(params, batch) -> (examples,)``, for links that
+        select examples (``esam``); ``loss_fn`` is the mean of these.
 
     Returns:
       A ``BatchGrad``.
@@ -261,6 +305,7 @@ def batch_grad(
         axis_name=axis_name,
         micro_batches=micro_batches,
         micro_loop=micro_loop,
+        example_losses=example_losses,
     )
 
 
@@ -294,84 +339,3 @@ def split_batch(batch: Batch, parts: int, what: str = "parts") -> Batch:
     return jax.tree.map(
         lambda x: x.reshape(parts, examples // parts, *x.shape[1:]), batch
     )
-
-
-def require_grad_fn(
-    link: str, updates: Updates, params: Params | None, grad_fn: GradFn | None
-) -> tuple[Params, GradFn]:
-    """What a sharpness link needs, or an error that shows the call.
-
-    Args:
-      link: name of the link, for the message.
-      updates: the gradients that the link was given.
-      params: the ``params`` argument of its update.
-      grad_fn: the ``grad_fn`` argument of its update.
-
-    Returns:
-      ``(params, grad_fn)``, both present.
-
-    Raises:
-      InputError: one is missing.
-    """
-    call = (
-        "tx.update(grads, state, params, grad_fn=jaxopt_lab.batch_grad(loss_fn, batch))"
-    )
-    if params is None:
-        raise InputError(f"{link} needs params: call {call}")
-    if grad_fn is None:
-        raise InputError(
-            f"{link} needs grad_fn: call {call}; make_train_step passes it by itself, "
-            "and optax.MultiSteps(...).gradient_transformation() drops it (use "
-            "make_train_step(..., micro_batches=) instead)"
-        )
-    # The dry run of the train step listens here: it can tell whether another
-    # transform stands in front of the link.
-    received = getattr(grad_fn, "received", None)
-    if received is not None:
-        received(link, updates, params)
-    return params, grad_fn
-
-
-def require_shards(link: str, grad_fn: GradFn) -> Any:
-    """``grad_fn`` if it knows its batch.
-
-    Args:
-      link: name of the link, for the message.
-      grad_fn: the gradient function.
-
-    Returns:
-      The same object.
-
-    Raises:
-      InputError: it is a plain function.
-    """
-    if not hasattr(grad_fn, "shard"):
-        raise InputError(
-            f"{link} needs the gradients of parts of the batch, which a plain function "
-            "does not give: pass grad_fn=jaxopt_lab.batch_grad(loss_fn, batch)"
-        )
-    return grad_fn
-
-
-def require_float32(link: str, params: Params, mask: PyTree) -> None:
-    """Refuse to perturb parameters whose type would swallow the perturbation.
-
-    Args:
-      link: name of the link, for the message.
-      params: the parameters.
-      mask: tree of booleans; only leaves under True are looked at.
-
-    Raises:
-      InputError: a floating leaf under the mask is narrower than float32.
-    """
-    pairs = zip(jax.tree.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
-    for (path, leaf), moved in pairs:
-        if moved is False or not trees.is_floating(leaf):
-            continue
-        if jnp.finfo(leaf.dtype).bits < 32:
-            raise InputError(
-                f"{link} cannot perturb {trees.path_name(path)} in {leaf.dtype}: most "
-                "of a small perturbation is lost in rounding. Keep a float32 master "
-                "copy as the parameters and cast inside the loss: "
-                f"loss_fn(jaxopt_lab.trees.cast(params, jnp.{leaf.dtype}), batch)"
-            )

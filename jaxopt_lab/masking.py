@@ -15,7 +15,7 @@ import jax
 import optax
 from jaxtyping import PyTree
 
-from jaxopt_lab import loops
+from jaxopt_lab import loops, requirements
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, Updates
 
 
@@ -63,6 +63,14 @@ class _HoledShardedGradFn(_HoledGradFn):
 
     def mean(self, tree: PyTree) -> PyTree:
         return self._sharded.mean(tree)
+
+    def example_losses(self, params: Params) -> jax.Array:
+        whole = requirements.require_examples(self._sharded)
+        return whole.example_losses(_fill(params, self._full))
+
+    def on_examples(self, params: Params, indices: jax.Array) -> Updates:
+        whole = requirements.require_examples(self._sharded)
+        return _punch(whole.on_examples(_fill(params, self._full), indices), params)
 
     def received(self, link: str, updates: Updates, params: Params) -> None:
         # The link sees a part of the tree only; the leaves that it does see are

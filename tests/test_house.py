@@ -29,6 +29,7 @@ GROUND = {
     "loops",
     "devices",
     "gradients",
+    "requirements",
     "masking",
     "injection",
     "_version",

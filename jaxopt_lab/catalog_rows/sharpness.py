@@ -214,6 +214,22 @@ ROWS = (
         code="MarlonBecker/MSAM",
         vectors="",
     ),
+    _link(
+        "esam",
+        {
+            "rho": _rho(0.05),
+            "beta": Option(
+                0.6,
+                "probability with which a tensor takes part in the ascent",
+                Interval(0.0, 1.0, open_low=True),
+            ),
+            "norm_over": _NORM_OVER,
+        },
+        summary="ascent of a random part of the tensors, longer in turn",
+        paper="Du et al. 2022, arXiv:2110.03141",
+        code="dydjw9/Efficient_SAM",
+        vectors="",
+    ),
     Method(
         name="lookbehind",
         family="sharpness",
@@ -263,6 +279,38 @@ ROWS = (
         temp_bytes="8",
         paper="Yue et al. 2023, arXiv:2305.15817",
         needs=_LINK,
+    ),
+    Method(
+        name="bsam",
+        family="sharpness",
+        kind="optimizer",
+        summary="learned variances that scale the noise, the ascent and the step",
+        factory=sharpness.bsam,
+        options={
+            "learning_rate": Option(0.1, "step size, divided by s", NON_NEGATIVE),
+            "rho": Option(0.01, "strength of the ascent", NON_NEGATIVE),
+            "num_data": Option(
+                50_000.0,
+                "number of examples in the data set",
+                Interval(0.0, open_low=True),
+            ),
+            "b1": Option(0.9, "decay of the average of the gradients", _UNIT),
+            "b2": Option(0.999, "decay of the precision", _UNIT),
+            "weight_decay": Option(
+                0.0, "precision of the prior over num_data", NON_NEGATIVE
+            ),
+            "damping": Option(0.1, "what s ends at without gradients", NON_NEGATIVE),
+            "initial_precision": Option(
+                10.0, "s at the start", Interval(0.0, open_low=True), static=True
+            ),
+        },
+        gradients=2,
+        state_bytes="12",
+        temp_bytes="14",
+        paper="Moellenhoff and Khan 2023, arXiv:2210.01620",
+        code="team-approx-bayes/bayesian-sam",
+        needs=_LINK,
+        eval_params=sharpness.eval_params,
     ),
     Method(
         name="momentum_sam",

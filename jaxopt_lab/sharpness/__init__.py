@@ -1,6 +1,8 @@
 """Sharpness-aware methods: links ``g(w) -> g'(w)``, and wrappers of an optimizer."""
 
 from jaxopt_lab.sharpness.asam import asam
+from jaxopt_lab.sharpness.bsam import BsamState, bsam
+from jaxopt_lab.sharpness.esam import esam
 from jaxopt_lab.sharpness.evaluation import eval_params
 from jaxopt_lab.sharpness.friendly_sam import friendly_sam
 from jaxopt_lab.sharpness.gsam import gsam, rho_following
@@ -20,6 +22,7 @@ from jaxopt_lab.sharpness.wsam import WsamState, wsam
 
 __all__ = [
     "AverageState",
+    "BsamState",
     "LookSamState",
     "LookaheadState",
     "LookbehindState",
@@ -28,6 +31,8 @@ __all__ = [
     "StaleSamState",
     "WsamState",
     "asam",
+    "bsam",
+    "esam",
     "eval_params",
     "fisher_mask",
     "friendly_sam",

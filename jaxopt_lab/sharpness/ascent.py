@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab import gradients, trees
+from jaxopt_lab import requirements, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.scaling import (
     NormOrder,
@@ -183,7 +183,7 @@ class Ascent:
             float32.
         """
         mask = trees.resolve_mask(self.perturb_mask, params, "perturb_mask")
-        gradients.require_float32(self.link, params, mask)
+        requirements.require_float32(self.link, params, mask)
         adapt: PyTree = None
         if self.scaling != "sam":
             chosen = self.adapt_mask

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import devices, gradients, loops
+from jaxopt_lab import devices, loops, requirements
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.ascent import Ascent, Climb, check_positive_count
 from jaxopt_lab.typing import GradFn, Params, Scalar, Updates
@@ -85,7 +85,7 @@ class Passes:
         """
         if self.sync == "local" or self.num_shards is not None:
             name = f"{link}(sync='local')" if self.num_shards is None else link
-            sharded = gradients.require_shards(name, grad_fn)
+            sharded = requirements.require_shards(name, grad_fn)
             shards = sharded.shard(self.num_shards or 1)
 
             def on_shard(grad: Callable[[Params], Updates]) -> Updates:
@@ -144,7 +144,7 @@ def stateless_link(
     ) -> tuple[Updates, SamState]:
         del extra
         link = ascent.link
-        params, grad_fn = gradients.require_grad_fn(link, updates, params, grad_fn)
+        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
         climb = ascent.at(params, state.count)
 
         def body(grad: GradFn, first: Updates) -> Updates:
@@ -196,7 +196,7 @@ def averaging_link(
     ) -> tuple[Updates, AverageState]:
         del extra
         link = ascent.link
-        params, grad_fn = gradients.require_grad_fn(link, updates, params, grad_fn)
+        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
         climb = ascent.at(params, state.count)
         direction, average = aim(state.average, updates, state.count)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import gradients, trees
+from jaxopt_lab import requirements, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.ascent import (
     Ascent,
@@ -175,7 +175,7 @@ def lookbehind(
     ) -> tuple[Updates, LookbehindState]:
         # The base's new fast weights are not the step's new parameters.
         extra.pop("door", None)
-        slow, grad_fn = gradients.require_grad_fn(
+        slow, grad_fn = requirements.require_grad_fn(
             "lookbehind", updates, params, grad_fn
         )
         climb = ascent.at(slow, state.count)

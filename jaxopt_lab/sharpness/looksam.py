@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import gradients, trees
+from jaxopt_lab import requirements, trees
 from jaxopt_lab.sharpness.ascent import (
     Ascent,
     NormOver,
@@ -119,7 +119,7 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = gradients.require_grad_fn("looksam", updates, params, grad_fn)
+        w, grad_fn = requirements.require_grad_fn("looksam", updates, params, grad_fn)
         climb = ascent.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import gradients, trees
+from jaxopt_lab import requirements, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.ascent import check_non_negative, perturb, value_at
 from jaxopt_lab.typing import Params, Scalar, ScalarOrSchedule, Updates
@@ -91,7 +91,7 @@ def momentum_sam(
     def init_fn(params: Params) -> MomentumSamState:
         state = inner.init(params)
         momentum_of(state, params)
-        gradients.require_float32(_LINK, params, trees.resolve_mask(None, params))
+        requirements.require_float32(_LINK, params, trees.resolve_mask(None, params))
         # Of the type that the radius has at every later step.
         dtype = jax.eval_shape(trees.global_norm, params).dtype
         return MomentumSamState(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), state)

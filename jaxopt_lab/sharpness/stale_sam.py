@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import gradients, trees
+from jaxopt_lab import requirements, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -90,7 +90,7 @@ def stale_sam(
 
     def init_fn(params: Params) -> StaleSamState:
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
-        gradients.require_float32("stale_sam", params, mask)
+        requirements.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
         return StaleSamState(jnp.zeros((), jnp.int32), offset, inner.init(params))
 

@@ -21,6 +21,8 @@ def complete(row, **options):
     """The row as an optimizer."""
     if row.kind == "wrapper":
         return row.wrap(links.base(), **options)
+    if row.kind == "optimizer":
+        return row.build(**options)
     return optax.chain(row.build(**options), links.base())
 
 
