@@ -94,16 +94,16 @@ def load(run: RunOptions, context: int) -> TaskData:
 
 
 def split_keys(key: jax.Array) -> jax.Array:
-    """What a seed draws from: initial weights, training steps, data order.
+    """What a seed draws from: initial weights, steps, data order, optimizer.
 
     Args:
       key: root key of the seed.
 
     Returns:
-      Three typed keys.
+      Four typed keys.
     """
     # Not fold_in beside split: their first children are the same keys.
-    return jax.random.split(key, 3)
+    return jax.random.split(key, 4)
 
 
 def data_keys(run: RunOptions) -> jax.Array:

@@ -200,3 +200,22 @@ def test_augmentation_and_text_run(tmp_path):
     assert main([*words, "model.heads=2", f"out={tmp_path}/text"]) == 0
     crop = [*TINY, "augment=crop_flip", "steps=2", f"out={tmp_path}/crop"]
     assert main(crop) == 0
+
+
+def test_seeds_draw_noise_of_their_own():
+    words = [*TINY, "method=bsam", "seeds=2"]
+    state = runs.assemble(parse(words)).state
+    keys = [
+        jax.random.key_data(leaf)
+        for leaf in jax.tree.leaves(state.opt_state)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    ]
+    assert keys
+    for of_seeds in keys:
+        assert (of_seeds[0] != of_seeds[1]).any()
+    alone = runs.assemble(parse([*TINY, "method=bsam", "seed=1"])).state
+    for many, one in zip(
+        jax.tree.leaves(state.opt_state), jax.tree.leaves(alone.opt_state), strict=True
+    ):
+        if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+            assert (jax.random.key_data(many[1]) == jax.random.key_data(one)).all()
