@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments import data, models, optimizers, statistics
@@ -127,7 +128,7 @@ def own_noise(opt_state: Any, key: jax.Array) -> Any:
     """
     leaves, structure = jax.tree.flatten(opt_state)
     for i, leaf in enumerate(leaves):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaves[i] = jax.random.fold_in(key, i)
     return structure.unflatten(leaves)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -219,8 +220,7 @@ class Method:
         """
         if self.kind != "wrapper":
             raise InputError(f"{self.name} is no wrapper but one {self.kind}")
-        static = self.static | {"base"}
-        factory = inject_hyperparams(self.factory, static)
+        factory = inject_hyperparams(self.factory, self._uninjected())
         return factory(base, **self.checked(options))
 
     def inject(self, **options: Any) -> optax.GradientTransformationExtraArgs:
@@ -243,7 +243,13 @@ class Method:
         0.1
         """
         self._refuse_wrapper("inject")
-        return inject_hyperparams(self.factory, self.static)(**self.checked(options))
+        factory = inject_hyperparams(self.factory, self._uninjected())
+        return factory(**self.checked(options))
+
+    def _uninjected(self) -> frozenset[str]:
+        # An argument that is no option of the row keeps its default, untraced.
+        arguments = inspect.signature(self.factory).parameters
+        return frozenset(arguments) - frozenset(self.numeric)
 
     def gradients_per_step(self, **options: Any) -> float:
         """Gradient evaluations of the whole batch per step, on average.

@@ -20,12 +20,14 @@ class BsamState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
+      key: typed key from which every step draws.
       noise: like the parameters, how far they stand from their mean now.
       momentum: like the parameters, running average of the gradients.
       precision: like the parameters, s; the variance of one is ``1 / (N s)``.
     """
 
     count: jax.Array
+    key: jax.Array
     noise: Updates
     momentum: Updates
     precision: Updates
@@ -137,6 +139,7 @@ def bsam(
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
         return BsamState(
             count=jnp.zeros((), jnp.int32),
+            key=jax.random.key(seed),
             noise=jax.tree.map(jnp.zeros_like, params),
             momentum=jax.tree.map(jnp.zeros_like, params),
             precision=jax.tree.map(start, params),
@@ -178,7 +181,7 @@ def bsam(
 
         count = jnp.asarray(optax.safe_increment(state.count))
         precision = jax.tree.map(sharpen, state.precision, updates)
-        key = jax.random.fold_in(jax.random.key(seed), count)
+        key = jax.random.fold_in(state.key, count)
         noise = _noise(key, num_data, precision)
 
         def move(
@@ -190,7 +193,7 @@ def bsam(
         moves = jax.tree.map(
             move, updates, momentum, state.precision, noise, state.noise
         )
-        return moves, BsamState(count, noise, momentum, precision)
+        return moves, BsamState(count, state.key, noise, momentum, precision)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

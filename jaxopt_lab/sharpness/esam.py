@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,20 @@ from jaxtyping import PyTree
 from jaxopt_lab import requirements, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.sharpness.ascent import Ascent, NormOver, value_at
-from jaxopt_lab.sharpness.link import SamState, averaged
+from jaxopt_lab.sharpness.link import averaged
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+
+
+class EsamState(NamedTuple):
+    """State of ``esam``: 0 bytes per parameter.
+
+    Attributes:
+      count: int32 scalar, number of updates so far; the argument of schedules.
+      key: typed key from which every step draws.
+    """
+
+    count: jax.Array
+    key: jax.Array
 
 
 def esam(
@@ -100,9 +112,9 @@ def esam(
             raise InputError(f"{name} must lie in (0, 1]; got {value}")
     ascent = Ascent("esam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
 
-    def init_fn(params: Params) -> SamState:
+    def init_fn(params: Params) -> EsamState:
         del params
-        return SamState(count=jnp.zeros((), jnp.int32))
+        return EsamState(count=jnp.zeros((), jnp.int32), key=jax.random.key(seed))
 
     def update_fn(
         updates: Updates,
@@ -111,14 +123,14 @@ def esam(
         *,
         grad_fn: GradFn | None = None,
         **extra: Any,
-    ) -> tuple[Updates, SamState]:
+    ) -> tuple[Updates, EsamState]:
         del extra
         w, grad_fn = requirements.require_grad_fn("esam", updates, params, grad_fn)
         share = jnp.asarray(value_at(beta, state.count))
         radius = jnp.asarray(value_at(rho, state.count))
         allowed = trees.resolve_mask(perturb_mask, w, "perturb_mask")
         requirements.require_float32("esam", w, allowed)
-        mask = _drawn(allowed, share, jax.random.key(seed), state.count)
+        mask = _drawn(allowed, share, state.key, state.count)
         wide = trees.accumulation_dtype(jnp.result_type(radius, share))
         climb = dataclasses.replace(
             ascent,
@@ -135,7 +147,8 @@ def esam(
         else:
             sharp = averaged(grad_fn, axis_name)(above, 0)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
+        count = jnp.asarray(optax.safe_increment(state.count))
+        return sharp, EsamState(count, state.key)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import jaxopt_lab
-from conformance import problems
+from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, path, run, step, train_loss
 from jaxopt_lab.errors import InputError
@@ -31,7 +31,7 @@ def extras(subject: Subject) -> None:
     more = tx.update(
         grads, tx.init(params), params, grad_fn=grad_fn, never_heard_of=object()
     )
-    chex.assert_trees_all_equal(plain, more)
+    comparison.assert_equal(plain, more)
     if subject.row.own:
         kind = optax.GradientTransformationExtraArgs
         assert isinstance(subject.parts()[0], kind), "it takes no extra arguments"
@@ -62,12 +62,12 @@ def schedules(subject: Subject) -> None:
         other = subject.others()[name]
         constant = subject.transform(**{name: lambda count, v=value: v})
         same, _ = run(constant, params, batch, 2)
-        chex.assert_trees_all_close(same, subject.path[1][0], **TIGHT)
+        comparison.assert_close(same, subject.path[1][0], **TIGHT)
         changing = subject.transform(
             **{name: lambda count, a=value, b=other: jnp.where(count >= 1, b, a)}
         )
         (first, _), (second, _) = path(changing, params, batch, 2)
-        chex.assert_trees_all_close(first, subject.path[0][0], **TIGHT)
+        comparison.assert_close(first, subject.path[0][0], **TIGHT)
         gap = optax.tree.norm(optax.tree.sub(second, same))
         if gap <= 1e-9:  # some act every few steps only
             late = [run(tx, params, batch, 6)[0] for tx in (changing, constant)]
@@ -95,7 +95,7 @@ def chained(subject: Subject) -> None:
             )
         at = optax.apply_updates(at, updates)
         params, state, _ = step(tx, params, state, batch)
-    chex.assert_trees_all_close(params, at, **TIGHT)
+    comparison.assert_close(params, at, **TIGHT)
     bare, _ = subject.path[1]
     assert optax.tree.norm(optax.tree.sub(params, bare)) > 1e-9, "decay has no effect"
     if "shards" in subject.row.needs:
@@ -138,7 +138,7 @@ def groups(subject: Subject) -> None:
         state = tx.init(params)
         for t in range(2):
             _, state, updates = step(tx, params, state, batch, _grouped)
-            chex.assert_trees_all_close(
+            comparison.assert_close(
                 updates, {"in": expected[t], "out": rest}, **TIGHT, custom_message=name
             )
 
@@ -159,9 +159,9 @@ def multi_steps(subject: Subject) -> None:
     for half in (slice(0, 2), slice(2, 4)):
         after, _ = train(after, jax.tree.map(lambda x, h=half: x[h], batch))
         if half.start == 0:
-            chex.assert_trees_all_equal(after.params, params)
+            comparison.assert_equal(after.params, params)
     expected, _ = subject.path[0]
-    chex.assert_trees_all_close(after.params, expected, **TIGHT)
+    comparison.assert_close(after.params, expected, **TIGHT)
 
 
 def _hyperparams(state: Any) -> list[dict[str, Any]]:
@@ -193,11 +193,11 @@ def inject(subject: Subject) -> None:
     (found,) = _hyperparams(state)
     assert set(found) >= set(subject.row.numeric), sorted(found)
     after, _ = run(tx, params, batch)
-    chex.assert_trees_all_close(after, subject.looped[0], **TIGHT)
+    comparison.assert_close(after, subject.looped[0], **TIGHT)
     others = {k: subject.others()[k] for k in subject.row.numeric}
     changed, _, _ = step(tx, params, _with_hyperparams(state, others), batch)
     expected, _ = run(subject.transform(**others), params, batch, 1)
-    chex.assert_trees_all_close(changed, expected, **TIGHT)
+    comparison.assert_close(changed, expected, **TIGHT)
     single = problems.params(jnp.float32)
     narrow, _, _ = step(tx, single, tx.init(single), problems.batch(jnp.float32))
     chex.assert_trees_all_equal_dtypes(narrow, single)
@@ -215,7 +215,7 @@ def apply_if_finite(subject: Subject) -> None:
     for each in (batch, bad, batch):
         params, state = one(params, state, each)
     assert int(state.total_notfinite) == 1
-    chex.assert_trees_all_close((params, state.inner_state), subject.path[1], **TIGHT)
+    comparison.assert_close((params, state.inner_state), subject.path[1], **TIGHT)
 
 
 @check(lambda row: row.kind == "link" and "rho" in row.options)
@@ -224,4 +224,4 @@ def neutral(subject: Subject) -> None:
     expected, _ = run(optax.sgd(0.1), problems.params(), problems.batch())
     for rho in (0.0, jnp.zeros(())):
         got, _ = run(subject.transform(rho=rho), problems.params(), problems.batch())
-        chex.assert_trees_all_equal(got, expected)
+        comparison.assert_equal(got, expected)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from conformance import problems
+from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, run, step, train_loss
 from jaxopt_lab import trees
@@ -46,7 +46,7 @@ def sharded(subject: Subject) -> None:
     for _ in range(2):
         params, state = one(params, state, jax.device_put(batch, whole))
     expected = run(subject.tx, values, batch, 2, problems.waves)
-    chex.assert_trees_all_close(
+    comparison.assert_close(
         jax.device_get((params, state)), jax.device_get(expected), **TIGHT
     )
     for leaf in jax.tree.leaves(params):
@@ -78,4 +78,4 @@ def parallel(subject: Subject) -> None:
     expected, opt_state = run(tx, params, batch, 2)
     for device in range(2):
         mine = jax.tree.map(lambda x, d=device: x[d], (many.params, many.opt_state))
-        chex.assert_trees_all_close(mine, (expected, opt_state), **TIGHT)
+        comparison.assert_close(mine, (expected, opt_state), **TIGHT)

@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxopt_lab
-from conformance import problems
+from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, run, step
 from jaxopt_lab.errors import InputError
@@ -41,7 +41,7 @@ def dtypes(subject: Subject) -> None:
 def float32(subject: Subject) -> None:
     """float32 stays close to float64."""
     single, _ = run(subject.tx, problems.params("float32"), problems.batch("float32"))
-    chex.assert_trees_all_close(
+    comparison.assert_close(
         jax.tree.map(lambda p: p.astype(jnp.float64), single),
         subject.looped[0],
         rtol=1e-4,
@@ -131,7 +131,7 @@ def none_leaves(subject: Subject) -> None:
     assert jax.tree.structure(after) == jax.tree.structure(params)
     dense = {"w": params["w"], "deep": [params["deep"][1]]}
     expected, _ = run(subject.tx, dense, jnp.ones(4), 2, problems.waves)
-    chex.assert_trees_all_close(
+    comparison.assert_close(
         (after["w"], after["deep"][1]), (expected["w"], expected["deep"][0]), rtol=1e-12
     )
 
@@ -158,7 +158,7 @@ def checkpoint(subject: Subject) -> None:
         restored = kept.restore(template).state
     chex.assert_trees_all_equal_structs(restored, state)
     chex.assert_trees_all_equal_shapes_and_dtypes(restored, state)
-    chex.assert_trees_all_equal(restored, state)
+    comparison.assert_equal(restored, state)
 
 
 @check(lambda row: row.own)

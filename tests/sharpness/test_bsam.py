@@ -124,7 +124,7 @@ def test_cost():
     assert links.example_gradients(bsam()) == 2
     assert links.state_bytes(bsam()) == 12
     params = {"w": jnp.ones((3, 2), jnp.float32)}
-    assert trees.nbytes(bsam().init(params)) == 12 * 6 + 4
+    assert trees.nbytes(bsam().init(params)) == 12 * 6 + 4 + 8  # count and key
 
 
 def make(v):

@@ -214,7 +214,7 @@ def test_cost():
     assert links.example_gradients(chain()) == 2
     link = jaxopt_lab.esam(0.1)
     assert links.state_bytes(link) == 0
-    assert trees.nbytes(link.init(PARAMS)) == 4
+    assert trees.nbytes(link.init(PARAMS)) == 4 + 8  # count and key
 
 
 def make(v):
