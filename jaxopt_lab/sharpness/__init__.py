@@ -2,7 +2,7 @@
 
 from jaxopt_lab.sharpness.asam import asam
 from jaxopt_lab.sharpness.bsam import BsamState, bsam
-from jaxopt_lab.sharpness.esam import esam
+from jaxopt_lab.sharpness.esam import EsamState, esam
 from jaxopt_lab.sharpness.evaluation import eval_params
 from jaxopt_lab.sharpness.friendly_sam import friendly_sam
 from jaxopt_lab.sharpness.gsam import gsam, rho_following
@@ -23,6 +23,7 @@ from jaxopt_lab.sharpness.wsam import WsamState, wsam
 __all__ = [
     "AverageState",
     "BsamState",
+    "EsamState",
     "LookSamState",
     "LookaheadState",
     "LookbehindState",
