@@ -44,3 +44,34 @@ def mean_interval(
 
     t = float(stats.t.ppf(0.5 + confidence / 2, x.size - 1))
     return Interval(mean, t * float(np.std(x, ddof=1)) / x.size**0.5)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | np.ndarray,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean over seeds.
+
+    For paired seeds, hand over the differences. With fewer than about ten values the
+    interval is too narrow: five hold the mean in about 85 % of cases at 95 %.
+
+    Args:
+      values: one value for each seed.
+      confidence: probability that such an interval should hold the true mean.
+      resamples: number of resamples.
+      seed: seed of the resampling.
+
+    Returns:
+      The ends of the interval; equal where all values are.
+
+    >>> bootstrap_interval([2.0, 2.0, 2.0])
+    (2.0, 2.0)
+    """
+    x = np.asarray(values, np.float64)
+    chosen = np.random.default_rng(seed).integers(0, x.size, (resamples, x.size))
+    outside = (1 - confidence) / 2
+    low, high = np.quantile(x[chosen].mean(axis=1), [outside, 1 - outside])
+    return float(low), float(high)

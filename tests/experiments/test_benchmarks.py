@@ -1,0 +1,57 @@
+"""What the benchmarks count; times are left to the commands."""
+
+import jax
+import pytest
+
+from experiments.benchmarks import sam_step, sharpness
+
+
+@pytest.fixture(autouse=True)
+def as_in_the_command():
+    # The suite runs in float64 and forbids rank promotion.
+    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def test_sam_costs_what_a_sam_step_written_by_hand_costs():
+    figures = sam_step.figures(sam_step.compiled_steps())
+    assert 1.99 <= figures["flops, sam over plain (bar: 2.00 to 2.02)"] <= 2.02
+    assert figures["flops, sam over by hand"] == pytest.approx(1, abs=1e-4)
+    for what in ("temp", "argument"):
+        ours = figures[f"{what} bytes, sam"]
+        assert abs(ours - figures[f"{what} bytes, by hand"]) <= 1024
+
+
+def test_flops_of_the_methods_are_within_the_bars():
+    bars = [bar for bar in sharpness.BARS if bar.flops is not None]
+    found = sharpness.counts(sharpness.compiled_steps([b.method for b in bars]))
+    assert all({bar.method, bar.against} <= found.keys() for bar in bars)
+    assert sharpness.flops_over_bars(found) == []
+    # Not below either: a pass that went missing would go unnoticed.
+    at_least = {"sam": 1.99, "msam num_shards=8": 1.99, "lookbehind k=5": 5.9}
+    for label, passes in at_least.items():
+        assert found[label]["plain steps"] >= passes
+
+
+@pytest.mark.slow
+def test_flops_on_the_convolutional_network_are_within_the_bars():
+    found = sharpness.counts(sharpness.convnet_steps())
+    bars = [bar for bar in sharpness.CONVNET_BARS if bar.flops is not None]
+    assert bars and all({bar.method, bar.against} <= found.keys() for bar in bars)
+    assert sharpness.flops_over_bars(found) == []
+
+
+def test_a_figure_above_its_bar_is_named():
+    flops = {"plain": 1.0, "lookbehind k=5": 10.0}
+    found = {label: {"flops": value} for label, value in flops.items()}
+    assert sharpness.flops_over_bars(found) == [
+        "flops, lookbehind k=5 over plain: 10.0000 > 6.1"
+    ]
+
+
+def test_every_row_of_the_family_is_measured():
+    from jaxopt_lab import catalog
+
+    rows = {r.name for r in catalog.CATALOG.values() if r.family == "sharpness"}
+    assert {label.split()[0] for label in sharpness.methods()} == rows
+    assert {bar.method for bar in sharpness.BARS} <= set(sharpness.methods())
