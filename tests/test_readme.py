@@ -48,7 +48,9 @@ def test_commands_name_modules_that_exist():
     modules = set(re.findall(r"python -m (experiments[.\w]+)", README))
     assert "experiments.train" in modules
     for module in modules:
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+        place = ROOT / module.replace(".", "/")
+        files = (place.with_suffix(".py"), place / "__main__.py")
+        assert any(file.exists() for file in files), module
 
 
 def test_no_file_names_a_place_of_one_machine():
