@@ -163,8 +163,10 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
     """
     run = configuration.run
     settings = {k: v for k, v in configuration.flat().items() if k not in PRESENTATION}
-    refuse_other_config(folder, settings, force=run.existing == "continue")
+    # What does not fit must not leave a folder behind that the corrected command,
+    # another configuration, would then be refused.
     program = assemble(configuration)
+    refuse_other_config(folder, settings, force=run.existing == "continue")
     metrics_file = folder / "metrics.jsonl"
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(

@@ -185,6 +185,12 @@ def test_bad_places_get_one_line(words, said, tmp_path, monkeypatch, capsys):
     assert said in error and error.count("\n") == 1
 
 
+def test_a_command_that_failed_can_be_corrected(tmp_path, capsys):
+    words = [*TINY, "steps=1", f"out={tmp_path}/run"]
+    assert main([*words, "batch_size=2000"]) == 2
+    assert main([*words, "batch_size=20"]) == 0
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     words = [*TINY, "method=sgd", "learning_rate=1e30", "steps=20", f"out={tmp_path}/x"]
     assert main(words) == 1
