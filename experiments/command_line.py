@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -307,17 +306,3 @@ def _spelled(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value)
-
-
-def fail(message: str, code: int = 2) -> None:
-    """Print one line on standard error and leave.
-
-    Args:
-      message: the line.
-      code: exit status.
-
-    Raises:
-      SystemExit: always.
-    """
-    sys.stderr.write(f"error: {message}\n")
-    raise SystemExit(code)
