@@ -24,7 +24,9 @@ HEAVY = (
 )
 GROUND = {
     "typing",
+    "arguments",
     "errors",
+    "perturbation",
     "trees",
     "loops",
     "devices",

@@ -9,7 +9,7 @@ import optax
 
 from jaxopt_lab import sharpness
 from jaxopt_lab.catalog_rows.record import NON_NEGATIVE, Interval, Method, Option
-from jaxopt_lab.sharpness.scaling import NormOrder, ScalingName
+from jaxopt_lab.perturbation import NormOrder, ScalingName
 from jaxopt_lab.typing import ScalarOrSchedule
 
 _UNIT = Interval(0.0, 1.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import optax
 
-from jaxopt_lab.sharpness.ascent import Ascent, NormOver
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import Passes, Sync, gradient_above, stateless_link
 from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
 

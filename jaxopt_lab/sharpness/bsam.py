@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import requirements, trees
+from jaxopt_lab.arguments import check_non_negative, check_unit, value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import check_non_negative, check_unit, value_at
 from jaxopt_lab.sharpness.link import averaged
 from jaxopt_lab.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 

@@ -11,8 +11,10 @@ import optax
 from jaxtyping import PyTree
 
 from jaxopt_lab import requirements, trees
+from jaxopt_lab.arguments import value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import Ascent, NormOver, value_at
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaged
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 

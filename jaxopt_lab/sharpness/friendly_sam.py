@@ -6,13 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.sharpness.ascent import (
-    Ascent,
-    NormOver,
-    check_non_negative,
-    check_unit,
-    value_at,
-)
+from jaxopt_lab.arguments import check_non_negative, check_unit, value_at
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaging_link, running_average
 from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule, Updates
 

@@ -8,17 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.arguments import check_non_negative, value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import (
-    Ascent,
-    Climb,
-    NormOver,
-    check_non_negative,
-    value_at,
-)
+from jaxopt_lab.perturbation import NormOrder, NormOver, ScalingName
+from jaxopt_lab.sharpness.ascent import Ascent, Climb
 from jaxopt_lab.sharpness.link import Passes, Sync, stateless_link
 from jaxopt_lab.sharpness.projection import across
-from jaxopt_lab.sharpness.scaling import NormOrder, ScalingName
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import devices, loops, requirements
+from jaxopt_lab.arguments import check_positive_count
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import Ascent, Climb, check_positive_count
+from jaxopt_lab.sharpness.ascent import Ascent, Climb
 from jaxopt_lab.typing import GradFn, Params, Scalar, Updates
 
 Sync = Literal["global", "local"]

@@ -10,16 +10,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import requirements, trees
+from jaxopt_lab.arguments import check_positive_count, check_unit, value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import (
-    Ascent,
-    NormOver,
-    check_positive_count,
-    check_unit,
-    value_at,
-)
+from jaxopt_lab.perturbation import NormOrder, NormOver, ScalingName
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaged
-from jaxopt_lab.sharpness.scaling import NormOrder, ScalingName
 from jaxopt_lab.typing import (
     GradFn,
     MaskOrFn,

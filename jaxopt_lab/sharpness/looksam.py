@@ -9,13 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import requirements, trees
-from jaxopt_lab.sharpness.ascent import (
-    Ascent,
-    NormOver,
-    check_non_negative,
-    check_positive_count,
-    value_at,
-)
+from jaxopt_lab.arguments import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaged
 from jaxopt_lab.sharpness.projection import across
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates

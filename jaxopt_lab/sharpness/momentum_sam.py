@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import requirements, trees
+from jaxopt_lab.arguments import check_non_negative, value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import check_non_negative, perturb, value_at
+from jaxopt_lab.perturbation import perturb
 from jaxopt_lab.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 _LINK = "momentum_sam"

@@ -7,9 +7,9 @@ import math
 import optax
 
 from jaxopt_lab import loops
-from jaxopt_lab.sharpness.ascent import Ascent, NormOver
+from jaxopt_lab.perturbation import NormOrder, NormOver, ScalingName
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import Passes, gradient_above, stateless_link
-from jaxopt_lab.sharpness.scaling import NormOrder, ScalingName
 from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
 
 

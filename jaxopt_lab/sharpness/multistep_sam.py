@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.sharpness.ascent import Ascent, Climb, NormOver, check_positive_count
+from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent, Climb
 from jaxopt_lab.sharpness.link import Passes, Sync, stateless_link
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 

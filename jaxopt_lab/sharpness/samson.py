@@ -6,9 +6,9 @@ import math
 
 import optax
 
-from jaxopt_lab.sharpness.ascent import Ascent, NormOver
+from jaxopt_lab.perturbation import NormOrder, NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import Passes, Sync, gradient_above, stateless_link
-from jaxopt_lab.sharpness.scaling import NormOrder
 from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
 
 

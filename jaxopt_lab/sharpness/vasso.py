@@ -5,13 +5,9 @@ from __future__ import annotations
 import jax
 import optax
 
-from jaxopt_lab.sharpness.ascent import (
-    Ascent,
-    NormOver,
-    check_non_negative,
-    check_unit,
-    value_at,
-)
+from jaxopt_lab.arguments import check_non_negative, check_unit, value_at
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaging_link, running_average
 from jaxopt_lab.typing import MaskOrFn, Scalar, ScalarOrSchedule, Updates
 

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import requirements
+from jaxopt_lab.arguments import value_at
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.ascent import Ascent, NormOver, value_at
+from jaxopt_lab.perturbation import NormOver
+from jaxopt_lab.sharpness.ascent import Ascent
 from jaxopt_lab.sharpness.link import averaged
 from jaxopt_lab.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 

@@ -12,7 +12,7 @@ from support import links, parity, vectors
 
 import jaxopt_lab
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.sharpness.scaling import order_norm
+from jaxopt_lab.perturbation import order_norm
 
 CASES = vectors.cases("samson")
 

@@ -4,7 +4,7 @@ import jax
 import optax
 
 from jaxopt_lab import requirements, trees
-from jaxopt_lab.sharpness.ascent import perturb
+from jaxopt_lab.perturbation import perturb
 
 
 def shard_sam(rho, num_shards, mode="unroll"):

@@ -1,4 +1,4 @@
-"""How far each coordinate may move: the diagonal T of the adaptive ascents."""
+"""The step to a perturbed point: the diagonal T of adaptive ascents, and the radius."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from jaxtyping import PyTree
 
 from jaxopt_lab import errors, trees
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Params, Scalar
+from jaxopt_lab.typing import Params, Scalar, Updates
 
 ScalingName: TypeAlias = Literal["sam", "asam", "samson"]
+NormOver: TypeAlias = Literal["perturbed", "all"]
 # An alias, because ``inject_hyperparams`` reads annotations and takes whatever is
 # annotated as a number for something to trace; the order shapes the program.
 NormOrder: TypeAlias = float
@@ -131,3 +132,52 @@ def scaling_tree(
         return jnp.where(scaled, t, jnp.ones_like(t))
 
     return jax.tree.map(one, mask, params)
+
+
+def perturb(
+    params: Params,
+    direction: Updates,
+    rho: Scalar,
+    mask: PyTree,
+    norm_over: NormOver,
+    *,
+    scaling: PyTree | None = None,
+    damping: Scalar | None = None,
+) -> Params:
+    r"""``params + rho * T^2 d / ||T d||`` on the leaves under the mask.
+
+    The norm is the Euclidean one over all tensors together, accumulated in float32
+    or better. Where it is zero the perturbation is zero, and so is its derivative:
+    dividing by ``norm + tiny`` gives the same values but a derivative of
+    ``rho / tiny``, which destroys a gradient taken through the training run.
+
+    Args:
+      params: the point to start from.
+      direction: ascent direction ``d``, a tree like ``params``.
+      rho: radius, in the units of the parameters' norm.
+      mask: tree of booleans, which leaves (or which of their entries) move.
+      norm_over: ``"perturbed"``: the norm over the leaves that move, so that the
+        perturbation has length ``rho`` where T is 1; ``"all"``: over every leaf.
+      scaling: the diagonal T, a tree like ``params``; ``None`` for 1.
+      damping: added to the norm where the norm is not zero.
+
+    Returns:
+      The perturbed parameters, in their own dtypes.
+    """
+    scaled = direction
+    if scaling is not None:
+        scaled = jax.tree.map(lambda t, d: t * d.astype(t.dtype), scaling, direction)
+    moved = jax.tree.map(lambda m, d: jnp.where(m, d, jnp.zeros_like(d)), mask, scaled)
+    norm = trees.global_norm(moved if norm_over == "perturbed" else scaled)
+    if damping is not None:
+        norm = jnp.where(norm == 0, norm, norm + jnp.asarray(damping, norm.dtype))
+    scale = trees.safe_divide(jnp.asarray(rho, norm.dtype), norm)
+
+    def step(p: jax.Array, d: jax.Array, t: jax.Array | None = None) -> jax.Array:
+        wide = trees.accumulation_dtype(d.dtype)
+        length = scale.astype(wide) * d.astype(wide)
+        return p + (length if t is None else t * length).astype(p.dtype)
+
+    if scaling is None:
+        return jax.tree.map(step, params, moved)
+    return jax.tree.map(step, params, moved, scaling)
