@@ -302,6 +302,22 @@ def command(configuration: Configuration, out: str) -> str:
     return f"{PROGRAM} {' '.join(shlex.quote(word) for word in every)}"
 
 
+def from_settings(settings: Mapping[str, Any]) -> Configuration:
+    """The configuration of a run from what its folder keeps of it.
+
+    Args:
+      settings: as in ``config.json``: ``Configuration.flat`` without what only
+        concerns the presentation.
+
+    Returns:
+      The configuration, every value checked.
+
+    Raises:
+      InputError: a name is unknown, or a value is out of range.
+    """
+    return parse([f"{name}={_spelled(value)}" for name, value in settings.items()])
+
+
 def _spelled(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))

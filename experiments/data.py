@@ -16,6 +16,7 @@ from jaxopt_lab.training.seeds import seed_keys
 from jaxopt_lab.typing import Batch
 
 _TEST_BATCH = 500
+_FIXED_BATCH = 256
 
 
 class TaskData(NamedTuple):
@@ -28,6 +29,8 @@ class TaskData(NamedTuple):
       train: makes the endless, shuffled training batches, at their beginning; with a
         leading axis of seeds where the run has several.
       test: test batches of one shape, padded; or a function that reads them anew.
+      fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
+        examples) as batches of one shape, padded, always the same.
     """
 
     kind: Literal["image", "text"]
@@ -35,6 +38,7 @@ class TaskData(NamedTuple):
     input_shape: tuple[int, ...]
     train: Callable[[], data.BatchSource]
     test: Sequence[Batch] | Callable[[], Iterable[Batch]]
+    fixed: Callable[[int], Sequence[Batch]]
 
 
 def load(run: RunOptions, context: int) -> TaskData:
@@ -71,7 +75,7 @@ def load(run: RunOptions, context: int) -> TaskData:
         from experiments.streaming import stream
 
         parts = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
-        return TaskData("image", *parts)
+        return TaskData("image", *parts, fixed=lambda n: _first(parts[-1](), n))
     dataset = _read(task, run, context)
 
     def train() -> data.BatchSource:
@@ -83,6 +87,11 @@ def load(run: RunOptions, context: int) -> TaskData:
             augment=_augmentation(run, dataset.input_shape),
         )
 
+    def fixed(n: int) -> Sequence[Batch]:
+        some = {name: values[:n] for name, values in dataset.train.items()}
+        count = len(next(iter(some.values())))
+        return data.evaluation_batches(some, min(_FIXED_BATCH, count))
+
     size = min(_TEST_BATCH, len(next(iter(dataset.test.values()))))
     return TaskData(
         dataset.kind,
@@ -90,7 +99,19 @@ def load(run: RunOptions, context: int) -> TaskData:
         dataset.input_shape,
         train,
         data.evaluation_batches(dataset.test, size),
+        fixed,
     )
+
+
+def _first(batches: Iterable[Batch], n: int) -> Sequence[Batch]:
+    """As many whole batches as hold n examples."""
+    chosen, held = [], 0
+    for batch in batches:
+        chosen.append(batch)
+        held += len(next(iter(batch.values())))
+        if held >= n:
+            break
+    return chosen
 
 
 def split_keys(key: jax.Array) -> jax.Array:

@@ -63,6 +63,11 @@ class RunOptions:
     """steps between two checkpoints; 0: at the end only"""
     keep: int = 3
     """checkpoints kept, besides the best"""
+    curvature: Literal["off", "top", "all"] = "off"
+    """what of the Hessian to measure at every test: its largest eigenvalue; or also
+    trace, density, layers and the rise along the steps of SAM and ASAM"""
+    curvature_examples: int = 256
+    """training examples over which it is measured, always the same"""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """what a NaN or infinite loss does: end the run, or skip the step"""
     progress: Literal["auto", "on", "off"] = "auto"
@@ -85,6 +90,7 @@ ACCEPTED: dict[str, Interval] = {
     "eval_every": NON_NEGATIVE,
     "save_every": NON_NEGATIVE,
     "keep": AT_LEAST_ONE,
+    "curvature_examples": AT_LEAST_ONE,
 }
 """The accepted values of the numbers; those that are not here take any."""
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import data, models, optimizers, statistics
+from experiments import data, models, optimizers, probing, statistics
 from experiments.command_line import Configuration
 from experiments.run_options import PRESENTATION, RunOptions
 from jaxopt_lab import catalog, trees
@@ -53,12 +53,23 @@ class Outcome(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The compiled parts of a run, before any step is taken."""
+    """The parts of a run, before any step is taken.
+
+    Attributes:
+      state: its first state; stacked for several seeds.
+      step: the train step.
+      evaluate: the evaluator.
+      batches: source of training batches, at its beginning.
+      metric_fn: sums of loss and accuracy in evaluation mode.
+      fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
+    """
 
     state: TrainState
     step: Any
     evaluate: Any
     batches: Any
+    metric_fn: Any
+    fixed: Any
 
 
 def assemble(configuration: Configuration) -> Program:
@@ -98,8 +109,9 @@ def assemble(configuration: Configuration) -> Program:
     many = run.seeds > 1
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
+    metric_fn = metrics(functional)
     evaluate = make_evaluator(
-        metrics(functional),
+        metric_fn,
         loaded.test,
         eval_params=catalog.get(run.method).eval_params,
         seeds=many,
@@ -110,6 +122,8 @@ def assemble(configuration: Configuration) -> Program:
         step=over_seeds(step, run.seed_mode) if many else step,
         evaluate=evaluate,
         batches=loaded.train(),
+        metric_fn=metric_fn,
+        fixed=loaded.fixed,
     )
 
 
@@ -194,6 +208,7 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
                 log_every=run.log_every,
                 evaluate=program.evaluate,
                 eval_every=run.eval_every,
+                hooks=_hooks(run, program, folder),
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
@@ -205,6 +220,13 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
     summary = _summary(configuration, final, fitted, folder)
     stopped = None if fitted is None else fitted.stopped
     return Outcome(folder, fitted, stopped, summary)
+
+
+def _hooks(run: RunOptions, program: Program, folder: Path) -> list[Any]:
+    if run.curvature == "off":
+        return []
+    batches = program.fixed(run.curvature_examples)
+    return [probing.hook(run, program.metric_fn, batches, folder)]
 
 
 def _summary(

@@ -1,0 +1,75 @@
+"""The settings of the experiment: everything that is a number."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One size of the experiment.
+
+    Attributes:
+      examples: digits of the data set, N.
+      width: units of the hidden layer.
+      warm_steps: steps of full-batch gradient descent before anything is measured.
+      warm_rate: their learning rate.
+      batch_sizes: batch sizes, ascending.
+      batches: batches of each size whose eigenvalues are averaged.
+      lanczos_steps: products for both ends of a batch's spectrum.
+      variance_batch_size: batch size at which the variance of the elements is measured.
+      variance_batches: number of those batches.
+      variance_probes: number of probes.
+      gram_examples: examples whose Gauss-Newton matrices give the threshold of the
+        linearised SGD.
+      gram_draws: number of such subsamples.
+      steps: steps of a training whose stability is tested.
+      seeds: orders of batches; each gives a largest stable learning rate.
+      sgd_rates: smallest and largest learning rate of SGD.
+      adam_rates: smallest and largest learning rate of Adam.
+      rates: learning rates between them, equidistant in the logarithm.
+      tolerance: how far a slope may be from the claimed one.
+      formula_tolerance: relative error allowed to the eigenvalue formula.
+      confidence: of the intervals over seeds.
+      seed: of everything.
+    """
+
+    examples: int = 1024
+    width: int = 16
+    warm_steps: int = 100
+    warm_rate: float = 0.3
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 32, 128, 512)
+    batches: int = 3
+    lanczos_steps: int = 30
+    variance_batch_size: int = 16
+    variance_batches: int = 16
+    variance_probes: int = 4
+    gram_examples: int = 32
+    gram_draws: int = 3
+    steps: int = 100
+    seeds: int = 6
+    sgd_rates: tuple[float, float] = (0.03, 100.0)
+    adam_rates: tuple[float, float] = (3e-4, 3.0)
+    rates: int = 25
+    tolerance: float = 0.2
+    formula_tolerance: float = 0.2
+    confidence: float = 0.95
+    seed: int = 0
+
+
+CONFIGS = {
+    "quick": Config(),
+    "full": Config(
+        width=32,
+        batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+        batches=16,
+        lanczos_steps=60,
+        variance_batches=32,
+        variance_probes=8,
+        gram_examples=64,
+        gram_draws=4,
+        steps=300,
+        seeds=10,
+        rates=41,
+    ),
+}

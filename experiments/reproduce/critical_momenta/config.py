@@ -1,0 +1,75 @@
+"""The settings of the experiment: everything that is a number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+Schedule = Literal["cosine", "constant"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One size of the experiment.
+
+    Attributes:
+      starts: starting points on a toy; the first half chooses the step size, the
+        second half gives the figures.
+      toy_steps: steps on a toy.
+      toy_rates: step sizes to choose from.
+      schedules: how the step size goes.
+      flow_steps: small steps of gradient descent that tell a start's own basin.
+      toys: names of the landscapes; empty: all.
+      drawn: trajectories in a picture.
+      buffer_steps: steps of the network whose buffer is looked at.
+      stream_tasks: tasks in a stream, one after the other.
+      stream_steps: steps in each task, each on a batch that is seen once.
+      stream_rates: step sizes to choose from.
+      stream_seeds: seeds that give the figures; as many others choose the step size.
+      stream_width: units of the hidden layers.
+      batch_size: examples in a batch.
+      text_steps: steps of the language model.
+      text_rates: step sizes to choose from.
+      text_seeds: seeds that give the figures; as many others choose.
+      text_width: units of the LSTM.
+      context: characters in an example.
+    """
+
+    starts: int = 300
+    toy_steps: int = 2000
+    toy_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
+    schedules: tuple[Schedule, ...] = ("cosine",)
+    flow_steps: int = 8000
+    toys: tuple[str, ...] = ()
+    drawn: int = 12
+    buffer_steps: int = 600
+    stream_tasks: int = 6
+    stream_steps: int = 60
+    stream_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    stream_seeds: int = 3
+    stream_width: int = 64
+    batch_size: int = 16
+    text_steps: int = 60
+    text_rates: tuple[float, ...] = (3e-3, 1e-2)
+    text_seeds: int = 2
+    text_width: int = 48
+    context: int = 32
+
+
+CONFIGS: Mapping[str, Config] = {
+    "quick": Config(),
+    "full": Config(
+        schedules=("cosine", "constant"),
+        buffer_steps=2000,
+        stream_tasks=20,
+        stream_steps=100,
+        stream_rates=(1e-4, 3e-4, 1e-3, 3e-3),
+        stream_seeds=8,
+        text_steps=400,
+        text_rates=(1e-3, 3e-3, 1e-2),
+        text_seeds=4,
+        text_width=64,
+        context=48,
+    ),
+}

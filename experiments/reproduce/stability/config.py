@@ -1,0 +1,81 @@
+"""The settings of the experiment: everything that is a number."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jaxopt_lab.curvature.second_moment import Sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One size of the experiment.
+
+    Attributes:
+      factors: learning rates, in multiples of the exact threshold.
+      samplings: how batches are drawn.
+      runs: directions of a simulation.
+      steps: its steps.
+      repetitions: its independent repetitions.
+      network_runs: directions of the network's simulation.
+      network_steps: its steps.
+      groups: examples, directions and curvature of the groups of identical Hessians:
+        the coherence is the first over the second.
+      groups_batch_sizes: batch sizes with the groups.
+      linear_examples: examples of the two-layer linear network.
+      linear_sizes: its inputs, hidden units and outputs.
+      linear_batch_sizes: batch sizes with it.
+      network_examples: digits that the network interpolates.
+      network_width: its hidden units.
+      network_batch_sizes: batch sizes with it.
+      perturbation: distance from the minimum at which the network's steps are taken.
+      plain_runs: independent runs of the illustration.
+      plain_steps: their steps.
+      plain_factor: their learning rate, in multiples of the exact threshold.
+      plain_batch_size: their batch size.
+      tolerance: how far the measured growth may be from the predicted one, above the
+        threshold.
+      confidence: of the intervals over repetitions.
+      seed: of everything.
+    """
+
+    factors: tuple[float, ...] = (0.9, 0.97, 1.03, 1.1, 1.2, 1.5)
+    samplings: tuple[Sampling, ...] = ("bernoulli", "without_replacement")
+    runs: int = 500
+    steps: int = 120
+    repetitions: int = 4
+    network_runs: int = 200
+    network_steps: int = 75
+    groups: tuple[int, int, float] = (8, 4, 3.0)
+    groups_batch_sizes: tuple[int, ...] = (1, 2, 4)
+    linear_examples: int = 6
+    linear_sizes: tuple[int, int, int] = (3, 2, 1)
+    linear_batch_sizes: tuple[int, ...] = (1, 2, 4)
+    network_examples: int = 12
+    network_width: int = 12
+    network_batch_sizes: tuple[int, ...] = (1, 3, 6)
+    perturbation: float = 1e-6
+    plain_runs: int = 1000
+    plain_steps: int = 150
+    plain_factor: float = 1.1
+    plain_batch_size: int = 4
+    tolerance: float = 0.03
+    confidence: float = 0.95
+    seed: int = 0
+
+
+CONFIGS = {
+    "quick": Config(),
+    "full": Config(
+        factors=(0.5, 0.7, 0.8, 0.9, 0.97, 1.03, 1.1, 1.2, 1.35, 1.5, 2.0),
+        samplings=("bernoulli", "without_replacement", "with_replacement"),
+        runs=2000,
+        steps=240,
+        repetitions=6,
+        network_runs=500,
+        network_steps=120,
+        network_batch_sizes=(1, 2, 3, 6),
+        linear_batch_sizes=(1, 2, 3, 4),
+        tolerance=0.02,
+    ),
+}

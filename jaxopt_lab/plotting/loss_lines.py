@@ -1,0 +1,86 @@
+"""The loss along lines, several of them in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.plotting.style import DASHES, PALETTE, plain, round_log_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Lines = Mapping[str, tuple[ArrayLike, ArrayLike]]
+
+
+def loss_lines(
+    panels: Mapping[str, Lines],
+    *,
+    log: bool = True,
+    xlabels: Mapping[str, str] | None = None,
+    ylabel: str = "loss (nats)",
+    title: str = "",
+) -> Figure:
+    """The loss along lines, a panel for each kind of line, on one scale.
+
+    Args:
+      panels: by title (``"filter-normalised"``): lines by name (``"sgd"``): the pair
+        of coordinates (n) and losses, (n) or (n, repeats). With repeats, their median
+        is the line and their quartiles are a band.
+      log: logarithmic upwards.
+      xlabels: by title: what the coordinate is, with its unit.
+      ylabel: what the losses are, with their unit.
+      title: stands above all.
+
+    Returns:
+      The figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+      InputError: there is nothing to draw, or lengths differ.
+
+    >>> at = np.linspace(-1.0, 1.0, 5)
+    >>> figure = loss_lines({"random": {"sgd": (at, 0.1 + at**2)}})
+    >>> figure.axes[0].get_ylabel()
+    'loss (nats)'
+    """
+    if not panels or not all(panels.values()):
+        raise InputError("no lines to draw")
+    from matplotlib.figure import Figure
+
+    width = max(3.6 * len(panels), 5.0)
+    figure = Figure(figsize=(width, 3.8), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (heading, lines) in zip(grid, panels.items(), strict=True):
+        for i, (name, (steps, losses)) in enumerate(lines.items()):
+            at, values = np.asarray(steps, float), np.asarray(losses, float)
+            if at.ndim != 1 or values.ndim not in (1, 2) or len(values) != at.size:
+                raise InputError(
+                    f"line {name!r} must be coordinates (n) and losses (n) or "
+                    f"(n, repeats); got shapes {at.shape} and {values.shape}"
+                )
+            values = values.reshape(at.size, -1)
+            color = PALETTE[i % len(PALETTE)]
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
+            style = DASHES[i % len(DASHES)]
+            axes.plot(at, middle, style, color=color, linewidth=1.7, label=name)
+            if values.shape[1] > 1:
+                axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+        if log:
+            axes.set_yscale("log")
+        axes.set_title(heading)
+        axes.set_xlabel((xlabels or {}).get(heading, "coordinate"))
+        plain(axes)
+    if log:
+        round_log_ticks(grid[0].yaxis)
+    grid[0].set_ylabel(ylabel)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False
+    )
+    if title:
+        figure.suptitle(title)
+    return figure

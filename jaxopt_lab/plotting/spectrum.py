@@ -1,0 +1,108 @@
+"""The spectral density of a Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.plotting.style import PALETTE, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def spectrum(
+    densities: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    eigenvalues: Mapping[str, ArrayLike] | None = None,
+    floor: float = 1e-6,
+    xlabel: str = "eigenvalue (loss per parameter squared)",
+    title: str = "",
+) -> Figure:
+    """Spectral densities, logarithmic upwards, with single eigenvalues below.
+
+    Most eigenvalues of a network lie near zero and the interesting ones are few, so
+    that on a linear axis only a spike is to be seen.
+
+    Args:
+      densities: by name, which stands in the legend: the pair of eigenvalues and
+        density at them, two arrays of the same length. A density integrates to 1, in
+        units of one over the eigenvalue.
+      eigenvalues: by the same names: eigenvalues known by themselves, for instance
+        the largest ones; short strokes below the curve.
+      floor: the lowest density shown, as a part of the highest. A broadened density
+        falls without end between eigenvalues; below this it is no information.
+      xlabel: what the eigenvalues are, with their unit.
+      title: stands above.
+
+    Returns:
+      The figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+      InputError: there is nothing to draw, lengths differ, no density is above 0, or a
+        name of ``eigenvalues`` is not among the densities.
+
+    >>> x = np.linspace(-1.0, 5.0, 100)
+    >>> figure = spectrum({"sgd": (x, np.exp(-x**2))}, eigenvalues={"sgd": [4.2]})
+    >>> figure.axes[0].get_yscale()
+    'log'
+    """
+    curves = {name: _curve(name, *pair) for name, pair in densities.items()}
+    if not curves:
+        raise InputError("no densities to draw")
+    strokes = {} if eigenvalues is None else eigenvalues
+    if missing := sorted(set(strokes) - set(curves)):
+        raise InputError(
+            f"eigenvalues are given for {', '.join(missing)}, which is not among the "
+            f"densities: {', '.join(curves)}"
+        )
+    top = max(np.nanmax(density) for _, density in curves.values())
+    if not top > 0:
+        raise InputError(f"a density must be above 0 somewhere; the highest is {top}")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    axes.set_ylim(floor * top, 2 * top)
+    for i, (name, (at, density)) in enumerate(curves.items()):
+        color = PALETTE[i % len(PALETTE)]
+        # Zero has no logarithm; what lies below the floor goes down to the edge.
+        shown = np.maximum(density, 0.1 * floor * top)
+        axes.plot(at, shown, color=color, linewidth=1.6, label=name)
+        if len(curves) == 1:
+            axes.fill_between(at, 0.1 * floor * top, shown, color=color, alpha=0.15)
+        if name in strokes:
+            known = np.ravel(np.asarray(strokes[name], float))
+            height = 0.05 - 0.012 * (i % 4)
+            axes.vlines(
+                known,
+                0.0,
+                height,
+                transform=axes.get_xaxis_transform(),
+                color=color,
+                linewidth=1.4,
+            )
+    axes.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel("spectral density")
+    plain(axes)
+    if len(curves) > 1:
+        axes.legend(frameon=False)
+    if title:
+        axes.set_title(title)
+    return figure
+
+
+def _curve(name: str, at: ArrayLike, density: ArrayLike) -> tuple[np.ndarray, ...]:
+    x, y = np.asarray(at, float), np.asarray(density, float)
+    if x.ndim != 1 or x.shape != y.shape or x.size == 0:
+        raise InputError(
+            f"density {name!r} must be two lists of one length; got shapes {x.shape} "
+            f"and {y.shape}"
+        )
+    return x, y
