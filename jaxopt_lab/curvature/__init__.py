@@ -1,44 +1,294 @@
-"""Curvature: Hessian products, Lanczos, densities, traces and what they measure."""
+"""Curvature: operators, spectra, measures, stability, landscapes, theory."""
 
-from jaxopt_lab.curvature.criteria import LlaCriteria, effective_rank, lla_criteria
-from jaxopt_lab.curvature.density import SpectralDensity, spectral_density
-from jaxopt_lab.curvature.diagonal import DiagonalEstimate, hutchinson_diagonal
-from jaxopt_lab.curvature.fishers import empirical_fisher, fisher
-from jaxopt_lab.curvature.gauss_newton import ggn
-from jaxopt_lab.curvature.hessian import hessian
-from jaxopt_lab.curvature.hutchpp import hutchpp_trace
-from jaxopt_lab.curvature.lanczos import LanczosResult, lanczos
-from jaxopt_lab.curvature.operators import Operator, linear_operator
-from jaxopt_lab.curvature.power import PowerResult, power_iteration
-from jaxopt_lab.curvature.preconditioning import adam_diagonal, preconditioned
-from jaxopt_lab.curvature.quadrature import broadened
-from jaxopt_lab.curvature.top import TopEigenvalues, top_eigenvalues
-from jaxopt_lab.curvature.trace import TraceEstimate, hutchinson_trace
+from jaxopt_lab.curvature.landscape.directions import (
+    cosine,
+    hessian_directions,
+    normalize_direction,
+    random_direction,
+)
+from jaxopt_lab.curvature.landscape.planes import (
+    Line,
+    Surface,
+    grid,
+    interpolation,
+    line,
+    plane,
+)
+from jaxopt_lab.curvature.landscape.trajectory import (
+    TrajectoryDirections,
+    trajectory_directions,
+)
+from jaxopt_lab.curvature.measures.average_sharpness import average_direction_sharpness
+from jaxopt_lab.curvature.measures.batch_means import Estimate
+from jaxopt_lab.curvature.measures.batch_sharpness import (
+    batch_sharpness,
+    log_stability_ratio,
+    stability_ratio,
+)
+from jaxopt_lab.curvature.measures.epsilon_sharpness import (
+    EpsilonSharpness,
+    epsilon_sharpness,
+)
+from jaxopt_lab.curvature.measures.gradient_noise import (
+    example_noise_scale,
+    noise_scale,
+)
+from jaxopt_lab.curvature.measures.noise_scale import NoiseScale, two_batch_noise_scale
+from jaxopt_lab.curvature.measures.sharpness import (
+    asam_sharpness,
+    ascent_sharpness,
+    sam_sharpness,
+)
+from jaxopt_lab.curvature.operators.fishers import empirical_fisher, fisher
+from jaxopt_lab.curvature.operators.gauss_newton import ggn
+from jaxopt_lab.curvature.operators.hessian import hessian
+from jaxopt_lab.curvature.operators.operator import Operator, linear_operator
+from jaxopt_lab.curvature.operators.preconditioning import adam_diagonal, preconditioned
+from jaxopt_lab.curvature.probe import ProbeResult, probe
+from jaxopt_lab.curvature.probe_hook import ProbeHook
+from jaxopt_lab.curvature.spectrum.criteria import (
+    LlaCriteria,
+    effective_rank,
+    lla_criteria,
+)
+from jaxopt_lab.curvature.spectrum.density import SpectralDensity, spectral_density
+from jaxopt_lab.curvature.spectrum.diagonal import DiagonalEstimate, hutchinson_diagonal
+from jaxopt_lab.curvature.spectrum.hutchpp import hutchpp_trace
+from jaxopt_lab.curvature.spectrum.lanczos import LanczosResult, lanczos
+from jaxopt_lab.curvature.spectrum.power import PowerResult, power_iteration
+from jaxopt_lab.curvature.spectrum.quadrature import broadened
+from jaxopt_lab.curvature.spectrum.top import TopEigenvalues, top_eigenvalues
+from jaxopt_lab.curvature.spectrum.trace import TraceEstimate, hutchinson_trace
+from jaxopt_lab.curvature.stability.batch_hessian import (
+    adam_max_learning_rate,
+    batch_eigenvalue,
+    critical_batch_size,
+    sgd_max_learning_rate,
+)
+from jaxopt_lab.curvature.stability.element_variance import element_variance
+from jaxopt_lab.curvature.stability.gram import ggn_factors, ggn_hessians, gram_matrix
+from jaxopt_lab.curvature.stability.polyak import polyak
+from jaxopt_lab.curvature.stability.sample_hessians import (
+    SampleHessians,
+    compress,
+    from_factors,
+    from_gram,
+    from_hessians,
+)
+from jaxopt_lab.curvature.stability.second_moment import (
+    Sampling,
+    exact_threshold,
+    second_moment_map,
+    spectral_radius,
+)
+from jaxopt_lab.curvature.stability.simulator import (
+    PlainRuns,
+    batch_weights,
+    growth_rate,
+    linear_step,
+    plain_runs,
+)
+from jaxopt_lab.curvature.stability.thresholds import (
+    coherence,
+    simple_thresholds,
+    stable_lr,
+)
+from jaxopt_lab.curvature.theory.activations import (
+    critical_init,
+    critical_weight_variance,
+)
+from jaxopt_lab.curvature.theory.depth_recursion import (
+    FiniteWidth,
+    Susceptibilities,
+    correlations,
+    finite_width,
+    input_kernel,
+    kernels_through_depth,
+    susceptibilities,
+    variances_through_depth,
+)
+from jaxopt_lab.curvature.theory.gaussian_expectations import (
+    gaussian_mean,
+    gaussian_pair_mean,
+)
+from jaxopt_lab.curvature.theory.linear_student import (
+    Errors,
+    LinearTask,
+    linear_student_errors,
+    optimal_stopping_time,
+    simulate_linear_student,
+)
+from jaxopt_lab.curvature.theory.marchenko_pastur import (
+    Spectrum,
+    marchenko_pastur,
+    marchenko_pastur_density,
+    marchenko_pastur_edges,
+)
+from jaxopt_lab.curvature.theory.wide_networks import simulate_kernels
+from jaxopt_lab.curvature.weights.filter_quality import (
+    FilterQuality,
+    filter_quality,
+    random_entropy,
+)
+from jaxopt_lab.curvature.weights.filters import (
+    FilterBasis,
+    collect_filters,
+    filter_basis,
+    filter_shift,
+    filters_of,
+)
+from jaxopt_lab.curvature.weights.heavy_tails import (
+    farms_blocks,
+    farms_eigenvalues,
+    layer_spectra,
+    layer_spectrum,
+)
+from jaxopt_lab.curvature.weights.matrix_norms import (
+    TokenMatrixMetrics,
+    column_norm_sum,
+    matrix_entropy,
+    normalise_tokens,
+    nuclear_norm,
+    token_matrix_metrics,
+)
+from jaxopt_lab.curvature.weights.power_law import (
+    SpectrumMetrics,
+    spectrum_metrics,
+    squared_singular_values,
+)
+from jaxopt_lab.curvature.weights.temp_balance import (
+    TempBalanceState,
+    scale_by_temp_balance,
+    temp_balance_scales,
+)
+from jaxopt_lab.curvature.weights.temp_balance_refresh import refresh_temp_balance
 
 __all__ = [
     "DiagonalEstimate",
+    "EpsilonSharpness",
+    "Errors",
+    "Estimate",
+    "FilterBasis",
+    "FilterQuality",
+    "FiniteWidth",
     "LanczosResult",
+    "Line",
+    "LinearTask",
     "LlaCriteria",
+    "NoiseScale",
     "Operator",
+    "PlainRuns",
     "PowerResult",
+    "ProbeHook",
+    "ProbeResult",
+    "SampleHessians",
+    "Sampling",
     "SpectralDensity",
+    "Spectrum",
+    "SpectrumMetrics",
+    "Surface",
+    "Susceptibilities",
+    "TempBalanceState",
+    "TokenMatrixMetrics",
     "TopEigenvalues",
     "TraceEstimate",
+    "TrajectoryDirections",
     "adam_diagonal",
+    "adam_max_learning_rate",
+    "asam_sharpness",
+    "ascent_sharpness",
+    "average_direction_sharpness",
+    "batch_eigenvalue",
+    "batch_sharpness",
+    "batch_weights",
     "broadened",
+    "coherence",
+    "collect_filters",
+    "column_norm_sum",
+    "compress",
+    "correlations",
+    "cosine",
+    "critical_batch_size",
+    "critical_init",
+    "critical_weight_variance",
     "effective_rank",
+    "element_variance",
     "empirical_fisher",
+    "epsilon_sharpness",
+    "exact_threshold",
+    "example_noise_scale",
+    "farms_blocks",
+    "farms_eigenvalues",
+    "filter_basis",
+    "filter_quality",
+    "filter_shift",
+    "filters_of",
+    "finite_width",
     "fisher",
+    "from_factors",
+    "from_gram",
+    "from_hessians",
+    "gaussian_mean",
+    "gaussian_pair_mean",
     "ggn",
+    "ggn_factors",
+    "ggn_hessians",
+    "gram_matrix",
+    "grid",
+    "growth_rate",
     "hessian",
+    "hessian_directions",
     "hutchinson_diagonal",
     "hutchinson_trace",
     "hutchpp_trace",
+    "input_kernel",
+    "interpolation",
+    "kernels_through_depth",
     "lanczos",
+    "layer_spectra",
+    "layer_spectrum",
+    "line",
     "linear_operator",
+    "linear_step",
+    "linear_student_errors",
     "lla_criteria",
+    "log_stability_ratio",
+    "marchenko_pastur",
+    "marchenko_pastur_density",
+    "marchenko_pastur_edges",
+    "matrix_entropy",
+    "noise_scale",
+    "normalise_tokens",
+    "normalize_direction",
+    "nuclear_norm",
+    "optimal_stopping_time",
+    "plain_runs",
+    "plane",
+    "polyak",
     "power_iteration",
     "preconditioned",
+    "probe",
+    "random_direction",
+    "random_entropy",
+    "refresh_temp_balance",
+    "sam_sharpness",
+    "scale_by_temp_balance",
+    "second_moment_map",
+    "sgd_max_learning_rate",
+    "simple_thresholds",
+    "simulate_kernels",
+    "simulate_linear_student",
     "spectral_density",
+    "spectral_radius",
+    "spectrum_metrics",
+    "squared_singular_values",
+    "stability_ratio",
+    "stable_lr",
+    "susceptibilities",
+    "temp_balance_scales",
+    "token_matrix_metrics",
     "top_eigenvalues",
+    "trajectory_directions",
+    "two_batch_noise_scale",
+    "variances_through_depth",
 ]

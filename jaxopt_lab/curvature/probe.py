@@ -11,17 +11,17 @@ from jaxtyping import Array, PyTree
 
 from jaxopt_lab import errors, trees
 from jaxopt_lab.arguments import check_positive_count
-from jaxopt_lab.curvature.blocks import split
-from jaxopt_lab.curvature.criteria import effective_rank, lla_criteria
-from jaxopt_lab.curvature.density import spectral_density
-from jaxopt_lab.curvature.fishers import empirical_fisher, fisher
-from jaxopt_lab.curvature.gauss_newton import ggn
-from jaxopt_lab.curvature.hessian import hessian
-from jaxopt_lab.curvature.operators import Operator
-from jaxopt_lab.curvature.products import Weights
-from jaxopt_lab.curvature.sharpness import ascent_sharpness
-from jaxopt_lab.curvature.top import top_eigenvalues
-from jaxopt_lab.curvature.trace import hutchinson_trace
+from jaxopt_lab.curvature.measures.sharpness import ascent_sharpness
+from jaxopt_lab.curvature.operators.blocks import split
+from jaxopt_lab.curvature.operators.fishers import empirical_fisher, fisher
+from jaxopt_lab.curvature.operators.gauss_newton import ggn
+from jaxopt_lab.curvature.operators.hessian import hessian
+from jaxopt_lab.curvature.operators.operator import Operator
+from jaxopt_lab.curvature.operators.products import Weights
+from jaxopt_lab.curvature.spectrum.criteria import effective_rank, lla_criteria
+from jaxopt_lab.curvature.spectrum.density import spectral_density
+from jaxopt_lab.curvature.spectrum.top import top_eigenvalues
+from jaxopt_lab.curvature.spectrum.trace import hutchinson_trace
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import Batch, LossFn, MaskOrFn, Params
 

@@ -1,5 +1,21 @@
 """Figures from result files; matplotlib is imported when one is drawn."""
 
 from jaxopt_lab.plotting.curves import training_curves
+from jaxopt_lab.plotting.layer_bars import layer_bars
+from jaxopt_lab.plotting.loss_lines import loss_lines
+from jaxopt_lab.plotting.page import Section, html_page
+from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
+from jaxopt_lab.plotting.spectrum import spectrum
+from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 
-__all__ = ["training_curves"]
+__all__ = [
+    "Section",
+    "html_page",
+    "layer_bars",
+    "loss_contours",
+    "loss_lines",
+    "loss_surface",
+    "sharpness_curve",
+    "spectrum",
+    "training_curves",
+]

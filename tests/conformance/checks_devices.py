@@ -52,7 +52,9 @@ def sharded(subject: Subject) -> None:
     for leaf in jax.tree.leaves(params):
         assert leaf.sharding.is_equivalent_to(split, leaf.ndim), leaf.sharding
     here = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
-    counts = sum(x.nbytes for x in jax.tree.leaves(state) if x.ndim == 0)
+    # Keys and ages of a buffer are whole on every device, as counts are.
+    small = min(p.size for p in jax.tree.leaves(params))
+    counts = sum(x.nbytes for x in jax.tree.leaves(state) if x.size < small)
     share = (trees.nbytes(state) - counts) / 8 + counts
     assert here <= share, f"{here} bytes of state on a device; an eighth is {share}"
 

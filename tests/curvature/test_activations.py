@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature import activations
-from jaxopt_lab.curvature.depth_recursion import susceptibilities
+from jaxopt_lab.curvature.theory import activations
+from jaxopt_lab.curvature.theory.depth_recursion import susceptibilities
 from jaxopt_lab.errors import InputError
 
 NAMES = ("linear", "relu", "tanh")

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from jaxopt_lab.curvature import hessian
-from jaxopt_lab.curvature.batch_hessian import (
+from jaxopt_lab.curvature.stability.batch_hessian import (
     adam_max_learning_rate,
     batch_eigenvalue,
     critical_batch_size,
     inverse_batch_size,
     sgd_max_learning_rate,
 )
-from jaxopt_lab.curvature.element_variance import element_variance
-from jaxopt_lab.curvature.polyak import polyak
+from jaxopt_lab.curvature.stability.element_variance import element_variance
+from jaxopt_lab.curvature.stability.polyak import polyak
 from jaxopt_lab.errors import InputError
 
 SIZE, BATCH, SD = 600, 20.0, 1.0

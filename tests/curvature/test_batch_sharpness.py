@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature.batch_means import estimate
-from jaxopt_lab.curvature.batch_sharpness import (
+from jaxopt_lab.curvature.measures.batch_means import estimate
+from jaxopt_lab.curvature.measures.batch_sharpness import (
     batch_sharpness,
     log_stability_ratio,
     stability_ratio,

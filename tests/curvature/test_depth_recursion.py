@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature import depth_recursion as dr
-from jaxopt_lab.curvature.wide_networks import simulate_kernels
+from jaxopt_lab.curvature.theory import depth_recursion as dr
+from jaxopt_lab.curvature.theory.wide_networks import simulate_kernels
 from jaxopt_lab.errors import InputError
 
 DEPTH = 6

@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 from support import landscapes, vectors
 
 from jaxopt_lab import trees
-from jaxopt_lab.curvature import directions
+from jaxopt_lab.curvature.landscape import directions
 from jaxopt_lab.errors import InputError
 
 CASES = vectors.cases("landscape")

@@ -8,8 +8,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_lab.curvature.filter_quality import filter_quality, random_entropy
-from jaxopt_lab.curvature.filters import (
+from jaxopt_lab.curvature.weights.filter_quality import filter_quality, random_entropy
+from jaxopt_lab.curvature.weights.filters import (
     collect_filters,
     filter_basis,
     filter_shift,

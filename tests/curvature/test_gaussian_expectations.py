@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature import gaussian_expectations as ge
+from jaxopt_lab.curvature.theory import gaussian_expectations as ge
 
 
 def dense_mean(function, variance):

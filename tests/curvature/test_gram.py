@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.curvature.gram import (
+from jaxopt_lab.curvature.stability.gram import (
     ggn_factors,
     ggn_hessians,
     gram_matrix,

@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import vectors
 
-from jaxopt_lab.curvature.heavy_tails import (
+from jaxopt_lab.curvature.weights.heavy_tails import (
     farms_blocks,
     farms_eigenvalues,
     layer_spectra,
     layer_spectrum,
 )
-from jaxopt_lab.curvature.power_law import spectrum_metrics, squared_singular_values
+from jaxopt_lab.curvature.weights.power_law import (
+    spectrum_metrics,
+    squared_singular_values,
+)
 from jaxopt_lab.errors import InputError
 
 LINEAR = ("square_gauss", "tall_gauss", "wide_heavy")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support.landscapes import case, tanh_loss
 
-from jaxopt_lab.curvature import landscape, landscape_points
-from jaxopt_lab.curvature.directions import random_direction
+from jaxopt_lab.curvature.landscape import planes as landscape
+from jaxopt_lab.curvature.landscape import points as landscape_points
+from jaxopt_lab.curvature.landscape.directions import random_direction
 
 
 @pytest.mark.parametrize("mode", ["vmap", "scan", "unroll"])

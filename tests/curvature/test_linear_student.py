@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature import linear_student as ls
-from jaxopt_lab.curvature import marchenko_pastur as mp
-from jaxopt_lab.curvature.marchenko_pastur import Spectrum
+from jaxopt_lab.curvature.theory import linear_student as ls
+from jaxopt_lab.curvature.theory import marchenko_pastur as mp
+from jaxopt_lab.curvature.theory.marchenko_pastur import Spectrum
 from jaxopt_lab.errors import InputError
 
 # Compiled once for each shape, not operation by operation.

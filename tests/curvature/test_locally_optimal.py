@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature.locally_optimal import largest_eigenvalue
+from jaxopt_lab.curvature.spectrum.locally_optimal import largest_eigenvalue
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

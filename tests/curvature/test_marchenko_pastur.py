@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from jaxopt_lab.curvature import marchenko_pastur as mp
+from jaxopt_lab.curvature.theory import marchenko_pastur as mp
 from jaxopt_lab.errors import InputError
 
 law_of = jax.jit(mp.marchenko_pastur, static_argnums=1)

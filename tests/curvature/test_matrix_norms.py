@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import vectors
 
-from jaxopt_lab.curvature.matrix_norms import (
+from jaxopt_lab.curvature.weights.matrix_norms import (
     column_norm_sum,
     matrix_entropy,
     normalise_tokens,

@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature.gradient_noise import example_noise_scale, noise_scale
-from jaxopt_lab.curvature.noise_scale import two_batch_noise_scale
+from jaxopt_lab.curvature.measures.gradient_noise import (
+    example_noise_scale,
+    noise_scale,
+)
+from jaxopt_lab.curvature.measures.noise_scale import two_batch_noise_scale
 from jaxopt_lab.errors import InputError
 
 # Gradients of single examples: w - x, at w = 0 the points themselves.

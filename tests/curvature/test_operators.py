@@ -13,6 +13,8 @@ from support import dense_hessian
 from support.dense_hessian import BUILD, Loader, empirical, ggn, hessian
 
 from jaxopt_lab import curvature, trees
+from jaxopt_lab.curvature.operators.blocks import Point
+from jaxopt_lab.curvature.operators.products import HessianProduct
 
 CASES = dense_hessian.CASES
 
@@ -259,8 +261,8 @@ def test_flops_of_a_product():
         "y": jax.ShapeDtypeStruct((512,), jnp.int32),
     }
     p = dense_hessian.load("mlp_init")
-    product = curvature.products.HessianProduct(example_weights=None, loss_fn=p.loss)
-    point = curvature.blocks.Point(params, jax.tree.map(lambda _: None, params))
+    product = HessianProduct(example_weights=None, loss_fn=p.loss)
+    point = Point(params, jax.tree.map(lambda _: None, params))
 
     def flops(fn, *args):
         return jax.jit(fn).lower(*args).compile().cost_analysis()["flops"]

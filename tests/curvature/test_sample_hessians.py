@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.curvature import sample_hessians as sh
+from jaxopt_lab.curvature.stability import sample_hessians as sh
 from jaxopt_lab.errors import InputError
 
 

@@ -7,10 +7,10 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.curvature.average_sharpness import average_direction_sharpness
-from jaxopt_lab.curvature.batch_sharpness import batch_sharpness
-from jaxopt_lab.curvature.epsilon_sharpness import epsilon_sharpness
-from jaxopt_lab.curvature.sharpness import (
+from jaxopt_lab.curvature.measures.average_sharpness import average_direction_sharpness
+from jaxopt_lab.curvature.measures.batch_sharpness import batch_sharpness
+from jaxopt_lab.curvature.measures.epsilon_sharpness import epsilon_sharpness
+from jaxopt_lab.curvature.measures.sharpness import (
     asam_sharpness,
     ascent_sharpness,
     sam_sharpness,

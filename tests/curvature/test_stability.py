@@ -11,14 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import vectors
 
-from jaxopt_lab.curvature import sample_hessians as sh
-from jaxopt_lab.curvature.second_moment import (
+from jaxopt_lab.curvature.stability import sample_hessians as sh
+from jaxopt_lab.curvature.stability.second_moment import (
     exact_threshold,
     noise_weights,
     second_moment_map,
     spectral_radius,
 )
-from jaxopt_lab.curvature.stability import coherence, simple_thresholds, stable_lr
+from jaxopt_lab.curvature.stability.thresholds import (
+    coherence,
+    simple_thresholds,
+    stable_lr,
+)
 from jaxopt_lab.errors import InputError
 
 CASES = vectors.cases("sgd_stability")

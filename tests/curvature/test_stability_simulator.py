@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from support import vectors
 
-from jaxopt_lab.curvature import sample_hessians as sh
-from jaxopt_lab.curvature.second_moment import exact_threshold, spectral_radius
-from jaxopt_lab.curvature.stability_simulator import (
+from jaxopt_lab.curvature.stability import sample_hessians as sh
+from jaxopt_lab.curvature.stability.second_moment import (
+    exact_threshold,
+    spectral_radius,
+)
+from jaxopt_lab.curvature.stability.simulator import (
     _resample,
     batch_weights,
     growth_rate,

@@ -13,12 +13,12 @@ from support.tailed import gaussian, network
 
 import jaxopt_lab
 from jaxopt_lab.catalog import NON_NEGATIVE, Method, Option
-from jaxopt_lab.curvature.heavy_tails import layer_spectrum
-from jaxopt_lab.curvature.temp_balance import (
+from jaxopt_lab.curvature.weights.heavy_tails import layer_spectrum
+from jaxopt_lab.curvature.weights.temp_balance import (
     scale_by_temp_balance,
     temp_balance_scales,
 )
-from jaxopt_lab.curvature.temp_balance_refresh import refresh_temp_balance
+from jaxopt_lab.curvature.weights.temp_balance_refresh import refresh_temp_balance
 from jaxopt_lab.errors import InputError
 
 MAPS = {

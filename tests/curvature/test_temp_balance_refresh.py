@@ -11,12 +11,12 @@ from jax.sharding import PartitionSpec as P
 from support.tailed import gaussian, network
 
 import jaxopt_lab
-from jaxopt_lab.curvature.heavy_tails import layer_spectrum
-from jaxopt_lab.curvature.temp_balance import (
+from jaxopt_lab.curvature.weights.heavy_tails import layer_spectrum
+from jaxopt_lab.curvature.weights.temp_balance import (
     TempBalanceState,
     scale_by_temp_balance,
 )
-from jaxopt_lab.curvature.temp_balance_refresh import refresh_temp_balance
+from jaxopt_lab.curvature.weights.temp_balance_refresh import refresh_temp_balance
 
 
 def exponents_of(state):

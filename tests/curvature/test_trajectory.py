@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxopt_lab import loops, trees
-from jaxopt_lab.curvature.directions import cosine
-from jaxopt_lab.curvature.trajectory import trajectory_directions
+from jaxopt_lab.curvature.landscape.directions import cosine
+from jaxopt_lab.curvature.landscape.trajectory import trajectory_directions
 from jaxopt_lab.errors import InputError
 
 

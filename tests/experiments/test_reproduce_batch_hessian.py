@@ -10,7 +10,7 @@ import pytest
 from experiments.reproduce.batch_hessian import __main__ as command
 from experiments.reproduce.batch_hessian import claims, measure
 from experiments.reproduce.batch_hessian.config import CONFIGS
-from jaxopt_lab.curvature.element_variance import ElementVariance
+from jaxopt_lab.curvature.stability.element_variance import ElementVariance
 
 TINY = dataclasses.replace(
     CONFIGS["quick"],

@@ -18,7 +18,7 @@ from experiments.reproduce.landscapes import (
     training,
 )
 from experiments.reproduce.landscapes.config import CONFIGS, Case
-from jaxopt_lab.curvature.landscape import Line, Surface
+from jaxopt_lab.curvature.landscape.planes import Line, Surface
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training.data import load_digits
 

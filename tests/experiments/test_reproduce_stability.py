@@ -11,7 +11,7 @@ import pytest
 from experiments.reproduce.stability import __main__ as command
 from experiments.reproduce.stability import claims, measure, problems
 from experiments.reproduce.stability.config import CONFIGS
-from jaxopt_lab.curvature.stability_simulator import PlainRuns
+from jaxopt_lab.curvature.stability.simulator import PlainRuns
 from jaxopt_lab.errors import InputError
 
 TINY = dataclasses.replace(

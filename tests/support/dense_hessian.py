@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab import curvature
-from jaxopt_lab.curvature import operators
+from jaxopt_lab.curvature.operators import operator as operators
 from support import vectors
 
 FOLDER = "curvature_hessian"

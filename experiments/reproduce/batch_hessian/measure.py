@@ -12,12 +12,18 @@ import optax
 
 from experiments.reproduce.batch_hessian.config import Config
 from jaxopt_lab import trees
-from jaxopt_lab.curvature import hessian, lanczos
-from jaxopt_lab.curvature.batch_hessian import batch_eigenvalue
-from jaxopt_lab.curvature.element_variance import ElementVariance, element_variance
-from jaxopt_lab.curvature.gram import ggn_hessians
-from jaxopt_lab.curvature.sample_hessians import compress
-from jaxopt_lab.curvature.second_moment import exact_threshold
+from jaxopt_lab.curvature import (
+    batch_eigenvalue,
+    compress,
+    exact_threshold,
+    ggn_hessians,
+    hessian,
+    lanczos,
+)
+from jaxopt_lab.curvature.stability.element_variance import (
+    ElementVariance,
+    element_variance,
+)
 
 Batch = tuple[jax.Array, jax.Array]
 

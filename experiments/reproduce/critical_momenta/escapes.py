@@ -14,7 +14,6 @@ from experiments.reproduce.critical_momenta.config import Config, Schedule
 from experiments.reproduce.critical_momenta.methods import Row
 from experiments.reproduce.critical_momenta.toys import Toy
 
-
 # Stable in the narrowest well, whose curvature is 100.
 _SMALL = 5e-3
 

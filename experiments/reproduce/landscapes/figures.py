@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.reproduce.landscapes.config import Case, Config
 from experiments.reproduce.landscapes.measures import Cuts
-from jaxopt_lab.curvature.landscape import Line
+from jaxopt_lab.curvature import Line
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.surfaces import loss_contours
 

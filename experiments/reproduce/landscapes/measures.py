@@ -9,9 +9,8 @@ import numpy as np
 
 from experiments.reproduce.landscapes.training import Laboratory
 from jaxopt_lab import curvature, trees
-from jaxopt_lab.curvature import landscape
-from jaxopt_lab.curvature.average_sharpness import average_direction_sharpness
-from jaxopt_lab.curvature.directions import (
+from jaxopt_lab.curvature import (
+    average_direction_sharpness,
     hessian_directions,
     normalize_direction,
     random_direction,
@@ -52,10 +51,10 @@ class Cuts(NamedTuple):
       hessian_plane: the same, along its top two eigenvectors.
     """
 
-    filter_line: landscape.Line
-    hessian_line: landscape.Line
-    filter_plane: landscape.Surface
-    hessian_plane: landscape.Surface
+    filter_line: curvature.Line
+    hessian_line: curvature.Line
+    filter_plane: curvature.Surface
+    hessian_plane: curvature.Surface
 
 
 def measure(lab: Laboratory, params: list[Params]) -> tuple[Measures, list[Any]]:
@@ -114,8 +113,8 @@ def cut(
       The landscapes.
     """
     config = lab.config
-    filter_steps = landscape.grid(config.filter_reach, config.points)
-    hessian_steps = landscape.grid(config.hessian_reach, config.points)
+    filter_steps = curvature.grid(config.filter_reach, config.points)
+    hessian_steps = curvature.grid(config.hessian_reach, config.points)
     random_lines, top_lines, planes = [], [], []
     for j, w in enumerate(params):
         batches = [lab.batch(lab.sample.train[j])]
@@ -123,21 +122,21 @@ def cut(
         top = hessian_directions([unit_curvature] * 2, vectors[j], config.rise)
 
         def along(direction: Params, steps: Any, w: Any = w, b: Any = batches) -> Any:
-            return landscape.line(lab.loss, w, direction, b, steps=steps).losses
+            return curvature.line(lab.loss, w, direction, b, steps=steps).losses
 
         random_lines += [along(d, filter_steps) for d in scaled]
         top_lines.append(along(top[0], hessian_steps))
         if j == 0:
             planes = [
-                landscape.plane(lab.loss, w, *pair, batches, first_steps=steps)
+                curvature.plane(lab.loss, w, *pair, batches, first_steps=steps)
                 for pair, steps in (
                     ((scaled[0], scaled[1]), filter_steps),
                     ((top[0], top[1]), hessian_steps),
                 )
             ]
     return Cuts(
-        landscape.Line(filter_steps, np.stack(random_lines, axis=1)),
-        landscape.Line(hessian_steps, np.stack(top_lines, axis=1)),
+        curvature.Line(filter_steps, np.stack(random_lines, axis=1)),
+        curvature.Line(hessian_steps, np.stack(top_lines, axis=1)),
         *planes,
     )
 
@@ -158,7 +157,7 @@ def _mean_rise(lab: Laboratory, w: Params, scaled: list[Params], batch: Any) -> 
     # Both signs of a direction: the slope, which is no sharpness, cancels.
     step, rises = lab.config.filter_step, []
     for direction in scaled:
-        losses = landscape.line(
+        losses = curvature.line(
             lab.loss, w, direction, [batch], steps=[-step, 0.0, step]
         ).losses
         rises.append((losses[0] + losses[2]) / 2 - losses[1])

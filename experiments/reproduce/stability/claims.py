@@ -10,7 +10,7 @@ import numpy as np
 from experiments.reproduce.stability.config import Config
 from experiments.reproduce.stability.measure import Line, crossing
 from experiments.statistics import mean_interval
-from jaxopt_lab.curvature.stability_simulator import PlainRuns
+from jaxopt_lab.curvature import PlainRuns
 
 
 class Verdict(NamedTuple):

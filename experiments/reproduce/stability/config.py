@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from jaxopt_lab.curvature.second_moment import Sampling
+from jaxopt_lab.curvature import Sampling
 
 
 @dataclasses.dataclass(frozen=True)

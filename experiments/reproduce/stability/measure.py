@@ -10,13 +10,16 @@ import numpy as np
 
 from experiments.reproduce.stability.config import Config
 from experiments.reproduce.stability.problems import Problem
-from jaxopt_lab.curvature.second_moment import (
+from jaxopt_lab.curvature import (
+    PlainRuns,
     Sampling,
+    coherence,
     exact_threshold,
+    growth_rate,
+    plain_runs,
+    simple_thresholds,
     spectral_radius,
 )
-from jaxopt_lab.curvature.stability import coherence, simple_thresholds
-from jaxopt_lab.curvature.stability_simulator import PlainRuns, growth_rate, plain_runs
 
 
 class Line(NamedTuple):

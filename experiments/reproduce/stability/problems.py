@@ -11,14 +11,15 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from experiments.reproduce.stability.config import Config
-from jaxopt_lab.curvature.gram import ggn_factors, ggn_hessians
-from jaxopt_lab.curvature.sample_hessians import (
+from jaxopt_lab.curvature import (
     SampleHessians,
+    Sampling,
     compress,
     from_factors,
+    ggn_factors,
+    ggn_hessians,
 )
-from jaxopt_lab.curvature.second_moment import Sampling
-from jaxopt_lab.curvature.stability_simulator import Step, batch_weights, linear_step
+from jaxopt_lab.curvature.stability.simulator import Step, batch_weights, linear_step
 from jaxopt_lab.errors import InputError
 
 MakeStep = Callable[[jax.Array, jax.Array, Sampling], Step]

@@ -1,0 +1,1 @@
+"""How sharp a point is, and how noisy its gradients."""

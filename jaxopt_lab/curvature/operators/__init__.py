@@ -1,0 +1,1 @@
+"""Matrices known by their products with vectors."""

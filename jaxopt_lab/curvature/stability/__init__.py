@@ -1,0 +1,1 @@
+"""When SGD is stable, and what a batch does to the Hessian."""

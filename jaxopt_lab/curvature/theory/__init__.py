@@ -1,0 +1,1 @@
+"""Networks and students of which the mean is known."""
