@@ -52,6 +52,7 @@ def run(
     Raises:
       InputError: data are not there.
     """
+    _check_data(config, fashion, text)
     folder.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"config": dataclasses.asdict(config)}
     told = _toys(config, folder, record)
@@ -66,6 +67,17 @@ def run(
     _save(folder, record, told)
     _print_verdicts(told)
     return told
+
+
+def _check_data(config: Config, fashion: str | None, text: str | None) -> None:
+    """Read the data that come last, so that a typo ends the run at its beginning."""
+    from experiments.reproduce.sharpness.tasks import fashion_mnist
+    from jaxopt_lab.training.data.text import load_text
+
+    if fashion is not None:
+        fashion_mnist(Path(fashion).expanduser())
+    if text is not None:
+        load_text(Path(text).expanduser(), config.context)
 
 
 def _save(folder: Path, record: dict[str, Any], told: list[claims.Verdict]) -> None:

@@ -53,7 +53,9 @@ def escapes(row: Row, toy: Toy, schedule: Schedule, config: Config) -> Escapes:
     hit, first, sharpness, path = program(rates, starts)
     every = max(1, config.toy_steps // 200)
     return Escapes(
-        *(np.asarray(x) for x in (hit, first, sharpness)),
+        np.asarray(hit),
+        np.asarray(first),
+        np.asarray(sharpness),
         np.asarray(path[:, : config.drawn, ::every]),
     )
 
@@ -78,9 +80,9 @@ def _run(
     grad = jax.grad(toy.loss)
 
     def step(carry: Any, t: jax.Array) -> tuple[Any, jax.Array]:
-        x, state, first = carry
-        updates, state = tx.update(grad(x), state, x, grad_fn=lambda p, i=0: grad(p))
-        x = optax.apply_updates(x, updates)
+        at, state, first = carry
+        updates, state = tx.update(grad(at), state, at, grad_fn=lambda p, i=0: grad(p))
+        x: Any = optax.apply_updates(at, updates)
         first = jnp.where(jnp.isnan(first) & _near(toy, x), t, first)
         return (x, state, first), x
 

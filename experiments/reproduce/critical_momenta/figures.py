@@ -58,7 +58,7 @@ def rate_curves(
     from matplotlib.figure import Figure
 
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.3 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(3.8 * columns, 3.4 * rows + 1.2), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, scores) in zip(grid, panels.items(), strict=False):
         colors = _colors(list(scores))
@@ -68,6 +68,8 @@ def rate_curves(
             chosen = list(rates).index(score.rate)
             axes.plot(score.rate, scale * score.curve[chosen], "o", color=colors[name])
         axes.set_xscale("log")
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45)
+        axes.minorticks_off()
         axes.set_title(title)
         axes.set_xlabel("learning rate")
         _tidy(axes)
@@ -75,7 +77,8 @@ def rate_curves(
         axes.set_visible(False)
     grid[0].set_ylabel(ylabel)
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    place = "outside lower center"
+    figure.legend(handles, labels, loc=place, ncols=2 * columns - 1, frameon=False)
     return figure
 
 
@@ -104,7 +107,9 @@ def ways(
             mesh = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1)
             flat = jnp.asarray(mesh.reshape(-1, 2), jnp.float32)
             losses = np.asarray(jax.vmap(toy.loss)(flat)).reshape(len(line), -1)
-            axes.contourf(line, line, losses.T, levels=24, cmap="Greys", alpha=0.8)
+            # Logarithmic above the lowest: basins differ by orders of magnitude.
+            height = np.log10(losses - losses.min() + 0.1)
+            axes.contourf(line, line, height.T, levels=24, cmap="Greys", alpha=0.8)
             axes.set_xlim(*toy.window)
             axes.set_ylim(*toy.window)
         for way, hit in zip(escapes.path[at], escapes.hit[at], strict=False):

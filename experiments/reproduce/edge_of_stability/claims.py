@@ -96,9 +96,14 @@ def verdicts(
             continue
         told.append(_verdict(row, "sharpness settles at the edge", end, near))
         if row.progressive:
-            first = path.sharpness[1 if row.kind == "adam" else 0]
+            lowest = np.nanmin(path.sharpness, axis=0)
             told.append(
-                _verdict(row, "it starts below half the edge", first, (0.0, 0.5))
+                _verdict(
+                    row,
+                    "it comes from below: its lowest value on the way",
+                    lowest,
+                    (0.0, 2 / 3),
+                )
             )
         told.append(
             _verdict(

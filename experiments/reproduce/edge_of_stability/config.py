@@ -84,7 +84,7 @@ class Config:
     points: int = 30
     every: int = 100
     examples: int = 400
-    batch_size: int = 20
+    batch_size: int = 10
     width: int = 48
     lanczos_steps: int = 20
     settled: float = 0.25
@@ -96,13 +96,13 @@ _ROWS = (
     Row("gd", 0.4, progressive=False),
     Row("momentum", 0.4),
     Row("adam", 1e-3),
-    Row("sgd", 0.1),
+    Row("sgd", 0.3),
 )
 
 CONFIGS: Mapping[str, Any] = {
     "quick": Config(_ROWS),
     "full": Config(
-        (*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.2)),
+        (*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.6)),
         seeds=10,
         points=60,
     ),
