@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.reproduce import command
 from experiments.reproduce.batch_hessian.config import CONFIGS, Config
+from experiments.reproduce.tables import print_table
 
 PURPOSE = (
     "Extremal eigenvalues of the Hessian of a batch, and the largest learning rate\n"
@@ -21,8 +22,6 @@ PURPOSE = (
     "on digits; beside them what random matrix theory says: linear and square-root\n"
     "growth, then flat. quick: about a minute on two cores; full: many times that."
 )
-
-_WIDTH = 150
 
 
 def run(config: Config, folder: Path) -> list[Any]:
@@ -81,39 +80,30 @@ def run(config: Config, folder: Path) -> list[Any]:
 def _print(
     spectra: Any, rates: dict[str, np.ndarray], verdicts: Sequence[Any], config: Config
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    # Not folded where there is no terminal.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    table = Table(
-        title=f"P = {spectra.num_params}, element variance "
+    print_table(
+        f"P = {spectra.num_params}, element variance "
         f"{float(spectra.variance.value):.2e} +- "
         f"{float(spectra.variance.standard_error):.0e}; whole set: largest "
         f"{spectra.whole[0]:.3g}, smallest {spectra.whole[1]:.3g}; largest residual "
         f"{spectra.residual:.0e} of the largest eigenvalue",
-        title_justify="left",
+        ("B", "largest", "formula", "smallest", "formula", *rates),
+        [
+            (
+                str(size),
+                f"{spectra.largest[i].mean():.3g}",
+                f"{spectra.predicted[0, i]:.3g}",
+                f"{spectra.smallest[i].mean():.3g}",
+                f"{spectra.predicted[1, i]:.3g}",
+                *(f"{np.exp(np.nanmean(np.log(rates[n][i]))):.3g}" for n in rates),
+            )
+            for i, size in enumerate(config.batch_sizes)
+        ],
     )
-    headings = ("B", "largest", "formula", "smallest", "formula", *rates)
-    for heading in headings:
-        table.add_column(heading)
-    for i, size in enumerate(config.batch_sizes):
-        table.add_row(
-            str(size),
-            f"{spectra.largest[i].mean():.3g}",
-            f"{spectra.predicted[0, i]:.3g}",
-            f"{spectra.smallest[i].mean():.3g}",
-            f"{spectra.predicted[1, i]:.3g}",
-            *(f"{np.exp(np.nanmean(np.log(rates[n][i]))):.3g}" for n in rates),
-        )
-    console.print(table)
-    title = "claims; intervals are over the seeds"
-    table = Table(title=title, title_justify="left")
-    for heading in ("claim", "measured", "verdict"):
-        table.add_column(heading)
-    for v in verdicts:
-        table.add_row(v.claim, v.measured, v.word)
-    console.print(table)
+    print_table(
+        "claims; intervals are over the seeds",
+        ("claim", "measured", "verdict"),
+        [(v.claim, v.measured, v.word) for v in verdicts],
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from experiments.reproduce import command
 from experiments.reproduce.critical_momenta import claims, figures, methods
 from experiments.reproduce.critical_momenta.config import CONFIGS, Config
 from experiments.reproduce.critical_momenta.toys import TOYS
+from experiments.reproduce.tables import print_table
 from experiments.statistics import bootstrap_interval
 
 _PURPOSE = (
@@ -270,26 +271,8 @@ def _scores(panels: Scores) -> dict[str, Any]:
     }
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    # Not folded where there is no terminal.
-    return Console() if sys.stdout.isatty() else Console(width=130)
-
-
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
-
-
 def _print_toys(rows: Sequence[dict[str, Any]]) -> None:
-    _table(
+    print_table(
         "landscapes, each method at the rate that it chose (* edge of the grid)",
         (
             "landscape",
@@ -329,11 +312,11 @@ def _print_scores(panels: Scores, label: str, scale: float) -> None:
                     f"({scale * low:.3f} to {scale * high:.3f})",
                 )
             )
-    _table(label, ("panel", "method", "rate", label), rows)
+    print_table(label, ("panel", "method", "rate", label), rows)
 
 
 def _print_verdicts(told: Sequence[claims.Verdict]) -> None:
-    _table(
+    print_table(
         "claims, paired over starts or seeds",
         ("where", "claim", "difference", "verdict"),
         [

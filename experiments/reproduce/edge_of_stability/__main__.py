@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.reproduce import command
 from experiments.reproduce.edge_of_stability import claims, figures, measure, network
 from experiments.reproduce.edge_of_stability.config import CONFIGS, Config
+from experiments.reproduce.tables import print_table
 
 _PURPOSE = (
     "Train a small tanh network on digits by (stochastic) gradient descent, momentum\n"
@@ -61,25 +62,20 @@ def run(config: Config, folder: Path) -> list[claims.Verdict]:
 
 
 def _print(told: Sequence[claims.Verdict], config: Config) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"edge of stability, means over {config.seeds} seeds (95 % bootstrap)",
-        title_justify="left",
+    print_table(
+        f"edge of stability, means over {config.seeds} seeds (95 % bootstrap)",
+        ("optimizer", "claim", "measured", "accepted", "verdict"),
+        [
+            (
+                v.row,
+                v.claim,
+                f"{v.value:.3f} ({v.low:.3f} to {v.high:.3f})",
+                f"{v.accepted[0]:.2f} to {v.accepted[1]:.2f}",
+                v.word,
+            )
+            for v in told
+        ],
     )
-    for heading in ("optimizer", "claim", "measured", "accepted", "verdict"):
-        table.add_column(heading)
-    for v in told:
-        table.add_row(
-            v.row,
-            v.claim,
-            f"{v.value:.3f} ({v.low:.3f} to {v.high:.3f})",
-            f"{v.accepted[0]:.2f} to {v.accepted[1]:.2f}",
-            v.word,
-        )
-    # Not folded where there is no terminal.
-    (Console() if sys.stdout.isatty() else Console(width=130)).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

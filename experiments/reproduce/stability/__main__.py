@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.reproduce import command
 from experiments.reproduce.stability.config import CONFIGS, Config
+from experiments.reproduce.tables import print_table
 
 PURPOSE = (
     "Thresholds of the learning rate of SGD at a minimum, exact and from simple\n"
@@ -20,8 +21,6 @@ PURPOSE = (
     "cores; full: more learning rates, runs and ways of sampling, many times that."
 )
 PROBLEMS = ("groups", "linear", "network")
-
-_WIDTH = 150
 
 
 def run(config: Config, folder: Path, problems: Sequence[str] = PROBLEMS) -> list[Any]:
@@ -93,29 +92,9 @@ def _plain(line: Any) -> dict[str, Any]:
 
 
 def _print(lines: Sequence[Any], verdicts: Sequence[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from experiments.reproduce.stability.measure import crossing
 
-    # Not folded where there is no terminal.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    title = "learning rates; the simple tests are for Bernoulli sampling"
-    table = Table(title=title, title_justify="left")
-    headings = (
-        "problem",
-        "sampling",
-        "B",
-        "sigma/n",
-        "measured",
-        "exact",
-        "max_sample",
-        "coherence",
-        "2/lambda_1",
-        "converse",
-    )
-    for heading in headings:
-        table.add_column(heading)
+    rows = []
     for line in lines:
         rates = (
             crossing(line),
@@ -125,20 +104,36 @@ def _print(lines: Sequence[Any], verdicts: Sequence[Any]) -> None:
             line.gradient_descent,
             line.converse,
         )
-        table.add_row(
-            line.problem,
-            line.sampling.replace("_", " "),
-            str(line.batch_size),
-            f"{line.sigma_per_sample:.3f}",
-            *(f"{rate:.4g}" for rate in rates),
+        rows.append(
+            (
+                line.problem,
+                line.sampling.replace("_", " "),
+                str(line.batch_size),
+                f"{line.sigma_per_sample:.3f}",
+                *(f"{rate:.4g}" for rate in rates),
+            )
         )
-    console.print(table)
-    table = Table(title="claims", title_justify="left")
-    for heading in ("claim", "where", "measured", "verdict"):
-        table.add_column(heading)
-    for v in verdicts:
-        table.add_row(v.claim, v.where, v.measured, v.word)
-    console.print(table)
+    print_table(
+        "learning rates; the simple tests are for Bernoulli sampling",
+        (
+            "problem",
+            "sampling",
+            "B",
+            "sigma/n",
+            "measured",
+            "exact",
+            "max_sample",
+            "coherence",
+            "2/lambda_1",
+            "converse",
+        ),
+        rows,
+    )
+    print_table(
+        "claims",
+        ("claim", "where", "measured", "verdict"),
+        [(v.claim, v.where, v.measured, v.word) for v in verdicts],
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
