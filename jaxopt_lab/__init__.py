@@ -1,9 +1,27 @@
 """jaxopt_lab: methods of the literature as composable optax transformations."""
 
 from jaxopt_lab._version import __version__
+from jaxopt_lab.compressed import (
+    adamw4bit,
+    adamw8bit,
+    adamw_fp8,
+    adamw_linear,
+    quantize_state,
+)
 from jaxopt_lab.gradients import batch_grad
 from jaxopt_lab.injection import inject_hyperparams
 from jaxopt_lab.masking import masked, partition
+from jaxopt_lab.memory import (
+    adam_cg,
+    adam_cm,
+    adamw_cm,
+    critical_gradients,
+    rmsprop_cg,
+    rmsprop_cm,
+    scale_by_critical_momenta,
+    sgd_cg,
+    sgd_cm,
+)
 from jaxopt_lab.sharpness import (
     asam,
     bsam,
@@ -29,9 +47,17 @@ from jaxopt_lab.sharpness import (
 
 __all__ = [
     "__version__",
+    "adam_cg",
+    "adam_cm",
+    "adamw4bit",
+    "adamw8bit",
+    "adamw_cm",
+    "adamw_fp8",
+    "adamw_linear",
     "asam",
     "batch_grad",
     "bsam",
+    "critical_gradients",
     "esam",
     "eval_params",
     "fisher_mask",
@@ -47,9 +73,15 @@ __all__ = [
     "multistep_sam",
     "norm_only",
     "partition",
+    "quantize_state",
     "rho_following",
+    "rmsprop_cg",
+    "rmsprop_cm",
     "sam",
     "samson",
+    "scale_by_critical_momenta",
+    "sgd_cg",
+    "sgd_cm",
     "stale_sam",
     "vasso",
     "wsam",

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import optax
 
 from jaxopt_lab import errors
-from jaxopt_lab.catalog_rows import sharpness
+from jaxopt_lab.catalog_rows import compressed, memory, sharpness
 from jaxopt_lab.catalog_rows.record import (
     DECAY,
     NON_NEGATIVE,
@@ -160,6 +160,8 @@ _ROWS = (
         differentiable=False,
     ),
     *sharpness.ROWS,
+    *memory.ROWS,
+    *compressed.ROWS,
 )
 
 CATALOG: Mapping[str, Method] = MappingProxyType({row.name: row for row in _ROWS})

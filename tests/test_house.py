@@ -25,7 +25,9 @@ HEAVY = (
 GROUND = {
     "typing",
     "arguments",
+    "codes",
     "errors",
+    "moments",
     "perturbation",
     "trees",
     "loops",

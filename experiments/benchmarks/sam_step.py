@@ -60,11 +60,46 @@ def by_hand(tx: optax.GradientTransformation) -> Callable[..., Any]:
     return step
 
 
-def problem(key: jax.Array) -> tuple[dict[str, jax.Array], tuple[jax.Array, jax.Array]]:
+def msam_by_hand(
+    tx: optax.GradientTransformation, num_shards: int
+) -> Callable[..., Any]:
+    """An mSAM step as one would write it without this library.
+
+    Args:
+      tx: the base optimizer.
+      num_shards: number of shards.
+
+    Returns:
+      ``step(params, opt_state, batch) -> (params, opt_state, loss)``.
+    """
+
+    def step(params: Any, opt_state: Any, batch: Any) -> Any:
+        shards = [jnp.split(x, num_shards) for x in batch]
+        total, value = None, jnp.zeros(())
+        for shard in zip(*shards, strict=True):
+            loss_here, grads = jax.value_and_grad(loss)(params, shard)
+            norm = optax.tree.norm(grads)
+            scale = RHO / jnp.where(norm > 0, norm, 1.0)
+            moved = jax.tree.map(lambda p, g, s=scale: p + s * g, params, grads)
+            sharp = jax.grad(loss)(moved, shard)
+            total = sharp if total is None else jax.tree.map(jnp.add, total, sharp)
+            value = value + loss_here
+        sharp = jax.tree.map(lambda g: g / num_shards, total)
+        updates, opt_state = tx.update(sharp, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        return params, opt_state, value / num_shards
+
+    return step
+
+
+def problem(
+    key: jax.Array, batch_size: int = BATCH
+) -> tuple[dict[str, jax.Array], tuple[jax.Array, jax.Array]]:
     """Parameters and a batch.
 
     Args:
       key: typed key.
+      batch_size: examples in the batch.
 
     Returns:
       ``(params, batch)``.
@@ -77,21 +112,24 @@ def problem(key: jax.Array) -> tuple[dict[str, jax.Array], tuple[jax.Array, jax.
         "w2": jax.random.normal(keys[1], (width, classes)) / width**0.5,
         "b2": jnp.zeros(classes),
     }
-    x = jax.random.normal(keys[2], (BATCH, fan_in))
-    return params, (x, jax.random.randint(keys[3], (BATCH,), 0, classes))
+    x = jax.random.normal(keys[2], (batch_size, fan_in))
+    return params, (x, jax.random.randint(keys[3], (batch_size,), 0, classes))
 
 
-def compiled_step(tx: optax.GradientTransformation) -> tuple[Any, Any]:
+def compiled_step(
+    tx: optax.GradientTransformation, batch_size: int = BATCH
+) -> tuple[Any, Any]:
     """The train step of this library, compiled.
 
     Args:
       tx: the optimizer.
+      batch_size: examples in the batch.
 
     Returns:
       ``(program, TrainState)``; ``program(state, batch) -> (state, metrics)`` donates
       its state.
     """
-    params, batch = problem(jax.random.key(0))
+    params, batch = problem(jax.random.key(0), batch_size)
 
     def train_loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
         return loss(params, batch), (model_state, {})

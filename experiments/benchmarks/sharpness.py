@@ -1,10 +1,12 @@
-"""Every sharpness-aware method against a plain step and two other SAM steps.
+"""Every sharpness-aware method against a plain step and steps written by hand.
 
-Run as ``python -m experiments.benchmarks.sharpness``. The other steps are the one
-written by hand in ``sam_step`` and that of ``optax.contrib.sam``. Flops and bytes are
-those that XLA counts for the compiled steps; times are paired. XLA counts both
-branches of ``looksam``, of which a step runs one. The problem is the dense network of
-``sam_step``; the methods whose time has a bar run on a convolutional one too.
+Run as ``python -m experiments.benchmarks.sharpness``. The other steps are a SAM step
+written by hand, that of ``optax.contrib.sam``, and for mSAM one written by hand too.
+Flops and bytes are those that XLA counts for the compiled steps; times are paired. XLA
+counts both branches of ``looksam``, of which a step runs one. The problem is the dense
+network of ``sam_step``; the methods whose time has a bar run on a convolutional one
+too, and mSAM on larger batches of the dense one: with 32 examples in a shard, norm,
+move and sum of 8 trees of gradients show beside the products.
 """
 
 from __future__ import annotations
@@ -18,7 +20,33 @@ import optax
 
 from experiments.benchmarks import convnet_step
 from experiments.benchmarks.paired import Ratio, ratio, report
-from experiments.benchmarks.sam_step import RHO, by_hand, compiled_step, loss, problem
+from experiments.benchmarks.sam_step import (
+    BATCH,
+    RHO,
+    by_hand,
+    compiled_step,
+    loss,
+    msam_by_hand,
+    problem,
+)
+from experiments.benchmarks.sharpness_bars import (
+    ALL_BARS,
+    BARS,
+    BY_HAND,
+    CONVNET,
+    CONVNET_BARS,
+    LARGER_BARS,
+    LARGER_BATCHES,
+    MSAM,
+    MSAM_BY_HAND,
+    ON_CONVNET,
+    OPTAX,
+    PLAIN,
+    at_batch,
+    flops_over_bars,
+    plain_of,
+    times_at_bars,
+)
 from jaxopt_lab import catalog
 from jaxopt_lab.catalog_rows.record import Method
 
@@ -34,42 +62,7 @@ SETTINGS: Mapping[str, Sequence[dict[str, Any]]] = {
     "wsam": ({"learning_rate": LEARNING_RATE},),
 }
 
-PLAIN, BY_HAND, OPTAX = "plain", "by hand", "optax.contrib.sam"
-CONVNET = "convnet, "
-ON_CONVNET = ("sam", "msam num_shards=8", "lookbehind k=5", "momentum_sam", "stale_sam")
-
-
-class Bar(NamedTuple):
-    """What a figure may be at most.
-
-    Attributes:
-      method: label of the measured step.
-      against: label of the step it is compared with.
-      flops: largest ratio of flops, or ``None``.
-      time: largest ratio of times, or ``None``; met if the median is below it.
-    """
-
-    method: str
-    against: str
-    flops: float | None = None
-    time: float | None = None
-
-
-BARS = (
-    Bar("sam", PLAIN, flops=2.02),
-    Bar("sam", BY_HAND, flops=1.01, time=1.05),
-    Bar("sam", OPTAX, flops=1.01),
-    Bar("msam num_shards=8", PLAIN, flops=2.05),
-    Bar("msam num_shards=8", "sam", time=1.05),
-    Bar("lookbehind k=5", PLAIN, flops=6.1, time=6.3),
-    Bar("momentum_sam", PLAIN, flops=1.1, time=1.1),
-    Bar("stale_sam", PLAIN, flops=1.1, time=1.1),
-)
-CONVNET_BARS = tuple(
-    bar._replace(method=CONVNET + bar.method, against=CONVNET + bar.against)
-    for bar in BARS
-    if bar.method in ON_CONVNET and bar.against in (PLAIN, "sam")
-)
+__all__ = ["BARS", "CONVNET_BARS", "LARGER_BARS", "flops_over_bars"]
 
 
 class Step(NamedTuple):
@@ -116,9 +109,11 @@ def methods() -> dict[str, optax.GradientTransformation]:
     return measured
 
 
-def _alone(step: Callable[..., Any], tx: optax.GradientTransformation) -> Step:
+def _alone(
+    step: Callable[..., Any], tx: optax.GradientTransformation, batch_size: int = BATCH
+) -> Step:
     """A step on ``(params, opt_state)``, compiled."""
-    params, batch = problem(jax.random.key(0))
+    params, batch = problem(jax.random.key(0), batch_size)
     state = (params, tx.init(params))
     program = jax.jit(step, donate_argnums=(0, 1)).lower(*state, batch).compile()
     return Step(program, state, batch)
@@ -143,7 +138,7 @@ def with_optax() -> Step:
 
 
 def compiled_steps(labels: Sequence[str] | None = None) -> dict[str, Step]:
-    """The compiled steps, the three to compare with first.
+    """The compiled steps, the four to compare with first.
 
     Args:
       labels: the methods to compile; ``None``: all of them.
@@ -155,6 +150,7 @@ def compiled_steps(labels: Sequence[str] | None = None) -> dict[str, Step]:
         PLAIN: _dense(_base()),
         BY_HAND: _alone(by_hand(_base()), _base()),
         OPTAX: with_optax(),
+        MSAM_BY_HAND: _alone(msam_by_hand(_base(), 8), _base()),
     }
     for label, tx in methods().items():
         if labels is None or label in labels:
@@ -178,9 +174,27 @@ def convnet_steps() -> dict[str, Step]:
     return steps
 
 
-def _dense(tx: optax.GradientTransformation) -> Step:
-    program, state = compiled_step(tx)
-    return Step(program, (state,), problem(jax.random.key(0))[1])
+def larger_steps() -> dict[str, Step]:
+    """The compiled steps on larger batches of the dense network.
+
+    Returns:
+      Steps by label: SAM, mSAM, and mSAM by hand.
+    """
+    optimizers = methods()
+    steps = {}
+    for size in LARGER_BATCHES:
+        begin = at_batch(size)
+        steps[begin + PLAIN] = _dense(_base(), size)
+        for label in ("sam", MSAM):
+            steps[begin + label] = _dense(optimizers[label], size)
+        by_hand_too = _alone(msam_by_hand(_base(), 8), _base(), size)
+        steps[begin + MSAM_BY_HAND] = by_hand_too
+    return steps
+
+
+def _dense(tx: optax.GradientTransformation, batch_size: int = BATCH) -> Step:
+    program, state = compiled_step(tx, batch_size)
+    return Step(program, (state,), problem(jax.random.key(0), batch_size)[1])
 
 
 def counts(steps: Mapping[str, Step]) -> dict[str, dict[str, float]]:
@@ -197,35 +211,13 @@ def counts(steps: Mapping[str, Step]) -> dict[str, dict[str, float]]:
     found = {}
     for label, step in steps.items():
         memory = step.program.memory_analysis()
-        plain = CONVNET + PLAIN if label.startswith(CONVNET) else PLAIN
         found[label] = {
             "flops": flops[label],
-            "plain steps": flops[label] / flops[plain],
+            "plain steps": flops[label] / flops[plain_of(label)],
             "temp bytes": memory.temp_size_in_bytes,
             "argument bytes": memory.argument_size_in_bytes,
         }
     return found
-
-
-def flops_over_bars(found: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The bars on flops that are not met.
-
-    Args:
-      found: as ``counts`` gives it; bars on other labels are left out.
-
-    Returns:
-      A line for each.
-    """
-    lines = []
-    for bar in (*BARS, *CONVNET_BARS):
-        if bar.flops is None or not {bar.method, bar.against} <= found.keys():
-            continue
-        measured = found[bar.method]["flops"] / found[bar.against]["flops"]
-        if measured > bar.flops:
-            lines.append(
-                f"flops, {bar.method} over {bar.against}: {measured:.4f} > {bar.flops}"
-            )
-    return lines
 
 
 def runner(step: Step) -> Callable[[], None]:
@@ -258,10 +250,9 @@ def times(steps: Mapping[str, Step]) -> dict[tuple[str, str], Ratio]:
       Ratios by the labels of the two.
     """
     others = (PLAIN, BY_HAND, OPTAX)
-    dense = [m for m in steps if m not in others and not m.startswith(CONVNET)]
+    dense = [m for m in steps if m not in (*others, MSAM_BY_HAND) and ", " not in m]
     wanted = [(m, o) for m in dense for o in others]
-    bars = (*BARS, *CONVNET_BARS)
-    wanted += [(b.method, b.against) for b in bars if b.time is not None]
+    wanted += [(b.method, b.against) for b in ALL_BARS if b.time is not None]
     runs = {label: runner(step) for label, step in steps.items()}
     return {
         (a, b): ratio(runs[a], runs[b], pairs=PAIRS, repeat=REPEAT)
@@ -271,7 +262,7 @@ def times(steps: Mapping[str, Step]) -> dict[tuple[str, str], Ratio]:
 
 def main() -> None:
     """Print counts, paired times, and which bars are met."""
-    steps = {**compiled_steps(), **convnet_steps()}
+    steps = {**compiled_steps(), **convnet_steps(), **larger_steps()}
     found, measured = counts(steps), times(steps)
     figures: dict[str, Any] = {}
     for label, count in found.items():
@@ -279,15 +270,7 @@ def main() -> None:
             figures[f"{label}: {name}"] = count[name]
     for (a, b), value in measured.items():
         figures[f"time, {a} over {b}"] = value
-    for bar in (*BARS, *CONVNET_BARS):
-        if bar.time is not None:
-            value = measured[bar.method, bar.against]
-            met = "met" if value.median <= bar.time else "NOT MET"
-            if value.low <= bar.time < value.median:
-                met = "within the quartiles"
-            figures[f"bar, time of {bar.method} over {bar.against}"] = (
-                f"{met}: {value} against {bar.time}"
-            )
+    figures |= times_at_bars(measured)
     figures["bars on flops not met"] = "; ".join(flops_over_bars(found)) or "none"
     report("sharpness-aware steps", figures)
 

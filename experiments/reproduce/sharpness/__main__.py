@@ -1,4 +1,15 @@
-"""``python -m experiments.reproduce.sharpness quick|full [out=FOLDER]``."""
+"""What sharpness-aware methods are said to do, measured.
+
+    python -m experiments.reproduce.sharpness quick|full [out=FOLDER] [fashion=FOLDER]
+        [only=PANEL,...]
+
+quick: less than 90 seconds on one core, 4 seeds. full: about 20 minutes on one core, 5
+to 10 seeds a panel. Each row of a panel is written to OUT/PANEL.json when it is ready,
+and the same command goes on from there. fashion=FOLDER names the IDX files of
+Fashion-MNIST, or the folder of prepared TFDS sets; without it the panel with the
+convolutional network is left out. Panels: digits, digits-40-percent-wrong, fashion, and
+in full digits-20-percent-wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,139 +17,119 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from experiments.reproduce.sharpness import rows
-from experiments.reproduce.sharpness.claims import (
-    Result,
-    Verdict,
-    claims,
-    columns,
-    result,
-    verdict,
-)
-from experiments.reproduce.sharpness.config import CONFIGS, Config
-from experiments.statistics import bootstrap_interval
+from experiments.reproduce.sharpness import claims, columns, rows
+from experiments.reproduce.sharpness.config import CONFIGS, Config, Panel
+from experiments.reproduce.sharpness.store import PanelFile
 from jaxopt_lab import errors
 
-Results = dict[tuple[str, str], Result]
-
-_WIDTH = 150
+_OPTIONS = ("out", "fashion", "only")
 
 
-def run(config: Config, chosen: Sequence[rows.Row], folder: Path) -> list[Verdict]:
+def run(
+    config: Config, folder: Path, fashion: Path | None = None
+) -> list[claims.Verdict]:
     """Train, choose, decide, draw.
 
     Args:
       config: the size of the experiment.
-      chosen: the methods.
-      folder: gets ``results.json`` and ``curves.png``; made if it is not there.
+      folder: gets a file for each panel, ``results.json`` and the figures; made if it
+        is not there. Rows that it has already are not run again.
+      fashion: where Fashion-MNIST lies, for panels that need it.
 
     Returns:
-      The verdicts on the claims about these methods.
+      The verdicts on the claims about the rows that were run.
+
+    Raises:
+      InputError: the folder holds results of other settings, or data are missing.
     """
-    from experiments.reproduce.sharpness import figures, training
-    from jaxopt_lab.training.data import load_digits
+    from experiments.reproduce.sharpness import figures, report, tasks, training
 
-    laboratory = training.prepare(config, load_digits())
-    results: Results = {}
-    for row in chosen:
-        began = time.perf_counter()
-        scores = training.scores(row, laboratory)
-        for column in columns(config):
-            results[row.name, column.name] = result(row, scores, column, config)
-        print(f"{row.name}: {time.perf_counter() - began:.0f} s", flush=True)
-    names = {row.name for row in chosen}
-    verdicts = [
-        verdict(claim, results, config)
-        for claim in claims(config)
-        if {claim.better, claim.worse} <= names
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    figures.radius_curves(chosen, results, config).savefig(
-        folder / "curves.png", dpi=110
-    )
-    record = _record(config, chosen, results, verdicts)
-    (folder / "results.json").write_text(json.dumps(record, indent=2) + "\n")
-    _print(config, chosen, results, verdicts)
-    return verdicts
-
-
-def _record(
-    config: Config,
-    chosen: Sequence[rows.Row],
-    results: Results,
-    verdicts: Sequence[Verdict],
-) -> dict[str, Any]:
-    measured = []
-    for row in chosen:
-        grid = rows.settings(row, config)
-        for column in columns(config):
-            found = results[row.name, column.name]
-            measured.append(
-                {
-                    "method": row.name,
-                    "gradients": row.gradients,
-                    "column": column.name,
-                    "setting": grid[found.chosen]._asdict(),
-                    "at_the_edge": found.at_the_edge,
-                    "test_accuracy": found.test.tolist(),
-                    "settings": [setting._asdict() for setting in grid],
-                    "curve": found.curve.tolist(),
-                }
-            )
-    return {
-        "config": dataclasses.asdict(config),
-        "results": measured,
-        "verdicts": [{**v._asdict(), "claim": v.claim._asdict()} for v in verdicts],
-    }
-
-
-def _print(
-    config: Config,
-    chosen: Sequence[rows.Row],
-    results: Results,
-    verdicts: Sequence[Verdict],
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    # Not folded where there is no terminal.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    table = Table(
-        title=f"test accuracy (%), {config.seeds} seeds; * setting at the edge of its "
-        "grid",
-        title_justify="left",
-    )
-    for heading in ("method", "gradients", *(c.name for c in columns(config))):
-        table.add_column(heading)
-    for row in chosen:
-        cells = []
-        for column in columns(config):
-            found = results[row.name, column.name]
-            low, high = bootstrap_interval(
-                found.test, confidence=config.confidence, resamples=config.resamples
-            )
-            edge = "*" if found.at_the_edge else ""
-            cells.append(
-                f"{100 * found.test.mean():.2f}{edge} "
-                f"({100 * low:.2f} to {100 * high:.2f})"
-            )
-        table.add_row(row.name, f"{row.gradients:g}", *cells)
-    console.print(table)
-    table = Table(title="claims, paired over seeds", title_justify="left")
-    for heading in ("where", "claim", "difference, points", "verdict"):
-        table.add_column(heading)
-    for v in verdicts:
-        table.add_row(
-            v.claim.column,
-            f"{v.claim.better} > {v.claim.worse}",
-            f"{100 * v.difference:+.2f} ({100 * v.low:+.2f} to {100 * v.high:+.2f})",
-            v.word,
+    began = time.perf_counter()
+    files = [PanelFile(folder, panel, config) for panel in config.panels]
+    laboratories: dict[str, training.Laboratory] = {}
+    results: dict[tuple[str, str, str], claims.Result] = {}
+    redundant: dict[str, claims.Agreement] = {}
+    done, total = 0, sum(len(rows.of(panel)) for panel in config.panels)
+    for panel, file in zip(config.panels, files, strict=True):
+        scores: dict[str, columns.Scores] = {}
+        sample = None
+        for row in rows.of(panel):
+            done += 1
+            found = file.scores(row)
+            if found is None:
+                if panel.task not in laboratories:
+                    task = tasks.load(panel.task, config, fashion)
+                    laboratories[panel.task] = training.prepare(config, task)
+                laboratory = laboratories[panel.task]
+                sample = laboratory.sample(panel) if sample is None else sample
+                start = time.perf_counter()
+                found = laboratory.scores(row, panel, sample)
+                file.add(row, found, time.perf_counter() - start)
+            scores[row.name] = found
+            so_far = time.perf_counter() - began
+            line = f"[{done}/{total}, {so_far:.0f} s] {panel.name}: {row.name}"
+            print(line, flush=True)
+        results |= _results(panel, scores)
+        figure = figures.radius_curves(panel, rows.of(panel), results)
+        figure.savefig(folder / f"{panel.name}.png", dpi=110)
+        agreement = claims.redundancy(scores, panel)
+        if agreement is not None:
+            redundant[panel.name] = agreement
+    verdicts = [claims.verdict(c, results, config) for c in claims.claims(config)]
+    said = [v for v in verdicts if v is not None]
+    record = report.record(config, results, said)
+    record["alpha"] = {name: a._asdict() for name, a in redundant.items()}
+    (folder / "results.json").write_text(json.dumps(record, indent=1) + "\n")
+    report.show(config, results, said)
+    for name, a in redundant.items():
+        print(
+            f"{name}: lookbehind with alpha 0.5 and 0.2 at equal alpha * step size, no "
+            f"decay: {a.equal} of {a.runs} runs of equal accuracy, the others differ "
+            f"by at most {100 * a.largest:.2f} points"
         )
-    console.print(table)
+    return said
+
+
+def _results(
+    panel: Panel, scores: Mapping[str, columns.Scores]
+) -> dict[tuple[str, str, str], claims.Result]:
+    found = {}
+    for row in rows.of(panel):
+        for column in (*columns.tuned(panel), *columns.equal_radius(panel)):
+            result = columns.result(row, scores[row.name], column, panel)
+            if result is not None:
+                found[panel.name, column.name, row.name] = result
+    return found
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in _OPTIONS or not equals or not value:
+            raise errors.InputError(
+                f"unknown option {word!r}; accepted: out=FOLDER, fashion=FOLDER, "
+                "only=PANEL,..."
+            )
+        found[name] = value
+    return found
+
+
+def _panels(config: Config, only: str | None, fashion: Path | None) -> list[Panel]:
+    known = {panel.name: panel for panel in config.panels}
+    if only is None:
+        names = [n for n, p in known.items() if p.task != "fashion" or fashion]
+        if len(names) < len(known):
+            print("without the panel fashion: fashion=FOLDER names its files")
+    else:
+        names = only.split(",")
+    for name in names:
+        if name not in known:
+            raise errors.unknown("panel", name, known)
+    return [known[name] for name in names]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,19 +142,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
       Exit status: 0, or 2 for bad input.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if {"help", "--help", "-h"} & set(words):
+        print(__doc__)
+        return 0
     size = words.pop(0) if words else "quick"
     try:
         if size not in CONFIGS:
             raise errors.unknown("size", size, CONFIGS)
-        folder = Path("runs") / "reproduce" / f"sharpness-{size}"
-        for word in words:
-            name, equals, value = word.partition("=")
-            if name != "out" or not equals or not value:
-                raise errors.InputError(
-                    f"unknown option {word!r}; accepted: out=FOLDER"
-                )
-            folder = Path(value).expanduser()
-        run(CONFIGS[size], rows.ROWS, folder)
+        options = _options(words)
+        default = Path("runs") / "reproduce" / f"sharpness-{size}"
+        folder = Path(options.get("out", default)).expanduser()
+        fashion = (
+            Path(options["fashion"]).expanduser() if "fashion" in options else None
+        )
+        config = CONFIGS[size]
+        panels = _panels(config, options.get("only"), fashion)
+        run(dataclasses.replace(config, panels=tuple(panels)), folder, fashion)
     except errors.InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

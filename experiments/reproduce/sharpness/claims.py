@@ -1,51 +1,32 @@
-"""The choice of settings, and what the papers claim against what was measured."""
+"""What the papers claim against what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.reproduce.sharpness import rows
-from experiments.reproduce.sharpness.config import Config
+from experiments.reproduce.sharpness.columns import (
+    TUNED,
+    UNTUNED,
+    Column,
+    Result,
+    Scores,
+    equal_radius,
+    tuned,
+)
+from experiments.reproduce.sharpness.config import Config, Panel
+from experiments.reproduce.sharpness.evaluation import CLEAN, LOSS
 from experiments.statistics import bootstrap_interval
 
-
-class Column(NamedTuple):
-    """What an accuracy is measured under.
-
-    Attributes:
-      name: heading.
-      case: 0: trained on right labels, 1: on some wrong ones.
-      level: 0: without weight noise, i: with the i-th level.
-    """
-
-    name: str
-    case: int
-    level: int
-
-
-class Result(NamedTuple):
-    """A method in a column.
-
-    Attributes:
-      chosen: number of its setting with the best mean validation accuracy under the
-        same weight noise; of equals the first.
-      at_the_edge: the chosen radius, decay or step size is the smallest or largest
-        there was.
-      test: test accuracy of each seed at that setting.
-      curve: mean test accuracy at every setting.
-    """
-
-    chosen: int
-    at_the_edge: bool
-    test: np.ndarray
-    curve: np.ndarray
+# (panel, column, row)
+Results = Mapping[tuple[str, str, str], Result]
 
 
 class Claim(NamedTuple):
-    """One method is better than another.
+    """One method is better than another: more accurate, or flatter.
 
     Attributes:
       column: where.
@@ -53,7 +34,7 @@ class Claim(NamedTuple):
       worse: name of the other.
     """
 
-    column: str
+    column: Column
     better: str
     worse: str
 
@@ -63,112 +44,141 @@ class Verdict(NamedTuple):
 
     Attributes:
       claim: the claim.
-      difference: mean over seeds of the difference of the two.
+      gain: mean over seeds of what the better one gains: accuracy, or the logarithm of
+        the ratio where smaller is better.
       low: lower end of its bootstrap interval.
       high: upper end.
-      word: ``"holds"``: the interval is above 0; ``"does not"``: below;
-        ``"undecided"``: it contains 0.
+      word: ``"holds"``: the interval is above 0; ``"does not"``: below; ``"level"``: it
+        contains 0 and lies within the margin of it; ``"undecided"``: it is wider.
     """
 
     claim: Claim
-    difference: float
+    gain: float
     low: float
     high: float
     word: str
 
 
-def columns(config: Config) -> list[Column]:
-    """The columns of the table.
-
-    Args:
-      config: gives the levels of the weight noise.
-
-    Returns:
-      Clean accuracy, that at each level, that after training on wrong labels.
-    """
-    noisy = [
-        Column(noise_name(level), 0, i + 1)
-        for i, level in enumerate(config.noise_levels)
-    ]
-    return [Column("clean", 0, 0), *noisy, Column("label noise", 1, 0)]
-
-
-def noise_name(level: float) -> str:
-    """Heading of a level of the weight noise."""
-    return f"weight noise {level:g}"
-
-
-def result(row: rows.Row, scores: np.ndarray, column: Column, config: Config) -> Result:
-    """A method at the setting that its validation accuracy chooses.
-
-    Args:
-      row: the method.
-      scores: as ``training.scores`` gives them.
-      column: what is asked for.
-      config: the size of the experiment.
-
-    Returns:
-      The result.
-    """
-    validation, test = np.moveaxis(scores[column.case, :, :, column.level], -1, 0)
-    chosen = int(np.argmax(validation.mean(axis=1)))
-    grid = rows.settings(row, config)
-    name = {"radius": "rho", "rate": "rate", "decay": "decay"}[row.tunes]
-    values = [getattr(setting, name) for setting in grid]
-    at_the_edge = values[chosen] in (min(values), max(values))
-    return Result(chosen, at_the_edge, test[chosen], test.mean(axis=1))
+_SGDS = ("sgd", "sgd, decay tuned", "sgd, early stopping", "sgd, equal gradients")
 
 
 def claims(config: Config) -> list[Claim]:
     """What is said about the methods.
 
     Args:
-      config: gives the levels of the weight noise.
+      config: the size of the experiment.
 
     Returns:
-      The claims, in the order of the table.
+      The claims about rows that are run, in the order of the table.
     """
-    sgds = ("sgd", "sgd, decay tuned", "sgd, equal gradients")
-    more = [row.name for row in rows.ROWS if row.name not in (*sgds, "sam")]
-    found = [Claim("clean", "sam", sgd) for sgd in sgds]
-    found += [Claim("clean", name, "sam") for name in more]
-    for level in config.noise_levels:
-        column = noise_name(level)
-        found += [Claim(column, "sam", sgd) for sgd in sgds]
-        found += [
-            Claim(column, "asam", "sam"),
-            Claim(column, "samson", "sam"),
-            Claim(column, "samson", "asam"),
-            Claim(column, "msam m=4", "sam"),
-            Claim(column, "msam m=16", "msam m=4"),
-            Claim(column, "lookbehind k=2 static", "sam"),
-            Claim(column, "lookbehind k=5 static", "sam"),
-        ]
-    found += [Claim("label noise", "sam", sgd) for sgd in sgds]
-    found += [Claim("label noise", name, "sam") for name in more]
+    found = []
+    for panel in config.panels:
+        there = {row.name for row in rows.of(panel)}
+        found += [c for c in _claims(panel) if {c.better, c.worse} <= there]
     return found
 
 
-def verdict(
-    claim: Claim, results: Mapping[tuple[str, str], Result], config: Config
-) -> Verdict:
+def _claims(panel: Panel) -> list[Claim]:
+    others = [row.name for row in rows.ROWS if row.name not in (*_SGDS, "sam")]
+    found = []
+    for column in tuned(panel):
+        pairs: Sequence[tuple[str, str]] = ()
+        if column.name in (CLEAN, TUNED, UNTUNED):
+            pairs = [("sam", sgd) for sgd in _SGDS]
+            # Of those without decay, only what is said beside the tuned ones.
+            pairs += [(name, "sam") for name in others if column.name != UNTUNED]
+        elif column.flat:
+            pairs = () if column.name == LOSS else [("sam", sgd) for sgd in _SGDS]
+        else:
+            pairs = [
+                *(("sam", sgd) for sgd in _SGDS),
+                ("asam", "sam"),
+                ("samson", "sam"),
+                ("samson", "asam"),
+                ("msam m=4", "sam"),
+                ("lookbehind k=2 static", "sam"),
+                ("lookbehind k=5 static", "sam"),
+            ]
+        found += [Claim(column, *pair) for pair in pairs]
+    chain = [
+        ("sam", "sgd"),
+        ("sam", "sgd, equal gradients"),
+        ("msam m=4", "sam"),
+        ("msam m=16", "msam m=4"),
+    ]
+    for column in equal_radius(panel):
+        if column.measure != LOSS:
+            found += [Claim(column, *pair) for pair in chain]
+    return found
+
+
+def verdict(claim: Claim, results: Results, config: Config) -> Verdict | None:
     """Decide a claim.
 
     Args:
       claim: the claim.
-      results: by name of row and column.
+      results: by names of panel, column and row.
       config: the size of the experiment.
 
     Returns:
-      The verdict. The interval is over seeds; it does not account for the choice of
-      settings, nor for the number of claims.
+      The verdict, or None where one of the two has no setting in the column. The
+      interval is over seeds; it does not account for the choice of settings, nor for
+      the number of claims.
     """
-    better, worse = (
-        results[name, claim.column].test for name in (claim.better, claim.worse)
-    )
-    difference = better - worse
+    column = claim.column
+    found = [
+        results.get((column.panel, column.name, name))
+        for name in (claim.better, claim.worse)
+    ]
+    if found[0] is None or found[1] is None:
+        return None
+    better, worse = found[0].values, found[1].values
+    if column.flat:
+        # An eigenvalue of a converged run may be anything small.
+        tiny = np.finfo(np.float32).tiny
+        gain = np.log(np.maximum(worse, tiny)) - np.log(np.maximum(better, tiny))
+    else:
+        gain = better - worse
     low, high = bootstrap_interval(
-        difference, confidence=config.confidence, resamples=config.resamples
+        gain, confidence=config.confidence, resamples=config.resamples
     )
+    within = not column.flat and -config.margin <= low and high <= config.margin
     word = "holds" if low > 0 else "does not" if high < 0 else "undecided"
-    return Verdict(claim, float(difference.mean()), low, high, word)
+    if word == "undecided" and within:
+        word = "level"
+    return Verdict(claim, float(gain.mean()), low, high, word)
+
+
+class Agreement(NamedTuple):
+    """Two rows that should be the same method.
+
+    Attributes:
+      runs: pairs of runs, of all settings without decay and all seeds.
+      equal: how many have the same clean test accuracy.
+      largest: the largest difference of the two accuracies.
+    """
+
+    runs: int
+    equal: int
+    largest: float
+
+
+def redundancy(scores: Mapping[str, Scores], panel: Panel) -> Agreement | None:
+    """Whether Lookbehind's alpha is more than a factor on its step size.
+
+    Args:
+      scores: by name of row.
+      panel: their panel.
+
+    Returns:
+      How far two Lookbehinds of the same product of step size and alpha agree; None
+      where one of them was not run.
+    """
+    names = ("lookbehind k=2 static", "lookbehind k=2 alpha=0.2")
+    if not set(names) <= scores.keys():
+        return None
+    row = next(row for row in rows.ROWS if row.name == names[0])
+    plain = [i for i, s in enumerate(rows.settings(row, panel)) if s.decay == 0]
+    one, two = (scores[name][CLEAN][plain, :, 1] for name in names)
+    apart = np.abs(one - two)
+    return Agreement(apart.size, int(np.sum(apart == 0)), float(np.max(apart)))

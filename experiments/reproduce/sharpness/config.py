@@ -3,6 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
+
+TaskName = Literal["digits", "fashion"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One training set, and what the methods may choose from on it.
+
+    Every row has the same number of settings to choose from, ``len(rates)``.
+
+    Attributes:
+      name: heading, and name of the file of its results.
+      task: ``"digits"``, a dense network; ``"fashion"``, a convolutional one.
+      seeds: number of seeds; each has its own split, initialisation and order of
+        batches, the same for all methods.
+      steps: optimizer steps.
+      flipped: part of the training labels that are replaced by wrong ones.
+      train_examples: examples trained on.
+      validation_examples: examples on which settings are chosen, their labels right.
+      test_examples: at most so many of the rest are the test.
+      batch_size: examples in a batch.
+      learning_rate: step size of the rows that tune their radius, before the cosine.
+      radii: which of a row's four radii are tried.
+      radius_decays: weight decays beside each radius.
+      rates: step sizes of the rows that tune their step size.
+      decays: weight decays of the row that tunes its decay.
+      decay_rates: step sizes beside each of them.
+      stops: parts of the steps after which the row with early stopping stops; its
+        cosine ends there.
+      stop_rates: step sizes beside each of them.
+      noise_levels: standard deviations of the weight noise, as parts of the largest
+        weight of a kernel.
+      flatness: whether eigenvalue, average-direction sharpness and training loss are
+        measured.
+      equal_radii: radii at which methods are also compared without any choice.
+      without: names of rows that are not run here.
+    """
+
+    name: str
+    task: TaskName
+    seeds: int
+    steps: int
+    flipped: float = 0.0
+    train_examples: int = 400
+    validation_examples: int = 400
+    test_examples: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 0.05
+    radii: tuple[int, ...] = (0, 1, 2, 3)
+    radius_decays: tuple[float, ...] = (0.0,)
+    rates: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    decays: tuple[float, ...] = (1e-3, 5e-3, 2e-2, 5e-2)
+    decay_rates: tuple[float, ...] = (0.05,)
+    stops: tuple[float, ...] = (0.125, 0.25)
+    stop_rates: tuple[float, ...] = (0.05, 0.1)
+    noise_levels: tuple[float, ...] = ()
+    flatness: bool = False
+    equal_radii: tuple[float, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,58 +70,145 @@ class Config:
     """One size of the experiment.
 
     Attributes:
-      seeds: number of seeds; each has its own split, initialisation and order of
-        batches, the same for all methods.
-      steps: optimizer steps.
+      panels: the training sets.
       first_seed: the first of consecutive seeds.
-      train_examples: examples trained on.
-      validation_examples: examples on which settings are chosen; the rest is the test.
-      batch_size: examples in a batch.
-      width: units of each hidden layer.
-      depth: number of hidden layers.
+      width: units of each hidden layer of the dense network.
+      depth: number of its hidden layers.
+      channels: channels of the convolutions of the convolutional network.
+      dense: units of its dense layer.
       momentum: momentum of SGD, which is the base of every method.
-      learning_rate: step size of the rows that tune their radius, before the cosine.
-      radius_decays: weight decays beside each radius.
-      rates: step sizes of the rows that tune their step size.
-      decays: weight decays of the row that tunes its decay.
-      decay_rates: step sizes beside each of them.
-      noise_levels: standard deviations of the weight noise, as parts of the largest
-        weight of a kernel.
-      noise_draws: draws of the noise over which an accuracy is averaged.
-      flipped: part of the training labels that are replaced by wrong ones.
+      noise_draws: draws of the weight noise over which an accuracy is averaged.
+      flatness_examples: at most so many training examples, the first ones, make the
+        loss whose flatness is measured.
+      lanczos_steps: steps of Lanczos for the top eigenvalue.
+      directions: random directions of the average-direction sharpness, each taken
+        both ways.
+      distance: length of each of them.
       resamples: resamples of the bootstrap.
       confidence: confidence of its intervals.
+      margin: where an interval contains 0 and lies within this many units of
+        accuracy of it, the two methods are level.
     """
 
-    seeds: int
-    steps: int
+    panels: tuple[Panel, ...]
     first_seed: int = 0
-    train_examples: int = 400
-    validation_examples: int = 400
-    batch_size: int = 32
     width: int = 100
     depth: int = 2
+    channels: tuple[int, ...] = (12, 24)
+    dense: int = 32
     momentum: float = 0.9
-    learning_rate: float = 0.05
-    radius_decays: tuple[float, ...] = (0.0,)
-    rates: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
-    decays: tuple[float, ...] = (1e-3, 5e-3, 2e-2, 5e-2)
-    decay_rates: tuple[float, ...] = (0.05,)
-    noise_levels: tuple[float, ...] = (0.1, 0.2)
     noise_draws: int = 4
-    flipped: float = 0.2
+    flatness_examples: int = 500
+    lanczos_steps: int = 20
+    directions: int = 8
+    distance: float = 0.5
     resamples: int = 10_000
     confidence: float = 0.95
+    margin: float = 0.005
 
+
+_FULL_DIGITS = Panel(
+    "digits",
+    "digits",
+    seeds=10,
+    steps=800,
+    radius_decays=(0.0, 5e-3),
+    rates=(0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2),
+    decay_rates=(0.05, 0.1),
+    stops=(0.125, 0.25, 0.5, 0.75),
+    noise_levels=(0.1, 0.2),
+    flatness=True,
+    equal_radii=(0.05, 0.1),
+)
+# Rows that the quick setting leaves out.
+_SLOW = (
+    "multistep",
+    "lookbehind k=2 adaptive",
+    "lookbehind k=5 static",
+    "lookbehind k=5 adaptive",
+)
+_QUICK_DIGITS = dataclasses.replace(
+    _FULL_DIGITS,
+    seeds=4,
+    steps=300,
+    without=_SLOW,
+    radius_decays=(0.0,),
+    rates=(0.02, 0.05, 0.1, 0.2),
+    decay_rates=(0.05,),
+    stops=(0.25, 0.5),
+)
+
+# Wrong labels are resisted best with a small step size.
+_FULL_WRONG = Panel(
+    "digits-40-percent-wrong",
+    "digits",
+    seeds=8,
+    steps=800,
+    flipped=0.4,
+    learning_rate=0.01,
+    radius_decays=(0.0, 0.005, 0.01),
+    rates=(5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3, 0.01, 0.015, 0.02, 0.05, 0.1),
+    decays=(0.003, 0.005, 0.01, 0.015, 0.02, 0.03),
+    decay_rates=(0.01, 0.02),
+    stops=(0.125, 0.25, 0.5),
+    stop_rates=(0.01, 0.02, 0.05, 0.1),
+    without=("msam m=16",),
+)
+_QUICK_WRONG = dataclasses.replace(
+    _FULL_WRONG,
+    seeds=4,
+    steps=300,
+    radii=(1, 2),
+    radius_decays=(0.0, 0.01),
+    rates=(0.002, 0.005, 0.01, 0.02),
+    decays=(0.01, 0.02),
+    stops=(0.25, 0.5),
+    stop_rates=(0.01, 0.02),
+    without=("msam m=16", *_SLOW),
+)
+
+_FULL_FASHION = Panel(
+    "fashion",
+    "fashion",
+    seeds=5,
+    steps=300,
+    train_examples=2000,
+    validation_examples=1000,
+    test_examples=1000,
+    batch_size=48,
+    noise_levels=(0.1, 0.2),
+    flatness=True,
+    equal_radii=(0.05, 0.1),
+    without=(
+        "msam m=16",
+        "multistep",
+        "lookbehind k=2 alpha=0.2",
+        "lookbehind k=2 adaptive",
+        "lookbehind k=5 static",
+        "lookbehind k=5 adaptive",
+        "gsam",
+    ),
+)
+_QUICK_FASHION = dataclasses.replace(
+    _FULL_FASHION,
+    seeds=2,
+    steps=100,
+    equal_radii=(0.05,),
+    without=(*_FULL_FASHION.without, "lookbehind k=2 static"),
+)
 
 CONFIGS = {
-    "quick": Config(seeds=6, steps=400),
+    "quick": Config(
+        (_QUICK_DIGITS, _QUICK_WRONG, _QUICK_FASHION), noise_draws=2, directions=4
+    ),
     "full": Config(
-        seeds=10,
-        steps=800,
-        radius_decays=(0.0, 1e-2),
-        rates=(0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2),
-        decay_rates=(0.05, 0.1),
-        noise_draws=8,
+        (
+            _FULL_DIGITS,
+            _FULL_WRONG,
+            _FULL_FASHION,
+            dataclasses.replace(
+                _FULL_WRONG, name="digits-20-percent-wrong", flipped=0.2
+            ),
+        )
     ),
 }

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.reproduce.sharpness.config import Config
+from experiments.reproduce.sharpness.config import Panel
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training import seed_keys
-from jaxopt_lab.training.data import ArrayBatches, Dataset
+from jaxopt_lab.training.data import ArrayBatches
 
 
 class Sample(NamedTuple):
@@ -21,7 +21,7 @@ class Sample(NamedTuple):
       train: places of the training examples in the set.
       validation: places of the validation examples.
       test: places of the test examples.
-      labels: labels of the training examples, some of them wrong in one of the cases.
+      labels: labels of the training examples, some of them wrong if flipped.
       order: for each step, places of its batch among the training examples.
       init_key: typed key of the initial parameters.
       step_key: typed key of the training.
@@ -38,60 +38,46 @@ class Sample(NamedTuple):
     noise_key: jax.Array
 
 
-def whole(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
-    """Both parts of a set as one, to be split anew.
-
-    Args:
-      dataset: a set of images.
-
-    Returns:
-      ``(images, labels)``.
-    """
-    parts = (dataset.train, dataset.test)
-    images = np.concatenate([part["image"] for part in parts])
-    labels = np.concatenate([part["label"] for part in parts])
-    return jnp.asarray(images), jnp.asarray(labels)
-
-
-def draw(config: Config, labels: jax.Array, *, flipped: float, steps: int) -> Sample:
+def draw(panel: Panel, labels: jax.Array, first_seed: int, *, steps: int) -> Sample:
     """The samples of all seeds.
 
     Args:
-      config: the size of the experiment.
+      panel: sizes of the parts, and the part of the training labels that are replaced
+        by wrong ones, each of the other classes equally likely.
       labels: labels of the whole set.
-      flipped: part of the training labels to replace by wrong ones, each of the other
-        classes equally likely.
+      first_seed: the first of consecutive seeds.
       steps: number of batches.
 
     Returns:
-      The samples, stacked. Splits, keys and batches do not depend on ``flipped``.
+      The samples, stacked. Splits, keys and batches do not depend on the part of
+      wrong labels.
 
     Raises:
       InputError: the set has no example left for the test.
     """
     host = np.asarray(labels)
-    cut = config.train_examples
-    end = cut + config.validation_examples
+    cut = panel.train_examples
+    end = cut + panel.validation_examples
     if end >= len(host):
         raise InputError(
             f"train_examples + validation_examples = {end}; accepted: less than the "
             f"{len(host)} examples of the set"
         )
     splits, targets = [], []
-    for seed in range(config.first_seed, config.first_seed + config.seeds):
+    for seed in range(first_seed, first_seed + panel.seeds):
         rng = np.random.default_rng(seed)
         split = rng.permutation(len(host))
         splits.append(split)
-        targets.append(_wrong(host[split[:cut]], flipped, rng))
+        targets.append(_wrong(host[split[:cut]], panel.flipped, rng))
     places = jnp.asarray(np.stack(splits), jnp.int32)
-    keys = seed_keys(config.first_seed, config.seeds)
-    source = ArrayBatches({"place": np.arange(cut)}, config.batch_size, keys)
+    keys = seed_keys(first_seed, panel.seeds)
+    source = ArrayBatches({"place": np.arange(cut)}, panel.batch_size, keys)
     drawn = jax.vmap(lambda key: jax.random.split(key, 3))(keys)
     batches = [source.next()["place"] for _ in range(steps)]
     return Sample(
         train=places[:, :cut],
         validation=places[:, cut:end],
-        test=places[:, end:],
+        test=places[:, end : end + panel.test_examples],
         labels=jnp.asarray(np.stack(targets)),
         order=jnp.stack(batches, axis=1),
         init_key=drawn[:, 0],

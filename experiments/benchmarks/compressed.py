@@ -1,0 +1,243 @@
+"""Optimizers with a compressed state against ``optax.adamw``: bytes and time.
+
+Run as ``python -m experiments.benchmarks.compressed [METHOD ...]``. Each method takes
+two ways: ``tx.update`` and ``optax.apply_updates``, and the door of the train step,
+which takes the new parameters without a tree of updates between. The gradients are an
+argument that is not donated, parameters and state are. Peak is arguments, temporaries
+and outputs without what is aliased, of the compiled program; times are those of the
+process's CPU, in pairs, over the time of ``optax.adamw`` in the same minute. The tree
+has 19.9 million float32 parameters in unequal leaves: one that fits into the cache
+would make ``optax.adamw`` five times faster and every ratio look three times worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxopt_lab
+from experiments.benchmarks.paired import Ratio, report
+from jaxopt_lab import trees
+from jaxopt_lab.training.door import ParameterDoor
+
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "up": (4096, 1024),
+    "down": (1024, 4096),
+    **{f"square{i}": (1024, 1024) for i in range(4)},
+    "conv": (3, 3, 512, 512),
+    "embedding": (8000, 512),
+    "head": (768, 1000),
+    "odd": (257, 129),
+    **{f"bias{i}": (1024,) for i in range(11)},
+    "scalar": (),
+}
+RATE = 1e-3
+PAIRS = 10
+
+METHODS: Mapping[str, Callable[[], optax.GradientTransformation]] = {
+    "adamw8bit": lambda: jaxopt_lab.adamw8bit(RATE),
+    "adamw4bit": lambda: jaxopt_lab.adamw4bit(RATE),
+    "adamw_fp8": lambda: jaxopt_lab.adamw_fp8(RATE),
+}
+
+
+class Bar(NamedTuple):
+    """What a method may cost at most, as ratios to ``optax.adamw``."""
+
+    peak: float
+    time: float
+
+
+# Of the two ways: through optax's protocol, and through the door.
+BARS: Mapping[str, tuple[Bar, Bar]] = {
+    "adamw8bit": (Bar(0.90, 6.0), Bar(0.65, 3.5)),
+    "adamw4bit": (Bar(0.83, 5.0), Bar(0.60, 3.0)),
+}
+
+
+class Program(NamedTuple):
+    """A compiled step.
+
+    Attributes:
+      run: ``run(params, state, grads) -> (params, state)``.
+      state_bytes: bytes of state per parameter.
+      temp_bytes: bytes of temporaries per parameter.
+      peak_bytes: bytes alive at most, arguments included, per parameter.
+      compile_seconds: time to trace and compile.
+      tx: the optimizer.
+    """
+
+    run: Callable[..., Any]
+    state_bytes: float
+    temp_bytes: float
+    peak_bytes: float
+    compile_seconds: float
+    tx: optax.GradientTransformation
+
+
+def parameters(seed: int) -> dict[str, jax.Array]:
+    """The tree, filled with normal numbers.
+
+    Args:
+      seed: of the numbers.
+
+    Returns:
+      float32 arrays by name.
+    """
+    draw = np.random.default_rng(seed)
+    return {
+        name: jnp.asarray(0.02 * draw.standard_normal(shape, np.float32))
+        for name, shape in SHAPES.items()
+    }
+
+
+def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
+    """One step of an optimizer, compiled and measured by its compiler.
+
+    Args:
+      tx: the optimizer.
+      door: whether the new parameters go through the door.
+
+    Returns:
+      The program.
+    """
+    full = optax.with_extra_args_support(tx)
+
+    def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+        if not door:
+            updates, state = full.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+        entrance = ParameterDoor()
+        updates, state = full.update(grads, state, params, door=entrance)
+        return entrance.apply(params, updates), state
+
+    shapes = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in SHAPES.items()}
+    state = jax.eval_shape(tx.init, shapes)
+    began = time.perf_counter()
+    fn = jax.jit(step, donate_argnums=(0, 1))
+    run = fn.lower(shapes, state, shapes).compile()
+    seconds = time.perf_counter() - began
+    memory: Any = run.memory_analysis()
+    count = trees.count(shapes)
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    peak = held + memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    return Program(
+        run,
+        trees.nbytes(state) / count,
+        memory.temp_size_in_bytes / count,
+        peak / count,
+        seconds,
+        tx,
+    )
+
+
+class Runner:
+    """Calls a program again and again on its own state."""
+
+    def __init__(self, program: Program, grads: Any):
+        self._program, self._grads = program, grads
+        self._params = parameters(0)
+        self._state = jax.jit(program.tx.init)(self._params)
+
+    def __call__(self) -> None:
+        """One step, to its end."""
+        out = self._program.run(self._params, self._state, self._grads)
+        self._params, self._state = jax.block_until_ready(out)
+
+
+def cpu_ratio(a: Runner, b: Runner, pairs: int) -> Ratio:
+    """CPU time of ``a`` over that of ``b``, in the order A B B A.
+
+    Args:
+      a: the first program.
+      b: the second.
+      pairs: number of pairs.
+
+    Returns:
+      The ratio.
+    """
+
+    def timed(run: Runner) -> float:
+        began = time.process_time()
+        run()
+        return time.process_time() - began
+
+    a()
+    b()
+    times = []
+    for i in range(pairs):
+        order = (a, b) if i % 2 == 0 else (b, a)
+        spent = {run: timed(run) for run in order}
+        times.append((spent[a], spent[b]))
+    array = np.array(times)
+    low, middle, high = np.quantile(array[:, 0] / array[:, 1], [0.25, 0.5, 0.75])
+    seconds = np.median(array, axis=0)
+    return Ratio(
+        float(middle),
+        float(low),
+        float(high),
+        (float(seconds[0]), float(seconds[1])),
+        pairs,
+    )
+
+
+def figures(name: str, door: bool, base: Program, pairs: int) -> dict[str, Any]:
+    """What one method costs in one of the two ways.
+
+    Args:
+      name: the method.
+      door: which way.
+      base: ``optax.adamw``, compiled.
+      pairs: number of pairs of timed steps; 0 for none.
+
+    Returns:
+      Figures by label.
+    """
+    program = compiled(METHODS[name](), door)
+    way = "through the door" if door else "update, apply_updates"
+    label = f"{name}, {way}"
+    bar = BARS[name][door] if name in BARS else None
+    allowed = ("", "") if bar is None else (f" (bar {bar.peak})", f" (bar {bar.time})")
+    found: dict[str, Any] = {
+        f"{label}: state, bytes a parameter": program.state_bytes,
+        f"{label}: temporaries, bytes a parameter": program.temp_bytes,
+        f"{label}: peak / adamw{allowed[0]}": program.peak_bytes / base.peak_bytes,
+        f"{label}: compile seconds": program.compile_seconds,
+    }
+    if pairs:
+        grads = parameters(1)
+        spent = cpu_ratio(Runner(program, grads), Runner(base, grads), pairs)
+        found[f"{label}: CPU time / adamw{allowed[1]}"] = spent
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print.
+
+    Args:
+      arguments: command line; ``None`` for that of the process.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    options = parser.parse_args(arguments)
+    base = compiled(optax.adamw(RATE), door=False)
+    found: dict[str, Any] = {
+        "parameters": trees.count(parameters(0)),
+        "optax.adamw: peak, bytes a parameter": base.peak_bytes,
+    }
+    for name in options.methods:
+        for door in (False, True):
+            found.update(figures(name, door, base, options.pairs))
+    report("compressed", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The largest magnitudes of every block of a tensor."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.errors import InputError
+
+# Local indices are int16.
+LARGEST_BLOCK = 32_767
+_GROUP = 8
+
+
+class TopBlocks(NamedTuple):
+    """How a tensor is cut into blocks, and how many of each are picked.
+
+    Blocks are runs of the flattened tensor, cut by its global shape alone: where the
+    tensor lies on several devices the picks do not depend on it.
+
+    Attributes:
+      size: elements of the tensor.
+      block: elements in a block, at most ``size``; the last block may be short.
+      picks: elements picked in a whole block.
+      last: elements of the last block if it is short, else 0.
+      last_picks: elements picked in it.
+    """
+
+    size: int
+    block: int
+    picks: int
+    last: int
+    last_picks: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], block_size: int, density: float) -> TopBlocks:
+        """The cut for a shape.
+
+        Args:
+          shape: shape of the whole tensor.
+          block_size: elements in a block; a smaller tensor is one block.
+          density: picked share of a block, rounded up to whole elements.
+
+        Returns:
+          The cut.
+
+        >>> TopBlocks.of((20, 30), 128, 0.01)
+        TopBlocks(size=600, block=128, picks=2, last=88, last_picks=1)
+        """
+        size = math.prod(shape)
+        block = max(1, min(block_size, size))
+        last = size % block
+        picks, last_picks = (math.ceil(n * density) for n in (block, last))
+        return cls(size, block, picks, last, last_picks)
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return -(-self.size // self.block)
+
+
+def check_block_size(name: str, value: int) -> None:
+    """Refuse blocks whose local indices are no int16.
+
+    Args:
+      name: name of the argument, for the message.
+      value: elements in a block.
+
+    Raises:
+      InputError: it is no whole number from 1 to 32767.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= LARGEST_BLOCK:
+        raise InputError(
+            f"{name} must be a whole number from 1 to {LARGEST_BLOCK}, so that int16 "
+            f"holds an index; got {value!r}"
+        )
+
+
+def largest(x: jax.Array, picks: int) -> jax.Array:
+    """Indices of the largest magnitudes of each row.
+
+    Args:
+      x: ``(rows, block)``, real.
+      picks: how many, at most ``block``.
+
+    Returns:
+      int32 ``(rows, picks)``, each index once. Equal magnitudes: the lowest index
+      first. What is no number counts as infinitely large, so that it shows.
+
+    >>> largest(jnp.array([[1.0, -3.0, 3.0, 0.5]]), 2).tolist()
+    [[1, 2]]
+    """
+    size = jnp.abs(jax.lax.stop_gradient(x))
+    limit = jnp.asarray(jnp.inf, x.dtype)
+    size = jnp.where(size < limit, size, limit)
+    rows, block = size.shape
+    groups = block // _GROUP
+    # Two levels are exact, ties included: each group that holds a pick is among the
+    # `picks` groups with the largest maxima, and within the sorted groups the order
+    # of the candidates is that of their indices.
+    if block % _GROUP or picks * _GROUP * 2 > block or jax.default_backend() != "cpu":
+        return jax.lax.top_k(size, picks)[1]
+    maxima = size.reshape(rows, groups, _GROUP).max(axis=-1)
+    chosen = jnp.sort(jax.lax.top_k(maxima, picks)[1], axis=-1)
+    inside = (
+        chosen[..., None] * _GROUP + jnp.arange(_GROUP, dtype=jnp.int32)[None, None]
+    )
+    inside = inside.reshape(rows, picks * _GROUP)
+    candidates = jnp.take_along_axis(size, inside, axis=-1, mode="promise_in_bounds")
+    place = jax.lax.top_k(candidates, picks)[1]
+    return jnp.take_along_axis(inside, place, axis=-1, mode="promise_in_bounds")

@@ -1,0 +1,163 @@
+"""Updating tensors in place, a chunk at a time.
+
+On XLA:CPU whole-tensor formulas with decoded moments keep several float32 copies of
+every tensor alive at once, more than plain AdamW. A loop over chunks that carries the
+tensors and writes each chunk back where it came from needs temporaries of the size of
+a chunk, and is faster, since they stay in the cache. On accelerators a loop of small
+kernels is slow and the whole-tensor form fuses well, so there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+CHUNK = 65_536
+Shape = tuple[int, ...]
+
+
+class Held(NamedTuple):
+    """One of the arrays that belong to a tensor.
+
+    Attributes:
+      array: the array.
+      length: how many of its entries belong to how many elements of the tensor.
+      tile: shape of the entries that belong to one unit of elements.
+      apart: read each chunk by an operation of its own. XLA fuses a plain slice into
+        every operation that uses it; if one of them comes after the chunk has been
+        written, it copies the whole array in every iteration to be safe.
+    """
+
+    array: jax.Array
+    length: Callable[[int], int]
+    tile: Shape
+    apart: bool = False
+
+
+class Part(NamedTuple):
+    """Where a part of a tensor lies.
+
+    Attributes:
+      shape: shape of the part.
+      rows: rows in which the flattened tensor is laid out.
+      row: elements in one row.
+      first: element at which the part begins in each row; may be traced.
+    """
+
+    shape: Shape
+    rows: int
+    row: int
+    first: Any
+
+    @property
+    def size(self) -> int:
+        """Elements of the part in one row."""
+        return math.prod(self.shape) // self.rows
+
+
+Body = Callable[[Sequence[jax.Array], Sequence[jax.Array], Part], Sequence[jax.Array]]
+
+
+def rows_for(size: int, unit: int) -> int:
+    """Rows that a flattened tensor is laid out in.
+
+    With as many rows as there are devices, a tensor that is sharded along its first
+    axis keeps its sharding, and a loop that slices every row alike moves nothing
+    between devices. Chunks then are other sets of blocks, and the numbers the same.
+
+    Args:
+      size: elements of the tensor.
+      unit: elements that must stay together.
+
+    Returns:
+      The number of devices, or 1 if rows of that number would cut a block.
+    """
+    devices = jax.device_count()
+    return devices if size and size % (devices * unit) == 0 else 1
+
+
+def in_chunks(
+    body: Body,
+    carried: Sequence[Held],
+    read: Sequence[Held],
+    shape: Shape,
+    *,
+    tile: Shape,
+    chunk: int | None,
+) -> list[jax.Array]:
+    """New values of some arrays, computed chunk by chunk where that is better.
+
+    Args:
+      body: ``body(carried, read, part)`` gives new values for parts of the carried
+        arrays. Every part begins at a whole number of tiles.
+      carried: arrays that change; they are updated in place where they may be.
+      read: arrays that are only read.
+      shape: shape of the tensor that the arrays belong to.
+      tile: shape of a unit, the elements that must stay together.
+      chunk: elements in a chunk, about; ``None`` for no chunks.
+
+    Returns:
+      The new arrays, shaped as the old ones.
+    """
+    size, unit = math.prod(shape), math.prod(tile)
+    rows = rows_for(size, unit)
+    row = size // rows
+    step = 0 if chunk is None else max(1, chunk // rows // unit) * unit
+    number = row // step if step and jax.default_backend() == "cpu" else 0
+    if number < 2:
+        old, seen = [x.array for x in carried], [x.array for x in read]
+        return list(body(old, seen, Part(shape, 1, size, 0)))
+
+    # An axis for the blocks keeps what belongs to a block in one vectorised loop;
+    # without it every element looks its scale up by itself.
+    tiled = row % unit == 0
+
+    def laid_out(held: Held) -> jax.Array:
+        tail = (-1, *held.tile) if tiled else (-1,)
+        return held.array.reshape(rows, *tail)
+
+    def width(held: Held, elements: int) -> int:
+        return elements // unit if tiled else held.length(elements)
+
+    def part(elements: int, first: Any) -> Part:
+        inner = (elements // unit, *tile) if tiled else (elements,)
+        return Part((rows, *inner), rows, row, first)
+
+    fixed = [laid_out(x) for x in read]
+
+    def advance(
+        arrays: Sequence[jax.Array], at: Any, begin: int, elements: int
+    ) -> list[jax.Array]:
+        """One part, at ``at`` times ``begin`` elements."""
+
+        def piece(x: jax.Array, held: Held) -> jax.Array:
+            start = at * width(held, begin)
+            if held.apart:
+                numbers = start + jnp.arange(width(held, elements))
+                return x.at[:, numbers].get(mode="promise_in_bounds")
+            return jax.lax.dynamic_slice_in_dim(x, start, width(held, elements), axis=1)
+
+        old = [piece(x, held) for x, held in zip(arrays, carried, strict=True)]
+        seen = [piece(x, held) for x, held in zip(fixed, read, strict=True)]
+        new = body(old, seen, part(elements, at * begin))
+        return [
+            jax.lax.dynamic_update_slice_in_dim(
+                x, y.reshape(was.shape), at * width(held, begin), axis=1
+            )
+            for x, y, was, held in zip(arrays, new, old, carried, strict=True)
+        ]
+
+    arrays = [laid_out(x) for x in carried]
+    arrays = jax.lax.fori_loop(
+        0, number, lambda i, arrays: advance(arrays, i, step, step), arrays
+    )
+    rest = row - number * step
+    if rest:
+        arrays = advance(arrays, 1, number * step, rest)
+    return [
+        x.reshape(held.array.shape) for x, held in zip(arrays, carried, strict=True)
+    ]

@@ -1,0 +1,283 @@
+"""The transformation around the kernel of LDAdam: trees, schedules, the door."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab import errors, moments, trees
+from jaxopt_lab.arguments import (
+    check_non_negative,
+    check_positive_count,
+    check_unit,
+    value_at,
+)
+from jaxopt_lab.codes import Cast, Codec, Coded
+from jaxopt_lab.compressed import ldadam_kernel, low_rank
+from jaxopt_lab.compressed.elementwise import add
+from jaxopt_lab.compressed.explicit_axes import automatic
+from jaxopt_lab.compressed.ldadam_kernel import How, Numbers, Subspace
+from jaxopt_lab.compressed.low_rank import Layout, Side
+from jaxopt_lab.compressed.min_max import MinMax4
+from jaxopt_lab.compressed.slots import Slot, Store
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+
+Error = Literal["float32", "bfloat16", "4-bit", "none"]
+
+
+class ScaleByLDAdamState(NamedTuple):
+    """State of ``scale_by_ldadam`` and ``ldadam``.
+
+    Each attribute but the count is a tree like the parameters. For a matrix of which
+    the side p is projected and the side q is not; a stack of matrices has one more
+    axis in front. Where there is nothing to keep, a zero stands in.
+
+    Attributes:
+      count: int32, number of updates so far.
+      projector: ``(p, rank)``, the basis; float32 or better, as are the moments.
+      mu: ``(rank, q)``, first moment in the subspace; of a dense leaf its own.
+      nu: likewise the second moment.
+      error: of a matrix, what the subspace does not hold: float32, bits of bfloat16
+        as uint16, or two 4-bit codes in a uint8.
+      low: with 4 bits, the minimum of each block of 64, bits of bfloat16; float64 for
+        float64 parameters.
+      high: likewise the maximum.
+    """
+
+    count: jax.Array
+    projector: Any
+    mu: Any
+    nu: Any
+    error: Any
+    low: Any
+    high: Any
+
+
+class Kept(NamedTuple):
+    """What the state has of one leaf."""
+
+    projector: Any
+    mu: Any
+    nu: Any
+    error: Any
+    low: Any
+    high: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class LDAdam:
+    """The arguments of ``ldadam``, and ``learning_rate=None`` for the link."""
+
+    learning_rate: ScalarOrSchedule | None
+    rank: int
+    b1: ScalarOrSchedule
+    b2: ScalarOrSchedule
+    eps: ScalarOrSchedule
+    rho: ScalarOrSchedule
+    weight_decay: ScalarOrSchedule
+    error: Error
+    side: Side
+    how: How
+    low_rank: MaskOrFn | None
+    stacked: MaskOrFn | None
+    mask: MaskOrFn | None
+    store: Store
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """The transformation.
+
+        Returns:
+          It.
+
+        Raises:
+          InputError: an argument is out of range or unknown.
+        """
+        check_positive_count("rank", self.rank)
+        moments.check_decay("b1", self.b1)
+        moments.check_decay("b2", self.b2)
+        check_non_negative("eps", self.eps)
+        check_unit("rho", self.rho)
+        check_non_negative("weight_decay", self.weight_decay)
+        for name, value, accepted in (
+            ("error", self.error, get_args(Error)),
+            ("side", self.side, get_args(Side)),
+            ("projector", self.how.projector, get_args(ldadam_kernel.Projector)),
+            ("start", self.how.start, get_args(ldadam_kernel.Start)),
+            (
+                "factorization",
+                self.how.factorization,
+                get_args(ldadam_kernel.Factorization),
+            ),
+            ("store", self.store, get_args(Store)),
+        ):
+            if value not in accepted:
+                raise errors.unknown(name, str(value), accepted)
+        return optax.GradientTransformationExtraArgs(self._init, self._update)
+
+    def _leaves(self, params: Params) -> list[_Leaf]:
+        """How each leaf is treated."""
+        with_path = jax.tree.leaves_with_path(params)
+        stacked = _static(self.stacked, params, "stacked", default=False)
+        chosen = _static(self.low_rank, params, "low_rank", default=None)
+        made = []
+        for (path, leaf), stack, low in zip(with_path, stacked, chosen, strict=True):
+            layout = Layout.of(leaf.shape, stack, self.side)
+            if low and not layout.is_matrix:
+                raise InputError(
+                    f"low_rank chose {trees.path_name(path)}, of shape {leaf.shape}, "
+                    "which is no matrix"
+                )
+            if low is None:
+                low = layout.is_matrix and min(layout.matrix) > self.rank
+            dtype = trees.accumulation_dtype(leaf.dtype)
+            made.append(_Leaf(self, layout, dtype, low))
+        return made
+
+    def _init(self, params: Params) -> Any:
+        structure = jax.tree.structure(params)
+        kept = [leaf.init() for leaf in self._leaves(params)]
+        return _assembled(jnp.zeros((), jnp.int32), structure, kept)
+
+    def _update(
+        self,
+        updates: Updates,
+        state: Any,
+        params: Params | None = None,
+        *,
+        door: Any = None,
+        **extra: Any,
+    ) -> tuple[Updates, Any]:
+        del extra
+        if params is None and self.learning_rate is not None:
+            raise InputError("ldadam needs params: the weight decay acts on them")
+        leaves = self._leaves(updates if params is None else params)
+        if self.learning_rate is None:
+            params = door = None
+        grads, structure = jax.tree.flatten(updates)
+        weights = [None] * len(grads) if params is None else jax.tree.leaves(params)
+        decays = [True] * len(grads)
+        if params is not None:
+            decays = jax.tree.leaves(trees.resolve_mask(self.mask, params))
+        columns = [jax.tree.leaves(tree) for tree in state[1:]]
+        numbers = Numbers(
+            state.count,
+            *(value_at(x, state.count) for x in (self.b1, self.b2, self.eps, self.rho)),
+        )
+        moved, offered, kept = [], [], []
+        for leaf, g, p, decay, *arrays in zip(
+            leaves, grads, weights, decays, *columns, strict=True
+        ):
+            u, now = leaf.update(g, Kept(*arrays), numbers)
+            if p is not None:
+                assert self.learning_rate is not None
+                rate, pull = (
+                    jnp.asarray(value_at(x, state.count), leaf.dtype)
+                    for x in (self.learning_rate, self.weight_decay)
+                )
+                pull = pull * jnp.asarray(decay, leaf.dtype)
+                u = (-rate * (u + pull * p.astype(leaf.dtype))).astype(p.dtype)
+                offered.append(add(p, u))
+            moved.append(u.astype(g.dtype) if p is None else u)
+            kept.append(now)
+        result = jax.tree.unflatten(structure, moved)
+        if door is not None and params is not None:
+            door.offer(result, params, jax.tree.unflatten(structure, offered))
+        count = jnp.asarray(optax.safe_increment(state.count))
+        return result, _assembled(count, structure, kept)
+
+
+class _Leaf(NamedTuple):
+    """How one leaf is treated."""
+
+    owner: LDAdam
+    layout: Layout
+    dtype: Any
+    low_rank: bool
+
+    @property
+    def slot(self) -> Slot:
+        codec: Codec | None = {
+            "float32": None,
+            "bfloat16": Cast("bfloat16"),
+            "4-bit": MinMax4(64),
+            "none": None,
+        }[self.owner.error]
+        return Slot(0, self.layout.shape, self.dtype, codec, self.owner.store)
+
+    @property
+    def feeds_back(self) -> bool:
+        return self.low_rank and self.owner.error != "none"
+
+    def init(self) -> Kept:
+        nothing = jnp.zeros((), jnp.float32)
+        if not self.low_rank:
+            zeros = lambda: jnp.zeros(self.layout.shape, self.dtype)
+            return Kept(nothing, zeros(), zeros(), nothing, nothing, nothing)
+        p, q = self.layout.sides
+        rank = min(self.owner.rank, p)
+        before = self.layout.shape[: self.layout.stacked]
+        basis = low_rank.starting_basis(p, rank, self.dtype)
+        basis = jnp.broadcast_to(basis, (*before, p, rank))
+        zeros = lambda: jnp.zeros((*before, rank, q), self.dtype)
+        error = Coded(nothing, None, None)
+        if self.feeds_back:
+            empty = jnp.zeros(self.layout.shape, self.dtype)
+            error = self.slot.encode(jax.lax.optimization_barrier(empty))
+        ranges = (nothing if x is None else x for x in error[1:])
+        return Kept(basis, zeros(), zeros(), error.codes, *ranges)
+
+    def update(
+        self, g: jax.Array, kept: Kept, numbers: Numbers
+    ) -> tuple[jax.Array, Kept]:
+        """``(direction, what is kept now)``, the direction in float32 or better."""
+        if not self.low_rank:
+            u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
+            return u, kept._replace(mu=mu, nu=nu)
+        numbers = Numbers(*map(jnp.asarray, numbers))
+        return automatic(self._matrix, (g, kept))(g, kept, numbers)
+
+    def _matrix(
+        self, g: jax.Array, kept: Kept, numbers: Numbers
+    ) -> tuple[jax.Array, Kept]:
+        total = g.astype(self.dtype)
+        ranged = self.owner.error == "4-bit" and self.owner.store == "codes"
+        ranges = (kept.low, kept.high) if ranged else (None, None)
+        if self.feeds_back:
+            error = Coded(kept.error, *ranges)
+            total = total + self.slot.decode(error, self.layout.shape)
+        old = Subspace(kept.projector, kept.mu, kept.nu)
+        one = lambda x, old: ldadam_kernel.step(x, old, numbers, self.owner.how)
+        run = jax.vmap(one) if self.layout.stacked else one
+        direction, rest, new = run(self.layout.read(total), old)
+        now = kept._replace(projector=new.projector, mu=new.mu, nu=new.nu)
+        if self.feeds_back:
+            coded = self.slot.encode(self.layout.write(rest))
+            now = now._replace(error=coded.codes)
+            if ranged:
+                now = now._replace(low=coded.scales, high=coded.offsets)
+        return self.layout.write(direction), now
+
+
+def _static(
+    mask: MaskOrFn | None, params: Params, name: str, default: Any
+) -> list[Any]:
+    """A mask that shapes the program, leaf by leaf."""
+    if mask is None:
+        return [default] * len(jax.tree.leaves(params))
+    values = jax.tree.leaves(trees.resolve_mask(mask, params, name))
+    for value in values:
+        if isinstance(value, jax.core.Tracer):
+            raise InputError(f"{name} must be known when the program is traced")
+    return [bool(value) for value in values]
+
+
+def _assembled(count: jax.Array, structure: Any, kept: list[Kept]) -> Any:
+    columns = zip(*kept, strict=True) if kept else [()] * len(Kept._fields)
+    return ScaleByLDAdamState(
+        count, *(jax.tree.unflatten(structure, column) for column in columns)
+    )
