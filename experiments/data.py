@@ -161,15 +161,12 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         from jaxopt_lab.training.data.text import load_text
 
         return load_text(path, context)
-    from jaxopt_lab.training.data.tfds_sets import load_tfds
+    from jaxopt_lab.training.data.tfds_sets import NotInMemoryError, load_tfds
 
     try:
         return load_tfds(task.name.removeprefix("tfds:"), path)
-    except InputError as error:
-        if "GrainBatches" in str(error):
-            reason = str(error).split("; use")[0].split(", so they")[0]
-            raise InputError(f"{reason}; image_size=224 streams it") from error
-        raise
+    except NotInMemoryError as error:
+        raise InputError(f"{error.reason}; image_size=224 streams it") from error
 
 
 def _augmentation(run: RunOptions, shape: tuple[int, ...]) -> Any:

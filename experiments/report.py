@@ -112,7 +112,7 @@ def print_catalog() -> None:
         print(
             f"{row.name}: {row.summary}\n"
             f"    {row.kind}; gradients a step: {gradients}; state, bytes a parameter: "
-            f"{row.state_bytes}"
+            f"{row.state_text or row.state_bytes}"
         )
         options = " ".join(f"{name}={o.default}" for name, o in row.options.items())
         print(textwrap.indent(textwrap.fill(options, 84), "    "))

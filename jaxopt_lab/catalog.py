@@ -201,7 +201,7 @@ def markdown_table() -> str:
     lines += [
         f"| `{row.name}` | {row.family} | {row.kind} | {row.summary} "
         f"| {row.gradients_formula or row.gradients} "
-        f"| {row.state_bytes} | {row.paper} |"
+        f"| {row.state_text or row.state_bytes} | {row.paper} |"
         for row in CATALOG.values()
     ]
     return "\n".join(lines)

@@ -118,6 +118,7 @@ class Method:
       vectors: folder of its reference trajectories in ``tests/vectors``, if any.
       gradients_formula: their average per step as an expression in the options, where
         it depends on them.
+      state_text: ``state_bytes`` in short, for tables; empty: the expression itself.
       eval_params: ``eval_params(params, state)``, the parameters to evaluate at, for
         methods that keep others; ``None``: the parameters themselves.
       differentiable: its updates are differentiable functions of gradients,
@@ -139,6 +140,7 @@ class Method:
     needs: frozenset[str] = frozenset()
     vectors: str = ""
     gradients_formula: str = ""
+    state_text: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
     differentiable: bool = True
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -155,7 +155,7 @@ class _Tensor(NamedTuple):
         # one that depends on it writes it. What several operations read (gradients,
         # scales) XLA would copy whole in every iteration, so updates and new scales
         # get arrays of their own.
-        first, read = [held(jnp.zeros_like(g, out.dtype))], [held(g)]
+        first, read = [held(jax.lax.empty(g.shape, out.dtype))], [held(g)]
         if p is not None:
             (first if offers else read).append(held(p))
         arrays = [slot.held(x, unit) for slot, x in zip(slots, kept, strict=True)]

@@ -148,10 +148,12 @@ def _assembled(
     old: QuantizeStateState | None = None,
 ) -> QuantizeStateState:
     def tree(numbers: list[jax.Array | None], before: Any) -> Any:
-        # Zeros that stand in are handed on: what is given away must be used.
-        stand_ins = [jnp.zeros((), jnp.float32)] * len(numbers)
+        # An array each: one that stands in twice could not be given away.
+        stand_ins = [jnp.zeros((), jnp.float32) for _ in numbers]
         if before is not None:
-            stand_ins = jax.tree.leaves(before)
+            # Added up, since jit keeps for itself what is only handed on: a state
+            # that was given away would stay alive in these.
+            stand_ins = [x + x if x.ndim == 0 else x for x in jax.tree.leaves(before)]
         filled = [
             x if x is not None else zero
             for x, zero in zip(numbers, stand_ins, strict=True)

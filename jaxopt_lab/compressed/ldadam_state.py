@@ -140,7 +140,8 @@ class LDAdam:
 
     def _init(self, params: Params) -> Any:
         structure = jax.tree.structure(params)
-        kept = [leaf.init() for leaf in self._leaves(params)]
+        pairs = zip(self._leaves(params), jax.tree.leaves(params), strict=True)
+        kept = [leaf.init(p) for leaf, p in pairs]
         return _assembled(jnp.zeros((), jnp.int32), structure, kept)
 
     def _update(
@@ -213,23 +214,29 @@ class _Leaf(NamedTuple):
     def feeds_back(self) -> bool:
         return self.low_rank and self.owner.error != "none"
 
-    def init(self) -> Kept:
-        nothing = jnp.zeros((), jnp.float32)
+    def init(self, param: jax.Array) -> Kept:
+        # One for each place: a buffer can be given away once only.
+        nothing = lambda: jnp.zeros((), jnp.float32)
+        zeros = moments.zeros(param)
         if not self.low_rank:
-            zeros = lambda: jnp.zeros(self.layout.shape, self.dtype)
-            return Kept(nothing, zeros(), zeros(), nothing, nothing, nothing)
+            rest = (nothing() for _ in range(3))
+            return Kept(nothing(), zeros, moments.zeros(param), *rest)
         p, q = self.layout.sides
         rank = min(self.owner.rank, p)
         before = self.layout.shape[: self.layout.stacked]
         basis = low_rank.starting_basis(p, rank, self.dtype)
         basis = jnp.broadcast_to(basis, (*before, p, rank))
-        zeros = lambda: jnp.zeros((*before, rank, q), self.dtype)
-        error = Coded(nothing, None, None)
+        moment = lambda: jnp.zeros((*before, rank, q), self.dtype)
+        error = Coded(nothing(), None, None)
         if self.feeds_back:
-            empty = jnp.zeros(self.layout.shape, self.dtype)
-            error = self.slot.encode(jax.lax.optimization_barrier(empty))
-        ranges = (nothing if x is None else x for x in error[1:])
-        return Kept(basis, zeros(), zeros(), error.codes, *ranges)
+            empty = zeros
+            if self.slot.codec is not None:
+                empty = jnp.zeros(self.layout.shape, self.dtype)
+                # XLA would compute the codes while it compiles, slowly.
+                empty = jax.lax.optimization_barrier(empty)
+            error = self.slot.encode(empty)
+        ranges = (nothing() if x is None else x for x in error[1:])
+        return Kept(basis, moment(), moment(), error.codes, *ranges)
 
     def update(
         self, g: jax.Array, kept: Kept, numbers: Numbers

@@ -276,7 +276,9 @@ class Kernel(NamedTuple):
         here = jnp.arange(rows, dtype=jnp.int32)[:, None]
         left = x.at[here, places].set(0, unique_indices=True)
         missing = ((0, 0), (0, values.shape[-1] - picks))
-        current = (jnp.arange(self.window) == numbers.row)[None, :, None]
+        current = (jnp.arange(self.window, dtype=jnp.int32) == numbers.row)[
+            None, :, None
+        ]
 
         def entered(old: jax.Array, new: jax.Array) -> jax.Array:
             return jnp.where(current, jnp.pad(new, missing)[:, None], old)

@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxopt_lab
+from jaxopt_lab import codes
 from jaxopt_lab.compressed import moments
 from jaxopt_lab.compressed.elements import adamw_elements
 
@@ -14,7 +16,7 @@ HYPER = {"rate": 1e-2, "b1": 0.8, "b2": 0.9, "eps": 1e-8, "decay": 0.1}
 METHODS = ["adamw8bit", "adamw4bit", "adamw_fp8", "adamw_linear"]
 
 
-def outcome(make, hyper, start, scale=1.0, steps=6):
+def outcome(make, hyper, start, scale=1.0, steps=4):
     """A fixed function of the parameters after a few steps."""
     numbers = [hyper[k] for k in ("rate", "b1", "b2", "eps", "decay")]
     tx = make(*numbers)
@@ -38,7 +40,7 @@ def coded(name, **options):
 
 
 @pytest.mark.parametrize("store", ["codes", "values"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
 @pytest.mark.parametrize("start, scale", [(START, 0.0), (0 * START, 1.0), (START, 1.0)])
 def test_finite(name, store, start, scale):
     for leaf in jax.tree.leaves(slopes(coded(name, store=store), start, scale)):
@@ -47,27 +49,44 @@ def test_finite(name, store, start, scale):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_values_take_the_path_of_the_codes(name):
-    hyper = dict(HYPER)
     one, two = (
-        jax.jit(lambda s=s: outcome(coded(name, store=s), hyper, START))()
+        jax.jit(lambda s=s: outcome(coded(name, store=s), HYPER, START))()
         for s in ("codes", "values")
     )
     np.testing.assert_allclose(one, two, rtol=1e-9)
 
 
-def test_values_have_the_derivative_of_the_moments_themselves():
-    exact = slopes(lambda *numbers: adamw_elements(*numbers))
+def straight_through_by_hand(*numbers):
+    """``adamw_elements`` whose new moments have their rounding errors added."""
+    inner = adamw_elements(*numbers)
+    m, v = codes.dynamic(8), codes.dynamic(8, signed=False)
+
+    def rounded(codec, x):
+        near = codec.decode(codec.encode(x), x.shape, x.dtype)
+        return x + jax.lax.stop_gradient(near - x)
+
+    def update(updates, state, params):
+        updates, state = inner.update(updates, state, params)
+        mu, nu = rounded(m, state.mu), rounded(v, state.nu)
+        return updates, state._replace(mu=mu, nu=nu)
+
+    return optax.GradientTransformation(inner.init, update)
+
+
+def test_values_have_the_derivative_straight_through():
     through = slopes(coded("adamw8bit", store="values"))
+    wanted = slopes(straight_through_by_hand)
+    for a, b in zip(jax.tree.leaves(through), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11)
+    # With codes what goes through the stored moments is missing.
     cut = slopes(coded("adamw8bit"))
-    gap = lambda a, b: float(abs(a - b) / abs(b))
-    assert gap(through[0]["b1"], exact[0]["b1"]) < 0.1
-    assert gap(cut[0]["b1"], exact[0]["b1"]) > 0.2
-    np.testing.assert_allclose(through[1], exact[1], rtol=0.05, atol=0.02)
+    gap = jnp.max(jnp.abs(cut[1] - wanted[1]))
+    assert float(gap) > 0.01 * float(jnp.max(jnp.abs(wanted[1])))
 
 
 def test_without_rounding_derivatives_are_exact():
     def make(*numbers):
-        cast = jaxopt_lab.codes.Cast("float64")
+        cast = codes.Cast("float64")
         return jaxopt_lab.quantize_state(
             adamw_elements(*numbers), m=cast, v=cast, select=moments(1)
         )

@@ -221,6 +221,18 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     return image, label
 
 
+class NotInMemoryError(InputError):
+    """A set cannot be read into arrays; it wants to be streamed.
+
+    Attributes:
+      reason: why, without the way out, for callers that know a shorter one.
+    """
+
+    def __init__(self, reason: str, instead: str) -> None:
+        super().__init__(f"{reason}; {instead}")
+        self.reason = reason
+
+
 def load_tfds(
     name: str,
     data_dir: str | Path,
@@ -242,8 +254,9 @@ def load_tfds(
       The set, checked.
 
     Raises:
-      InputError: as ``open_tfds``; also the images differ in size, or do not fit into
-        ``max_bytes``: then ``GrainBatches`` over ``open_tfds`` is the way.
+      InputError: as ``open_tfds``.
+      NotInMemoryError: the images differ in size, or do not fit into ``max_bytes``:
+        then ``GrainBatches`` over ``open_tfds`` is the way.
 
     Time: PNG images of 32x32 are read at about 8,000 a second, once.
 
@@ -255,16 +268,15 @@ def load_tfds(
     streamed = f"use GrainBatches(open_tfds({name!r}, ...).train, ...)"
     sizes = [size for size in sources.input_shape if size is not None]
     if len(sizes) < len(sources.input_shape):
-        raise InputError(
-            f"images of {name} differ in size ({sources.input_shape}), so they cannot "
-            f"lie in one array; {streamed} with a transform that resizes"
+        raise NotInMemoryError(
+            f"images of {name} differ in size ({sources.input_shape})",
+            f"{streamed} with a transform that resizes",
         )
     count = len(sources.train) + len(sources.test)
     needed = count * math.prod(sizes) * sources.image_dtype.itemsize
     if needed > max_bytes:
-        raise InputError(
-            f"{name} has {needed} bytes of pixels, max_bytes={max_bytes}; {streamed}"
-        )
+        reason = f"{name} has {needed} bytes of pixels, max_bytes={max_bytes}"
+        raise NotInMemoryError(reason, streamed)
     train, test = read_all(sources.train), read_all(sources.test)
     return image_dataset(name, train, test, sources.num_classes)
 
