@@ -20,6 +20,7 @@ def pack(codes: jax.Array) -> jax.Array:
     Returns:
       Bytes ``16 first + second``, ``(..., 1, half)``.
 
+    >>> import jax.numpy as jnp
     >>> pack(jnp.array([[1, 15], [2, 0]], jnp.uint8)).tolist()
     [[18, 240]]
     """
@@ -35,6 +36,7 @@ def unpack(packed: jax.Array) -> jax.Array:
     Returns:
       Codes 0 to 15 as uint8, ``(..., 2, half)``.
 
+    >>> import jax.numpy as jnp
     >>> unpack(jnp.array([[18, 240]], jnp.uint8)).tolist()
     [[1, 15], [2, 0]]
     """

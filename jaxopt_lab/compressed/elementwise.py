@@ -155,7 +155,10 @@ class _Tensor(NamedTuple):
         # one that depends on it writes it. What several operations read (gradients,
         # scales) XLA would copy whole in every iteration, so updates and new scales
         # get arrays of their own.
-        first, read = [held(jax.lax.empty(g.shape, out.dtype))], [held(g)]
+        # Every element is overwritten. The numbers differ because XLA would make one
+        # array of equal ones of two tensors, and then copy it.
+        blank = jnp.full_like(g, self.number % 1000, out.dtype)
+        first, read = [held(blank)], [held(g)]
         if p is not None:
             (first if offers else read).append(held(p))
         arrays = [slot.held(x, unit) for slot, x in zip(slots, kept, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AxisType
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 def automatic(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
@@ -27,5 +27,11 @@ def automatic(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
     mesh = jax.sharding.get_abstract_mesh()
     if AxisType.Explicit not in mesh.axis_types:
         return f
-    shardings = jax.tree.map(lambda x: jax.typeof(x).sharding, like)
+
+    def lies(x: jax.Array) -> NamedSharding:
+        found = jax.typeof(x).sharding
+        # A constant may lie on no mesh yet.
+        return NamedSharding(mesh, PartitionSpec()) if found.mesh.empty else found
+
+    shardings = jax.tree.map(lies, like)
     return jax.sharding.auto_axes(f, out_sharding=shardings)

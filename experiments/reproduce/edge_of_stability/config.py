@@ -102,7 +102,7 @@ _ROWS = (
 CONFIGS: Mapping[str, Any] = {
     "quick": Config(_ROWS),
     "full": Config(
-        (*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.6)),
+        (*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.4)),
         seeds=10,
         points=60,
     ),

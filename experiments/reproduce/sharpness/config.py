@@ -129,8 +129,8 @@ _SLOW = (
 )
 _QUICK_DIGITS = dataclasses.replace(
     _FULL_DIGITS,
-    seeds=4,
-    steps=300,
+    seeds=3,
+    steps=200,
     without=_SLOW,
     radius_decays=(0.0,),
     rates=(0.02, 0.05, 0.1, 0.2),
@@ -156,8 +156,8 @@ _FULL_WRONG = Panel(
 )
 _QUICK_WRONG = dataclasses.replace(
     _FULL_WRONG,
-    seeds=4,
-    steps=300,
+    seeds=3,
+    steps=200,
     radii=(1, 2),
     radius_decays=(0.0, 0.01),
     rates=(0.002, 0.005, 0.01, 0.02),
