@@ -128,6 +128,12 @@ def lookbehind(
     twice; with one batch and a deterministic loss they are equal. Evaluate at the
     parameters themselves: between updates slow and fast weights are the same.
 
+    Measured: against SAM, which spends fewer gradients, small gains on digits clean and
+    under weight noise with ``k = 2``, none under wrong labels once the decay is tuned
+    (``python -m experiments.reproduce.sharpness full``). The points do not depend on
+    the fast weights, so for a base of SGD without weight decay a static ``alpha``
+    matters only through its product with the learning rate: tune one of the two.
+
     >>> import jaxopt_lab
     >>> loss = lambda w, batch: jnp.sum(batch * w**2) / 2
     >>> w, batch = jnp.array([3.0, 4.0]), jnp.array([1.0, 1.0])

@@ -72,6 +72,10 @@ def samson(
     perturbed. Its trainer clips the ascent gradient by its global norm, which changes
     no direction and hence nothing.
 
+    Measured: under weight noise on digits, with the radius chosen on noisy validation
+    accuracy, it was above SAM only at the stronger noise and at neither level above
+    ASAM (``python -m experiments.reproduce.sharpness full``).
+
     >>> import jax.numpy as jnp, jaxopt_lab
     >>> loss = lambda w, batch: jnp.sum(batch * w)
     >>> w, batch = jnp.array([4.0, 2.0]), jnp.array([3.0, 8.0])

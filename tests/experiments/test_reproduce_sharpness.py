@@ -437,6 +437,12 @@ def test_bad_words_are_refused(tmp_path, capsys):
     assert message.startswith("error: ") and message.count("\n") == 1
 
 
+def test_other_seeds_can_be_asked_for(capsys):
+    assert command._first_seed({"first_seed": "100"}) == 100
+    assert command.main(["quick", "only=digits", "first_seed=x"]) == 2
+    assert "first_seed=x cannot be read" in capsys.readouterr().err
+
+
 def test_help_says_how_long_it_takes(capsys):
     assert command.main(["--help"]) == 0
     assert "on one core" in capsys.readouterr().out

@@ -124,8 +124,11 @@ def _toys(config: Config, folder: Path, record: dict[str, Any]) -> list[claims.V
                 _toy_row(where, n, found[n], scores[n], elsewhere, config)
                 for n in found
             ]
+            # With a constant rate C = 5 at 0.7 cannot settle; slower keys can.
+            ours = [methods.CM] + [methods.CM_SLOW] * (schedule == "constant")
             told += [
-                claims.verdict(where, scores, methods.CM.name, other)
+                claims.verdict(where, scores, row.name, other)
+                for row in ours
                 for other in (methods.ADAM.name, methods.SAM.name, methods.CG.name)
             ]
             if toy.name in _DRAWN and schedule == "cosine":

@@ -1,14 +1,17 @@
 """What sharpness-aware methods are said to do, measured.
 
     python -m experiments.reproduce.sharpness quick|full [out=FOLDER] [fashion=FOLDER]
-        [only=PANEL,...]
+        [only=PANEL,...] [first_seed=N]
 
-quick: less than 90 seconds on one core, 4 seeds. full: about 20 minutes on one core, 5
-to 10 seeds a panel. Each row of a panel is written to OUT/PANEL.json when it is ready,
-and the same command goes on from there. fashion=FOLDER names the IDX files of
-Fashion-MNIST, or the folder of prepared TFDS sets; without it the panel with the
-convolutional network is left out. Panels: digits, digits-40-percent-wrong, fashion, and
-in full digits-20-percent-wrong.
+quick: 3 seeds and 12 rows, one to two minutes on one core. full: 5 to 10 seeds and all
+rows, 20 to 40 minutes on one core, depending on what else runs. Each row of a panel
+is written to OUT/PANEL.json when it is ready, and the same command goes on from there.
+fashion=FOLDER names the IDX files of Fashion-MNIST, or the folder of prepared TFDS
+sets; without it the panel with the convolutional network is left out. Panels: digits,
+digits-40-percent-wrong, fashion, and in full digits-20-percent-wrong.
+
+Intervals are over seeds and know nothing of the number of claims. Rows that tune a
+radius keep one step size; plain SGD tunes its step size.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from experiments.reproduce.sharpness.config import CONFIGS, Config, Panel
 from experiments.reproduce.sharpness.store import PanelFile
 from jaxopt_lab import errors
 
-_OPTIONS = ("out", "fashion", "only")
+_OPTIONS = ("out", "fashion", "only", "first_seed")
 
 
 def run(
@@ -112,10 +115,19 @@ def _options(words: Sequence[str]) -> dict[str, str]:
         if name not in _OPTIONS or not equals or not value:
             raise errors.InputError(
                 f"unknown option {word!r}; accepted: out=FOLDER, fashion=FOLDER, "
-                "only=PANEL,..."
+                "only=PANEL,..., first_seed=N"
             )
         found[name] = value
     return found
+
+
+def _first_seed(options: dict[str, str]) -> int:
+    value = options.get("first_seed", "0")
+    if not value.isdecimal():
+        raise errors.InputError(
+            f"first_seed={value} cannot be read; accepted: whole numbers from 0"
+        )
+    return int(value)
 
 
 def _panels(config: Config, only: str | None, fashion: Path | None) -> list[Panel]:
@@ -157,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         config = CONFIGS[size]
         panels = _panels(config, options.get("only"), fashion)
+        config = dataclasses.replace(config, first_seed=_first_seed(options))
         run(dataclasses.replace(config, panels=tuple(panels)), folder, fashion)
     except errors.InputError as error:
         sys.stderr.write(f"error: {error}\n")

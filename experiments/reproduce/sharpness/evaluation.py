@@ -13,7 +13,6 @@ from experiments.reproduce.sharpness.config import Config, Panel
 from experiments.reproduce.sharpness.samples import Sample
 from experiments.reproduce.sharpness.tasks import Task
 from jaxopt_lab import curvature, loops, trees
-from jaxopt_lab.curvature.measures.average_sharpness import average_direction_sharpness
 from jaxopt_lab.training import losses
 from jaxopt_lab.typing import Batch, Params
 
@@ -174,7 +173,7 @@ def flatness_of(
         tol=None if traced else 1e-2,
         traced=traced,
     )
-    average = average_direction_sharpness(
+    average = curvature.average_direction_sharpness(
         loss,
         params,
         [batch],
