@@ -15,9 +15,9 @@ from jaxopt_lab.codes.codec import straight_through
 from jaxopt_lab.compressed import chunks
 from jaxopt_lab.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.compressed.elementwise import add
+from jaxopt_lab.compressed.microadam_numbers import Numbers
 from jaxopt_lab.compressed.min_max import MinMax4, narrowed, widened
 from jaxopt_lab.compressed.slots import Slot, Store
-from jaxopt_lab.typing import Scalar
 
 
 class Stored(NamedTuple):
@@ -38,32 +38,6 @@ class Stored(NamedTuple):
     error: Any
     low: Any
     high: Any
-
-
-class Numbers(NamedTuple):
-    """The numbers of one step, the same for all tensors.
-
-    Attributes:
-      row: int32, the row of the window that is overwritten.
-      mean_weights: ``(window,)``, weight of each row in the first moment.
-      square_weights: in the second.
-      mean_correction: total weight that the first moment is divided by.
-      square_correction: that of the second.
-      eps: added to the root.
-      densify: share of the error that is added to the update; ``None``: none.
-      rate: learning rate; ``None`` gives the bare direction, with its own sign.
-      decay: weight decay.
-    """
-
-    row: jax.Array
-    mean_weights: jax.Array
-    square_weights: jax.Array
-    mean_correction: jax.Array
-    square_correction: jax.Array
-    eps: Scalar
-    densify: Scalar | None
-    rate: Scalar | None
-    decay: Scalar
 
 
 class Kernel(NamedTuple):
@@ -193,13 +167,28 @@ class Kernel(NamedTuple):
             [*read, *ranges],
             self.shape,
             tile=(unit,),
-            chunk=self.chunk,
+            chunk=self._even_chunk(unit),
         )
         u, *rest = after
         new = rest.pop(0) if offers else None
         if not coded:
             rest += [stored.low, stored.high]
         return u, new, Stored(*rest)
+
+    def _even_chunk(self, unit: int) -> int | None:
+        """Elements in a chunk, such that none is left over where that is possible.
+
+        Writing what is left over after the loop costs a second copy of the updates.
+        """
+        size = math.prod(self.shape)
+        if self.chunk is None or not size or size % unit:
+            return self.chunk
+        rows = chunks.rows_for(size, unit)
+        units = size // rows // unit
+        wanted = max(1, min(units, self.chunk // rows // unit))
+        least = -(-wanted // 4)
+        even = [n for n in range(least, wanted + 1) if units % n == 0]
+        return even[-1] * unit * rows if even else self.chunk
 
     def _advance(
         self,
@@ -305,55 +294,3 @@ class Kernel(NamedTuple):
             numbers.square_correction,
         )
         return direction, left, indices, values
-
-
-def step_numbers(
-    count: jax.Array,
-    window: int,
-    b1: Scalar,
-    b2: Scalar,
-    eps: Scalar,
-    densify: Scalar | None,
-    rate: Scalar | None,
-    decay: Scalar,
-    bias_window: bool,
-    dtype: Any,
-) -> Numbers:
-    """The numbers of one step.
-
-    Args:
-      count: int32, steps done before.
-      window: rows of the window.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
-      densify: share of the error that is added, or ``None``.
-      rate: learning rate, or ``None``.
-      decay: weight decay.
-      bias_window: correct the bias of what the window holds, not of all steps.
-      dtype: floating type of the weights.
-
-    Returns:
-      The numbers.
-    """
-    row = count % window
-    age = (row - jnp.arange(window, dtype=jnp.int32)) % window
-    seen = count + 1
-    if bias_window:
-        seen = jnp.minimum(seen, window)
-
-    def weights(b: Scalar) -> jax.Array:
-        wide = jnp.asarray(b, dtype)
-        return (1 - wide) * wide ** age.astype(dtype)
-
-    return Numbers(
-        row,
-        weights(b1),
-        weights(b2),
-        moments.bias_correction(b1, seen, dtype),
-        moments.bias_correction(b2, seen, dtype),
-        eps,
-        densify,
-        rate,
-        decay,
-    )

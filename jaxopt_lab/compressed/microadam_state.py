@@ -18,7 +18,8 @@ from jaxopt_lab.arguments import (
 )
 from jaxopt_lab.compressed.block_top_k import check_block_size
 from jaxopt_lab.compressed.explicit_axes import automatic
-from jaxopt_lab.compressed.microadam_kernel import Kernel, Stored, step_numbers
+from jaxopt_lab.compressed.microadam_kernel import Kernel, Stored
+from jaxopt_lab.compressed.microadam_numbers import step_numbers
 from jaxopt_lab.compressed.slots import Store
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import MaskOrFn, Params, ScalarOrSchedule, Updates

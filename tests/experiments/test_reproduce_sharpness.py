@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.reproduce import fashion
 from experiments.reproduce.sharpness import __main__ as command
 from experiments.reproduce.sharpness import (
     claims,
@@ -419,7 +420,7 @@ def test_the_panel_with_convolutions(tmp_path, capsys, as_in_the_command):
 
 def test_pooling_takes_means_of_two_by_two_pixels():
     image = jnp.array([[0, 255], [255, 255]], jnp.uint8).reshape(1, 2, 2, 1)
-    np.testing.assert_allclose(tasks.pooled(image), np.full((1, 1, 1, 1), 0.75))
+    np.testing.assert_allclose(fashion.pooled(image), np.full((1, 1, 1, 1), 0.75))
 
 
 def test_bad_words_are_refused(tmp_path, capsys):

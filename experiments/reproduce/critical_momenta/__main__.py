@@ -72,7 +72,7 @@ def run(
 
 def _check_data(config: Config, fashion: str | None, text: str | None) -> None:
     """Read the data that come last, so that a typo ends the run at its beginning."""
-    from experiments.reproduce.sharpness.tasks import fashion_mnist
+    from experiments.reproduce.fashion import fashion_mnist
     from jaxopt_lab.training.data.text import load_text
 
     if fashion is not None:

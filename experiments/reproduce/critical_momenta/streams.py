@@ -12,7 +12,7 @@ import numpy as np
 from experiments.reproduce.critical_momenta import networks
 from experiments.reproduce.critical_momenta.config import Config
 from experiments.reproduce.critical_momenta.methods import Row
-from experiments.reproduce.sharpness.tasks import fashion_mnist, pooled
+from experiments.reproduce.fashion import fashion_mnist, pooled
 from jaxopt_lab.training import losses, seed_keys
 from jaxopt_lab.training.data import load_digits
 
