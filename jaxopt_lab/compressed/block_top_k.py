@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.errors import InputError
+
+# A number that shapes the program. Under a name of its own, because arguments called
+# float are hyper-parameters to ``inject_hyperparams``, which would trace it.
+Density: TypeAlias = float
 
 # Local indices are int16.
 LARGEST_BLOCK = 32_767

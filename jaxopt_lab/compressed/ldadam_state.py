@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_lab import errors, moments, trees
@@ -278,7 +279,7 @@ def _static(
         return [default] * len(jax.tree.leaves(params))
     values = jax.tree.leaves(trees.resolve_mask(mask, params, name))
     for value in values:
-        if isinstance(value, jax.core.Tracer):
+        if not isinstance(value, bool | np.bool_):
             raise InputError(f"{name} must be known when the program is traced")
     return [bool(value) for value in values]
 

@@ -71,7 +71,8 @@ class Layout(NamedTuple):
     @property
     def sides(self) -> tuple[int, int]:
         """Length of the side that is projected, and of the other."""
-        return self.matrix if self.left else self.matrix[::-1]
+        rows, columns = self.matrix
+        return (rows, columns) if self.left else (columns, rows)
 
     def read(self, x: jax.Array) -> jax.Array:
         """The tensor as matrices whose rows are projected.

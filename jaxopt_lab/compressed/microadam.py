@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import optax
 
+from jaxopt_lab.compressed.block_top_k import Density
 from jaxopt_lab.compressed.chunks import CHUNK
 from jaxopt_lab.compressed.microadam_state import MicroAdam
 from jaxopt_lab.compressed.slots import Store
@@ -12,7 +13,7 @@ from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
 
 def scale_by_microadam(
     window: int = 10,
-    density: float = 0.01,
+    density: Density = 0.01,
     *,
     block_size: int = 4096,
     quant_block: int = 64,
@@ -93,7 +94,7 @@ def scale_by_microadam(
     >>> tx = micro.scale_by_microadam(density=0.25)
     >>> grads = {"w": jnp.array([0.1, -3.0, 0.2, 0.5])}
     >>> updates, state = tx.update(grads, tx.init(grads))
-    >>> updates["w"].tolist()
+    >>> updates["w"].round(3).tolist()
     [0.0, -1.0, 0.0, 0.0]
 
     Reference: Modoranu, Safaryan, Malinovsky, Kurtic, Robert, Richtarik and Alistarh,
@@ -122,7 +123,7 @@ def scale_by_microadam(
 def microadam(
     learning_rate: ScalarOrSchedule,
     window: int = 10,
-    density: float = 0.01,
+    density: Density = 0.01,
     *,
     block_size: int = 4096,
     quant_block: int = 64,

@@ -25,10 +25,8 @@ class Stored(NamedTuple):
 
     Attributes:
       indices: int16 ``(blocks, window, picks)``, place of each entry in its block.
-      values: the entries; bits of bfloat16 as uint16, float64 for float64 tensors.
-        Zero where nothing has been entered.
-      error: codes of the error, two in a byte; or, with ``store="values"``, the
-        rounded error itself.
+      values: the entries, zero where there is none yet; as ``narrowed`` stores them.
+      error: codes of the error, two in a byte; or the rounded error itself.
       low: the minimum of each of its blocks, as ``MinMax4`` stores it, or a zero.
       high: the maximum.
     """
@@ -74,11 +72,7 @@ class Kernel(NamedTuple):
         return Slot(0, self.shape, self.dtype, MinMax4(self.quant_block), self.store)
 
     def init(self) -> Stored:
-        """What is kept before the first step: an empty window and no error.
-
-        Returns:
-          Zeros.
-        """
+        """An empty window and no error."""
         ring = (self.cut.count, self.window, self.cut.picks)
         empty = jnp.zeros(ring, self.dtype)
         coded = self.slot.encode(
@@ -132,7 +126,12 @@ class Kernel(NamedTuple):
         )
         error, *ranges = self.slot.held(kept, unit)
         out = g.dtype if p is None else p.dtype
-        first, read = [held(jnp.zeros_like(g, out))], [held(g)]
+        # Zeros of several tensors of one shape would be made once and then copied, so
+        # updates go over the gradient; where a door makes them useless, they are zeros
+        # at first, because XLA then leaves them out.
+        over = not offers and out == g.dtype
+        first = [held(g)._replace(apart=True) if over else held(jnp.zeros_like(g, out))]
+        read = [] if over else [held(g)]
         if p is not None:
             (first if offers else read).append(held(p))
         # What is read by several operations gets a new array: XLA would copy the old
@@ -143,13 +142,16 @@ class Kernel(NamedTuple):
         def body(
             carried: Sequence[jax.Array], seen: Sequence[jax.Array], part: chunks.Part
         ) -> list[jax.Array]:
-            there = carried[1] if offers else (seen[1] if p is not None else None)
+            slope = carried[0] if over else seen[0]
+            there = None
+            if p is not None:
+                there = carried[1] if offers else seen[len(read) - 1]
             indices, values, codes = carried[len(first) : len(first) + 3]
             old = kept._replace(codes=codes)
             if coded:
                 old = Coded(codes, *seen[len(read) :])
             u, ring_now, new = self._advance(
-                seen[0], (indices, values), old, numbers, part.shape
+                slope, (indices, values), old, numbers, part.shape
             )
             if numbers.rate is not None and there is not None:
                 rate = jnp.asarray(numbers.rate, self.dtype)
