@@ -6,7 +6,11 @@ from jaxopt_lab.compressed import (
     adamw8bit,
     adamw_fp8,
     adamw_linear,
+    ldadam,
+    microadam,
     quantize_state,
+    scale_by_ldadam,
+    scale_by_microadam,
 )
 from jaxopt_lab.gradients import batch_grad
 from jaxopt_lab.injection import inject_hyperparams
@@ -64,10 +68,12 @@ __all__ = [
     "friendly_sam",
     "gsam",
     "inject_hyperparams",
+    "ldadam",
     "lookahead",
     "lookbehind",
     "looksam",
     "masked",
+    "microadam",
     "momentum_sam",
     "msam",
     "multistep_sam",
@@ -80,6 +86,8 @@ __all__ = [
     "sam",
     "samson",
     "scale_by_critical_momenta",
+    "scale_by_ldadam",
+    "scale_by_microadam",
     "sgd_cg",
     "sgd_cm",
     "stale_sam",

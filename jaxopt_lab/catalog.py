@@ -13,7 +13,7 @@ from types import MappingProxyType
 import optax
 
 from jaxopt_lab import errors
-from jaxopt_lab.catalog_rows import compressed, memory, sharpness
+from jaxopt_lab.catalog_rows import compressed, compressed_sparse, memory, sharpness
 from jaxopt_lab.catalog_rows.record import (
     DECAY,
     NON_NEGATIVE,
@@ -162,6 +162,7 @@ _ROWS = (
     *sharpness.ROWS,
     *memory.ROWS,
     *compressed.ROWS,
+    *compressed_sparse.ROWS,
 )
 
 CATALOG: Mapping[str, Method] = MappingProxyType({row.name: row for row in _ROWS})

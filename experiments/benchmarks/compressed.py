@@ -45,6 +45,10 @@ METHODS: Mapping[str, Callable[[], optax.GradientTransformation]] = {
     "adamw8bit": lambda: jaxopt_lab.adamw8bit(RATE),
     "adamw4bit": lambda: jaxopt_lab.adamw4bit(RATE),
     "adamw_fp8": lambda: jaxopt_lab.adamw_fp8(RATE),
+    "microadam": lambda: jaxopt_lab.microadam(RATE),
+    "ldadam": lambda: jaxopt_lab.ldadam(RATE, error="none"),
+    "ldadam bfloat16": lambda: jaxopt_lab.ldadam(RATE, error="bfloat16"),
+    "ldadam 4-bit": lambda: jaxopt_lab.ldadam(RATE, error="4-bit"),
 }
 
 
@@ -59,6 +63,10 @@ class Bar(NamedTuple):
 BARS: Mapping[str, tuple[Bar, Bar]] = {
     "adamw8bit": (Bar(0.90, 6.0), Bar(0.65, 3.5)),
     "adamw4bit": (Bar(0.83, 5.0), Bar(0.60, 3.0)),
+    "microadam": (Bar(0.84, 13.0), Bar(0.60, 9.0)),
+    "ldadam": (Bar(0.80, 6.0), Bar(0.55, 4.0)),
+    "ldadam bfloat16": (Bar(0.90, 8.0), Bar(0.68, 5.5)),
+    "ldadam 4-bit": (Bar(0.84, 10.0), Bar(0.60, 7.0)),
 }
 
 
