@@ -103,8 +103,8 @@ def scale_by_ldadam(
     in front of this one sees g. P and the moments are float32 or better. The step is
     the same whatever the signs of the columns of P, so any QR will do.
 
-    >>> import jax.numpy as jnp, jaxopt_lab.compressed.ldadam as ld
-    >>> tx = ld.scale_by_ldadam(rank=2)
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.scale_by_ldadam(rank=2)
     >>> params = {"kernel": jnp.ones((8, 32)), "bias": jnp.ones(32)}
     >>> state = tx.init(params)
     >>> state.projector["kernel"].shape, state.mu["kernel"].shape
@@ -188,10 +188,10 @@ def ldadam(
 
     Gradient evaluations: 1 a step.
 
-    >>> import jax.numpy as jnp, jaxopt_lab.compressed.ldadam as ld
+    >>> import jax.numpy as jnp, jaxopt_lab
     >>> from jaxopt_lab import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
-    >>> state = ld.ldadam(1e-3, error="4-bit").init(params)
+    >>> state = jaxopt_lab.ldadam(1e-3, error="4-bit").init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)
     0.95
 

@@ -90,8 +90,8 @@ def scale_by_microadam(
     Adam; ``window_bias_correction`` makes it 1. Equal magnitudes: the lowest index
     first. The code's ``alpha = -2`` is not offered.
 
-    >>> import jax.numpy as jnp, jaxopt_lab.compressed.microadam as micro
-    >>> tx = micro.scale_by_microadam(density=0.25)
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.scale_by_microadam(density=0.25)
     >>> grads = {"w": jnp.array([0.1, -3.0, 0.2, 0.5])}
     >>> updates, state = tx.update(grads, tx.init(grads))
     >>> updates["w"].round(3).tolist()
@@ -175,10 +175,10 @@ def microadam(
     Memory: as ``scale_by_microadam``; where the door takes the parameters the updates
     cost nothing. Gradient evaluations: 1 a step.
 
-    >>> import jax.numpy as jnp, jaxopt_lab.compressed.microadam as micro
+    >>> import jax.numpy as jnp, jaxopt_lab
     >>> from jaxopt_lab import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
-    >>> state = micro.microadam(1e-3).init(params)
+    >>> state = jaxopt_lab.microadam(1e-3).init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)
     0.96
 

@@ -76,7 +76,7 @@ class ProbeHook:
         evaluation mode: fixed batch statistics, no dropout.
       batches: a list of batches, or something that can be iterated anew.
       key: typed key.
-      every: probe at every so manieth call, the first one included.
+      every: calls from one probe to the next; the first call probes.
       eval_params: ``eval_params(params, opt_state)``, for optimizers that keep other
         parameters than those to evaluate.
       warm_start: start from the last top eigenvector, which saves products. A resumed
