@@ -59,6 +59,13 @@ def key_of(gradients: Updates, name: KeyName) -> PyTree:
 
 
 def key_dtype(tree: PyTree) -> jnp.dtype:
-    """The type of the keys of a tree: float64 if any leaf is, else float32."""
+    """The type of the keys of a tree: float64 if any leaf is, else float32.
+
+    Args:
+      tree: gradients.
+
+    Returns:
+      The dtype.
+    """
     kinds = [trees.accumulation_dtype(x.dtype) for x in jax.tree.leaves(tree)]
     return jnp.dtype(jnp.float64 if jnp.dtype(jnp.float64) in kinds else jnp.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,12 +12,11 @@ import numpy as np
 from experiments.reproduce.landscapes.config import Case, Config
 from experiments.reproduce.landscapes.measures import Cuts, Measures
 from experiments.reproduce.landscapes.training import Minima
+from experiments.reproduce.tables import print_table
 from experiments.statistics import mean_interval
 
 PAIRS = (("SAM", "SGD"), ("mSAM", "SAM"), ("Adam", "SGD"), ("Adam+CM", "Adam"))
 """Whose sharpness is compared: below 1, the first is the flatter one."""
-
-_WIDTH = 170
 
 
 class Found(NamedTuple):
@@ -103,11 +101,6 @@ def show(found: Mapping[str, Found], config: Config, case: Case) -> None:
       config: the size of the experiment.
       case: network and loss.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    # Not folded where there is no terminal.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     losses = {"training loss": "train_loss", "test loss": "test_loss"}
     sharpness = {
         "largest eigenvalue": "top",
@@ -119,32 +112,33 @@ def show(found: Mapping[str, Found], config: Config, case: Case) -> None:
         mean, low, high = geometric_interval(values, config.confidence)
         return f"{mean:.3g} ({low:.2g} to {high:.2g})"
 
-    table = Table(
-        title=f"{case.network} on digits, {case.loss} loss, {config.seeds} seeds, "
-        f"{100 * config.confidence:g} % intervals; * setting at the edge of its grid",
-        title_justify="left",
-    )
-    for heading in ("optimizer", "test accuracy, %", *losses, *sharpness):
-        table.add_column(heading)
+    rows = []
     for name, one in found.items():
         accuracy = mean_interval(one.measures.test_accuracy, config.confidence)
-        table.add_row(
-            f"{name}{'*' if one.minima.at_the_edge else ''}",
-            f"{100 * accuracy.mean:.2f} ± {100 * accuracy.half:.2f}",
-            *(cell(getattr(one.measures, f)) for f in (losses | sharpness).values()),
+        rows.append(
+            (
+                f"{name}{'*' if one.minima.at_the_edge else ''}",
+                f"{100 * accuracy.mean:.2f} ± {100 * accuracy.half:.2f}",
+                *(
+                    cell(getattr(one.measures, f))
+                    for f in (losses | sharpness).values()
+                ),
+            )
         )
-    console.print(table)
+    print_table(
+        f"{case.network} on digits, {case.loss} loss, {config.seeds} seeds, "
+        f"{100 * config.confidence:g} % intervals; * setting at the edge of its grid",
+        ("optimizer", "test accuracy, %", *losses, *sharpness),
+        rows,
+    )
     parts = [np.max(m.residual / m.top) for _, m, _ in found.values()]
-    console.print(f"largest residual, part of its eigenvalue: {max(parts):.2g}")
-    table = Table(title="ratios, paired over seeds", title_justify="left")
-    for heading in ("ratio", *list(losses)[:1], *sharpness):
-        table.add_column(heading)
+    print(f"largest residual, part of its eigenvalue: {max(parts):.2g}")
+    rows = []
     for first, second in PAIRS:
         if {first, second} <= set(found):
             one, two = found[first].measures, found[second].measures
             fields = ("train_loss", *sharpness.values())
-            table.add_row(
-                f"{first} / {second}",
-                *(cell(getattr(one, f) / getattr(two, f)) for f in fields),
-            )
-    console.print(table)
+            ratios = (cell(getattr(one, f) / getattr(two, f)) for f in fields)
+            rows.append((f"{first} / {second}", *ratios))
+    headings = ("ratio", *list(losses)[:1], *sharpness)
+    print_table("ratios, paired over seeds", headings, rows)

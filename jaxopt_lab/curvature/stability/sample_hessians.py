@@ -219,5 +219,12 @@ def _cut(
 
 
 def reciprocal(x: jax.Array) -> jax.Array:
-    """``1 / x``, and 0 where x is 0."""
+    """``1 / x``, and 0 where x is 0.
+
+    Args:
+      x: real array.
+
+    Returns:
+      The same shape.
+    """
     return safe_divide(jnp.ones_like(x), x)
