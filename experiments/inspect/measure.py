@@ -70,11 +70,7 @@ def measure(subject: Subject, options: InspectOptions, say: Say) -> Findings:
     top = curvature.top_eigenvalues(
         operator, key, count, num_steps=max(options.num_steps, 2 * count)
     )
-    for i, (value, residual) in enumerate(
-        zip(top.values, top.residuals, strict=True), 1
-    ):
-        found.scalars[f"top_{i}"] = float(value)
-        found.scalars[f"top_{i}_residual"] = float(residual)
+    found.scalars.update(top.named("top"))
     found = found._replace(matvecs=found.matvecs + int(top.matvecs))
     say("spectra of the weights")
     spectra = curvature.layer_spectra(params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-_WIDTH = 170
+_WIDTH = 220
 
 
 def print_table(

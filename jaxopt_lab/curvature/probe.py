@@ -153,11 +153,7 @@ def probe(
     matvecs, warm = 0, None
     if "top" in what:
         top = top_eigenvalues(whole, keys["top"], k, num_steps=num_steps, start=start)
-        for i, (value, residual) in enumerate(
-            zip(top.values, top.residuals, strict=True), 1
-        ):
-            scalars[f"top_{i}"] = float(value)
-            scalars[f"top_{i}_residual"] = float(residual)
+        scalars |= top.named("top")
         scalars["top_matvecs"] = int(top.matvecs)
         if learning_rate is not None:
             scalars["stability"] = float(learning_rate) * float(top.values[0]) / 2
@@ -167,8 +163,7 @@ def probe(
         bottom = top_eigenvalues(
             whole, keys["bottom"], num_steps=num_steps, which="smallest"
         )
-        scalars["bottom_1"] = float(bottom.values[0])
-        scalars["bottom_1_residual"] = float(bottom.residuals[0])
+        scalars |= bottom.named("bottom")
         matvecs += int(bottom.matvecs)
     if "trace" in what:
         trace = hutchinson_trace(whole, keys["trace"], num_probes=num_probes)

@@ -106,8 +106,9 @@ def test_mean_age_follows_the_buffer():
 
 
 def test_streams_change_what_they_say():
-    labels = streams.streams("labels", TINY, None)
-    turned = streams.streams("rotation", TINY, None)
+    source = streams.examples(None)
+    labels = streams.streams("labels", TINY, source)
+    turned = streams.streams("rotation", TINY, source)
     assert labels.images.shape[:3] == (2, 4, 2)
     # The first task of a rotated stream is not turned: the same draw, other names.
     np.testing.assert_array_equal(labels.images[0, :2], turned.images[0, :2])

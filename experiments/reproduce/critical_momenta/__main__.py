@@ -53,32 +53,27 @@ def run(
     Raises:
       InputError: data are not there.
     """
-    _check_data(config, fashion, text)
+    from experiments.reproduce.critical_momenta import streams
+    from jaxopt_lab.training.data.text import load_text
+
+    # Before the landscapes take their minutes, so that a typo ends the run at once.
+    place = None if fashion is None else Path(fashion).expanduser()
+    source = streams.examples(place)
+    words = None if text is None else load_text(text, config.context)
     folder.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"config": dataclasses.asdict(config)}
     told = _toys(config, folder, record)
     _save(folder, record, told)
     _buffers(config, folder, record)
-    told += _streams(config, folder, record, fashion)
+    told += _streams(config, folder, record, source)
     _save(folder, record, told)
-    if text is None:
+    if words is None:
         print("without the panel text: text=FILE names a text", flush=True)
     else:
-        told += _text(config, folder, record, Path(text).expanduser())
+        told += _text(config, folder, record, words)
     _save(folder, record, told)
     _print_verdicts(told)
     return told
-
-
-def _check_data(config: Config, fashion: str | None, text: str | None) -> None:
-    """Read the data that come last, so that a typo ends the run at its beginning."""
-    from experiments.reproduce.fashion import fashion_mnist
-    from jaxopt_lab.training.data.text import load_text
-
-    if fashion is not None:
-        fashion_mnist(Path(fashion).expanduser())
-    if text is not None:
-        load_text(Path(text).expanduser(), config.context)
 
 
 def _save(folder: Path, record: dict[str, Any], told: list[claims.Verdict]) -> None:
@@ -201,18 +196,16 @@ def _buffers(config: Config, folder: Path, record: dict[str, Any]) -> None:
 
 
 def _streams(
-    config: Config, folder: Path, record: dict[str, Any], fashion: str | None
+    config: Config, folder: Path, record: dict[str, Any], source: Any
 ) -> list[claims.Verdict]:
     from experiments.reproduce.critical_momenta import streams
 
-    place = None if fashion is None else Path(fashion).expanduser()
-    data = "digits" if place is None else "Fashion-MNIST"
     told: list[claims.Verdict] = []
     panels: Scores = {}
     for change in streams.CHANGES:
-        where = f"stream of {data}, {change}"
+        where = f"stream of {source.name}, {change}"
         with _Timed(where):
-            stream = streams.streams(change, config, place)
+            stream = streams.streams(change, config, source)
             panels[where] = {
                 row.name: claims.score(
                     streams.accuracies(row, stream, config), config.stream_rates
@@ -233,14 +226,14 @@ def _streams(
 
 
 def _text(
-    config: Config, folder: Path, record: dict[str, Any], text: Path
+    config: Config, folder: Path, record: dict[str, Any], words: Any
 ) -> list[claims.Verdict]:
     from experiments.reproduce.critical_momenta import language
 
     with _Timed("text"):
         scores = {
             row.name: claims.score(
-                language.test_losses(row, text, config),
+                language.test_losses(row, words, config),
                 config.text_rates,
                 higher_is_better=False,
             )

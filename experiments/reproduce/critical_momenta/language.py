@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,26 +13,22 @@ from experiments.reproduce.critical_momenta import networks
 from experiments.reproduce.critical_momenta.config import Config
 from experiments.reproduce.critical_momenta.methods import Row
 from jaxopt_lab.training import losses, seed_keys
-from jaxopt_lab.training.data.text import load_text
+from jaxopt_lab.training.data import Dataset
 
 _TEST_WINDOWS = 64
 
 
-def test_losses(row: Row, text: Path, config: Config) -> np.ndarray:
+def test_losses(row: Row, dataset: Dataset, config: Config) -> np.ndarray:
     """Loss on held-out windows of the text after training.
 
     Args:
       row: the optimizer, with a cosine to zero.
-      text: the file.
+      dataset: windows of the text.
       config: steps, step sizes, seeds.
 
     Returns:
       In nats per character, shape ``(rates, 2 * seeds)``.
-
-    Raises:
-      InputError: the text is not there, or too short.
     """
-    dataset = load_text(text, config.context)
     model = networks.language(config.text_width, config.context, dataset.num_classes)
     loss_fn, metrics = losses.next_token_loss(model), losses.next_token_metrics(model)
     rng = np.random.default_rng(0)

@@ -32,27 +32,55 @@ class Stream(NamedTuple):
     labels: jax.Array
 
 
-def streams(change: Change, config: Config, fashion: Path | None) -> Stream:
+class Examples(NamedTuple):
+    """What the tasks are drawn from.
+
+    Attributes:
+      name: of the set.
+      images: shape ``(N, H, W, C)``, float32.
+      labels: shape ``(N,)``.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def examples(fashion: Path | None) -> Examples:
+    """Read the set.
+
+    Args:
+      fashion: where Fashion-MNIST lies; ``None``: digits.
+
+    Returns:
+      Its training part; Fashion-MNIST at half the size.
+
+    Raises:
+      InputError: the data are not there.
+    """
+    name = "digits" if fashion is None else "Fashion-MNIST"
+    dataset = load_digits() if fashion is None else fashion_mnist(fashion)
+    images = jnp.asarray(dataset.train["image"])
+    if fashion is not None:
+        images = pooled(images)
+    return Examples(
+        name, np.asarray(images, np.float32), np.asarray(dataset.train["label"])
+    )
+
+
+def streams(change: Change, config: Config, source: Examples) -> Stream:
     """Tasks one after the other, drawn for each seed.
 
     Args:
       change: what is new in a task: ``"labels"``, the classes have other names;
         ``"rotation"``, all images are turned by a multiple of 90 degrees.
       config: number of tasks, steps, seeds.
-      fashion: where Fashion-MNIST lies; ``None``: digits.
+      source: what they are drawn from.
 
     Returns:
       The batches; those of the seeds that choose come first.
-
-    Raises:
-      InputError: the data are not there.
     """
-    dataset = load_digits() if fashion is None else fashion_mnist(fashion)
-    images = jnp.asarray(dataset.train["image"])
-    if fashion is not None:
-        images = pooled(images)
-    images = np.asarray(images, np.float32)
-    labels = np.asarray(dataset.train["label"])
+    _, images, labels = source
     size = config.stream_steps * config.batch_size
     all_images, all_labels = [], []
     for seed in range(2 * config.stream_seeds):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ from experiments.reproduce.sharpness import rows
 from experiments.reproduce.sharpness.claims import Results, Verdict
 from experiments.reproduce.sharpness.columns import Column, Result, equal_radius, tuned
 from experiments.reproduce.sharpness.config import Config, Panel
+from experiments.reproduce.tables import print_table
 from experiments.statistics import bootstrap_interval
-
-_WIDTH = 220
 
 
 def record(
@@ -71,33 +69,29 @@ def show(config: Config, results: Results, verdicts: Sequence[Verdict]) -> None:
       results: by names of panel, column and row.
       verdicts: the verdicts.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    # Not folded where there is no terminal.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     for panel in config.panels:
         for columns in _groups(panel):
-            console.print(_table(panel, columns, config, results))
-    title = (
-        "claims, paired over seeds; gain in points of accuracy, or in ln of the ratio "
-        "where flatter is better"
-    )
-    table = Table(title=title, title_justify="left")
-    for heading in ("panel", "column", "claim", "gain", "verdict"):
-        table.add_column(heading)
+            _print(panel, columns, config, results)
+    said = []
     for v in verdicts:
         column = v.claim.column
         factor, unit = (1, " ln") if column.flat else (100, "")
         gain, low, high = (factor * x for x in (v.gain, v.low, v.high))
-        table.add_row(
-            column.panel,
-            column.name,
-            f"{v.claim.better} {'flatter' if column.flat else '>'} {v.claim.worse}",
-            f"{gain:+.2f} ({low:+.2f} to {high:+.2f}){unit}",
-            v.word,
+        said.append(
+            (
+                column.panel,
+                column.name,
+                f"{v.claim.better} {'flatter' if column.flat else '>'} {v.claim.worse}",
+                f"{gain:+.2f} ({low:+.2f} to {high:+.2f}){unit}",
+                v.word,
+            )
         )
-    console.print(table)
+    print_table(
+        "claims, paired over seeds; gain in points of accuracy, or in ln of the ratio "
+        "where flatter is better",
+        ("panel", "column", "claim", "gain", "verdict"),
+        said,
+    )
 
 
 def _groups(panel: Panel) -> list[list[Column]]:
@@ -108,11 +102,9 @@ def _groups(panel: Panel) -> list[list[Column]]:
     return [tuned(panel), *by_radius]
 
 
-def _table(
+def _print(
     panel: Panel, columns: Sequence[Column], config: Config, results: Results
-) -> Any:
-    from rich.table import Table
-
+) -> None:
     wrong = f", {100 * panel.flipped:g} % wrong labels" if panel.flipped else ""
     title = (
         f"{panel.name}{wrong}: test accuracy (%), {panel.seeds} seeds; * setting at "
@@ -120,16 +112,14 @@ def _table(
     )
     if panel.flatness and columns[0].rho is None:
         title += "; flatness where clean accuracy is best, geometric means"
-    table = Table(title=title, title_justify="left")
-    for heading in ("method", "gradients", *(c.name for c in columns)):
-        table.add_column(heading)
+    lines = []
     for row in rows.of(panel):
         found = [results.get((panel.name, c.name, row.name)) for c in columns]
         if not any(found):
             continue
         cells = [_cell(*pair, config) for pair in zip(columns, found, strict=True)]
-        table.add_row(row.name, f"{row.gradients:g}", *cells)
-    return table
+        lines.append((row.name, f"{row.gradients:g}", *cells))
+    print_table(title, ("method", "gradients", *(c.name for c in columns)), lines)
 
 
 def _cell(column: Column, found: Result | None, config: Config) -> str:

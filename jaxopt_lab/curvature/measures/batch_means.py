@@ -149,19 +149,9 @@ def batch_rayleigh(
     return (curved, norm), product.weight(batch)
 
 
-@partial(jax.jit, donate_argnums=0)
-def _added(total: PyTree, value: PyTree, weight: Array) -> PyTree:
-    return jax.tree.map(lambda t, x: t + x * weight.astype(x.dtype), total, value)
-
-
-@jax.jit
-def _times(value: PyTree, weight: Array) -> PyTree:
-    return jax.tree.map(lambda x: x * weight.astype(x.dtype), value)
-
-
-@jax.jit
-def _divided(total: PyTree, weight: Array) -> PyTree:
-    return jax.tree.map(lambda t: t / weight.astype(t.dtype), total)
+_scaled = jax.jit(vector_trees.scale)
+_added = jax.jit(vector_trees.add_scaled, donate_argnums=0)
+_divided = jax.jit(vector_trees.divided)
 
 
 def each_batch(
@@ -206,9 +196,9 @@ def mean_over_batches(
     for batch in batches:
         value, weight = fn(batch)
         if total is None or weights is None:
-            total, weights = _times(value, weight), weight
+            total, weights = _scaled(weight, value), weight
         else:
-            total, weights = _added(total, value, weight), weights + weight
+            total, weights = _added(total, weight, value), weights + weight
     if total is None:
         raise InputError("batches must hold at least one batch; got none")
     return _divided(total, weights)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxopt_lab import errors, loops, trees
+from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point
 from jaxopt_lab.curvature.operators.operator import (
     Operator,
@@ -48,7 +49,7 @@ class _Unrolled:
         sums = _first(self.product, point, batches[0], v)
         for batch in batches[1:]:
             sums = _add(self.product, point, batch, v, sums)
-        return _divide(*sums)
+        return vector_trees.divided(*sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Scanned:
         def body(sums: Any, batch: Batch) -> tuple[Any, None]:
             return _add(self.product, point, batch, v, sums), None
 
-        return _divide(*jax.lax.scan(body, start, rest)[0])
+        return vector_trees.divided(*jax.lax.scan(body, start, rest)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,37 +75,28 @@ class _Linear:
         maps, weights = data
         if len(maps) == 1:
             return maps[0](v)
-        sums = (_times(maps[0](v), weights[0]), weights[0])
+        sums = (vector_trees.scale(weights[0], maps[0](v)), weights[0])
         for linear, weight in zip(maps[1:], weights[1:], strict=True):
             sums = _plus(sums, linear(v), weight)
-        return _divide(*sums)
-
-
-def _times(tree: PyTree, weight: Array) -> PyTree:
-    return jax.tree.map(lambda x: x * weight.astype(x.dtype), tree)
+        return vector_trees.divided(*sums)
 
 
 def _plus(sums: tuple[PyTree, Array], item: PyTree, weight: Array) -> Any:
-    total = jax.tree.map(lambda t, x: t + x * weight.astype(x.dtype), sums[0], item)
-    return total, sums[1] + weight
+    return vector_trees.add_scaled(sums[0], weight, item), sums[1] + weight
 
 
 def _first(product: Product, point: Point, batch: Batch, v: PyTree) -> Any:
     weight = product.weight(batch)
-    return _times(product(point, batch, v), weight), weight
+    return vector_trees.scale(weight, product(point, batch, v)), weight
 
 
 def _add(product: Product, point: Point, batch: Batch, v: PyTree, sums: Any) -> Any:
     return _plus(sums, product(point, batch, v), product.weight(batch))
 
 
-def _divide(total: PyTree, weight: Array) -> PyTree:
-    return jax.tree.map(lambda x: x / weight.astype(x.dtype), total)
-
-
 _run_first = jax.jit(_first, static_argnums=0)
 _run_add = jax.jit(_add, static_argnums=0, donate_argnums=4)
-_run_divide = jax.jit(_divide, donate_argnums=0)
+_run_divide = jax.jit(vector_trees.divided, donate_argnums=0)
 
 
 @partial(jax.jit, static_argnums=0)

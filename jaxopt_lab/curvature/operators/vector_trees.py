@@ -82,6 +82,19 @@ def add_scaled(a: PyTree, factor: Array | float, b: PyTree) -> PyTree:
     return jax.tree.map(lambda x, y: x + jnp.asarray(factor, x.dtype) * y, a, b)
 
 
+def divided(a: PyTree, divisor: Array) -> PyTree:
+    """``a / divisor`` in the types of ``a``.
+
+    Args:
+      a: tree of floating arrays.
+      divisor: scalar, not zero.
+
+    Returns:
+      The quotient.
+    """
+    return jax.tree.map(lambda x: x / divisor.astype(x.dtype), a)
+
+
 def unit(a: PyTree) -> tuple[PyTree, Array]:
     """A vector divided by its norm.
 

@@ -34,6 +34,20 @@ class TopEigenvalues(NamedTuple):
     residuals: Array | np.ndarray
     matvecs: Array | int
 
+    def named(self, name: str) -> dict[str, float]:
+        """Values and residuals as numbers by name, for records.
+
+        Args:
+          name: what stands before the number of the pair.
+
+        Returns:
+          ``NAME_1``, ``NAME_1_residual``, ``NAME_2``, ...
+        """
+        found = {}
+        for i, pair in enumerate(zip(self.values, self.residuals, strict=True), 1):
+            found[f"{name}_{i}"], found[f"{name}_{i}_residual"] = map(float, pair)
+        return found
+
 
 @partial(jax.jit, static_argnums=3)
 def _noisy(v: PyTree, noise: PyTree, valid: Array | float, size: int) -> PyTree:
