@@ -13,7 +13,13 @@ from types import MappingProxyType
 import optax
 
 from jaxopt_lab import errors
-from jaxopt_lab.catalog_rows import compressed, compressed_sparse, memory, sharpness
+from jaxopt_lab.catalog_rows import (
+    baselines,
+    compressed,
+    compressed_sparse,
+    memory,
+    sharpness,
+)
 from jaxopt_lab.catalog_rows.record import (
     DECAY,
     NON_NEGATIVE,
@@ -163,6 +169,7 @@ _ROWS = (
     *memory.ROWS,
     *compressed.ROWS,
     *compressed_sparse.ROWS,
+    *baselines.ROWS,
 )
 
 CATALOG: Mapping[str, Method] = MappingProxyType({row.name: row for row in _ROWS})

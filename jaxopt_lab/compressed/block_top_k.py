@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxopt_lab.errors import InputError
 
@@ -93,7 +97,8 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
 
     Returns:
       int32 ``(rows, picks)``, each index once. Equal magnitudes: the lowest index
-      first. What is no number counts as infinitely large, so that it shows.
+      first. What is no number counts as infinitely large, so that it shows. Rows
+      that lie on several devices are searched where they are.
 
     >>> largest(jnp.array([[1.0, -3.0, 3.0, 0.5]]), 2).tolist()
     [[1, 2]]
@@ -101,6 +106,13 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
     size = jnp.abs(jax.lax.stop_gradient(x))
     limit = jnp.asarray(jnp.inf, x.dtype)
     size = jnp.where(size < limit, size, limit)
+    if jax.device_count() == 1:
+        return _search(size, picks)
+    return _row_by_row(picks)(size)
+
+
+def _search(size: jax.Array, picks: int) -> jax.Array:
+    """``largest`` of numbers that are not negative."""
     rows, block = size.shape
     groups = block // _GROUP
     # Two levels are exact, ties included: each group that holds a pick is among the
@@ -117,3 +129,42 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
     candidates = jnp.take_along_axis(size, inside, axis=-1, mode="promise_in_bounds")
     place = jax.lax.top_k(candidates, picks)[1]
     return jnp.take_along_axis(inside, place, axis=-1, mode="promise_in_bounds")
+
+
+@functools.cache
+def _row_by_row(picks: int) -> Callable[[jax.Array], jax.Array]:
+    """``_search`` that the partitioner cuts between rows.
+
+    By itself it gathers all rows of a ``top_k`` on every device.
+    """
+
+    @custom_partitioning
+    def search(size: jax.Array) -> jax.Array:
+        return _search(size, picks)
+
+    def partition(mesh: Any, arguments: Any, result: Any) -> Any:
+        del result
+        lies = arguments[0].sharding
+        rows = lies.spec[0] if len(lies.spec) else None
+        lies = NamedSharding(lies.mesh, PartitionSpec(rows, None))
+        return mesh, functools.partial(_search, picks=picks), lies, (lies,)
+
+    search.def_partition(
+        partition=partition,
+        sharding_rule="rows block -> rows picks",
+        need_replication_factors=("block", "picks"),
+    )
+
+    # The partitioned form has no batching rule of its own.
+    @jax.custom_batching.custom_vmap
+    def call(size: jax.Array) -> jax.Array:
+        return search(size)
+
+    @call.def_vmap
+    def _(axis_size: int, batched: Any, size: jax.Array) -> tuple[jax.Array, bool]:
+        del batched
+        rows, block = size.shape[1:]
+        found = call(size.reshape(axis_size * rows, block))
+        return found.reshape(axis_size, rows, picks), True
+
+    return call

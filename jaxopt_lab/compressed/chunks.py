@@ -80,6 +80,32 @@ def rows_for(size: int, unit: int) -> int:
     return devices if size and size % (devices * unit) == 0 else 1
 
 
+def even_chunk(size: int, unit: int, chunk: int | None) -> int | None:
+    """Elements in a chunk, such that none is left over where that is possible.
+
+    Writing what is left over after the loop costs a second copy of what it writes.
+
+    Args:
+      size: elements of the tensor.
+      unit: elements that must stay together.
+      chunk: elements in a chunk, at most; ``None`` for no chunks.
+
+    Returns:
+      The number, no less than a quarter of ``chunk``; or ``chunk`` itself.
+
+    >>> even_chunk(720 * jax.device_count(), 1, 500 * jax.device_count()) % 360
+    0
+    """
+    if chunk is None or not size or size % unit:
+        return chunk
+    rows = rows_for(size, unit)
+    units = size // rows // unit
+    wanted = max(1, min(units, chunk // rows // unit))
+    least = -(-wanted // 4)
+    even = [n for n in range(least, wanted + 1) if units % n == 0]
+    return even[-1] * unit * rows if even else chunk
+
+
 def in_chunks(
     body: Body,
     carried: Sequence[Held],

@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab import moments
 from jaxopt_lab.arguments import check_non_negative, value_at
+from jaxopt_lab.compressed.explicit_axes import here
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import Params, ScalarOrSchedule, Updates
 
@@ -88,7 +89,9 @@ def adamw_elements(
             raise InputError("update needs params: the weight decay acts on them")
         count = jnp.asarray(optax.safe_increment(state.count))
         numbers = (learning_rate, b1, b2, eps, weight_decay)
-        rate, keep1, keep2, small, decay = (value_at(x, state.count) for x in numbers)
+        rate, keep1, keep2, small, decay = (
+            here(value_at(x, state.count)) for x in numbers
+        )
 
         def step(m: jax.Array, v: jax.Array, p: jax.Array) -> jax.Array:
             dtype = m.dtype
@@ -97,7 +100,7 @@ def adamw_elements(
             )
             direction = moments.adam_direction(m, v, small, *corrections)
             scale = -jnp.asarray(rate, dtype)
-            pull = scale * jnp.asarray(decay, dtype) * jnp.asarray(decays, dtype)
+            pull = scale * jnp.asarray(decay, dtype) * jnp.asarray(here(decays), dtype)
             return (scale * direction + pull * p.astype(dtype)).astype(p.dtype)
 
         def averaged(average: Any, keep: Any, old: Updates) -> Updates:

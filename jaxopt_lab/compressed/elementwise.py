@@ -14,6 +14,7 @@ import optax
 from jaxopt_lab import trees
 from jaxopt_lab.codes import Coded
 from jaxopt_lab.compressed import chunks
+from jaxopt_lab.compressed.explicit_axes import automatic
 from jaxopt_lab.compressed.layout import of_one, owners
 from jaxopt_lab.compressed.slots import Slot, common_tile
 from jaxopt_lab.errors import InputError
@@ -76,7 +77,7 @@ class Step(NamedTuple):
         for i, (g, p) in enumerate(zip(grads, weights, strict=True)):
             mine = [k for k, owner in enumerate(owned) if owner == i]
             tensor = _Tensor(self, i, owned, mine, shared)
-            u, new, arrays = tensor.update(g, p, [kept[k] for k in mine], offers)
+            u, new, arrays = tensor.placed(g, p, [kept[k] for k in mine], offers)
             moved.append(u)
             offered.append(new)
             for k, stored in zip(mine, arrays, strict=True):
@@ -131,6 +132,18 @@ class _Tensor(NamedTuple):
             if o == self.number
         ]
         return u, new
+
+    def placed(
+        self, g: jax.Array, p: jax.Array | None, kept: list[Coded], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[Coded]]:
+        """``update``, on a mesh of any kind."""
+
+        def run(g: Any, p: Any, kept: Any, shared: Any, key: Any) -> Any:
+            step = self.step._replace(key=key)
+            return self._replace(step=step, shared=shared).update(g, p, kept, offers)
+
+        like = (g, p if offers else None, kept)
+        return automatic(run, like)(g, p, kept, self.shared, self.step.key)
 
     def update(
         self, g: jax.Array, p: jax.Array | None, kept: Sequence[Coded], offers: bool

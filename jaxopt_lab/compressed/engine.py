@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxopt_lab import errors
 from jaxopt_lab.arguments import check_positive_count
 from jaxopt_lab.codes import Coded
 from jaxopt_lab.compressed.elementwise import Step, Transformation
+from jaxopt_lab.compressed.explicit_axes import automatic, storing
 from jaxopt_lab.compressed.layout import Codecs
 from jaxopt_lab.compressed.slots import Slot
 from jaxopt_lab.typing import Params, Updates
@@ -89,7 +91,10 @@ class Engine(NamedTuple):
             x if slot.codec is None else jax.lax.optimization_barrier(x)
             for slot, x in zip(slots, leaves, strict=True)
         ]
-        kept = [slot.encode(x) for slot, x in zip(slots, hidden, strict=True)]
+        kept = [
+            storing(slot.encode, x, slot.block)(x)
+            for slot, x in zip(slots, hidden, strict=True)
+        ]
         key = None if self.seed is None else jax.random.key(self.seed)
         return _assembled(structure, kept, key)
 
@@ -130,13 +135,18 @@ class Engine(NamedTuple):
         else:
             if door is not None:
                 extra["door"] = door
+            places = jax.tree.leaves(template)
             values = [
-                slot.decode(x, slot.shape) for slot, x in zip(slots, kept, strict=True)
+                automatic(functools.partial(slot.decode, shape=slot.shape), place)(x)
+                for slot, x, place in zip(slots, kept, places, strict=True)
             ]
             inner = jax.tree.unflatten(jax.tree.structure(template), values)
             updates, inner = self.base.update(updates, inner, params, **extra)
             new = jax.tree.leaves(inner)
-            kept = [slot.encode(x, now) for slot, x in zip(slots, new, strict=True)]
+            kept = [
+                automatic(slot.encode, old)(x, now)
+                for slot, x, old in zip(slots, new, kept, strict=True)
+            ]
         structure = jax.tree.structure(template)
         return updates, _assembled(structure, kept, key, state)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import optax
 
+from jaxopt_lab.compressed.ldadam_chunks import CHUNK
 from jaxopt_lab.compressed.ldadam_kernel import Factorization, How, Projector, Start
-from jaxopt_lab.compressed.ldadam_state import Error, LDAdam
+from jaxopt_lab.compressed.ldadam_leaf import Error
+from jaxopt_lab.compressed.ldadam_state import LDAdam
 from jaxopt_lab.compressed.low_rank import Side
 from jaxopt_lab.compressed.slots import Store
 from jaxopt_lab.typing import MaskOrFn, ScalarOrSchedule
@@ -26,6 +28,7 @@ def scale_by_ldadam(
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
     store: Store = "codes",
+    chunk: int | None = CHUNK,
 ) -> optax.GradientTransformationExtraArgs:
     r"""The direction of LDAdam, to be followed by a decay and a learning rate.
 
@@ -76,6 +79,8 @@ def scale_by_ldadam(
       store: ``"codes"``; or ``"values"``, which keeps a rounded error as numbers so
         that its derivative passes straight through: the same trajectory, no memory
         saved.
+      chunk: elements that are updated at a time on CPU; ``None`` for whole matrices,
+        which other devices always take.
 
     Returns:
       The link. Error and basis advance with every call, so it must only be called on
@@ -129,6 +134,7 @@ def scale_by_ldadam(
         stacked=stacked,
         mask=None,
         store=store,
+        chunk=chunk,
     ).transformation()
 
 
@@ -150,6 +156,7 @@ def ldadam(
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
     store: Store = "codes",
+    chunk: int | None = CHUNK,
 ) -> optax.GradientTransformationExtraArgs:
     r"""LDAdam: Adam with its moments in a subspace of each matrix.
 
@@ -177,6 +184,7 @@ def ldadam(
       low_rank: which leaves are projected.
       stacked: leaves whose first axis counts equal layers.
       store: ``"codes"`` or ``"values"``.
+      chunk: elements that are updated at a time on CPU; ``None`` for whole matrices.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``; given a ``door``, it offers the
@@ -213,4 +221,5 @@ def ldadam(
         stacked=stacked,
         mask=mask,
         store=store,
+        chunk=chunk,
     ).transformation()

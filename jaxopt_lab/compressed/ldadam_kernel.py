@@ -1,7 +1,8 @@
-"""One step of LDAdam on one matrix."""
+"""One step of LDAdam on one matrix, or on some of its columns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -36,20 +37,6 @@ class Numbers(NamedTuple):
     rho: Scalar
 
 
-class Subspace(NamedTuple):
-    """What is kept of a matrix (p, q).
-
-    Attributes:
-      projector: ``(p, rank)``, orthonormal columns.
-      mu: ``(rank, q)``, first moment in the subspace.
-      nu: second moment there.
-    """
-
-    projector: jax.Array
-    mu: jax.Array
-    nu: jax.Array
-
-
 class How(NamedTuple):
     """How the subspace is found.
 
@@ -64,91 +51,190 @@ class How(NamedTuple):
     factorization: Factorization
 
 
-def step(
-    x: jax.Array, old: Subspace, numbers: Numbers, how: How
-) -> tuple[jax.Array, jax.Array, Subspace]:
-    """One step.
+class Sided(NamedTuple):
+    """Products with a matrix X (p, q) that is stored as it is or transposed.
+
+    Attributes:
+      left: whether it is stored as X; else as its transpose.
+    """
+
+    left: bool
+
+    def onto(self, x: jax.Array, basis: jax.Array) -> jax.Array:
+        """``X' basis``: (q, r) of a basis (p, r)."""
+        return (x.T if self.left else x) @ basis
+
+    def of(self, x: jax.Array, weights: jax.Array) -> jax.Array:
+        """``X weights``: (p, r) of weights (q, r)."""
+        return (x if self.left else x.T) @ weights
+
+    def spanned(self, basis: jax.Array, inside: jax.Array) -> jax.Array:
+        """``basis inside`` as X is stored; of (p, r) and (r, q)."""
+        return basis @ inside if self.left else inside.T @ basis.T
+
+
+class Turn(NamedTuple):
+    """How the subspace has turned, which is all that a column must know.
+
+    Attributes:
+      projector: ``(p, rank)``, the basis.
+      leaving: ``(p, 2 rank)``, what takes gradients and old moments to the error.
+      rotation: ``(rank, rank)``, the old basis in the new one.
+    """
+
+    projector: jax.Array
+    leaving: jax.Array
+    rotation: jax.Array
+
+    @classmethod
+    def of(cls, projector: jax.Array, old: jax.Array, b1: Scalar) -> Turn:
+        """From one basis to the next.
+
+        Args:
+          projector: the new one.
+          old: that of the step before.
+          b1: decay of the first moment.
+
+        Returns:
+          The turn.
+        """
+        ratio = _ratio(b1, old.dtype)
+        leaving = jnp.concatenate([-projector, ratio * old], axis=1)
+        return cls(projector, leaving, projector.T @ old)
+
+
+def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
+    decay = jnp.asarray(b1, dtype)
+    return decay / (1 - decay)
+
+
+def corrections(numbers: Numbers, dtype: Any, later: int = 0) -> list[jax.Array]:
+    """Corrections of the biases of both moments.
 
     Args:
-      x: gradient and error ``(p, q)``, p the side that is projected.
-      old: what was kept.
       numbers: those of the step.
-      how: how the subspace is found.
+      dtype: floating type.
+      later: 0 before the step, 1 after it.
 
     Returns:
-      ``(direction, error, what is kept now)``.
+      Two scalars.
     """
-    dtype, count = x.dtype, numbers.count
-    b1, b2, rho = (jnp.asarray(b, dtype) for b in (numbers.b1, numbers.b2, numbers.rho))
-    before = [moments.bias_correction(b, count, dtype) for b in (b1, b2)]
-    # At the first step the corrections are 0, and so are the moments.
-    mean, square = (
-        trees.safe_divide(m, jnp.broadcast_to(c, m.shape))
-        for m, c in zip(old[1:], before, strict=True)
-    )
-    projector = _new_projector(x, old.projector, mean, rho, count, how)
-    inside = projector.T @ x
-    rotation = projector.T @ old.projector
-    mu = rotation @ old.mu
-    ratio = b1 / (1 - b1)
-    error = x - projector @ (inside + ratio * mu) + ratio * (old.projector @ old.mu)
-    turned = rotation @ mean
-    spread = (rotation * rotation) @ (square - mean * mean) + turned * turned
-    nu = before[1] * jnp.abs(spread)
-    mu = moments.average(mu, inside, b1)
-    nu = moments.average_of_squares(nu, inside, b2)
-    after = [moments.bias_correction(b, count + 1, dtype) for b in (b1, b2)]
-    direction = moments.adam_direction(mu, nu, numbers.eps, *after)
-    return projector @ direction, error, Subspace(projector, mu, nu)
+    count = numbers.count + later
+    return [moments.bias_correction(b, count, dtype) for b in (numbers.b1, numbers.b2)]
 
 
-def _new_projector(
+def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
+    """A moment without its bias; 0 at the first step, as the moment is.
+
+    Args:
+      moment: before the step.
+      correction: from ``corrections``.
+
+    Returns:
+      The quotient.
+    """
+    return trees.safe_divide(moment, jnp.broadcast_to(correction, moment.shape))
+
+
+def advance(
     x: jax.Array,
-    old: jax.Array,
-    mean: jax.Array,
-    rho: jax.Array,
-    count: jax.Array,
-    how: How,
-) -> jax.Array:
-    rank = old.shape[1]
-    factorized = low_rank.orthonormal
-    if how.factorization == "cholesky":
-        factorized = low_rank.cholesky_orthonormal
-    first = count == 0
-    # What A = rho P mean + (1 - rho) X does to vectors; A itself is never formed. In
-    # the first step A is X, also where rho is 1.
-    past = jnp.where(first, jnp.zeros_like(rho), rho)
+    mu: jax.Array,
+    nu: jax.Array,
+    turn: Turn,
+    numbers: Numbers,
+    sided: Sided,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The step once the subspace is known; each column by itself.
 
-    def iterated(basis: jax.Array) -> jax.Array:
-        seen = past * (mean.T @ (old.T @ basis)) + (1 - past) * (x.T @ basis)
-        return past * (old @ (mean @ seen)) + (1 - past) * (x @ seen)
+    Args:
+      x: gradient and error, (p, q), stored as ``sided`` says.
+      mu: ``(rank, q)``, first moment in the old subspace.
+      nu: second moment there.
+      turn: from the old subspace to the new one.
+      numbers: those of the step.
+      sided: how ``x`` is stored.
 
-    def orthonormal(basis: jax.Array) -> jax.Array:
-        seen = iterated(basis)
-        # With no gradient so far there is nothing to turn to.
-        nothing = jnp.all(seen == 0)
-        safe = jnp.where(nothing, basis, seen)
-        return jnp.where(nothing, basis, factorized(safe))
+    Returns:
+      ``(direction, error, first moment, second moment)``.
+    """
+    before = corrections(numbers, x.dtype)
+    mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
+    inside = sided.onto(x, turn.projector).T
+    moved = turn.rotation @ mu
+    gone = jnp.concatenate([inside + _ratio(numbers.b1, x.dtype) * moved, mu])
+    error = x + sided.spanned(turn.leaving, gone)
+    turned = turn.rotation @ mean
+    spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
+    mu = moments.average(moved, inside, numbers.b1)
+    nu = before[1] * jnp.abs(spread)
+    nu = moments.average_of_squares(nu, inside, numbers.b2)
+    after = corrections(numbers, x.dtype, 1)
+    direction = moments.adam_direction(mu, nu, numbers.eps, *after)
+    return sided.spanned(turn.projector, direction), error, mu, nu
 
-    def refined(basis: jax.Array) -> jax.Array:
-        for _ in range(START_ITERATIONS - 1):
-            basis = orthonormal(basis)
-        return basis
 
-    if how.projector == "svd":
-        a = past * (old @ mean) + (1 - past) * x
-        decomposed = low_rank.leading_left_vectors(a, rank)
+class Search(NamedTuple):
+    """How the basis of a step is found.
+
+    Attributes:
+      old: ``(p, rank)``, the basis of the step before.
+      products: of a basis B and a weight r of the past,
+        ``r P' m (m' P'' B r + X' B (1 - r)), X (the same)`` without the outer factors:
+        ``(S, Y)`` with S = m W, Y = X W and W that bracket; m without its bias.
+      whole: for a weight of the past, A itself, for a decomposition.
+    """
+
+    old: jax.Array
+    products: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    whole: Callable[[jax.Array], jax.Array]
+
+    def basis(self, numbers: Numbers, how: How) -> jax.Array:
+        """The new basis.
+
+        Args:
+          numbers: those of the step.
+          how: how it is found.
+
+        Returns:
+          ``(p, rank)``, orthonormal columns.
+        """
+        old, rank = self.old, self.old.shape[1]
+        factorized = low_rank.orthonormal
+        if how.factorization == "cholesky":
+            factorized = low_rank.cholesky_orthonormal
+        first = numbers.count == 0
+        # In the first step A is X, also where rho is 1.
+        rho = jnp.asarray(numbers.rho, old.dtype)
+        past = jnp.where(first, jnp.zeros_like(rho), rho)
+
+        def orthonormal(basis: jax.Array) -> jax.Array:
+            # A A' basis; A is never formed.
+            inner, outer = self.products(basis, past)
+            seen = past * (old @ inner) + (1 - past) * outer
+            # With no gradient so far there is nothing to turn to.
+            nothing = jnp.all(seen == 0)
+            safe = jnp.where(nothing, basis, seen)
+            return jnp.where(nothing, basis, factorized(safe))
+
+        def refined(basis: jax.Array) -> jax.Array:
+            return jax.lax.fori_loop(
+                0, START_ITERATIONS - 1, lambda _, b: orthonormal(b), basis
+            )
+
+        if how.projector == "svd":
+            decomposed = low_rank.leading_left_vectors(self.whole(past), rank)
+            if how.start == "svd":
+                return decomposed
+            started = lambda: orthonormal(refined(old))
+            return jax.lax.cond(first, started, lambda: decomposed)
         if how.start == "svd":
-            return decomposed
-        started = lambda: orthonormal(refined(old))
-        return jax.lax.cond(first, started, lambda: decomposed)
-    if how.start == "svd":
-        return jax.lax.cond(
-            first,
-            lambda: low_rank.leading_left_vectors(x, rank),
-            lambda: orthonormal(old),
-        )
-    return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
+            nothing = jnp.zeros_like(past)
+            return jax.lax.cond(
+                first,
+                lambda: low_rank.leading_left_vectors(self.whole(nothing), rank),
+                lambda: orthonormal(old),
+            )
+        return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
 
 
 def dense_step(
@@ -167,8 +253,5 @@ def dense_step(
     """
     mu = moments.average(mu, g, numbers.b1)
     nu = moments.average_of_squares(nu, g, numbers.b2)
-    corrections: list[Any] = [
-        moments.bias_correction(b, numbers.count + 1, mu.dtype)
-        for b in (numbers.b1, numbers.b2)
-    ]
-    return moments.adam_direction(mu, nu, numbers.eps, *corrections), mu, nu
+    after = corrections(numbers, mu.dtype, 1)
+    return moments.adam_direction(mu, nu, numbers.eps, *after), mu, nu

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -17,18 +17,13 @@ from jaxopt_lab.arguments import (
     check_unit,
     value_at,
 )
-from jaxopt_lab.codes import Cast, Codec, Coded
-from jaxopt_lab.compressed import ldadam_kernel, low_rank
-from jaxopt_lab.compressed.elementwise import add
-from jaxopt_lab.compressed.explicit_axes import automatic
-from jaxopt_lab.compressed.ldadam_kernel import How, Numbers, Subspace
+from jaxopt_lab.compressed import ldadam_kernel
+from jaxopt_lab.compressed.ldadam_kernel import How, Numbers
+from jaxopt_lab.compressed.ldadam_leaf import Error, Kept, Leaf, Pace
 from jaxopt_lab.compressed.low_rank import Layout, Side
-from jaxopt_lab.compressed.min_max import MinMax4
-from jaxopt_lab.compressed.slots import Slot, Store
+from jaxopt_lab.compressed.slots import Store
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
-
-Error = Literal["float32", "bfloat16", "4-bit", "none"]
 
 
 class ScaleByLDAdamState(NamedTuple):
@@ -59,17 +54,6 @@ class ScaleByLDAdamState(NamedTuple):
     high: Any
 
 
-class Kept(NamedTuple):
-    """What the state has of one leaf."""
-
-    projector: Any
-    mu: Any
-    nu: Any
-    error: Any
-    low: Any
-    high: Any
-
-
 @dataclasses.dataclass(frozen=True)
 class LDAdam:
     """The arguments of ``ldadam``, and ``learning_rate=None`` for the link."""
@@ -88,6 +72,7 @@ class LDAdam:
     stacked: MaskOrFn | None
     mask: MaskOrFn | None
     store: Store
+    chunk: int | None
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """The transformation.
@@ -104,6 +89,8 @@ class LDAdam:
         check_non_negative("eps", self.eps)
         check_unit("rho", self.rho)
         check_non_negative("weight_decay", self.weight_decay)
+        if self.chunk is not None:
+            check_positive_count("chunk", self.chunk)
         for name, value, accepted in (
             ("error", self.error, get_args(Error)),
             ("side", self.side, get_args(Side)),
@@ -120,7 +107,7 @@ class LDAdam:
                 raise errors.unknown(name, str(value), accepted)
         return optax.GradientTransformationExtraArgs(self._init, self._update)
 
-    def _leaves(self, params: Params) -> list[_Leaf]:
+    def _leaves(self, params: Params) -> list[Leaf]:
         """How each leaf is treated."""
         with_path = jax.tree.leaves_with_path(params)
         stacked = _static(self.stacked, params, "stacked", default=False)
@@ -136,7 +123,18 @@ class LDAdam:
             if low is None:
                 low = layout.is_matrix and min(layout.matrix) > self.rank
             dtype = trees.accumulation_dtype(leaf.dtype)
-            made.append(_Leaf(self, layout, dtype, low))
+            made.append(
+                Leaf(
+                    layout,
+                    dtype,
+                    low,
+                    self.rank,
+                    self.error,
+                    self.how,
+                    self.store,
+                    self.chunk,
+                )
+            )
         return made
 
     def _init(self, params: Params) -> Any:
@@ -170,105 +168,27 @@ class LDAdam:
             state.count,
             *(value_at(x, state.count) for x in (self.b1, self.b2, self.eps, self.rho)),
         )
+        offers = door is not None and params is not None
         moved, offered, kept = [], [], []
         for leaf, g, p, decay, *arrays in zip(
             leaves, grads, weights, decays, *columns, strict=True
         ):
-            u, now = leaf.update(g, Kept(*arrays), numbers)
-            if p is not None:
-                assert self.learning_rate is not None
+            pace = None
+            if self.learning_rate is not None:
                 rate, pull = (
                     jnp.asarray(value_at(x, state.count), leaf.dtype)
                     for x in (self.learning_rate, self.weight_decay)
                 )
-                pull = pull * jnp.asarray(decay, leaf.dtype)
-                u = (-rate * (u + pull * p.astype(leaf.dtype))).astype(p.dtype)
-                offered.append(add(p, u))
-            moved.append(u.astype(g.dtype) if p is None else u)
+                pace = Pace(rate, pull * jnp.asarray(decay, leaf.dtype))
+            u, new, now = leaf.update(g, p, Kept(*arrays), numbers, pace, offers)
+            moved.append(u)
+            offered.append(new)
             kept.append(now)
         result = jax.tree.unflatten(structure, moved)
         if door is not None and params is not None:
             door.offer(result, params, jax.tree.unflatten(structure, offered))
         count = jnp.asarray(optax.safe_increment(state.count))
         return result, _assembled(count, structure, kept)
-
-
-class _Leaf(NamedTuple):
-    """How one leaf is treated."""
-
-    owner: LDAdam
-    layout: Layout
-    dtype: Any
-    low_rank: bool
-
-    @property
-    def slot(self) -> Slot:
-        codec: Codec | None = {
-            "float32": None,
-            "bfloat16": Cast("bfloat16"),
-            "4-bit": MinMax4(64),
-            "none": None,
-        }[self.owner.error]
-        return Slot(0, self.layout.shape, self.dtype, codec, self.owner.store)
-
-    @property
-    def feeds_back(self) -> bool:
-        return self.low_rank and self.owner.error != "none"
-
-    def init(self, param: jax.Array) -> Kept:
-        # One for each place: a buffer can be given away once only.
-        nothing = lambda: jnp.zeros((), jnp.float32)
-        zeros = moments.zeros(param)
-        if not self.low_rank:
-            rest = (nothing() for _ in range(3))
-            return Kept(nothing(), zeros, moments.zeros(param), *rest)
-        p, q = self.layout.sides
-        rank = min(self.owner.rank, p)
-        before = self.layout.shape[: self.layout.stacked]
-        basis = low_rank.starting_basis(p, rank, self.dtype)
-        basis = jnp.broadcast_to(basis, (*before, p, rank))
-        moment = lambda: jnp.zeros((*before, rank, q), self.dtype)
-        error = Coded(nothing(), None, None)
-        if self.feeds_back:
-            empty = zeros
-            if self.slot.codec is not None:
-                empty = jnp.zeros(self.layout.shape, self.dtype)
-                # XLA would compute the codes while it compiles, slowly.
-                empty = jax.lax.optimization_barrier(empty)
-            error = self.slot.encode(empty)
-        ranges = (nothing() if x is None else x for x in error[1:])
-        return Kept(basis, moment(), moment(), error.codes, *ranges)
-
-    def update(
-        self, g: jax.Array, kept: Kept, numbers: Numbers
-    ) -> tuple[jax.Array, Kept]:
-        """``(direction, what is kept now)``, the direction in float32 or better."""
-        if not self.low_rank:
-            u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
-            return u, kept._replace(mu=mu, nu=nu)
-        numbers = Numbers(*map(jnp.asarray, numbers))
-        return automatic(self._matrix, (g, kept))(g, kept, numbers)
-
-    def _matrix(
-        self, g: jax.Array, kept: Kept, numbers: Numbers
-    ) -> tuple[jax.Array, Kept]:
-        total = g.astype(self.dtype)
-        ranged = self.owner.error == "4-bit" and self.owner.store == "codes"
-        ranges = (kept.low, kept.high) if ranged else (None, None)
-        if self.feeds_back:
-            error = Coded(kept.error, *ranges)
-            total = total + self.slot.decode(error, self.layout.shape)
-        old = Subspace(kept.projector, kept.mu, kept.nu)
-        one = lambda x, old: ldadam_kernel.step(x, old, numbers, self.owner.how)
-        run = jax.vmap(one) if self.layout.stacked else one
-        direction, rest, new = run(self.layout.read(total), old)
-        now = kept._replace(projector=new.projector, mu=new.mu, nu=new.nu)
-        if self.feeds_back:
-            coded = self.slot.encode(self.layout.write(rest))
-            now = now._replace(error=coded.codes)
-            if ranged:
-                now = now._replace(low=coded.scales, high=coded.offsets)
-        return self.layout.write(direction), now
 
 
 def _static(

@@ -72,12 +72,17 @@ def scale_by_microadam(
     updates. Gradient evaluations: 1 a step.
 
     Sharding: the blocks come from the global shape alone, so the steps do not depend
-    on the mesh.
+    on the mesh. Tensors sharded along the first axis, whole blocks to a shard, are
+    updated where they are and nothing is sent; of others the sum of gradient and
+    error may be gathered. Meshes of explicit axes are served as those of automatic
+    ones.
 
     Derivatives: picks and codes are constant almost everywhere, so the derivative of a
     run is the plain one; in float64 it equals finite differences. In float32 the
-    window and the ranges of the error are stored as bits, which pass none on: see
-    ``store``.
+    window and the ranges of the error are stored as bits, and what is no float has no
+    tangent in JAX: the derivative of a step is that with the old state fixed, exact
+    and finite, and a run passes it on through the parameters alone. To differentiate
+    a run, take ``store="values"``.
 
     Decisions: the block of the official code depends on the hardware (half of the
     shared memory of a GPU's block of threads); ours is 4096. Its arithmetic is

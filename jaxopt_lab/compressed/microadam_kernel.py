@@ -71,6 +71,11 @@ class Kernel(NamedTuple):
         """How the error is stored."""
         return Slot(0, self.shape, self.dtype, MinMax4(self.quant_block), self.store)
 
+    @property
+    def unit(self) -> int:
+        """Elements that must stay together."""
+        return math.lcm(self.cut.block, self.slot.block)
+
     def init(self) -> Stored:
         """An empty window and no error."""
         ring = (self.cut.count, self.window, self.cut.picks)
@@ -107,7 +112,7 @@ class Kernel(NamedTuple):
         Returns:
           ``(update, new parameter or None, what is kept now)``.
         """
-        unit = math.lcm(self.cut.block, self.slot.block)
+        unit = self.unit
         picked = self.window * self.cut.picks
         blocks = lambda size: -(-size // self.cut.block) * picked
         ring_tile = (unit // self.cut.block, self.window, self.cut.picks)
@@ -169,28 +174,13 @@ class Kernel(NamedTuple):
             [*read, *ranges],
             self.shape,
             tile=(unit,),
-            chunk=self._even_chunk(unit),
+            chunk=chunks.even_chunk(math.prod(self.shape), unit, self.chunk),
         )
         u, *rest = after
         new = rest.pop(0) if offers else None
         if not coded:
             rest += [stored.low, stored.high]
         return u, new, Stored(*rest)
-
-    def _even_chunk(self, unit: int) -> int | None:
-        """Elements in a chunk, such that none is left over where that is possible.
-
-        Writing what is left over after the loop costs a second copy of the updates.
-        """
-        size = math.prod(self.shape)
-        if self.chunk is None or not size or size % unit:
-            return self.chunk
-        rows = chunks.rows_for(size, unit)
-        units = size // rows // unit
-        wanted = max(1, min(units, self.chunk // rows // unit))
-        least = -(-wanted // 4)
-        even = [n for n in range(least, wanted + 1) if units % n == 0]
-        return even[-1] * unit * rows if even else self.chunk
 
     def _advance(
         self,
@@ -264,8 +254,10 @@ class Kernel(NamedTuple):
         rows, block = x.shape
         places = largest(x, picks)
         entries = jnp.take_along_axis(x, places, axis=1, mode="promise_in_bounds")
-        here = jnp.arange(rows, dtype=jnp.int32)[:, None]
-        left = x.at[here, places].set(0, unique_indices=True)
+        # Mapped over the rows, so that devices that hold some of them send nothing.
+        left = jax.vmap(lambda row, at: row.at[at].set(0, unique_indices=True))(
+            x, places
+        )
         missing = ((0, 0), (0, values.shape[-1] - picks))
         current = (jnp.arange(self.window, dtype=jnp.int32) == numbers.row)[
             None, :, None
@@ -286,7 +278,9 @@ class Kernel(NamedTuple):
         def moment(weights: jax.Array, of: jax.Array) -> jax.Array:
             weighted = (weights[None, :, None] * of).reshape(rows, -1)
             empty = jnp.zeros((rows, block), self.dtype)
-            return empty.at[here, where].add(weighted, mode="promise_in_bounds")
+            return jax.vmap(
+                lambda row, at, new: row.at[at].add(new, mode="promise_in_bounds")
+            )(empty, where, weighted)
 
         direction = moments.adam_direction(
             moment(numbers.mean_weights, window),

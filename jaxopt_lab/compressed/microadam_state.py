@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +18,9 @@ from jaxopt_lab.arguments import (
     value_at,
 )
 from jaxopt_lab.compressed.block_top_k import check_block_size
-from jaxopt_lab.compressed.explicit_axes import automatic
+from jaxopt_lab.compressed.explicit_axes import automatic, storing
 from jaxopt_lab.compressed.microadam_kernel import Kernel, Stored
-from jaxopt_lab.compressed.microadam_numbers import step_numbers
+from jaxopt_lab.compressed.microadam_numbers import Numbers, step_numbers
 from jaxopt_lab.compressed.slots import Store
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -108,8 +109,13 @@ class MicroAdam:
 
     def _init(self, params: Params) -> Any:
         leaves, structure = jax.tree.flatten(params)
-        kept = [self._kernel(p).init() for p in leaves]
+        kept = [self._empty(p) for p in leaves]
         return _assembled(jnp.zeros((), jnp.int32), structure, kept)
+
+    def _empty(self, leaf: jax.Array) -> Stored:
+        kernel = self._kernel(leaf)
+        init = functools.partial(_kernel_init, kernel)
+        return storing(init, leaf, kernel.unit)(leaf)
 
     def _update(
         self,
@@ -175,11 +181,29 @@ class MicroAdam:
             kernel.dtype,
         )
         numbers = jax.tree.map(jnp.asarray, numbers)
-        run = lambda g, p, stored, numbers, decay: kernel.update(
-            g, p, stored, numbers, decay, offers
-        )
+        run = functools.partial(_kernel_step, kernel, offers)
         like = (g, p if offers else None, stored)
         return automatic(run, like)(g, p, stored, numbers, jnp.asarray(decay))
+
+
+# Without jit around them each of their operations would be compiled by itself.
+@functools.partial(jax.jit, static_argnums=0, inline=True, keep_unused=True)
+def _kernel_init(kernel: Kernel, leaf: jax.Array) -> Stored:
+    del leaf  # It says on which devices.
+    return kernel.init()
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _kernel_step(
+    kernel: Kernel,
+    offers: bool,
+    g: jax.Array,
+    p: jax.Array | None,
+    stored: Stored,
+    numbers: Numbers,
+    decays: jax.Array,
+) -> tuple[jax.Array, jax.Array | None, Stored]:
+    return kernel.update(g, p, stored, numbers, decays, offers)
 
 
 def _assembled(count: jax.Array, structure: Any, kept: list[Stored]) -> Any:

@@ -53,9 +53,7 @@ def quantize_state(
         tensors at a time.
       store: ``"codes"``; or ``"values"``, the rounded values themselves: the same
         trajectory and no memory saved, but differentiable, the derivative passing
-        straight through the rounding. Integer codes pass none, so with ``"codes"``
-        the derivative of a run (finite everywhere) leaves out what goes through the
-        stored moments.
+        straight through the rounding. See below.
       stochastic: round without bias instead of to the nearest code.
       seed: of the first key, with ``stochastic``.
 
@@ -73,7 +71,15 @@ def quantize_state(
 
     Sharding: blocks are runs of consecutive elements of the whole tensor, so the
     numbers do not depend on the mesh. Tensors sharded along the first axis, whole
-    blocks to a shard, are updated where they are.
+    blocks to a shard, are updated where they are. Meshes of explicit axes are served
+    as those of automatic ones; with ``elementwise`` the inner transformation must
+    then not close over arrays of such a mesh.
+
+    Derivatives: an integer has no tangent in JAX, whatever rule is written for the
+    rounding. So with ``"codes"`` the derivative of a step is that with the old state
+    fixed, exact and finite, and a run passes it on through the parameters alone; the
+    scales are fixed too, since what passes through them without the codes would
+    mislead. To differentiate a run through its moments, take ``"values"``.
 
     Decisions: the update uses the fresh moments, as bitsandbytes and torchao do. No
     smallest scale: torchao's 1e-12 rounds second moments of small gradients away. A

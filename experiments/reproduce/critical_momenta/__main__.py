@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from experiments.reproduce import command
-from experiments.reproduce.critical_momenta import claims, figures, methods
+from experiments.reproduce import scores as claims
+from experiments.reproduce.critical_momenta import figures, methods
 from experiments.reproduce.critical_momenta.config import CONFIGS, Config
 from experiments.reproduce.critical_momenta.toys import TOYS
 from experiments.reproduce.tables import print_table

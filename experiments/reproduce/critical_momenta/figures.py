@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.reproduce.critical_momenta.buffers import Course
-from experiments.reproduce.critical_momenta.claims import Score
 from experiments.reproduce.critical_momenta.escapes import Escapes
 from experiments.reproduce.critical_momenta.toys import Toy
+from experiments.reproduce.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

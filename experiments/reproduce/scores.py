@@ -1,4 +1,4 @@
-"""What is said about critical momenta, and whether it holds here."""
+"""Methods at the rate that each chose, and claims that one beats another."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What compressed optimizer state costs and saves in training."""
