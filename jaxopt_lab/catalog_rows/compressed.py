@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxopt_lab import compressed
+import jaxopt_lab.compressed as compressed
 from jaxopt_lab.catalog_rows.record import (
     DECAY,
     NON_NEGATIVE,

@@ -7,7 +7,7 @@ from typing import Any
 
 import optax
 
-from jaxopt_lab import sharpness
+import jaxopt_lab.sharpness as sharpness
 from jaxopt_lab.catalog_rows.record import NON_NEGATIVE, Interval, Method, Option
 from jaxopt_lab.perturbation import NormOrder, ScalingName
 from jaxopt_lab.typing import ScalarOrSchedule
