@@ -94,10 +94,10 @@ def scale_by_ldadam(
 
     Memory: 4 rank (p + 2 q) / (p q) bytes per parameter of a matrix, and for the error
     4, 2, 0.56 or 0; 8 for dense leaves. With rank 16 and 1024 x 4096: 0.13 without
-    error. A step works on whole matrices: without error the updates are all that it
-    needs besides, with a rounded error several float32 copies of each matrix, on CPU
-    more than the error saves. Gradient evaluations: 1 a step, and about 12 rank
-    operations a parameter.
+    error. On CPU a step needs temporaries of a few pieces and, unless the door takes
+    the parameters, 4 bytes per parameter for the updates; elsewhere, and where blocks
+    of the error do not fit a matrix's rows, it works on whole matrices.
+    Gradient evaluations: 1 a step, and about 12 rank operations a parameter.
 
     Derivatives: through the QR factorisation, where its columns are independent; the
     singular vectors are taken for constant. In float32 a rounded error passes none on:

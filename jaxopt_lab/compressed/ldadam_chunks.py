@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.compressed.low_rank import Layout
 
-CHUNK = 262_144
+CHUNK = 131_072
 # Elements read together where no block is longer.
 _RUN = 64
 Arrays = Sequence[jax.Array]
