@@ -209,7 +209,6 @@ ROWS = (
                 ("channel", "tensor"),
                 static=True,
             ),
-            "seed": Option(0, "of the projections", static=True),
         },
         gradients=1,
         # Of a matrix with a smaller side of 128.
