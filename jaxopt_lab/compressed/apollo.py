@@ -137,10 +137,8 @@ def scale_by_apollo(
 
     def layouts(params: Params) -> list[Layout | None]:
         leaves = jax.tree.leaves_with_path(params)
-        layers = static_mask(stacked, params, "stacked")
-        chosen = [None] * len(leaves)
-        if low_rank is not None:
-            chosen = static_mask(low_rank, params, "low_rank")
+        layers = static_mask(stacked, params, "stacked", default=False)
+        chosen = static_mask(low_rank, params, "low_rank", default=None)
         made: list[Layout | None] = []
         for (path, leaf), stack, low in zip(leaves, layers, chosen, strict=True):
             layout = Layout.of(leaf.shape, stack, "smaller")

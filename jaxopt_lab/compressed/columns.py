@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import numpy as np
@@ -14,27 +14,31 @@ from jaxopt_lab.arguments import check_non_negative
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 
+D = TypeVar("D")
 
-def static_mask(mask: MaskOrFn | None, params: Params, name: str) -> list[bool]:
+
+def static_mask(
+    mask: MaskOrFn | None, params: Params, name: str, default: D
+) -> list[bool | D]:
     """A mask that shapes the program, leaf by leaf.
 
     Args:
-      mask: a tree of booleans, a function of the parameters that gives one, or
-        ``None``: no leaf.
+      mask: a tree of booleans, or a function of the parameters that gives one.
       params: the parameters.
       name: what to call the argument in an error.
+      default: for every leaf, where the mask is ``None``.
 
     Returns:
-      A boolean for each leaf.
+      A boolean for each leaf, or the default.
 
     Raises:
       InputError: it does not fit, or is only known when the program runs.
 
-    >>> static_mask({"a": True, "b": False}, {"a": 1.0, "b": 2.0}, "stacked")
+    >>> static_mask({"a": True, "b": False}, {"a": 1.0, "b": 2.0}, "stacked", False)
     [True, False]
     """
     if mask is None:
-        return [False] * len(jax.tree.leaves(params))
+        return [default] * len(jax.tree.leaves(params))
     values = jax.tree.leaves(trees.resolve_mask(mask, params, name))
     for value in values:
         if not isinstance(value, bool | np.bool_):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxopt_lab import errors, moments, trees
@@ -18,6 +17,7 @@ from jaxopt_lab.arguments import (
     value_at,
 )
 from jaxopt_lab.compressed import ldadam_kernel
+from jaxopt_lab.compressed.columns import gathered, static_mask
 from jaxopt_lab.compressed.ldadam_kernel import How, Numbers
 from jaxopt_lab.compressed.ldadam_leaf import Error, Kept, Leaf, Pace
 from jaxopt_lab.compressed.low_rank import Layout, Side
@@ -110,8 +110,8 @@ class LDAdam:
     def _leaves(self, params: Params) -> list[Leaf]:
         """How each leaf is treated."""
         with_path = jax.tree.leaves_with_path(params)
-        stacked = _static(self.stacked, params, "stacked", default=False)
-        chosen = _static(self.low_rank, params, "low_rank", default=None)
+        stacked = static_mask(self.stacked, params, "stacked", default=False)
+        chosen = static_mask(self.low_rank, params, "low_rank", default=None)
         made = []
         for (path, leaf), stack, low in zip(with_path, stacked, chosen, strict=True):
             layout = Layout.of(leaf.shape, stack, self.side)
@@ -141,7 +141,8 @@ class LDAdam:
         structure = jax.tree.structure(params)
         pairs = zip(self._leaves(params), jax.tree.leaves(params), strict=True)
         kept = [leaf.init(p) for leaf, p in pairs]
-        return _assembled(jnp.zeros((), jnp.int32), structure, kept)
+        columns = gathered(structure, kept, len(Kept._fields))
+        return ScaleByLDAdamState(jnp.zeros((), jnp.int32), *columns)
 
     def _update(
         self,
@@ -188,24 +189,5 @@ class LDAdam:
         if door is not None and params is not None:
             door.offer(result, params, jax.tree.unflatten(structure, offered))
         count = jnp.asarray(optax.safe_increment(state.count))
-        return result, _assembled(count, structure, kept)
-
-
-def _static(
-    mask: MaskOrFn | None, params: Params, name: str, default: Any
-) -> list[Any]:
-    """A mask that shapes the program, leaf by leaf."""
-    if mask is None:
-        return [default] * len(jax.tree.leaves(params))
-    values = jax.tree.leaves(trees.resolve_mask(mask, params, name))
-    for value in values:
-        if not isinstance(value, bool | np.bool_):
-            raise InputError(f"{name} must be known when the program is traced")
-    return [bool(value) for value in values]
-
-
-def _assembled(count: jax.Array, structure: Any, kept: list[Kept]) -> Any:
-    columns = zip(*kept, strict=True) if kept else [()] * len(Kept._fields)
-    return ScaleByLDAdamState(
-        count, *(jax.tree.unflatten(structure, column) for column in columns)
-    )
+        columns = gathered(structure, kept, len(Kept._fields))
+        return result, ScaleByLDAdamState(count, *columns)

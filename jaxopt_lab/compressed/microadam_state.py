@@ -18,6 +18,7 @@ from jaxopt_lab.arguments import (
     value_at,
 )
 from jaxopt_lab.compressed.block_top_k import check_block_size
+from jaxopt_lab.compressed.columns import gathered
 from jaxopt_lab.compressed.explicit_axes import automatic, storing
 from jaxopt_lab.compressed.microadam_kernel import Kernel, Stored
 from jaxopt_lab.compressed.microadam_numbers import Numbers, step_numbers
@@ -110,7 +111,8 @@ class MicroAdam:
     def _init(self, params: Params) -> Any:
         leaves, structure = jax.tree.flatten(params)
         kept = [self._empty(p) for p in leaves]
-        return _assembled(jnp.zeros((), jnp.int32), structure, kept)
+        columns = gathered(structure, kept, len(Stored._fields))
+        return ScaleByMicroAdamState(jnp.zeros((), jnp.int32), *columns)
 
     def _empty(self, leaf: jax.Array) -> Stored:
         kernel = self._kernel(leaf)
@@ -151,7 +153,8 @@ class MicroAdam:
         if door is not None and params is not None:
             door.offer(result, params, jax.tree.unflatten(structure, offered))
         count = jnp.asarray(optax.safe_increment(state.count))
-        return result, _assembled(count, structure, kept)
+        columns = gathered(structure, kept, len(Stored._fields))
+        return result, ScaleByMicroAdamState(count, *columns)
 
     def _tensor(
         self,
@@ -204,10 +207,3 @@ def _kernel_step(
     decays: jax.Array,
 ) -> tuple[jax.Array, jax.Array | None, Stored]:
     return kernel.update(g, p, stored, numbers, decays, offers)
-
-
-def _assembled(count: jax.Array, structure: Any, kept: list[Stored]) -> Any:
-    columns = zip(*kept, strict=True) if kept else [()] * len(Stored._fields)
-    return ScaleByMicroAdamState(
-        count, *(jax.tree.unflatten(structure, column) for column in columns)
-    )

@@ -136,7 +136,7 @@ def scale_by_soap(
 
     def leaves(params: Params) -> list[_Leaf]:
         flat = jax.tree.leaves(params)
-        layers = static_mask(stacked, params, "stacked")
+        layers = static_mask(stacked, params, "stacked", default=False)
         layouts = (
             Layout.of(x.shape, s, "left") for x, s in zip(flat, layers, strict=True)
         )
