@@ -43,7 +43,7 @@ def test_flags_are_words_for_truth():
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["method=sm"], "unknown method 'sm'; perhaps you meant 'sam'"),
+        (["method=sm"], "unknown method 'sm'; perhaps you meant 'sm3' or 'sam'"),
         (["task=digts"], "unknown task 'digts'; perhaps you meant 'digits'"),
         (["model=convet"], "unknown model 'convet'; perhaps you meant 'convnet'"),
         (["base=moment"], "unknown method 'moment'; perhaps you meant 'momentum'"),
@@ -57,7 +57,7 @@ def test_flags_are_words_for_truth():
         (["warmup=1"], "warmup=1.0 is out of range; accepted: [0, 1)"),
         (["seeds=0"], "seeds=0 is out of range"),
         (["micro_batches=3"], "batch_size=64 is not divisible by micro_batches=3"),
-        (["base=sam"], "base=sam is no optimizer; accepted: adam"),
+        (["base=sam"], "base=sam is no optimizer; accepted: adafactor, adam"),
         (["model=lstm"], "model lstm takes text, task digits gives image"),
         (["steps=3", "steps=4"], "steps is given twice: 3 and 4"),
         (["sam"], "cannot read 'sam'; options are key=value"),

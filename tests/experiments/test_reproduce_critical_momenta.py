@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.reproduce import scores
 from experiments.reproduce.critical_momenta import __main__ as command
 from experiments.reproduce.critical_momenta import (
     buffers,
-    claims,
     escapes,
     methods,
     streams,
@@ -85,11 +85,11 @@ def test_first_hit_is_the_first():
 
 def test_the_step_size_is_chosen_on_the_other_half():
     values = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], float)
-    score = claims.score(values, (0.1, 0.2))
+    score = scores.score(values, (0.1, 0.2))
     assert score.rate == 0.1 and score.values.tolist() == [0, 0]
-    lowest = claims.score(values, (0.1, 0.2), higher_is_better=False)
+    lowest = scores.score(values, (0.1, 0.2), higher_is_better=False)
     assert lowest.rate == 0.2
-    broken = claims.score(np.full((2, 4), np.nan), (0.1, 0.2))
+    broken = scores.score(np.full((2, 4), np.nan), (0.1, 0.2))
     assert broken.rate in (0.1, 0.2)
 
 
