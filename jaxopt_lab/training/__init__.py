@@ -8,6 +8,7 @@ from jaxopt_lab.training.adapters import Functional, from_linen, from_nnx
 from jaxopt_lab.training.checkpoints import Checkpoints, Restored
 from jaxopt_lab.training.evaluate import make_evaluator
 from jaxopt_lab.training.loop import FitResult, NonFiniteLossError, fit
+from jaxopt_lab.training.meshes import make_mesh
 from jaxopt_lab.training.metrics import (
     WALL_CLOCK,
     JsonLines,
@@ -15,9 +16,17 @@ from jaxopt_lab.training.metrics import (
     TensorBoard,
     read_metrics,
 )
+from jaxopt_lab.training.parallel import make_parallel_step
 from jaxopt_lab.training.progress import Progress
 from jaxopt_lab.training.run_folder import refuse_other_config
 from jaxopt_lab.training.seeds import init_seeds, over_seeds, seed_keys
+from jaxopt_lab.training.sharding import (
+    init_sharded,
+    param_specs,
+    parse_rules,
+    state_shardings,
+    state_specs,
+)
 from jaxopt_lab.training.signals import EXIT_CODES, StopRequest
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step
@@ -41,11 +50,18 @@ __all__ = [
     "from_linen",
     "from_nnx",
     "init_seeds",
+    "init_sharded",
     "init_state",
     "make_evaluator",
+    "make_mesh",
+    "make_parallel_step",
     "make_train_step",
     "over_seeds",
+    "param_specs",
+    "parse_rules",
     "read_metrics",
     "refuse_other_config",
     "seed_keys",
+    "state_shardings",
+    "state_specs",
 ]

@@ -1,0 +1,194 @@
+"""One train step on many devices, in three styles."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxopt_lab.errors import InputError, unknown
+from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.training.step import TrainStep, make_train_step
+from jaxopt_lab.typing import Batch, TrainLossFn
+
+Style = Literal["jit", "shard_map", "pmap"]
+STYLES: tuple[Style, ...] = ("jit", "shard_map", "pmap")
+
+
+def make_parallel_step(
+    loss_fn: TrainLossFn,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    shardings: TrainState,
+    *,
+    style: Style = "jit",
+    per_device: bool | None = None,
+    micro_batches: int = 1,
+    micro_loop: str = "auto",
+    skip_nonfinite: bool = False,
+) -> TrainStep:
+    """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
+
+    Three styles, the same numbers wherever the mean over the batch is the mean over
+    the devices' means:
+
+    * ``"jit"``: one global program; the compiler places the collectives. The only
+      style for parameters that are themselves sharded.
+    * ``"shard_map"``: each device computes on its own part, collectives are explicit.
+    * ``"pmap"``: the same, in jax's classic form.
+
+    ``per_device`` says whether the gradient is that of each device's part by itself,
+    averaged afterwards. In style jit this is a ``vmap`` over the parts, whose leading
+    axis lies on the devices: perturbations of ``sync="local"`` are then local, batch
+    statistics too, micro-batches are accumulated before anything is sent (a scan over
+    micro-batches in plain jit sends the gradient once for each), and gradients travel
+    in the parameters' type (plain jit sends those of bfloat16 products in bfloat16).
+
+    Args:
+      loss_fn: as in ``make_train_step``. Models with batch statistics must average
+        them over the axis ``"data"`` themselves where they are to be global and
+        ``per_device`` holds.
+      tx: an optax transformation.
+      mesh: a mesh with an axis ``"data"``; the batch is cut over it.
+      shardings: where the state lies, from ``state_shardings``.
+      style: one of the three.
+      per_device: ``None``: in style jit where ``micro_batches > 1``, and in the
+        others always. ``False`` is for style jit alone.
+      micro_batches: parts of each device's batch, as in ``make_train_step``.
+      micro_loop: as in ``make_train_step``.
+      skip_nonfinite: as in ``make_train_step``.
+
+    Returns:
+      ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
+      in styles jit and shard_map, called as it is in style pmap.
+
+    Raises:
+      InputError: an unknown style, a mesh without the axis ``"data"``, a style that
+        cannot have this mesh or these shardings; (when traced) a batch that does not
+        divide, with the leaf and its shape.
+
+    Communication: for each parameter the all-reduce of its gradient once for each
+    gradient at a place of its own: SAM's two with ``sync="global"``, one with
+    ``"local"``. Dropout keys differ between the styles: a device folds its number in.
+    """
+    if style not in STYLES:
+        raise unknown("style", style, STYLES)
+    if DATA_AXIS not in mesh.shape:
+        raise InputError(
+            f"the batch is cut over the mesh axis {DATA_AXIS!r}; the axes are "
+            + ", ".join(mesh.axis_names)
+        )
+    if style != "jit":
+        _refuse_sharded(style, mesh, shardings)
+        if per_device is False:
+            raise InputError(f"style={style} always computes per device")
+    devices = mesh.shape[DATA_AXIS]
+    local = per_device if per_device is not None else style != "jit" or micro_batches > 1
+    step = make_train_step(
+        loss_fn,
+        tx,
+        axis_name=DATA_AXIS if local and devices > 1 else None,
+        micro_batches=micro_batches,
+        micro_loop=micro_loop,
+        skip_nonfinite=skip_nonfinite,
+    )
+    if devices == 1:
+        return step
+    if style == "jit":
+        run = _vmapped(step, mesh) if local else step
+    elif style == "shard_map":
+        run = jax.shard_map(
+            step, mesh=mesh, in_specs=(P(), P(DATA_AXIS)), out_specs=(P(), P())
+        )
+    else:
+        run = _pmapped(step, mesh)
+
+    def checked(state: TrainState, batch: Batch) -> Any:
+        check_batch(batch, devices)
+        return run(state, batch)
+
+    return checked
+
+
+def _refuse_sharded(style: str, mesh: Mesh, shardings: TrainState) -> None:
+    if mesh.size != mesh.shape[DATA_AXIS]:
+        raise InputError(
+            f"style={style} takes a mesh of the one axis {DATA_AXIS!r}; this one has "
+            f"{', '.join(mesh.axis_names)}. Use style=jit"
+        )
+    for sharding in jax.tree.leaves(shardings):
+        if not sharding.is_fully_replicated:
+            raise InputError(
+                f"style={style} keeps the whole state on every device; the state is "
+                "sharded here, which is right in style=jit only: norms, bases and "
+                "selections of an optimizer would see their part and not the whole"
+            )
+
+
+def check_batch(batch: Batch, parts: int) -> None:
+    """Refuse a batch that does not divide among the devices.
+
+    Args:
+      batch: tree of arrays with the examples in front.
+      parts: number of devices on the data axis.
+
+    Raises:
+      InputError: names the leaf, its shape and the number of parts.
+    """
+    from jaxopt_lab.trees import path_name
+
+    for path, x in jax.tree.leaves_with_path(batch):
+        shape = jnp.shape(x)
+        if not shape or shape[0] % parts:
+            raise InputError(
+                f"a batch cannot be cut into {parts} equal parts, one for each device "
+                f"of the axis {DATA_AXIS!r}: {path_name(path) or 'its array'} has "
+                f"shape {shape}"
+            )
+
+
+def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:
+    devices = mesh.shape[DATA_AXIS]
+
+    def run(state: TrainState, batch: Batch) -> Any:
+        def cut(x: jax.Array) -> jax.Array:
+            x = x.reshape(devices, x.shape[0] // devices, *x.shape[1:])
+            lies = NamedSharding(mesh, P(DATA_AXIS))
+            return jax.lax.with_sharding_constraint(x, lies)
+
+        mapped = jax.vmap(
+            step,
+            in_axes=(None, 0),
+            out_axes=None,
+            axis_name=DATA_AXIS,
+            spmd_axis_name=DATA_AXIS,
+        )
+        return mapped(state, jax.tree.map(cut, batch))
+
+    return run
+
+
+def _pmapped(step: TrainStep, mesh: Mesh) -> Callable[..., Any]:
+    devices = mesh.shape[DATA_AXIS]
+
+    @functools.partial(
+        jax.pmap,
+        axis_name=DATA_AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=list(mesh.devices.flat),
+    )
+    def run(state: TrainState, batch: Batch) -> Any:
+        return step(state, batch)
+
+    def cut(x: jax.Array) -> jax.Array:
+        return x.reshape(devices, x.shape[0] // devices, *x.shape[1:])
+
+    return lambda state, batch: run(state, jax.tree.map(cut, batch))

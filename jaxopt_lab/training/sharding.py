@@ -1,0 +1,278 @@
+"""Where every leaf of a train state lies on a mesh."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.trees import path_name
+from jaxopt_lab.typing import Params
+
+Rules = Sequence[tuple[str, PartitionSpec]]
+
+
+def parse_rules(text: str) -> Rules:
+    """Rules from one line: ``"up/kernel=-,model; down/kernel=model"``.
+
+    Args:
+      text: rules separated by semicolons, each a regular expression, an equals sign
+        and one entry for each axis of the array: ``-`` or the name of a mesh axis,
+        or several names joined by ``+``. Axes beyond the entries are whole.
+
+    Returns:
+      Pairs of expression and ``PartitionSpec``, in the order in which they are tried.
+
+    Raises:
+      InputError: a rule without an equals sign or with an expression that does not
+        compile.
+
+    >>> parse_rules("up/kernel=-,model")
+    [('up/kernel', PartitionSpec(None, 'model'))]
+    """
+    rules = []
+    for rule in filter(None, (part.strip() for part in text.split(";"))):
+        pattern, equals, entries = rule.rpartition("=")
+        if not equals:
+            raise InputError(f"cannot read the rule {rule!r}; write regex=-,model")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InputError(
+                f"{pattern!r} is no regular expression: {error}"
+            ) from error
+        rules.append((pattern, PartitionSpec(*map(_entry, entries.split(",")))))
+    return rules
+
+
+def _entry(text: str) -> None | str | tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split("+"))
+    return None if names in (("-",), ("",)) else names[0] if len(names) == 1 else names
+
+
+def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
+    """The ``PartitionSpec`` of every parameter, by the first rule that its path fits.
+
+    Args:
+      params: arrays or their shapes.
+      rules: pairs of a regular expression, searched for in the path
+        (``blocks/0/up/kernel``), and the spec of the parameters it fits.
+      mesh: the mesh whose axes the specs name.
+
+    Returns:
+      Specs in the structure of ``params``; parameters without a rule are whole on
+      every device.
+
+    Raises:
+      InputError: a rule fits no parameter, names an axis that the mesh lacks or the
+        same one twice, has more entries than the array has axes, or cuts an axis
+        into parts that are not equal. jax itself replicates such an array without a
+        word where it stands in a constraint.
+
+    >>> from jaxopt_lab.training import make_mesh
+    >>> param_specs({"w": np.ones((4, 2))}, [("w", PartitionSpec("data"))], make_mesh())
+    {'w': PartitionSpec('data',)}
+    """
+    used: set[str] = set()
+
+    def spec(path: Any, x: Any) -> PartitionSpec:
+        name = path_name(path)
+        for pattern, found in rules:
+            if re.search(pattern, name):
+                used.add(pattern)
+                check_spec(name, np.shape(x), found, mesh)
+                return found
+        return PartitionSpec()
+
+    specs = jax.tree_util.tree_map_with_path(spec, params)
+    for pattern, _ in rules:
+        if pattern not in used:
+            paths = [path_name(p) for p, _ in jax.tree.leaves_with_path(params)]
+            shown = ", ".join(paths[:8]) + (", ..." if len(paths) > 8 else "")
+            raise InputError(
+                f"the sharding rule {pattern!r} fits no parameter, or an earlier rule "
+                f"fits all of its own; the parameters are {shown}"
+            )
+    return specs
+
+
+def check_spec(name: str, shape: Sequence[int], spec: PartitionSpec, mesh: Mesh) -> None:
+    """Refuse a spec that jax would drop or that an array cannot have.
+
+    Args:
+      name: the array's path, for the message.
+      shape: its shape.
+      spec: where it is to lie.
+      mesh: the mesh.
+
+    Raises:
+      InputError: as ``param_specs``.
+    """
+    if len(spec) > len(shape):
+        raise InputError(
+            f"{name} has shape {tuple(shape)}; the spec {spec} has {len(spec)} entries"
+        )
+    seen: list[str] = []
+    for axis, entry in enumerate(spec):
+        for one in _names(entry):
+            if one not in mesh.shape:
+                raise InputError(
+                    f"{name}: the mesh has no axis {one!r}; its axes are "
+                    + ", ".join(mesh.axis_names)
+                )
+            if one in seen:
+                raise InputError(f"{name}: the spec {spec} names {one!r} twice")
+            seen.append(one)
+        parts = _parts(entry, mesh)
+        if shape[axis] % parts:
+            raise InputError(
+                f"{name}: axis {axis} of shape {tuple(shape)} cannot be cut into "
+                f"{parts} equal parts ({spec})"
+            )
+
+
+def _names(entry: Any) -> tuple[str, ...]:
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def _parts(entry: Any, mesh: Mesh) -> int:
+    return math.prod(mesh.shape[name] for name in _names(entry))
+
+
+def state_specs(
+    opt_state: PyTree,
+    params: Params,
+    specs: PyTree,
+    mesh: Mesh,
+    *,
+    over: str | None = None,
+) -> PyTree:
+    """The spec of every leaf of an optimizer state.
+
+    A leaf belongs to the parameter whose path its own path contains. Of the same
+    shape, it lies as the parameter; with axes in front (a buffer of several), these
+    are whole and the rest lies as the parameter; of another shape (packed codes,
+    factors, scales), its first axis is cut as the parameter's first axis is, where
+    that divides, and the rest is whole: blocks are numbered along the rows. With ``over``, each leaf is then cut along that
+    mesh axis too, on the first of its axes that is whole and divides: the optimizer
+    state of ZeRO, stage 1.
+
+    Args:
+      opt_state: the state or its shapes (``jax.eval_shape(tx.init, params)``).
+      params: the parameters or their shapes.
+      specs: their specs, from ``param_specs``.
+      mesh: the mesh.
+      over: a mesh axis along which the state is divided besides, or ``None``.
+
+    Returns:
+      Specs in the structure of ``opt_state``. Keys and scalars are whole.
+
+    Raises:
+      InputError: the mesh has no axis ``over``.
+    """
+    if over is not None and over not in mesh.shape:
+        raise InputError(
+            f"the mesh has no axis {over!r} to divide the optimizer state over; its "
+            "axes are " + ", ".join(mesh.axis_names)
+        )
+    owners = [
+        (tuple(map(str, path)), np.shape(p), spec)
+        for (path, p), spec in zip(
+            jax.tree.leaves_with_path(params),
+            jax.tree.leaves(specs, is_leaf=_is_spec),
+            strict=True,
+        )
+    ]
+    # The longest path first: "a" must not claim what belongs to "a/b".
+    owners.sort(key=lambda owner: -len(owner[0]))
+
+    def lies(path: Any, leaf: Any) -> PartitionSpec:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return PartitionSpec()
+        shape, parts = np.shape(leaf), tuple(map(str, path))
+        spec = PartitionSpec()
+        for own_path, own_shape, own in owners:
+            if _contains(parts, own_path):
+                more = len(shape) - len(own_shape)
+                if more >= 0 and shape[more:] == own_shape:
+                    spec = PartitionSpec(*[None] * more, *own)
+                elif shape and own and shape[0] % _parts(own[0], mesh) == 0:
+                    spec = PartitionSpec(own[0])
+                break
+        return spec if over is None else _divided(shape, spec, mesh, over)
+
+    return jax.tree_util.tree_map_with_path(lies, opt_state)
+
+
+def _contains(path: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    n = len(part)
+    return any(path[i : i + n] == part for i in range(len(path) - n + 1))
+
+
+def _divided(
+    shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, over: str
+) -> PartitionSpec:
+    """The spec with one more axis cut, along ``over``, if there is one to cut."""
+    entries = list(spec) + [None] * (len(shape) - len(spec))
+    if any(over in _names(entry) for entry in entries):
+        return spec
+    for axis, size in enumerate(shape):
+        if entries[axis] is None and size and size % mesh.shape[over] == 0:
+            entries[axis] = over
+            return PartitionSpec(*entries)
+    return spec
+
+
+def _is_spec(x: Any) -> bool:
+    return isinstance(x, PartitionSpec)
+
+
+def state_shardings(
+    state: TrainState, rules: Rules, mesh: Mesh, *, over: str | None = None
+) -> TrainState:
+    """Where every leaf of a train state lies: a tree of ``NamedSharding``.
+
+    Args:
+      state: the state, or better its shapes: ``jax.eval_shape(init, key)``.
+      rules: sharding rules of the parameters; see ``param_specs``.
+      mesh: the mesh.
+      over: mesh axis over which the optimizer state is divided (ZeRO, stage 1), or
+        ``None``.
+
+    Returns:
+      The shardings, for ``in_shardings``, ``out_shardings`` or ``jax.device_put``.
+      The model state, the key and the step are whole on every device.
+
+    Raises:
+      InputError: as ``param_specs`` and ``state_specs``.
+    """
+    specs = param_specs(state.params, rules, mesh)
+    whole = jax.tree.map(lambda _: PartitionSpec(), state)
+    opt = state_specs(state.opt_state, state.params, specs, mesh, over=over)
+    found = whole._replace(params=specs, opt_state=opt)
+    return jax.tree.map(lambda s: NamedSharding(mesh, s), found, is_leaf=_is_spec)
+
+
+def init_sharded(init: Any, key: jax.Array, shardings: Any) -> Any:
+    """A fresh state, made where it is to lie.
+
+    Args:
+      init: ``init(key) -> state``.
+      key: typed key.
+      shardings: from ``state_shardings``.
+
+    Returns:
+      The state. No device ever holds more of it than its part: the shardings are
+      those of the compiled program's results.
+    """
+    return jax.jit(init, out_shardings=shardings)(key)

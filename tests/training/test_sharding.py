@@ -1,0 +1,168 @@
+"""Rules, the specs of parameters and of what optimizers keep beside them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab.errors import InputError
+from jaxopt_lab.training import (
+    init_sharded,
+    init_state,
+    make_mesh,
+    param_specs,
+    parse_rules,
+    state_shardings,
+    state_specs,
+)
+
+PARAMS = {
+    "blocks": [
+        {"up": {"kernel": (16, 32), "bias": (32,)}, "scale": ()},
+        {"up": {"kernel": (16, 32), "bias": (32,)}, "scale": ()},
+    ],
+    "head": {"kernel": (16, 10)},
+}
+SHAPES = jax.tree.map(
+    lambda shape: jax.ShapeDtypeStruct(shape, np.float32),
+    PARAMS,
+    is_leaf=lambda x: isinstance(x, tuple),
+)
+
+
+def test_rules_from_text():
+    assert parse_rules("a/b$=-,model; .*kernel=data+model") == [
+        ("a/b$", P(None, "model")),
+        (".*kernel", P(("data", "model"))),
+    ]
+    assert parse_rules("") == []
+    # An expression may hold an equals sign itself.
+    assert parse_rules("(?=up)=data") == [("(?=up)", P("data"))]
+
+
+@pytest.mark.parametrize(
+    "text, said", [("kernel", "cannot read the rule"), ("(=data", "no regular expr")]
+)
+def test_rules_that_cannot_be_read(text, said):
+    with pytest.raises(InputError, match=said):
+        parse_rules(text)
+
+
+def test_the_first_fitting_rule_counts():
+    mesh = make_mesh("data:4,model:2")
+    rules = [("0/up/kernel", P("data")), ("up", P(None)), ("head", P("model", None))]
+    specs = param_specs(SHAPES, rules, mesh)
+    assert specs["blocks"][0]["up"] == {"kernel": P("data"), "bias": P(None)}
+    assert specs["blocks"][1]["up"]["kernel"] == P(None)
+    assert specs["blocks"][1]["scale"] == P()
+    assert specs["head"]["kernel"] == P("model", None)
+
+
+@pytest.mark.parametrize(
+    "rules, said",
+    [
+        ([("kernle", P())], "'kernle' fits no parameter.*blocks/0/scale"),
+        ([("kernel", P()), ("head/kernel", P())], "'head/kernel' fits no parameter"),
+        (
+            [("head", P(None, "model"))],
+            r"head/kernel: axis 1 of shape \(16, 10\) cannot be cut into 4 equal parts",
+        ),
+        ([("bias", P(None, "model"))], r"bias has shape \(32,\).*2 entries"),
+        ([("head", P("modl"))], "no axis 'modl'; its axes are data, model"),
+        ([("up/kernel", P("model", "model"))], "names 'model' twice"),
+        ([("scale", P("data"))], r"scale has shape \(\)"),
+    ],
+)
+def test_rules_that_do_not_fit(rules, said):
+    with pytest.raises(InputError, match=said):
+        param_specs(SHAPES, rules, make_mesh("data:2,model:4"))
+
+
+def adam_specs(**over):
+    mesh = make_mesh("data:4,model:2")
+    params = {"w": SHAPES["head"]["kernel"], "b": SHAPES["blocks"][0]["scale"]}
+    specs = param_specs(params, [("w", P(None, "model"))], mesh)
+    state = jax.eval_shape(optax.adam(1e-3).init, params)
+    return state_specs(state, params, specs, mesh, **over)[0]
+
+
+def test_state_lies_as_its_parameters():
+    found = adam_specs()
+    assert found.mu == {"w": P(None, "model"), "b": P()}
+    assert found.count == P()
+
+
+def test_zero_divides_a_whole_axis_besides():
+    found = adam_specs(over="data")
+    assert found.mu == {"w": P("data", "model"), "b": P()}
+    with pytest.raises(InputError, match="no axis 'replica' to divide"):
+        adam_specs(over="replica")
+
+
+def test_leading_axes_stay_whole_and_other_shapes_follow_the_rows():
+    """The trap: the parameter's own spec on (3, 16, 32) cuts the wrong axis."""
+    mesh = make_mesh("data:8")
+    params = {"a": SHAPES["blocks"][0]["up"]["kernel"]}
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    state = {
+        "buffer": {"a": leaf(3, 16, 32)},
+        "codes": {"a": leaf(256)},
+        "odd": {"a": leaf(9)},
+        "square": {"a": leaf(16, 32)},
+        "count": leaf(),
+        "other": {"b": leaf(16, 32)},
+    }
+    specs = param_specs(params, [("a", P("data"))], mesh)
+    assert state_specs(state, params, specs, mesh) == {
+        "buffer": {"a": P(None, "data")},
+        "codes": {"a": P("data")},
+        "odd": {"a": P()},
+        "square": {"a": P("data")},
+        "count": P(),
+        "other": {"b": P()},
+    }
+
+
+def test_the_longest_path_owns_a_leaf():
+    mesh = make_mesh("data:8")
+    shape = jax.ShapeDtypeStruct((8, 8), np.float32)
+    params = {"w": shape, "deep": {"w": shape}}
+    specs = {"w": P("data"), "deep": {"w": P(None, "data")}}
+    state = jax.eval_shape(optax.trace(0.9).init, params)
+    assert state_specs(state, params, specs, mesh).trace == specs
+
+
+def made(name, over):
+    tx = CATALOG[name].build()
+    if CATALOG[name].kind == "wrapper":
+        tx = CATALOG[name].wrap(optax.sgd(0.1, momentum=0.9))
+    params = {"w": (64, 16), "v": (128,), "s": ()}
+
+    def init(key):
+        zeros = {k: jnp.zeros(shape, jnp.float32) for k, shape in params.items()}
+        return init_state(tx, zeros, key)
+
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return init, state_shardings(shapes, [], make_mesh(), over=over)
+
+
+@pytest.mark.parametrize("name", ["adam", "adam_cm", "sam", "adamw8bit", "microadam"])
+def test_no_device_holds_a_whole_state(name):
+    """With ZeRO every leaf that divides is an eighth on each device, from the start."""
+    init, shardings = made(name, "data")
+    state = init_sharded(init, jax.random.key(0), shardings)
+    whole = init_sharded(init, jax.random.key(0), made(name, None)[1])
+    for path, x in jax.tree.leaves_with_path(state.opt_state):
+        here = x.addressable_shards[0].data.size
+        divides = any(size % 8 == 0 for size in x.shape)
+        assert here == (x.size // 8 if divides else x.size), path
+    jax.tree.map(np.testing.assert_array_equal, *map(plain, (state, whole)))
+    assert all(x.is_fully_replicated for x in jax.tree.leaves(state.params))
+
+
+def plain(state):
+    state = state._replace(key=jax.random.key_data(state.key))
+    return jax.device_get(state)
