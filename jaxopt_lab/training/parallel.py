@@ -90,7 +90,9 @@ def make_parallel_step(
         if per_device is False:
             raise InputError(f"style={style} always computes per device")
     devices = mesh.shape[DATA_AXIS]
-    local = per_device if per_device is not None else style != "jit" or micro_batches > 1
+    local = (
+        per_device if per_device is not None else style != "jit" or micro_batches > 1
+    )
     step = make_train_step(
         loss_fn,
         tx,

@@ -53,7 +53,7 @@ def parse_rules(text: str) -> Rules:
     return rules
 
 
-def _entry(text: str) -> None | str | tuple[str, ...]:
+def _entry(text: str) -> str | tuple[str, ...] | None:
     names = tuple(name.strip() for name in text.split("+"))
     return None if names in (("-",), ("",)) else names[0] if len(names) == 1 else names
 
@@ -104,7 +104,9 @@ def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
     return specs
 
 
-def check_spec(name: str, shape: Sequence[int], spec: PartitionSpec, mesh: Mesh) -> None:
+def check_spec(
+    name: str, shape: Sequence[int], spec: PartitionSpec, mesh: Mesh
+) -> None:
     """Refuse a spec that jax would drop or that an array cannot have.
 
     Args:

@@ -30,7 +30,10 @@ def test_shapes(axes, shape):
     [
         ("data:16", "needs 16 devices, here are 8; .*device_count=16"),
         ("data:4,model:4", "needs 16 devices, here are 8"),
-        ("data,model:3", "8 devices cannot be cut into groups of 3 for the axis 'data'"),
+        (
+            "data,model:3",
+            "8 devices cannot be cut into groups of 3 for the axis 'data'",
+        ),
         ("data,model:16", "8 devices cannot be cut into groups of 16"),
         ("data:0", "cannot read 'data:0'; write name:size"),
         ("data:4,,model:2", "cannot read ''"),

@@ -1,0 +1,1 @@
+"""What a run needs of the devices, before it has any."""
