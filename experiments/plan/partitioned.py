@@ -50,7 +50,7 @@ def compile_partitioned(lowered: Any, **options: Any) -> Partitioned:
 
 @contextlib.contextmanager
 def _compiling_anew() -> Iterator[None]:
-    before = jax.config.jax_compilation_cache_dir
+    before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update("jax_compilation_cache_dir", None)
     # Whether there is a cache is asked once in a process, unless reset.
     compilation_cache.reset_cache()

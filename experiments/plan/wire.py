@@ -12,6 +12,8 @@ import numpy as np
 
 from experiments.plan.module_text import Array, Instruction, Module
 
+_IOTA = r"\[([\d,]+)\](?:T\(([\d,]+)\))?"
+
 KINDS = (
     "all-reduce",
     "all-gather",
@@ -92,24 +94,31 @@ def _groups(line: Instruction, devices: int) -> np.ndarray:
             if len(ids)
             else np.zeros((0, 1), int)
         )
-    if named := re.search(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}", text):
-        sizes = {k: int(n) for k, n in re.findall(r"'([^']+)'=(\d+)", named.group(1))}
-        over = re.findall(r"'([^']+)'", named.group(2))
-        return _over(sizes, over)
-    if iota := re.search(
-        r"replica_groups=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", text
+    if named := re.search(
+        rf"replica_groups=mesh\[([^\]]*)\](?:,? ?device_ids=\({_IOTA}\))?\s*"
+        r"\{([^}]*)\}",
+        text,
     ):
-        shape = [int(n) for n in iota.group(3).split(",")]
-        ids = np.arange(math.prod(shape)).reshape(shape)
-        if iota.group(4):
-            ids = ids.transpose([int(n) for n in iota.group(4).split(",")])
-        return ids.reshape(int(iota.group(1)), int(iota.group(2)))
+        sizes = {k: int(n) for k, n in re.findall(r"'([^']+)'=(\d+)", named.group(1))}
+        groups = _over(sizes, re.findall(r"'([^']+)'", named.group(4)))
+        return groups if named.group(2) is None else _iota(*named.groups()[1:3])[groups]
+    if iota := re.search(rf"replica_groups=\[(\d+),(\d+)\]<={_IOTA}", text):
+        return _iota(*iota.groups()[2:4]).reshape(int(iota.group(1)), -1)
     if listed := re.search(r"replica_groups=\{(\{.*?\})\}", text):
         rows = re.findall(r"\{([\d,]+)\}", listed.group(1))
         return np.array([[int(n) for n in row.split(",")] for row in rows])
     if "replica_groups={}" in text or "replica_groups" not in text:
         return np.arange(devices)[None]
     raise ValueError(f"unknown spelling of the groups: {text}")
+
+
+def _iota(shape: str, order: str | None) -> np.ndarray:
+    """Device numbers in a row, written as a shape and the order of its axes."""
+    sizes = [int(n) for n in shape.split(",")]
+    ids = np.arange(math.prod(sizes)).reshape(sizes)
+    if order:
+        ids = ids.transpose([int(n) for n in order.split(",")])
+    return ids.ravel()
 
 
 def _over(sizes: Mapping[str, int], axes: Sequence[str]) -> np.ndarray:

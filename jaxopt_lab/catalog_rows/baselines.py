@@ -94,6 +94,7 @@ ROWS = (
         state_bytes="4 * rank * (256 + 2 * 128) / (256 * 128)",
         state_text="4 rank (q + 2 p) / (p q), p <= q",
         temp_bytes="12",
+        whole_state="projector|mu|nu",
         paper="Zhao et al. 2024, arXiv:2403.03507",
         # The subspaces are taken for constant.
         differentiable=False,
@@ -215,6 +216,7 @@ ROWS = (
         state_bytes="8 * rank / 128",
         state_text="8 rank / p, p <= q",
         temp_bytes="8",
+        whole_state="mu|nu|norm",
         paper="Zhu et al. 2024, arXiv:2412.05270",
         code="none: the paper's formulas",
     ),
@@ -253,6 +255,7 @@ ROWS = (
         state_bytes="8 + 8 * (256 / 128 + 128 / 256)",
         state_text="8 + 8 (p / q + q / p)",
         temp_bytes="60",
+        whole_state="left|right",
         paper="Vyas et al. 2024, arXiv:2409.11321",
         code="nikhilvyas/SOAP",
         # The bases are taken for constant.

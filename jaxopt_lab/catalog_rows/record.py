@@ -121,6 +121,8 @@ class Method:
       state_text: ``state_bytes`` in short, for tables; empty: the expression itself.
       eval_params: ``eval_params(params, state)``, the parameters to evaluate at, for
         methods that keep others; ``None``: the parameters themselves.
+      whole_state: regular expression on the paths of the leaves of its state that
+        must not be cut over devices, because they are factors of whole matrices.
       differentiable: its updates are differentiable functions of gradients,
         parameters and hyper-parameters, so that finite differences agree.
       known_failures: battery checks that a foreign row fails today, with the reason.
@@ -142,6 +144,7 @@ class Method:
     gradients_formula: str = ""
     state_text: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
+    whole_state: str = ""
     differentiable: bool = True
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from jaxopt_lab.errors import InputError
 DATA_AXIS = "data"
 
 
-def make_mesh(axes: str = "", devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(axes: str = "", devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh over the devices, as ``"data:4,model:2"`` describes it.
 
     Args:

@@ -90,11 +90,9 @@ def make_parallel_step(
         if per_device is False:
             raise InputError(f"style={style} always computes per device")
     devices = mesh.shape[DATA_AXIS]
-    local = (
-        per_device if per_device is not None else style != "jit" or micro_batches > 1
-    )
+    local = style != "jit" or micro_batches > 1 if per_device is None else per_device
     step = make_train_step(
-        loss_fn,
+        _placed(loss_fn, shardings) if style == "jit" else loss_fn,
         tx,
         axis_name=DATA_AXIS if local and devices > 1 else None,
         micro_batches=micro_batches,
@@ -117,6 +115,21 @@ def make_parallel_step(
         return run(state, batch)
 
     return checked
+
+
+def _placed(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLossFn:
+    """The loss with its parameters held where they lie, wherever it is asked.
+
+    Perturbed parameters would otherwise inherit the cut of a divided perturbation,
+    and the model would run with weights in pieces, through all-to-alls.
+    """
+
+    def placed(params: Any, *rest: Any) -> Any:
+        return loss_fn(
+            jax.lax.with_sharding_constraint(params, shardings.params), *rest
+        )
+
+    return placed
 
 
 def _refuse_sharded(style: str, mesh: Mesh, shardings: TrainState) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
@@ -158,16 +159,23 @@ def state_specs(
     mesh: Mesh,
     *,
     over: str | None = None,
+    whole: str = "",
 ) -> PyTree:
     """The spec of every leaf of an optimizer state.
 
     A leaf belongs to the parameter whose path its own path contains. Of the same
     shape, it lies as the parameter; with axes in front (a buffer of several), these
-    are whole and the rest lies as the parameter; of another shape (packed codes,
-    factors, scales), its first axis is cut as the parameter's first axis is, where
-    that divides, and the rest is whole: blocks are numbered along the rows. With ``over``, each leaf is then cut along that
-    mesh axis too, on the first of its axes that is whole and divides: the optimizer
-    state of ZeRO, stage 1.
+    are whole and the rest lies as the parameter. A leaf that differs from it in the
+    last axis alone (codes and scales of its rows) lies as the parameter's other axes.
+    Leaves of other shapes hold blocks, numbered along the rows: their first axis is
+    cut as the parameter's first axis is, if that divides for all such leaves of the
+    parameter, and else they are whole. Factors (bases, covariances), from which all of
+    a matrix is computed, look the same as these; ``whole`` names them.
+
+    With ``over`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
+    shape are cut along that mesh axis too, on the first of their axes that is whole
+    and divides, and blocks along their first axis. No method of the catalog then
+    needs an all-to-all; the price in jit style is an all-gather of the updates.
 
     Args:
       opt_state: the state or its shapes (``jax.eval_shape(tx.init, params)``).
@@ -175,6 +183,8 @@ def state_specs(
       specs: their specs, from ``param_specs``.
       mesh: the mesh.
       over: a mesh axis along which the state is divided besides, or ``None``.
+      whole: regular expression; leaves of other shapes than their parameter's whose
+        path it is found in are whole. ``whole_state`` of a row of the catalog.
 
     Returns:
       Specs in the structure of ``opt_state``. Keys and scalars are whole.
@@ -198,22 +208,47 @@ def state_specs(
     # The longest path first: "a" must not claim what belongs to "a/b".
     owners.sort(key=lambda owner: -len(owner[0]))
 
+    def owner(path: Any) -> tuple[Any, tuple[int, ...], PartitionSpec] | None:
+        parts = tuple(map(str, path))
+        return next((own for own in owners if _contains(parts, own[0])), None)
+
+    # What is stored block by block for one parameter is cut together or not at all.
+    rows: dict[Any, set[int]] = {}
+    for path, leaf in jax.tree.leaves_with_path(opt_state):
+        own = owner(path)
+        if own and np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
+            rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
+
+    def together(own: Any, cut: Any) -> bool:
+        return all(size % _parts(cut, mesh) == 0 for size in rows[own])
+
     def lies(path: Any, leaf: Any) -> PartitionSpec:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        shape, own = np.shape(leaf), owner(path)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) or not shape:
             return PartitionSpec()
-        shape, parts = np.shape(leaf), tuple(map(str, path))
         spec = PartitionSpec()
-        for own_path, own_shape, own in owners:
-            if _contains(parts, own_path):
-                more = len(shape) - len(own_shape)
-                if more >= 0 and shape[more:] == own_shape:
-                    spec = PartitionSpec(*[None] * more, *own)
-                elif shape and own and shape[0] % _parts(own[0], mesh) == 0:
-                    spec = PartitionSpec(own[0])
-                break
+        if own is None:
+            pass
+        elif _ends_with(shape, own[1]):
+            more = len(shape) - len(own[1])
+            spec = PartitionSpec(*[None] * more, *own[2])
+        elif whole and re.search(whole, path_name(path)):
+            return PartitionSpec()
+        elif len(own[1]) > 1 and shape[:-1] == own[1][:-1]:
+            last = (*own[2], *[None] * len(shape))[: len(shape) - 1]
+            spec = PartitionSpec(*last)
+            if not together(own[0], over):
+                return spec
+        else:
+            cut = own[2][0] if own[2] and own[2][0] else over
+            return PartitionSpec(cut) if together(own[0], cut) else PartitionSpec()
         return spec if over is None else _divided(shape, spec, mesh, over)
 
     return jax.tree_util.tree_map_with_path(lies, opt_state)
+
+
+def _ends_with(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    return len(shape) >= len(own) and shape[len(shape) - len(own) :] == own
 
 
 def _contains(path: tuple[str, ...], part: tuple[str, ...]) -> bool:
@@ -240,7 +275,12 @@ def _is_spec(x: Any) -> bool:
 
 
 def state_shardings(
-    state: TrainState, rules: Rules, mesh: Mesh, *, over: str | None = None
+    state: TrainState,
+    rules: Rules,
+    mesh: Mesh,
+    *,
+    over: str | None = None,
+    whole: str = "",
 ) -> TrainState:
     """Where every leaf of a train state lies: a tree of ``NamedSharding``.
 
@@ -250,6 +290,7 @@ def state_shardings(
       mesh: the mesh.
       over: mesh axis over which the optimizer state is divided (ZeRO, stage 1), or
         ``None``.
+      whole: as in ``state_specs``.
 
     Returns:
       The shardings, for ``in_shardings``, ``out_shardings`` or ``jax.device_put``.
@@ -259,9 +300,11 @@ def state_shardings(
       InputError: as ``param_specs`` and ``state_specs``.
     """
     specs = param_specs(state.params, rules, mesh)
-    whole = jax.tree.map(lambda _: PartitionSpec(), state)
-    opt = state_specs(state.opt_state, state.params, specs, mesh, over=over)
-    found = whole._replace(params=specs, opt_state=opt)
+    everywhere = jax.tree.map(lambda _: PartitionSpec(), state)
+    opt = state_specs(
+        state.opt_state, state.params, specs, mesh, over=over, whole=whole
+    )
+    found = everywhere._replace(params=specs, opt_state=opt)
     return jax.tree.map(lambda s: NamedSharding(mesh, s), found, is_leaf=_is_spec)
 
 

@@ -105,6 +105,11 @@ REDUCED = "%a = f32[3,5]{1,0} all-reduce(%b), channel_id=1, "
         ("replica_groups=[4,2]<=[2,4]T(1,0), to_apply=%add", ("x",), 2),
         ("replica_groups=mesh['axis_0'=2,'axis_1'=4] {'axis_0'}", ("x",), 2),
         ("replica_groups=mesh['a'=2,'b'=4] {'a','b'}", ("x", "y"), 8),
+        (
+            "replica_groups=mesh['a'=4,'b'=2], device_ids=([2,4]T(1,0)) {'a'}",
+            ("y",),
+            4,
+        ),
         ("replica_groups={}, to_apply=%add", ("x", "y"), 8),
         ("to_apply=%add", ("x", "y"), 8),
         ("replica_groups={{0,1},{2,3},{4,5},{6,7}}", ("?",), 2),
@@ -138,7 +143,7 @@ def test_groups_in_an_unknown_spelling_are_refused():
             24.0,
         ),
         (
-            "%a = (f32[2]{0}, f32[8]{0}) all-gather-start(%b), replica_groups=[2,4]<=[8]",
+            "%a = (f32[2], f32[8]) all-gather-start(%b), replica_groups=[2,4]<=[8]",
             {"b": "f32[2]{0}"},
             "all-gather",
             24.0,
