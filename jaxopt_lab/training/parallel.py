@@ -16,6 +16,8 @@ from jaxopt_lab.errors import InputError, unknown
 from jaxopt_lab.training.meshes import DATA_AXIS
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep, make_train_step
+from jaxopt_lab.training.zero import make_zero_step
+from jaxopt_lab.trees import path_name
 from jaxopt_lab.typing import Batch, TrainLossFn
 
 Style = Literal["jit", "shard_map", "pmap"]
@@ -33,6 +35,7 @@ def make_parallel_step(
     micro_batches: int = 1,
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
+    elementwise: bool = False,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -64,6 +67,10 @@ def make_parallel_step(
       micro_batches: parts of each device's batch, as in ``make_train_step``.
       micro_loop: as in ``make_train_step``.
       skip_nonfinite: as in ``make_train_step``.
+      elementwise: ``tx`` treats every element of a parameter by itself. Needed in
+        style shard_map with an optimizer state that is divided over ``"data"``: each
+        device then updates its own part (``make_zero_step``), by reduce-scatter and
+        all-gather; any norm, basis or selection would be silently wrong.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -85,10 +92,11 @@ def make_parallel_step(
             f"the batch is cut over the mesh axis {DATA_AXIS!r}; the axes are "
             + ", ".join(mesh.axis_names)
         )
+    zero = not all(s.is_fully_replicated for s in jax.tree.leaves(shardings.opt_state))
     if style != "jit":
-        _refuse_sharded(style, mesh, shardings)
         if per_device is False:
             raise InputError(f"style={style} always computes per device")
+        _refuse_sharded(style, mesh, shardings, elementwise)
     devices = mesh.shape[DATA_AXIS]
     local = style != "jit" or micro_batches > 1 if per_device is None else per_device
     step = make_train_step(
@@ -101,11 +109,25 @@ def make_parallel_step(
     )
     if devices == 1:
         return step
+    if zero and style == "shard_map":
+        step = make_zero_step(
+            loss_fn,
+            tx,
+            mesh,
+            shardings,
+            micro_batches=micro_batches,
+            micro_loop=micro_loop,
+            skip_nonfinite=skip_nonfinite,
+        )
     if style == "jit":
         run = _vmapped(step, mesh) if local else step
     elif style == "shard_map":
-        run = jax.shard_map(
-            step, mesh=mesh, in_specs=(P(), P(DATA_AXIS)), out_specs=(P(), P())
+        run = (
+            step
+            if zero
+            else jax.shard_map(
+                step, mesh=mesh, in_specs=(P(), P(DATA_AXIS)), out_specs=(P(), P())
+            )
         )
     else:
         run = _pmapped(step, mesh)
@@ -132,19 +154,23 @@ def _placed(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLossFn:
     return placed
 
 
-def _refuse_sharded(style: str, mesh: Mesh, shardings: TrainState) -> None:
+def _refuse_sharded(
+    style: str, mesh: Mesh, shardings: TrainState, elementwise: bool
+) -> None:
     if mesh.size != mesh.shape[DATA_AXIS]:
         raise InputError(
             f"style={style} takes a mesh of the one axis {DATA_AXIS!r}; this one has "
             f"{', '.join(mesh.axis_names)}. Use style=jit"
         )
-    for sharding in jax.tree.leaves(shardings):
-        if not sharding.is_fully_replicated:
-            raise InputError(
-                f"style={style} keeps the whole state on every device; the state is "
-                "sharded here, which is right in style=jit only: norms, bases and "
-                "selections of an optimizer would see their part and not the whole"
-            )
+    divisible = elementwise and style == "shard_map"
+    kept = shardings._replace(opt_state=()) if divisible else shardings
+    if not all(s.is_fully_replicated for s in jax.tree.leaves(kept)):
+        raise InputError(
+            f"style={style} with a sharded state: norms, bases and selections of the "
+            "optimizer would see their part and not the whole, without any error. Use "
+            "style=jit; or style=shard_map with elementwise=True for an optimizer that "
+            "treats every element by itself"
+        )
 
 
 def check_batch(batch: Batch, parts: int) -> None:
@@ -157,7 +183,6 @@ def check_batch(batch: Batch, parts: int) -> None:
     Raises:
       InputError: names the leaf, its shape and the number of parts.
     """
-    from jaxopt_lab.trees import path_name
 
     for path, x in jax.tree.leaves_with_path(batch):
         shape = jnp.shape(x)

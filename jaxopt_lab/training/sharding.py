@@ -242,7 +242,7 @@ def state_specs(
         else:
             cut = own[2][0] if own[2] and own[2][0] else over
             return PartitionSpec(cut) if together(own[0], cut) else PartitionSpec()
-        return spec if over is None else _divided(shape, spec, mesh, over)
+        return spec if over is None else divided(shape, spec, mesh, over)
 
     return jax.tree_util.tree_map_with_path(lies, opt_state)
 
@@ -256,10 +256,10 @@ def _contains(path: tuple[str, ...], part: tuple[str, ...]) -> bool:
     return any(path[i : i + n] == part for i in range(len(path) - n + 1))
 
 
-def _divided(
+def divided(
     shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, over: str
 ) -> PartitionSpec:
-    """The spec with one more axis cut, along ``over``, if there is one to cut."""
+    """The spec with the first whole axis that divides cut along ``over``, if any."""
     entries = list(spec) + [None] * (len(shape) - len(spec))
     if any(over in _names(entry) for entry in entries):
         return spec
