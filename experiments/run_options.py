@@ -33,6 +33,19 @@ class RunOptions:
     """the first seed; it gives the initial weights, the data order and the dropout"""
     seeds: int = 1
     """how many consecutive seeds are trained at once, in one program"""
+    mesh: str = "auto"
+    """the devices, as name:size pairs: data:4,model:2; a bare name takes the rest. The
+    batch is cut over data. auto: all devices on the axis data, where they are more
+    than the cores of one processor and divide the batch"""
+    style: Literal["jit", "shard_map", "pmap"] = "jit"
+    """how the step is spread over the devices: by the compiler, by collectives written
+    out, or in jax's classic form; the same numbers"""
+    zero: bool = False
+    """divide the optimizer state over the data axis (ZeRO, stage 1)"""
+    rules: str = ""
+    """which parameters are cut: regex=-,model;regex=model. empty: the model's own"""
+    batch_stats: Literal["global", "local"] = "global"
+    """whether batch normalisation sees the whole batch or each device's part"""
     seed_mode: Literal["auto", "unroll", "vmap", "scan"] = "auto"
     """how the program runs over the seeds; auto: unrolled for convolutions on CPU"""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -98,6 +111,9 @@ PRESENTATION = frozenset(
     {"out", "existing", "keep", "progress", "tensorboard", "workers"}
 )
 """Options that a resumed run may change: they leave every number as it was."""
+
+TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
+"""Options that a resumed run may change too: numbers stay equal but for rounding."""
 
 
 def check_ranges(options: RunOptions) -> None:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import data, models, optimizers, probing, statistics
+from experiments import data, models, optimizers, placement, probing, statistics
 from experiments.command_line import Configuration
-from experiments.run_options import PRESENTATION, RunOptions
+from experiments.models.layers import with_batch_axis
+from experiments.run_options import PRESENTATION, TOPOLOGY, RunOptions
 from jaxopt_lab import catalog, trees
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training import (
@@ -25,6 +26,7 @@ from jaxopt_lab.training import (
     fit,
     from_nnx,
     init_seeds,
+    init_sharded,
     init_state,
     losses,
     make_evaluator,
@@ -33,6 +35,8 @@ from jaxopt_lab.training import (
     read_metrics,
     seed_keys,
 )
+from jaxopt_lab.training.data import MeshBatches, put_batch
+from jaxopt_lab.training.meshes import DATA_AXIS
 from jaxopt_lab.training.run_folder import refuse_other_config
 
 
@@ -88,16 +92,13 @@ def assemble(configuration: Configuration) -> Program:
     context = getattr(configuration.model, "context", 128)
     loaded = data.load(run, context)
     row = models.get(run.model)
-    functional = from_nnx(
-        row.build(configuration.model, loaded.input_shape, loaded.num_classes)
-    )
-    tx = optimizers.build(configuration)
-    step = make_train_step(
-        _loss(run, loaded.kind, functional),
-        tx,
-        micro_batches=run.micro_batches,
-        skip_nonfinite=run.on_nonfinite == "skip",
-    )
+    placed = placement.chosen(configuration)
+    build = row.build(configuration.model, loaded.input_shape, loaded.num_classes)
+    if placed is not None and placed.per_device and run.batch_stats == "global":
+        build = with_batch_axis(build, DATA_AXIS)
+    functional = from_nnx(build)
+    tx = optimizers.build(placement.on_each_device(configuration, placed))
+    loss_fn = _loss(run, loaded.kind, functional)
 
     def init(key: jax.Array) -> TrainState:
         init_key, step_key, _, noise_key = data.split_keys(key)
@@ -107,24 +108,51 @@ def assemble(configuration: Configuration) -> Program:
 
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
+    batches, test = loaded.train(), loaded.test
+    if placed is None:
+        step = make_train_step(
+            loss_fn,
+            tx,
+            micro_batches=run.micro_batches,
+            skip_nonfinite=run.on_nonfinite == "skip",
+        )
+        state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
+    else:
+        shapes = jax.eval_shape(init, keys[0])
+        there = placement.shardings(shapes, configuration, placed)
+        step = placement.parallel_step(loss_fn, tx, there, configuration, placed)
+        state = init_sharded(init, keys[0], there)
+        batches = MeshBatches(batches, placed.mesh)
+        test = _everywhere(test, placed.mesh)
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
     metric_fn = metrics(functional)
     evaluate = make_evaluator(
         metric_fn,
-        loaded.test,
+        test,
         eval_params=catalog.get(run.method).eval_params,
         seeds=many,
         mode=run.seed_mode,
     )
     return Program(
-        state=init_seeds(init, keys) if many else jax.jit(init)(keys[0]),
+        state=state,
         step=over_seeds(step, run.seed_mode) if many else step,
         evaluate=evaluate,
-        batches=loaded.train(),
+        batches=batches,
         metric_fn=metric_fn,
         fixed=loaded.fixed,
     )
+
+
+def _everywhere(batches: Any, mesh: Any) -> Any:
+    """Test batches with a copy on every device of a mesh."""
+
+    def put(batch: Any) -> Any:
+        return put_batch(batch, mesh, whole=True)
+
+    if callable(batches):
+        return lambda: map(put, batches())
+    return [put(batch) for batch in batches]
 
 
 def own_noise(opt_state: Any, key: jax.Array) -> Any:
@@ -176,7 +204,8 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
       NonFiniteLossError: the loss is not finite.
     """
     run = configuration.run
-    settings = {k: v for k, v in configuration.flat().items() if k not in PRESENTATION}
+    hidden = PRESENTATION | TOPOLOGY
+    settings = {k: v for k, v in configuration.flat().items() if k not in hidden}
     # What does not fit must not leave a folder behind that the corrected command,
     # another configuration, would then be refused.
     program = assemble(configuration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict
 
 import jax
@@ -73,6 +74,29 @@ def normalisation(
             average.set_value(average.get_value().astype(types["param_dtype"]))
         return layer
     return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
+
+
+def with_batch_axis(
+    build: Callable[[nnx.Rngs], nnx.Module], axis_name: str
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """A model whose batch statistics are means over a devices' axis too.
+
+    Args:
+      build: makes the module.
+      axis_name: an axis that is bound wherever the module is called in training.
+
+    Returns:
+      A function that makes it with all its batch normalisations told.
+    """
+
+    def built(rngs: nnx.Rngs) -> nnx.Module:
+        module = build(rngs)
+        for _, node in nnx.iter_graph(module):
+            if isinstance(node, nnx.BatchNorm):
+                node.axis_name = axis_name
+        return module
+
+    return built
 
 
 class Dropout(nnx.Module):

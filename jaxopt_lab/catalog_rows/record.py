@@ -123,6 +123,8 @@ class Method:
         methods that keep others; ``None``: the parameters themselves.
       whole_state: regular expression on the paths of the leaves of its state that
         must not be cut over devices, because they are factors of whole matrices.
+      elementwise: its update of an element needs no other element, so that a device
+        may update a part of a parameter by itself.
       differentiable: its updates are differentiable functions of gradients,
         parameters and hyper-parameters, so that finite differences agree.
       known_failures: battery checks that a foreign row fails today, with the reason.
@@ -145,6 +147,7 @@ class Method:
     state_text: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
     whole_state: str = ""
+    elementwise: bool = False
     differentiable: bool = True
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

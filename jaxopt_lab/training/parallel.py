@@ -120,7 +120,7 @@ def make_parallel_step(
             skip_nonfinite=skip_nonfinite,
         )
     if style == "jit":
-        run = _vmapped(step, mesh) if local else step
+        run = _kept(_vmapped(step, mesh) if local else step, shardings)
     elif style == "shard_map":
         run = (
             step
@@ -211,6 +211,16 @@ def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:
             spmd_axis_name=DATA_AXIS,
         )
         return mapped(state, jax.tree.map(cut, batch))
+
+    return run
+
+
+def _kept(step: TrainStep, shardings: TrainState) -> TrainStep:
+    """The step with its new state where the old one lay."""
+
+    def run(state: TrainState, batch: Batch) -> Any:
+        state, metrics = step(state, batch)
+        return jax.lax.with_sharding_constraint(state, shardings), metrics
 
     return run
 
