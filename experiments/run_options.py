@@ -37,6 +37,13 @@ class RunOptions:
     """the devices, as name:size pairs: data:4,model:2; a bare name takes the rest. The
     batch is cut over data. auto: all devices on the axis data, where they are more
     than the cores of one processor and divide the batch"""
+    coordinator: str = ""
+    """address of process 0, host:port, where several processes train together; auto:
+    as the cluster's environment says. empty: one process"""
+    processes: int = 0
+    """how many processes there are, with coordinator=host:port"""
+    process: int = -1
+    """which one this is, from 0, with coordinator=host:port"""
     style: Literal["jit", "shard_map", "pmap"] = "jit"
     """how the step is spread over the devices: by the compiler, by collectives written
     out, or in jax's classic form; the same numbers"""
@@ -109,6 +116,7 @@ ACCEPTED: dict[str, Interval] = {
 
 PRESENTATION = frozenset(
     {"out", "existing", "keep", "progress", "tensorboard", "workers"}
+    | {"coordinator", "processes", "process"}
 )
 """Options that a resumed run may change: they leave every number as it was."""
 

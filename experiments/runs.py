@@ -32,6 +32,7 @@ from jaxopt_lab.training import (
     make_evaluator,
     make_train_step,
     over_seeds,
+    processes,
     read_metrics,
     seed_keys,
 )
@@ -151,7 +152,8 @@ def _everywhere(batches: Any, mesh: Any) -> Any:
         return put_batch(batch, mesh, whole=True)
 
     if callable(batches):
-        return lambda: map(put, batches())
+        read: Any = batches
+        return lambda: map(put, read())
     return [put(batch) for batch in batches]
 
 
@@ -209,20 +211,25 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
     # What does not fit must not leave a folder behind that the corrected command,
     # another configuration, would then be refused.
     program = assemble(configuration)
-    refuse_other_config(folder, settings, force=run.existing == "continue")
+    first = processes.is_first()
+    if first:
+        refuse_other_config(folder, settings, force=run.existing == "continue")
     metrics_file = folder / "metrics.jsonl"
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(
             Checkpoints(folder / "checkpoints", keep=run.keep, best_metric="accuracy")
         )
+        stack.enter_context(processes.together(checkpoints.latest))
         state, pending, start = program.state, None, 0
         if checkpoints.latest() is not None:
             restored = checkpoints.restore(state)
             state, start = restored.state, restored.step
             program.batches.set_state(restored.data["batches"])
             pending = restored.data["pending"]
-        sinks: list[Any] = [JsonLines(metrics_file, resume_at=start)]
-        if run.tensorboard:
+        sinks: list[Any] = []
+        if first:
+            sinks.append(JsonLines(metrics_file, resume_at=start))
+        if run.tensorboard and first:
             sinks.append(TensorBoard(folder / "tensorboard"))
         for sink in sinks:
             stack.callback(sink.close)
@@ -243,10 +250,12 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
                 save_every=run.save_every,
                 pending=pending,
                 on_nonfinite=run.on_nonfinite,
-                progress={"auto": "auto", "on": True, "off": False}[run.progress],
+                progress={"auto": "auto", "on": True, "off": False}[run.progress]
+                if first
+                else False,
             )
     final = state if fitted is None else fitted.state
-    summary = _summary(configuration, final, fitted, folder)
+    summary = _summary(configuration, final, fitted, folder) if first else {}
     stopped = None if fitted is None else fitted.stopped
     return Outcome(folder, fitted, stopped, summary)
 

@@ -48,11 +48,14 @@ def _train(words: Sequence[str]) -> int:
     configuration = command_line.parse(words)
     folder = run_folder(configuration.run)
     _configure_jax(x64=configuration.model.dtype == "float64")
+    if configuration.run.coordinator:
+        _join(configuration.run)
     from experiments import report, runs
-    from jaxopt_lab.training import NonFiniteLossError
+    from jaxopt_lab.training import NonFiniteLossError, processes
     from jaxopt_lab.training.signals import EXIT_CODES
 
-    if not configuration.run.out:
+    first = processes.is_first()
+    if not configuration.run.out and first:
         print(f"run folder: {folder}", flush=True)
     try:
         outcome = runs.train(configuration, folder)
@@ -66,6 +69,8 @@ def _train(words: Sequence[str]) -> int:
             f"resume with: {again}\n"
         )
         return EXIT_CODES[outcome.stopped]
+    if not first:
+        return 0
     if outcome.fitted is None:
         print(
             "this run was complete already; existing=overwrite trains anew", flush=True
@@ -113,6 +118,16 @@ def _remove_run(folder: Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise InputError(f"cannot remove {folder}: {error.strerror}") from error
+
+
+def _join(run: RunOptions) -> None:
+    from jaxopt_lab.training import processes
+
+    if not run.out:
+        raise InputError("several processes need out=, one folder that all of them see")
+    if run.existing == "overwrite":
+        raise InputError("existing=overwrite is for one process; remove the folder")
+    processes.start(run.coordinator, run.processes, run.process)
 
 
 def _configure_jax(x64: bool) -> None:

@@ -16,6 +16,7 @@ from jaxopt_lab.training.checkpoints import Checkpoints
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.hyperparams import hyperparams
 from jaxopt_lab.training.metrics import Sink
+from jaxopt_lab.training.processes import agree
 from jaxopt_lab.training.progress import Progress
 from jaxopt_lab.training.signals import StopRequest
 from jaxopt_lab.training.state import TrainState
@@ -160,7 +161,9 @@ def fit(
         saved = done
 
     with StopRequest() as stop, Progress(steps, start=start, enabled=progress) as line:
-        while done < steps and stop.name is None:
+        stopping: str | None = None
+        alone = jax.process_count() == 1
+        while done < steps and stopping is None:
             batch = batches.next()
             if compiled is None:
                 began = time.perf_counter()
@@ -177,9 +180,14 @@ def fit(
             # A saved best needs the metrics of its own step, so tests come first.
             tests = last or (eval_every > 0 and done % eval_every == 0)
             saves = save_every > 0 and done % save_every == 0
+            if alone:
+                stopping = stop.name
             if not (logs or tests or saves):
                 line.update(done, {})
                 continue
+            if not alone and agree(stop.name is not None):
+                # All leave at the same step: a signal may have reached some only.
+                stopping = stop.name or "SIGTERM"
             check_finite()
             clock.stop()
             if logs or last:
@@ -205,7 +213,7 @@ def fit(
         save(force=True)
         if checkpoints is not None:
             checkpoints.wait()
-    stopped = stop.name if done < steps else None
+    stopped = stopping if done < steps else None
     return FitResult(state, stopped, compile_seconds, clock.per_step(done - start))
 
 
