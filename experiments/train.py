@@ -63,11 +63,12 @@ def _train(words: Sequence[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     if outcome.stopped is not None:
-        again = command_line.command(configuration, str(folder))
-        sys.stderr.write(
-            f"{outcome.stopped}: saved at step {outcome.summary['steps']}; "
-            f"resume with: {again}\n"
-        )
+        if first:
+            again = command_line.command(configuration, str(folder))
+            sys.stderr.write(
+                f"{outcome.stopped}: saved at step {outcome.summary['steps']}; "
+                f"resume with: {again}\n"
+            )
         return EXIT_CODES[outcome.stopped]
     if not first:
         return 0
