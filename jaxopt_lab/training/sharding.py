@@ -214,10 +214,13 @@ def state_specs(
 
     # What is stored block by block for one parameter is cut together or not at all.
     rows: dict[Any, set[int]] = {}
+    mixed: set[Any] = set()
     for path, leaf in jax.tree.leaves_with_path(opt_state):
         own = owner(path)
         if own and np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
             rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
+            if not _by_row(np.shape(leaf), own[1]):
+                mixed.add(own[0])
 
     def together(own: Any, cut: Any) -> bool:
         return all(size % _parts(cut, mesh) == 0 for size in rows[own])
@@ -234,11 +237,11 @@ def state_specs(
             spec = PartitionSpec(*[None] * more, *own[2])
         elif whole and re.search(whole, path_name(path)):
             return PartitionSpec()
-        elif len(own[1]) > 1 and shape[:-1] == own[1][:-1]:
-            last = (*own[2], *[None] * len(shape))[: len(shape) - 1]
-            spec = PartitionSpec(*last)
-            if not together(own[0], over):
-                return spec
+        elif _by_row(shape, own[1]):
+            front = PartitionSpec(*(*own[2], *[None] * len(shape))[: len(shape) - 1])
+            if over is None or (own[0] in mixed and not together(own[0], over)):
+                return front
+            return divided(shape[:-1], front, mesh, over)
         else:
             cut = own[2][0] if own[2] and own[2][0] else over
             return PartitionSpec(cut) if together(own[0], cut) else PartitionSpec()
@@ -254,6 +257,11 @@ def _ends_with(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
 def _contains(path: tuple[str, ...], part: tuple[str, ...]) -> bool:
     n = len(part)
     return any(path[i : i + n] == part for i in range(len(path) - n + 1))
+
+
+def _by_row(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    """Whether a leaf differs from its parameter in the last axis alone."""
+    return len(own) > 1 and shape[:-1] == own[:-1]
 
 
 def divided(

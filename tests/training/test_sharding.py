@@ -134,7 +134,7 @@ def test_factors_are_whole_where_their_names_are_given():
     leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
     state = {"basis": {"a": leaf(16, 8)}, "basis_error": {"a": leaf(16, 64)}}
     specs = ({"a": leaf(16, 64)}, {"a": P()}, mesh)
-    cut = {"basis": {"a": P("data", None)}, "basis_error": {"a": P("data", None)}}
+    cut = {"basis": {"a": P("data")}, "basis_error": {"a": P("data", None)}}
     assert state_specs(state, *specs, over="data") == cut
     cut["basis"]["a"] = P()
     assert state_specs(state, *specs, over="data", whole="basis") == cut

@@ -1,0 +1,198 @@
+"""A plan as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.plan import estimate, wire
+from experiments.plan.chips import CHIPS, Chip
+from experiments.plan.configs import MODELS
+from experiments.plan.decoder import Decoder, hand_flops
+from jaxopt_lab import catalog
+from jaxopt_lab.errors import InputError, unknown
+from jaxopt_lab.training import make_mesh
+from jaxopt_lab.training.meshes import DATA_AXIS
+
+
+def run(options: Any) -> None:
+    """Make the plan that the options ask for and print it.
+
+    Args:
+      options: a ``PlanOptions``.
+
+    Raises:
+      InputError: an unknown model or method, or a batch or model that the mesh cannot
+        divide.
+    """
+    from rich.console import Console
+
+    if options.model not in MODELS:
+        raise unknown("model", options.model, MODELS)
+    if options.method != "all":
+        catalog.get(options.method)
+    mesh = make_mesh(options.mesh)
+    if DATA_AXIS not in mesh.shape or set(mesh.shape) - {DATA_AXIS, "model"}:
+        raise InputError(
+            f"mesh={options.mesh}: a plan takes the axes data and model, data at least"
+        )
+    if options.batch % mesh.shape[DATA_AXIS]:
+        raise InputError(
+            f"batch={options.batch} cannot be cut into {mesh.shape[DATA_AXIS]} equal "
+            f"parts (mesh={options.mesh})"
+        )
+    config = MODELS[options.model]
+    began = time.process_time()
+    console = Console()
+
+    def laid(method: str) -> estimate.Layout:
+        return estimate.layout(config, method, mesh, options.batch, zero=options.zero)
+
+    if options.method == "all":
+        layouts = {name: laid(name) for name in catalog.CATALOG}
+        figures = _all(estimate.state_table(layouts), console, options)
+    else:
+        one = laid(options.method)
+        found = estimate.plan(config, options.method, one)
+        figures = _one(found, config, options, one, console)
+    seconds = time.process_time() - began
+    console.print(f"{seconds:.0f} s of processor time", highlight=False)
+    if options.json:
+        Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    return table
+
+
+def _gb(value: float) -> str:
+    return f"{value / 1e9:.3f} GB"
+
+
+def _all(rows: list[tuple[str, float, float]], console: Any, options: Any) -> Any:
+    table = _table(
+        f"optimizer state, {options.model} on {options.mesh}, zero={options.zero}",
+        "method",
+        "on each device",
+        "bytes a parameter, all devices",
+    )
+    for name, here, whole in rows:
+        table.add_row(name, _gb(here), f"{whole:.2f}")
+    console.print(table)
+    console.print("links and wrappers: with AdamW behind them", highlight=False)
+    return [
+        {"method": name, "bytes_on_a_device": here, "bytes_a_parameter": whole}
+        for name, here, whole in rows
+    ]
+
+
+def _one(
+    plan: estimate.Plan,
+    config: Decoder,
+    options: Any,
+    layout: estimate.Layout,
+    console: Any,
+) -> dict[str, Any]:
+    chip = CHIPS[options.chip]
+    table = _table(
+        f"{options.model}, {options.method}, {options.mesh}, batch {options.batch} x "
+        f"{config.context}: bytes on each device",
+        "what",
+        "bytes",
+        "how it is known",
+    )
+    table.add_row("parameters, float32", _gb(plan.parameters), "exact")
+    table.add_row("optimizer state", _gb(plan.optimizer), "exact")
+    table.add_row("arguments (with the batch)", _gb(plan.arguments), "exact")
+    table.add_row("kept for the backward pass", _gb(plan.activations), "residuals")
+    for r in plan.residuals[:5]:
+        table.add_row(f"  {r.dtype}{list(r.shape)}", _gb(r.nbytes), "of all devices")
+    table.add_row("cotangent of the logits, bfloat16", _gb(plan.logits), "shape")
+    table.add_row("gradients, float32", _gb(plan.gradients), "shape")
+    fits = "fits" if plan.peak_estimate <= chip.memory else "does not fit"
+    table.add_row("peak", _gb(plan.peak_estimate), "estimate, sum of these")
+    table.add_row(f"memory of a {chip.name}", _gb(chip.memory), fits)
+    console.print(table)
+    times = step_times(plan, chip, layout.mesh.shape)
+    text = "the partitioner's module" if plan.exact_text else "the final text"
+    work = _table("one step on each device", "what", "amount", "least time")
+    work.add_row(
+        "operations of products", f"{plan.flops:.4g}", f"{times['compute']:.3f} s"
+    )
+    work.add_row(
+        "memory read and written",
+        _gb(2 * (plan.arguments + plan.activations)),
+        f"{times['memory']:.3f} s",
+    )
+    for (kind, axes), sent in sorted(wire.by_axis(plan.sent).items()):
+        work.add_row(f"{kind} over {'+'.join(axes)}", _gb(sent), "")
+    work.add_row("sent, all kinds", "", f"{times['wire']:.3f} s")
+    console.print(work)
+    low, high = times["low"], times["high"]
+    console.print(
+        f"a step takes {low:.3f} s (everything overlaps) to {high:.3f} s (nothing "
+        f"does), at the best.\nAssumed: {chip.flops / 1e12:.0f} TFLOP/s bfloat16, "
+        f"{chip.bandwidth / 1e9:.0f} GB/s of memory, {chip.near_link / 1e9:.0f} GB/s a "
+        f"device along an axis"
+        + (
+            ""
+            if chip.near == 0
+            else f" inside {chip.near} devices, {chip.far_link / 1e9:.0f} beyond"
+        )
+        + f" ({chip.source}); arguments and residuals read and written once; counts "
+        f"from {text}.\nGradients of one pass by hand: "
+        f"{hand_flops(config, options.batch) / layout.mesh.size:.4g} operations a "
+        "device.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return {
+        **dataclasses.asdict(options),
+        "arguments": plan.arguments,
+        "argument_size_in_bytes": plan.argument_check,
+        "parameters": plan.parameters,
+        "optimizer": plan.optimizer,
+        "residuals": plan.activations,
+        "peak_estimate": plan.peak_estimate,
+        "flops": plan.flops,
+        "sent": {
+            f"{kind} {'+'.join(axes)}": value
+            for (kind, axes), value in wire.by_axis(plan.sent).items()
+        },
+        "times": times,
+    }
+
+
+def step_times(plan: estimate.Plan, chip: Chip, mesh: Any) -> dict[str, float]:
+    """Least seconds of a step's parts, and the range of the whole.
+
+    Args:
+      plan: the plan.
+      chip: the device.
+      mesh: sizes of the mesh axes by name, outermost first.
+
+    Returns:
+      ``compute``, ``memory``, ``wire``; ``low``, their maximum; ``high``, their sum.
+    """
+    names = list(mesh)
+    on_wire = 0.0
+    for one in plan.sent:
+        axes = [a for a in names if a in one.axes] or names
+        outermost = min(names.index(a) for a in axes)
+        inner = math.prod(mesh[a] for a in names[outermost + 1 :])
+        on_wire += one.ring_bytes / chip.link(inner, mesh[names[outermost]])
+    parts = {
+        "compute": plan.flops / chip.flops,
+        "memory": 2 * (plan.arguments + plan.activations) / chip.bandwidth,
+        "wire": on_wire,
+    }
+    return {**parts, "low": max(parts.values()), "high": sum(parts.values())}

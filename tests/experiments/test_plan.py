@@ -1,0 +1,207 @@
+"""The planner: exact where it says so, and close where it estimates."""
+
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.processes import ROOT
+
+from experiments.plan import __main__ as command
+from experiments.plan import decoder, estimate, show, wire
+from experiments.plan.chips import CHIPS
+from experiments.plan.configs import MODELS
+from experiments.plan.decoder import Decoder
+from jaxopt_lab import trees
+from jaxopt_lab.training import init_state, make_mesh, make_train_step
+
+TINY = Decoder(64, 32, 4, 4, 2, 96, 512)
+PLAIN = Decoder(64, 32, 4, 4, 4, 96, 512, gated=False)
+
+
+@pytest.mark.parametrize(
+    "name, count",
+    [
+        ("gpt2-124m", 124_439_808),
+        ("llama-60m", 58_073_600),
+        ("llama-7b", 6_738_415_616),
+        ("llama-70b", 68_976_648_192),
+    ],
+)
+def test_models_have_the_parameters_that_they_are_known_for(name, count):
+    shapes = decoder.shapes(MODELS[name])
+    assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == count
+
+
+@pytest.fixture(scope="module")
+def planned():
+    mesh = make_mesh("data:4,model:2")
+    layout = estimate.layout(TINY, "adamw", mesh, 8, zero="state")
+    return layout, estimate.plan(TINY, "adamw", layout)
+
+
+def test_operations_are_those_of_the_hand_formula(planned):
+    assert planned[1].exact_text
+    assert planned[1].flops == decoder.hand_flops(TINY, 8) / 8
+
+
+@pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
+def test_arguments_are_the_compilers(config):
+    mesh = make_mesh("data:4,model:2")
+    layout = estimate.layout(config, "adamw8bit", mesh, 8, zero="state")
+    found = estimate.plan(config, "adamw8bit", layout)
+    assert found.arguments == pytest.approx(found.argument_check, rel=1e-3)
+    assert found.flops == decoder.hand_flops(config, 8) / 8
+
+
+def test_the_gradient_goes_once_over_the_data_axis(planned):
+    layout, plan = planned
+    sent = wire.by_axis(plan.sent)
+    own = layout.bytes_of("params")
+    # Products in bfloat16 are reduced in bfloat16, half of the parameters' bytes; the
+    # norms' gradients and the loss are few.
+    assert sent["all-reduce", ("data",)] == pytest.approx(3 / 4 * own, rel=0.02)
+    assert not any(kind == "all-to-all" for kind, _ in sent)
+    assert ("all-gather", ("data",)) in sent
+
+
+def test_the_optimizer_state_is_divided(planned):
+    layout, plan = planned
+    whole = 8 * sum(math.prod(x.shape) for x in jax.tree.leaves(layout.state.params))
+    assert plan.optimizer < whole / 4
+    fixed = [x for x in jax.tree.leaves(layout.state.opt_state) if x.ndim == 0]
+    assert plan.optimizer == pytest.approx(
+        sum(
+            estimate.local_bytes(x, s)
+            for x, s in zip(
+                jax.tree.leaves(layout.state.opt_state),
+                jax.tree.leaves(layout.there.opt_state),
+                strict=True,
+            )
+        )
+    )
+    assert fixed
+
+
+def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
+    """In float32, where the temporaries of this backend are to be trusted."""
+    mesh = make_mesh("data:1")
+
+    def measured(depth):
+        config = dataclasses.replace(TINY, depth=depth, width=64, hidden=256)
+        layout = estimate.layout(config, "sgd", mesh, 16, zero="none")
+        loss = decoder.loss_fn(config, jnp.float32)
+        kept = sum(r.nbytes for r in estimate._residuals(loss, layout))
+        scalar = lambda p, b: loss(p, {}, b, None)[0]
+        lowered = jax.jit(jax.grad(scalar)).lower(layout.state.params, layout.batch)
+        return kept, lowered.compile().memory_analysis().temp_size_in_bytes
+
+    (few, temp_few), (many, temp_many) = measured(4), measured(12)
+    assert many - few == pytest.approx(temp_many - temp_few, rel=0.05)
+    # The carry of each layer, and nothing else.
+    assert many - few == 8 * 16 * 512 * 64 * 4
+
+
+@pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
+def test_the_models_are_models(config):
+    """They run and are causal: a later token does not change an earlier loss."""
+    config = dataclasses.replace(config, context=8, depth=2)
+    key = jax.random.key(0)
+    params = jax.tree.map(
+        lambda x: 0.3 * jax.random.normal(key, x.shape, x.dtype), decoder.shapes(config)
+    )
+    tokens = jax.random.randint(key, (2, 9), 0, 64, jnp.int32)
+    loss = decoder.loss_fn(config, jnp.float32)
+    step = make_train_step(loss, estimate.transform("sgd"))
+    state = init_state(estimate.transform("sgd"), params, key)
+    after, metrics = jax.jit(step)(state, {"tokens": tokens})
+    assert np.isfinite(metrics["loss"]) and trees.differences(state, after) == []
+
+    def last_but_two(tokens):
+        shorter = dataclasses.replace(config, context=6)
+        short = jax.tree.map(lambda x: x, params)
+        if not config.gated:
+            short["positions"] = short["positions"][:6]
+        return decoder.loss_fn(shorter, jnp.float32)(
+            short, {}, {"tokens": tokens[:, :7]}, None
+        )[0]
+
+    gradient = jax.grad(
+        lambda e: loss({**params, "embedding": e}, {}, {"tokens": tokens}, None)[0]
+    )(params["embedding"])
+    assert float(jnp.max(jnp.abs(gradient))) > 0
+    changed = tokens.at[:, 7:].set(0)
+    np.testing.assert_array_equal(last_but_two(tokens), last_but_two(changed))
+
+
+def test_times_are_a_range_with_links_by_axis(planned):
+    layout, plan = planned
+    times = show.step_times(plan, CHIPS["H100"], layout.mesh.shape)
+    assert times["low"] == max(times[k] for k in ("compute", "memory", "wire"))
+    assert times["high"] == sum(times[k] for k in ("compute", "memory", "wire"))
+    chip = CHIPS["H100"]
+    assert chip.link(1, 8) == chip.near_link and chip.link(8, 2) == chip.far_link
+    assert CHIPS["v5p"].link(64, 64) == CHIPS["v5p"].near_link
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["model=lama-7b"], "unknown model 'lama-7b'; perhaps you meant 'llama-7b'"),
+        (["method=adamm"], "unknown method 'adamm'"),
+        (["mesh=data"], "mesh=data cannot be read"),
+        (["mesh=data:100000"], "has 100000 devices; accepted: 1 to 4096"),
+        (["mesh=model:8"], "a plan takes the axes data and model"),
+        (["mesh=data:8", "batch=12"], "batch=12 cannot be cut into 8 equal parts"),
+        (["batch=0"], "batch=0 is out of range"),
+        (["chip=H300"], "unknown chip 'H300'"),
+        (["zero=1"], "unknown zero '1'"),
+        (["modle=llama-7b"], "unknown option 'modle'; perhaps you meant 'model'"),
+        (["llama-7b"], "options are key=value"),
+    ],
+)
+def test_bad_input_is_one_line(words, said, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
+    assert (
+        command.main(["mesh=data:8", *words] if "mesh" not in words[0] else words) == 2
+    )
+    out = capsys.readouterr().err
+    assert said in out and out.count("\n") == 1
+
+
+def test_help_names_every_option(capsys):
+    assert command.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for field in dataclasses.fields(command.PlanOptions):
+        assert f"  {field.name} " in out
+    assert "(default: llama-7b)" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sam", "all"])
+def test_the_command(tmp_path, method):
+    file = tmp_path / "plan.json"
+    words = ["model=llama-60m", f"method={method}", "mesh=data:16", "batch=64"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.plan", *words, f"json={file}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    figures = json.loads(file.read_text())
+    if method == "all":
+        assert "adamw4bit" in done.stdout and len(figures) > 40
+        return
+    assert figures["arguments"] == pytest.approx(
+        figures["argument_size_in_bytes"], rel=1e-3
+    )
+    assert figures["flops"] == 2 * decoder.hand_flops(MODELS["llama-60m"], 64) / 16
+    assert "peak" in done.stdout and "estimate" in done.stdout
