@@ -140,7 +140,11 @@ def refreshed(
 
 @refreshed.defjvp
 def _refreshed_jvp(primals: tuple, tangents: tuple) -> tuple:
-    return refreshed(*primals), tuple(tangents[1:])
+    # The reverse pass of a scan forgets custom rules below the first derivative, and
+    # there the loop could not be transposed. A `cond` can, at any order.
+    due, entries, total = primals
+    total = jax.lax.cond(due, added_up, lambda _, total: total, entries, total)
+    return (entries, total), tuple(tangents[1:])
 
 
 def ranked(keys: jax.Array, size: jax.Array, rank: Rank) -> jax.Array:

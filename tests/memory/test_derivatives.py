@@ -122,3 +122,44 @@ def test_the_derivative_reaches_a_narrow_buffer():
         return jnp.sum(a)
 
     assert float(jax.jit(jax.grad(final))(1.0)) == 3.0
+
+
+def test_a_second_derivative_passes_a_refreshed_sum():
+    """In reverse through a scan, which forgets custom rules after the first."""
+
+    def final(rate):
+        tx = jaxopt_lab.adam_cm(rate, 2, 0.9, eps=1e-3)
+        w = jnp.array([1.0, -0.5])
+
+        def step(carry, t):
+            w, state = carry
+            updates, state = tx.update(jnp.sin(3 * w + t), state, w)
+            return (w + updates, state), None
+
+        (w, _), _ = jax.lax.scan(step, (w, tx.init(w)), jnp.arange(66.0))
+        return jnp.sum(w**2)
+
+    slope = jax.grad(final)
+    twice = jax.jit(lambda r: (jax.grad(slope)(r), jax.jvp(slope, (r,), (1.0,))[1]))
+    reverse, forward = twice(1e-4)
+    chex.assert_trees_all_close(reverse, forward, rtol=1e-9)
+    h = 1e-8
+    numeric = jax.jit(lambda r: (slope(r + h) - slope(r - h)) / (2 * h))(1e-4)
+    chex.assert_trees_all_close(reverse, numeric, rtol=1e-6)
+
+
+def test_a_derivative_leaves_the_refreshed_sum_as_it_is():
+    def sums(scale):
+        entry = {"w": scale * jnp.array([1.1, -0.7, 0.0])}
+        buffer = jaxopt_lab.memory.empty(entry, 3)
+
+        def step(buffer, t):
+            new = {"w": entry["w"] * jnp.sin(t)}
+            return jaxopt_lab.memory.admit(buffer, new, jnp.cos(t)), None
+
+        return jax.lax.scan(step, buffer, jnp.arange(66.0))[0].total["w"]
+
+    plain = jax.jit(sums)(1.3)
+    primal, tangent = jax.jit(lambda s: jax.jvp(sums, (s,), (1.0,)))(1.3)
+    chex.assert_trees_all_equal(primal, plain)
+    chex.assert_trees_all_close(tangent, plain / 1.3, rtol=1e-12)

@@ -1,0 +1,26 @@
+"""Differentiating through optimizers."""
+
+from jaxopt_lab.bilevel.differentiable import differentiable
+from jaxopt_lab.bilevel.evolution import Particles
+from jaxopt_lab.bilevel.first_order import constant_gradient
+from jaxopt_lab.bilevel.from_train_step import from_train_step
+from jaxopt_lab.bilevel.hypergradient import hypergrad
+from jaxopt_lab.bilevel.implicit import implicit_solution
+from jaxopt_lab.bilevel.inner import InnerProblem
+from jaxopt_lab.bilevel.loop import loop
+from jaxopt_lab.bilevel.plan import UnrollPlan
+from jaxopt_lab.bilevel.unroll import plan_unroll, unroll
+
+__all__ = [
+    "InnerProblem",
+    "Particles",
+    "UnrollPlan",
+    "constant_gradient",
+    "differentiable",
+    "from_train_step",
+    "hypergrad",
+    "implicit_solution",
+    "loop",
+    "plan_unroll",
+    "unroll",
+]

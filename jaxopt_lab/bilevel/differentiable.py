@@ -1,0 +1,165 @@
+"""Any optax transformation, safe to differentiate through."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jax.extend import core
+
+from jaxopt_lab import arguments
+from jaxopt_lab.bilevel.interpreter import rewrite
+from jaxopt_lab.bilevel.safe_primitives import Slopes
+from jaxopt_lab.bilevel.shield import arrays_only, shield
+from jaxopt_lab.errors import InputError
+
+# Traced programs that one transformation remembers; a training run needs two.
+_REMEMBERED = 32
+
+with jax.core.eval_context():
+    _NOT_TRACING = core.get_opaque_trace_state()
+
+
+def differentiable(
+    tx: optax.GradientTransformation,
+    *,
+    eps_root: float = 0.0,
+    max_slope: float | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """The same transformation with derivatives that are finite wherever it is.
+
+    Differentiating through optax's own updates gives NaN as soon as some gradient is
+    exactly zero (Adam: the root of a second moment of zero), or parameters are (LAMB:
+    a norm), or always (RAdam: the root of a negative number in a branch that is not
+    taken). Here ``init`` and ``update`` are traced, and in their programs
+
+        sqrt  rsqrt  log  log1p  cbrt  pow  integer_pow  div  svd  eigh  qr
+
+    are exchanged for primitives with the same values and one principle for their
+    derivatives: a partial derivative that does not exist or overflows is zero. So are
+    those of multiplications whose result may be thrown away by a ``where``. All other
+    derivatives are the original's, to rounding. Derivatives of every order, forward
+    and reverse, under ``jit``, ``vmap``, ``scan`` and ``checkpoint``.
+
+    What stays as it is: the values, and the structure of the state, so that
+    checkpoints of one serve the other; rules of ``custom_jvp`` and ``custom_vjp``
+    inside ``tx``, which are their author's word; and every callable among the extra
+    arguments (``grad_fn``, ``value_fn``), whose own NaN must stay visible. Complex
+    numbers are left alone. Outside of all transformations the original runs.
+
+    Finite is not small. At a gradient of zero Adam's direction has the slope
+    ``1 / eps`` in truth, 1e8, in every step; a few such steps overflow in float32. No
+    safe rule can hide this, but two options change the question, openly:
+
+    * ``eps_root`` is added below every square root, so the values change: those of
+      Adam become those of ``optax.adam(eps_root=...)``. Derivatives are true
+      derivatives of these values. 1e-8 is a usual value.
+    * ``max_slope`` clips the partial derivatives of every division, ``1 / y`` and
+      ``-x / y^2``, to ``[-max_slope, max_slope]``. The values do not change, and the
+      derivatives are no longer true where it acts.
+
+    Args:
+      tx: any transformation; hyper-parameters may be traced.
+      eps_root: at least 0.
+      max_slope: above 0; ``None`` does not clip.
+
+    Returns:
+      The safe one. As under ``jit``, ``update`` is traced once for all calls with the
+      same structures, shapes and types, unless there are callables among the extra
+      arguments. A ``door`` is not passed on: the updates come back as a tree.
+
+    Raises:
+      InputError: ``tx`` is no transformation, or an option is out of range.
+
+    Memory and time: forward as the original; a reverse pass keeps about two values
+    more for each division, see ``experiments/benchmarks/differentiable.py``.
+
+    >>> import jax.numpy as jnp
+    >>> def after_one_step(lr, tx_of):
+    ...     tx, w = tx_of(lr), jnp.ones(2)
+    ...     updates, _ = tx.update(0 * w, tx.init(w), w)
+    ...     return jnp.sum(w + updates)
+    >>> grad = jax.grad(after_one_step)
+    >>> float(jax.grad(lambda w: optax.adam(1.0).update(w, optax.adam(1.0).init(w))[0])(
+    ...     0.0))
+    nan
+    """
+    if not isinstance(tx, optax.GradientTransformation) and not (
+        hasattr(tx, "init") and hasattr(tx, "update")
+    ):
+        raise InputError(
+            f"tx must be an optax.GradientTransformation; got {type(tx).__name__}"
+        )
+    arguments.check_non_negative("eps_root", eps_root)
+    if max_slope is not None and not max_slope > 0:
+        raise InputError(f"max_slope must be above 0, or None; got {max_slope}")
+    slopes = Slopes(float(eps_root), None if max_slope is None else float(max_slope))
+    original = optax.with_extra_args_support(tx)
+    safe_init = _Safe(original.init, slopes)
+    safe_update = _Safe(original.update, slopes)
+
+    def init(params: Any) -> Any:
+        return safe_init(params)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        # A door would be offered values of the traced program, which end with it.
+        extra.pop("door", None)
+        return safe_update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+class _Safe:
+    """A function of trees, traced once for each kind of arguments."""
+
+    def __init__(self, fn: Callable[..., Any], slopes: Slopes):
+        self._fn = fn
+        self._slopes = slopes
+        self._programs: OrderedDict[Any, tuple[Any, Callable[..., Any]]] = OrderedDict()
+
+    def __call__(self, *args: Any, **extra: Any) -> Any:
+        if not self._slopes.eps_root and core.get_opaque_trace_state() == _NOT_TRACING:
+            # Nobody differentiates, and eager values keep their sharding.
+            return self._fn(*args, **extra)
+        shielded = jax.tree.map(
+            lambda x: shield(x) if callable(x) else x, extra, is_leaf=callable
+        )
+        run, arrays, rebuild = arrays_only(self._fn, args, shielded)
+        # What a callable has closed over may differ in every call.
+        known = not any(map(callable, jax.tree.leaves(shielded, is_leaf=callable)))
+        key = _key(args, shielded, arrays) if known else None
+        if key in self._programs:
+            self._programs.move_to_end(key)
+            program, rebuild = self._programs[key]
+        else:
+            traced = jax.make_jaxpr(run)(arrays)
+            program = rewrite(traced, self._slopes)
+            # An effect, of a collective say, belongs to the place of the call.
+            if key is not None and not traced.effects:
+                self._programs[key] = program, rebuild
+                if len(self._programs) > _REMEMBERED:
+                    self._programs.popitem(last=False)
+        return rebuild(core.jaxpr_as_fun(program)(*arrays))
+
+
+def _key(args: Any, extra: Any, arrays: list[Any]) -> Any:
+    """All that a trace depends on; ``None`` if it cannot be compared."""
+    leaves, treedef = jax.tree.flatten((args, extra))
+    types = tuple(map(jax.typeof, arrays))
+    places = {id(a) for a in arrays}
+    static = tuple(None if id(x) in places else (type(x), x) for x in leaves)
+    settings = (
+        jax.config.jax_enable_x64,
+        jax.config.jax_numpy_dtype_promotion,
+        jax.config.jax_default_matmul_precision,
+        jax.sharding.get_abstract_mesh(),
+    )
+    key = (treedef, static, types, settings)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key

@@ -1,0 +1,148 @@
+"""Primitives that compute what jax's own do and differentiate by other rules.
+
+Why primitives and not ``jax.custom_jvp``: a reverse pass through ``scan`` or
+``checkpoint`` evaluates its body partially, and partial evaluation puts the plain
+function in the place of a ``custom_jvp`` call ("only used to build linear
+functions"). A checkpoint's body is computed again in there, so a second derivative
+meets the plain, unsafe primitive; the tests show it
+(``test_partial_evaluation_drops_custom_jvp``). A primitive passes through unchanged.
+It is also lowered to exactly the operations of the original: no second evaluation,
+no ``where``, and nothing for XLA to fuse differently in a forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+
+class Slopes(NamedTuple):
+    """What the user changes about values and derivatives.
+
+    Attributes:
+      eps_root: added below every square root, in the value.
+      max_slope: largest size of the partial derivatives of a division.
+    """
+
+    eps_root: float = 0.0
+    max_slope: float | None = None
+
+
+PLAIN = Slopes()
+
+
+def like(
+    original: Primitive, prepare: Callable[..., Any] = lambda slopes, *args: args
+) -> Primitive:
+    """A primitive with the values of another and, as yet, no derivatives.
+
+    Args:
+      original: the primitive to evaluate.
+      prepare: ``prepare(slopes, *args) -> args`` of the original.
+
+    Returns:
+      It takes a parameter ``slopes`` more than the original.
+    """
+    safe = Primitive(f"safe_{original.name}")
+    safe.multiple_results = original.multiple_results
+
+    def evaluate(*args: Any, slopes: Slopes, **params: Any) -> Any:
+        return original.bind(*prepare(slopes, *args), **params)
+
+    def abstract(*avals: Any, slopes: Slopes, **params: Any) -> Any:
+        return original.abstract_eval(*avals, **params)
+
+    safe.def_impl(evaluate)
+    safe.def_effectful_abstract_eval(abstract)
+    lowering = mlir.lower_fun(evaluate, multiple_results=safe.multiple_results)
+    mlir.register_lowering(safe, lowering)
+    return safe
+
+
+def elementwise(
+    original: Primitive,
+    *rules: Callable[..., Any],
+    prepare: Callable[..., Any] = lambda slopes, *args: args,
+) -> Primitive:
+    """An elementwise primitive with the given partial derivatives.
+
+    Args:
+      original: the primitive to evaluate.
+      *rules: for each argument ``rule(slopes, result, *args, **params)``, the partial
+        derivative; it must be finite, and made of safe primitives itself.
+      prepare: see ``like``.
+
+    Returns:
+      The primitive.
+    """
+    safe = like(original, prepare)
+
+    def tangent(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def of(t: Any, result: Any, *args: Any, slopes: Slopes, **params: Any) -> Any:
+            return lax.mul(t, rule(slopes, result, *args, **params))
+
+        return of
+
+    ad.defjvp2(safe, *(tangent(rule) for rule in rules))
+    if len(rules) == 1:
+        batching.defvectorized(safe)
+    else:
+        batching.defbroadcasting(safe)
+    return safe
+
+
+def matrixwise(original: Primitive, rule: Callable[..., Any]) -> Primitive:
+    """A primitive of the last two axes of one argument.
+
+    Args:
+      original: the primitive to evaluate; leading axes are batches.
+      rule: ``rule(results, tangent, x, **params) -> tangents``.
+
+    Returns:
+      The primitive.
+    """
+    safe = like(original)
+
+    def jvp(primals: Any, tangents: Any, **params: Any) -> Any:
+        results = safe.bind(*primals, **params)
+        (t,) = map(ad.instantiate_zeros, tangents)
+        return results, rule(results, t, *primals, **params)
+
+    def batch(args: Any, axes: Any, **params: Any) -> Any:
+        x = jax.numpy.moveaxis(args[0], axes[0], 0)
+        results = safe.bind(x, **params)
+        return results, (0,) * len(results)
+
+    ad.primitive_jvps[safe] = jvp
+    batching.primitive_batchers[safe] = batch
+    return safe
+
+
+def zero_unless(condition: jax.Array, x: jax.Array) -> jax.Array:
+    """``x`` where the condition holds, else 0.
+
+    Args:
+      condition: booleans of the shape of ``x``.
+      x: floating array.
+
+    Returns:
+      The selection.
+    """
+    return lax.select(condition, x, lax.full_like(x, 0))
+
+
+def finite(x: jax.Array) -> jax.Array:
+    """``x`` where it is finite, else 0: a partial that does not exist is none.
+
+    Args:
+      x: floating array.
+
+    Returns:
+      The same, without infinities and NaN.
+    """
+    return zero_unless(lax.is_finite(x), x)

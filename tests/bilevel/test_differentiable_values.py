@@ -1,0 +1,74 @@
+"""The values under `differentiable` are the same to the last bit.
+
+Where the program handed to XLA is the same text, nothing is left to compare. The
+texts differ only where one nested program stands before a ``select`` in one place and
+not in another, so that it is there twice; then the results are compared.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conformance import problems
+from conformance.subject import Subject, step
+from support import audit
+
+from jaxopt_lab.bilevel import differentiable
+from jaxopt_lab.catalog import CATALOG
+
+
+def assert_same_values(run, original, safe, *args):
+    a, b = (jax.jit(functools.partial(run, tx)).lower(*args) for tx in (original, safe))
+    if a.as_text() == b.as_text():
+        return
+    one, two = a.compile()(*args), b.compile()(*args)
+    assert jax.tree.structure(one) == jax.tree.structure(two)
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        assert x.dtype == y.dtype
+    np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", audit.AUDIT)
+def test_the_optimizers_of_the_audit(name, dtype):
+    make, rate, _ = audit.AUDIT[name]
+    params = audit.start(0, dtype)
+    run = lambda tx, params: audit.run(tx, params, n=4)
+    assert_same_values(run, make(rate), differentiable(make(rate)), params)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_methods_of_the_catalog(name):
+    tx = Subject(CATALOG[name]).transform()
+
+    def run(tx, params, batch):
+        state = tx.init(params)
+        for _ in range(2):
+            params, state, updates = step(tx, params, state, batch)
+        return params, state, updates
+
+    assert_same_values(
+        run, tx, differentiable(tx), problems.params(), problems.batch()
+    )
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", ["adam", "radam", "lamb", "galore"])
+def test_outside_of_jit(name, dtype):
+    # Inside of a derivative, so that the rewritten program runs, operation by
+    # operation; outside of all transformations the original itself does.
+    make, rate, _ = audit.AUDIT[name]
+
+    def f(tx):
+        def of(x):
+            params = {**audit.start(0, dtype), "c": x}
+            params, rest = audit.run(tx, params, n=4)
+            return audit.outer_loss(params), (params, rest)
+
+        return audit.flat(jax.value_and_grad(of, has_aux=True)(jnp.ones(1, dtype))[0])
+
+    np.testing.assert_array_equal(f(make(rate)), f(differentiable(make(rate))))
