@@ -146,20 +146,27 @@ def _attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def loss_fn(
-    config: Decoder, dtype: Any = jnp.bfloat16
+    config: Decoder, dtype: Any = jnp.bfloat16, gathered: Any = None
 ) -> Callable[[Any, Any, Any, Any], tuple[jax.Array, tuple[Any, Any]]]:
     """The loss as ``make_train_step`` wants it.
 
     Args:
       config: sizes.
       dtype: type of activations and products; parameters are float32.
+      gathered: where each parameter lies while it is used, shardings by name, those
+        of the layers without their leading axis: parameters that are divided over the
+        data axis are gathered a layer at a time. ``None``: as they are stored.
 
     Returns:
       ``loss_fn(params, model_state, batch, key)``: mean cross-entropy of the next
       token, in float32. Every layer is computed anew in the backward pass.
     """
 
+    def used(p: Any, there: Any) -> Any:
+        return p if there is None else jax.lax.with_sharding_constraint(p, there)
+
     def layer(x: jax.Array, p: dict[str, jax.Array]) -> tuple[jax.Array, None]:
+        p = used(p, None if gathered is None else gathered["layers"])
         batch, length, _ = x.shape
         size = config.width // config.heads
         h = _norm(x, p, "attention_norm")
@@ -177,6 +184,10 @@ def loss_fn(
 
     def loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
         tokens = batch["tokens"]
+        if gathered is not None:
+            rest = {k: v for k, v in params.items() if k != "layers"}
+            own = {k: v for k, v in gathered.items() if k != "layers"}
+            params = {**params, **used(rest, own)}
         x = params["embedding"].astype(dtype)[tokens[:, :-1]]
         if not config.gated:
             x = x + params["positions"].astype(dtype)[None]

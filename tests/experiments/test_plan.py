@@ -205,3 +205,28 @@ def test_the_command(tmp_path, method):
     )
     assert figures["flops"] == 2 * decoder.hand_flops(MODELS["llama-60m"], 64) / 16
     assert "peak" in done.stdout and "estimate" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "mesh, zero, peak",
+    [("data:16,model:4", "none", 78.4e9), ("data:64", "all", 19.5e9)],
+)
+def test_the_estimated_peak_is_near_that_of_the_tpu_compiler(
+    tmp_path, mesh, zero, peak
+):
+    """Against what libtpu 0.0.42 reported for v5p:4x4x4, adamw, batch 1024 x 2048."""
+    file = tmp_path / "plan.json"
+    words = ["model=llama-7b", f"mesh={mesh}", f"zero={zero}", f"json={file}"]
+    subprocess.run(
+        [sys.executable, "-m", "experiments.plan", *words],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    figures = json.loads(file.read_text())
+    assert figures["peak_estimate"] == pytest.approx(peak, rel=0.15)
+    assert figures["flops"] == pytest.approx(
+        decoder.hand_flops(MODELS["llama-7b"], 1024) / 64, rel=1e-12
+    )
