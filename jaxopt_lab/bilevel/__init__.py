@@ -8,6 +8,7 @@ from jaxopt_lab.bilevel.hypergradient import hypergrad
 from jaxopt_lab.bilevel.implicit import implicit_solution
 from jaxopt_lab.bilevel.inner import InnerProblem
 from jaxopt_lab.bilevel.loop import loop
+from jaxopt_lab.bilevel.metalearning import adapt, anil, imaml, maml, reptile
 from jaxopt_lab.bilevel.plan import UnrollPlan
 from jaxopt_lab.bilevel.unroll import plan_unroll, unroll
 
@@ -15,12 +16,17 @@ __all__ = [
     "InnerProblem",
     "Particles",
     "UnrollPlan",
+    "adapt",
+    "anil",
     "constant_gradient",
     "differentiable",
     "from_train_step",
     "hypergrad",
+    "imaml",
     "implicit_solution",
     "loop",
+    "maml",
     "plan_unroll",
+    "reptile",
     "unroll",
 ]

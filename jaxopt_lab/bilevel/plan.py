@@ -217,4 +217,4 @@ def workspace_bytes(program: Program) -> int:
     """
     gradient, shapes = _gradient(program, 2)
     bytes_ = _temporary_bytes(_Lowered(jax.jit(gradient).lower(*shapes)))
-    return bytes_ - 2 * (trees.nbytes(program.state) + _INDEX)
+    return max(0, bytes_ - 2 * (trees.nbytes(program.state) + _INDEX))

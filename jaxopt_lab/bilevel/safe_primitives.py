@@ -1,13 +1,13 @@
 """Primitives that compute what jax's own do and differentiate by other rules.
 
-Why primitives and not ``jax.custom_jvp``: a reverse pass through ``scan`` or
-``checkpoint`` evaluates its body partially, and partial evaluation puts the plain
-function in the place of a ``custom_jvp`` call ("only used to build linear
-functions"). A checkpoint's body is computed again in there, so a second derivative
-meets the plain, unsafe primitive; the tests show it
-(``test_partial_evaluation_drops_custom_jvp``). A primitive passes through unchanged.
-It is also lowered to exactly the operations of the original: no second evaluation,
-no ``where``, and nothing for XLA to fuse differently in a forward pass.
+Why primitives and not ``jax.custom_jvp``: a reverse pass through ``scan`` splits its
+body by partial evaluation, which puts the plain function in the place of every
+``custom_jvp`` call whose argument is a carry, taking it for a linear one. The program
+of a gradient has no custom rule left in its loop, and the next derivative meets the
+plain, unsafe operation there: NaN, where the same steps in a Python loop give numbers
+(``test_scan_drops_custom_jvp``). A primitive passes through unchanged. It is also
+lowered to exactly the operations of the original: no second evaluation, no ``where``,
+and nothing for XLA to fuse differently in a forward pass.
 """
 
 from __future__ import annotations

@@ -32,9 +32,7 @@ MASK = {"ab": True, "w": False, "v": True, "c": True}
 LABELS = {"ab": "adam", "w": "lamb", "v": "adam", "c": "adam"}
 WRAPPERS = {
     "apply_if_finite": lambda: optax.apply_if_finite(optax.adam(0.1), 2),
-    "MultiSteps": lambda: optax.MultiSteps(
-        optax.adam(0.1), 2
-    ).gradient_transformation(),
+    "MultiSteps": lambda: optax.MultiSteps(optax.adam(0.1), 2),
     "inject_hyperparams": lambda: optax.inject_hyperparams(optax.adam)(
         learning_rate=optax.linear_schedule(0.1, 0.2, 3)
     ),

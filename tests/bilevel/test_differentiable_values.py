@@ -51,24 +51,36 @@ def test_the_methods_of_the_catalog(name):
             params, state, updates = step(tx, params, state, batch)
         return params, state, updates
 
-    assert_same_values(
-        run, tx, differentiable(tx), problems.params(), problems.batch()
-    )
+    assert_same_values(run, tx, differentiable(tx), problems.params(), problems.batch())
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("name", ["adam", "radam", "lamb", "galore"])
+@pytest.mark.parametrize("name", ["adam", "radam", "lamb"])
 def test_outside_of_jit(name, dtype):
-    # Inside of a derivative, so that the rewritten program runs, operation by
-    # operation; outside of all transformations the original itself does.
     make, rate, _ = audit.AUDIT[name]
 
-    def f(tx):
-        def of(x):
-            params = {**audit.start(0, dtype), "c": x}
-            params, rest = audit.run(tx, params, n=4)
-            return audit.outer_loss(params), (params, rest)
+    def end(tx):
+        return audit.flat(audit.run(tx, audit.start(0, dtype), n=4))
 
-        return audit.flat(jax.value_and_grad(of, has_aux=True)(jnp.ones(1, dtype))[0])
+    np.testing.assert_array_equal(end(make(rate)), end(differentiable(make(rate))))
 
-    np.testing.assert_array_equal(f(make(rate)), f(differentiable(make(rate))))
+
+@pytest.mark.parametrize("name", ["adam", "radam"])
+def test_in_a_derivative_outside_of_jit(name):
+    # optax compiles its bias correction as `jit(inline=True)`, whose border a trace
+    # forgets: with it the rewritten program may differ in the last bit.
+    make, rate, _ = audit.AUDIT[name]
+
+    def f(tx, x):
+        params = {**audit.start(0), "c": x}
+        params, rest = audit.run(tx, params, n=2)
+        return audit.outer_loss(params), (params, rest)
+
+    def values(tx):
+        x = jnp.ones(1)
+        return audit.flat(jax.value_and_grad(lambda x: f(tx, x), has_aux=True)(x)[0])
+
+    both = make(rate), differentiable(make(rate))
+    np.testing.assert_allclose(*map(values, both), rtol=1e-15)
+    with jax.disable_jit():
+        np.testing.assert_array_equal(*map(values, both))

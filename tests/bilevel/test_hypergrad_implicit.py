@@ -10,6 +10,7 @@ import pytest
 from support import inner_problems as problems
 
 from jaxopt_lab.bilevel import InnerProblem, hypergrad
+from jaxopt_lab.bilevel.linear_solve import ConjugateGradients, NeumannSeries
 
 STEPS = 600
 
@@ -194,6 +195,49 @@ def test_weights_and_theta_may_be_trees_of_mixed_dtypes():
         _, grad, _ = hypergrad(outer, inner, theta, **options)
         assert grad["y"].dtype == jnp.float32
         assert problems.relative_error(grad, exact) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [ConjugateGradients(), NeumannSeries(0.5, terms=100)],
+    ids=["cg", "series"],
+)
+def test_a_narrow_leaf_does_not_make_the_others_rough(solver):
+    scale = {"a": jnp.array([1.0, 2.0, 3.0]), "b": jnp.array([2.0, 1.5], jnp.float32)}
+    b = {"a": jnp.array([1.0, -1.0, 0.3]), "b": jnp.array([1.0, 0.1], jnp.float32)}
+    product = lambda v: jax.tree.map(jnp.multiply, scale, v)
+    u, _ = solver(product, b)
+    assert u["b"].dtype == jnp.float32
+    np.testing.assert_allclose(u["a"], b["a"] / scale["a"], rtol=1e-11)
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (scale, b))
+    product = lambda v: jax.tree.map(jnp.multiply, half[0], v)
+    u, _ = solver(product, half[1])
+    assert u["a"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(
+        u["a"].astype(jnp.float32), b["a"] / scale["a"], rtol=2**-6
+    )
+
+
+def test_zeros_in_the_outer_gradient():
+    # A dead unit: an entry of b is exactly zero.
+    matrix = jnp.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 3.0]])
+    b = jnp.array([1.0, 0.0, 0.0])
+    u, _ = jax.jit(lambda b: ConjugateGradients()(lambda v: matrix @ v, b))(b)
+    np.testing.assert_allclose(u, jnp.linalg.solve(matrix, b), rtol=1e-10, atol=1e-12)
+    tiny, _ = jax.jit(lambda b: ConjugateGradients()(lambda v: matrix @ v, b))(
+        1e-20 * b
+    )
+    np.testing.assert_allclose(tiny, 1e-20 * u, rtol=1e-10, atol=1e-32)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+def test_many_weights_of_little_curvature_in_float32(scale):
+    curvature = jnp.geomspace(1.0, 10.0, 20_000, dtype=jnp.float32) * jnp.float32(scale)
+    b = jnp.sin(jnp.arange(20_000, dtype=jnp.float32))
+    u, steps = jax.jit(lambda b: ConjugateGradients()(lambda v: curvature * v, b))(b)
+    tol = 1.2e-7**0.75 * float(jnp.linalg.norm(b))  # 2 ** -23, the unit roundoff
+    np.testing.assert_allclose(curvature * u, b, rtol=0, atol=1.1 * tol)
+    assert int(steps) < 40
 
 
 def test_a_flat_outer_loss_has_a_zero_adjoint():

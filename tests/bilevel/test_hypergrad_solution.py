@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import inner_problems as problems
 
-from jaxopt_lab.bilevel import InnerProblem, implicit_solution
+from jaxopt_lab.bilevel import InnerProblem, hypergrad, implicit_solution
 from jaxopt_lab.errors import InputError
 
 STEPS = 300
@@ -77,6 +77,21 @@ def test_it_composes_twice_and_under_vmap():
     got = jax.jit(jax.vmap(jax.grad(twice)))(thetas)
     expected = jnp.cos(jnp.sin(thetas)) * jnp.cos(thetas)
     np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+def test_reverse_mode_where_the_solve_is_cut_short():
+    inner, theta = problems.descent(problems.ridge_objective, STEPS), problems.theta()
+    exact = jax.grad(lambda th: problems.outer(th, problems.ridge_solution(th)))(theta)
+    errors = []
+    for steps in (2, 3):
+        solve = implicit_solution(inner, max_steps=steps)
+        got = jax.jit(jax.grad(lambda th: problems.outer(th, solve(th))))(theta)  # noqa: B023
+        _, expected, _ = hypergrad(
+            problems.outer, inner, theta, mode="implicit_cg", max_steps=steps
+        )
+        assert problems.relative_error(got, expected) <= 1e-12
+        errors.append(problems.relative_error(got, exact))
+    assert errors[0] > errors[1] > 1e-9
 
 
 def test_a_start_is_used_and_has_no_derivative():
