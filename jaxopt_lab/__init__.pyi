@@ -1,5 +1,14 @@
 # What the package exports; __init__.py reads it and loads each name on first use.
 from ._version import __version__
+from .bilevel import (
+    InnerProblem,
+    differentiable,
+    from_train_step,
+    hypergrad,
+    implicit_solution,
+    plan_unroll,
+    unroll,
+)
 from .compressed import (
     adam_mini,
     adamw4bit,
@@ -55,6 +64,7 @@ from .sharpness import (
 )
 
 __all__ = [
+    "InnerProblem",
     "__version__",
     "adam_cg",
     "adam_cm",
@@ -69,11 +79,15 @@ __all__ = [
     "batch_grad",
     "bsam",
     "critical_gradients",
+    "differentiable",
     "esam",
     "eval_params",
     "fisher_mask",
     "friendly_sam",
+    "from_train_step",
     "gsam",
+    "hypergrad",
+    "implicit_solution",
     "inject_hyperparams",
     "ldadam",
     "lookahead",
@@ -86,6 +100,7 @@ __all__ = [
     "multistep_sam",
     "norm_only",
     "partition",
+    "plan_unroll",
     "quantize_state",
     "rho_following",
     "rmsprop_cg",
@@ -102,6 +117,7 @@ __all__ = [
     "sgd_cm",
     "soap",
     "stale_sam",
+    "unroll",
     "vasso",
     "wsam",
 ]

@@ -21,6 +21,7 @@ HEAVY = (
     "tyro",
     "sklearn",
     "tensorboardX",
+    "lineax",
 )
 GROUND = {
     "typing",
@@ -57,6 +58,7 @@ def loaded_by(statement):
         "from jaxopt_lab import *",
         "import jaxopt_lab.catalog",
         "import jaxopt_lab.plotting",
+        "import jaxopt_lab.bilevel",
     ],
 )
 def test_import_loads_nothing_heavy(statement):
