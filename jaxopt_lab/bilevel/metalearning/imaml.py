@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,7 +11,6 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab import arguments
-from jaxopt_lab.bilevel.linear_solve import ConjugateGradients
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
 from jaxopt_lab.errors import InputError
@@ -84,8 +85,7 @@ def imaml(
       ``meta_loss(params, task) -> (value, adapted)``, as of ``maml``.
 
     Raises:
-      InputError: ``steps`` is less than 1, or another option is out of range. When
-        called: lineax is not installed.
+      InputError: ``steps`` is less than 1, or another option is out of range.
 
     Gradient cost: ``steps`` gradients and ``cg_steps`` Hessian-vector products of the
     support set, and one gradient of the query set. Memory: that of one gradient and
@@ -109,7 +109,6 @@ def imaml(
     if cg_steps is not None:
         arguments.check_positive_count("cg_steps", cg_steps)
     arguments.check_non_negative("tol", tol)
-    solver = ConjugateGradients(tol=tol, max_steps=cg_steps)
     judge = loss if query_loss is None else query_loss
 
     # The support set is an argument, not closed over: inside of a scan the rule runs
@@ -131,7 +130,7 @@ def imaml(
         _, along = jax.jvp(lambda *theta: slope(reached, *theta), primals, tangents)
         _, product = jax.linearize(lambda w: slope(w, *primals), reached)
         back = jax.tree.map(jnp.negative, along)
-        return reached, solver(product, back)[0]
+        return reached, conjugate_gradients(product, back, cg_steps, tol)
 
     def meta_loss(params: Params, task: Task) -> tuple[jax.Array, Params]:
         params, support = jax.tree.map(jnp.asarray, (params, task.support))
@@ -139,3 +138,33 @@ def imaml(
         return judge(adapted, task.query), adapted
 
     return meta_loss
+
+
+def conjugate_gradients(
+    product: Callable[[Params], Params],
+    b: Params,
+    steps: int | None,
+    tol: float | None,
+) -> Params:
+    """The solution of a symmetric positive system, with derivatives.
+
+    Not by lineax, which gives up with NaN where a direction has hardly any curvature:
+    far from a minimum the Hessian of a relu network has such directions, and one task
+    among thousands would end the meta-training.
+
+    Args:
+      product: ``v -> A v``.
+      b: the right-hand side, tree of real arrays.
+      steps: at most so many products.
+      tol: the residual to stop at, relative to b.
+
+    Returns:
+      A tree like ``b``.
+    """
+    eps = max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(b))
+    stop: float = eps**0.75 if tol is None else tol
+    cg = functools.partial(jax.scipy.sparse.linalg.cg, tol=stop, maxiter=steps)
+    # It has derivatives itself, but none in reverse with the zeros that it starts at.
+    return jax.lax.custom_linear_solve(
+        product, b, lambda product, b: cg(product, b)[0], symmetric=True
+    )
