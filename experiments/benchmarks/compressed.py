@@ -24,6 +24,7 @@ import optax
 
 import jaxopt_lab
 from experiments.benchmarks.paired import Ratio, report
+from experiments.program_bytes import peak_bytes
 from jaxopt_lab import trees
 from jaxopt_lab.training.door import ParameterDoor
 
@@ -134,13 +135,11 @@ def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
     seconds = time.perf_counter() - began
     memory: Any = run.memory_analysis()
     count = trees.count(shapes)
-    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    peak = held + memory.temp_size_in_bytes - memory.alias_size_in_bytes
     return Program(
         run,
         trees.nbytes(state) / count,
         memory.temp_size_in_bytes / count,
-        peak / count,
+        peak_bytes(run) / count,
         seconds,
         tx,
     )

@@ -123,7 +123,9 @@ ROWS = (
             "4 * rank * (128 + 2 * 256) / (256 * 128) + "
             "{'float32': 4, 'bfloat16': 2, '4-bit': 0.5 + 4 / 64, 'none': 0}[error]"
         ),
-        temp_bytes="10",
+        # On the battery's 64 x 256 and 256 x 32, which are taken whole.
+        temp_bytes="{'float32': 11, 'bfloat16': 11, '4-bit': 14, 'none': 5.5}[error]",
+        whole_state="projector|mu|nu",
         paper="Robert et al. 2025, arXiv:2410.16103",
         code="IST-DASLab/LDAdam",
         needs=frozenset({"params"}),

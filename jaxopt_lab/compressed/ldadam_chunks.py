@@ -88,8 +88,10 @@ class Cut(NamedTuple):
         if 2 * wanted > each:
             return whole
         # What is left over after the loop would be computed by a second copy of it.
-        even = [n for n in range(-(-wanted // 2), wanted + 1) if each % n == 0]
-        return cls(layout.matrix, layout.left, unit, groups, (even or [wanted])[-1])
+        near = range(-(-wanted // 2), wanted + wanted // 2 + 1)
+        even = [n for n in near if each % n == 0]
+        step = min(even, key=lambda n: abs(n - wanted)) if even else wanted
+        return cls(layout.matrix, layout.left, unit, groups, step)
 
     @property
     def front(self) -> int:
@@ -137,7 +139,11 @@ class Cut(NamedTuple):
             def taken(x: jax.Array, piece: Piece) -> jax.Array:
                 axis = x.ndim - 2
                 if piece.apart:
-                    at = (slice(None),) * axis + (first + jnp.arange(count),)
+                    # Of a single run XLA would make a plain slice again.
+                    parts = 2 if count == 1 and x.shape[-1] % 2 == 0 else 1
+                    x = x.reshape(*x.shape[:axis], units * parts, -1)
+                    numbers = first * parts + jnp.arange(count * parts)
+                    at = (slice(None),) * axis + (numbers,)
                     x = x.at[at].get(mode="promise_in_bounds")
                 else:
                     x = jax.lax.dynamic_slice_in_dim(x, first, count, axis=axis)

@@ -54,53 +54,86 @@ class How(NamedTuple):
 class Sided(NamedTuple):
     """Products with a matrix X (p, q) that is stored as it is or transposed.
 
+    Each contracts the last axis of its left factor with the first of its right one,
+    as stored. XLA:CPU has a fast kernel for that form only: any other is repacked
+    element by element, which takes longer than the product.
+
     Attributes:
       left: whether it is stored as X; else as its transpose.
     """
 
     left: bool
 
-    def onto(self, x: jax.Array, basis: jax.Array) -> jax.Array:
-        """``X' basis``: (q, r) of a basis (p, r)."""
-        return (x.T if self.left else x) @ basis
+    def towards(self, basis: jax.Array) -> jax.Array:
+        """A basis (p, r) as ``onto`` takes it."""
+        return transposed(basis) if self.left else basis
+
+    def back(self, basis: jax.Array) -> jax.Array:
+        """A basis (p, r) as ``spanned`` takes it."""
+        return basis if self.left else transposed(basis)
+
+    def onto(self, x: jax.Array, towards: jax.Array) -> jax.Array:
+        """``basis' X``: (r, q)."""
+        return towards @ x if self.left else transposed(x @ towards)
 
     def of(self, x: jax.Array, weights: jax.Array) -> jax.Array:
-        """``X weights``: (p, r) of weights (q, r)."""
-        return (x if self.left else x.T) @ weights
+        """``X weights'`` of weights (r, q): (p, r), or transposed like X."""
+        return x @ transposed(weights) if self.left else weights @ x
 
-    def spanned(self, basis: jax.Array, inside: jax.Array) -> jax.Array:
-        """``basis inside`` as X is stored; of (p, r) and (r, q)."""
-        return basis @ inside if self.left else inside.T @ basis.T
+    def spanned(self, back: jax.Array, inside: jax.Array) -> jax.Array:
+        """``basis inside`` of (p, r) and (r, q), as X is stored."""
+        return back @ inside if self.left else transposed(inside) @ back
+
+
+def transposed(x: jax.Array) -> jax.Array:
+    """The transpose of a small matrix, as an array of its own.
+
+    Args:
+      x: the matrix.
+
+    Returns:
+      What the compiler makes no part of the products before and after it.
+    """
+    return jax.lax.optimization_barrier(jax.lax.optimization_barrier(x).T)
 
 
 class Turn(NamedTuple):
     """How the subspace has turned, which is all that a column must know.
 
     Attributes:
-      projector: ``(p, rank)``, the basis.
-      leaving: ``(p, 2 rank)``, what takes gradients and old moments to the error.
+      towards: the basis P as ``Sided.onto`` takes it.
+      back: P as ``Sided.spanned`` takes it.
+      leaving: likewise what takes gradients and old moments to the error, of 2 rank
+        columns.
       rotation: ``(rank, rank)``, the old basis in the new one.
     """
 
-    projector: jax.Array
+    towards: jax.Array
+    back: jax.Array
     leaving: jax.Array
     rotation: jax.Array
 
     @classmethod
-    def of(cls, projector: jax.Array, old: jax.Array, b1: Scalar) -> Turn:
+    def of(cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: Sided) -> Turn:
         """From one basis to the next.
 
         Args:
-          projector: the new one.
+          projector: the new one, ``(p, rank)``.
           old: that of the step before.
           b1: decay of the first moment.
+          sided: how the matrix is stored.
 
         Returns:
           The turn.
         """
         ratio = _ratio(b1, old.dtype)
         leaving = jnp.concatenate([-projector, ratio * old], axis=1)
-        return cls(projector, leaving, projector.T @ old)
+        return cls(
+            sided.towards(projector),
+            sided.back(projector),
+            sided.back(leaving),
+            projector.T @ old,
+        )
 
 
 def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
@@ -159,7 +192,7 @@ def advance(
     """
     before = corrections(numbers, x.dtype)
     mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
-    inside = sided.onto(x, turn.projector).T
+    inside = sided.onto(x, turn.towards)
     moved = turn.rotation @ mu
     gone = jnp.concatenate([inside + _ratio(numbers.b1, x.dtype) * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
@@ -170,7 +203,7 @@ def advance(
     nu = moments.average_of_squares(nu, inside, numbers.b2)
     after = corrections(numbers, x.dtype, 1)
     direction = moments.adam_direction(mu, nu, numbers.eps, *after)
-    return sided.spanned(turn.projector, direction), error, mu, nu
+    return sided.spanned(turn.back, direction), error, mu, nu
 
 
 class Search(NamedTuple):

@@ -238,18 +238,19 @@ class _Matrix(NamedTuple):
         old = kept.projector
 
         def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
-            turned = old.T @ basis
+            turned, towards = basis.T @ old, sided.towards(basis)
 
             def body(_: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
                 slope, mu, *stored = seen
                 x, mean = total(slope, stored), ldadam_kernel.corrected(mu, before)
-                w = past * (mean.T @ turned) + (1 - past) * sided.onto(x, basis)
-                return [], [sums[0] + mean @ w, sums[1] + sided.of(x, w)]
+                w = past * (turned @ mean) + (1 - past) * sided.onto(x, towards)
+                inner = mean @ ldadam_kernel.transposed(w)
+                return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
 
             read = [held(g), Piece(kept.mu, rank), *map(held, coded)]
-            nothing = [jnp.zeros_like(turned), jnp.zeros_like(basis)]
+            nothing = [jnp.zeros_like(turned), jnp.zeros_like(sided.back(basis))]
             inner, outer = cut.loop(body, [], read, nothing)[1]
-            return inner, outer
+            return inner, outer if sided.left else outer.T
 
         def whole(past: jax.Array) -> jax.Array:
             mean = ldadam_kernel.corrected(kept.mu, before)
@@ -258,7 +259,7 @@ class _Matrix(NamedTuple):
             return past * (old @ mean) + (1 - past) * x
 
         projector = Search(old, products, whole).basis(numbers, leaf.how)
-        turn = Turn.of(projector, old, numbers.b1)
+        turn = Turn.of(projector, old, numbers.b1, sided)
         out = g.dtype if p is None else p.dtype
         # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
         # leaves out; and ranges get new arrays.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab import errors
+from jaxopt_lab.compressed import householder
 
 Side = Literal["smaller", "left", "right"]
 
@@ -118,7 +119,7 @@ def starting_basis(rows: int, rank: int, dtype: DTypeLike) -> jax.Array:
     True
     """
     draw = jax.random.normal(jax.random.key(0), (rows, rank), jnp.float32)
-    return jnp.linalg.qr(draw.astype(dtype))[0]
+    return orthonormal(draw.astype(dtype))
 
 
 @jax.custom_jvp
@@ -138,13 +139,16 @@ def orthonormal(y: jax.Array) -> jax.Array:
     >>> orthonormal(jnp.zeros((3, 2))).shape
     (3, 2)
     """
+    if jax.default_backend() == "cpu":
+        return householder.q_factor(y)
     return jnp.linalg.qr(y)[0]
 
 
 @orthonormal.defjvp
 def _orthonormal_jvp(primals, tangents):
     (y,), (dy,) = primals, tangents
-    q, r = jnp.linalg.qr(y)
+    q = orthonormal(y)
+    r = jnp.triu(q.T @ y)
     size = jnp.abs(jnp.diagonal(r))
     least = jnp.max(size) * (len(size) * 8 * float(jnp.finfo(y.dtype).eps))
     lost = size <= least

@@ -132,6 +132,7 @@ def _panel(
         [r["method"] for r in here],
         [r["state_bytes"] for r in here],
         [r["loss"] for r in here],
+        [(r["low"], r["high"]) for r in here],
     ).savefig(folder / f"{name}-bytes.png", dpi=110)
     _print(panel.name, here, told[-len(here) + 1 :])
     record = {

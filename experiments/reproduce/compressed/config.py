@@ -27,8 +27,8 @@ class Config:
     steps: int = 60
     tuned_steps: int = 30
     warmup: float = 0.1
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
-    seeds: int = 1
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
+    seeds: int = 3
     width: int = 64
     depth: int = 2
     context: int = 32
@@ -42,7 +42,7 @@ CONFIGS: Mapping[str, Config] = {
     "full": Config(
         steps=400,
         tuned_steps=200,
-        rates=(3e-4, 1e-3, 3e-3, 1e-2),
+        rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
         seeds=3,
         width=192,
         depth=4,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SMOOTH = 10
+_FAR = 1.0
+_MARKS = ("o", "s", "^")
 
 
 def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
@@ -29,12 +31,13 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.subplots()
-    top = 0.0
+    top, least = 0.0, np.inf
     for i, (name, losses) in enumerate(found.items()):
         mean = losses.mean(axis=0)
         top = max(top, float(mean[0]))
         width = min(_SMOOTH, len(mean))
         smooth = np.convolve(mean, np.ones(width) / width, mode="valid")
+        least = min(least, float(np.nanmin(smooth, initial=np.inf)))
         axes.plot(
             np.arange(len(smooth)) + width,
             smooth,
@@ -43,7 +46,8 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
             label=name,
         )
     # A method that diverges leaves the picture instead of flattening the others.
-    axes.set_ylim(top=1.1 * top)
+    least = min(least, top)
+    axes.set_ylim(least - 0.05 * (top - least), top + 0.05 * (top - least) + 1e-6)
     axes.set_xlabel(f"step (mean over {_SMOOTH} steps)")
     axes.set_ylabel("training loss (nats)")
     axes.set_title(panel)
@@ -53,36 +57,52 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
 
 
 def price(
-    panel: str, names: Sequence[str], size: Sequence[float], loss: Sequence[float]
+    panel: str,
+    names: Sequence[str],
+    size: Sequence[float],
+    loss: Sequence[float],
+    interval: Sequence[tuple[float, float]],
 ) -> Figure:
     """Held-out loss against the bytes of optimizer state.
 
     Args:
       panel: its name.
-      names: of the methods.
+      names: of the methods; the first is the one that the others are compared with.
       size: bytes of state per parameter.
-      loss: after training, nats; methods that diverged are named below the title.
+      loss: after training, nats; a method that diverged, or is more than one nat
+        behind the first, is named below the title: it would flatten the others.
+      interval: of each loss.
 
     Returns:
       The figure.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.subplots()
     gone = []
-    for i, (name, x, y) in enumerate(zip(names, size, loss, strict=True)):
-        if not np.isfinite(y):
-            gone.append(name)
+    rows = zip(names, size, loss, interval, strict=True)
+    for i, (name, x, y, (low, high)) in enumerate(rows):
+        if not np.isfinite(y) or y > loss[0] + _FAR:
+            gone.append(f"{name} ({y:.3g})" if np.isfinite(y) else f"{name} (diverged)")
             continue
-        color = style.PALETTE[i % len(style.PALETTE)]
-        axes.plot(x, y, "o", color=color)
-        axes.annotate(
-            name, (x, y), textcoords="offset points", xytext=(5, 4), color=color
+        turn, color = divmod(i, len(style.PALETTE))
+        axes.errorbar(
+            x,
+            y,
+            [[max(y - low, 0.0)], [max(high - y, 0.0)]],
+            fmt=_MARKS[turn],
+            color=style.PALETTE[color],
+            capsize=2,
+            label=name,
         )
-    axes.margins(x=0.2)
+    axes.set_xscale("log")
+    ticks = [0.1, 0.5, 1, 2, 4, 8]
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.minorticks_off()
     axes.set_xlabel("optimizer state (bytes per parameter)")
-    axes.set_ylabel("held-out loss (nats)")
-    axes.set_title(panel + (f"\ndiverged: {', '.join(gone)}" if gone else ""))
+    axes.set_ylabel("held-out loss (nats, 95 % interval over seeds)")
+    axes.set_title(panel + (f"\nbeyond: {', '.join(gone)}" if gone else ""))
     style.plain(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure

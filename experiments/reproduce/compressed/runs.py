@@ -13,9 +13,11 @@ import numpy as np
 import optax
 
 from experiments.benchmarks.paired import Ratio, ratio
+from experiments.program_bytes import peak_bytes
 from experiments.reproduce.compressed.config import Config
 from experiments.reproduce.compressed.methods import Row
 from experiments.reproduce.compressed.panels import Panel
+from jaxopt_lab import trees
 from jaxopt_lab.training import TrainState, init_state, make_train_step
 
 _END = 0.1
@@ -94,21 +96,9 @@ def stepper(row: Row, panel: Panel, config: Config) -> Stepper:
     rate = jnp.float32(config.rates[0])
     compiled = jax.jit(take, donate_argnums=0).lower(state, batch, rate).compile()
     seconds = time.perf_counter() - began
-    found: Any = compiled.memory_analysis()
-    size = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
-    peak = (
-        found.argument_size_in_bytes
-        + found.temp_size_in_bytes
-        + found.output_size_in_bytes
-        - found.alias_size_in_bytes
-    )
-    held = sum(_nbytes(x) for x in jax.tree.leaves(state.opt_state))
-    return Stepper(init, compiled, held / size, peak / size, seconds)
-
-
-def _nbytes(x: Any) -> int:
-    data = jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
-    return data.size * data.dtype.itemsize
+    size = trees.count(state.params)
+    held = trees.nbytes(state.opt_state)
+    return Stepper(init, compiled, held / size, peak_bytes(compiled) / size, seconds)
 
 
 def follow(
