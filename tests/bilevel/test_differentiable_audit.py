@@ -22,24 +22,22 @@ NOT_RUN = {"lars": (1,), "novograd": (3,), "adafactor": (3,)}
 
 
 @functools.cache
-def _program(name, safe, idle):
-    make = audit.AUDIT[name].make
-    wrap = differentiable if safe else lambda tx: tx
-    f = audit.outer(lambda rate: wrap(make(rate)), idle)
-    return jax.jit(jax.value_and_grad(f, (0, 1), has_aux=True))
+def _program(name, idle):
+    def both(rate, params):
+        make = audit.AUDIT[name].make
+        return [
+            jax.value_and_grad(audit.outer(m, idle), (0, 1), has_aux=True)(rate, params)
+            for m in (make, lambda rate: differentiable(make(rate)))
+        ]
+
+    return jax.jit(both)
 
 
-@functools.cache
-def _gradients(name, safe, case):
-    """``(values, gradients)`` as rows of numbers."""
-    program = _program(name, safe, audit.idle_in(case))
+def _gradients(name, case):
+    """``(values, gradients)`` of the original and of the safe one, as rows."""
+    program = _program(name, audit.idle_in(case))
     results = program(jnp.float64(audit.AUDIT[name].rate), audit.start(case))
-    return tuple(map(audit.flat, results))
-
-
-def _forward(name, case):
-    f = jax.jit(audit.outer(audit.AUDIT[name].make, audit.idle_in(case)))
-    return audit.flat(f(jnp.float64(audit.AUDIT[name].rate), audit.start(case)))
+    return [tuple(map(audit.flat, one)) for one in results]
 
 
 def test_thirty_six_and_a_clipping():
@@ -50,18 +48,18 @@ def test_thirty_six_and_a_clipping():
 @pytest.mark.parametrize("name", audit.AUDIT)
 def test_derivatives(name):
     for case, title in enumerate(audit.CASES):
-        values, original = _gradients(name, False, case)
-        same, safe = _gradients(name, True, case)
+        (values, original), (same, safe) = _gradients(name, case)
         assert np.all(np.isfinite(values)), title
         assert np.all(np.isfinite(safe)), title
         known = np.isfinite(original)
         np.testing.assert_allclose(
             safe[known], original[known], rtol=1e-9, atol=1e-9, err_msg=title
         )
-        # XLA fuses the original's forward values differently beside its gradient
-        # (AdaMax in cases 1 and 3: the last bit); ours are those of a forward pass.
-        if not np.array_equal(same, values):
-            np.testing.assert_array_equal(same, _forward(name, case), err_msg=title)
+        # In one program, as the specification compares them. In a program of its own
+        # each is fused with its own reverse pass, and the last bit may differ from
+        # that of the forward pass alone; AdaMax's, the original's, does even here.
+        close = 1e-15 if name == "adamax" else 0
+        np.testing.assert_allclose(same, values, rtol=close, atol=0, err_msg=title)
         expected = audit.AUDIT[name].nan + NOT_RUN.get(name, ())
         assert np.all(known) == (case not in expected), title
 
