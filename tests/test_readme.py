@@ -23,11 +23,17 @@ def test_the_catalog_table_is_current():
     )
 
 
-def test_the_example_runs():
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+def test_the_examples_run():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first = blocks[0]
+    (second,) = (code for code in blocks if "def final_loss" in code)
     names = {}
-    exec(code, names)
+    exec(first, names)
     assert jnp.all(names["w"] > 0)
+    names = {}
+    exec(second, names)
+    slope = (names["final_loss"](0.011) - names["final_loss"](0.009)) / 0.002
+    assert jnp.allclose(names["jax"].grad(names["final_loss"])(0.01), slope, rtol=1e-2)
 
 
 def test_the_commands_are_two_and_ci_reads_them():
