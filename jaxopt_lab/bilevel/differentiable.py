@@ -55,9 +55,10 @@ def differentiable(
     rules of ``custom_jvp`` and ``custom_vjp`` inside ``tx``, which are their author's
     word; and the derivatives of every callable among the extra arguments
     (``grad_fn``, ``value_fn``), whose own NaN must stay visible. Complex numbers are
-    left alone. Outside of all transformations of jax the original itself runs. Inside
-    of one but outside of ``jit``, the last bit may differ where optax compiles a piece
-    as ``jit(inline=True)``.
+    left alone. Outside of all transformations of jax the original itself runs. Beside a
+    gradient the last bit may differ: XLA fuses each with its own reverse pass, and
+    outside of ``jit`` a trace forgets the borders of pieces that optax compiles as
+    ``jit(inline=True)``.
 
     Finite is not small. At a gradient of zero Adam's direction has the slope
     ``1 / eps`` in truth, 1e8, in every step; three such steps make 1e21, and five
