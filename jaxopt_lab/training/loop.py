@@ -180,10 +180,9 @@ def fit(
             # A saved best needs the metrics of its own step, so tests come first.
             tests = last or (eval_every > 0 and done % eval_every == 0)
             saves = save_every > 0 and done % save_every == 0
-            if alone:
-                stopping = stop.name
             if not (logs or tests or saves):
                 line.update(done, {})
+                stopping = stop.name if alone else None
                 continue
             if not alone and agree(stop.name is not None):
                 # All leave at the same step: a signal may have reached some only.
@@ -207,6 +206,9 @@ def fit(
                 line.update(done, {f"test_{k}": v for k, v in tested.items()})
             if saves:
                 save()
+            if alone:
+                # A signal during the records and saves of this step ends it as well.
+                stopping = stop.name
             clock.start()
         jax.block_until_ready(state)
         clock.stop()

@@ -34,8 +34,8 @@ def make_mesh(axes: str = "", devices: Sequence[Any] | None = None) -> Mesh:
       InputError: the text cannot be read, a name is given twice, there are fewer
         devices than the mesh needs, or the rest is not divisible.
 
-    >>> make_mesh("data:1").shape
-    OrderedDict({'data': 1})
+    >>> dict(make_mesh("data:1").shape)
+    {'data': 1}
     """
     found = jax.devices() if devices is None else list(devices)
     sizes = _parsed(axes or DATA_AXIS)

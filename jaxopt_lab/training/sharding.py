@@ -37,7 +37,7 @@ def parse_rules(text: str) -> Rules:
         compile.
 
     >>> parse_rules("up/kernel=-,model")
-    [('up/kernel', PartitionSpec(None, 'model'))]
+    [('up/kernel', P(None, 'model'))]
     """
     rules = []
     for rule in filter(None, (part.strip() for part in text.split(";"))):
@@ -79,8 +79,9 @@ def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
         word where it stands in a constraint.
 
     >>> from jaxopt_lab.training import make_mesh
-    >>> param_specs({"w": np.ones((4, 2))}, [("w", PartitionSpec("data"))], make_mesh())
-    {'w': PartitionSpec('data',)}
+    >>> rules = [("w", PartitionSpec("data"))]
+    >>> param_specs({"w": np.ones((4, 2))}, rules, make_mesh("data:1"))
+    {'w': P('data',)}
     """
     used: set[str] = set()
 
