@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import sys
 import threading
 import time
@@ -122,7 +124,10 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
     watch = _Watch(last_checkpoint)
     watch.start()
     try:
-        yield
+        with _on_abort(
+            lambda: watch.leave("stopped: the runtime lost process 0", FAILED)
+        ):
+            yield
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             raise
@@ -131,6 +136,25 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
         watch.leave(f"stopped: {type(error).__name__}: {first}", status)
     finally:
         watch.stop()
+
+
+@contextlib.contextmanager
+def _on_abort(call: Callable[[], None]) -> Iterator[None]:
+    """Call before the process aborts.
+
+    When the coordinator is gone, the runtime aborts from a thread of its own, often
+    before the collective has failed. Python's handlers run only between steps of the
+    main thread, too late: this one is called by the aborting thread itself.
+    """
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: call())
+    install = ctypes.CDLL(None).signal
+    install.restype = ctypes.c_void_p
+    install.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    before = install(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        install(signal.SIGABRT, before)
 
 
 class _Watch(threading.Thread):
