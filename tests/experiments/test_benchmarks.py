@@ -1,9 +1,11 @@
 """What the benchmarks count; times are left to the commands."""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from experiments.benchmarks import sam_step, sharpness
+from experiments.benchmarks import sam_step, sharpness, unroll, unroll_peers
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,20 @@ def test_every_row_of_the_family_is_measured():
     rows = {r.name for r in catalog.CATALOG.values() if r.family == "sharpness"}
     assert {label.split()[0] for label in sharpness.methods()} == rows
     assert {bar.method for bar in sharpness.BARS} <= set(sharpness.methods())
+
+
+def test_the_hypergradient_beside_a_peer_is_the_one_without_remat():
+    value = unroll.outer(3, remat="none")
+    weights = unroll.net(unroll.HIDDEN, jax.random.key(0))
+    args = jnp.float32(unroll.RATE), weights, unroll.data()
+    loss, (rate, by_weights) = jax.value_and_grad(value, (0, 1))(*args)
+    expected = [loss, rate, jnp.linalg.norm(by_weights[0][0])]
+    figures = unroll_peers.ours(3)
+    np.testing.assert_allclose(figures["found"], np.array(expected), rtol=1e-5)
+    assert figures["temporaries"] > 0 and figures["seconds"] > 0
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(unroll_peers, "missing", lambda: "torchopt")
+    assert unroll_peers.main([]) == 2
+    assert "torchopt is not installed" in capsys.readouterr().err
