@@ -27,7 +27,8 @@ class TaskData(NamedTuple):
       num_classes: number of classes, or of tokens.
       input_shape: shape of one example.
       train: makes the endless, shuffled training batches, at their beginning; with a
-        leading axis of seeds where the run has several.
+        leading axis of seeds where the run has several. Given the rows of a batch
+        that this process holds, a streamed set reads no others.
       test: test batches of one shape, padded; or a function that reads them anew.
       fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
         examples) as batches of one shape, padded, always the same.
@@ -36,7 +37,7 @@ class TaskData(NamedTuple):
     kind: Literal["image", "text"]
     num_classes: int
     input_shape: tuple[int, ...]
-    train: Callable[[], data.BatchSource]
+    train: Callable[[range | None], data.BatchSource]
     test: Sequence[Batch] | Callable[[], Iterable[Batch]]
     fixed: Callable[[int], Sequence[Batch]]
 
@@ -78,7 +79,8 @@ def load(run: RunOptions, context: int) -> TaskData:
         return TaskData("image", *parts, fixed=lambda n: _first(parts[-1](), n))
     dataset = _read(task, run, context)
 
-    def train() -> data.BatchSource:
+    def train(rows: range | None) -> data.BatchSource:
+        del rows  # what lies in memory is shuffled whole by every process
         keys = data_keys(run)
         return data.ArrayBatches(
             dataset.train,

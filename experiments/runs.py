@@ -36,7 +36,7 @@ from jaxopt_lab.training import (
     read_metrics,
     seed_keys,
 )
-from jaxopt_lab.training.data import MeshBatches, put_batch
+from jaxopt_lab.training.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.training.meshes import DATA_AXIS
 from jaxopt_lab.training.run_folder import refuse_other_config
 
@@ -109,8 +109,9 @@ def assemble(configuration: Configuration) -> Program:
 
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
-    batches, test = loaded.train(), loaded.test
+    test = loaded.test
     if placed is None:
+        batches = loaded.train(None)
         step = make_train_step(
             loss_fn,
             tx,
@@ -123,7 +124,9 @@ def assemble(configuration: Configuration) -> Program:
         there = placement.shardings(shapes, configuration, placed)
         step = placement.parallel_step(loss_fn, tx, there, configuration, placed)
         state = init_sharded(init, keys[0], there)
-        batches = MeshBatches(batches, placed.mesh)
+        several = jax.process_count() > 1
+        rows = process_rows(run.batch_size, placed.mesh) if several else None
+        batches = MeshBatches(loaded.train(rows), placed.mesh)
         test = _everywhere(test, placed.mesh)
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics

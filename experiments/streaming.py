@@ -71,7 +71,7 @@ def stream(
 ) -> tuple[
     int,
     tuple[int, ...],
-    Callable[[], BatchSource],
+    Callable[[range | None], BatchSource],
     Callable[[], Iterable[Batch]],
 ]:
     """Open a set of TFDS for training from its folder.
@@ -94,11 +94,12 @@ def stream(
     channels = sources.input_shape[-1] or 3
     seeds = range(run.seed, run.seed + run.seeds)
 
-    def train() -> BatchSource:
+    def train(rows: range | None) -> BatchSource:
         return GrainBatches(
             sources.train,
             run.batch_size,
             list(seeds) if run.seeds > 1 else run.seed,
+            rows=rows,
             transform=Resize(
                 run.image_size, "crop" in run.augment, "flip" in run.augment
             ),

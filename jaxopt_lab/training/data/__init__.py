@@ -15,7 +15,11 @@ from jaxopt_lab.training.data.dataset import Dataset, check_images, image_datase
 from jaxopt_lab.training.data.digits import cache_folder, load_digits
 from jaxopt_lab.training.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.training.data.idx import load_fashion_mnist, read_idx
-from jaxopt_lab.training.data.mesh_batches import MeshBatches, put_batch
+from jaxopt_lab.training.data.mesh_batches import (
+    MeshBatches,
+    process_rows,
+    put_batch,
+)
 from jaxopt_lab.training.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.training.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
@@ -40,6 +44,7 @@ __all__ = [
     "load_tfds",
     "open_tfds",
     "pad_crop",
+    "process_rows",
     "put_batch",
     "read_idx",
     "read_text",

@@ -24,6 +24,20 @@ class RandomAccess(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
+class _Rows:
+    """Some rows of every batch of an endless set, as a set of their own."""
+
+    def __init__(self, examples: Any, batch_size: int, rows: range) -> None:
+        self._examples, self._batch_size, self._rows = examples, batch_size, rows
+
+    def __len__(self) -> int:
+        return len(self._examples) // self._batch_size * len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        batch, row = divmod(int(index), len(self._rows))
+        return self._examples[batch * self._batch_size + self._rows[row]]
+
+
 class GrainBatches:
     """Shuffled batches read through grain, in threads or worker processes.
 
@@ -39,6 +53,8 @@ class GrainBatches:
       batch_size: examples in a batch of one seed, ``1 .. len(source)``.
       seed: one seed: leaves of a batch have shape ``(batch_size, ...)``. A sequence of
         S seeds: ``(S, batch_size, ...)``, row s being the batch of that seed alone.
+      rows: read these rows of every batch only, as ``process_rows`` gives them, in
+        the order in which the whole batch has them; ``None``: all.
       transform: ``transform(example, rng) -> example`` with numbers drawn from ``rng``
         only, to decode, crop and augment. After it all examples must have one shape.
       num_workers: processes that read for each seed; 0: threads of this one.
@@ -62,6 +78,7 @@ class GrainBatches:
         batch_size: int,
         seed: int | Sequence[int],
         *,
+        rows: range | None = None,
         transform: Transform | None = None,
         num_workers: int = 0,
         num_threads: int = 4,
@@ -81,7 +98,15 @@ class GrainBatches:
                 raise InputError(
                     f"{name}={value} is out of range; accepted: [{least}, inf)"
                 )
+        if rows is not None and (
+            not rows or rows.step != 1 or not 0 <= rows.start < rows.stop <= batch_size
+        ):
+            raise InputError(
+                f"rows={rows} are not rows of a batch of {batch_size}; accepted: "
+                f"range(i, j) with 0 <= i < j <= {batch_size}"
+            )
         grain = need("grain", "GrainBatches")
+        self.rows = rows
         self._grain = grain
         self._stacked = not isinstance(seed, int)
         self._num_workers = num_workers
@@ -94,7 +119,12 @@ class GrainBatches:
             examples = grain.MapDataset.source(source).seed(one).shuffle().repeat()
             if transform is not None:
                 examples = examples.random_map(transform)
-            self._sets.append(examples.batch(batch_size, drop_remainder=True))
+            if rows is not None:
+                # After the transform, which draws from the place in the whole set.
+                part: Any = _Rows(examples, batch_size, rows)
+                examples = grain.MapDataset.source(part)
+            size = batch_size if rows is None else len(rows)
+            self._sets.append(examples.batch(size, drop_remainder=True))
         self._index = 0
         self._iterators: list[Any] | None = None
 

@@ -16,7 +16,33 @@ from jaxopt_lab.training.parallel import check_batch
 from jaxopt_lab.typing import Batch
 
 
-def put_batch(batch: Batch, mesh: Mesh, *, whole: bool = False) -> Batch:
+def process_rows(batch_size: int, mesh: Mesh) -> range:
+    """The rows of a batch that the devices of this process hold.
+
+    Args:
+      batch_size: examples in the whole batch.
+      mesh: a mesh with an axis ``"data"``.
+
+    Returns:
+      The least range with all of them; with one process, all rows. Processes that
+      share an axis other than ``"data"`` hold the same rows.
+
+    Raises:
+      InputError: the examples do not divide among the devices of the axis.
+    """
+    check_batch({"": np.empty((batch_size, 0))}, mesh.shape[DATA_AXIS])
+    there = NamedSharding(mesh, P(DATA_AXIS))
+    held = [
+        index[0].indices(batch_size)
+        for index in there.addressable_devices_indices_map((batch_size,)).values()
+        if index is not None
+    ]
+    return range(min(i for i, *_ in held), max(j for _, j, _ in held))
+
+
+def put_batch(
+    batch: Batch, mesh: Mesh, *, whole: bool = False, rows: range | None = None
+) -> Batch:
     """A batch cut over the data axis of a mesh.
 
     Args:
@@ -24,6 +50,9 @@ def put_batch(batch: Batch, mesh: Mesh, *, whole: bool = False) -> Batch:
         each of them.
       mesh: a mesh with an axis ``"data"``.
       whole: put all of it on every device instead.
+      rows: the rows of the whole batch that ``batch`` holds, with several processes
+        those of ``process_rows``; their number must be the same on each.
+        ``None``: all.
 
     Returns:
       Global arrays. Each process moves the rows of its own devices only.
@@ -31,13 +60,15 @@ def put_batch(batch: Batch, mesh: Mesh, *, whole: bool = False) -> Batch:
     Raises:
       InputError: the examples do not divide among the devices of the axis.
     """
-    if not whole:
+    if not whole and rows is None:
         check_batch(batch, mesh.shape[DATA_AXIS])
     there = NamedSharding(mesh, P() if whole else P(DATA_AXIS))
 
     def put(x: Any) -> jax.Array:
         if jax.process_count() == 1:
             return jax.device_put(x, there)
+        if rows is not None:
+            return jax.make_array_from_process_local_data(there, np.asarray(x))
         return jax.make_array_from_callback(
             np.shape(x), there, lambda index: np.asarray(x[index])
         )
@@ -49,7 +80,8 @@ class MeshBatches:
     """The batches of a source, on a mesh.
 
     Args:
-      source: gives whole batches, the same on every process.
+      source: gives whole batches, the same on every process; or has an attribute
+        ``rows`` and gives those rows of them, as ``GrainBatches`` does.
       mesh: a mesh with an axis ``"data"``.
 
     The position is the source's own, so a run continues on another mesh.
@@ -61,7 +93,8 @@ class MeshBatches:
 
     def next(self) -> Batch:
         """The next batch; see ``BatchSource``."""
-        return put_batch(self._source.next(), self._mesh)
+        rows = getattr(self._source, "rows", None)
+        return put_batch(self._source.next(), self._mesh, rows=rows)
 
     def get_state(self) -> dict[str, Any]:
         """The position; see ``BatchSource``."""

@@ -71,6 +71,55 @@ def test_a_restored_position_gives_the_same_batches(seed):
     other.close()
 
 
+@pytest.mark.parametrize("seed", [3, [3, 5]])
+def test_parts_are_the_rows_of_the_whole(seed):
+    whole = GrainBatches(Squares(), 6, seed, transform=noisy)
+    parts = [
+        GrainBatches(Squares(), 6, seed, rows=rows, transform=noisy)
+        for rows in (range(2), range(2, 6))
+    ]
+    assert [part.rows for part in parts] == [range(2), range(2, 6)]
+    axis = np.ndim(seed)
+    for _ in range(4):
+        given = [part.next() for part in parts]
+        joined = {k: np.concatenate([x[k] for x in given], axis) for k in given[0]}
+        assert_same([joined], [whole.next()])
+    for source in (whole, *parts):
+        source.close()
+
+
+def test_a_part_reads_its_own_rows_only():
+    read = []
+
+    class Watched(Squares):
+        def __getitem__(self, i):
+            read.append(int(i))
+            return super().__getitem__(i)
+
+    source = GrainBatches(Watched(), 10, 0, rows=range(3, 5), num_threads=1)
+    got = source.next()["x"].tolist()
+    source.close()
+    # Batches are read ahead; each has two rows.
+    assert read[:2] == got and len(read) <= 2 * 4
+
+
+def test_workers_read_parts(tmp_path):
+    here = GrainBatches(Squares(), 4, 0, rows=range(2, 4), transform=noisy)
+    want = take(here, 3)
+    here.close()
+    there = GrainBatches(
+        Squares(), 4, 0, rows=range(2, 4), transform=noisy, num_workers=2
+    )
+    assert_same(take(there, 3), want)
+    there.close()
+
+
+@pytest.mark.parametrize("rows", [range(0), range(2, 5), range(0, 4, 2), range(-1, 2)])
+def test_rows_that_a_batch_does_not_have(rows):
+    with pytest.raises(InputError, match=r"rows=range\(.*accepted: range\(i, j\)"):
+        GrainBatches(Squares(), 4, 0, rows=rows)
+
+
 def test_each_seed_of_several_has_the_batches_of_that_seed_alone():
     many = GrainBatches(Squares(), 3, [1, 2], transform=noisy)
     together = take(many, 5)
