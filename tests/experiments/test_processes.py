@@ -14,6 +14,7 @@ import pytest
 from support.processes import ROOT
 
 from jaxopt_lab.training import read_metrics
+from jaxopt_lab.training.data.digits import load_digits
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +110,23 @@ def test_two_processes_are_one_and_go_on_as_one(tmp_path, whole, monkeypatch):
     np.testing.assert_allclose(losses(folder), whole, rtol=1e-12)
     settings = json.loads((folder / "config.json").read_text())
     assert "process" not in settings
+
+
+def test_a_streamed_set_is_read_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    load_digits(tmp_path / "tfds")
+    words = [
+        "task=tfds:digits",
+        f"data_dir={tmp_path / 'tfds'}",
+        *("image_size=12", "augment=crop_flip", "batch_size=16"),
+        *("model.width=8", "steps=10", *DOUBLE[:-1]),
+    ]
+    alone(tmp_path / "one", *words)
+    with Processes(tmp_path / "two", *words) as running:
+        assert running.wait() == [0, 0], running.said(0) + running.said(1)
+    np.testing.assert_allclose(
+        losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-12
+    )
 
 
 def started(running, folder, seconds=200):

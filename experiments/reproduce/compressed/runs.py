@@ -53,7 +53,7 @@ class Stepper(NamedTuple):
       compile_seconds: see there.
     """
 
-    init: Callable[[int, Any], TrainState]
+    init: Callable[[Any, Any], TrainState]
     step: Callable[..., tuple[TrainState, jax.Array]]
     state_bytes: float
     peak_bytes: float
@@ -81,10 +81,14 @@ def stepper(row: Row, panel: Panel, config: Config) -> Stepper:
         new, metrics = make_train_step(panel.loss_fn, tx)(state, batch)
         return new, metrics["loss"]
 
-    def init(seed: int, start: Any) -> TrainState:
+    # Compiled: outside of jit every loop of an init is compiled anew at each call,
+    # and the programs of a whole experiment exhaust the memory maps of a process.
+    @jax.jit
+    def init(seed: Any, start: Any) -> TrainState:
         init_key, step_key = jax.random.split(jax.random.key(seed))
         params, model_state = panel.model.init(init_key) if start is None else start
-        # The step donates its state: a start is used again.
+        # The step donates its state, and jit hands on what it does not change: without
+        # a copy a start could be used once.
         params = jax.tree.map(jnp.copy, params)
         # A schedule here too: it has a state.
         tx = row.make(lambda count: jnp.ones(()))
