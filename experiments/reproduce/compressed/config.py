@@ -27,7 +27,7 @@ class Config:
     steps: int = 60
     tuned_steps: int = 30
     warmup: float = 0.1
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     seeds: int = 3
     width: int = 64
     depth: int = 2
