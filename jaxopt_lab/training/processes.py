@@ -16,12 +16,16 @@ import jax
 import numpy as np
 
 from jaxopt_lab.errors import InputError
+from jaxopt_lab.training.peer_links import PeerLinks
 
 _BEAT_SECONDS = 0.5
 _SILENT_SECONDS = 15.0
+# What fails here because another process is gone says more than that it is gone.
+_GRACE_SECONDS = 0.5
 # The runtime's own watch, should ours hang; its abort cannot be caught, and the
-# defaults (100 s; 300 s to shut down) leave the others waiting for minutes.
-_RUNTIME_HEARTBEAT = 25
+# defaults (100 s; 300 s to shut down) leave the others waiting for minutes. It may
+# come half the time early, and must not come before ours.
+_RUNTIME_HEARTBEAT = 45
 _RUNTIME_SHUTDOWN = 30
 _INITIALIZATION = 60
 FAILED = 1
@@ -108,9 +112,9 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
     With one process this does nothing. With several, an exception here, or a
     collective that fails because a peer is gone, ends the process at once: an ordinary
     exit would wait in a barrier for peers that wait in a collective for this one, for
-    minutes. A peer that shows no sign of life for 15 s, hanging or out of reach, ends
-    the process too. A line on standard error names the process, and the checkpoint to
-    go on from, with any number of processes.
+    minutes. A peer that dies ends the process within a second; one that shows no sign
+    of life for 15 s, hanging or out of reach, ends it too. A line on standard error
+    names the process, and the checkpoint to go on from, with any number of processes.
 
     Args:
       last_checkpoint: gives the step of the last complete checkpoint, or ``None``.
@@ -125,7 +129,7 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
     watch.start()
     try:
         with _on_abort(
-            lambda: watch.leave("stopped: the runtime lost process 0", FAILED)
+            lambda: watch.leave("stopped: the runtime lost a process", FAILED)
         ):
             yield
     except BaseException as error:
@@ -172,6 +176,9 @@ class _Watch(threading.Thread):
         self._beats: dict[int, str] = {}
         self._answered = 0.0
         self._me, self._count = jax.process_index(), jax.process_count()
+        self._links = PeerLinks(
+            self._client, global_state.coordinator_address or "", self._me, self._gone
+        )
 
     def run(self) -> None:
         """Beat and look, until ``stop``."""
@@ -179,15 +186,18 @@ class _Watch(threading.Thread):
         asking = threading.Thread(target=self._ask, daemon=True, name="coordinator")
         self._answered = time.monotonic()
         asking.start()
+        self._links.start()
         while not self._done.wait(_BEAT_SECONDS):
             now = time.monotonic()
             if now - self._answered > _SILENT_SECONDS:
-                self.leave("the coordinator, process 0, shows no sign of life", FAILED)
+                self.leave("stopped: process 0 shows no sign of life", FAILED)
             for other, beat in list(self._beats.items()):
                 if seen.get(other, ("", 0.0))[0] != beat:
                     seen[other] = (beat, now)
                 elif now - seen[other][1] > _SILENT_SECONDS and beat != "done":
-                    self.leave(f"process {other} shows no sign of life", FAILED)
+                    self.leave(
+                        f"stopped: process {other} shows no sign of life", FAILED
+                    )
 
     def _ask(self) -> None:
         """Talk to the store; a coordinator that hangs holds only this thread."""
@@ -214,6 +224,12 @@ class _Watch(threading.Thread):
     def stop(self) -> None:
         """Watch no longer."""
         self._done.set()
+        self._links.stop()
+
+    def _gone(self, other: int) -> None:
+        """Another process has died; leave, unless this one ends by itself first."""
+        if not self._done.wait(_GRACE_SECONDS):
+            self.leave(f"stopped: process {other} is gone", FAILED)
 
     def leave(self, why: str, status: int) -> None:
         """Say why and end the process, without a barrier."""
