@@ -139,6 +139,7 @@ def shardings(
         placement.mesh,
         over=DATA_AXIS if run.zero else None,
         whole=catalog.get(run.method).whole_state,
+        factors=catalog.get(run.method).factor_state,
     )
 
 

@@ -161,6 +161,7 @@ def layout(
         mesh,
         over=None if zero == "none" else DATA_AXIS,
         whole=catalog.get(method).whole_state,
+        factors=catalog.get(method).factor_state,
     )
     whole = jax.tree.map(lambda _: P(), state)
     there = jax.tree.map(

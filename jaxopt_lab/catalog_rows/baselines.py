@@ -94,7 +94,7 @@ ROWS = (
         state_bytes="4 * rank * (256 + 2 * 128) / (256 * 128)",
         state_text="4 rank (q + 2 p) / (p q), p <= q",
         temp_bytes="12",
-        whole_state="projector|mu|nu",
+        factor_state="projector|mu|nu",
         paper="Zhao et al. 2024, arXiv:2403.03507",
         # The subspaces are taken for constant.
         differentiable=False,
@@ -216,7 +216,7 @@ ROWS = (
         state_bytes="8 * rank / 128",
         state_text="8 rank / p, p <= q",
         temp_bytes="8",
-        whole_state="mu|nu|norm",
+        factor_state="mu|nu|norm",
         paper="Zhu et al. 2024, arXiv:2412.05270",
         code="none: the paper's formulas",
     ),

@@ -125,7 +125,7 @@ ROWS = (
         ),
         # On the battery's 64 x 256 and 256 x 32, which are taken whole.
         temp_bytes="{'float32': 11, 'bfloat16': 11, '4-bit': 14, 'none': 5.5}[error]",
-        whole_state="projector|mu|nu",
+        factor_state="projector|mu|nu",
         paper="Robert et al. 2025, arXiv:2410.16103",
         code="IST-DASLab/LDAdam",
         needs=frozenset({"params"}),

@@ -161,6 +161,7 @@ def state_specs(
     *,
     over: str | None = None,
     whole: str = "",
+    factors: str = "",
 ) -> PyTree:
     """The spec of every leaf of an optimizer state.
 
@@ -170,13 +171,16 @@ def state_specs(
     last axis alone (codes and scales of its rows) lies as the parameter's other axes.
     Leaves of other shapes hold blocks, numbered along the rows: their first axis is
     cut as the parameter's first axis is, if that divides for all such leaves of the
-    parameter, and else they are whole. Factors (bases, covariances), from which all of
-    a matrix is computed, look the same as these; ``whole`` names them.
+    parameter, and else they are whole. Factors, from which all of a matrix is
+    computed, look the same as these: ``factors`` names thin ones, with one short axis
+    or none, and ``whole`` square ones (covariances and their bases).
 
     With ``over`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
     shape are cut along that mesh axis too, on the first of their axes that is whole
-    and divides, and blocks along their first axis. No method of the catalog then
-    needs an all-to-all; the price in jit style is an all-gather of the updates.
+    and divides, blocks along their first axis, and thin factors along their longest
+    axis that divides. No method of the catalog then needs an all-to-all; the price in
+    jit style is an all-gather of the updates. Square factors stay whole: their
+    decompositions would gather them several times in a step.
 
     Args:
       opt_state: the state or its shapes (``jax.eval_shape(tx.init, params)``).
@@ -186,6 +190,7 @@ def state_specs(
       over: a mesh axis along which the state is divided besides, or ``None``.
       whole: regular expression; leaves of other shapes than their parameter's whose
         path it is found in are whole. ``whole_state`` of a row of the catalog.
+      factors: likewise of thin factors. ``factor_state`` of a row.
 
     Returns:
       Specs in the structure of ``opt_state``. Keys and scalars are whole.
@@ -213,12 +218,17 @@ def state_specs(
         parts = tuple(map(str, path))
         return next((own for own in owners if _contains(parts, own[0])), None)
 
+    def named(pattern: str, path: Any) -> bool:
+        return bool(pattern) and re.search(pattern, path_name(path)) is not None
+
     # What is stored block by block for one parameter is cut together or not at all.
     rows: dict[Any, set[int]] = {}
     mixed: set[Any] = set()
     for path, leaf in jax.tree.leaves_with_path(opt_state):
         own = owner(path)
-        if own and np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
+        if own is None or named(whole, path) or named(factors, path):
+            continue
+        if np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
             rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
             if not _by_row(np.shape(leaf), own[1]):
                 mixed.add(own[0])
@@ -236,8 +246,10 @@ def state_specs(
         elif _ends_with(shape, own[1]):
             more = len(shape) - len(own[1])
             spec = PartitionSpec(*[None] * more, *own[2])
-        elif whole and re.search(whole, path_name(path)):
+        elif named(whole, path):
             return PartitionSpec()
+        elif named(factors, path):
+            return _longest(shape, mesh, over)
         elif _by_row(shape, own[1]):
             front = PartitionSpec(*(*own[2], *[None] * len(shape))[: len(shape) - 1])
             if over is None or (own[0] in mixed and not together(own[0], over)):
@@ -279,6 +291,15 @@ def divided(
     return spec
 
 
+def _longest(shape: tuple[int, ...], mesh: Mesh, over: str | None) -> PartitionSpec:
+    """The longest axis that divides cut along ``over``, if there is one."""
+    fits = [a for a, n in enumerate(shape) if over and n and n % mesh.shape[over] == 0]
+    if not fits:
+        return PartitionSpec()
+    axis = max(fits, key=lambda a: shape[a])
+    return PartitionSpec(*[None] * axis, over)
+
+
 def _is_spec(x: Any) -> bool:
     return isinstance(x, PartitionSpec)
 
@@ -290,6 +311,7 @@ def state_shardings(
     *,
     over: str | None = None,
     whole: str = "",
+    factors: str = "",
 ) -> TrainState:
     """Where every leaf of a train state lies: a tree of ``NamedSharding``.
 
@@ -300,6 +322,7 @@ def state_shardings(
       over: mesh axis over which the optimizer state is divided (ZeRO, stage 1), or
         ``None``.
       whole: as in ``state_specs``.
+      factors: as in ``state_specs``.
 
     Returns:
       The shardings, for ``in_shardings``, ``out_shardings`` or ``jax.device_put``.
@@ -311,7 +334,13 @@ def state_shardings(
     specs = param_specs(state.params, rules, mesh)
     everywhere = jax.tree.map(lambda _: PartitionSpec(), state)
     opt = state_specs(
-        state.opt_state, state.params, specs, mesh, over=over, whole=whole
+        state.opt_state,
+        state.params,
+        specs,
+        mesh,
+        over=over,
+        whole=whole,
+        factors=factors,
     )
     found = everywhere._replace(params=specs, opt_state=opt)
     return jax.tree.map(lambda s: NamedSharding(mesh, s), found, is_leaf=_is_spec)

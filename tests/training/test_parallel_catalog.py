@@ -64,13 +64,30 @@ def test_three_styles_are_one_device(row):
             per_device=style != "jit",
         )
         got = after(step, jax.device_put(state, there), jitted=style != "pmap")
-        jax.tree.map(
-            lambda a, b, style=style: np.testing.assert_allclose(
-                plain(a), plain(b), err_msg=style, **TIGHT
-            ),
-            got,
-            expected,
-        )
+        check_equal(got, expected, style)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+def test_a_divided_state_is_one_device(row):
+    tx = chosen(row, 2)
+    state = init_state(tx, params(), jax.random.key(0))
+    named = {"whole": row.whole_state, "factors": row.factor_state}
+    there = state_shardings(state, [], mesh(), over="data", **named)
+    got = after(
+        make_parallel_step(LOSS, tx, mesh(), there), jax.device_put(state, there)
+    )
+    check_equal(got, after(make_train_step(LOSS, tx), state), "divided")
+
+
+def check_equal(got, expected, style):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(
+            plain(a), plain(b), err_msg=style, **TIGHT
+        ),
+        got,
+        expected,
+    )
 
 
 def plain(x):

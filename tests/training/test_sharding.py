@@ -138,6 +138,12 @@ def test_factors_are_whole_where_their_names_are_given():
     assert state_specs(state, *specs, over="data") == cut
     cut["basis"]["a"] = P()
     assert state_specs(state, *specs, over="data", whole="basis") == cut
+    # A thin factor by itself, and along its longest axis.
+    state = {"right": {"a": leaf(8, 64)}, "codes": {"a": leaf(4)}}
+    assert state_specs(state, *specs, over="data", factors="right") == {
+        "right": {"a": P(None, "data")},
+        "codes": {"a": P()},
+    }
 
 
 def test_blocks_are_cut_together_or_not_at_all():
