@@ -58,8 +58,8 @@ def chosen(configuration: Configuration) -> Placement | None:
     if DATA_AXIS not in mesh.shape:
         raise InputError(f"mesh={run.mesh} needs an axis {DATA_AXIS!r}")
     if mesh.size == 1:
-        for name in ("zero", "rules"):
-            if getattr(run, name):
+        for name in ("zero", "rules", "reduce"):
+            if getattr(run, name) != getattr(RunOptions(), name):
                 raise InputError(
                     f"{name}={getattr(run, name)} needs several devices; the mesh has "
                     "one. Give mesh="
@@ -95,6 +95,7 @@ def _per_device(configuration: Configuration) -> bool:
         run.style != "jit"
         or run.micro_batches > 1
         or run.batch_stats == "local"
+        or run.reduce != "float32"
         or method.get("sync") == "local"
         or "num_shards" in method
     )
@@ -162,4 +163,5 @@ def parallel_step(
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
         elementwise=catalog.get(run.method).elementwise,
+        reduce_dtype=None if run.reduce == "float32" else run.reduce,
     )

@@ -47,6 +47,9 @@ class RunOptions:
     style: Literal["jit", "shard_map", "pmap"] = "jit"
     """how the step is spread over the devices: by the compiler, by collectives written
     out, or in jax's classic form; the same numbers"""
+    reduce: Literal["float32", "bfloat16"] = "float32"
+    """type in which gradients are sent between devices; bfloat16: half the bytes, one
+    rounding more"""
     zero: bool = False
     """divide the optimizer state over the data axis (ZeRO, stage 1)"""
     rules: str = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from jaxopt_lab.trees import is_floating
@@ -44,18 +46,41 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     return jax.tree.map(mark, tree)
 
 
-def pmean(tree: PyTree, axis_name: str | None) -> PyTree:
+def pmean(
+    tree: PyTree, axis_name: str | None, dtype: DTypeLike | None = None
+) -> PyTree:
     """Mean of the floating leaves over an axis; other leaves stay as they are.
 
     Args:
       tree: arrays.
       axis_name: axis of ``pmap`` or ``shard_map``, or None for no axis.
+      dtype: what is sent, of leaves that are wider; None: the leaves as they are.
 
     Returns:
-      The averaged tree.
+      The averaged tree, in its own dtypes.
     """
     if axis_name is None:
         return tree
-    return jax.tree.map(
-        lambda x: jax.lax.pmean(x, axis_name) if is_floating(x) else x, tree
-    )
+
+    def mean(x: Any) -> Any:
+        if not is_floating(x):
+            return x
+        sent = narrowed(x, dtype)
+        return jax.lax.pmean(sent, axis_name).astype(x.dtype)
+
+    return jax.tree.map(mean, tree)
+
+
+def narrowed(x: jax.Array, dtype: DTypeLike | None) -> jax.Array:
+    """An array as it is sent: in this type, where that is narrower than its own.
+
+    Args:
+      x: a floating array.
+      dtype: a floating type, or None.
+
+    Returns:
+      The array, rounded if need be.
+    """
+    if dtype is None or jnp.finfo(dtype).bits >= jnp.finfo(x.dtype).bits:
+        return x
+    return x.astype(dtype)

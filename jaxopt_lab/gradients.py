@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from jaxopt_lab import loops
@@ -48,6 +49,7 @@ class BatchGrad:
         micro_batches: int = 1,
         micro_loop: str = "auto",
         example_losses: LossFn | None = None,
+        reduce_dtype: DTypeLike | None = None,
     ):
         self._evaluate = evaluate
         self._batch = batch
@@ -56,6 +58,7 @@ class BatchGrad:
         self._micro_batches = micro_batches
         self._micro_loop = micro_loop
         self._example_losses = example_losses
+        self._reduce_dtype = reduce_dtype
         self._served: dict[int, tuple[list[Any], Any]] = {}
         # An indivisible batch is an error whether or not a link asks for shards.
         split_batch(batch, micro_batches, "micro-batches")
@@ -67,11 +70,15 @@ class BatchGrad:
         if served is not None:
             return served
         (_, grads) = self._local(params, self._batch, self._shard_key(0, 1), 1)
-        return self.mean(grads)
+        return self._reduced(grads)
 
     def mean(self, tree: PyTree) -> PyTree:
         """Mean of the floating leaves over the devices' axis, if there is one."""
         return pmean(tree, self._axis_name)
+
+    def _reduced(self, grads: Updates) -> Updates:
+        """``mean`` of gradients, in the type that they are sent in."""
+        return pmean(grads, self._axis_name, self._reduce_dtype)
 
     def shard(self, num_shards: int) -> BatchShards:
         """This device's part of the batch, cut into equal shards."""
@@ -109,7 +116,7 @@ class BatchGrad:
         chosen = jax.tree.map(lambda x: x[indices], self._batch)
         params = varying(params, self._axis_name)
         gradient = jax.grad(self._scalar_evaluate, has_aux=True)
-        return self.mean(gradient(params, chosen, self._shard_key(0, 1))[0])
+        return self._reduced(gradient(params, chosen, self._shard_key(0, 1))[0])
 
     def value_and_grad(
         self, params: Params, num_shards: int = 0, mode: loops.Mode = "unroll"
@@ -130,14 +137,14 @@ class BatchGrad:
         if num_shards == 0:
             key = self._shard_key(0, 1)
             value, grads = self._local(params, self._batch, key, 1)
-            grads = self.mean(grads)
+            grads = self._reduced(grads)
             self._serve(0, params, grads)
             return self.mean(value), grads
         shards = self.shard(num_shards)
         value, each = shards.first_pass(params, mode)
         self._serve(num_shards, params, each)
         mean = loops.mean_items(lambda g: g, each, "vmap")
-        return self.mean(value), self.mean(mean)
+        return self.mean(value), self._reduced(mean)
 
     def served(self, num_shards: int, params: Params) -> Any | None:
         """What the first pass over ``num_shards`` shards left for ``params``."""
@@ -240,7 +247,7 @@ class BatchShards:
             return f(grad)
 
         items = (self._parts, jnp.arange(m), first)
-        return whole.mean(loops.mean_items(one, items, mode))
+        return whole._reduced(loops.mean_items(one, items, mode))
 
     def first_pass(self, params: Params, mode: loops.Mode) -> tuple[Any, Updates]:
         """Mean loss and auxiliary output, and every shard's gradient, stacked."""
@@ -267,6 +274,7 @@ def batch_grad(
     micro_batches: int = 1,
     micro_loop: str = "auto",
     example_losses: LossFn | None = None,
+    reduce_dtype: DTypeLike | None = None,
 ) -> BatchGrad:
     """The gradient function of a loss on one batch.
 
@@ -287,6 +295,8 @@ def batch_grad(
         loss contains convolutions, since they are 20 to 40 times slower in a scan.
       example_losses: ``example_losses(params, batch) -> (examples,)``, for links that
         select examples (``esam``); ``loss_fn`` is the mean of these.
+      reduce_dtype: floating type in which gradients are sent over the axis, such as
+        ``"bfloat16"``; ``None``: their own. Losses are sent as they are.
 
     Returns:
       A ``BatchGrad``.
@@ -306,6 +316,7 @@ def batch_grad(
         micro_batches=micro_batches,
         micro_loop=micro_loop,
         example_losses=example_losses,
+        reduce_dtype=reduce_dtype,
     )
 
 

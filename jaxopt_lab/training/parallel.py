@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.typing import DTypeLike
 
 from jaxopt_lab.errors import InputError, unknown
 from jaxopt_lab.training.meshes import DATA_AXIS
@@ -36,6 +37,7 @@ def make_parallel_step(
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
     elementwise: bool = False,
+    reduce_dtype: DTypeLike | None = None,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -62,8 +64,9 @@ def make_parallel_step(
       mesh: a mesh with an axis ``"data"``; the batch is cut over it.
       shardings: where the state lies, from ``state_shardings``.
       style: one of the three.
-      per_device: ``None``: in style jit where ``micro_batches > 1``, and in the
-        others always. ``False`` is for style jit alone.
+      per_device: ``None``: in style jit where ``micro_batches > 1`` or gradients are
+        sent in another type, and in the others always. ``False`` is for style jit
+        alone.
       micro_batches: parts of each device's batch, as in ``make_train_step``.
       micro_loop: as in ``make_train_step``.
       skip_nonfinite: as in ``make_train_step``.
@@ -71,6 +74,7 @@ def make_parallel_step(
         style shard_map with an optimizer state that is divided over ``"data"``: each
         device then updates its own part (``make_zero_step``), by reduce-scatter and
         all-gather; any norm, basis or selection would be silently wrong.
+      reduce_dtype: as in ``make_train_step``; only where gradients are per device.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -98,7 +102,14 @@ def make_parallel_step(
             raise InputError(f"style={style} always computes per device")
         _refuse_sharded(style, mesh, shardings, elementwise)
     devices = mesh.shape[DATA_AXIS]
-    local = style != "jit" or micro_batches > 1 if per_device is None else per_device
+    local = per_device
+    if local is None:
+        local = style != "jit" or micro_batches > 1 or reduce_dtype is not None
+    if reduce_dtype is not None and not local:
+        raise InputError(
+            f"reduce_dtype={reduce_dtype} needs per_device=True: in plain jit the "
+            "compiler chooses the type of what it sends"
+        )
     step = make_train_step(
         _placed(loss_fn, shardings) if style == "jit" else loss_fn,
         tx,
@@ -106,6 +117,7 @@ def make_parallel_step(
         micro_batches=micro_batches,
         micro_loop=micro_loop,
         skip_nonfinite=skip_nonfinite,
+        reduce_dtype=reduce_dtype,
     )
     if devices == 1:
         return step
@@ -118,6 +130,7 @@ def make_parallel_step(
             micro_batches=micro_batches,
             micro_loop=micro_loop,
             skip_nonfinite=skip_nonfinite,
+            reduce_dtype=reduce_dtype,
         )
     if style == "jit":
         run = _kept(_vmapped(step, mesh) if local else step, shardings)

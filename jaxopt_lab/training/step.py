@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab import trees
 from jaxopt_lab.errors import InputError
@@ -29,6 +30,7 @@ def make_train_step(
     micro_batches: int = 1,
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
+    reduce_dtype: DTypeLike | None = None,
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
@@ -54,6 +56,9 @@ def make_train_step(
       skip_nonfinite: where the loss or a gradient is not finite, keep parameters,
         model state and optimizer state as they were; the metric ``skipped`` is then
         1, otherwise 0.
+      reduce_dtype: floating type in which gradients are sent over the axis, such as
+        ``"bfloat16"``; ``None``: their own. Half the bytes; each device's gradient is
+        rounded once, and their sum. Losses are sent as they are.
 
     Returns:
       The step. Its metrics are ``loss`` and those of ``loss_fn``.
@@ -103,6 +108,7 @@ def make_train_step(
             axis_name=axis_name,
             micro_batches=micro_batches,
             micro_loop=micro_loop,
+            reduce_dtype=reduce_dtype,
         )
         (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
             state.params, plan.num_shards, plan.mode

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.typing import DTypeLike
 
 from jaxopt_lab import trees
-from jaxopt_lab.devices import pmean
+from jaxopt_lab.devices import narrowed, pmean
 from jaxopt_lab.gradients import BatchGrad
 from jaxopt_lab.training.meshes import DATA_AXIS
 from jaxopt_lab.training.sharding import divided
@@ -29,6 +30,7 @@ def make_zero_step(
     micro_batches: int = 1,
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
+    reduce_dtype: DTypeLike | None = None,
 ) -> TrainStep:
     """A step in which each device updates its own part of every parameter.
 
@@ -45,6 +47,7 @@ def make_zero_step(
       micro_batches: as in ``make_train_step``.
       micro_loop: as in ``make_train_step``.
       skip_nonfinite: as in ``make_train_step``.
+      reduce_dtype: as in ``make_train_step``; parameters are gathered as they are.
 
     Returns:
       The step, to be jitted.
@@ -95,9 +98,11 @@ def make_zero_step(
 
     def _scattered(axis: int | None, g: jax.Array) -> jax.Array:
         if axis is None:
-            return jax.lax.pmean(g, DATA_AXIS)
-        total = jax.lax.psum_scatter(g, DATA_AXIS, scatter_dimension=axis, tiled=True)
-        return total / devices
+            return pmean(g, DATA_AXIS, reduce_dtype)
+        total = jax.lax.psum_scatter(
+            narrowed(g, reduce_dtype), DATA_AXIS, scatter_dimension=axis, tiled=True
+        )
+        return total.astype(g.dtype) / devices
 
     def _sliced(axis: int | None, p: jax.Array) -> jax.Array:
         if axis is None:

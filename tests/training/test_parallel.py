@@ -90,6 +90,15 @@ def test_plain_data_parallel_sends_one_gradient(options):
     assert bytes_sent(optax.adam(1e-3), **options) == {("all-reduce", "data"): ONE}
 
 
+@pytest.mark.parametrize("options", [{}, {"style": "shard_map"}, {"micro_batches": 4}])
+def test_gradients_in_bfloat16_are_half_the_bytes(options):
+    sent = bytes_sent(optax.adam(1e-3), reduce_dtype="bfloat16", **options)
+    assert sent == {("all-reduce", "data"): pytest.approx((N - 1) / N * 4)}
+    sharp = optax.chain(SAM(), optax.sgd(0.1))
+    sent = bytes_sent(sharp, reduce_dtype="bfloat16", **options)
+    assert sent == {("all-reduce", "data"): ONE}
+
+
 def test_a_scan_over_micro_batches_in_plain_jit_sends_more():
     """The waste that ``per_device`` is there to avoid: planted, and seen."""
     sent = bytes_sent(
@@ -163,6 +172,34 @@ def test_divided_states_give_the_numbers_of_one_device(options, skip_nonfinite):
         assert x.sharding.is_equivalent_to(lies, x.ndim)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"style": "shard_map"},
+        {"style": "shard_map", "over": "data", "elementwise": True},
+    ],
+    ids=str,
+)
+def test_gradients_in_bfloat16_are_rounded_and_no_more(options):
+    def gradient(**more):
+        options_ = {**options, **more}
+        step, state, there, mesh = made(optax.sgd(1.0, momentum=0.0), **options_)
+        run = jax.jit(step, out_shardings=(there, None))
+        after, metrics = run(state, placed(mesh))
+        return jax.device_get(
+            (jax.tree.map(lambda a, b: a - b, state.params, after.params), metrics)
+        )
+
+    (exact, metrics), (rounded, same) = gradient(), gradient(reduce_dtype="bfloat16")
+    assert metrics["loss"] == same["loss"]
+    for name, g in exact.items():
+        scale = np.abs(g).max()
+        off = np.abs(rounded[name] - g).max() / scale
+        # Each device's gradient is larger than their mean, by little here.
+        assert 1e-5 < off < 2**-6, name
+
+
 def test_a_nan_on_one_device_skips_the_step_on_all():
     step, state, _, _ = made(
         optax.adam(1e-3),
@@ -200,6 +237,10 @@ def test_the_slice_of_a_norm_is_silently_wrong_which_is_why_it_is_refused():
         ({"style": "pmap", "mesh": "data:4,model:2"}, "one axis 'data'.*style=jit"),
         ({"style": "pmap", "over": "data"}, "style=pmap with a sharded state"),
         ({"style": "shard_map", "over": "data"}, "elementwise=True"),
+        (
+            {"reduce_dtype": "bfloat16", "per_device": False},
+            "reduce_dtype=bfloat16 needs per_device=True",
+        ),
         ({"style": "pmap", "per_device": False}, "always computes per device"),
         (
             {"rules": [("a", P("data"))], "style": "shard_map", "elementwise": True},
