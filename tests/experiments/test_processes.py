@@ -87,27 +87,32 @@ def losses(folder):
 DOUBLE = ["model.dtype=float64", "save_every=10", "eval_every=10", "zero=true"]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    env = os.environ.copy()
-    os.environ["JAX_ENABLE_X64"] = "1"
-    try:
-        alone(folder, *DOUBLE[:-1], "steps=20")
-    finally:
-        os.environ.clear()
-        os.environ.update(env)
-    return losses(folder)
-
-
-def test_two_processes_are_one_and_go_on_as_one(tmp_path, whole, monkeypatch):
+@pytest.mark.parametrize(
+    "base, devices", [("momentum", 2), ("adamw4bit", 4), ("ldadam", 4)]
+)
+def test_two_processes_are_one_and_go_on_as_one(tmp_path, monkeypatch, base, devices):
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    words = [*DOUBLE, f"base={base}"]
+    undivided = [word for word in words if word != "zero=true"]
+    alone(tmp_path / "whole", *undivided, "steps=20")
     folder = tmp_path / "run"
-    with Processes(folder, *DOUBLE, "steps=10") as running:
+    with Processes(folder, *words, "steps=10", devices=devices) as running:
         assert running.wait() == [0, 0], running.said(0) + running.said(1)
     # Saved by two processes with a divided state, continued by one without.
-    alone(folder, *DOUBLE[:-1], "steps=20", "existing=continue")
-    np.testing.assert_allclose(losses(folder), whole, rtol=1e-12)
+    alone(folder, *undivided, "steps=20", "existing=continue")
+    np.testing.assert_allclose(losses(folder), losses(tmp_path / "whole"), rtol=1e-12)
+
+
+def test_one_process_goes_on_as_four(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    words = [*DOUBLE[:-1], "base=microadam"]
+    alone(tmp_path / "whole", *words, "steps=20")
+    folder = tmp_path / "run"
+    alone(folder, *words, "steps=10")
+    more = [*words, "zero=true", "steps=20", "existing=continue"]
+    with Processes(folder, *more, count=4, devices=1) as running:
+        assert running.wait() == [0] * 4, "".join(map(running.said, range(4)))
+    np.testing.assert_allclose(losses(folder), losses(tmp_path / "whole"), rtol=1e-12)
     settings = json.loads((folder / "config.json").read_text())
     assert "process" not in settings
 
