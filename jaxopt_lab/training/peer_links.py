@@ -13,6 +13,7 @@ _KEY = "jaxopt_lab/link"
 _DONE = b"."
 _FIND_SECONDS = 60
 _CONNECT_SECONDS = 10.0
+_LONGEST_GREETING = 64
 
 
 class PeerLinks:
@@ -71,10 +72,18 @@ class PeerLinks:
         """Listen to a process that knows the token; a stranger is not heard."""
         with contextlib.suppress(OSError, ValueError):
             link.settimeout(_CONNECT_SECONDS)
-            said, _, number = link.makefile("r").readline().strip().partition(" ")
-            if secrets.compare_digest(said, token):
+            # What follows the greeting may come in one piece with it.
+            heard = b""
+            while b"\n" not in heard and len(heard) < _LONGEST_GREETING:
+                piece = link.recv(_LONGEST_GREETING)
+                if not piece:
+                    return
+                heard += piece
+            greeting, _, rest = heard.partition(b"\n")
+            said, _, number = greeting.partition(b" ")
+            if secrets.compare_digest(said, token.encode()):
                 link.settimeout(None)
-                self._hear(link, int(number))
+                self._hear(link, int(number), rest)
 
     def _connect(self) -> None:
         with contextlib.suppress(Exception):
@@ -85,26 +94,23 @@ class PeerLinks:
             link.sendall(f"{token} {self._me}\n".encode())
             self._hear(link, 0)
 
-    def _hear(self, link: socket.socket, other: int) -> None:
+    def _hear(self, link: socket.socket, other: int, heard: bytes = b"") -> None:
         """Read until the connection ends, and tell if that is no good end."""
         self._open[other] = link
         if self._stopped:
             self.stop()
-        heard = b""
-        while True:
+        while not heard.startswith(_DONE):
+            if b"\n" in heard:
+                self._tell(int(heard.partition(b"\n")[0]))
+                return
             try:
                 piece = link.recv(64)
             except OSError:
                 piece = b""
-            heard += piece
-            if heard.startswith(_DONE):
-                return
-            if b"\n" in heard:
-                self._tell(int(heard.partition(b"\n")[0]))
-                return
             if not piece:
                 self._tell(other)
                 return
+            heard += piece
 
     def _tell(self, who: int) -> None:
         with self._told:

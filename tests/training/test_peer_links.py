@@ -73,6 +73,16 @@ def test_a_good_end_is_no_death():
     assert told[0].empty() and told[1].empty()
 
 
+def test_a_good_end_right_after_the_greeting_is_no_death():
+    links, told, store = linked(2)
+    port, token = store.values["jaxopt_lab/link"].split()
+    with socket.create_connection(("127.0.0.1", int(port))) as brief:
+        brief.sendall(f"{token} 2\n.".encode())
+    time.sleep(0.2)
+    assert 2 in links[0]._open
+    assert told[0].empty()
+
+
 def test_a_stranger_is_not_heard():
     links, told, store = linked(2)
     port = int(store.values["jaxopt_lab/link"].split()[0])
