@@ -24,7 +24,8 @@ class PlanOptions:
     """What is planned."""
 
     model: str = "llama-7b"
-    """the model: gpt2-124m, llama-60m, llama-1b, llama-7b or llama-70b"""
+    """the model: gpt2-124m, llama-60m, llama-1b, llama-7b, llama-70b, resnet50 or
+    vit-l"""
     method: str = "adamw"
     """a method of the catalog, at its defaults; all: the state of every method"""
     mesh: str = "data:64"
@@ -34,8 +35,11 @@ class PlanOptions:
     zero: Literal["none", "state", "all"] = "none"
     """what is divided over the data axis: nothing, the optimizer state, or the
     parameters too"""
-    chip: Literal["v5e", "v5p", "H100", "H200"] = "H100"
-    """the device whose figures are used for times"""
+    chip: Literal["auto", "v5e", "v5p", "H100", "H200"] = "auto"
+    """the device whose figures are used for times; auto: that of target, or H100"""
+    target: str = ""
+    """also compile for these TPUs, such as v5p:4x4x4, and print the real peak: takes
+    minutes and the package libtpu (the extra plan-tpu)"""
     json: str = ""
     """also write the figures to this file"""
 
@@ -86,7 +90,7 @@ def parse(words: Sequence[str]) -> PlanOptions:
             raise unknown("option", name, fields)
     for name, accepted in (
         ("zero", ("none", "state", "all")),
-        ("chip", ("v5e", "v5p", "H100", "H200")),
+        ("chip", ("auto", "v5e", "v5p", "H100", "H200")),
     ):
         if given.get(name, accepted[0]) not in accepted:
             raise unknown(name, given[name], accepted)
@@ -96,7 +100,19 @@ def parse(words: Sequence[str]) -> PlanOptions:
                 f"batch={given['batch']} is out of range; accepted: [1, inf)"
             )
         given["batch"] = int(given["batch"])
-    return PlanOptions(**given)
+    options = PlanOptions(**given)
+    if options.target and options.method == "all":
+        raise InputError("target= compiles one method; method=all compiles none")
+    if options.target and not re.fullmatch(r"v\w+:\d+(x\d+)*", options.target):
+        raise InputError(
+            f"target={options.target} cannot be read; write a TPU and its topology, "
+            "such as v5p:4x4x4 or v5e:8x8"
+        )
+    if options.chip == "auto":
+        name = options.target.partition(":")[0]
+        known = name in ("v5e", "v5p")
+        options = dataclasses.replace(options, chip=name if known else "H100")
+    return options
 
 
 def _make_devices(options: PlanOptions) -> None:
@@ -123,6 +139,10 @@ def _make_devices(options: PlanOptions) -> None:
         f"{flags} --xla_force_host_platform_device_count={count}".strip()
     )
     os.environ["JAX_PLATFORMS"] = "cpu"
+    if options.target:
+        # No TPU is there to be asked, and another process may be compiling too.
+        os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+        os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
 
 
 def _help() -> str:

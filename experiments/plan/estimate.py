@@ -11,9 +11,10 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.plan import decoder, wire, work
+from experiments.plan import wire, work
 from experiments.plan.module_text import read_module
 from experiments.plan.partitioned import compile_partitioned
+from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.training import init_state, make_parallel_step
 from jaxopt_lab.training.meshes import DATA_AXIS
@@ -39,7 +40,7 @@ class Layout(NamedTuple):
     gathered: Any
 
     def bytes_of(self, part: str) -> float:
-        """Bytes on one device of ``"params"`` or ``"opt_state"``."""
+        """Bytes on one device of a part of the state, such as ``"params"``."""
         shapes, there = getattr(self.state, part), getattr(self.there, part)
         return sum(
             local_bytes(x, s)
@@ -118,13 +119,11 @@ def transform(method: str) -> optax.GradientTransformation:
     return row.wrap(base) if row.kind == "wrapper" else optax.chain(row.build(), base)
 
 
-def layout(
-    config: decoder.Decoder, method: str, mesh: Mesh, batch: int, *, zero: str
-) -> Layout:
+def layout(model: Subject, method: str, mesh: Mesh, batch: int, *, zero: str) -> Layout:
     """Shapes and places of a run's state and batch.
 
     Args:
-      config: the model.
+      model: the model.
       method: a name in the catalog.
       mesh: the mesh.
       batch: examples in a batch.
@@ -134,26 +133,29 @@ def layout(
     Returns:
       The layout.
     """
-    params = decoder.shapes(config)
-    rules = [
-        (pattern, P(*(n if n in mesh.shape else None for n in spec)))
-        for pattern, spec in decoder.RULES
-        if config.gated or (not pattern.endswith("head$") and "w3" not in pattern)
-    ] + ([] if config.gated else [("^layers/(wq|wk|wv|w1)$", decoder.RULES[2][1])])
-    if "model" not in mesh.shape:
-        rules = []
+    params, model_state = model.init()
+    rules = model.rules() if "model" in mesh.shape else ()
     specs = param_specs(params, rules, mesh)
     gathered = None
     if zero == "all":
-        used = {**specs, "layers": {k: P(*s[1:]) for k, s in specs["layers"].items()}}
+        used = dict(specs)
+        if "layers" in specs:
+            used["layers"] = {k: P(*s[1:]) for k, s in specs["layers"].items()}
         gathered = jax.tree.map(lambda s: NamedSharding(mesh, s), used, is_leaf=_spec)
-        specs = jax.tree.map(
-            lambda x, s: _inner(x.shape, s, mesh),
-            params,
-            specs,
-        )
+        specs = {
+            name: jax.tree.map(
+                lambda x, s, cut=_inner if name == "layers" else _outer: cut(
+                    x.shape, s, mesh
+                ),
+                params[name],
+                specs[name],
+            )
+            for name in params
+        }
     tx = transform(method)
-    state = jax.eval_shape(lambda p, k: init_state(tx, p, k), params, jax.random.key(0))
+    state = jax.eval_shape(
+        lambda p, m, k: init_state(tx, p, k, m), params, model_state, jax.random.key(0)
+    )
     opt = state_specs(
         state.opt_state,
         params,
@@ -173,7 +175,7 @@ def layout(
         lambda x: jax.ShapeDtypeStruct(
             x.shape, x.dtype, sharding=NamedSharding(mesh, P(DATA_AXIS))
         ),
-        decoder.batch_shapes(config, batch),
+        model.batch(batch),
     )
     return Layout(mesh, state, there, placed, gathered)
 
@@ -182,19 +184,43 @@ def _spec(x: Any) -> bool:
     return isinstance(x, P)
 
 
+def _outer(shape: tuple[int, ...], spec: Any, mesh: Mesh) -> Any:
+    """The spec with an axis cut over the data axis."""
+    return divided(shape, spec, mesh, DATA_AXIS)
+
+
 def _inner(shape: tuple[int, ...], spec: Any, mesh: Mesh) -> Any:
-    """The spec with an axis behind the layers cut over the data axis."""
+    """The same for stacked layers: not the first axis, unless all else is short."""
     if len(shape) < 3:
-        return divided(shape, spec, mesh, DATA_AXIS)
-    rest = divided(shape[1:], P(*tuple(spec)[1:]), mesh, DATA_AXIS)
+        return _outer(shape, spec, mesh)
+    rest = _outer(shape[1:], P(*tuple(spec)[1:]), mesh)
     return P(None, *rest)
 
 
-def plan(config: decoder.Decoder, method: str, layout: Layout) -> Plan:
+def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
+    """The loss, and one train step traced and lowered for the layout's devices.
+
+    Args:
+      model: the model.
+      method: a name in the catalog.
+      layout: from ``layout``.
+
+    Returns:
+      The loss and the lowered step, to be compiled.
+    """
+    loss = model.loss_fn(gathered=layout.gathered)
+    step = make_parallel_step(
+        loss, transform(method), layout.mesh, layout.there, style="jit"
+    )
+    state = jax.tree.map(_placed, layout.state, layout.there)
+    return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)
+
+
+def plan(model: Subject, method: str, layout: Layout) -> Plan:
     """Compile one step and read what it needs.
 
     Args:
-      config: the model.
+      model: the model.
       method: a name in the catalog.
       layout: from ``layout``.
 
@@ -202,35 +228,23 @@ def plan(config: decoder.Decoder, method: str, layout: Layout) -> Plan:
       The plan. The compiler's own ``peak``, ``temp`` and ``flops`` are not used: on
       this backend they are wrong by 2 to 23 times for such a program.
     """
-    loss = decoder.loss_fn(config, gathered=layout.gathered)
-    step = make_parallel_step(
-        loss, transform(method), layout.mesh, layout.there, style="jit"
-    )
-    state = jax.tree.map(_placed, layout.state, layout.there)
-    lowered = jax.jit(step, donate_argnums=0).lower(state, layout.batch)
+    loss, lowered = lower(model, method, layout)
     # No code is run: the cheapest there is will do.
     found = compile_partitioned(lowered, xla_backend_optimization_level=0)
     module = read_module(found.text)
     residuals = _residuals(loss, layout)
-    tokens = math.prod(layout.batch["tokens"].shape[:1]) * config.context
-    model = layout.mesh.shape.get("model", 1)
-    devices = layout.mesh.shape[DATA_AXIS] * model
+    size = jax.tree.leaves(layout.batch)[0].shape[0]
     parameters = layout.bytes_of("params")
     optimizer = layout.bytes_of("opt_state")
-    rest = sum(local_bytes(x, x.sharding) for x in jax.tree.leaves(layout.batch)) + sum(
-        local_bytes(x, s)
-        for x, s in (
-            (layout.state.step, layout.there.step),
-            (layout.state.key, layout.there.key),
-        )
-    )
+    rest = sum(local_bytes(x, x.sharding) for x in jax.tree.leaves(layout.batch))
+    rest += sum(layout.bytes_of(part) for part in ("step", "model_state", "key"))
     analysis = found.compiled.memory_analysis()
     return Plan(
         arguments=parameters + optimizer + rest,
         parameters=parameters,
         optimizer=optimizer,
         residuals=residuals,
-        logits=2.0 * tokens * config.vocabulary / devices,
+        logits=2.0 * model.logits(size) / layout.mesh.size,
         gradients=parameters,
         flops=work.flops(module),
         sent=wire.sent(module, layout.mesh.shape),
@@ -247,14 +261,18 @@ def _residuals(loss: Any, layout: Layout) -> list[Residual]:
     """What the linearised loss holds, under the shardings the compiler chose."""
     params = jax.tree.map(_placed, layout.state.params, layout.there.params)
 
-    def held(params: Any, batch: Any) -> list[jax.Array]:
-        scalar = lambda p: loss(p, {}, batch, None)[0]
+    model_state = jax.tree.map(
+        _placed, layout.state.model_state, layout.there.model_state
+    )
+
+    def held(params: Any, model_state: Any, batch: Any) -> list[jax.Array]:
+        scalar = lambda p: loss(p, model_state, batch, None)[0]
         return jax.tree.leaves(jax.vjp(scalar, params)[1])
 
-    lowered = jax.jit(held).lower(params, layout.batch)
+    lowered = jax.jit(held).lower(params, model_state, layout.batch)
     options: dict[str, Any] = {"xla_backend_optimization_level": 0}
     compiled = lowered.compile(compiler_options=options)
-    traced = jax.make_jaxpr(held)(params, layout.batch).jaxpr
+    traced = jax.make_jaxpr(held)(params, model_state, layout.batch).jaxpr
     shapes = [v.aval for v in traced.outvars]
     computed = _computed(traced)
     weights = {(x.shape, x.dtype) for x in jax.tree.leaves(params)}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from experiments.plan import estimate, wire
+from experiments.plan import estimate, tpu, wire
 from experiments.plan.chips import CHIPS, Chip
 from experiments.plan.configs import MODELS
-from experiments.plan.decoder import Decoder, hand_flops
+from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.errors import InputError, unknown
 from jaxopt_lab.training import make_mesh
@@ -36,6 +37,7 @@ def run(options: Any) -> None:
     if options.method != "all":
         catalog.get(options.method)
     mesh = make_mesh(options.mesh)
+    target = tpu.mesh_like(mesh, options.target) if options.target else None
     if DATA_AXIS not in mesh.shape or set(mesh.shape) - {DATA_AXIS, "model"}:
         raise InputError(
             f"mesh={options.mesh}: a plan takes the axes data and model, data at least"
@@ -45,20 +47,26 @@ def run(options: Any) -> None:
             f"batch={options.batch} cannot be cut into {mesh.shape[DATA_AXIS]} equal "
             f"parts (mesh={options.mesh})"
         )
-    config = MODELS[options.model]
+    model = MODELS[options.model]
     began = time.process_time()
     console = Console()
 
-    def laid(method: str) -> estimate.Layout:
-        return estimate.layout(config, method, mesh, options.batch, zero=options.zero)
+    def laid(method: str, mesh: Any = mesh) -> estimate.Layout:
+        return estimate.layout(model, method, mesh, options.batch, zero=options.zero)
 
     if options.method == "all":
         layouts = {name: laid(name) for name in catalog.CATALOG}
         figures = _all(estimate.state_table(layouts), console, options)
     else:
         one = laid(options.method)
-        found = estimate.plan(config, options.method, one)
-        figures = _one(found, config, options, one, console)
+        found = estimate.plan(model, options.method, one)
+        real = None
+        if target is not None:
+            sys.stderr.write(
+                f"compiling for {options.target}: two to ten minutes on one core\n"
+            )
+            real = tpu.memory(model, options.method, laid(options.method, target))
+        figures = _one(found, real, model, options, one, console)
     seconds = time.process_time() - began
     console.print(f"{seconds:.0f} s of processor time", highlight=False)
     if options.json:
@@ -76,6 +84,10 @@ def _table(title: str, *columns: str) -> Any:
 
 def _gb(value: float) -> str:
     return f"{value / 1e9:.3f} GB"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f} s" if value >= 0.1 else f"{1e3 * value:.3g} ms"
 
 
 def _all(rows: list[tuple[str, float, float]], console: Any, options: Any) -> Any:
@@ -97,15 +109,16 @@ def _all(rows: list[tuple[str, float, float]], console: Any, options: Any) -> An
 
 def _one(
     plan: estimate.Plan,
-    config: Decoder,
+    real: tpu.Memory | None,
+    model: Subject,
     options: Any,
     layout: estimate.Layout,
     console: Any,
 ) -> dict[str, Any]:
     chip = CHIPS[options.chip]
     table = _table(
-        f"{options.model}, {options.method}, {options.mesh}, batch {options.batch} x "
-        f"{config.context}: bytes on each device",
+        f"{options.model}, {options.method}, {options.mesh}, batch {options.batch} of "
+        f"{model.example}: bytes on each device",
         "what",
         "bytes",
         "how it is known",
@@ -118,29 +131,33 @@ def _one(
         table.add_row(f"  {r.dtype}{list(r.shape)}", _gb(r.nbytes), "of all devices")
     table.add_row("cotangent of the logits, bfloat16", _gb(plan.logits), "shape")
     table.add_row("gradients, float32", _gb(plan.gradients), "shape")
-    fits = "fits" if plan.peak_estimate <= chip.memory else "does not fit"
     table.add_row("peak", _gb(plan.peak_estimate), "estimate, sum of these")
+    peak = plan.peak_estimate
+    if real is not None:
+        peak = real.peak
+        table.add_row(f"peak on {options.target}", _gb(peak), f"libtpu {real.version}")
+    fits = "fits" if peak <= chip.memory else "does not fit"
     table.add_row(f"memory of a {chip.name}", _gb(chip.memory), fits)
     console.print(table)
     times = step_times(plan, chip, layout.mesh.shape)
     text = "the partitioner's module" if plan.exact_text else "the final text"
     work = _table("one step on each device", "what", "amount", "least time")
     work.add_row(
-        "operations of products", f"{plan.flops:.4g}", f"{times['compute']:.3f} s"
+        "operations of products", f"{plan.flops:.4g}", _seconds(times["compute"])
     )
     work.add_row(
         "memory read and written",
         _gb(2 * (plan.arguments + plan.activations)),
-        f"{times['memory']:.3f} s",
+        _seconds(times["memory"]),
     )
     for (kind, axes), sent in sorted(wire.by_axis(plan.sent).items()):
         work.add_row(f"{kind} over {'+'.join(axes)}", _gb(sent), "")
-    work.add_row("sent, all kinds", "", f"{times['wire']:.3f} s")
+    work.add_row("sent, all kinds", "", _seconds(times["wire"]))
     console.print(work)
     low, high = times["low"], times["high"]
     console.print(
-        f"a step takes {low:.3f} s (everything overlaps) to {high:.3f} s (nothing "
-        f"does), at the best.\nAssumed: {chip.flops / 1e12:.0f} TFLOP/s bfloat16, "
+        f"a step takes {_seconds(low)} (everything overlaps) to {_seconds(high)} "
+        f"(nothing does), at the best.\nAssumed: {chip.flops / 1e12:.0f} TFLOP/s bfloat16, "
         f"{chip.bandwidth / 1e9:.0f} GB/s of memory, {chip.near_link / 1e9:.0f} GB/s a "
         f"device along an axis"
         + (
@@ -150,7 +167,7 @@ def _one(
         )
         + f" ({chip.source}); arguments and residuals read and written once; counts "
         f"from {text}.\nGradients of one pass by hand: "
-        f"{hand_flops(config, options.batch) / layout.mesh.size:.4g} operations a "
+        f"{model.hand_flops(options.batch) / layout.mesh.size:.4g} operations a "
         "device.",
         highlight=False,
         soft_wrap=True,
@@ -163,6 +180,7 @@ def _one(
         "optimizer": plan.optimizer,
         "residuals": plan.activations,
         "peak_estimate": plan.peak_estimate,
+        "target_memory": None if real is None else real._asdict(),
         "flops": plan.flops,
         "sent": {
             f"{kind} {'+'.join(axes)}": value

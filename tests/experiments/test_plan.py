@@ -14,7 +14,7 @@ import pytest
 from support.processes import ROOT
 
 from experiments.plan import __main__ as command
-from experiments.plan import decoder, estimate, show, wire
+from experiments.plan import estimate, show, wire
 from experiments.plan.chips import CHIPS
 from experiments.plan.configs import MODELS
 from experiments.plan.decoder import Decoder
@@ -35,7 +35,7 @@ PLAIN = Decoder(64, 32, 4, 4, 4, 96, 512, gated=False)
     ],
 )
 def test_models_have_the_parameters_that_they_are_known_for(name, count):
-    shapes = decoder.shapes(MODELS[name])
+    shapes = MODELS[name].init()[0]
     assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == count
 
 
@@ -48,7 +48,7 @@ def planned():
 
 def test_operations_are_those_of_the_hand_formula(planned):
     assert planned[1].exact_text
-    assert planned[1].flops == decoder.hand_flops(TINY, 8) / 8
+    assert planned[1].flops == TINY.hand_flops(8) / 8
 
 
 @pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
@@ -57,7 +57,7 @@ def test_arguments_are_the_compilers(config):
     layout = estimate.layout(config, "adamw8bit", mesh, 8, zero="state")
     found = estimate.plan(config, "adamw8bit", layout)
     assert found.arguments == pytest.approx(found.argument_check, rel=1e-3)
-    assert found.flops == decoder.hand_flops(config, 8) / 8
+    assert found.flops == config.hand_flops(8) / 8
 
 
 def test_the_gradient_goes_once_over_the_data_axis(planned):
@@ -96,7 +96,7 @@ def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
     def measured(depth):
         config = dataclasses.replace(TINY, depth=depth, width=64, hidden=256)
         layout = estimate.layout(config, "sgd", mesh, 16, zero="none")
-        loss = decoder.loss_fn(config, jnp.float32)
+        loss = config.loss_fn(jnp.float32)
         kept = sum(r.nbytes for r in estimate._residuals(loss, layout))
         scalar = lambda p, b: loss(p, {}, b, None)[0]
         lowered = jax.jit(jax.grad(scalar)).lower(layout.state.params, layout.batch)
@@ -114,10 +114,10 @@ def test_the_models_are_models(config):
     config = dataclasses.replace(config, context=8, depth=2)
     key = jax.random.key(0)
     params = jax.tree.map(
-        lambda x: 0.3 * jax.random.normal(key, x.shape, x.dtype), decoder.shapes(config)
+        lambda x: 0.3 * jax.random.normal(key, x.shape, x.dtype), config.init()[0]
     )
     tokens = jax.random.randint(key, (2, 9), 0, 64, jnp.int32)
-    loss = decoder.loss_fn(config, jnp.float32)
+    loss = config.loss_fn(jnp.float32)
     step = make_train_step(loss, estimate.transform("sgd"))
     state = init_state(estimate.transform("sgd"), params, key)
     after, metrics = jax.jit(step)(state, {"tokens": tokens})
@@ -128,9 +128,9 @@ def test_the_models_are_models(config):
         short = jax.tree.map(lambda x: x, params)
         if not config.gated:
             short["positions"] = short["positions"][:6]
-        return decoder.loss_fn(shorter, jnp.float32)(
-            short, {}, {"tokens": tokens[:, :7]}, None
-        )[0]
+        return shorter.loss_fn(jnp.float32)(short, {}, {"tokens": tokens[:, :7]}, None)[
+            0
+        ]
 
     gradient = jax.grad(
         lambda e: loss({**params, "embedding": e}, {}, {"tokens": tokens}, None)[0]
@@ -203,7 +203,7 @@ def test_the_command(tmp_path, method):
     assert figures["arguments"] == pytest.approx(
         figures["argument_size_in_bytes"], rel=1e-3
     )
-    assert figures["flops"] == 2 * decoder.hand_flops(MODELS["llama-60m"], 64) / 16
+    assert figures["flops"] == 2 * MODELS["llama-60m"].hand_flops(64) / 16
     assert "peak" in done.stdout and "estimate" in done.stdout
 
 
@@ -228,5 +228,5 @@ def test_the_estimated_peak_is_near_that_of_the_tpu_compiler(
     figures = json.loads(file.read_text())
     assert figures["peak_estimate"] == pytest.approx(peak, rel=0.15)
     assert figures["flops"] == pytest.approx(
-        decoder.hand_flops(MODELS["llama-7b"], 1024) / 64, rel=1e-12
+        MODELS["llama-7b"].hand_flops(1024) / 64, rel=1e-12
     )

@@ -68,8 +68,8 @@ def test_an_unknown_trip_count_is_unknown_and_not_one():
     assert np.isnan(work.flops(read_module(compiled.as_text())))
 
 
-@pytest.mark.parametrize("groups, stride", [(1, 1), (2, 2), (4, 1)])
-def test_convolutions(groups, stride):
+@pytest.mark.parametrize("groups, stride", [(1, 1), (2, 2), (4, 1), (1, 3)])
+def test_convolutions_and_their_gradients_count_pixels_that_meet_taps(groups, stride):
     x = jnp.ones((2, 8, 8, 4), jnp.float32)
     kernel = jnp.ones((3, 3, 4 // groups, 8), jnp.float32)
 
@@ -83,9 +83,15 @@ def test_convolutions(groups, stride):
             feature_group_count=groups,
         )
 
-    text = compile_partitioned(jax.jit(f).lower(x, kernel)).text
-    out = 2 * (8 // stride) ** 2 * 8
-    assert work.flops(read_module(text)) == 2 * out * 9 * 4 // groups
+    def counted(f):
+        return work.flops(read_module(jax.jit(f).lower(x, kernel).compile().as_text()))
+
+    # With an image and a kernel of ones each result is the number of its products.
+    once = 2 * float(jnp.sum(f(x, kernel)))
+    squares = lambda x, kernel: jnp.sum(f(x, kernel) ** 2)
+    assert counted(f) == once
+    assert counted(jax.grad(squares, 0)) == 2 * once
+    assert counted(jax.grad(squares, (0, 1))) == 3 * once
 
 
 def collective(line, devices=8, mesh=None):
