@@ -157,7 +157,8 @@ def _one(
     low, high = times["low"], times["high"]
     console.print(
         f"a step takes {_seconds(low)} (everything overlaps) to {_seconds(high)} "
-        f"(nothing does), at the best.\nAssumed: {chip.flops / 1e12:.0f} TFLOP/s bfloat16, "
+        f"(nothing does), at the best.\n"
+        f"Assumed: {chip.flops / 1e12:.0f} TFLOP/s bfloat16, "
         f"{chip.bandwidth / 1e9:.0f} GB/s of memory, {chip.near_link / 1e9:.0f} GB/s a "
         f"device along an axis"
         + (

@@ -3,68 +3,21 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support.processes import ROOT
 
+from experiments.benchmarks import lost_process
+from experiments.benchmarks.lost_process import LONG, Processes, raising
 from jaxopt_lab.training import read_metrics
 from jaxopt_lab.training.data.digits import load_digits
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = ["model=mlp", "log_every=5", "schedule=constant", "progress=off"]
-
-
-def address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-class Processes:
-    """Some processes of one run, gone when the block ends."""
-
-    def __init__(self, folder, *words, count=2, devices=2, program=None):
-        where = address()
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        command = [sys.executable, "-m", "experiments.train"]
-        if program is not None:
-            command = [sys.executable, "-c", program]
-        self.all = []
-        self.errors = []
-        for i in range(count):
-            errors = Path(folder).parent / f"errors{i}-{where[-5:]}"
-            own = [f"coordinator={where}", f"processes={count}", f"process={i}"]
-            self.errors.append(errors)
-            self.all.append(
-                subprocess.Popen(
-                    [*command, *OPTIONS, *words, f"out={folder}", *own],
-                    cwd=ROOT,
-                    env={**os.environ, "XLA_FLAGS": flags},
-                    stdout=subprocess.DEVNULL,
-                    stderr=os.open(errors, os.O_RDWR | os.O_CREAT),
-                )
-            )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for process in self.all:
-            process.kill()
-            process.wait()
-
-    def said(self, i):
-        return self.errors[i].read_text()
-
-    def wait(self):
-        return [process.wait(timeout=240) for process in self.all]
 
 
 def alone(folder, *words):
@@ -134,35 +87,15 @@ def test_a_streamed_set_is_read_in_parts(tmp_path, monkeypatch):
     )
 
 
-def started(running, folder, seconds=200):
-    """Wait for the first complete checkpoint."""
-    deadline = time.monotonic() + seconds
-    while not (folder / "checkpoints" / "5").exists():
-        assert time.monotonic() < deadline, running.said(0) + running.said(1)
-        for process in running.all:
-            assert process.poll() is None, running.said(0) + running.said(1)
-        time.sleep(0.05)
-    time.sleep(1.0)
-
-
-def exit_seconds(process, limit):
-    began = time.monotonic()
-    status = process.wait(timeout=limit)
-    assert status != 0
-    return time.monotonic() - began
-
-
-LONG = ["steps=1000000", "save_every=5", "eval_every=0"]
-
-
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_takes_the_other_along(tmp_path, victim):
     folder = tmp_path / "run"
     with Processes(folder, *LONG) as running:
-        started(running, folder)
+        running.wait_for_checkpoint()
         running.all[victim].send_signal(signal.SIGKILL)
         # 1 s on a quiet machine; silence alone would be noticed after 15 s.
-        assert exit_seconds(running.all[1 - victim], 20) < 10
+        assert running.seconds_until_exit(1 - victim, 20) < 10
+        assert running.all[1 - victim].returncode == 1
         said = running.said(1 - victim)
         assert f"process {1 - victim} of 2: stopped" in said
         assert "last complete checkpoint: step" in said
@@ -171,33 +104,18 @@ def test_a_killed_process_takes_the_other_along(tmp_path, victim):
 def test_a_process_that_hangs_is_left(tmp_path):
     folder = tmp_path / "run"
     with Processes(folder, *LONG) as running:
-        started(running, folder)
+        running.wait_for_checkpoint()
         running.all[1].send_signal(signal.SIGSTOP)
-        assert exit_seconds(running.all[0], 60) > 5
+        assert running.seconds_until_exit(0, 60) > 5
+        assert running.all[0].returncode == 1
         assert "process 1 shows no sign of life" in running.said(0)
 
 
-RAISING = """
-import sys
-from experiments import train
-from jaxopt_lab.training.data import mesh_batches
-given = mesh_batches.MeshBatches.next
-count = 0
-def failing(self):
-    global count
-    count += 1
-    if count > 12 and "process=1" in sys.argv:
-        raise RuntimeError("planted")
-    return given(self)
-mesh_batches.MeshBatches.next = failing
-sys.exit(train.main(sys.argv[1:]))
-"""
-
-
 def test_an_exception_in_one_ends_both(tmp_path):
-    with Processes(tmp_path / "run", *LONG, program=RAISING) as running:
+    with Processes(tmp_path / "run", *LONG, program=raising(1)) as running:
         assert running.all[1].wait(timeout=240) == 1
-        assert exit_seconds(running.all[0], 20) < 10
+        assert running.seconds_until_exit(0, 20) < 10
+        assert running.all[0].returncode == 1
         assert "process 1 of 2: stopped: RuntimeError: planted" in running.said(1)
         assert "process 0 of 2: stopped" in running.said(0)
         for i in (0, 1):
@@ -207,7 +125,12 @@ def test_an_exception_in_one_ends_both(tmp_path):
 def test_a_signal_to_one_saves_and_stops_both(tmp_path):
     folder = tmp_path / "run"
     with Processes(folder, *LONG) as running:
-        started(running, folder)
+        running.wait_for_checkpoint()
         running.all[1].send_signal(signal.SIGTERM)
         assert running.wait() == [0, 0], running.said(0) + running.said(1)
     assert "SIGTERM: saved at step" in running.said(0)
+
+
+def test_the_benchmark_knows_how_the_other_left(tmp_path):
+    left = lost_process.lose(lost_process.CASES[0], tmp_path)
+    assert left.status == 1 and left.told and left.seconds < 10
