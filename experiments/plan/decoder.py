@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from experiments.plan import layers
-from experiments.plan.subject import float32
+from experiments.plan.subject import Layer, float32
 from jaxopt_lab.training.sharding import Rules
 from jaxopt_lab.typing import TrainLossFn
 
@@ -96,6 +96,10 @@ class Decoder:
     def logits(self, size: int) -> int:
         """See ``Subject``."""
         return size * self.context * self.vocabulary
+
+    def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
+        """See ``Subject``."""
+        return self.layer, self.layer.activations(size, self.context)
 
     def hand_flops(self, size: int) -> float:
         """See ``Subject``; six a weight and token for the output matrix."""

@@ -7,61 +7,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.plan import wire, work
+from experiments.plan import layers, wire, work
+from experiments.plan.kept import Residual, kept, local_bytes
+from experiments.plan.layout import Layout, place, transform
 from experiments.plan.module_text import read_module
 from experiments.plan.partitioned import compile_partitioned
 from experiments.plan.subject import Subject
-from jaxopt_lab import catalog
-from jaxopt_lab.training import init_state, make_parallel_step
+from jaxopt_lab.training import make_parallel_step
 from jaxopt_lab.training.meshes import DATA_AXIS
-from jaxopt_lab.training.sharding import divided, param_specs, state_specs
-from jaxopt_lab.training.state import TrainState
-
-
-class Layout(NamedTuple):
-    """A train state and a batch by shape and place.
-
-    Attributes:
-      mesh: the mesh.
-      state: shapes of the state.
-      there: its shardings.
-      batch: shapes of the batch, with shardings.
-      gathered: where the parameters lie while they are used, if not as stored.
-    """
-
-    mesh: Mesh
-    state: TrainState
-    there: TrainState
-    batch: Any
-    gathered: Any
-
-    def bytes_of(self, part: str) -> float:
-        """Bytes on one device of a part of the state, such as ``"params"``."""
-        shapes, there = getattr(self.state, part), getattr(self.there, part)
-        return sum(
-            local_bytes(x, s)
-            for x, s in zip(
-                jax.tree.leaves(shapes), jax.tree.leaves(there), strict=True
-            )
-        )
-
-
-class Residual(NamedTuple):
-    """Something that the forward pass keeps for the backward pass.
-
-    Attributes:
-      shape: on all devices together.
-      dtype: its type.
-      nbytes: bytes on one device.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    nbytes: float
 
 
 class Plan(NamedTuple):
@@ -72,8 +28,9 @@ class Plan(NamedTuple):
       parameters: bytes of the parameters among them.
       optimizer: bytes of the optimizer state among them.
       residuals: what the backward pass needs, the largest first.
-      logits: bytes of the largest cotangent, that of the logits.
+      logits: bytes of the logits among them, in whose place their cotangent comes.
       gradients: bytes of one tree of gradients.
+      working: bytes of one layer that the backward pass computes anew; 0: none is.
       flops: operations of the products in one step; NaN where a loop is unknown.
       sent: what goes over the wire.
       exact_text: whether ``sent`` and ``flops`` come from the partitioner's module.
@@ -86,6 +43,7 @@ class Plan(NamedTuple):
     residuals: list[Residual]
     logits: float
     gradients: float
+    working: float
     flops: float
     sent: list[wire.Sent]
     exact_text: bool
@@ -98,103 +56,16 @@ class Plan(NamedTuple):
 
     @property
     def peak_estimate(self) -> float:
-        """Arguments, residuals, the logits' cotangent and the gradients."""
-        return self.arguments + self.activations + self.logits + self.gradients
+        """Arguments and the most of two moments.
 
-
-def local_bytes(x: Any, sharding: Any) -> float:
-    """Bytes of an array on one device."""
-    shape = sharding.shard_shape(x.shape)
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        return math.prod(shape) * jax.random.key_data(jax.random.key(0)).nbytes
-    return math.prod(shape) * jnp.dtype(x.dtype).itemsize
-
-
-def transform(method: str) -> optax.GradientTransformation:
-    """A method at its defaults; links and wrappers with AdamW behind them."""
-    row = catalog.get(method)
-    if row.kind == "optimizer":
-        return row.build()
-    base = catalog.get("adamw").build()
-    return row.wrap(base) if row.kind == "wrapper" else optax.chain(row.build(), base)
-
-
-def layout(model: Subject, method: str, mesh: Mesh, batch: int, *, zero: str) -> Layout:
-    """Shapes and places of a run's state and batch.
-
-    Args:
-      model: the model.
-      method: a name in the catalog.
-      mesh: the mesh.
-      batch: examples in a batch.
-      zero: ``"none"``; ``"state"``, optimizer state divided over the data axis; or
-        ``"all"``, parameters too.
-
-    Returns:
-      The layout.
-    """
-    params, model_state = model.init()
-    rules = model.rules() if "model" in mesh.shape else ()
-    specs = param_specs(params, rules, mesh)
-    gathered = None
-    if zero == "all":
-        used = dict(specs)
-        if "layers" in specs:
-            used["layers"] = {k: P(*s[1:]) for k, s in specs["layers"].items()}
-        gathered = jax.tree.map(lambda s: NamedSharding(mesh, s), used, is_leaf=_spec)
-        specs = {
-            name: jax.tree.map(
-                lambda x, s, cut=_inner if name == "layers" else _outer: cut(
-                    x.shape, s, mesh
-                ),
-                params[name],
-                specs[name],
-            )
-            for name in params
-        }
-    tx = transform(method)
-    state = jax.eval_shape(
-        lambda p, m, k: init_state(tx, p, k, m), params, model_state, jax.random.key(0)
-    )
-    opt = state_specs(
-        state.opt_state,
-        params,
-        specs,
-        mesh,
-        over=None if zero == "none" else DATA_AXIS,
-        whole=catalog.get(method).whole_state,
-        factors=catalog.get(method).factor_state,
-    )
-    whole = jax.tree.map(lambda _: P(), state)
-    there = jax.tree.map(
-        lambda s: NamedSharding(mesh, s),
-        whole._replace(params=specs, opt_state=opt),
-        is_leaf=_spec,
-    )
-    placed = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=NamedSharding(mesh, P(DATA_AXIS))
-        ),
-        model.batch(batch),
-    )
-    return Layout(mesh, state, there, placed, gathered)
-
-
-def _spec(x: Any) -> bool:
-    return isinstance(x, P)
-
-
-def _outer(shape: tuple[int, ...], spec: Any, mesh: Mesh) -> Any:
-    """The spec with an axis cut over the data axis."""
-    return divided(shape, spec, mesh, DATA_AXIS)
-
-
-def _inner(shape: tuple[int, ...], spec: Any, mesh: Mesh) -> Any:
-    """The same for stacked layers: not the first axis, unless all else is short."""
-    if len(shape) < 3:
-        return _outer(shape, spec, mesh)
-    rest = _outer(shape[1:], P(*tuple(spec)[1:]), mesh)
-    return P(None, *rest)
+        At the end of the forward pass all residuals are there. In the layers that are
+        computed anew the logits are gone, and gradients of all stacked layers and one
+        layer's own values have come; where no layer is, gradients come as residuals go.
+        """
+        inside = self.gradients
+        if self.working:
+            inside += self.activations - self.logits + self.working
+        return self.arguments + max(self.activations, inside)
 
 
 def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
@@ -212,7 +83,7 @@ def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
     step = make_parallel_step(
         loss, transform(method), layout.mesh, layout.there, style="jit"
     )
-    state = jax.tree.map(_placed, layout.state, layout.there)
+    state = jax.tree.map(place, layout.state, layout.there)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)
 
 
@@ -232,7 +103,6 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
     # No code is run: the cheapest there is will do.
     found = compile_partitioned(lowered, xla_backend_optimization_level=0)
     module = read_module(found.text)
-    residuals = _residuals(loss, layout)
     size = jax.tree.leaves(layout.batch)[0].shape[0]
     parameters = layout.bytes_of("params")
     optimizer = layout.bytes_of("opt_state")
@@ -243,9 +113,10 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
         arguments=parameters + optimizer + rest,
         parameters=parameters,
         optimizer=optimizer,
-        residuals=residuals,
+        residuals=residuals(loss, layout),
         logits=2.0 * model.logits(size) / layout.mesh.size,
         gradients=parameters,
+        working=_working(model, layout, size),
         flops=work.flops(module),
         sent=wire.sent(module, layout.mesh.shape),
         exact_text=found.exact,
@@ -253,47 +124,45 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
     )
 
 
-def _placed(x: Any, sharding: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+def residuals(loss: Any, layout: Layout) -> list[Residual]:
+    """What the linearised loss holds on each device.
 
+    Args:
+      loss: from ``Subject.loss_fn``.
+      layout: where its arguments lie.
 
-def _residuals(loss: Any, layout: Layout) -> list[Residual]:
-    """What the linearised loss holds, under the shardings the compiler chose."""
-    params = jax.tree.map(_placed, layout.state.params, layout.there.params)
-
-    model_state = jax.tree.map(
-        _placed, layout.state.model_state, layout.there.model_state
-    )
-
-    def held(params: Any, model_state: Any, batch: Any) -> list[jax.Array]:
-        scalar = lambda p: loss(p, model_state, batch, None)[0]
-        return jax.tree.leaves(jax.vjp(scalar, params)[1])
-
-    lowered = jax.jit(held).lower(params, model_state, layout.batch)
-    options: dict[str, Any] = {"xla_backend_optimization_level": 0}
-    compiled = lowered.compile(compiler_options=options)
-    traced = jax.make_jaxpr(held)(params, model_state, layout.batch).jaxpr
-    shapes = [v.aval for v in traced.outvars]
-    computed = _computed(traced)
-    weights = {(x.shape, x.dtype) for x in jax.tree.leaves(params)}
-    found = [
-        Residual(x.shape, str(x.dtype), local_bytes(x, s))
-        for x, s, real in zip(shapes, compiled.output_shardings, computed, strict=True)
-        if real and (x.shape, x.dtype) not in weights
-    ]
-    return sorted(found, key=lambda r: -r.nbytes)
-
-
-def _computed(jaxpr: Any) -> list[bool]:
-    """Which results are computed from an input; the others are constants.
-
-    A program of its own must give a constant as an array; a step never stores it.
+    Returns:
+      The residuals, the largest first; see ``kept``.
     """
-    known = {id(v) for v in jaxpr.invars}
-    for equation in jaxpr.eqns:
-        if any(id(v) in known for v in equation.invars):
-            known |= {id(v) for v in equation.outvars}
-    return [id(v) in known for v in jaxpr.outvars]
+    scalar = lambda params, *rest: loss(params, *rest, None)[0]
+    parts = (layout.placed("params"), layout.placed("model_state"))
+    return kept(scalar, *parts, layout.batch)
+
+
+def _working(model: Subject, layout: Layout, size: int) -> float:
+    """Bytes of one layer while its backward pass runs.
+
+    What its linearisation holds, and cotangents: of its input and parameters, as they
+    are used, and of the largest of what it holds.
+    """
+    again = model.layer_of(size)
+    if again is None:
+        return 0.0
+    layer, shape = again
+    x = place(shape, NamedSharding(layout.mesh, P(DATA_AXIS)))
+
+    def one(x: Any) -> jax.ShapeDtypeStruct:
+        there = NamedSharding(layout.mesh, P(*x.sharding.spec[1:]))
+        return jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=there)
+
+    stored = jax.tree.map(one, layout.placed("params")["layers"])
+    gathered = None if layout.gathered is None else layout.gathered["layers"]
+    used = stored if gathered is None else jax.tree.map(place, stored, gathered)
+    found = kept(
+        lambda both: layer(both[0], layers.held(both[1], gathered)), (x, stored)
+    )
+    held = sum(r.nbytes for r in found) + found[0].nbytes
+    return held + sum(local_bytes(v, v.sharding) for v in jax.tree.leaves((x, used)))
 
 
 def state_table(layouts: dict[str, Layout]) -> list[tuple[str, float, float]]:

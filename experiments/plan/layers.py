@@ -65,6 +65,10 @@ class Layer:
         found["w1_bias"] = (n, self.hidden)
         return found
 
+    def activations(self, size: int, length: int) -> jax.ShapeDtypeStruct:
+        """Shape of what goes in and comes out for ``size`` examples of some length."""
+        return jax.ShapeDtypeStruct((size, length, self.width), jnp.bfloat16)
+
     def rules(self) -> Rules:
         """Heads and feed-forward cut over ``"model"``; norms and biases whole."""
         first = "wq|wk|wv|w1|w3" if self.gated else "wq|wk|wv|w1"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from experiments.models import resnet
 from experiments.models.configs import ResNetConfig
 from experiments.plan import layers
+from experiments.plan.subject import Layer
 from jaxopt_lab.training import from_nnx, losses
 from jaxopt_lab.training.sharding import Rules
 from jaxopt_lab.typing import TrainLossFn
@@ -69,6 +70,10 @@ class ResidualNetwork:
     def logits(self, size: int) -> int:
         """See ``Subject``."""
         return size * self.classes
+
+    def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
+        """See ``Subject``: all is kept."""
+        return None
 
     def hand_flops(self, size: int) -> float:
         """See ``Subject``.

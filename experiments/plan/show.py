@@ -13,6 +13,7 @@ from typing import Any
 from experiments.plan import estimate, tpu, wire
 from experiments.plan.chips import CHIPS, Chip
 from experiments.plan.configs import MODELS
+from experiments.plan.layout import Layout, lay_out
 from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.errors import InputError, unknown
@@ -51,8 +52,8 @@ def run(options: Any) -> None:
     began = time.process_time()
     console = Console()
 
-    def laid(method: str, mesh: Any = mesh) -> estimate.Layout:
-        return estimate.layout(model, method, mesh, options.batch, zero=options.zero)
+    def laid(method: str, mesh: Any = mesh) -> Layout:
+        return lay_out(model, method, mesh, options.batch, zero=options.zero)
 
     if options.method == "all":
         layouts = {name: laid(name) for name in catalog.CATALOG}
@@ -112,7 +113,7 @@ def _one(
     real: tpu.Memory | None,
     model: Subject,
     options: Any,
-    layout: estimate.Layout,
+    layout: Layout,
     console: Any,
 ) -> dict[str, Any]:
     chip = CHIPS[options.chip]
@@ -129,9 +130,10 @@ def _one(
     table.add_row("kept for the backward pass", _gb(plan.activations), "residuals")
     for r in plan.residuals[:5]:
         table.add_row(f"  {r.dtype}{list(r.shape)}", _gb(r.nbytes), "of all devices")
-    table.add_row("cotangent of the logits, bfloat16", _gb(plan.logits), "shape")
     table.add_row("gradients, float32", _gb(plan.gradients), "shape")
-    table.add_row("peak", _gb(plan.peak_estimate), "estimate, sum of these")
+    if plan.working:
+        table.add_row("one layer computed anew", _gb(plan.working), "estimate")
+    table.add_row("peak", _gb(plan.peak_estimate), "estimate")
     peak = plan.peak_estimate
     if real is not None:
         peak = real.peak
@@ -180,6 +182,7 @@ def _one(
         "parameters": plan.parameters,
         "optimizer": plan.optimizer,
         "residuals": plan.activations,
+        "working": plan.working,
         "peak_estimate": plan.peak_estimate,
         "target_memory": None if real is None else real._asdict(),
         "flops": plan.flops,

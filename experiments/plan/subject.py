@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -9,6 +10,9 @@ import jax.numpy as jnp
 
 from jaxopt_lab.training.sharding import Rules
 from jaxopt_lab.typing import TrainLossFn
+
+Layer = Callable[[Any, Any], Any]
+"""Of activations and of one layer's parameters."""
 
 
 class Subject(Protocol):
@@ -47,7 +51,19 @@ class Subject(Protocol):
         ...
 
     def logits(self, size: int) -> int:
-        """Number of logits of a batch: the largest cotangent."""
+        """Number of logits of a batch."""
+        ...
+
+    def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
+        """What the backward pass computes anew, one at a time.
+
+        Args:
+          size: examples of a batch.
+
+        Returns:
+          A layer, a function of activations and of parameters that are not stacked,
+          and the shape of the activations; ``None`` where all is kept.
+        """
         ...
 
     def hand_flops(self, size: int) -> float:

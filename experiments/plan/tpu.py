@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jax.sharding import Mesh
 
 from experiments.plan import estimate
+from experiments.plan.layout import Layout
 from experiments.plan.subject import Subject
 from jaxopt_lab.errors import InputError
 
@@ -71,7 +72,7 @@ def _version() -> str | None:
         return None
 
 
-def memory(model: Subject, method: str, layout: estimate.Layout) -> Memory:
+def memory(model: Subject, method: str, layout: Layout) -> Memory:
     """Compile one step for the layout's devices; takes minutes.
 
     Args:

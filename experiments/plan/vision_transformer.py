@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.plan import layers
-from experiments.plan.subject import float32
+from experiments.plan.subject import Layer, float32
 from jaxopt_lab.training import losses
 from jaxopt_lab.training.sharding import Rules
 from jaxopt_lab.typing import TrainLossFn
@@ -112,6 +112,10 @@ class VisionTransformer:
     def logits(self, size: int) -> int:
         """See ``Subject``."""
         return size * self.classes
+
+    def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
+        """See ``Subject``."""
+        return self.layer, self.layer.activations(size, self.patches + 1)
 
     def hand_flops(self, size: int) -> float:
         """See ``Subject``; nobody needs the gradient of the image."""

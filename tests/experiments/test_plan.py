@@ -18,6 +18,8 @@ from experiments.plan import estimate, show, wire
 from experiments.plan.chips import CHIPS
 from experiments.plan.configs import MODELS
 from experiments.plan.decoder import Decoder
+from experiments.plan.kept import local_bytes
+from experiments.plan.layout import lay_out, transform
 from jaxopt_lab import trees
 from jaxopt_lab.training import init_state, make_mesh, make_train_step
 
@@ -42,7 +44,7 @@ def test_models_have_the_parameters_that_they_are_known_for(name, count):
 @pytest.fixture(scope="module")
 def planned():
     mesh = make_mesh("data:4,model:2")
-    layout = estimate.layout(TINY, "adamw", mesh, 8, zero="state")
+    layout = lay_out(TINY, "adamw", mesh, 8, zero="state")
     return layout, estimate.plan(TINY, "adamw", layout)
 
 
@@ -54,7 +56,7 @@ def test_operations_are_those_of_the_hand_formula(planned):
 @pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
 def test_arguments_are_the_compilers(config):
     mesh = make_mesh("data:4,model:2")
-    layout = estimate.layout(config, "adamw8bit", mesh, 8, zero="state")
+    layout = lay_out(config, "adamw8bit", mesh, 8, zero="state")
     found = estimate.plan(config, "adamw8bit", layout)
     assert found.arguments == pytest.approx(found.argument_check, rel=1e-3)
     assert found.flops == config.hand_flops(8) / 8
@@ -78,7 +80,7 @@ def test_the_optimizer_state_is_divided(planned):
     fixed = [x for x in jax.tree.leaves(layout.state.opt_state) if x.ndim == 0]
     assert plan.optimizer == pytest.approx(
         sum(
-            estimate.local_bytes(x, s)
+            local_bytes(x, s)
             for x, s in zip(
                 jax.tree.leaves(layout.state.opt_state),
                 jax.tree.leaves(layout.there.opt_state),
@@ -95,9 +97,9 @@ def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
 
     def measured(depth):
         config = dataclasses.replace(TINY, depth=depth, width=64, hidden=256)
-        layout = estimate.layout(config, "sgd", mesh, 16, zero="none")
+        layout = lay_out(config, "sgd", mesh, 16, zero="none")
         loss = config.loss_fn(jnp.float32)
-        kept = sum(r.nbytes for r in estimate._residuals(loss, layout))
+        kept = sum(r.nbytes for r in estimate.residuals(loss, layout))
         scalar = lambda p, b: loss(p, {}, b, None)[0]
         lowered = jax.jit(jax.grad(scalar)).lower(layout.state.params, layout.batch)
         return kept, lowered.compile().memory_analysis().temp_size_in_bytes
@@ -118,8 +120,8 @@ def test_the_models_are_models(config):
     )
     tokens = jax.random.randint(key, (2, 9), 0, 64, jnp.int32)
     loss = config.loss_fn(jnp.float32)
-    step = make_train_step(loss, estimate.transform("sgd"))
-    state = init_state(estimate.transform("sgd"), params, key)
+    step = make_train_step(loss, transform("sgd"))
+    state = init_state(transform("sgd"), params, key)
     after, metrics = jax.jit(step)(state, {"tokens": tokens})
     assert np.isfinite(metrics["loss"]) and trees.differences(state, after) == []
 

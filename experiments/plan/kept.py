@@ -1,0 +1,146 @@
+"""What a forward pass has to keep for its backward pass, by the program alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# A compiler joins these to what reads them and does them anew in the backward pass: a
+# result of theirs need not be kept where its operands are.
+_ARITHMETIC = "abs add add_any cos div erf exp exp2 expm1 integer_pow log log1p \
+logistic max min mul neg pow rsqrt sign sin sqrt square sub tanh"
+_LOGIC = "and clamp eq ge gt is_finite le lt ne not or select_n xor"
+_SHAPES = "broadcast_in_dim convert_element_type copy expand_dims iota \
+reduce_precision reshape sharding_constraint squeeze"
+_CHEAP = frozenset(f"{_ARITHMETIC} {_LOGIC} {_SHAPES}".split())
+_CALLS = frozenset(("jit", "pjit", "closed_call", "core_call"))
+
+
+class Residual(NamedTuple):
+    """Something that the forward pass keeps for the backward pass.
+
+    Attributes:
+      shape: on all devices together.
+      dtype: its type.
+      nbytes: bytes on one device.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: float
+
+
+def local_bytes(x: Any, sharding: Any) -> float:
+    """Bytes of an array on one device."""
+    shape = sharding.shard_shape(x.shape)
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return math.prod(shape) * jax.random.key_data(jax.random.key(0)).nbytes
+    return math.prod(shape) * jnp.dtype(x.dtype).itemsize
+
+
+def kept(fn: Callable[..., Any], *arguments: Any) -> list[Residual]:
+    """What the linearisation of a function holds, under the compiler's shardings.
+
+    The residuals of ``jax.vjp``, but for arguments, constants, and what elementwise
+    operations make of others: where a residual is such, it is traced back to values
+    that are in memory anyway, since a product or a loop made or read them.
+
+    Args:
+      fn: a function of arrays.
+      *arguments: shapes with shardings; the derivative is to the first.
+
+    Returns:
+      The residuals, the largest on a device first.
+    """
+    leaves, tree = jax.tree.flatten(arguments)
+
+    def held(*leaves: Any) -> list[Any]:
+        first, *rest = jax.tree.unflatten(tree, leaves)
+        return jax.tree.leaves(jax.vjp(lambda x: fn(x, *rest), first)[1])
+
+    nested = jax.make_jaxpr(held)(*leaves)
+    flat = jax.make_jaxpr(
+        lambda *leaves: _evaluated(nested.jaxpr, nested.consts, leaves)
+    )(*leaves)
+    wanted = _needed(flat.jaxpr)
+
+    def needed(*leaves: Any) -> list[Any]:
+        return _evaluated(flat.jaxpr, flat.consts, leaves, wanted)
+
+    # No code is run: the cheapest there is will do.
+    options: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    compiled = jax.jit(needed).lower(*leaves).compile(compiler_options=options)
+    found = [
+        Residual(v.aval.shape, str(v.aval.dtype), local_bytes(v.aval, sharding))
+        for v, sharding in zip(wanted, compiled.output_shardings, strict=True)
+    ]
+    return sorted(found, key=lambda r: -r.nbytes)
+
+
+def _evaluated(
+    jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], wanted: Any = None
+) -> list[Any]:
+    """Values of a program, calls written out; ``wanted``: other than its results."""
+    values = dict(zip(jaxpr.constvars, consts, strict=True))
+    values |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+    def read(v: Any) -> Any:
+        return v.val if hasattr(v, "val") else values[v]
+
+    for line in jaxpr.eqns:
+        given = [read(v) for v in line.invars]
+        if line.primitive.name in _CALLS:
+            inner = line.params.get("jaxpr") or line.params["call_jaxpr"]
+            results = _evaluated(inner.jaxpr, inner.consts, given)
+        else:
+            params = line.primitive.get_bind_params(line.params)
+            results = line.primitive.bind(*given, **params)
+            results = results if line.primitive.multiple_results else [results]
+        values |= dict(zip(line.outvars, results, strict=True))
+    return [read(v) for v in (jaxpr.outvars if wanted is None else wanted)]
+
+
+def _needed(jaxpr: Any) -> list[Any]:
+    """The variables that have to be kept for a program's results to be had."""
+    maker = {v: line for line in jaxpr.eqns for v in line.outvars}
+    given = set(jaxpr.invars)
+    varying = set(given)
+    stored: set[Any] = set()
+    for line in jaxpr.eqns:
+        operands = [v for v in line.invars if not hasattr(v, "val")]
+        if any(v in varying for v in operands):
+            varying |= set(line.outvars)
+        if line.primitive.name in _CHEAP:
+            continue
+        stored |= set(line.outvars)
+        # A reduction reads its operand while it is made.
+        if not line.primitive.name.startswith("reduce_"):
+            stored |= set(operands)
+
+    def sources(v: Any) -> Iterator[Any]:
+        """What ``v`` is made of among what is in memory anyway."""
+        if hasattr(v, "val") or v in given or v not in varying:
+            return
+        if v in stored:
+            yield v
+            return
+        for operand in maker[v].invars:
+            yield from sources(operand)
+
+    results = dict.fromkeys(v for v in jaxpr.outvars if not hasattr(v, "val"))
+    results = [v for v in results if v in varying - given]
+    found = {v: None for v in results if v in stored}
+    for v in results:
+        more = dict.fromkeys(s for s in sources(v) if s not in found)
+        # Where its sources are larger, it is kept itself.
+        cheaper = sum(map(_size, more)) <= _size(v)
+        found |= more if cheaper else {v: None}
+    return list(found)
+
+
+def _size(v: Any) -> float:
+    return math.prod(v.aval.shape) * jnp.dtype(v.aval.dtype).itemsize
