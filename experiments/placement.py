@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ from jaxopt_lab.training import (
     parse_rules,
     state_shardings,
 )
-from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.training.meshes import DATA_AXIS, SEEDS_AXIS
 from jaxopt_lab.training.sharding import Rules
 
 
@@ -37,6 +38,18 @@ class Placement(NamedTuple):
     rules: Rules
     per_device: bool
 
+    def averages_statistics(self, run: RunOptions) -> bool:
+        """Whether batch statistics must be averaged over the devices by the model.
+
+        Args:
+          run: says whether they are global.
+
+        Returns:
+          False where the compiler sees the whole batch, or one device holds it.
+        """
+        several = self.mesh.shape[DATA_AXIS] > 1
+        return several and self.per_device and run.batch_stats == "global"
+
 
 def chosen(configuration: Configuration) -> Placement | None:
     """The placement that a run asks for.
@@ -51,10 +64,10 @@ def chosen(configuration: Configuration) -> Placement | None:
       InputError: the options do not fit each other or the devices there are.
     """
     run = configuration.run
-    axes = run.mesh
-    if axes == "auto":
-        axes = DATA_AXIS if _worth_sharing(run) else f"{DATA_AXIS}:1"
+    axes = _automatic(run) if run.mesh == "auto" else run.mesh
     mesh = make_mesh(axes)
+    if SEEDS_AXIS in mesh.shape and DATA_AXIS not in mesh.shape:
+        mesh = make_mesh(f"{axes},{DATA_AXIS}:1")
     if DATA_AXIS not in mesh.shape:
         raise InputError(f"mesh={run.mesh} needs an axis {DATA_AXIS!r}")
     if mesh.size == 1:
@@ -65,11 +78,7 @@ def chosen(configuration: Configuration) -> Placement | None:
                     "one. Give mesh="
                 )
         return None
-    if run.seeds > 1:
-        raise InputError(
-            f"seeds={run.seeds} are trained in one program on one device; give "
-            f"mesh={DATA_AXIS}:1, or seeds=1 for mesh={run.mesh}"
-        )
+    _check_seeds(run, mesh)
     parts = mesh.shape[DATA_AXIS] * run.micro_batches
     if run.batch_size % parts:
         raise InputError(
@@ -80,13 +89,58 @@ def chosen(configuration: Configuration) -> Placement | None:
     return Placement(mesh, rules, _per_device(configuration))
 
 
-def _worth_sharing(run: RunOptions) -> bool:
-    """Whether the default takes all devices: virtual ones share the same cores."""
-    if run.seeds > 1:
-        return False
-    if jax.process_count() == 1 and jax.devices()[0].platform == "cpu":
-        return False
-    return run.batch_size % (jax.device_count() * run.micro_batches) == 0
+def _automatic(run: RunOptions) -> str:
+    """All devices if they divide the work; virtual ones share the same cores."""
+    virtual = jax.process_count() == 1 and jax.devices()[0].platform == "cpu"
+    return f"{DATA_AXIS}:1" if virtual else shared_work(run, jax.device_count())
+
+
+def shared_work(run: RunOptions, devices: int) -> str:
+    """The axes over which a run's work divides among devices.
+
+    Args:
+      run: how many seeds, how large a batch.
+      devices: how many there are.
+
+    Returns:
+      A mesh for ``make_mesh``: seeds first, which send nothing to each other; what
+      they leave for the batch if it divides, and one device (for each seed) if not.
+
+    >>> shared_work(RunOptions(seeds=6, batch_size=64), 8)
+    'seeds:2,data:4'
+    """
+    groups = 1
+    # Seeds over several processes would need records of other processes' devices.
+    if run.seeds > 1 and run.style == "jit" and jax.process_count() == 1:
+        groups = math.gcd(run.seeds, devices)
+    rest = devices // groups
+    if run.batch_size % (rest * run.micro_batches) or (
+        run.style != "jit" and run.seeds > 1
+    ):
+        rest = 1
+    data = f"{DATA_AXIS}:{rest}"
+    return data if groups == 1 else f"{SEEDS_AXIS}:{groups},{data}"
+
+
+def _check_seeds(run: RunOptions, mesh: Mesh) -> None:
+    groups = mesh.shape.get(SEEDS_AXIS, 1)
+    if run.seeds == 1 and groups == 1:
+        return
+    if run.seeds % groups:
+        raise InputError(
+            f"seeds={run.seeds} cannot be cut into {groups} equal parts, one for each "
+            f"group of devices (mesh={run.mesh})"
+        )
+    if run.style != "jit":
+        raise InputError(
+            f"style={run.style} trains one seed; use style=jit, seeds=1, or "
+            f"mesh={DATA_AXIS}:1 for seeds={run.seeds}"
+        )
+    if groups > 1 and jax.process_count() > 1:
+        raise InputError(
+            f"mesh={run.mesh}: seeds are cut over the devices of one process; start "
+            "each process by itself with its own seed= and out="
+        )
 
 
 def _per_device(configuration: Configuration) -> bool:

@@ -35,8 +35,9 @@ class RunOptions:
     """how many consecutive seeds are trained at once, in one program"""
     mesh: str = "auto"
     """the devices, as name:size pairs: data:4,model:2; a bare name takes the rest. The
-    batch is cut over data. auto: all devices on the axis data, where they are more
-    than the cores of one processor and divide the batch"""
+    batch is cut over data, several seeds over seeds (seeds:4,data:2). auto: all
+    devices, seeds first, where they are more than the cores of one processor and
+    divide the work"""
     coordinator: str = ""
     """address of process 0, host:port, where several processes train together; auto:
     as the cluster's environment says. empty: one process"""

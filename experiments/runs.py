@@ -35,6 +35,7 @@ from jaxopt_lab.training import (
     processes,
     read_metrics,
     seed_keys,
+    seed_shardings,
 )
 from jaxopt_lab.training.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.training.meshes import DATA_AXIS
@@ -94,8 +95,9 @@ def assemble(configuration: Configuration) -> Program:
     loaded = data.load(run, context)
     row = models.get(run.model)
     placed = placement.chosen(configuration)
+    mesh = None if placed is None else placed.mesh
     build = row.build(configuration.model, loaded.input_shape, loaded.num_classes)
-    if placed is not None and placed.per_device and run.batch_stats == "global":
+    if placed is not None and placed.averages_statistics(run):
         build = with_batch_axis(build, DATA_AXIS)
     functional = from_nnx(build)
     tx = optimizers.build(placement.on_each_device(configuration, placed))
@@ -123,10 +125,14 @@ def assemble(configuration: Configuration) -> Program:
         shapes = jax.eval_shape(init, keys[0])
         there = placement.shardings(shapes, configuration, placed)
         step = placement.parallel_step(loss_fn, tx, there, configuration, placed)
-        state = init_sharded(init, keys[0], there)
+        state = (
+            init_seeds(init, keys, seed_shardings(there, placed.mesh))
+            if many
+            else init_sharded(init, keys[0], there)
+        )
         several = jax.process_count() > 1
         rows = process_rows(run.batch_size, placed.mesh) if several else None
-        batches = MeshBatches(loaded.train(rows), placed.mesh)
+        batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         test = _everywhere(test, placed.mesh)
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
@@ -137,10 +143,11 @@ def assemble(configuration: Configuration) -> Program:
         eval_params=catalog.get(run.method).eval_params,
         seeds=many,
         mode=run.seed_mode,
+        mesh=mesh,
     )
     return Program(
         state=state,
-        step=over_seeds(step, run.seed_mode) if many else step,
+        step=over_seeds(step, run.seed_mode, mesh) if many else step,
         evaluate=evaluate,
         batches=batches,
         metric_fn=metric_fn,

@@ -19,7 +19,12 @@ from jaxopt_lab.training.metrics import (
 from jaxopt_lab.training.parallel import make_parallel_step
 from jaxopt_lab.training.progress import Progress
 from jaxopt_lab.training.run_folder import refuse_other_config
-from jaxopt_lab.training.seeds import init_seeds, over_seeds, seed_keys
+from jaxopt_lab.training.seeds import (
+    init_seeds,
+    over_seeds,
+    seed_keys,
+    seed_shardings,
+)
 from jaxopt_lab.training.sharding import (
     init_sharded,
     param_specs,
@@ -62,6 +67,7 @@ __all__ = [
     "read_metrics",
     "refuse_other_config",
     "seed_keys",
+    "seed_shardings",
     "state_shardings",
     "state_specs",
 ]

@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxopt_lab import loops
 from jaxopt_lab.errors import InputError
+from jaxopt_lab.training.seeds import each_group
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.typing import Batch, Metrics, ModelState, Params
 
@@ -26,6 +28,7 @@ def make_evaluator(
     eval_params: EvalParams | None = None,
     seeds: bool = False,
     mode: str = "auto",
+    mesh: Mesh | None = None,
 ) -> Evaluator:
     """Make ``evaluate(state) -> {name: mean over all examples}``.
 
@@ -37,6 +40,7 @@ def make_evaluator(
         parameters than those to evaluate.
       seeds: the state has a leading axis of seeds; the results then have it too.
       mode: how the loop over seeds runs; ``"auto"`` as in ``over_seeds``.
+      mesh: with ``seeds``: where they lie; see ``over_seeds``.
 
     Returns:
       The evaluator: sums on the device, one transfer at the end.
@@ -61,7 +65,7 @@ def make_evaluator(
             chosen = loops.choose("vmap", single, first)
         return loops.map_items(single, states, loops.check_mode(chosen))
 
-    sums = jax.jit(many if seeds else one)
+    sums = jax.jit(each_group(many, mesh, common=1) if seeds else one)
 
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
         total: dict[str, Any] | None = None

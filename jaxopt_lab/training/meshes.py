@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh
 from jaxopt_lab.errors import InputError
 
 DATA_AXIS = "data"
+SEEDS_AXIS = "seeds"
 
 
 def make_mesh(axes: str = "", devices: Sequence[Any] | None = None) -> Mesh:

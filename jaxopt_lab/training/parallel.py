@@ -160,11 +160,20 @@ def _placed(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLossFn:
     """
 
     def placed(params: Any, *rest: Any) -> Any:
-        return loss_fn(
-            jax.lax.with_sharding_constraint(params, shardings.params), *rest
-        )
+        return loss_fn(_held(params, shardings.params), *rest)
 
     return placed
+
+
+def _held(tree: Any, shardings: Any) -> Any:
+    """A tree constrained to shardings, also where groups of devices run by themselves.
+
+    Inside such a group (``seeds.each_group``) the mesh of the context has an axis that
+    is manual, and arrays constrained on the mesh as it is outside fit no others.
+    """
+    if jax.sharding.get_abstract_mesh().manual_axes:
+        shardings = jax.tree.map(lambda s: s.spec, shardings)
+    return jax.lax.with_sharding_constraint(tree, shardings)
 
 
 def _refuse_sharded(
@@ -186,12 +195,13 @@ def _refuse_sharded(
         )
 
 
-def check_batch(batch: Batch, parts: int) -> None:
+def check_batch(batch: Batch, parts: int, axis: int = 0) -> None:
     """Refuse a batch that does not divide among the devices.
 
     Args:
-      batch: tree of arrays with the examples in front.
+      batch: tree of arrays.
       parts: number of devices on the data axis.
+      axis: where the examples are; 1 behind an axis of seeds.
 
     Raises:
       InputError: names the leaf, its shape and the number of parts.
@@ -199,7 +209,7 @@ def check_batch(batch: Batch, parts: int) -> None:
 
     for path, x in jax.tree.leaves_with_path(batch):
         shape = jnp.shape(x)
-        if not shape or shape[0] % parts:
+        if len(shape) <= axis or shape[axis] % parts:
             raise InputError(
                 f"a batch cannot be cut into {parts} equal parts, one for each device "
                 f"of the axis {DATA_AXIS!r}: {path_name(path) or 'its array'} has "
@@ -213,8 +223,7 @@ def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:
     def run(state: TrainState, batch: Batch) -> Any:
         def cut(x: jax.Array) -> jax.Array:
             x = x.reshape(devices, x.shape[0] // devices, *x.shape[1:])
-            lies = NamedSharding(mesh, P(DATA_AXIS))
-            return jax.lax.with_sharding_constraint(x, lies)
+            return _held(x, NamedSharding(mesh, P(DATA_AXIS)))
 
         mapped = jax.vmap(
             step,
@@ -233,7 +242,7 @@ def _kept(step: TrainStep, shardings: TrainState) -> TrainStep:
 
     def run(state: TrainState, batch: Batch) -> Any:
         state, metrics = step(state, batch)
-        return jax.lax.with_sharding_constraint(state, shardings), metrics
+        return _held(state, shardings), metrics
 
     return run
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab import loops
+from jaxopt_lab.training.meshes import SEEDS_AXIS
 from jaxopt_lab.training.step import TrainStep
 from jaxopt_lab.typing import Batch
 
@@ -32,7 +35,9 @@ def seed_keys(seed: int, num_seeds: int) -> jax.Array:
     return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_seeds))
 
 
-def over_seeds(step: TrainStep, mode: str = "auto") -> TrainStep:
+def over_seeds(
+    step: TrainStep, mode: str = "auto", mesh: Mesh | None = None
+) -> TrainStep:
     """A step for stacked states and batches, one for each seed.
 
     Args:
@@ -40,6 +45,10 @@ def over_seeds(step: TrainStep, mode: str = "auto") -> TrainStep:
       mode: ``"unroll"``, ``"vmap"``, ``"scan"``, or ``"auto"``: unrolled on CPU where
         the step has convolutions (3.5 times faster than ``vmap`` there for a small
         convnet), ``vmap`` otherwise.
+      mesh: where it has an axis ``"seeds"``, each group of devices along it takes its
+        part of the seeds, in this mode, and sends nothing to the others. The step may
+        be that of ``make_parallel_step`` on the same mesh, in style jit: its batch is
+        cut over the devices of a group then.
 
     Returns:
       ``step(states, batches)`` in which every leaf has a leading axis of seeds;
@@ -47,6 +56,7 @@ def over_seeds(step: TrainStep, mode: str = "auto") -> TrainStep:
 
     Raises:
       InputError: unknown mode.
+      ValueError: (when traced) the seeds do not divide among the groups of devices.
     """
     if mode != "auto":
         loops.check_mode(mode)
@@ -62,17 +72,71 @@ def over_seeds(step: TrainStep, mode: str = "auto") -> TrainStep:
             chosen = loops.choose("vmap", one, first)
         return loops.map_items(one, items, loops.check_mode(chosen))
 
-    return many
+    return each_group(many, mesh)
 
 
-def init_seeds(init: Callable[[jax.Array], Any], keys: jax.Array) -> Any:
+def each_group(fn: Callable[..., Any], mesh: Mesh | None, common: int = 0) -> Any:
+    """A function of stacked seeds, in which each group of devices sees its own only.
+
+    Left to the compiler, a loop over an axis that lies on several devices would bring
+    every item to all of them.
+
+    Args:
+      fn: its arguments and results have a leading axis of seeds.
+      mesh: the mesh; ``None`` or without an axis ``"seeds"``: ``fn`` as it is. Its
+        other axes are the compiler's.
+      common: how many of the last arguments have no such axis; each group has them
+        whole.
+
+    Returns:
+      The function, on global arrays.
+    """
+    if mesh is None or SEEDS_AXIS not in mesh.shape:
+        return fn
+
+    def run(*args: Any) -> Any:
+        own = len(args) - common
+        # Not check_vma: the batch axis of a step inside is a named axis of a vmap,
+        # which lies on a mesh axis that is not manual; the check takes it for one.
+        return jax.shard_map(
+            fn,
+            mesh=mesh,
+            in_specs=(P(SEEDS_AXIS),) * own + (P(),) * common,
+            out_specs=P(SEEDS_AXIS),
+            axis_names={SEEDS_AXIS},
+            check_vma=False,
+        )(*args)
+
+    return run
+
+
+def seed_shardings(shardings: Any, mesh: Mesh) -> Any:
+    """Where stacked states lie, from where the state of one seed does.
+
+    Args:
+      shardings: tree of ``NamedSharding`` of one state.
+      mesh: its mesh.
+
+    Returns:
+      The same tree with the seeds in front: cut over the axis ``"seeds"`` of the
+      mesh, whole where it has none.
+    """
+    front = SEEDS_AXIS if SEEDS_AXIS in mesh.shape else None
+    return jax.tree.map(lambda s: NamedSharding(mesh, P(front, *s.spec)), shardings)
+
+
+def init_seeds(
+    init: Callable[[jax.Array], Any], keys: jax.Array, shardings: Any = None
+) -> Any:
     """The initial states of several seeds, stacked.
 
     Args:
       init: ``init(key) -> state`` of one seed.
       keys: typed keys, shape ``(num_seeds,)``.
+      shardings: where they are to lie, from ``seed_shardings``; ``None``: on one
+        device.
 
     Returns:
       The stacked states, from one compiled program.
     """
-    return jax.jit(jax.vmap(init))(keys)
+    return jax.jit(jax.vmap(init), out_shardings=shardings)(keys)

@@ -125,7 +125,6 @@ def test_virtual_devices_are_left_alone_by_default():
         (["mesh=data:16"], "needs 16 devices, here are 8"),
         (["mesh=model:2"], "mesh=model:2 needs an axis 'data'"),
         (["mesh=data:4", "batch_size=30"], "batch_size=30 cannot be cut into 4 parts"),
-        (["mesh=data:4", "seeds=2"], "seeds=2 are trained in one program"),
         (["zero=true", "mesh=data:1"], "zero=True needs several devices"),
         (["rules=x=data", "mesh=data:1"], "rules=x=data needs several devices"),
         (["mesh=data:4,model:2", "model=convnet"], "model convnet has no sharding ru"),

@@ -9,7 +9,8 @@ from support.tiny_run import parts
 
 from jaxopt_lab import loops
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.training import fit, init_seeds, over_seeds, seed_keys
+from jaxopt_lab.training import fit, init_seeds, make_mesh, over_seeds, seed_keys
+from jaxopt_lab.training.seeds import each_group
 
 SEEDS, STEPS = 5, 20
 
@@ -116,3 +117,26 @@ def test_keys_and_states_are_those_of_the_seed_alone():
 
     for i, row in enumerate(init_seeds(init, keys)):
         np.testing.assert_array_equal(row, init(keys[i]))
+
+
+@pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
+def test_groups_of_devices_keep_to_their_own_seeds(mode):
+    """Left to the compiler, an unrolled loop brings every seed to every device."""
+    mesh = make_mesh("seeds:4")
+    cut = jax.NamedSharding(mesh, jax.P("seeds"))
+    states = jax.device_put(jnp.arange(24.0).reshape(8, 3), cut)
+    batch = jnp.arange(3.0)
+
+    def loop(states, batch):
+        return loops.map_items(lambda state: state @ batch, states, mode)
+
+    def collectives(fn):
+        text = jax.jit(fn, out_shardings=cut).lower(states, batch).compile().as_text()
+        return [kind for kind in ("all-", "collective-permute") if kind in text]
+
+    grouped = each_group(loop, mesh, common=1)
+    assert collectives(grouped) == []
+    assert mode != "unroll" or collectives(loop)
+    np.testing.assert_allclose(jax.jit(grouped)(states, batch), states @ batch)
+    assert each_group(loop, None) is loop
+    assert each_group(loop, make_mesh("data:4")) is loop

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab.training.data.batches import BatchSource
-from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.training.meshes import DATA_AXIS, SEEDS_AXIS
 from jaxopt_lab.training.parallel import check_batch
 from jaxopt_lab.typing import Batch
 
@@ -41,7 +41,12 @@ def process_rows(batch_size: int, mesh: Mesh) -> range:
 
 
 def put_batch(
-    batch: Batch, mesh: Mesh, *, whole: bool = False, rows: range | None = None
+    batch: Batch,
+    mesh: Mesh,
+    *,
+    whole: bool = False,
+    rows: range | None = None,
+    seeds: bool = False,
 ) -> Batch:
     """A batch cut over the data axis of a mesh.
 
@@ -53,6 +58,8 @@ def put_batch(
       rows: the rows of the whole batch that ``batch`` holds, with several processes
         those of ``process_rows``; their number must be the same on each.
         ``None``: all.
+      seeds: the leaves have an axis of seeds before the examples, to be cut over the
+        axis ``"seeds"`` of the mesh where it has one.
 
     Returns:
       Global arrays. Each process moves the rows of its own devices only.
@@ -61,8 +68,9 @@ def put_batch(
       InputError: the examples do not divide among the devices of the axis.
     """
     if not whole and rows is None:
-        check_batch(batch, mesh.shape[DATA_AXIS])
-    there = NamedSharding(mesh, P() if whole else P(DATA_AXIS))
+        check_batch(batch, mesh.shape[DATA_AXIS], axis=int(seeds))
+    front = (SEEDS_AXIS if SEEDS_AXIS in mesh.shape else None,) if seeds else ()
+    there = NamedSharding(mesh, P() if whole else P(*front, DATA_AXIS))
 
     def put(x: Any) -> jax.Array:
         if jax.process_count() == 1:
@@ -83,18 +91,21 @@ class MeshBatches:
       source: gives whole batches, the same on every process; or has an attribute
         ``rows`` and gives those rows of them, as ``GrainBatches`` does.
       mesh: a mesh with an axis ``"data"``.
+      seeds: as in ``put_batch``.
 
     The position is the source's own, so a run continues on another mesh.
     """
 
-    def __init__(self, source: BatchSource, mesh: Mesh) -> None:
+    def __init__(self, source: BatchSource, mesh: Mesh, seeds: bool = False) -> None:
         self._source = source
         self._mesh = mesh
+        self._seeds = seeds
 
     def next(self) -> Batch:
         """The next batch; see ``BatchSource``."""
         rows = getattr(self._source, "rows", None)
-        return put_batch(self._source.next(), self._mesh, rows=rows)
+        batch = self._source.next()
+        return put_batch(batch, self._mesh, rows=rows, seeds=self._seeds)
 
     def get_state(self) -> dict[str, Any]:
         """The position; see ``BatchSource``."""
