@@ -193,7 +193,6 @@ def shardings(
         placement.rules,
         placement.mesh,
         over=DATA_AXIS if run.zero else None,
-        whole=catalog.get(run.method).whole_state,
         factors=catalog.get(run.method).factor_state,
     )
 
@@ -218,4 +217,5 @@ def parallel_step(
         skip_nonfinite=run.on_nonfinite == "skip",
         elementwise=catalog.get(run.method).elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
+        gather=catalog.get(run.method).gathered_state,
     )

@@ -127,13 +127,14 @@ def measure(label: str, way: Way) -> Found:
         (),
         mesh,
         over="data" if way.zero else None,
-        whole=row.whole_state,
         factors=row.factor_state,
     )
     options = dict(way.options)
     if way.zero and options.get("style") == "shard_map":
         options["elementwise"] = row.elementwise
-    step = training.make_parallel_step(_loss_fn, tx, mesh, there, **options)
+    step = training.make_parallel_step(
+        _loss_fn, tx, mesh, there, gather=row.gathered_state, **options
+    )
     place = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
     batch = place(
         jax.ShapeDtypeStruct((128, _WIDTH), "float32"), NamedSharding(mesh, P("data"))

@@ -16,6 +16,7 @@ from experiments.plan.layout import Layout, place, transform
 from experiments.plan.module_text import read_module
 from experiments.plan.partitioned import compile_partitioned
 from experiments.plan.subject import Subject
+from jaxopt_lab import catalog
 from jaxopt_lab.training import make_parallel_step
 from jaxopt_lab.training.meshes import DATA_AXIS
 
@@ -81,7 +82,12 @@ def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
     """
     loss = model.loss_fn(gathered=layout.gathered)
     step = make_parallel_step(
-        loss, transform(method), layout.mesh, layout.there, style="jit"
+        loss,
+        transform(method),
+        layout.mesh,
+        layout.there,
+        style="jit",
+        gather=catalog.get(method).gathered_state,
     )
     state = jax.tree.map(place, layout.state, layout.there)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)

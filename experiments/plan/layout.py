@@ -109,7 +109,6 @@ def lay_out(
         specs,
         mesh,
         over=None if zero == "none" else DATA_AXIS,
-        whole=catalog.get(method).whole_state,
         factors=catalog.get(method).factor_state,
     )
     whole = jax.tree.map(lambda _: P(), state)

@@ -121,9 +121,10 @@ class Method:
       state_text: ``state_bytes`` in short, for tables; empty: the expression itself.
       eval_params: ``eval_params(params, state)``, the parameters to evaluate at, for
         methods that keep others; ``None``: the parameters themselves.
-      whole_state: regular expression on the paths of the leaves of its state that
-        must not be cut over devices, because they are square factors of matrices.
-      factor_state: likewise of thin factors, which are cut by themselves.
+      factor_state: regular expression on the paths of the leaves of its state from
+        which all of a matrix is computed, which are cut over devices by themselves.
+      gathered_state: likewise of the leaves that a step with a divided state gathers
+        first, because it needs them whole anyway, and more than once.
       elementwise: its update of an element needs no other element, so that a device
         may update a part of a parameter by itself.
       differentiable: its updates are differentiable functions of gradients,
@@ -147,8 +148,8 @@ class Method:
     gradients_formula: str = ""
     state_text: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
-    whole_state: str = ""
     factor_state: str = ""
+    gathered_state: str = ""
     elementwise: bool = False
     differentiable: bool = True
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -160,7 +160,6 @@ def state_specs(
     mesh: Mesh,
     *,
     over: str | None = None,
-    whole: str = "",
     factors: str = "",
 ) -> PyTree:
     """The spec of every leaf of an optimizer state.
@@ -172,15 +171,14 @@ def state_specs(
     Leaves of other shapes hold blocks, numbered along the rows: their first axis is
     cut as the parameter's first axis is, if that divides for all such leaves of the
     parameter, and else they are whole. Factors, from which all of a matrix is
-    computed, look the same as these: ``factors`` names thin ones, with one short axis
-    or none, and ``whole`` square ones (covariances and their bases).
+    computed (low-rank ones, covariances, sums of rows), look the same as these:
+    ``factors`` names them.
 
     With ``over`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
     shape are cut along that mesh axis too, on the first of their axes that is whole
-    and divides, blocks along their first axis, and thin factors along their longest
-    axis that divides. No method of the catalog then needs an all-to-all; the price in
-    jit style is an all-gather of the updates. Square factors stay whole: their
-    decompositions would gather them several times in a step.
+    and divides, blocks along their first axis, and factors along their longest axis
+    that divides. No method of the catalog then needs an all-to-all; the price in jit
+    style is an all-gather of the updates.
 
     Args:
       opt_state: the state or its shapes (``jax.eval_shape(tx.init, params)``).
@@ -188,9 +186,8 @@ def state_specs(
       specs: their specs, from ``param_specs``.
       mesh: the mesh.
       over: a mesh axis along which the state is divided besides, or ``None``.
-      whole: regular expression; leaves of other shapes than their parameter's whose
-        path it is found in are whole. ``whole_state`` of a row of the catalog.
-      factors: likewise of thin factors. ``factor_state`` of a row.
+      factors: regular expression on the paths of factors, where they are not of their
+        parameter's shape. ``factor_state`` of a row of the catalog.
 
     Returns:
       Specs in the structure of ``opt_state``. Keys and scalars are whole.
@@ -218,15 +215,15 @@ def state_specs(
         parts = tuple(map(str, path))
         return next((own for own in owners if _contains(parts, own[0])), None)
 
-    def named(pattern: str, path: Any) -> bool:
-        return bool(pattern) and re.search(pattern, path_name(path)) is not None
+    def factor(path: Any) -> bool:
+        return bool(factors) and re.search(factors, path_name(path)) is not None
 
     # What is stored block by block for one parameter is cut together or not at all.
     rows: dict[Any, set[int]] = {}
     mixed: set[Any] = set()
     for path, leaf in jax.tree.leaves_with_path(opt_state):
         own = owner(path)
-        if own is None or named(whole, path) or named(factors, path):
+        if own is None or factor(path):
             continue
         if np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
             rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
@@ -246,9 +243,7 @@ def state_specs(
         elif _ends_with(shape, own[1]):
             more = len(shape) - len(own[1])
             spec = PartitionSpec(*[None] * more, *own[2])
-        elif named(whole, path):
-            return PartitionSpec()
-        elif named(factors, path):
+        elif factor(path):
             return _longest(shape, mesh, over)
         elif _by_row(shape, own[1]):
             front = PartitionSpec(*(*own[2], *[None] * len(shape))[: len(shape) - 1])
@@ -310,7 +305,6 @@ def state_shardings(
     mesh: Mesh,
     *,
     over: str | None = None,
-    whole: str = "",
     factors: str = "",
 ) -> TrainState:
     """Where every leaf of a train state lies: a tree of ``NamedSharding``.
@@ -321,7 +315,6 @@ def state_shardings(
       mesh: the mesh.
       over: mesh axis over which the optimizer state is divided (ZeRO, stage 1), or
         ``None``.
-      whole: as in ``state_specs``.
       factors: as in ``state_specs``.
 
     Returns:
@@ -339,7 +332,6 @@ def state_shardings(
         specs,
         mesh,
         over=over,
-        whole=whole,
         factors=factors,
     )
     found = everywhere._replace(params=specs, opt_state=opt)

@@ -72,11 +72,9 @@ def test_three_styles_are_one_device(row):
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))
-    named = {"whole": row.whole_state, "factors": row.factor_state}
-    there = state_shardings(state, [], mesh(), over="data", **named)
-    got = after(
-        make_parallel_step(LOSS, tx, mesh(), there), jax.device_put(state, there)
-    )
+    there = state_shardings(state, [], mesh(), over="data", factors=row.factor_state)
+    step = make_parallel_step(LOSS, tx, mesh(), there, gather=row.gathered_state)
+    got = after(step, jax.device_put(state, there))
     check_equal(got, after(make_train_step(LOSS, tx), state), "divided")
 
 

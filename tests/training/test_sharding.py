@@ -129,16 +129,14 @@ def test_leading_axes_stay_whole_and_other_shapes_follow_the_rows():
     }
 
 
-def test_factors_are_whole_where_their_names_are_given():
+def test_factors_are_cut_by_themselves():
     mesh = make_mesh("data:8")
     leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
     state = {"basis": {"a": leaf(16, 8)}, "basis_error": {"a": leaf(16, 64)}}
     specs = ({"a": leaf(16, 64)}, {"a": P()}, mesh)
     cut = {"basis": {"a": P("data")}, "basis_error": {"a": P("data", None)}}
     assert state_specs(state, *specs, over="data") == cut
-    cut["basis"]["a"] = P()
-    assert state_specs(state, *specs, over="data", whole="basis") == cut
-    # A thin factor by itself, and along its longest axis.
+    # Along the longest axis.
     state = {"right": {"a": leaf(8, 64)}, "codes": {"a": leaf(4)}}
     assert state_specs(state, *specs, over="data", factors="right") == {
         "right": {"a": P(None, "data")},
