@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ _LOGIC = "and clamp eq ge gt is_finite le lt ne not or select_n xor"
 _SHAPES = "broadcast_in_dim convert_element_type copy expand_dims iota \
 reduce_precision reshape sharding_constraint squeeze"
 _CHEAP = frozenset(f"{_ARITHMETIC} {_LOGIC} {_SHAPES}".split())
-_CALLS = frozenset(("jit", "pjit", "closed_call", "core_call"))
+_CALLS = frozenset("jit pjit closed_call core_call custom_jvp_call".split())
 
 
 class Residual(NamedTuple):
@@ -133,13 +134,36 @@ def _needed(jaxpr: Any) -> list[Any]:
 
     results = dict.fromkeys(v for v in jaxpr.outvars if not hasattr(v, "val"))
     results = [v for v in results if v in varying - given]
-    found = {v: None for v in results if v in stored}
-    for v in results:
-        more = dict.fromkeys(s for s in sources(v) if s not in found)
-        # Where its sources are larger, it is kept itself.
-        cheaper = sum(map(_size, more)) <= _size(v)
-        found |= more if cheaper else {v: None}
+    made_of = {v: dict.fromkeys(sources(v)) for v in results}
+    return min(_one_by_one(made_of), _together(made_of), key=_sizes)
+
+
+def _one_by_one(made_of: Mapping[Any, Mapping[Any, None]]) -> list[Any]:
+    """Each value's sources, or itself where those it does not share are larger."""
+    found = {v: None for v, made in made_of.items() if v in made}
+    for v, made in made_of.items():
+        more = [s for s in made if s not in found]
+        found |= dict.fromkeys(more if _sizes(more) <= _size(v) else [v])
     return list(found)
+
+
+def _together(made_of: Mapping[Any, Mapping[Any, None]]) -> list[Any]:
+    """All sources, but values themselves where sources of their own are larger.
+
+    What a norm needs for its backward pass is made of its operand and two numbers a
+    row: more than any one of its values, and less than all of them.
+    """
+    users = Counter(s for made in made_of.values() for s in made)
+    found: dict[Any, None] = {}
+    for v, made in sorted(made_of.items(), key=lambda item: _size(item[0])):
+        if _sizes([s for s in made if users[s] == 1]) > _size(v):
+            users.subtract(made.keys())
+            found[v] = None
+    return list(found | {s: None for s, count in users.items() if count > 0})
+
+
+def _sizes(values: Iterable[Any]) -> float:
+    return sum(map(_size, values))
 
 
 def _size(v: Any) -> float:
