@@ -79,19 +79,13 @@ def methods() -> dict[str, Callable[[], Any]]:
       Functions that build the optimizer, by label; links and wrappers stand before
       AdamW.
     """
-    import optax
-
-    import jaxopt_lab
-    from experiments.plan import estimate
+    from experiments.plan.layout import transform
     from jaxopt_lab import catalog
 
-    def chained(link: Any) -> Any:
-        return optax.chain(link, catalog.get("adamw").build())
-
     found: dict[str, Callable[[], Any]] = {
-        name: lambda name=name: estimate.transform(name) for name in catalog.CATALOG
+        name: lambda name=name: transform(name) for name in catalog.CATALOG
     }
-    found["sam sync=local"] = lambda: chained(jaxopt_lab.sam(0.05, sync="local"))
+    found["sam sync=local"] = lambda: transform("sam", sync="local")
     return found
 
 

@@ -55,13 +55,26 @@ def place(x: Any, sharding: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
 
-def transform(method: str) -> optax.GradientTransformation:
-    """A method at its defaults; links and wrappers with AdamW behind them."""
+def transform(method: str, **options: Any) -> optax.GradientTransformation:
+    """A method of the catalog; links and wrappers with AdamW behind them.
+
+    Args:
+      method: its name.
+      **options: in place of its defaults.
+
+    Returns:
+      The transformation.
+
+    Raises:
+      InputError: an unknown name or option, or a value out of range.
+    """
     row = catalog.get(method)
     if row.kind == "optimizer":
-        return row.build()
+        return row.build(**options)
     base = catalog.get("adamw").build()
-    return row.wrap(base) if row.kind == "wrapper" else optax.chain(row.build(), base)
+    if row.kind == "wrapper":
+        return row.wrap(base, **options)
+    return optax.chain(row.build(**options), base)
 
 
 def lay_out(
