@@ -30,12 +30,12 @@ class Placement(NamedTuple):
 
     Attributes:
       mesh: the mesh; it has an axis ``"data"``.
-      rules: sharding rules of the parameters.
+      rules: sharding rules of the parameters; ``None``: the model's own.
       per_device: whether gradients are taken on each device's part by itself.
     """
 
     mesh: Mesh
-    rules: Rules
+    rules: Rules | None
     per_device: bool
 
     def averages_statistics(self, run: RunOptions) -> bool:
@@ -85,7 +85,7 @@ def chosen(configuration: Configuration) -> Placement | None:
             f"batch_size={run.batch_size} cannot be cut into {mesh.shape[DATA_AXIS]} "
             f"parts of {run.micro_batches} micro-batches each (mesh={run.mesh})"
         )
-    rules = parse_rules(run.rules) if run.rules else default_rules(run.model, mesh)
+    rules = parse_rules(run.rules) if run.rules else None
     return Placement(mesh, rules, _per_device(configuration))
 
 
@@ -187,11 +187,13 @@ def shardings(
     state: Any, configuration: Configuration, placement: Placement
 ) -> TrainState:
     """Where the state of a run lies; see ``training.state_shardings``."""
-    run = configuration.run
+    run, mesh, rules = configuration.run, placement.mesh, placement.rules
+    if rules is None:
+        rules = default_rules(run.model, mesh, state.params)
     return state_shardings(
         state,
-        placement.rules,
-        placement.mesh,
+        rules,
+        mesh,
         over=DATA_AXIS if run.zero else None,
         factors=catalog.get(run.method).factor_state,
     )

@@ -18,7 +18,7 @@ _LOGIC = "and clamp eq ge gt is_finite le lt ne not or select_n xor"
 _SHAPES = "broadcast_in_dim convert_element_type copy expand_dims iota \
 reduce_precision reshape sharding_constraint squeeze"
 _CHEAP = frozenset(f"{_ARITHMETIC} {_LOGIC} {_SHAPES}".split())
-_CALLS = frozenset("jit pjit closed_call core_call custom_jvp_call".split())
+_CALLS = frozenset(["jit", "pjit", "closed_call", "core_call", "custom_jvp_call"])
 
 
 class Residual(NamedTuple):

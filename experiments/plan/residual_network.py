@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from experiments.models import resnet
 from experiments.models.configs import ResNetConfig
+from experiments.models.sharding import RESIDUAL
 from experiments.plan import layers
 from experiments.plan.subject import Layer
 from jaxopt_lab.training import from_nnx, losses
@@ -56,7 +57,7 @@ class ResidualNetwork:
 
     def rules(self) -> Rules:
         """See ``Subject``."""
-        return ()
+        return RESIDUAL
 
     def loss_fn(self, dtype: Any = jnp.bfloat16, gathered: Any = None) -> TrainLossFn:
         """Mean cross-entropy of the classes, in float32, statistics of the batch."""

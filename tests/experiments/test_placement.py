@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import command_line, placement, runs
-from experiments.models.sharding import default_rules
 from jaxopt_lab.errors import InputError
-from jaxopt_lab.training import make_mesh, read_metrics
+from jaxopt_lab.training import read_metrics
 
 SHORT = ["steps=6", "log_every=3", "eval_every=0", "save_every=0", "progress=off"]
 
@@ -127,16 +126,8 @@ def test_virtual_devices_are_left_alone_by_default():
         (["mesh=data:4", "batch_size=30"], "batch_size=30 cannot be cut into 4 parts"),
         (["zero=true", "mesh=data:1"], "zero=True needs several devices"),
         (["rules=x=data", "mesh=data:1"], "rules=x=data needs several devices"),
-        (["mesh=data:4,model:2", "model=convnet"], "model convnet has no sharding ru"),
     ],
 )
 def test_what_does_not_fit(words, said):
     with pytest.raises(InputError, match=said):
         placement.chosen(command_line.parse(words))
-
-
-def test_there_are_rules_for_models_and_they_fit():
-    mesh = make_mesh("data:4,model:2")
-    for model in ("mlp", "transformer", "lstm"):
-        assert default_rules(model, mesh)
-    assert default_rules("convnet", make_mesh("data:4")) == ()
