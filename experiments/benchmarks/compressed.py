@@ -107,15 +107,15 @@ def parameters(seed: int) -> dict[str, jax.Array]:
     }
 
 
-def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
-    """One step of an optimizer, compiled and measured by its compiler.
+def step_of(tx: optax.GradientTransformation, door: bool) -> Any:
+    """One step of an optimizer, to be compiled; parameters and state are donated.
 
     Args:
       tx: the optimizer.
-      door: whether the new parameters go through the door.
+      door: whether the new parameters go through the door of the train step.
 
     Returns:
-      The program.
+      ``step(params, state, grads) -> (params, state)``, jitted.
     """
     full = optax.with_extra_args_support(tx)
 
@@ -127,11 +127,23 @@ def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
         updates, state = full.update(grads, state, params, door=entrance)
         return entrance.apply(params, updates), state
 
+    return jax.jit(step, donate_argnums=(0, 1))
+
+
+def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
+    """One step of an optimizer, compiled and measured by its compiler.
+
+    Args:
+      tx: the optimizer.
+      door: whether the new parameters go through the door.
+
+    Returns:
+      The program.
+    """
     shapes = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in SHAPES.items()}
     state = jax.eval_shape(tx.init, shapes)
     began = time.perf_counter()
-    fn = jax.jit(step, donate_argnums=(0, 1))
-    run = fn.lower(shapes, state, shapes).compile()
+    run = step_of(tx, door).lower(shapes, state, shapes).compile()
     seconds = time.perf_counter() - began
     memory: Any = run.memory_analysis()
     count = trees.count(shapes)

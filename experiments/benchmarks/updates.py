@@ -30,10 +30,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks.compressed import SHAPES
+from experiments.benchmarks.compressed import SHAPES, step_of
 from experiments.benchmarks.paired import ratio, report
 from jaxopt_lab import catalog, trees
-from jaxopt_lab.training.door import ParameterDoor
 
 BASE = "adamw"
 AT_ONCE = 4
@@ -145,21 +144,10 @@ def compiled(tx: optax.GradientTransformation, scale: int, door: bool) -> Progra
     Returns:
       The program, on its first parameters.
     """
-    full = optax.with_extra_args_support(tx)
-
-    def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
-        if not door:
-            updates, state = full.update(grads, state, params)
-            return optax.apply_updates(params, updates), state
-        entrance = ParameterDoor()
-        updates, state = full.update(grads, state, params, door=entrance)
-        return entrance.apply(params, updates), state
-
     tree = shapes(scale)
     abstract = jax.eval_shape(tx.init, tree)
     began = time.perf_counter()
-    lowered = jax.jit(step, donate_argnums=(0, 1)).lower(tree, abstract, tree)
-    run = lowered.compile()
+    run = step_of(tx, door).lower(tree, abstract, tree).compile()
     seconds = time.perf_counter() - began
     entry = str(run.as_text()).split("ENTRY ", 1)[1]
     begin = normal(tree, 0)

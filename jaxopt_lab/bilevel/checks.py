@@ -158,10 +158,25 @@ def require_used(used: Sequence[bool], theta: PyTree, by: str) -> None:
 
 
 def at(name: str, path: Any) -> str:
-    """A leaf in an error: the name of the tree, and the path if it has one."""
+    """A leaf in an error: the name of the tree, and the path if it has one.
+
+    Args:
+      name: of the tree.
+      path: of the leaf; empty for a tree that is one.
+
+    Returns:
+      The text.
+    """
     return f"{name}: {trees.path_name(path)}" if path else name
 
 
 def as_arrays(tree: PyTree) -> PyTree:
-    """The tree with its numbers as arrays; shapes and keys are left alone."""
+    """The tree with its numbers as arrays; shapes and keys are left alone.
+
+    Args:
+      tree: of numbers, arrays, shapes or typed keys.
+
+    Returns:
+      The tree; a number becomes an array of jax's default type.
+    """
     return jax.tree.map(lambda x: x if hasattr(x, "dtype") else jnp.asarray(x), tree)

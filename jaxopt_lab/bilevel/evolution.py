@@ -61,7 +61,15 @@ def perturbations(key: jax.Array, theta: Theta, pairs: int, sigma: Scalar) -> Th
 
 
 def both_sides(theta: Theta, eps: Theta) -> Theta:
-    """``theta + eps`` and ``theta - eps``, leading axes ``(2, pairs)``."""
+    """``theta + eps`` and ``theta - eps``, leading axes ``(2, pairs)``.
+
+    Args:
+      theta: the point, leaves of any shape.
+      eps: displacements, with a leading axis of pairs.
+
+    Returns:
+      The points, of the dtypes of ``theta``.
+    """
     return jax.tree.map(lambda x, e: jnp.stack([x[None] + e, x[None] - e]), theta, eps)
 
 

@@ -17,7 +17,14 @@ from jaxopt_lab.typing import Scalar
 
 
 def optimality_of(inner: InnerProblem) -> Callable[[Theta, Weights], Weights]:
-    """The function that is zero at the solution: the gradient of the objective."""
+    """The function that is zero at the solution: the gradient of the objective.
+
+    Args:
+      inner: the problem; it has an ``optimality`` or an ``objective``.
+
+    Returns:
+      ``F(theta, weights)``, a tree like the weights.
+    """
     if inner.optimality is not None:
         return inner.optimality
     assert inner.objective is not None

@@ -159,31 +159,74 @@ def widened(
 
 
 def cast_like(tree: PyTree, like: PyTree) -> PyTree:
-    """The tree with the dtypes of another one, leaf by leaf."""
+    """The tree with the dtypes of another one, leaf by leaf.
+
+    Args:
+      tree: of arrays.
+      like: of arrays in the same structure.
+
+    Returns:
+      The tree.
+    """
     return jax.tree.map(lambda x, y: x.astype(y.dtype), tree, like)
 
 
 def damped(product: Product, damping: Scalar) -> Product:
-    """``v -> H v + damping v``."""
+    """``v -> H v + damping v``.
+
+    Args:
+      product: ``v -> H v``.
+      damping: a number or a traced scalar.
+
+    Returns:
+      The product; the given one itself where ``damping`` is the number 0.
+    """
     if isinstance(damping, int | float) and damping == 0:
         return product
     return lambda v: scaled_sum(product(v), damping, v)
 
 
 def times(factor: Scalar, x: jax.Array) -> jax.Array:
-    """``factor * x`` in the dtype of ``x``."""
+    """``factor * x`` in the dtype of ``x``.
+
+    Args:
+      factor: a number or a scalar.
+      x: an array.
+
+    Returns:
+      The product.
+    """
     return jnp.asarray(factor, x.dtype) * x
 
 
 def scaled_sum(x: PyTree, factor: Scalar, y: PyTree) -> PyTree:
-    """``x + factor * y``, leaf by leaf in its own dtype."""
+    """``x + factor * y``, leaf by leaf in its own dtype.
+
+    Args:
+      x: a tree of arrays.
+      factor: a number or a scalar.
+      y: a tree like ``x``.
+
+    Returns:
+      The sum.
+    """
     return jax.tree.map(lambda a, b: a + times(factor, b), x, y)
 
 
 def relative_residual(
     product: Product, damping: Scalar, u: PyTree, b: PyTree
 ) -> jax.Array:
-    """``|(H + damping I) u - b| / |b|``; 0 where b is 0. Costs one product."""
+    """``|(H + damping I) u - b| / |b|``; 0 where b is 0. Costs one product.
+
+    Args:
+      product: ``v -> H v``.
+      damping: what is added to the diagonal of ``H``.
+      u: the solution to be judged.
+      b: the right-hand side.
+
+    Returns:
+      A scalar.
+    """
     off = jax.tree.map(jnp.subtract, damped(product, damping)(u), b)
     return trees.safe_divide(trees.global_norm(off), trees.global_norm(b))
 

@@ -97,7 +97,14 @@ def window_losses(
 
 
 def detached(tree: PyTree) -> PyTree:
-    """The same values, with respect to which everything has the derivative 0."""
+    """The same values, with respect to which everything has the derivative 0.
+
+    Args:
+      tree: of arrays or numbers.
+
+    Returns:
+      The tree.
+    """
     return jax.tree.map(lambda x: jax.lax.stop_gradient(jnp.asarray(x)), tree)
 
 
@@ -155,7 +162,15 @@ def one_step(episode: Episode, theta: Theta) -> Hypergradient:
 
 
 def before_last(episode: Episode, theta: Theta) -> Carry:
-    """The carry that the last step gets, held constant."""
+    """The carry that the last step gets, held constant.
+
+    Args:
+      episode: the run.
+      theta: the hyper-parameters.
+
+    Returns:
+      The carry; of a run of one step the first one.
+    """
     if episode.inner.n == 1:
         return detached(episode.first(theta))
     shorter = episode._replace(inner=episode.inner.replace(n=episode.inner.n - 1))
@@ -165,7 +180,16 @@ def before_last(episode: Episode, theta: Theta) -> Carry:
 def last_step_loss(
     episode: Episode, theta: Theta, carry: Carry
 ) -> tuple[jax.Array, Carry]:
-    """The outer loss as a function of ``theta`` through the last step alone."""
+    """The outer loss as a function of ``theta`` through the last step alone.
+
+    Args:
+      episode: the run; it has an outer loss.
+      theta: the hyper-parameters.
+      carry: what the last step gets.
+
+    Returns:
+      The loss, a scalar, and the carry after the step.
+    """
     assert episode.outer is not None
     t = jnp.asarray(episode.t0, jnp.int32) + (episode.inner.n - 1)
     carry = episode.inner.step(theta, carry, t)

@@ -275,7 +275,17 @@ def _by_row(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
 def divided(
     shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, over: str
 ) -> PartitionSpec:
-    """The spec with the first whole axis that divides cut along ``over``, if any."""
+    """The spec with the first whole axis that divides cut along ``over``, if any.
+
+    Args:
+      shape: of the array.
+      spec: where it lies already.
+      mesh: the mesh.
+      over: a mesh axis.
+
+    Returns:
+      The new spec; the given one where ``over`` is in it, or no axis divides.
+    """
     entries = list(spec) + [None] * (len(shape) - len(spec))
     if any(over in _names(entry) for entry in entries):
         return spec
