@@ -19,6 +19,7 @@ from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.training import make_parallel_step
 from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.training.parallel import gathered_shardings
 
 
 class Plan(NamedTuple):
@@ -32,6 +33,7 @@ class Plan(NamedTuple):
       logits: bytes of the logits among them, in whose place their cotangent comes.
       gradients: bytes of one tree of gradients.
       working: bytes of one layer that the backward pass computes anew; 0: none is.
+      gathered: bytes of optimizer state that a step brings from other devices.
       flops: operations of the products in one step; NaN where a loop is unknown.
       sent: what goes over the wire.
       exact_text: whether ``sent`` and ``flops`` come from the partitioner's module.
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     logits: float
     gradients: float
     working: float
+    gathered: float
     flops: float
     sent: list[wire.Sent]
     exact_text: bool
@@ -57,16 +60,18 @@ class Plan(NamedTuple):
 
     @property
     def peak_estimate(self) -> float:
-        """Arguments and the most of two moments.
+        """Arguments and the most of three moments.
 
         At the end of the forward pass all residuals are there. In the layers that are
         computed anew the logits are gone, and gradients of all stacked layers and one
         layer's own values have come; where no layer is, gradients come as residuals go.
+        At the update there are the gradients, and what is gathered of a divided state.
         """
         inside = self.gradients
         if self.working:
             inside += self.activations - self.logits + self.working
-        return self.arguments + max(self.activations, inside)
+        update = self.gradients + self.gathered
+        return self.arguments + max(self.activations, inside, update)
 
 
 def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
@@ -123,6 +128,7 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
         logits=2.0 * model.logits(size) / layout.mesh.size,
         gradients=parameters,
         working=_working(model, layout, size),
+        gathered=_gathered(method, layout),
         flops=work.flops(module),
         sent=wire.sent(module, layout.mesh.shape),
         exact_text=found.exact,
@@ -169,6 +175,19 @@ def _working(model: Subject, layout: Layout, size: int) -> float:
     )
     held = sum(r.nbytes for r in found) + found[0].nbytes
     return held + sum(local_bytes(v, v.sharding) for v in jax.tree.leaves((x, used)))
+
+
+def _gathered(method: str, layout: Layout) -> float:
+    """Bytes of optimizer state that a step has beyond what a device stores."""
+    stored = layout.there.opt_state
+    names = catalog.get(method).gathered_state
+    inside = gathered_shardings(stored, names)
+    return sum(
+        local_bytes(x, whole) - local_bytes(x, part)
+        for x, whole, part in zip(
+            *map(jax.tree.leaves, (layout.state.opt_state, inside, stored)), strict=True
+        )
+    )
 
 
 def state_table(layouts: dict[str, Layout]) -> list[tuple[str, float, float]]:

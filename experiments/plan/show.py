@@ -133,6 +133,8 @@ def _one(
     table.add_row("gradients, float32", _gb(plan.gradients), "shape")
     if plan.working:
         table.add_row("one layer computed anew", _gb(plan.working), "estimate")
+    if plan.gathered:
+        table.add_row("state gathered for a step", _gb(plan.gathered), "estimate")
     table.add_row("peak", _gb(plan.peak_estimate), "estimate")
     peak = plan.peak_estimate
     if real is not None:
@@ -183,6 +185,7 @@ def _one(
         "optimizer": plan.optimizer,
         "residuals": plan.activations,
         "working": plan.working,
+        "gathered": plan.gathered,
         "peak_estimate": plan.peak_estimate,
         "target_memory": None if real is None else real._asdict(),
         "flops": plan.flops,

@@ -255,16 +255,29 @@ def _kept(step: TrainStep, shardings: TrainState) -> TrainStep:
     return run
 
 
-def _gathered(step: TrainStep, shardings: TrainState, gather: str) -> TrainStep:
-    """The step with a part of the optimizer state whole along ``"data"`` inside it."""
+def gathered_shardings(shardings: Any, gather: str) -> Any:
+    """Where an optimizer state lies inside a step.
+
+    Args:
+      shardings: where it lies before and after.
+      gather: as in ``make_parallel_step``; empty: nothing is gathered.
+
+    Returns:
+      The same shardings, whole along ``"data"`` where the path fits.
+    """
 
     def lies(path: Any, sharding: NamedSharding) -> NamedSharding:
-        if not re.search(gather, path_name(path)):
+        if not gather or not re.search(gather, path_name(path)):
             return sharding
         spec = (None if entry == DATA_AXIS else entry for entry in sharding.spec)
         return NamedSharding(sharding.mesh, P(*spec))
 
-    inside = jax.tree_util.tree_map_with_path(lies, shardings.opt_state)
+    return jax.tree_util.tree_map_with_path(lies, shardings)
+
+
+def _gathered(step: TrainStep, shardings: TrainState, gather: str) -> TrainStep:
+    """The step with a part of the optimizer state whole along ``"data"`` inside it."""
+    inside = gathered_shardings(shardings.opt_state, gather)
 
     def run(state: TrainState, batch: Batch) -> Any:
         opt_state = _held(state.opt_state, inside)

@@ -117,6 +117,20 @@ def test_the_optimizer_state_is_divided(planned):
     assert fixed
 
 
+def test_what_a_step_gathers_is_counted():
+    mesh = make_mesh("data:8")
+    for method, whole in (("soap", 7 / 8), ("adamw", 0.0)):
+        layout = lay_out(TINY, method, mesh, 8, zero="state")
+        plan = estimate.plan(TINY, method, layout)
+        state = 8 * plan.optimizer
+        assert plan.gathered == pytest.approx(whole * state, rel=0.01)
+        gathers = wire.by_axis(plan.sent).get(("all-gather", ("data",)), 0.0)
+        # The state of SOAP, or the updates of AdamW.
+        least = plan.gathered or 7 / 8 * plan.parameters
+        assert gathers == pytest.approx(least, rel=0.05)
+        assert plan.peak_estimate >= plan.arguments + plan.gradients + plan.gathered
+
+
 def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
     """In float32, where the temporaries of this backend are to be trusted."""
     mesh = make_mesh("data:1")
