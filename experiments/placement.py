@@ -22,7 +22,7 @@ from jaxopt_lab.training import (
     state_shardings,
 )
 from jaxopt_lab.training.meshes import DATA_AXIS, SEEDS_AXIS
-from jaxopt_lab.training.sharding import Rules
+from jaxopt_lab.training.sharding_rules import Rules
 
 
 class Placement(NamedTuple):

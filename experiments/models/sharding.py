@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.training.sharding import Rules
+from jaxopt_lab.training.sharding_rules import Rules
 from jaxopt_lab.trees import path_name
 from jaxopt_lab.typing import Params
 

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.plan import layers
 from experiments.plan.subject import Layer, float32
-from jaxopt_lab.training.sharding import Rules
+from jaxopt_lab.training.sharding_rules import Rules
 from jaxopt_lab.typing import TrainLossFn
 
 

@@ -14,7 +14,8 @@ from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.training import init_state
 from jaxopt_lab.training.meshes import DATA_AXIS
-from jaxopt_lab.training.sharding import divided, param_specs, state_specs
+from jaxopt_lab.training.sharding import divided, state_specs
+from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.training.state import TrainState
 
 

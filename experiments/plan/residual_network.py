@@ -14,7 +14,7 @@ from experiments.models.sharding import RESIDUAL
 from experiments.plan import layers
 from experiments.plan.subject import Layer
 from jaxopt_lab.training import from_nnx, losses
-from jaxopt_lab.training.sharding import Rules
+from jaxopt_lab.training.sharding_rules import Rules
 from jaxopt_lab.typing import TrainLossFn
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.training.sharding import Rules
+from jaxopt_lab.training.sharding_rules import Rules
 from jaxopt_lab.typing import TrainLossFn
 
 Layer = Callable[[Any, Any], Any]

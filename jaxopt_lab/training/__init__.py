@@ -25,13 +25,8 @@ from jaxopt_lab.training.seeds import (
     seed_keys,
     seed_shardings,
 )
-from jaxopt_lab.training.sharding import (
-    init_sharded,
-    param_specs,
-    parse_rules,
-    state_shardings,
-    state_specs,
-)
+from jaxopt_lab.training.sharding import init_sharded, state_shardings, state_specs
+from jaxopt_lab.training.sharding_rules import param_specs, parse_rules
 from jaxopt_lab.training.signals import EXIT_CODES, StopRequest
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step

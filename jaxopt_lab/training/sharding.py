@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,143 +12,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from jaxopt_lab.errors import InputError
+from jaxopt_lab.training.sharding_rules import Rules, axis_names, param_specs, parts_of
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.trees import path_name
 from jaxopt_lab.typing import Params
-
-Rules = Sequence[tuple[str, PartitionSpec]]
-
-
-def parse_rules(text: str) -> Rules:
-    """Rules from one line: ``"up/kernel=-,model; down/kernel=model"``.
-
-    Args:
-      text: rules separated by semicolons, each a regular expression, an equals sign
-        and one entry for each axis of the array: ``-`` or the name of a mesh axis,
-        or several names joined by ``+``. Axes beyond the entries are whole.
-
-    Returns:
-      Pairs of expression and ``PartitionSpec``, in the order in which they are tried.
-
-    Raises:
-      InputError: a rule without an equals sign or with an expression that does not
-        compile.
-
-    >>> parse_rules("up/kernel=-,model")
-    [('up/kernel', P(None, 'model'))]
-    """
-    rules = []
-    for rule in filter(None, (part.strip() for part in text.split(";"))):
-        pattern, equals, entries = rule.rpartition("=")
-        if not equals:
-            raise InputError(f"cannot read the rule {rule!r}; write regex=-,model")
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise InputError(
-                f"{pattern!r} is no regular expression: {error}"
-            ) from error
-        rules.append((pattern, PartitionSpec(*map(_entry, entries.split(",")))))
-    return rules
-
-
-def _entry(text: str) -> str | tuple[str, ...] | None:
-    names = tuple(name.strip() for name in text.split("+"))
-    return None if names in (("-",), ("",)) else names[0] if len(names) == 1 else names
-
-
-def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
-    """The ``PartitionSpec`` of every parameter, by the first rule that its path fits.
-
-    Args:
-      params: arrays or their shapes.
-      rules: pairs of a regular expression, searched for in the path
-        (``blocks/0/up/kernel``), and the spec of the parameters it fits.
-      mesh: the mesh whose axes the specs name.
-
-    Returns:
-      Specs in the structure of ``params``; parameters without a rule are whole on
-      every device.
-
-    Raises:
-      InputError: a rule fits no parameter, names an axis that the mesh lacks or the
-        same one twice, has more entries than the array has axes, or cuts an axis
-        into parts that are not equal. jax itself replicates such an array without a
-        word where it stands in a constraint.
-
-    >>> from jaxopt_lab.training import make_mesh
-    >>> rules = [("w", PartitionSpec("data"))]
-    >>> param_specs({"w": np.ones((4, 2))}, rules, make_mesh("data:1"))
-    {'w': P('data',)}
-    """
-    used: set[str] = set()
-
-    def spec(path: Any, x: Any) -> PartitionSpec:
-        name = path_name(path)
-        for pattern, found in rules:
-            if re.search(pattern, name):
-                used.add(pattern)
-                check_spec(name, np.shape(x), found, mesh)
-                return found
-        return PartitionSpec()
-
-    specs = jax.tree_util.tree_map_with_path(spec, params)
-    for pattern, _ in rules:
-        if pattern not in used:
-            paths = [path_name(p) for p, _ in jax.tree.leaves_with_path(params)]
-            shown = ", ".join(paths[:8]) + (", ..." if len(paths) > 8 else "")
-            raise InputError(
-                f"the sharding rule {pattern!r} fits no parameter, or an earlier rule "
-                f"fits all of its own; the parameters are {shown}"
-            )
-    return specs
-
-
-def check_spec(
-    name: str, shape: Sequence[int], spec: PartitionSpec, mesh: Mesh
-) -> None:
-    """Refuse a spec that jax would drop or that an array cannot have.
-
-    Args:
-      name: the array's path, for the message.
-      shape: its shape.
-      spec: where it is to lie.
-      mesh: the mesh.
-
-    Raises:
-      InputError: as ``param_specs``.
-    """
-    if len(spec) > len(shape):
-        raise InputError(
-            f"{name} has shape {tuple(shape)}; the spec {spec} has {len(spec)} entries"
-        )
-    seen: list[str] = []
-    for axis, entry in enumerate(spec):
-        for one in _names(entry):
-            if one not in mesh.shape:
-                raise InputError(
-                    f"{name}: the mesh has no axis {one!r}; its axes are "
-                    + ", ".join(mesh.axis_names)
-                )
-            if one in seen:
-                raise InputError(f"{name}: the spec {spec} names {one!r} twice")
-            seen.append(one)
-        parts = _parts(entry, mesh)
-        if shape[axis] % parts:
-            raise InputError(
-                f"{name}: axis {axis} of shape {tuple(shape)} cannot be cut into "
-                f"{parts} equal parts ({spec})"
-            )
-
-
-def _names(entry: Any) -> tuple[str, ...]:
-    if entry is None:
-        return ()
-    return entry if isinstance(entry, tuple) else (entry,)
-
-
-def _parts(entry: Any, mesh: Mesh) -> int:
-    return math.prod(mesh.shape[name] for name in _names(entry))
 
 
 def state_specs(
@@ -231,7 +96,7 @@ def state_specs(
                 mixed.add(own[0])
 
     def together(own: Any, cut: Any) -> bool:
-        return all(size % _parts(cut, mesh) == 0 for size in rows[own])
+        return all(size % parts_of(cut, mesh) == 0 for size in rows[own])
 
     def lies(path: Any, leaf: Any) -> PartitionSpec:
         shape, own = np.shape(leaf), owner(path)
@@ -287,7 +152,7 @@ def divided(
       The new spec; the given one where ``over`` is in it, or no axis divides.
     """
     entries = list(spec) + [None] * (len(shape) - len(spec))
-    if any(over in _names(entry) for entry in entries):
+    if any(over in axis_names(entry) for entry in entries):
         return spec
     for axis, size in enumerate(shape):
         if entries[axis] is None and size and size % mesh.shape[over] == 0:

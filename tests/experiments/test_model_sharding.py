@@ -31,7 +31,7 @@ from jaxopt_lab.training import (
     make_train_step,
     state_shardings,
 )
-from jaxopt_lab.training.sharding import param_specs
+from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.trees import path_name
 
 CLASSES = 5
