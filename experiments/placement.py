@@ -20,6 +20,7 @@ from jaxopt_lab.training import (
     make_parallel_step,
     parse_rules,
     state_shardings,
+    stored_shardings,
 )
 from jaxopt_lab.training.meshes import DATA_AXIS, SEEDS_AXIS
 from jaxopt_lab.training.sharding_rules import Rules
@@ -183,26 +184,54 @@ def on_each_device(
     return dataclasses.replace(configuration, method=method)
 
 
-def shardings(
-    state: Any, configuration: Configuration, placement: Placement
-) -> TrainState:
-    """Where the state of a run lies; see ``training.state_shardings``."""
+class Lies(NamedTuple):
+    """Where the state of a run lies.
+
+    Attributes:
+      inside: inside of a step.
+      stored: between two steps.
+    """
+
+    inside: TrainState
+    stored: TrainState
+
+
+def shardings(state: Any, configuration: Configuration, placement: Placement) -> Lies:
+    """Where the state of a run lies.
+
+    Args:
+      state: its shapes.
+      configuration: the run.
+      placement: from ``chosen``.
+
+    Returns:
+      The shardings; see ``training.state_shardings`` and ``stored_shardings``.
+
+    Raises:
+      InputError: the sharding rules do not fit the parameters.
+    """
     run, mesh, rules = configuration.run, placement.mesh, placement.rules
     if rules is None:
         rules = default_rules(run.model, mesh, state.params)
-    return state_shardings(
+    row = catalog.get(run.method)
+    inside = state_shardings(
         state,
         rules,
         mesh,
         over=DATA_AXIS if run.zero else None,
-        factors=catalog.get(run.method).factor_state,
+        whole=row.whole_state,
+        factors=row.factor_state,
+    )
+    pieces = run.zero and run.style == "jit"
+    return Lies(
+        inside, stored_shardings(state, inside, DATA_AXIS) if pieces else inside
     )
 
 
 def parallel_step(
     loss_fn: Any,
     tx: Any,
-    there: TrainState,
+    there: Lies,
     configuration: Configuration,
     placement: Placement,
 ) -> Any:
@@ -212,12 +241,12 @@ def parallel_step(
         loss_fn,
         tx,
         placement.mesh,
-        there,
+        there.inside,
         style=run.style,
         per_device=placement.per_device,
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
         elementwise=catalog.get(run.method).elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
-        gather=catalog.get(run.method).gathered_state,
+        stored=there.stored if run.style == "jit" else None,
     )

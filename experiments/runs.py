@@ -126,9 +126,9 @@ def assemble(configuration: Configuration) -> Program:
         there = placement.shardings(shapes, configuration, placed)
         step = placement.parallel_step(loss_fn, tx, there, configuration, placed)
         state = (
-            init_seeds(init, keys, seed_shardings(there, placed.mesh))
+            init_seeds(init, keys, seed_shardings(there.stored, placed.mesh))
             if many
-            else init_sharded(init, keys[0], there)
+            else init_sharded(init, keys[0], there.stored)
         )
         several = jax.process_count() > 1
         rows = process_rows(run.batch_size, placed.mesh) if several else None

@@ -121,20 +121,29 @@ def measure(label: str, way: Way) -> Found:
         (),
         mesh,
         over="data" if way.zero else None,
+        whole=row.whole_state,
         factors=row.factor_state,
     )
+    stored = there
+    if way.zero and way.options.get("style", "jit") == "jit":
+        stored = training.stored_shardings(state, there, "data")
     options = dict(way.options)
     if way.zero and options.get("style") == "shard_map":
         options["elementwise"] = row.elementwise
     step = training.make_parallel_step(
-        _loss_fn, tx, mesh, there, gather=row.gathered_state, **options
+        _loss_fn,
+        tx,
+        mesh,
+        there,
+        stored=None if stored is there else stored,
+        **options,
     )
     place = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
     batch = place(
         jax.ShapeDtypeStruct((128, _WIDTH), "float32"), NamedSharding(mesh, P("data"))
     )
-    run = jax.jit(step, out_shardings=(there, None), donate_argnums=0)
-    lowered = run.lower(jax.tree.map(place, state, there), {"x": batch})
+    run = jax.jit(step, out_shardings=(stored, None), donate_argnums=0)
+    lowered = run.lower(jax.tree.map(place, state, stored), {"x": batch})
     text = partitioned.compile_partitioned(lowered)
     if not text.exact:
         raise RuntimeError("no module after the partitioner")
@@ -146,7 +155,7 @@ def measure(label: str, way: Way) -> Found:
     here = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(s.shard_shape(x.shape), x.dtype),
         state.opt_state,
-        there.opt_state,
+        stored.opt_state,
     )
     whole = trees.nbytes(state.opt_state)
     return Found(total, trees.nbytes(here) / whole if whole else 1.0)

@@ -16,10 +16,8 @@ from experiments.plan.layout import Layout, place, transform
 from experiments.plan.module_text import read_module
 from experiments.plan.partitioned import compile_partitioned
 from experiments.plan.subject import Subject
-from jaxopt_lab import catalog
 from jaxopt_lab.training import make_parallel_step
 from jaxopt_lab.training.meshes import DATA_AXIS
-from jaxopt_lab.training.parallel import gathered_shardings
 
 
 class Plan(NamedTuple):
@@ -90,9 +88,9 @@ def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
         loss,
         transform(method),
         layout.mesh,
-        layout.there,
+        layout.inside,
         style="jit",
-        gather=catalog.get(method).gathered_state,
+        stored=layout.there,
     )
     state = jax.tree.map(place, layout.state, layout.there)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)
@@ -128,7 +126,7 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
         logits=2.0 * model.logits(size) / layout.mesh.size,
         gradients=parameters,
         working=_working(model, layout, size),
-        gathered=_gathered(method, layout),
+        gathered=_gathered(layout),
         flops=work.flops(module),
         sent=wire.sent(module, layout.mesh.shape),
         exact_text=found.exact,
@@ -177,16 +175,12 @@ def _working(model: Subject, layout: Layout, size: int) -> float:
     return held + sum(local_bytes(v, v.sharding) for v in jax.tree.leaves((x, used)))
 
 
-def _gathered(method: str, layout: Layout) -> float:
+def _gathered(layout: Layout) -> float:
     """Bytes of optimizer state that a step has beyond what a device stores."""
-    stored = layout.there.opt_state
-    names = catalog.get(method).gathered_state
-    inside = gathered_shardings(stored, names)
+    trees = layout.state.opt_state, layout.inside.opt_state, layout.there.opt_state
     return sum(
         local_bytes(x, whole) - local_bytes(x, part)
-        for x, whole, part in zip(
-            *map(jax.tree.leaves, (layout.state.opt_state, inside, stored)), strict=True
-        )
+        for x, whole, part in zip(*map(jax.tree.leaves, trees), strict=True)
     )
 
 

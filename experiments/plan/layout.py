@@ -14,7 +14,7 @@ from experiments.plan.subject import Subject
 from jaxopt_lab import catalog
 from jaxopt_lab.training import init_state
 from jaxopt_lab.training.meshes import DATA_AXIS
-from jaxopt_lab.training.sharding import divided, state_specs
+from jaxopt_lab.training.sharding import divided, state_specs, stored_shardings
 from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.training.state import TrainState
 
@@ -25,7 +25,8 @@ class Layout(NamedTuple):
     Attributes:
       mesh: the mesh.
       state: shapes of the state.
-      there: its shardings.
+      there: its shardings between two steps.
+      inside: its shardings in a step.
       batch: shapes of the batch, with shardings.
       gathered: where the parameters lie while they are used, if not as stored.
     """
@@ -33,6 +34,7 @@ class Layout(NamedTuple):
     mesh: Mesh
     state: TrainState
     there: TrainState
+    inside: TrainState
     batch: Any
     gathered: Any
 
@@ -123,17 +125,19 @@ def lay_out(
         specs,
         mesh,
         over=None if zero == "none" else DATA_AXIS,
+        whole=catalog.get(method).whole_state,
         factors=catalog.get(method).factor_state,
     )
     whole = jax.tree.map(lambda _: P(), state)
-    there = jax.tree.map(
+    inside = jax.tree.map(
         lambda s: NamedSharding(mesh, s),
         whole._replace(params=specs, opt_state=opt),
         is_leaf=_spec,
     )
+    there = inside if zero == "none" else stored_shardings(state, inside, DATA_AXIS)
     over = NamedSharding(mesh, P(DATA_AXIS))
     placed = jax.tree.map(lambda x: place(x, over), model.batch(batch))
-    return Layout(mesh, state, there, placed, gathered)
+    return Layout(mesh, state, there, inside, placed, gathered)
 
 
 def _spec(x: Any) -> bool:

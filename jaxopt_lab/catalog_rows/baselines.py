@@ -131,8 +131,7 @@ ROWS = (
         state_bytes="4 * (256 + 128) / (256 * 128)",
         state_text="4 (p + q) / (p q)",
         temp_bytes="8",
-        factor_state="v_row|v_col",
-        gathered_state="v_row|v_col",
+        whole_state="v_row|v_col",
         paper="Shazeer and Stern 2018, arXiv:1804.04235",
         known_failures={
             **_ZEROS,
@@ -257,9 +256,8 @@ ROWS = (
         state_bytes="8 + 8 * (256 / 128 + 128 / 256)",
         state_text="8 + 8 (p / q + q / p)",
         temp_bytes="60",
-        factor_state="left|right",
         # Moments are rotated by all of both bases, and decomposed factors are whole.
-        gathered_state=".",
+        whole_state=".",
         paper="Vyas et al. 2024, arXiv:2409.11321",
         code="nikhilvyas/SOAP",
         # The bases are taken for constant.

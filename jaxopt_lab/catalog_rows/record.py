@@ -123,8 +123,8 @@ class Method:
         methods that keep others; ``None``: the parameters themselves.
       factor_state: regular expression on the paths of the leaves of its state from
         which all of a matrix is computed, which are cut over devices by themselves.
-      gathered_state: likewise of the leaves that a step with a divided state gathers
-        first, because it needs them whole anyway, and more than once.
+      whole_state: likewise of the leaves that a step needs whole, more than once, so
+        that a divided state is gathered before it.
       elementwise: its update of an element needs no other element, so that a device
         may update a part of a parameter by itself.
       differentiable: its updates are differentiable functions of gradients,
@@ -149,7 +149,7 @@ class Method:
     state_text: str = ""
     eval_params: Callable[[Params, Any], Params] | None = None
     factor_state: str = ""
-    gathered_state: str = ""
+    whole_state: str = ""
     elementwise: bool = False
     differentiable: bool = True
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)

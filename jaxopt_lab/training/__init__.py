@@ -25,7 +25,12 @@ from jaxopt_lab.training.seeds import (
     seed_keys,
     seed_shardings,
 )
-from jaxopt_lab.training.sharding import init_sharded, state_shardings, state_specs
+from jaxopt_lab.training.sharding import (
+    init_sharded,
+    state_shardings,
+    state_specs,
+    stored_shardings,
+)
 from jaxopt_lab.training.sharding_rules import param_specs, parse_rules
 from jaxopt_lab.training.signals import EXIT_CODES, StopRequest
 from jaxopt_lab.training.state import TrainState, init_state
@@ -65,4 +70,5 @@ __all__ = [
     "seed_shardings",
     "state_shardings",
     "state_specs",
+    "stored_shardings",
 ]

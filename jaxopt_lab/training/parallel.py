@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -39,7 +38,7 @@ def make_parallel_step(
     skip_nonfinite: bool = False,
     elementwise: bool = False,
     reduce_dtype: DTypeLike | None = None,
-    gather: str = "",
+    stored: TrainState | None = None,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -77,11 +76,8 @@ def make_parallel_step(
         device then updates its own part (``make_zero_step``), by reduce-scatter and
         all-gather; any norm, basis or selection would be silently wrong.
       reduce_dtype: as in ``make_train_step``; only where gradients are per device.
-      gather: regular expression; leaves of the optimizer state whose path it is found
-        in are stored divided over ``"data"``, gathered before a step and cut again
-        after it. For methods that use them whole, more than once: the compiler would
-        bring them together each time. ``gathered_state`` of a row of the catalog. In
-        style jit.
+      stored: where the state is kept between steps, from ``stored_shardings``;
+        ``None``: where a step computes with it. For style jit.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -108,6 +104,8 @@ def make_parallel_step(
         if per_device is False:
             raise InputError(f"style={style} always computes per device")
         _refuse_sharded(style, mesh, shardings, elementwise)
+        if stored is not None:
+            raise InputError(f"style={style} keeps its state where it computes with it")
     devices = mesh.shape[DATA_AXIS]
     local = per_device
     if local is None:
@@ -140,8 +138,8 @@ def make_parallel_step(
             reduce_dtype=reduce_dtype,
         )
     if style == "jit":
-        run = _vmapped(step, mesh) if local else step
-        run = _kept(_gathered(run, shardings, gather) if gather else run, shardings)
+        run = _kept(_vmapped(step, mesh) if local else step, shardings)
+        run = run if stored is None else _in_pieces(run, shardings, stored)
     elif style == "shard_map":
         run = (
             step
@@ -255,36 +253,12 @@ def _kept(step: TrainStep, shardings: TrainState) -> TrainStep:
     return run
 
 
-def gathered_shardings(shardings: Any, gather: str) -> Any:
-    """Where an optimizer state lies inside a step.
-
-    Args:
-      shardings: where it lies before and after.
-      gather: as in ``make_parallel_step``; empty: nothing is gathered.
-
-    Returns:
-      The same shardings, whole along ``"data"`` where the path fits.
-    """
-
-    def lies(path: Any, sharding: NamedSharding) -> NamedSharding:
-        if not gather or not re.search(gather, path_name(path)):
-            return sharding
-        spec = (None if entry == DATA_AXIS else entry for entry in sharding.spec)
-        return NamedSharding(sharding.mesh, P(*spec))
-
-    return jax.tree_util.tree_map_with_path(lies, shardings)
-
-
-def _gathered(step: TrainStep, shardings: TrainState, gather: str) -> TrainStep:
-    """The step with a part of the optimizer state whole along ``"data"`` inside it."""
-    inside = gathered_shardings(shardings.opt_state, gather)
+def _in_pieces(step: TrainStep, inside: TrainState, stored: TrainState) -> TrainStep:
+    """A step that ends with its state as ``inside`` says, of one kept as ``stored``."""
 
     def run(state: TrainState, batch: Batch) -> Any:
-        opt_state = _held(state.opt_state, inside)
-        state, metrics = step(state._replace(opt_state=opt_state), batch)
-        # Here too, or the cut of what is stored would spread into the computation.
-        opt_state = _held(state.opt_state, inside)
-        return state._replace(opt_state=opt_state), metrics
+        state, metrics = step(_held(state, inside), batch)
+        return _held(state, stored), metrics
 
     return run
 

@@ -15,6 +15,7 @@ from jaxopt_lab.training import (
     make_parallel_step,
     make_train_step,
     state_shardings,
+    stored_shardings,
 )
 
 LOSS = train_loss(problems.product)
@@ -72,9 +73,11 @@ def test_three_styles_are_one_device(row):
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))
-    there = state_shardings(state, [], mesh(), over="data", factors=row.factor_state)
-    step = make_parallel_step(LOSS, tx, mesh(), there, gather=row.gathered_state)
-    got = after(step, jax.device_put(state, there))
+    named = {"whole": row.whole_state, "factors": row.factor_state}
+    inside = state_shardings(state, [], mesh(), over="data", **named)
+    stored = stored_shardings(state, inside, "data")
+    step = make_parallel_step(LOSS, tx, mesh(), inside, stored=stored)
+    got = after(step, jax.device_put(state, stored))
     check_equal(got, after(make_train_step(LOSS, tx), state), "divided")
 
 

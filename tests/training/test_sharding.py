@@ -14,11 +14,15 @@ from jaxopt_lab.training import (
     init_sharded,
     init_state,
     make_mesh,
+    make_parallel_step,
+    make_train_step,
     param_specs,
     parse_rules,
     state_shardings,
     state_specs,
+    stored_shardings,
 )
+from jaxopt_lab.training.state import TrainState
 
 PARAMS = {
     "blocks": [
@@ -142,6 +146,95 @@ def test_factors_are_cut_by_themselves():
         "right": {"a": P(None, "data")},
         "codes": {"a": P()},
     }
+
+
+def test_what_a_step_needs_whole_is_kept_in_pieces():
+    mesh = make_mesh("data:4,model:2")
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    params = {"a": leaf(6, 16), "b": leaf(16)}
+    specs = {"a": P(None, "model"), "b": P("model")}
+    opt_state = {
+        "mu": {"a": leaf(6, 16), "b": leaf(16)},  # no whole axis of b is left
+        "left": {"a": leaf(6, 6)},  # divides by 2 alone
+        "right": {"a": leaf(16, 16)},
+        "blocks": {"a": leaf(12, 8)},
+        "values": {"a": leaf(6, 8)},  # by row; with these the blocks divide not
+        "odd": {"a": leaf(3)},
+        "key": jax.eval_shape(lambda: jax.random.key(0)),
+    }
+    whole = {"over": "data", "whole": "left|right"}
+    inside = state_specs(opt_state, params, specs, mesh, **whole)
+    assert inside["mu"] == {"a": P(None, ("model", "data")), "b": P(("model", "data"))}
+    assert inside["left"]["a"] == inside["right"]["a"] == P()
+    assert "data" not in str(inside["blocks"]) + str(inside["values"])
+    state = TrainState(leaf(), params, {}, opt_state, opt_state["key"])
+    place = lambda spec: jax.NamedSharding(mesh, spec)
+    shardings = TrainState(
+        place(P()),
+        jax.tree.map(place, specs),
+        {},
+        jax.tree.map(place, inside, is_leaf=lambda x: isinstance(x, P)),
+        place(P()),
+    )
+    stored = jax.tree.map(
+        lambda s: s.spec, stored_shardings(state, shardings, "data").opt_state
+    )
+    assert stored["mu"] == inside["mu"] and stored["key"] == P()
+    assert stored["left"]["a"] == P("model") and stored["odd"]["a"] == P()
+    assert stored["right"]["a"] in (P("data", "model"), P(("data", "model")))
+    assert stored["blocks"]["a"] == P("data", "model")
+    assert stored["values"]["a"] == P("model", "data")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["microadam", "adamw4bit", "ldadam", "adam_cm"])
+def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
+    """Stacked layers, cut along columns: blocks cross the pieces."""
+    mesh = make_mesh("data:4,model:2")
+    row = CATALOG[name]
+    tx = row.build()
+    shapes = {"w": (6, 32, 256), "v": (6, 256, 32)}
+
+    def init(key):
+        draw = lambda shape: jax.random.normal(key, shape)
+        return init_state(tx, jax.tree.map(draw, shapes, is_leaf=_is_shape), key)
+
+    def loss_fn(params, model_state, batch, key):
+        del key
+        hidden = jnp.tanh(jnp.einsum("bi,lij->lbj", batch["x"], params["w"]))
+        out = jnp.einsum("lbj,ljk->bk", hidden, params["v"])
+        return jnp.mean(out**2), (model_state, {})
+
+    rules = [("w", P(None, None, "model")), ("v", P(None, "model", None))]
+    abstract = jax.eval_shape(init, jax.random.key(0))
+    named = {"whole": row.whole_state, "factors": row.factor_state}
+    inside = state_shardings(abstract, rules, mesh, over="data", **named)
+    stored = stored_shardings(abstract, inside, "data")
+    step = jax.jit(make_parallel_step(loss_fn, tx, mesh, inside, stored=stored))
+    alone = jax.jit(make_train_step(loss_fn, tx))
+    state, single = (
+        init_sharded(init, jax.random.key(0), stored),
+        init(jax.random.key(0)),
+    )
+    batch = {"x": jax.random.normal(jax.random.key(1), (64, 32))}
+    for _ in range(2):
+        state, single = step(state, batch)[0], alone(single, batch)[0]
+    for a, b in zip(
+        jax.tree.leaves(state.params), jax.tree.leaves(single.params), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
+    whole = trees.nbytes(state.opt_state)
+    here = sum(
+        x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state.opt_state)
+    )
+    assert here / whole < 0.3
+    text = step.lower(state, batch).compile().as_text()
+    # Factors over the data axis meet moments that are cut over both.
+    assert name == "ldadam" or "all-to-all" not in text
+
+
+def _is_shape(x):
+    return isinstance(x, tuple)
 
 
 def test_blocks_are_cut_together_or_not_at_all():
