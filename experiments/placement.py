@@ -214,15 +214,16 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
     if rules is None:
         rules = default_rules(run.model, mesh, state.params)
     row = catalog.get(run.method)
+    pieces = run.zero and run.style == "jit"
     inside = state_shardings(
         state,
         rules,
         mesh,
         over=DATA_AXIS if run.zero else None,
-        whole=row.whole_state,
+        # The other styles refuse what they cannot divide.
+        whole=row.whole_state if run.style == "jit" else "",
         factors=row.factor_state,
     )
-    pieces = run.zero and run.style == "jit"
     return Lies(
         inside, stored_shardings(state, inside, DATA_AXIS) if pieces else inside
     )

@@ -116,16 +116,17 @@ def measure(label: str, way: Way) -> Found:
     state = jax.eval_shape(
         lambda key: training.init_state(tx, _params(), key), jax.random.key(0)
     )
+    in_jit = way.options.get("style", "jit") == "jit"
     there = training.state_shardings(
         state,
         (),
         mesh,
         over="data" if way.zero else None,
-        whole=row.whole_state,
+        whole=row.whole_state if in_jit else "",
         factors=row.factor_state,
     )
     stored = there
-    if way.zero and way.options.get("style", "jit") == "jit":
+    if way.zero and in_jit:
         stored = training.stored_shardings(state, there, "data")
     options = dict(way.options)
     if way.zero and options.get("style") == "shard_map":

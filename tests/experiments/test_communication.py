@@ -7,6 +7,7 @@ import pytest
 
 from experiments.benchmarks import communication
 from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab.errors import InputError
 
 WAYS = {way.name: way for way in communication.WAYS}
 ONE = 7.0
@@ -65,6 +66,12 @@ def test_explicit_zero_sends_as_much_as_plain(row):
         assert found == {"all-reduce": pytest.approx(ONE)}
     else:
         assert found == {"reduce-scatter": half, "all-gather": half}
+
+
+@pytest.mark.parametrize("name", ["soap", "lamb"])
+def test_explicit_zero_refuses_what_is_not_elementwise(name):
+    with pytest.raises(InputError, match="a sharded state"):
+        communication.measure(name, WAYS["ZeRO shard_map"])
 
 
 def test_the_command_names_what_it_does_not_know(capsys):
