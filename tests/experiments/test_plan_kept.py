@@ -37,6 +37,10 @@ def gram(h):
     return jax.lax.dot_general(h, h, (((0,), (0,)), ((), ())))
 
 
+def two_relus(a, b):
+    return jax.nn.relu(a + b) * 2.0 + jax.nn.relu(a - b)
+
+
 def relu_of_normalised(x):
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     return jax.nn.relu(centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True)))
@@ -64,6 +68,8 @@ def relu_of_normalised(x):
          lambda w, x: jnp.sum(jnp.exp(x @ w + x @ w.T)), FULL),
         ("of a relu one byte for each sign",
          lambda w, x: jnp.sum(jax.nn.relu(x @ w)), FULL // 4),
+        ("and so of two sums of the same two products",
+         lambda w, x: jnp.sum(two_relus(x @ w, x @ w.T)), 2 * FULL // 4),
         ("half of a product that is read in half its width",
          lambda w, x: jnp.sum(jnp.sin((x @ w).astype(jnp.bfloat16))), FULL // 2),
         ("a softmax and two numbers a row",
