@@ -70,6 +70,13 @@ def relu_of_normalised(x):
          lambda w, x: jnp.sum(jax.nn.relu(x @ w)), FULL // 4),
         ("and so of two sums of the same two products",
          lambda w, x: jnp.sum(two_relus(x @ w, x @ w.T)), 2 * FULL // 4),
+        ("signs here, a product there",
+         lambda w, x: jnp.sum(two_relus(x @ w, x @ w.T) + twice(x @ (w * w))),
+         2 * FULL // 4 + FULL),
+        ("a sum here, a norm's product and two numbers a row there",
+         lambda w, x: jnp.sum(relu_of_normalised(x @ w) ** 2
+                              + jnp.exp(x @ w.T + x @ (w * w))),
+         FULL + FULL + 2 * ROWS * 4),
         ("half of a product that is read in half its width",
          lambda w, x: jnp.sum(jnp.sin((x @ w).astype(jnp.bfloat16))), FULL // 2),
         ("a softmax and two numbers a row",
