@@ -37,6 +37,10 @@ def gram(h):
     return jax.lax.dot_general(h, h, (((0,), (0,)), ((), ())))
 
 
+def halves(x, w):
+    return x.astype(jnp.bfloat16) @ w.astype(jnp.bfloat16)
+
+
 def two_relus(a, b):
     return jax.nn.relu(a + b) * 2.0 + jax.nn.relu(a - b)
 
@@ -79,6 +83,9 @@ def relu_of_normalised(x):
          FULL + FULL + 2 * ROWS * 4),
         ("half of a product that is read in half its width",
          lambda w, x: jnp.sum(jnp.sin((x @ w).astype(jnp.bfloat16))), FULL // 2),
+        ("a product and its operand in half their width, read in full",
+         lambda w, x: jnp.sum(jnp.sin(halves(x, w).astype(jnp.float32))),
+         FULL // 2 + FULL // 2),
         ("a softmax and two numbers a row",
          lambda w, x: jnp.sum(jax.nn.softmax(x @ w, axis=-1) ** 2),
          FULL + 2 * ROWS * 4),
