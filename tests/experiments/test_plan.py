@@ -1,16 +1,19 @@
 """The planner: exact where it says so, and close where it estimates."""
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import topologies
 from support.processes import ROOT
 
 from experiments.models.configs import ResNet50Config
@@ -192,6 +195,21 @@ def test_times_are_a_range_with_links_by_axis(planned):
     assert CHIPS["v5p"].link(64, 64) == CHIPS["v5p"].near_link
 
 
+@pytest.fixture
+def environment(monkeypatch):
+    """Puts back what a command sets for its process."""
+    for name in ("XLA_FLAGS", "TPU_SKIP_MDS_QUERY", "ALLOW_MULTIPLE_LIBTPU_LOAD"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+
+
+def refused(words, capsys):
+    """The one line that a command with bad input leaves."""
+    assert command.main(words) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("error: ") and err.count("\n") == 1
+    return err
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -207,6 +225,8 @@ def test_times_are_a_range_with_links_by_axis(planned):
         (["modle=llama-7b"], "unknown option 'modle'; perhaps you meant 'model'"),
         (["llama-7b"], "options are key=value"),
         (["target=v5p:abc"], "target=v5p:abc cannot be read; write a TPU and its"),
+        (["target=v5p"], "target=v5p cannot be read"),
+        (["target=H100:2x2x2"], "target=H100:2x2x2 cannot be read"),
         (
             ["target=v5p:2x2x2", "method=all"],
             "compiles one method; method=all compiles",
@@ -217,15 +237,28 @@ def test_times_are_a_range_with_links_by_axis(planned):
         ),
     ],
 )
-def test_bad_input_is_one_line(words, said, capsys, monkeypatch):
-    for name in ("XLA_FLAGS", "TPU_SKIP_MDS_QUERY", "ALLOW_MULTIPLE_LIBTPU_LOAD"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setattr(tpu, "_version", lambda: None)
-    assert (
-        command.main(["mesh=data:8", *words] if "mesh" not in words[0] else words) == 2
-    )
-    out = capsys.readouterr().err
-    assert said in out and out.count("\n") == 1
+def test_bad_input_is_one_line(words, said, capsys, monkeypatch, environment):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    words = ["mesh=data:8", *words] if "mesh" not in words[0] else words
+    assert said in refused(words, capsys)
+
+
+def test_what_libtpu_refuses_is_one_line(capsys, monkeypatch, environment):
+    def described(target, platform):
+        if target == "v5e:2x2":
+            return types.SimpleNamespace(devices=jax.devices()[:4])
+        raise RuntimeError(f"INVALID_ARGUMENT: no {target} on {platform}\nat a.cc:1")
+
+    monkeypatch.setattr(tpu, "_version", lambda: "0")
+    monkeypatch.setattr(topologies, "get_topology_desc", described)
+    words = ["model=llama-60m", "mesh=data:8", "batch=8"]
+    said = refused([*words, "target=v9z:2x4"], capsys)
+    assert "target=v9z:2x4: libtpu does not know it (INVALID_ARGUMENT: no v9z" in said
+    said = refused([*words, "target=v5e:2x2"], capsys)
+    assert "target=v5e:2x2 has 4 devices, the mesh 8" in said
 
 
 def test_help_names_every_option(capsys):
