@@ -62,7 +62,7 @@ def test_operations_are_those_of_the_hand_formula(planned):
 
 
 class Short(ResNet50Config):
-    blocks = (1, 2, 1, 1)
+    blocks = (1, 2)
 
 
 IMAGES = {
@@ -82,6 +82,7 @@ def test_models_of_images(name):
     assert found.arguments == pytest.approx(found.argument_check, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
 def test_arguments_are_the_compilers(config):
     mesh = make_mesh("data:4,model:2")
