@@ -340,6 +340,7 @@ def test_the_estimated_peak_of_convolutions_is_near_that_of_the_tpu_compiler():
         logits=0.0,
         gradients=layout.bytes_of("params"),
         working=0.0,
+        gathered=0.0,
         flops=math.nan,
         sent=[],
         exact_text=False,
