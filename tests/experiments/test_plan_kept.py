@@ -32,6 +32,19 @@ def twice(x):
     return jnp.sin(x) + jnp.cos(x)
 
 
+def gram(h):
+    # Not h.T @ h: a transpose is an array of its own.
+    return jax.lax.dot_general(h, h, (((0,), (0,)), ((), ())))
+
+
+def halves(x, w):
+    return x.astype(jnp.bfloat16) @ w.astype(jnp.bfloat16)
+
+
+def two_relus(a, b):
+    return jax.nn.relu(a + b) * 2.0 + jax.nn.relu(a - b)
+
+
 def relu_of_normalised(x):
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     return jax.nn.relu(centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True)))
@@ -42,6 +55,9 @@ def relu_of_normalised(x):
     [
         ("arguments are there already", lambda w, x: jnp.sum(jnp.sin(w)), 0),
         ("so are constants", lambda w, x: jnp.sum(w * np.ones((6, 6), np.float32)), 0),
+        ("and literals", lambda w, x: jnp.sum(2.0 * (x @ w)), 0),
+        ("what is made of an argument",
+         lambda w, x: jnp.sum(jnp.sin(x) * (x @ w)), 0),
         ("a chain from a product keeps the product alone",
          lambda w, x: jnp.sum(jnp.tanh(jnp.sin(x @ w))), FULL),
         ("twice read is once kept",
@@ -49,14 +65,40 @@ def relu_of_normalised(x):
         ("nothing of a linear map", lambda w, x: jnp.sum(x @ w), 0),
         ("each product of a chain is stored",
          lambda w, x: jnp.sum(jnp.sin(jnp.sin(x @ w) @ w)), 3 * FULL),
+        ("a product keeps both operands",
+         lambda w, x: jnp.sum((x @ w) @ (w @ w)), FULL + WIDE * WIDE * 4),
+        ("but once what is both", lambda w, x: jnp.sum(gram(x @ w)), FULL),
+        ("one sum, not the two products that it is made of",
+         lambda w, x: jnp.sum(jnp.exp(x @ w + x @ w.T)), FULL),
+        ("of a relu one byte for each sign",
+         lambda w, x: jnp.sum(jax.nn.relu(x @ w)), FULL // 4),
+        ("and so of two sums of the same two products",
+         lambda w, x: jnp.sum(two_relus(x @ w, x @ w.T)), 2 * FULL // 4),
+        ("signs here, a product there",
+         lambda w, x: jnp.sum(two_relus(x @ w, x @ w.T) + twice(x @ (w * w))),
+         2 * FULL // 4 + FULL),
+        ("a sum here, a norm's product and two numbers a row there",
+         lambda w, x: jnp.sum(relu_of_normalised(x @ w) ** 2
+                              + jnp.exp(x @ w.T + x @ (w * w))),
+         FULL + FULL + 2 * ROWS * 4),
+        ("half of a product that is read in half its width",
+         lambda w, x: jnp.sum(jnp.sin((x @ w).astype(jnp.bfloat16))), FULL // 2),
+        ("a product and its operand in half their width, read in full",
+         lambda w, x: jnp.sum(jnp.sin(halves(x, w).astype(jnp.float32))),
+         FULL // 2 + FULL // 2),
+        ("a softmax and two numbers a row",
+         lambda w, x: jnp.sum(jax.nn.softmax(x @ w, axis=-1) ** 2),
+         FULL + 2 * ROWS * 4),
+        ("nothing of what is computed anew",
+         lambda w, x: jnp.sum(jax.checkpoint(lambda w: jnp.sin(x @ w) @ w)(w)), 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_counts_by_hand(name, fn, count):
     """Bytes of arrays as large as the product.
 
-    In the last case the inner product, its sine (which a product reads, so that it
-    is in memory), and the outer product.
+    In the chain of products the inner product, its sine (which a product reads, so
+    that it is in memory), and the outer product.
     """
     del name
     assert total(fn, W, X) == count
@@ -106,6 +148,20 @@ def test_bytes_are_those_of_one_device():
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
     whole = NamedSharding(make_mesh("data:2"), P())
     assert local_bytes(keys, whole) == 4 * 8
+
+
+def test_the_derivative_is_to_the_whole_first_argument_the_largest_first():
+    wider = shaped(WIDE, 2 * WIDE)
+
+    def loss(params, x):
+        narrow, wide = jnp.sin(x @ params["narrow"]), jnp.sin(x @ params["wide"])
+        return jnp.sum(narrow) * jnp.sum(wide)
+
+    found = kept(loss, {"narrow": W, "wide": wider}, X)
+    # And the two sums, each of which is the other's factor.
+    shapes = [(ROWS, 2 * WIDE), (ROWS, WIDE), (), ()]
+    assert [r.shape for r in found] == shapes
+    assert [r.nbytes for r in found] == [2 * FULL, FULL, 4, 4]
 
 
 def test_what_is_kept_is_enough():
