@@ -109,9 +109,13 @@ def parse(words: Sequence[str]) -> PlanOptions:
             "such as v5p:4x4x4 or v5e:8x8"
         )
     if options.chip == "auto":
-        name = options.target.partition(":")[0]
-        known = name in ("v5e", "v5p")
-        options = dataclasses.replace(options, chip=name if known else "H100")
+        name = options.target.partition(":")[0] or "H100"
+        if name not in ("v5e", "v5p", "H100"):
+            raise InputError(
+                f"target={options.target}: no figures of {name} are kept; give chip=, "
+                "whose memory and rates are used"
+            )
+        options = dataclasses.replace(options, chip=name)
     return options
 
 

@@ -225,6 +225,7 @@ def refused(words, capsys):
         (["zero=1"], "unknown zero '1'"),
         (["modle=llama-7b"], "unknown option 'modle'; perhaps you meant 'model'"),
         (["llama-7b"], "options are key=value"),
+        (["target=v6e:2x4"], "no figures of v6e are kept; give chip="),
         (["target=v5p:abc"], "target=v5p:abc cannot be read; write a TPU and its"),
         (["target=v5p"], "target=v5p cannot be read"),
         (["target=H100:2x2x2"], "target=H100:2x2x2 cannot be read"),
@@ -256,7 +257,7 @@ def test_what_libtpu_refuses_is_one_line(capsys, monkeypatch, environment):
     monkeypatch.setattr(tpu, "_version", lambda: "0")
     monkeypatch.setattr(topologies, "get_topology_desc", described)
     words = ["model=llama-60m", "mesh=data:8", "batch=8"]
-    said = refused([*words, "target=v9z:2x4"], capsys)
+    said = refused([*words, "target=v9z:2x4", "chip=v5p"], capsys)
     assert "target=v9z:2x4: libtpu does not know it (INVALID_ARGUMENT: no v9z" in said
     said = refused([*words, "target=v5e:2x2"], capsys)
     assert "target=v5e:2x2 has 4 devices, the mesh 8" in said
