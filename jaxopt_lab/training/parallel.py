@@ -115,16 +115,17 @@ def make_parallel_step(
             f"reduce_dtype={reduce_dtype} needs per_device=True: in plain jit the "
             "compiler chooses the type of what it sends"
         )
+    local = local and devices > 1
     step = make_train_step(
         _placed(loss_fn, shardings) if style == "jit" else loss_fn,
         tx,
-        axis_name=DATA_AXIS if local and devices > 1 else None,
+        axis_name=DATA_AXIS if local else None,
         micro_batches=micro_batches,
         micro_loop=micro_loop,
         skip_nonfinite=skip_nonfinite,
         reduce_dtype=reduce_dtype,
     )
-    if devices == 1:
+    if devices == 1 and style != "jit":
         return step
     if zero and style == "shard_map":
         step = make_zero_step(

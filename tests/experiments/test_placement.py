@@ -41,6 +41,7 @@ def alone(tmp_path_factory):
         ["mesh=data:2,model:4", "rules=head/kernel=model", "zero=true"],
         ["mesh=data:4", "micro_batches=2"],
         ["mesh=data:8", "zero=true"],
+        ["mesh=data:1,model:2", "zero=true"],
     ],
     ids=" ".join,
 )
