@@ -60,7 +60,7 @@ class Instruction(NamedTuple):
       name: its name.
       opcode: ``"dot"``, ``"all-reduce"`` and so on.
       results: the arrays it gives; several for a tuple.
-      operands: names of what it takes.
+      operands: names of what it takes; ``"name#3"``: one array of a tuple.
       text: the whole line after the name.
     """
 
@@ -92,6 +92,20 @@ class Module(NamedTuple):
             if self.executions.get(name, 0) != 0
             for line in lines.values()
         ]
+
+    def taken(self, computation: str, line: Instruction) -> list[Array]:
+        """The arrays that an instruction takes.
+
+        Args:
+          computation: the name of its computation.
+          line: the instruction.
+
+        Returns:
+          One array for each operand; of a tuple that is taken whole, its first.
+        """
+        lines = self.computations[computation]
+        pairs = [operand.partition("#")[::2] for operand in line.operands]
+        return [lines[name].results[int(at or 0)] for name, at in pairs]
 
 
 def read_module(text: str) -> Module:
@@ -129,7 +143,7 @@ def _instruction(name: str, rest: str) -> Instruction | None:
     if found is None:
         return None
     inside = _inside(rest, found.end() - 1)
-    operands = tuple(re.findall(r"%([\w.\-]+)", inside))
+    operands = tuple(re.findall(r"%([\w.\-]+(?:#\d+)?)", inside))
     return Instruction(name, found.group(2), arrays(found.group(1)), operands, rest)
 
 

@@ -75,7 +75,7 @@ def sent(module: Module, mesh: Mapping[str, int]) -> list[Sent]:
         if groups.shape[1] < 2:
             continue
         axes = _axes(groups, mesh, whole=kind != "collective-permute")
-        given = [module.computations[computation][n].results[0] for n in line.operands]
+        given = module.taken(computation, line)
         # The start of an asynchronous collective gives operands and results.
         results = line.results[-len(given) :] if given else line.results
         for a, b in zip(given, results, strict=True):

@@ -26,10 +26,7 @@ def flops(module: Module) -> float:
     total = 0.0
     for runs, computation, line in module.instructions():
         if line.opcode in ("dot", "convolution"):
-            shapes = [
-                module.computations[computation][name].results[0].shape
-                for name in line.operands[:2]
-            ]
+            shapes = [x.shape for x in module.taken(computation, line)[:2]]
             count = _dot if line.opcode == "dot" else _convolution
             total += runs * count(line, shapes)
     return total

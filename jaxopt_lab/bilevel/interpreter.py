@@ -8,7 +8,7 @@ bit, and the price is one walk over the equations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -135,7 +135,7 @@ class _Rewriter:
         return eqn.replace(params=params), (False, *before)
 
     def _scan(self, eqn: Any, selected: Selected) -> tuple[Any, Selected]:
-        consts, carries = eqn.params["num_consts"], eqn.params["num_carry"]
+        consts, carries = _scan_counts(eqn.params)
         body = eqn.params["jaxpr"]
         new, before = self._loop(body, selected, consts, carries)
         return eqn.replace(params={**eqn.params, "jaxpr": new}), before
@@ -163,6 +163,15 @@ class _Rewriter:
             if grown == selected:
                 return new, before
             selected = grown
+
+
+def _scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many constants and carries a scan has."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    # From jax 0.12 on: trees of constants, carries and items.
+    consts, carries, _ = params["ft_in"].unpack()
+    return len(consts), len(carries)
 
 
 _NESTED: dict[str, Callable[[_Rewriter, Any, Selected], tuple[Any, Selected]]] = {

@@ -182,9 +182,10 @@ def test_scan_drops_custom_jvp():
         return str(jax.make_jaxpr(jax.grad(f))(0.0))
 
     assert "custom_jvp_call" in program(lambda x: custom(custom(x * x)))
-    assert "custom_jvp_call" not in program(scan(custom))
-    assert " sqrt" in program(scan(custom))
-    assert not np.isfinite(jax.grad(jax.grad(scan(custom)))(0.0))
+    if jax.__version_info__ < (0, 12):  # later versions keep the rule there, too
+        assert "custom_jvp_call" not in program(scan(custom))
+        assert " sqrt" in program(scan(custom))
+        assert not np.isfinite(jax.grad(jax.grad(scan(custom)))(0.0))
     assert "safe_sqrt" in program(scan(primitive))
     assert " sqrt" not in program(scan(primitive))
     assert jax.grad(jax.grad(scan(primitive)))(0.0) == 0.0

@@ -62,6 +62,17 @@ def test_a_final_text_knows_its_trip_counts_too():
     assert work.flops(read_module(compiled.as_text())) == 7 * 2 * 4**3
 
 
+def test_an_operand_may_be_one_array_of_a_tuple():
+    """As newer XLA writes what a loop carries."""
+    text = """ENTRY %main (p: (s32[], f32[2,3])) -> f32[2,5] {
+  %p = (s32[], /*index=1*/f32[2,3]{1,0}) parameter(0)
+  %w = f32[3,5]{1,0} parameter(1)
+  ROOT %d = f32[2,5]{1,0} dot(%p#1, %w), lhs_contracting_dims={1}
+}
+"""
+    assert work.flops(read_module(text)) == 2 * 2 * 3 * 5
+
+
 def test_an_unknown_trip_count_is_unknown_and_not_one():
     f = lambda x: jax.lax.while_loop(lambda x: x[0, 0] < 9, lambda x: x @ x, x)
     compiled = jax.jit(f).lower(jnp.ones((4, 4), jnp.float32)).compile()
