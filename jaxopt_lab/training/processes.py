@@ -136,6 +136,9 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
         if isinstance(error, SystemExit) and error.code in (0, None):
             raise
         status = 2 if isinstance(error, InputError) else FAILED
+        if status == 2:
+            # A save fails as well because a peer is gone: then the watch says so first.
+            time.sleep(2 * _GRACE_SECONDS)
         first = str(error).partition("\n")[0]
         watch.leave(f"stopped: {type(error).__name__}: {first}", status)
     finally:
