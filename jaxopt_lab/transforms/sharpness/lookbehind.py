@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import check_positive_count, check_unit, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
@@ -170,7 +170,7 @@ def lookbehind(
     ) -> tuple[Updates, LookbehindState]:
         # The base's new fast weights are not the step's new parameters.
         extra.pop("door", None)
-        slow, grad_fn = requirements.require_grad_fn(
+        slow, grad_fn = gradients.enter_transform(
             "lookbehind", updates, params, grad_fn
         )
         climb = ascent.at(slow, state.count)

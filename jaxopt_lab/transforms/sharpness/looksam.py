@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -115,7 +115,7 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("looksam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("looksam", updates, params, grad_fn)
         climb = ascent.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
