@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
@@ -29,6 +30,18 @@ def value_at(value: ScalarOrSchedule, count: jax.Array) -> Scalar:
       The number, or what the schedule gives.
     """
     return value(count) if callable(value) else value
+
+
+def increment(count: jax.Array) -> jax.Array:
+    """The number of updates after one more; the largest int stays what it is.
+
+    Args:
+      count: integer scalar.
+
+    Returns:
+      ``count + 1``, of the same dtype.
+    """
+    return jnp.asarray(optax.safe_increment(count))
 
 
 def check_non_negative(name: str, value: Any) -> None:
@@ -59,8 +72,52 @@ def check_unit(name: str, value: Any) -> None:
         raise InputError(f"{name} must lie in [0, 1]; got {value}")
 
 
+def is_integer(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    """Whether ``value`` is an ``int``, no ``bool``, between two bounds.
+
+    Args:
+      value: anything.
+      low: the least accepted, or ``None``.
+      high: the largest accepted, or ``None``.
+
+    Returns:
+      A Python boolean.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def check_integer(
+    name: str, value: Any, *, low: int | None = None, high: int | None = None
+) -> None:
+    """Refuse anything but a whole number between two bounds.
+
+    Args:
+      name: name of the argument, for the message.
+      value: what was given.
+      low: the least accepted, or ``None``.
+      high: the largest accepted, or ``None``.
+
+    Raises:
+      InputError: it is no ``int``, a ``bool``, or out of bounds.
+
+    >>> check_integer("capacity", 5, low=0)
+    """
+    if is_integer(value, low, high):
+        return
+    bounds = ""
+    if low is not None and high is not None:
+        bounds = f" from {low} to {high}"
+    elif low is not None:
+        bounds = f" of at least {low}"
+    elif high is not None:
+        bounds = f" of at most {high}"
+    raise InputError(f"{name} must be a whole number{bounds}; got {value!r}")
+
+
 def check_positive_count(name: str, value: Any) -> None:
-    """Refuse anything but a whole number of at least 1.
+    """``check_integer`` with the bound of most arguments, at least 1.
 
     Args:
       name: name of the argument, for the message.
@@ -69,8 +126,7 @@ def check_positive_count(name: str, value: Any) -> None:
     Raises:
       InputError: it is no ``int``, or less than 1.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+    check_integer(name, value, low=1)
 
 
 def require_grad_fn(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, gradients, trees
-from jaxopt_lab.core.checks import check_non_negative, check_unit, value_at
+from jaxopt_lab.core.checks import check_non_negative, check_unit, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -179,7 +179,7 @@ def bsam(
             new = trees.safe_sqrt(s) * jnp.abs(g.astype(s.dtype))
             return part * s + (1 - part) * (new + least + jnp.asarray(decay, s.dtype))
 
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         precision = jax.tree.map(sharpen, state.precision, updates)
         key = jax.random.fold_in(state.key, count)
         noise = _noise(key, num_data, precision)

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, gradients, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -149,7 +149,7 @@ def esam(
         else:
             sharp = averaged(grad_fn, axis_name)(above, 0)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, EsamState(count, state.key)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, devices, gradients, loops
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.checks import check_positive_count, increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent, Climb
@@ -154,7 +154,7 @@ def stateless_link(
             return descend(climb, grad, params, first, state.count)
 
         sharp = passes.run(link, body, updates, params, grad_fn)
-        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
+        return sharp, SamState(count=increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -210,7 +210,7 @@ def averaging_link(
         passes = Passes(axis_name=axis_name)
         sharp = passes.run(link, body, updates, params, grad_fn)
         average = jax.tree.map(lambda a, s: a.astype(s.dtype), average, state.average)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, AverageState(count, average)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

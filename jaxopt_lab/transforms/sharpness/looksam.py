@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import gradients, trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    check_positive_count,
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -136,7 +141,7 @@ def looksam(
 
         turn = state.count % every == 0
         sharp, sideways = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, LookSamState(count, sideways)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -111,7 +112,7 @@ def stale_sam(
             offset,
             state.offset,
         )
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, StaleSamState(count, offset, base_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import gradients
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -133,7 +133,7 @@ def wsam(
         steps, base_state = inner.update(given, state.base, w, grad_fn=grad_fn, **extra)
         if decoupled:
             steps = plus(steps, -value_at(learning_rate, state.count) * weight)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return steps, WsamState(count, base_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
