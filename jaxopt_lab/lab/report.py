@@ -1,4 +1,4 @@
-"""What a run prints when it ends, and the catalog as a table."""
+"""The closing table and curves of a run, and the catalog as a list."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def draw_curves(summary: dict[str, Any], folder: Path) -> Path:
 
 
 def print_catalog() -> None:
-    """Print every method with its costs and its options."""
+    """Print the methods of the catalog with their costs and their options."""
     import textwrap
 
     for row in catalog.CATALOG.values():

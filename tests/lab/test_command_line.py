@@ -9,6 +9,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import command_line, models, tasks
 from jaxopt_lab.lab.command_line import command, parse
 from jaxopt_lab.lab.commands.train import main, run_folder
+from jaxopt_lab.lab.configuration import base_prefix
 from jaxopt_lab.lab.run_options import ACCEPTED, PRESENTATION, RunOptions
 
 
@@ -109,7 +110,7 @@ def test_every_method_is_reachable():
 
 def test_base_options_with_a_taken_name_get_a_prefix():
     taken = {**vars(RunOptions()), **catalog.get("sam").options}
-    prefix = command_line._base_prefix(catalog.get("sam"))
+    prefix = base_prefix(catalog.get("sam"))
     assert all(prefix(name) == f"base_{name}" for name in taken)
     assert prefix("learning_rate") == "learning_rate"
 
@@ -118,9 +119,23 @@ def test_the_resuming_command_gives_the_same_run():
     words = "method=sam rho=0.3 base=adam b2=0.9 model=mlp model.width=7 steps=9 out=x"
     configuration = parse(words.split())
     again = command(configuration, "x")
-    prefix = f"{command_line.PROGRAM} "
+    prefix = f"{command_line.program('train')} "
     assert again.startswith(prefix)
     assert parse(shlex.split(again.removeprefix(prefix))) == configuration
+
+
+def test_a_configuration_holds_its_rows():
+    rows = parse(["method=sam", "base=adam", "model=mlp"]).rows
+    assert rows.method is catalog.get("sam") and rows.base is catalog.get("adam")
+    assert rows.task is tasks.get("digits") and rows.model is models.get("mlp")
+    assert parse(["method=adam"]).rows.base is None
+
+
+def test_the_program_is_called_as_it_was_started(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/home/me/lab/experiments/train.py", "x=1"])
+    assert command_line.program("train") == "python -m experiments.train"
+    monkeypatch.setattr("sys.argv", ["/home/me/bin/jaxopt-lab"])
+    assert command_line.program("train") == "jaxopt-lab train"
 
 
 def test_ranges_and_presentation_name_real_options():
