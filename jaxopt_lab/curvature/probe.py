@@ -12,6 +12,7 @@ from jaxtyping import Array, PyTree
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.perturbation import ScalingName
 from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 from jaxopt_lab.curvature.measures.sharpness import ascent_sharpness
 from jaxopt_lab.curvature.operators.blocks import split
@@ -27,6 +28,12 @@ from jaxopt_lab.curvature.spectrum.trace import hutchinson_trace
 
 Quantity = Literal["top", "bottom", "trace", "density", "layers", "ascent"]
 OperatorName = Literal["hessian", "ggn", "fisher", "empirical_fisher"]
+
+# Name of the measure, scaling of its ascent, radius as published.
+_ASCENTS: tuple[tuple[str, ScalingName, float], ...] = (
+    ("sam", "identity", 0.05),
+    ("asam", "abs", 0.5),
+)
 
 
 class ProbeResult(NamedTuple):
@@ -176,13 +183,13 @@ def probe(
     if "layers" in what:
         matvecs += _layers(make, params, mask, keys["layers"], num_steps, scalars)
     if "ascent" in what:
-        for name, rho in (("sam", 0.05), ("asam", 0.5)):
+        for name, scaling, rho in _ASCENTS:
             rise = ascent_sharpness(
                 loss_fn,
                 params,
                 batches,
                 rho,
-                scaling=name,  # type: ignore[arg-type]
+                scaling=scaling,
                 mask=mask,
                 example_weights=example_weights,
             )
