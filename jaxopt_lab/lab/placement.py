@@ -21,7 +21,7 @@ from jaxopt_lab.training import (
     make_parallel_step,
     parse_rules,
     state_shardings,
-    stored_shardings,
+    storage_shardings,
 )
 from jaxopt_lab.training.sharding_rules import Rules
 
@@ -205,7 +205,7 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
       placement: from ``chosen``.
 
     Returns:
-      The shardings; see ``training.state_shardings`` and ``stored_shardings``.
+      The shardings; see ``training.state_shardings`` and ``storage_shardings``.
 
     Raises:
       InputError: the sharding rules do not fit the parameters.
@@ -219,13 +219,13 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
         state,
         rules,
         mesh,
-        over=DATA_AXIS if run.zero else None,
+        zero_axis=DATA_AXIS if run.zero else None,
         # The other styles refuse what they cannot divide.
-        whole=row.whole_state if run.style == "jit" else "",
-        factors=row.factor_state,
+        replicated=row.whole_state if run.style == "jit" else "",
+        factored=row.factor_state,
     )
     return Lies(
-        inside, stored_shardings(state, inside, DATA_AXIS) if pieces else inside
+        inside, storage_shardings(state, inside, DATA_AXIS) if pieces else inside
     )
 
 
@@ -249,5 +249,5 @@ def parallel_step(
         skip_nonfinite=run.on_nonfinite == "skip",
         elementwise=catalog.get(run.method).elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
-        stored=there.stored if run.style == "jit" else None,
+        storage=there.stored if run.style == "jit" else None,
     )

@@ -90,7 +90,7 @@ def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
         layout.mesh,
         layout.inside,
         style="jit",
-        stored=layout.there,
+        storage=layout.there,
     )
     state = jax.tree.map(place, layout.state, layout.there)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)

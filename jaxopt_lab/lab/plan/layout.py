@@ -14,7 +14,7 @@ from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.lab.plan.kept import local_bytes
 from jaxopt_lab.lab.plan.subject import Subject
 from jaxopt_lab.training import init_state
-from jaxopt_lab.training.sharding import divided, state_specs, stored_shardings
+from jaxopt_lab.training.sharding import divided, state_specs, storage_shardings
 from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.training.state import TrainState
 
@@ -124,9 +124,9 @@ def lay_out(
         params,
         specs,
         mesh,
-        over=None if zero == "none" else DATA_AXIS,
-        whole=catalog.get(method).whole_state,
-        factors=catalog.get(method).factor_state,
+        zero_axis=None if zero == "none" else DATA_AXIS,
+        replicated=catalog.get(method).whole_state,
+        factored=catalog.get(method).factor_state,
     )
     whole = jax.tree.map(lambda _: P(), state)
     inside = jax.tree.map(
@@ -134,7 +134,7 @@ def lay_out(
         whole._replace(params=specs, opt_state=opt),
         is_leaf=_spec,
     )
-    there = inside if zero == "none" else stored_shardings(state, inside, DATA_AXIS)
+    there = inside if zero == "none" else storage_shardings(state, inside, DATA_AXIS)
     over = NamedSharding(mesh, P(DATA_AXIS))
     placed = jax.tree.map(lambda x: place(x, over), model.batch(batch))
     return Layout(mesh, state, there, inside, placed, gathered)
