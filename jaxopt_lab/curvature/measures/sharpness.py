@@ -70,7 +70,7 @@ def ascent_sharpness(
     Args:
       loss_fn: ``loss_fn(params, batch) -> scalar``, the mean over the batch's
         examples; batch normalization frozen, dropout off. Pass the same function
-        object again at the next point: compiled programs are found by it.
+        object again at the next point: compiled programs are cached by it.
       params: tree of parameters; those narrower than float32 are cast up.
       batches: a list of batches, or an object that gives a new iterator for each
         pass. They are weighted by their numbers of examples.

@@ -90,7 +90,7 @@ def esam(
 
     Decisions: the norm is that of the tensors drawn, as in the authors' code, where
     the others have no gradient; the paper's has all of them. The authors leave the
-    gradients of tensors not drawn uncomputed, in which their saving lies; here ``g`` is
+    gradients of tensors not drawn uncomputed, which is their saving; here ``g`` is
     given, so the first pass costs what it costs. Their cut-off is a strict inequality,
     so that one example fewer is taken than they say; ours takes
     ``round(gamma * examples)``. Their denominator adds 1e-7, ours is the bare norm.
