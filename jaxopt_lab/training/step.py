@@ -34,12 +34,12 @@ def make_train_step(
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
-    The step is pure: it may be jitted (donate the state), mapped over devices or
-    seeds, scanned and differentiated. It evaluates the loss and its gradient once
-    (the first pass), hands the gradient to ``tx`` together with ``grad_fn`` (the
-    gradient elsewhere, same batch and same key), ``value`` (the loss) and ``door``,
-    and applies the updates. Loss, metrics and model state are those of the first
-    pass; later passes start from the old model state, and their new one is dropped.
+    The step is pure: it may be jitted (donate the state), mapped over devices or seeds,
+    scanned and differentiated. It evaluates the loss and its gradient once (the first
+    pass), passes the gradient to ``tx`` together with ``grad_fn`` (the gradient at
+    other points, same batch and same key), ``value`` (the loss) and ``door``, and
+    applies the updates. Loss, metrics and model state are those of the first pass;
+    later passes start from the old model state, and their new one is dropped.
 
     Args:
       loss_fn: ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,

@@ -73,7 +73,7 @@ def test_forward_mode(hidden, bar):
 
 def test_a_number_of_steps_that_is_no_product():
     plan = planned(64, 997, remat=3)
-    assert (plan.radices, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
+    assert (plan.lengths, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
     assert plan.predicted_bytes == pytest.approx(measured(64, 997, 3), rel=0.03)
 
 

@@ -15,7 +15,7 @@ from jaxopt_lab.training import (
     make_parallel_step,
     make_train_step,
     state_shardings,
-    stored_shardings,
+    storage_shardings,
 )
 
 CATALOG = catalog.of_kind("transform")
@@ -75,10 +75,10 @@ def test_three_styles_are_one_device(row):
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))
-    named = {"whole": row.whole_state, "factors": row.factored_state}
-    inside = state_shardings(state, [], mesh(), over="data", **named)
-    stored = stored_shardings(state, inside, "data")
-    step = make_parallel_step(LOSS, tx, mesh(), inside, stored=stored)
+    named = {"replicated": row.whole_state, "factored": row.factored_state}
+    inside = state_shardings(state, [], mesh(), zero_axis="data", **named)
+    stored = storage_shardings(state, inside, "data")
+    step = make_parallel_step(LOSS, tx, mesh(), inside, storage=stored)
     got = after(step, jax.device_put(state, stored))
     check_equal(got, after(make_train_step(LOSS, tx), state), "divided")
 

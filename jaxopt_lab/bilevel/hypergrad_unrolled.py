@@ -1,4 +1,4 @@
-"""Hypergradients of the loop itself: in reverse, forwards, and of its last step."""
+"""Hypergradients through the unrolled loop: reverse, forward and one-step mode."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from jaxopt_lab.bilevel.checkpointed_scan import Remat, checkpointed_scan
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
 from jaxopt_lab.bilevel.linear_solve import cast_like
-from jaxopt_lab.bilevel.loop import Remat, loop
 
 Outer: TypeAlias = Callable[[Theta, Weights], jax.Array]
 Hypergradient: TypeAlias = tuple[jax.Array, Theta, dict[str, Any]]
 
 
 class Episode(NamedTuple):
-    """One call's loop: which problem, from where, and what is stored.
+    """The loop of one call: problem, start and checkpointing.
 
     Attributes:
       outer: the outer loss, or ``None`` for the sum of ``inner.window_loss``.
@@ -42,7 +42,7 @@ class Episode(NamedTuple):
 
     def last(self, theta: Theta, remat: Remat | None = None) -> Carry:
         """The carry after all steps."""
-        return loop(
+        return checkpointed_scan(
             lambda carry, t: self.inner.step(theta, carry, t),
             self.first(theta),
             self.inner.n,
@@ -92,12 +92,14 @@ def window_losses(
         carry = inner.step(theta, state[0], t)
         return carry, state[1] + loss(theta, carry, t)
 
-    carry, total = loop(step, (carry, zero), inner.n, remat=remat, start=t0)
+    carry, total = checkpointed_scan(
+        step, (carry, zero), inner.n, remat=remat, start=t0
+    )
     return total, carry
 
 
 def detached(tree: PyTree) -> PyTree:
-    """The same values, with respect to which everything has the derivative 0.
+    """The same values with stopped gradients.
 
     Args:
       tree: of arrays or numbers.
@@ -138,7 +140,7 @@ def forward(episode: Episode, theta: Theta) -> Hypergradient:
         return value, (value, carry)
 
     grad, (value, carry) = jax.jacfwd(run, has_aux=True)(theta)
-    # The tangents of the loss have its dtype, not that of what moved it.
+    # Tangents have the dtype of the loss, not that of the perturbed leaf.
     grad = cast_like(grad, theta)
     return value, grad, {"carry": detached(carry)}
 
@@ -162,7 +164,7 @@ def one_step(episode: Episode, theta: Theta) -> Hypergradient:
 
 
 def before_last(episode: Episode, theta: Theta) -> Carry:
-    """The carry that the last step gets, held constant.
+    """The input carry of the last step, held constant.
 
     Args:
       episode: the run.
@@ -185,7 +187,7 @@ def last_step_loss(
     Args:
       episode: the run; it has an outer loss.
       theta: the hyper-parameters.
-      carry: what the last step gets.
+      carry: input of the last step.
 
     Returns:
       The loss, a scalar, and the carry after the step.

@@ -1,4 +1,4 @@
-"""The modes of ``hypergrad``, and which options belong to which."""
+"""Modes of ``hypergrad`` and the options of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.bilevel.inner import InnerProblem
 from jaxopt_lab.bilevel.linear_solve import ConjugateGradients, NeumannSeries, Solver
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors
@@ -41,7 +40,7 @@ DEFAULT_PAIRS = 16
 
 
 def check_mode(mode: str, options: Mapping[str, Any]) -> None:
-    """Refuse an unknown mode, options of another one, and the lack of its own.
+    """Refuse an unknown mode, options of another mode and missing options.
 
     Args:
       mode: the name given.
@@ -82,27 +81,6 @@ def check_sampling(key: Any, pairs: Any, sigma: Any) -> None:
         )
 
 
-def require_field(inner: InnerProblem, name: str, mode: str) -> None:
-    """Refuse a problem that lacks what the mode works with.
-
-    Args:
-      inner: the problem.
-      name: ``"objective"`` (``optimality`` will do in its place) or
-        ``"window_loss"``.
-      mode: the mode, for the error.
-
-    Raises:
-      InputError: the field is not set; it is named.
-    """
-    if getattr(inner, name) is not None:
-        return
-    if name == "objective":
-        if inner.optimality is not None:
-            return
-        name = "objective (or inner.optimality)"
-    raise InputError(f"mode {mode!r} needs inner.{name}, which is not given")
-
-
 def make_solver(
     mode: str,
     damping: Scalar | None,
@@ -111,7 +89,7 @@ def make_solver(
     alpha: Scalar | None,
     terms: int | None,
 ) -> Solver:
-    """The solver of an implicit mode, its options checked.
+    """The linear solver of an implicit mode, from checked options.
 
     Args:
       mode: ``"implicit_cg"`` or ``"neumann"``.

@@ -1,4 +1,4 @@
-"""The step to the perturbed point that the sharpness methods share."""
+"""Perturbation rule shared by the sharpness-aware methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core import checks, perturbation, trees
 from jaxopt_lab.core.checks import check_non_negative, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import (
@@ -18,23 +18,22 @@ from jaxopt_lab.core.perturbation import (
     ScalingName,
     check_order,
     check_scaling,
-    perturb,
     scaling_tree,
 )
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 
-# climb(point, direction) -> perturbed point
-Climb = Callable[[Params, Updates], Params]
+# perturb(point, direction) -> perturbed point
+PerturbFn = Callable[[Params, Updates], Params]
 
 
 @dataclasses.dataclass(frozen=True)
-class Ascent:
-    """How a method climbs: checked once, resolved at each step.
+class Perturbation:
+    """Perturbation rule of a method: checked once, resolved at each step.
 
     Attributes:
       link: name of the method, for error messages.
       rho: radius; number, traced scalar or schedule.
-      scaling: name of the diagonal T, recomputed at every point that is left.
+      scaling: name of the diagonal T, recomputed at the start of every ascent.
       eta: added to the magnitudes in T.
       p: order of SAMSON's norm.
       adapt_mask: leaves that T scales; ``None``: all but those called ``bias``.
@@ -45,7 +44,7 @@ class Ascent:
 
     link: str
     rho: ScalarOrSchedule
-    scaling: ScalingName = "sam"
+    scaling: ScalingName = "identity"
     eta: ScalarOrSchedule = 0.0
     p: NormOrder = math.inf
     adapt_mask: MaskOrFn | None = None
@@ -63,15 +62,15 @@ class Ascent:
         check_non_negative("rho", self.rho)
         check_non_negative("eta", self.eta)
 
-    def at(self, params: Params, count: jax.Array) -> Climb:
-        """The climb of one update.
+    def at(self, params: Params, count: jax.Array) -> PerturbFn:
+        """The perturbation function of one update.
 
         Args:
           params: the parameters of the update; masks are resolved against them.
           count: number of updates so far, the argument of schedules.
 
         Returns:
-          ``climb(point, direction)``, which takes T from ``point``.
+          ``perturb(point, direction)``, which takes T from ``point``.
 
         Raises:
           InputError: a mask does not fit, or a leaf that moves is narrower than
@@ -80,7 +79,7 @@ class Ascent:
         mask = trees.resolve_mask(self.perturb_mask, params, "perturb_mask")
         checks.require_float32(self.link, params, mask)
         adapt: PyTree = None
-        if self.scaling != "sam":
+        if self.scaling != "identity":
             chosen = self.adapt_mask
             default = trees.everything_but("bias")
             adapt = trees.resolve_mask(
@@ -88,9 +87,9 @@ class Ascent:
             )
         rho, eta = value_at(self.rho, count), value_at(self.eta, count)
 
-        def climb(point: Params, direction: Updates) -> Params:
+        def perturb(point: Params, direction: Updates) -> Params:
             scaling = scaling_tree(self.scaling, point, adapt, eta, self.p)
-            return perturb(
+            return perturbation.perturb(
                 point,
                 direction,
                 rho,
@@ -100,4 +99,4 @@ class Ascent:
                 damping=self.damping,
             )
 
-        return climb
+        return perturb

@@ -1,4 +1,4 @@
-"""What a loop carries: its floating leaves, and where derivatives through it end."""
+"""Tools for scan carries: floating leaves, stopped gradients, clipped adjoints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jaxopt_lab.core.typing import Scalar
 
 
 def split(tree: PyTree) -> tuple[list[Any], Callable[[list[Any]], PyTree]]:
-    """The floating leaves by themselves, and how to put them back.
+    """Split off the floating leaves, and a function that puts them back.
 
     Args:
       tree: arrays of any types, typed keys too.
 
     Returns:
-      The real and complex leaves in their order, and the function that makes the tree
-      from others like them. Whatever has no derivative stays with that function.
+      The real and complex leaves in their order, and a function that rebuilds the
+      tree from such leaves. That function keeps the leaves without derivative.
     """
     leaves, structure = jax.tree.flatten(tree)
     where = [i for i, x in enumerate(leaves) if trees.is_floating(x)]
@@ -37,15 +37,15 @@ def split(tree: PyTree) -> tuple[list[Any], Callable[[list[Any]], PyTree]]:
 
 
 def constant(fn: Callable[..., Any], *examples: PyTree) -> Callable[..., Any]:
-    """The same function, without a trace of a derivative.
+    """The same function with all of its derivatives stopped.
 
-    Stopping the results would be enough for their values, but what stands between is
-    still differentiated: a step that overflows has infinite partial derivatives, and
-    0 times infinity is NaN. So what goes in is stopped, and what it closes over.
+    Stopping the outputs is not enough: the steps in between are still differentiated,
+    and an overflowing step gives 0 * inf = NaN. So the inputs and the closed-over
+    values are stopped.
 
     Args:
       fn: function of trees of arrays.
-      *examples: arguments like those that it will get.
+      *examples: example arguments, for their shapes and dtypes.
 
     Returns:
       A function of such arguments.
@@ -87,7 +87,7 @@ _clipped.defvjp(_clipped_forward, _clipped_backward)
 
 
 def clip_adjoint(tree: PyTree, limit: Scalar) -> PyTree:
-    """The identity, behind which the adjoint is no longer than ``limit``.
+    """The identity, with an adjoint clipped to the norm ``limit``.
 
     Args:
       tree: arrays of any types.
@@ -102,7 +102,7 @@ def clip_adjoint(tree: PyTree, limit: Scalar) -> PyTree:
 
 
 def check_kept(expected: PyTree, got: PyTree) -> None:
-    """Refuse a step that changes what it carries.
+    """Refuse a step that changes the type of its carry.
 
     Args:
       expected: the state that goes in; arrays or ``jax.ShapeDtypeStruct``.

@@ -1,4 +1,4 @@
-"""Connections between the processes of a run, which end with them."""
+"""Liveness of the processes of a run, by connections that close with them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _CONNECT_SECONDS = 10.0
 _LONGEST_GREETING = 64
 
 
-class PeerLinks:
-    """Tells at once when another process has died.
+class LivenessMonitor:
+    """Immediate notice when another process has died.
 
     Every process holds a connection to process 0. The system closes it with the
-    process, however that ends, so that the others need not wait until a collective
-    fails or a silence is long enough: in a barrier nothing fails for half a minute.
-    Process 0 passes on who is gone. A process that cannot be connected, behind a
-    firewall, is not watched here; nothing else is lost.
+    process, however that ends, so that the others need not wait for a failing
+    collective or a timeout: in a barrier nothing fails for half a minute. Process 0
+    tells the others which process is gone. A process that cannot connect, behind a
+    firewall, is not monitored; nothing else changes.
 
     Args:
       client: the store that all processes share, of ``jax.distributed``.
       coordinator: ``"host:port"`` of process 0, for its host.
       me: number of this process.
-      gone: called once, in a thread, with the number of the process that is gone.
+      gone: called once, in a thread, with the number of the dead process.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class PeerLinks:
     def start(self) -> None:
         """Connect, in the background."""
         begin = self._listen if self._me == 0 else self._connect
-        threading.Thread(target=begin, daemon=True, name="peer links").start()
+        threading.Thread(target=begin, daemon=True, name="liveness").start()
 
     def stop(self) -> None:
-        """Say that this process ends as it should, and watch no longer."""
+        """Announce the regular end of this process and stop monitoring."""
         self._stopped = True
         for link in list(self._open.values()):
             with contextlib.suppress(OSError):
@@ -69,10 +69,10 @@ class PeerLinks:
                     ).start()
 
     def _greet(self, link: socket.socket, token: str) -> None:
-        """Listen to a process that knows the token; a stranger is not heard."""
+        """Listen to a process that knows the token; ignore any other."""
         with contextlib.suppress(OSError, ValueError):
             link.settimeout(_CONNECT_SECONDS)
-            # What follows the greeting may come in one piece with it.
+            # The next message may arrive in one packet with the greeting.
             heard = b""
             while b"\n" not in heard and len(heard) < _LONGEST_GREETING:
                 piece = link.recv(_LONGEST_GREETING)
@@ -95,7 +95,7 @@ class PeerLinks:
             self._hear(link, 0)
 
     def _hear(self, link: socket.socket, other: int, heard: bytes = b"") -> None:
-        """Read until the connection ends, and tell if that is no good end."""
+        """Read until the connection ends; report the peer unless it ended regularly."""
         self._open[other] = link
         if self._stopped:
             self.stop()

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from jaxopt_lab.runtime.peer_links import PeerLinks
+from jaxopt_lab.runtime.liveness import LivenessMonitor
 
 
 class Store:
@@ -32,7 +32,9 @@ class Store:
 def linked(count, seconds=20.0):
     """Some processes that are connected, and what each is told."""
     store, told = Store(), [queue.Queue() for _ in range(count)]
-    links = [PeerLinks(store, "127.0.0.1:1", i, told[i].put) for i in range(count)]
+    links = [
+        LivenessMonitor(store, "127.0.0.1:1", i, told[i].put) for i in range(count)
+    ]
     for link in links:
         link.start()
     deadline = time.monotonic() + seconds
@@ -96,6 +98,6 @@ def test_a_stranger_is_not_heard():
 def test_without_a_way_to_connect_nothing_is_told():
     store, told = Store(), queue.Queue()
     store.key_value_set("jaxopt_lab/link", "1 token")
-    PeerLinks(store, "127.0.0.1:1", 1, told.put).start()
+    LivenessMonitor(store, "127.0.0.1:1", 1, told.put).start()
     time.sleep(0.2)
     assert told.empty()

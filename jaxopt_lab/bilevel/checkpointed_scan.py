@@ -1,4 +1,4 @@
-"""A loop over steps whose reverse pass stores as few carries as it is told to."""
+"""Scan over steps with nested checkpoints for the reverse pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.bilevel.radices import radices
+from jaxopt_lab.bilevel.checkpoint_schedule import checkpoint_schedule
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors
 
@@ -21,7 +21,7 @@ _LEVELS = {"none": 0, "step": 1, "sqrt": 2}
 
 
 def levels_of(remat: Remat) -> int:
-    """The number of nested levels that a setting stands for.
+    """The number of nested levels of a setting.
 
     Args:
       remat: ``"none"``, ``"step"``, ``"sqrt"`` or a whole number of at least 1.
@@ -40,7 +40,7 @@ def levels_of(remat: Remat) -> int:
     return remat
 
 
-def loop(
+def checkpointed_scan(
     step: Callable[[Carry, jax.Array], Carry],
     carry: Carry,
     n: int,
@@ -50,17 +50,18 @@ def loop(
 ) -> Carry:
     """``step`` applied ``n`` times, with nested checkpoints for the reverse pass.
 
-    With radices k1, ..., kL whose product is n, level l is a scan of length kl over a
+    With lengths k1, ..., kL whose product is n, level l is a scan of length kl over a
     checkpoint of level l + 1, and level L + 1 is the step. A reverse pass stores the
-    sum of the radices in carries instead of n times the intermediate values of a
+    sum of the lengths in carries instead of n times the intermediate values of a
     step, and runs the steps L more times. Where n is no such product, the steps that
-    are left over come first (``radices``). Only two bodies are traced, whatever n.
+    are left over come first (``checkpoint_schedule``). Only two bodies are traced,
+    whatever n.
 
     Args:
       step: ``step(carry, t) -> carry`` of the same structure, shapes and dtypes; ``t``
         is a traced int32 scalar. Leaves may be integers, booleans and typed keys. It
         may close over traced values, with respect to which one may differentiate.
-      carry: what the first step gets.
+      carry: initial carry.
       n: number of steps, at least 1.
       remat: ``"none"`` (everything is stored), ``"step"`` (one level), ``"sqrt"`` (two)
         or the number of levels.
@@ -72,17 +73,17 @@ def loop(
     Raises:
       InputError: ``n`` is less than 1, or ``remat`` is unknown.
 
-    >>> grad = jax.grad(lambda lr: loop(lambda w, t: w - lr * w, jnp.float32(1), 9))
+    >>> grad = jax.grad(lambda lr: checkpointed_scan(lambda w, t: w - lr * w, 1.0, 9))
     >>> round(float(grad(1.0 - 0.9**1)), 4)  # -9 * 0.9 ** 8
     -3.8742
     """
-    last, _ = stacking_loop(
+    last, _ = stacking_scan(
         lambda c, t: (step(c, t), None), carry, n, remat=remat, start=start
     )
     return last
 
 
-def stacking_loop(
+def stacking_scan(
     step: Callable[[Carry, jax.Array], tuple[Carry, Output]],
     carry: Carry,
     n: int,
@@ -90,22 +91,22 @@ def stacking_loop(
     remat: Remat = "sqrt",
     start: int | jax.Array = 0,
 ) -> tuple[Carry, Output]:
-    """``loop`` for steps that also give something out, which is stacked.
+    """``checkpointed_scan`` for steps with outputs, which are stacked.
 
     Args:
       step: ``step(carry, t) -> (carry, output)``.
-      carry: as in ``loop``.
-      n: as in ``loop``.
-      remat: as in ``loop``.
-      start: as in ``loop``.
+      carry: as in ``checkpointed_scan``.
+      n: as in ``checkpointed_scan``.
+      remat: as in ``checkpointed_scan``.
+      start: as in ``checkpointed_scan``.
 
     Returns:
       The last carry, and the outputs with a leading axis of length ``n``.
 
     Raises:
-      InputError: as in ``loop``.
+      InputError: as in ``checkpointed_scan``.
 
-    >>> stacking_loop(lambda w, t: (w + t, w), jnp.int32(0), 5, remat=2)[1].tolist()
+    >>> stacking_scan(lambda w, t: (w + t, w), jnp.int32(0), 5, remat=2)[1].tolist()
     [0, 0, 1, 3, 6]
     """
     arguments.check_positive_count("n", n)
@@ -113,9 +114,9 @@ def stacking_loop(
     t = jnp.asarray(start, jnp.int32)
     if levels == 0:
         return _repeat(step, carry, t, n, 1)
-    found = radices(n, levels)
+    found = checkpoint_schedule(n, levels)
     outputs = []
-    for lengths in ((found.rest,), found.radices):
+    for lengths in ((found.rest,), found.lengths):
         if steps := math.prod(lengths):
             carry, output = _level(lengths, step, carry, t)
             t = t + steps
@@ -126,7 +127,7 @@ def stacking_loop(
 
 
 def _flat(outputs: Output, lengths: tuple[int, ...]) -> Output:
-    """One leading axis in place of one for each level."""
+    """Merge the leading axes of the levels into one."""
     steps, depth = math.prod(lengths), len(lengths)
     return jax.tree.map(lambda y: y.reshape((steps, *y.shape[depth:])), outputs)
 
@@ -142,8 +143,8 @@ def _level(
     length, *inner = lengths
     rest = tuple(inner)
 
-    # Inside of a scan nothing can be merged across the border of the checkpoint, so
-    # the barriers against it would only cost time.
+    # XLA cannot merge common subexpressions across the boundary of a scan body, so the
+    # optimization barriers of ``prevent_cse`` would only cost time.
     body = jax.checkpoint(lambda c, t: _level(rest, step, c, t), prevent_cse=False)
     return _repeat(body, carry, t, length, math.prod(rest))
 

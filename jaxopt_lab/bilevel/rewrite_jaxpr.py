@@ -1,9 +1,9 @@
-"""A program with safe primitives in the place of jax's own.
+"""Rewrite a jaxpr with safe primitives instead of jax's own.
 
-The rewriting is an exchange of primitives, equation by equation, and no evaluation:
-the same operations in the same order, inside the same nested programs of the same
-names (the borders within which XLA fuses). So the values are the same to the last
-bit, and the price is one walk over the equations.
+Primitives are replaced equation by equation, without evaluation: the same operations
+in the same order, inside the same nested programs of the same names (the boundaries
+within which XLA fuses). So the values are the same to the last bit, and the cost is
+one pass over the equations.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.bilevel.safe_rules import ALWAYS, BEFORE_SELECT
 from jaxopt_lab.bilevel.safe_rules_factorizations import factorization
 
-# Which of several variables may be thrown away by a `select` later on.
+# For each variable, whether a later `select` may discard it.
 Selected: TypeAlias = tuple[bool, ...]
 
 _CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"})
 
 
-def rewrite(closed: core.ClosedJaxpr, slopes: Slopes) -> core.ClosedJaxpr:
+def rewrite_jaxpr(closed: core.ClosedJaxpr, slopes: Slopes) -> core.ClosedJaxpr:
     """The same program with safe derivatives.
 
     Calls with a rule of their own (``custom_jvp``, ``custom_vjp``) and opaque
-    callables keep their derivatives: these are their author's word.
+    callables keep their derivatives: their authors define them.
 
     Args:
       closed: the program.
@@ -39,20 +39,22 @@ def rewrite(closed: core.ClosedJaxpr, slopes: Slopes) -> core.ClosedJaxpr:
       A program with the same inputs, outputs and constants.
     """
     nothing = (False,) * len(closed.jaxpr.outvars)
-    return closed.replace(jaxpr=_Rewriter(slopes).program(closed.jaxpr, nothing)[0])
+    return closed.replace(
+        jaxpr=_JaxprRewriter(slopes).program(closed.jaxpr, nothing)[0]
+    )
 
 
-class _Rewriter:
-    """One rewriting; equal nested programs stay the same object, compiled once."""
+class _JaxprRewriter:
+    """One pass; equal nested programs stay the same object and compile once."""
 
     def __init__(self, slopes: Slopes):
         self._slopes = slopes
         self._done: dict[tuple[int, Selected], tuple[Any, Selected]] = {}
 
     def program(self, jaxpr: Any, selected: Selected) -> tuple[Any, Selected]:
-        """A program and which of its inputs may be thrown away by a ``select``.
+        """The new program, and for each input whether a ``select`` may discard it.
 
-        A value that is thrown away may be NaN (the root of a negative number in
+        A discarded value may be NaN (the root of a negative number in
         optax's RAdam): its cotangent is zero, and zero times NaN comes back through
         the multiplications before it. So these multiplications, and only these, need
         safe rules too. The walk is backward, from the results.
@@ -63,23 +65,23 @@ class _Rewriter:
         return self._done[key]
 
     def _walk(self, jaxpr: Any, selected: Selected) -> tuple[Any, Selected]:
-        thrown = {
+        discarded = {
             v
             for v, s in zip(jaxpr.outvars, selected, strict=True)
             if s and not isinstance(v, core.Literal)
         }
         eqns = []
         for eqn in reversed(jaxpr.eqns):
-            here = tuple(v in thrown for v in eqn.outvars)
+            here = tuple(v in discarded for v in eqn.outvars)
             new, before = self._equation(eqn, here)
-            thrown.update(
+            discarded.update(
                 v
                 for v, s in zip(eqn.invars, before, strict=True)
                 if s and not isinstance(v, core.Literal)
             )
             eqns.append(new)
         eqns.reverse()
-        inputs = tuple(v in thrown for v in jaxpr.invars)
+        inputs = tuple(v in discarded for v in jaxpr.invars)
         if all(a is b for a, b in zip(eqns, jaxpr.eqns, strict=True)):
             return jaxpr, inputs
         return jaxpr.replace(eqns=eqns), inputs
@@ -119,12 +121,12 @@ class _Rewriter:
         return (inner if new is inner.jaxpr else inner.replace(jaxpr=new)), before
 
     def _call(self, eqn: Any, selected: Selected) -> tuple[Any, Selected]:
-        where = "jaxpr" if "jaxpr" in eqn.params else "call_jaxpr"
-        old = eqn.params[where]
+        key = "jaxpr" if "jaxpr" in eqn.params else "call_jaxpr"
+        old = eqn.params[key]
         new, before = self._nested(old, selected)
         if new is old:
             return eqn, before
-        return eqn.replace(params={**eqn.params, where: new}), before
+        return eqn.replace(params={**eqn.params, key: new}), before
 
     def _cond(self, eqn: Any, selected: Selected) -> tuple[Any, Selected]:
         # Under `vmap` over the predicate it becomes a select of both branches.
@@ -153,7 +155,8 @@ class _Rewriter:
     def _loop(
         self, body: Any, selected: Selected, consts: int, carries: int
     ) -> tuple[Any, Selected]:
-        # What one iteration may throw away was made by the one before.
+        # A carry discarded in one iteration was computed in the one before: iterate to
+        # a fixed point.
         while True:
             new, before = self._nested(body, selected)
             again = before[consts : consts + carries]
@@ -166,7 +169,7 @@ class _Rewriter:
 
 
 def _scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
-    """How many constants and carries a scan has."""
+    """The numbers of constants and carries of a scan."""
     if "num_consts" in params:
         return params["num_consts"], params["num_carry"]
     # From jax 0.12 on: trees of constants, carries and items.
@@ -174,9 +177,9 @@ def _scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
     return len(consts), len(carries)
 
 
-_NESTED: dict[str, Callable[[_Rewriter, Any, Selected], tuple[Any, Selected]]] = {
-    "cond": _Rewriter._cond,
-    "scan": _Rewriter._scan,
-    "while": _Rewriter._while,
-    "shard_map": _Rewriter._call,
+_NESTED: dict[str, Callable[[_JaxprRewriter, Any, Selected], tuple[Any, Selected]]] = {
+    "cond": _JaxprRewriter._cond,
+    "scan": _JaxprRewriter._scan,
+    "while": _JaxprRewriter._while,
+    "shard_map": _JaxprRewriter._call,
 }
