@@ -6,7 +6,7 @@ import subprocess
 
 import jax.numpy as jnp
 
-from jaxopt_lab import catalog
+from jaxopt_lab.catalog import tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,7 +17,7 @@ def between(start, end):
 
 
 def test_the_catalog_table_is_current():
-    table = catalog.markdown_table()
+    table = tables.markdown_table()
     assert between("catalog", "end of catalog").strip() == table, (
         f"the table in README.md is old; the new one is\n{table}"
     )
