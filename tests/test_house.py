@@ -9,6 +9,7 @@ import pytest
 
 import jaxopt_lab
 
+pytestmark = pytest.mark.always
 PACKAGE = pathlib.Path(jaxopt_lab.__file__).parent
 HEAVY = (
     "flax",

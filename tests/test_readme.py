@@ -5,9 +5,11 @@ import re
 import subprocess
 
 import jax.numpy as jnp
+import pytest
 
 from jaxopt_lab import catalog
 
+pytestmark = pytest.mark.always
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 

@@ -44,7 +44,7 @@ def test_thirty_six_and_a_clipping():
     assert len(audit.AUDIT) == 37
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", audit.AUDIT)
 def test_derivatives(name):
     for case, title in enumerate(audit.CASES):

@@ -30,7 +30,7 @@ def assert_same_values(run, original, safe, *args):
     np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("name", audit.AUDIT)
 def test_the_optimizers_of_the_audit(name, dtype):
@@ -40,7 +40,7 @@ def test_the_optimizers_of_the_audit(name, dtype):
     assert_same_values(run, make(rate), differentiable(make(rate)), params)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", CATALOG)
 def test_the_methods_of_the_catalog(name):
     tx = Subject(CATALOG[name]).transform()

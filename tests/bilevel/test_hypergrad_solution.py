@@ -22,7 +22,7 @@ def solution(name, objective=problems.ridge_objective):
     return implicit_solution(problems.descent(objective, STEPS), **SOLVERS[name])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", SOLVERS)
 def test_first_and_second_derivatives_in_closed_form(name):
     solve, theta = solution(name), problems.theta()

@@ -139,7 +139,7 @@ CASES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_finite_differences(name):
     make_tx, theta = CASES[name]
@@ -157,7 +157,7 @@ def test_finite_differences(name):
     np.testing.assert_allclose(value, outer(theta, info["carry"].params), rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_all_at_once_forward_is_reverse():
     theta = {
         "lr": jnp.linspace(0.1, 0.05, STEPS),

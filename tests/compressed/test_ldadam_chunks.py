@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 from support import replay, vectors
-from test_ldadam_vectors import optimizer
+from support.ldadam_cases import optimizer
 
 from jaxopt_lab.compressed.ldadam import ldadam
 from jaxopt_lab.compressed.ldadam_chunks import Cut

@@ -8,41 +8,12 @@ import numpy as np
 import optax
 import pytest
 from support import replay, vectors
+from support.ldadam_cases import optimizer, options, rate
 
-from jaxopt_lab.compressed.ldadam import ldadam, scale_by_ldadam
+from jaxopt_lab.compressed.ldadam import scale_by_ldadam
 
 CASES = vectors.cases("ldadam")
 EXACT = [name for name in CASES if name != "float32_default"]
-
-
-def options(case):
-    given = case.meta["hyperparameters"]
-    return {
-        "rank": given["rank"],
-        "b1": given["betas"][0],
-        "b2": given["betas"][1],
-        "eps": given["eps"],
-        "rho": given["rho"],
-        "error": "float32" if given["error_feedback"] else "none",
-        "projector": "svd" if given["proj_method"] == "svd" else "std",
-        "start": "svd",
-        "side": {"std": "smaller", "right": "right"}[given["proj_type"]],
-        "low_rank": {k: k in case.meta["lowrank"] for k in case.init},
-    }
-
-
-def rate(case):
-    values = case.meta["lr_per_step"]
-    return (
-        case.meta["hyperparameters"]["lr"]
-        if values is None
-        else vectors.schedule(values)
-    )
-
-
-def optimizer(case, **more):
-    decay = case.meta["hyperparameters"]["weight_decay"]
-    return ldadam(rate(case), weight_decay=decay, **{**options(case), **more})
 
 
 @functools.cache

@@ -16,7 +16,7 @@ ONE = 7.0
 # Products, decompositions and statistics of the whole matrix, divided by the compiler.
 MORE = {"muon": 10.0, "ldadam": 8.3, "sm3": 7.02, "adam_mini": 7.02}
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(autouse=True)

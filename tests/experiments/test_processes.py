@@ -15,7 +15,7 @@ from experiments.benchmarks.lost_process import LONG, Processes, raising
 from jaxopt_lab.training import read_metrics
 from jaxopt_lab.training.data.digits import load_digits
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 OPTIONS = ["model=mlp", "log_every=5", "schedule=constant", "progress=off"]
 

@@ -66,7 +66,7 @@ def rounding(tree):
     return {"rtol": 1e-6, "atol": 1e-6 * max(map(jnp.max, jax.tree.leaves(tree)))}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_statistics_are_those_of_a_plain_step(name, resnet, plain):
     old = resnet[2]
@@ -88,7 +88,7 @@ def test_statistics_are_those_of_a_plain_step(name, resnet, plain):
     assert max(float(jnp.max(jnp.abs(a - b))) for a, b in pairs) > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_statistics_of_a_later_pass_would_be_seen(resnet, plain):
     loss_fn, params, statistics, batch = resnet
     # What a step would leave that kept the statistics of its second pass.

@@ -47,7 +47,7 @@ def mesh():
     return make_mesh("data:2")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
 def test_three_styles_are_one_device(row):
     tx = chosen(row, 2)
@@ -68,7 +68,7 @@ def test_three_styles_are_one_device(row):
         check_equal(got, expected, style)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
