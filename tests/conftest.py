@@ -9,6 +9,10 @@ if _FLAG not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from support import compiler
+
+compiler.choose()
+
 import jax
 
 _CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
