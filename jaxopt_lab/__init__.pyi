@@ -9,7 +9,10 @@ from .bilevel import (
     plan_unroll,
     unroll,
 )
-from .compressed import (
+from .core.gradients import batch_grad
+from .core.injection import inject_hyperparams
+from .core.masking import masked, partition
+from .transforms.compressed import (
     adam_mini,
     adamw4bit,
     adamw8bit,
@@ -26,10 +29,7 @@ from .compressed import (
     scale_by_soap,
     soap,
 )
-from .gradients import batch_grad
-from .injection import inject_hyperparams
-from .masking import masked, partition
-from .memory import (
+from .transforms.memory import (
     adam_cg,
     adam_cm,
     adamw_cm,
@@ -40,7 +40,7 @@ from .memory import (
     sgd_cg,
     sgd_cm,
 )
-from .sharpness import (
+from .transforms.sharpness import (
     asam,
     bsam,
     esam,

@@ -34,8 +34,8 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxopt_lab.curvature.theory.activations import critical_weight_variance
-from jaxopt_lab.curvature.theory.depth_recursion import (
+from jaxopt_lab.diagnostics.theory.activations import critical_weight_variance
+from jaxopt_lab.diagnostics.theory.depth_recursion import (
     correlations,
     finite_width,
     input_kernel,
@@ -43,18 +43,18 @@ from jaxopt_lab.curvature.theory.depth_recursion import (
     susceptibilities,
     variances_through_depth,
 )
-from jaxopt_lab.curvature.theory.linear_student import (
+from jaxopt_lab.diagnostics.theory.linear_student import (
     LinearTask,
     linear_student_errors,
     optimal_stopping_time,
     simulate_linear_student,
 )
-from jaxopt_lab.curvature.theory.marchenko_pastur import (
+from jaxopt_lab.diagnostics.theory.marchenko_pastur import (
     marchenko_pastur,
     marchenko_pastur_density,
     marchenko_pastur_edges,
 )
-from jaxopt_lab.curvature.theory.wide_networks import simulate_kernels
+from jaxopt_lab.diagnostics.theory.wide_networks import simulate_kernels
 
 SMALL = os.environ.get("SMALL", "") not in ("", "0")
 

@@ -79,8 +79,8 @@ def methods() -> dict[str, Callable[[], Any]]:
       Functions that build the optimizer, by label; links and wrappers stand before
       AdamW.
     """
-    from experiments.plan.layout import transform
     from jaxopt_lab import catalog
+    from jaxopt_lab.lab.plan.layout import transform
 
     found: dict[str, Callable[[], Any]] = {
         name: lambda name=name: transform(name) for name in catalog.CATALOG
@@ -107,8 +107,9 @@ def measure(label: str, way: Way) -> Found:
     from jax.sharding import NamedSharding
     from jax.sharding import PartitionSpec as P
 
-    from experiments.plan import module_text, partitioned, wire
-    from jaxopt_lab import catalog, training, trees
+    from jaxopt_lab import catalog, training
+    from jaxopt_lab.core import trees
+    from jaxopt_lab.lab.plan import module_text, partitioned, wire
 
     tx = methods()[label]()
     row = catalog.get(label.split()[0])
@@ -206,7 +207,7 @@ def main(words: Sequence[str] | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from jaxopt_lab import errors
+    from jaxopt_lab.core import errors
 
     labels = list(methods())
     for name in chosen:

@@ -24,9 +24,9 @@ import optax
 
 import jaxopt_lab
 from experiments.benchmarks.paired import Ratio, report
-from experiments.program_bytes import peak_bytes
-from jaxopt_lab import trees
-from jaxopt_lab.training.door import ParameterDoor
+from jaxopt_lab.core import trees
+from jaxopt_lab.lab.program_bytes import peak_bytes
+from jaxopt_lab.training.fused_apply import ParameterDoor
 
 SHAPES: Mapping[str, tuple[int, ...]] = {
     "up": (4096, 1024),

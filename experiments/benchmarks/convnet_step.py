@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import optax
 
-from experiments import models
-from experiments.models.configs import ConvNetConfig
-from jaxopt_lab.training import from_nnx, init_state, losses, make_train_step
+from jaxopt_lab.lab import models
+from jaxopt_lab.lab.models.configs import ConvNetConfig
+from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.training import from_nnx, init_state, make_train_step
 
 SHAPE = (16, 16, 3)
 BATCH = 64

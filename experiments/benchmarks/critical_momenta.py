@@ -16,7 +16,7 @@ import optax
 
 import jaxopt_lab
 from experiments.benchmarks.paired import Ratio, ratio, report
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 
 PARAMETERS = 10_000_000
 PAIRS = 20

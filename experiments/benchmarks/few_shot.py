@@ -23,9 +23,7 @@ import optax
 
 from experiments.benchmarks.maml import Layer, meta_train, network, outputs
 from experiments.benchmarks.paired import report
-from experiments.reproduce.fashion import fashion_mnist, pooled
-from experiments.statistics import mean_interval
-from jaxopt_lab import errors, trees
+from experiments.studies.fashion import fashion_mnist, pooled
 from jaxopt_lab.bilevel.metalearning import (
     ClassPool,
     MetaLoss,
@@ -37,9 +35,11 @@ from jaxopt_lab.bilevel.metalearning import (
     reptile,
     split_classes,
 )
-from jaxopt_lab.training.data import load_digits
-from jaxopt_lab.training.losses import cross_entropy, to_float
-from jaxopt_lab.typing import Batch, Params
+from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.data import load_digits
+from jaxopt_lab.lab.statistics import mean_interval
+from jaxopt_lab.losses.classification import cross_entropy, to_float
 
 HELD_OUT, QUERIES, WIDTH = 4, 15, 64
 STEPS, RATE, TASKS, TEST_TASKS = 3000, 1e-3, 8, 600

@@ -37,7 +37,7 @@ def raising(process: int) -> str:
     return f"""
 import sys
 from experiments import train
-from jaxopt_lab.training.data import mesh_batches
+from jaxopt_lab.data import mesh_batches
 given = mesh_batches.MeshBatches.next
 count = 0
 def failing(self):
@@ -66,10 +66,10 @@ class Processes:
 
         Args:
           folder: of the run; what they say on standard error lies beside it.
-          *words: options of ``experiments.train``.
+          *words: options of ``jaxopt_lab.lab.commands.train``.
           count: how many.
           devices: virtual devices of each.
-          program: Python source to run instead of ``experiments.train``.
+          program: Python source to run instead of ``jaxopt_lab.lab.commands.train``.
         """
         where = _address()
         flags = f"--xla_force_host_platform_device_count={devices}"

@@ -21,8 +21,6 @@ import numpy as np
 import optax
 
 from experiments.benchmarks.paired import report
-from experiments.statistics import mean_interval
-from jaxopt_lab import trees
 from jaxopt_lab.bilevel.metalearning import (
     MetaLoss,
     Task,
@@ -34,8 +32,10 @@ from jaxopt_lab.bilevel.metalearning import (
     reptile,
     sinusoid_task,
 )
-from jaxopt_lab.errors import unknown
-from jaxopt_lab.typing import Batch, Params
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import unknown
+from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.lab.statistics import mean_interval
 
 Draw: TypeAlias = Callable[[jax.Array], Task]
 

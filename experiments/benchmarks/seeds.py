@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 
-from experiments import command_line, runs
 from experiments.benchmarks.paired import Ratio, ratio, report
+from jaxopt_lab.lab import command_line, runs
 
 
 def _stepper(model: str, seeds: int, steps: int) -> Any:

@@ -48,7 +48,7 @@ from experiments.benchmarks.sharpness_bars import (
     times_at_bars,
 )
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog_rows.record import Method
+from jaxopt_lab.catalog.schema import Method
 
 LEARNING_RATE = 0.1
 MOMENTUM = 0.9

@@ -32,7 +32,8 @@ import optax
 
 from experiments.benchmarks.compressed import SHAPES, step_of
 from experiments.benchmarks.paired import ratio, report
-from jaxopt_lab import catalog, trees
+from jaxopt_lab import catalog
+from jaxopt_lab.core import trees
 
 BASE = "adamw"
 AT_ONCE = 4

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
 
 BatchAt = Callable[[jax.Array], Batch]
 

@@ -11,10 +11,10 @@ import numpy as np
 from jax.interpreters import partial_eval
 from jaxtyping import PyTree
 
-from jaxopt_lab import trees
 from jaxopt_lab.bilevel.carry import check_kept
 from jaxopt_lab.bilevel.inner import InnerProblem
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 
 
 def check_start(start: PyTree, expected: PyTree, name: str = "start") -> None:

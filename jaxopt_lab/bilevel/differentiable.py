@@ -11,11 +11,11 @@ import optax
 from jax.core import eval_context
 from jax.extend import core
 
-from jaxopt_lab import arguments
 from jaxopt_lab.bilevel.interpreter import rewrite
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.bilevel.shield import arrays_only, shield
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.errors import InputError
 
 # Traced programs that one transformation remembers; a training run needs two.
 _REMEMBERED = 32

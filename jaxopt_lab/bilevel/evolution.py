@@ -16,13 +16,8 @@ from jaxtyping import PyTree
 from jaxopt_lab.bilevel.checks import check_start
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta
 from jaxopt_lab.bilevel.linear_solve import scaled_sum, times
-from jaxopt_lab.bilevel.unrolled import (
-    Episode,
-    Hypergradient,
-    detached,
-    window_losses,
-)
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.bilevel.unrolled import Episode, Hypergradient, detached, window_losses
+from jaxopt_lab.core.typing import Scalar
 
 
 class Particles(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from jaxopt_lab.typing import GradFn, Params, Shards, Updates
+from jaxopt_lab.core.typing import GradFn, Params, Shards, Updates
 
 
 def constant_gradient(

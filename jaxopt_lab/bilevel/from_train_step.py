@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from jaxopt_lab.bilevel import batches
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
 
 Step = Callable[[Any, Batch], tuple[Any, Any]]
 

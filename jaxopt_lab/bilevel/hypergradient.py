@@ -34,7 +34,7 @@ from jaxopt_lab.bilevel.unrolled import (
     one_step,
     reverse,
 )
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.core.typing import Scalar
 
 
 def hypergrad(

@@ -13,7 +13,7 @@ from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
 from jaxopt_lab.bilevel.linear_solve import Product, Solver, relative_residual
 from jaxopt_lab.bilevel.settings import ImplicitMode, make_solver, require_field
 from jaxopt_lab.bilevel.unrolled import Episode, Hypergradient, detached
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.core.typing import Scalar
 
 
 def optimality_of(inner: InnerProblem) -> Callable[[Theta, Weights], Weights]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import jax
 from jaxtyping import PyTree
 
-from jaxopt_lab import arguments
+from jaxopt_lab.core import checks as arguments
 
 Theta: TypeAlias = PyTree
 Carry: TypeAlias = PyTree

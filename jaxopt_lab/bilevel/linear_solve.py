@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Scalar
 
 Product: TypeAlias = Callable[[PyTree], PyTree]
 

@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import arguments, errors
 from jaxopt_lab.bilevel.radices import radices
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import errors
 
 Remat: TypeAlias = Literal["none", "step", "sqrt"] | int
 Carry = TypeVar("Carry")

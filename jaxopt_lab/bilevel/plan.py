@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab import errors, trees
 from jaxopt_lab.bilevel import carry as carries
 from jaxopt_lab.bilevel.loop import Remat, levels_of, loop
 from jaxopt_lab.bilevel.radices import radices
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core.errors import InputError
 
 # A quarter of a small device; anything larger is for the caller to say.
 BUDGET = 2**30

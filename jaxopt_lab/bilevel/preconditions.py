@@ -12,7 +12,7 @@ from jaxopt_lab.bilevel.implicit import optimality_of
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta
 from jaxopt_lab.bilevel.settings import ImplicitMode, require_field
 from jaxopt_lab.bilevel.unrolled import Episode, Outer, last_step_loss
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 _IMPLICIT = get_args(ImplicitMode)
 _SUMMED = ("reverse", "forward", "es", "pes")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from jaxopt_lab import arguments
+from jaxopt_lab.core import checks as arguments
 
 
 class Radices(NamedTuple):

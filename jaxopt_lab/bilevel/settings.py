@@ -8,15 +8,12 @@ from typing import Any, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import arguments, errors
 from jaxopt_lab.bilevel.inner import InnerProblem
-from jaxopt_lab.bilevel.linear_solve import (
-    ConjugateGradients,
-    NeumannSeries,
-    Solver,
-)
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.bilevel.linear_solve import ConjugateGradients, NeumannSeries, Solver
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Scalar
 
 ImplicitMode: TypeAlias = Literal["implicit_cg", "neumann"]
 Mode: TypeAlias = Literal[

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab import arguments, trees
 from jaxopt_lab.bilevel import batches, carry
 from jaxopt_lab.bilevel.loop import Remat, loop, stacking_loop
 from jaxopt_lab.bilevel.plan import Program, UnrollPlan, settled
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, Scalar
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, Scalar
 
 Step = Callable[..., Any]
 

@@ -9,8 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import errors, trees
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 from jaxopt_lab.curvature.measures.sharpness import ascent_sharpness
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.fishers import empirical_fisher, fisher
@@ -22,8 +24,6 @@ from jaxopt_lab.curvature.spectrum.criteria import effective_rank, lla_criteria
 from jaxopt_lab.curvature.spectrum.density import spectral_density
 from jaxopt_lab.curvature.spectrum.top import top_eigenvalues
 from jaxopt_lab.curvature.spectrum.trace import hutchinson_trace
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, LossFn, MaskOrFn, Params
 
 Quantity = Literal["top", "bottom", "trace", "density", "layers", "ascent"]
 OperatorName = Literal["hessian", "ggn", "fisher", "empirical_fisher"]

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, ModelState, Params
 from jaxopt_lab.curvature.probe import probe
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, ModelState, Params
 
 # loss_fn(params, model_state, batch) -> mean loss in evaluation mode
 StateLossFn = Callable[[Params, ModelState, Batch], Array]
@@ -64,7 +64,7 @@ class WithState:
 
 
 class ProbeHook:
-    """Probes the curvature when a run is tested: a hook for ``training.fit``.
+    """Probes the curvature when a run is tested: a hook for ``runtime.fit``.
 
     ``hook(step, state)`` returns the scalars of ``probe`` under ``curvature/...`` for
     the run's records, one number, or one for each seed where the state is stacked.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> Fi
     With several seeds, each is a thin line and their mean a thick one.
 
     Args:
-      records: as ``training.read_metrics`` gives them: ``step``, ``kind``
+      records: as ``runtime.read_metrics`` gives them: ``step``, ``kind``
         (``"train"`` or ``"test"``), ``loss`` in nats, ``accuracy`` in 0 to 1; each a
         number or a list with one for each seed.
       title: stands above both panels.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.plotting.style import DASHES, PALETTE, plain, round_log_ticks
 
 if TYPE_CHECKING:

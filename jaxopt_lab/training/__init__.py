@@ -4,27 +4,12 @@ Everything heavy (flax, orbax, rich, tensorboardX) is imported where it is used,
 that importing this package loads none of it.
 """
 
-from jaxopt_lab.training.adapters import Functional, from_linen, from_nnx
-from jaxopt_lab.training.checkpoints import Checkpoints, Restored
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.meshes import make_mesh
+from jaxopt_lab.training.adapters import from_linen, from_nnx
 from jaxopt_lab.training.evaluate import make_evaluator
-from jaxopt_lab.training.loop import FitResult, NonFiniteLossError, fit
-from jaxopt_lab.training.meshes import make_mesh
-from jaxopt_lab.training.metrics import (
-    WALL_CLOCK,
-    JsonLines,
-    Sink,
-    TensorBoard,
-    read_metrics,
-)
 from jaxopt_lab.training.parallel import make_parallel_step
-from jaxopt_lab.training.progress import Progress
-from jaxopt_lab.training.run_folder import refuse_other_config
-from jaxopt_lab.training.seeds import (
-    init_seeds,
-    over_seeds,
-    seed_keys,
-    seed_shardings,
-)
+from jaxopt_lab.training.seeds import init_seeds, over_seeds, seed_keys, seed_shardings
 from jaxopt_lab.training.sharding import (
     init_sharded,
     state_shardings,
@@ -32,26 +17,13 @@ from jaxopt_lab.training.sharding import (
     stored_shardings,
 )
 from jaxopt_lab.training.sharding_rules import param_specs, parse_rules
-from jaxopt_lab.training.signals import EXIT_CODES, StopRequest
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step
 
 __all__ = [
-    "EXIT_CODES",
-    "WALL_CLOCK",
-    "Checkpoints",
-    "FitResult",
     "Functional",
-    "JsonLines",
-    "NonFiniteLossError",
-    "Progress",
-    "Restored",
-    "Sink",
-    "StopRequest",
-    "TensorBoard",
     "TrainState",
     "TrainStep",
-    "fit",
     "from_linen",
     "from_nnx",
     "init_seeds",
@@ -64,8 +36,6 @@ __all__ = [
     "over_seeds",
     "param_specs",
     "parse_rules",
-    "read_metrics",
-    "refuse_other_config",
     "seed_keys",
     "seed_shardings",
     "state_shardings",

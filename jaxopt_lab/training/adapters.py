@@ -9,33 +9,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import ModelState, Params
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.typing import ModelState, Params
 
 if TYPE_CHECKING:
     from flax import linen, nnx
-
-
-class Functional(NamedTuple):
-    """A model as two pure functions, fit for ``jit``, ``grad`` and ``vmap``.
-
-    Attributes:
-      init: ``init(key) -> (params, model_state)``, both nested dicts with string
-        keys; ``model_state`` (batch statistics, counts, keys) is ``{}`` for most
-        models. Call it as ``jax.jit(f.init)(key)``: run op by op it takes seconds.
-        ``jax.vmap(f.init)(keys)`` gives one model per key, stacked.
-      apply: ``apply(params, model_state, inputs, *, train, key=None) -> (outputs,
-        new_model_state)``. ``key`` feeds dropout. In evaluation ``model_state``
-        comes back as it was; in training its structure, shapes and dtypes stay.
-    """
-
-    init: Callable[[jax.Array], tuple[Params, ModelState]]
-    apply: Callable[..., tuple[Any, ModelState]]
 
 
 def _mode(call: Callable[..., Any], train: bool) -> dict[str, Any]:

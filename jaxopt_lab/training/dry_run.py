@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
-from jaxopt_lab import loops, trees
-from jaxopt_lab.training.door import ParameterDoor
-from jaxopt_lab.typing import Params, Updates
+from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.typing import Params, Updates
+from jaxopt_lab.training.fused_apply import ParameterDoor
 
 
 class Plan(NamedTuple):

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxopt_lab import loops
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import loops
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params
 from jaxopt_lab.training.seeds import each_group
 from jaxopt_lab.training.state import TrainState
-from jaxopt_lab.typing import Batch, Metrics, ModelState, Params
 
 # metric_fn(params, model_state, batch) -> sums over the examples, with their "weight"
 MetricFn = Callable[[Params, ModelState, Batch], Metrics]

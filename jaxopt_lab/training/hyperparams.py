@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import optax
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 
 
 def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:

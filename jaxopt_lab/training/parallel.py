@@ -7,19 +7,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 
-from jaxopt_lab.errors import InputError, unknown
-from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.meshes import DATA_AXIS, check_batch
+from jaxopt_lab.core.typing import Batch, TrainLossFn
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep, make_train_step
 from jaxopt_lab.training.zero import make_zero_step
-from jaxopt_lab.trees import path_name
-from jaxopt_lab.typing import Batch, TrainLossFn
 
 Style = Literal["jit", "shard_map", "pmap"]
 STYLES: tuple[Style, ...] = ("jit", "shard_map", "pmap")
@@ -200,28 +198,6 @@ def _refuse_sharded(
             "style=jit; or style=shard_map with elementwise=True for an optimizer that "
             "treats every element by itself"
         )
-
-
-def check_batch(batch: Batch, parts: int, axis: int = 0) -> None:
-    """Refuse a batch that does not divide among the devices.
-
-    Args:
-      batch: tree of arrays.
-      parts: number of devices on the data axis.
-      axis: where the examples are; 1 behind an axis of seeds.
-
-    Raises:
-      InputError: names the leaf, its shape and the number of parts.
-    """
-
-    for path, x in jax.tree.leaves_with_path(batch):
-        shape = jnp.shape(x)
-        if len(shape) <= axis or shape[axis] % parts:
-            raise InputError(
-                f"a batch cannot be cut into {parts} equal parts, one for each device "
-                f"of the axis {DATA_AXIS!r}: {path_name(path) or 'its array'} has "
-                f"shape {shape}"
-            )
 
 
 def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:

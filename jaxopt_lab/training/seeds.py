@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab import loops
-from jaxopt_lab.training.meshes import SEEDS_AXIS
+from jaxopt_lab.core import loops
+from jaxopt_lab.core.meshes import SEEDS_AXIS
+from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.training.step import TrainStep
-from jaxopt_lab.typing import Batch
 
 
 def seed_keys(seed: int, num_seeds: int) -> jax.Array:

@@ -12,9 +12,9 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import PyTree
 
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import path_name
-from jaxopt_lab.typing import Params
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import path_name
+from jaxopt_lab.core.typing import Params
 
 Rules = Sequence[tuple[str, PartitionSpec]]
 

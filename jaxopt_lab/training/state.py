@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.typing import ModelState, Params
+from jaxopt_lab.core.typing import ModelState, Params
 
 
 class TrainState(NamedTuple):

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.gradients import BatchGrad
-from jaxopt_lab.training.door import ParameterDoor
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.gradients import BatchGrad
+from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.dry_run import Plan, dry_run
+from jaxopt_lab.training.fused_apply import ParameterDoor
 from jaxopt_lab.training.state import TrainState
-from jaxopt_lab.typing import Batch, Metrics, Params, TrainLossFn
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 

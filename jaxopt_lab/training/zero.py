@@ -11,14 +11,14 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 
-from jaxopt_lab import trees
-from jaxopt_lab.devices import narrowed, pmean
-from jaxopt_lab.gradients import BatchGrad
-from jaxopt_lab.training.meshes import DATA_AXIS
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.devices import narrowed, pmean
+from jaxopt_lab.core.gradients import BatchGrad
+from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.sharding import divided
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
-from jaxopt_lab.typing import Batch, Metrics, Params, TrainLossFn
 
 
 def make_zero_step(

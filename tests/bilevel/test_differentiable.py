@@ -8,7 +8,7 @@ import pytest
 from support import audit
 
 from jaxopt_lab.bilevel import differentiable
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 
 def assert_same(a, b):

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 from support import unrolled
 
-from jaxopt_lab import trees
 from jaxopt_lab.bilevel import InnerProblem, hypergrad
+from jaxopt_lab.core import trees
 
 pytestmark = pytest.mark.full
 THETA = {"lr": jnp.float32(1e-3)}

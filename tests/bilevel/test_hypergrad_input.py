@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxopt_lab.bilevel import InnerProblem, from_train_step, hypergrad
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 DRAWN = {"key": jax.random.key(0), "sigma": 0.1, "pairs": 2}
 OPTIONS = {

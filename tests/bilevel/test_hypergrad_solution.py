@@ -9,7 +9,7 @@ import pytest
 from support import inner_problems as problems
 
 from jaxopt_lab.bilevel import InnerProblem, hypergrad, implicit_solution
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 STEPS = 300
 SOLVERS = {

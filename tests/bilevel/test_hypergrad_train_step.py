@@ -93,7 +93,7 @@ def per_layer(theta):
 
 def decayed(theta):
     mask = lambda chosen: jax.tree_util.tree_map_with_path(
-        lambda path, _: jaxopt_lab.trees.path_name(path) == chosen, weights()
+        lambda path, _: jaxopt_lab.core.trees.path_name(path) == chosen, weights()
     )
     links = [
         optax.masked(optax.add_decayed_weights(decay), mask(name))

@@ -9,7 +9,6 @@ import pytest
 from jax.test_util import check_grads
 
 import jaxopt_lab
-from jaxopt_lab import trees
 from jaxopt_lab.bilevel.metalearning import (
     Task,
     adapt,
@@ -22,6 +21,7 @@ from jaxopt_lab.bilevel.metalearning import (
     reptile,
     sinusoid_task,
 )
+from jaxopt_lab.core import trees
 
 RATE = 0.1
 EYE = np.eye(3)

@@ -9,7 +9,7 @@ import pytest
 from support import unrolled
 
 from jaxopt_lab.bilevel import plan_unroll, unroll
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 
 RATE = jax.ShapeDtypeStruct((), jnp.float32)

@@ -10,7 +10,7 @@ import pytest
 
 import jaxopt_lab
 from jaxopt_lab.bilevel import constant_gradient, plan_unroll, unroll
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 
 N = 11

@@ -14,7 +14,7 @@ import jaxopt_lab
 from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, path, run, step, train_loss
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}

@@ -13,7 +13,7 @@ import jaxopt_lab
 from conformance import problems
 from conformance.registry import check
 from conformance.subject import Subject, train_loss
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.dry_run import dry_run
 

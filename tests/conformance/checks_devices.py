@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, run, step, train_loss
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 from jaxopt_lab.training import init_state, make_train_step
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}

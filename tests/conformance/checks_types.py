@@ -15,8 +15,8 @@ import jaxopt_lab
 from conformance import comparison, problems
 from conformance.registry import check
 from conformance.subject import Subject, run, step
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.training import Checkpoints
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.runtime import Checkpoints
 
 
 @check()

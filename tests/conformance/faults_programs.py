@@ -15,7 +15,7 @@ from conformance.faults_support import (
     with_gradient,
     with_updates,
 )
-from jaxopt_lab.typing import ScalarOrSchedule
+from jaxopt_lab.core.typing import ScalarOrSchedule
 
 plant(
     "works on jax arrays only",

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import sharpness
 from jaxopt_lab.catalog import DECAY, NON_NEGATIVE, POSITIVE, Method, Option
-from jaxopt_lab.typing import ScalarOrSchedule
+from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.transforms import sharpness
 
 
 class TraceState(NamedTuple):

@@ -16,7 +16,7 @@ from conformance.faults_support import (
     with_init,
     with_updates,
 )
-from jaxopt_lab.typing import ScalarOrSchedule
+from jaxopt_lab.core.typing import ScalarOrSchedule
 
 
 def decides_by_value(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):

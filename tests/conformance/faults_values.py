@@ -19,8 +19,9 @@ from conformance.faults_support import (
     with_gradient,
     with_updates,
 )
-from jaxopt_lab import sharpness, trees
-from jaxopt_lab.typing import ScalarOrSchedule
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.transforms import sharpness
 
 
 def strict_signature(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature import hessian
 from jaxopt_lab.curvature.stability.batch_hessian import (
     adam_max_learning_rate,
@@ -17,7 +18,6 @@ from jaxopt_lab.curvature.stability.batch_hessian import (
 )
 from jaxopt_lab.curvature.stability.element_variance import element_variance
 from jaxopt_lab.curvature.stability.polyak import polyak
-from jaxopt_lab.errors import InputError
 
 SIZE, BATCH, SD = 600, 20.0, 1.0
 

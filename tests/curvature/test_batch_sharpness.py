@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.measures.batch_means import estimate
 from jaxopt_lab.curvature.measures.batch_sharpness import (
     batch_sharpness,
     log_stability_ratio,
     stability_ratio,
 )
-from jaxopt_lab.errors import InputError
 
 DRAW = np.random.default_rng(0)
 X, Y = DRAW.normal(size=(7, 3)), DRAW.normal(size=(7, 2))

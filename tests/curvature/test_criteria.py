@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support import dense_hessian
 
 from jaxopt_lab import curvature
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 
 def test_by_hand():

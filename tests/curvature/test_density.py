@@ -7,7 +7,7 @@ import pytest
 from support import dense_hessian
 
 from jaxopt_lab import curvature
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 CASES = dense_hessian.CASES
 KEY = jax.random.key(0)

@@ -8,9 +8,9 @@ import pytest
 from jax.test_util import check_grads
 from support import landscapes, vectors
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.landscape import directions
-from jaxopt_lab.errors import InputError
 
 CASES = vectors.cases("landscape")
 KINDS = {

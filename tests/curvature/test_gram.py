@@ -8,13 +8,13 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability.gram import (
     ggn_factors,
     ggn_hessians,
     gram_matrix,
     output_factor,
 )
-from jaxopt_lab.errors import InputError
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 PARAMS = {

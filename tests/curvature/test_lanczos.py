@@ -11,7 +11,7 @@ from support import dense_hessian
 from support.krylov import BOTH, KEY, WIDTHS, run
 
 from jaxopt_lab import curvature
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 CASES = dense_hessian.CASES
 # Every case on the host; what is compiled as a whole takes longer to compile.

@@ -7,10 +7,10 @@ import pytest
 from support import vectors
 from support.landscapes import case, tanh_loss, under
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.landscape import planes as landscape
 from jaxopt_lab.curvature.landscape import points as landscape_points
 from jaxopt_lab.curvature.landscape.directions import normalize_direction
-from jaxopt_lab.errors import InputError
 
 CASES = vectors.cases("landscape")
 

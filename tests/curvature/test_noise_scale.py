@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.measures.gradient_noise import (
     example_noise_scale,
     noise_scale,
 )
 from jaxopt_lab.curvature.measures.noise_scale import two_batch_noise_scale
-from jaxopt_lab.errors import InputError
 
 # Gradients of single examples: w - x, at w = 0 the points themselves.
 POINTS = np.array([[1.0, 0.5], [-0.5, 2.0], [3.0, -1.0]])

@@ -7,7 +7,7 @@ import pytest
 from support.dense_hessian import Loader
 
 from jaxopt_lab import curvature
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 
 SQUARE = lambda w, x: jnp.mean((x @ w) ** 2)
 

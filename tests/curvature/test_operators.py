@@ -12,7 +12,8 @@ from jax.sharding import PartitionSpec as P
 from support import dense_hessian
 from support.dense_hessian import BUILD, Loader, empirical, ggn, hessian
 
-from jaxopt_lab import curvature, trees
+from jaxopt_lab import curvature
+from jaxopt_lab.core import trees
 from jaxopt_lab.curvature.operators.blocks import Point
 from jaxopt_lab.curvature.operators.products import HessianProduct
 

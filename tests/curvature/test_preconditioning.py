@@ -8,7 +8,8 @@ import optax
 from support import dense_hessian
 from support.dense_hessian import Loader, hessian
 
-from jaxopt_lab import curvature, trees
+from jaxopt_lab import curvature
+from jaxopt_lab.core import trees
 
 
 def test_preconditioning():

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature import fisher, ggn
 from jaxopt_lab.curvature.probe import probe
 from jaxopt_lab.curvature.probe_hook import ProbeHook
-from jaxopt_lab.errors import InputError
 
 KEY = jax.random.key(0)
 BATCHES = [

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability import sample_hessians as sh
-from jaxopt_lab.errors import InputError
 
 
 @pytest.mark.parametrize("d", [3, 20])

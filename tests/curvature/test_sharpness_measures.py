@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.measures.average_sharpness import average_direction_sharpness
 from jaxopt_lab.curvature.measures.batch_sharpness import batch_sharpness
 from jaxopt_lab.curvature.measures.epsilon_sharpness import epsilon_sharpness
@@ -15,7 +16,6 @@ from jaxopt_lab.curvature.measures.sharpness import (
     ascent_sharpness,
     sam_sharpness,
 )
-from jaxopt_lab.errors import InputError
 
 DRAW = np.random.default_rng(0)
 X, Y = DRAW.normal(size=(7, 3)), DRAW.normal(size=(7, 2))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import vectors
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability import sample_hessians as sh
 from jaxopt_lab.curvature.stability.second_moment import (
     exact_threshold,
@@ -23,7 +24,6 @@ from jaxopt_lab.curvature.stability.thresholds import (
     simple_thresholds,
     stable_lr,
 )
-from jaxopt_lab.errors import InputError
 
 CASES = vectors.cases("sgd_stability")
 SAMPLINGS = ("bernoulli", "with_replacement", "without_replacement")

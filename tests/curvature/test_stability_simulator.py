@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import vectors
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability import sample_hessians as sh
 from jaxopt_lab.curvature.stability.second_moment import (
     exact_threshold,
@@ -20,7 +21,6 @@ from jaxopt_lab.curvature.stability.simulator import (
     linear_step,
     plain_runs,
 )
-from jaxopt_lab.errors import InputError
 
 SAMPLINGS = ("bernoulli", "with_replacement", "without_replacement")
 

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab import loops, trees
+from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.landscape.directions import cosine
 from jaxopt_lab.curvature.landscape.trajectory import trajectory_directions
-from jaxopt_lab.errors import InputError
 
 
 def run(steps=7, dtype=jnp.float64):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.style import round_numbers
 

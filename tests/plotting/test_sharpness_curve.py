@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 
 STEPS = [0, 10, 20]

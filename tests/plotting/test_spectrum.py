@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.plotting.spectrum import spectrum
 
 AT = np.linspace(-1.0, 4.0, 6)

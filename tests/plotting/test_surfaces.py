@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 
 X = np.linspace(-1.0, 1.0, 5)

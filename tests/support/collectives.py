@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.plan.module_text import read_module
-from experiments.plan.partitioned import compile_partitioned
-from experiments.plan.wire import Sent, sent
+from jaxopt_lab.lab.plan.module_text import read_module
+from jaxopt_lab.lab.plan.partitioned import compile_partitioned
+from jaxopt_lab.lab.plan.wire import Sent, sent
 
 
 def partitioned_text(lowered: Any) -> str:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 from support import vectors
 
 

@@ -1,11 +1,10 @@
-"""Recorded cases of LDAdam as transformations."""
+"""LDAdam as a recorded case sets it up."""
 
-from jaxopt_lab.compressed.ldadam import ldadam
+from jaxopt_lab.transforms.compressed.ldadam import ldadam
 from support import vectors
 
 
 def options(case):
-    """Our options for a recorded case."""
     given = case.meta["hyperparameters"]
     return {
         "rank": given["rank"],
@@ -22,7 +21,6 @@ def options(case):
 
 
 def rate(case):
-    """Its step size, a number or a schedule."""
     values = case.meta["lr_per_step"]
     return (
         case.meta["hyperparameters"]["lr"]
@@ -32,6 +30,5 @@ def rate(case):
 
 
 def optimizer(case, **more):
-    """LDAdam as recorded, with further options."""
     decay = case.meta["hyperparameters"]["weight_decay"]
     return ldadam(rate(case), weight_decay=decay, **{**options(case), **more})

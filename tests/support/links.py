@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 import jaxopt_lab
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 from jaxopt_lab.training import init_state, make_train_step
 from support.parity import train_loss
 

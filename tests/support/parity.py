@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
 from jaxopt_lab.training import init_state, make_train_step
 from support import vectors
 

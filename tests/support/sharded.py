@@ -3,8 +3,8 @@
 import jax
 import optax
 
-from jaxopt_lab import requirements, trees
-from jaxopt_lab.perturbation import perturb
+from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core.perturbation import perturb
 
 
 def shard_sam(rho, num_shards, mode="unroll"):

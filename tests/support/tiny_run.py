@@ -9,19 +9,15 @@ import numpy as np
 import optax
 
 import jaxopt_lab
+from jaxopt_lab.data.batches import ArrayBatches
+from jaxopt_lab.runtime import WALL_CLOCK, Checkpoints, JsonLines, fit, read_metrics
 from jaxopt_lab.training import (
-    WALL_CLOCK,
-    Checkpoints,
-    JsonLines,
-    fit,
     init_state,
     make_evaluator,
     make_train_step,
     over_seeds,
-    read_metrics,
     seed_keys,
 )
-from jaxopt_lab.training.data.batches import ArrayBatches
 
 RNG = np.random.default_rng(0)
 TRAIN = {"x": RNG.normal(size=(24, 5)), "y": RNG.normal(size=(24, 3))}

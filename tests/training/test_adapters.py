@@ -9,8 +9,8 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training.adapters import Functional, from_linen, from_nnx
 
 F32 = {"dtype": jnp.float32, "param_dtype": jnp.float32}

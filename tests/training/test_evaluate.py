@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_evaluator
 
 X = np.random.default_rng(0).normal(size=12)

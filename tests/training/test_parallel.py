@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from support.collectives import collectives, partitioned_text
 
 import jaxopt_lab
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import (
     init_state,
     make_mesh,

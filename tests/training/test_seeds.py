@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from support.tiny_run import parts
 
-from jaxopt_lab import loops
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.training import fit, init_seeds, make_mesh, over_seeds, seed_keys
+from jaxopt_lab.core import loops
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.runtime import fit
+from jaxopt_lab.training import init_seeds, make_mesh, over_seeds, seed_keys
 from jaxopt_lab.training.seeds import each_group
 
 SEEDS, STEPS = 5, 20

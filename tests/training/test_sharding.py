@@ -7,9 +7,9 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab import trees
 from jaxopt_lab.catalog import CATALOG
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import (
     init_sharded,
     init_state,

@@ -11,7 +11,7 @@ import pytest
 from support.sharded import shard_sam
 
 import jaxopt_lab
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 
 KEY = jax.random.key(0)

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import arguments, loops, trees
 from jaxopt_lab.bilevel.loop import Remat, levels_of, loop, stacking_loop
 from jaxopt_lab.bilevel.metalearning.task import Task
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.gradients import batch_grad
-from jaxopt_lab.typing import Batch, LossFn, MaskOrFn, Params
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.gradients import batch_grad
+from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 
 Carry: TypeAlias = tuple[Params, Any]
 

@@ -8,7 +8,7 @@ from jaxopt_lab.bilevel.loop import Remat
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.maml import after_adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss
-from jaxopt_lab.typing import LossFn, MaskOrFn
+from jaxopt_lab.core.typing import LossFn, MaskOrFn
 
 
 def anil(

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab import arguments
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, LossFn, Params, Scalar
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, LossFn, Params, Scalar
 
 
 def proximal(loss: LossFn, anchor: Params, strength: Scalar) -> LossFn:

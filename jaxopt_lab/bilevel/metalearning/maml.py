@@ -9,7 +9,7 @@ import optax
 from jaxopt_lab.bilevel.loop import Remat
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
-from jaxopt_lab.typing import LossFn, Params
+from jaxopt_lab.core.typing import LossFn, Params
 
 
 def maml(

@@ -10,7 +10,7 @@ import optax
 
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
-from jaxopt_lab.typing import LossFn, Params, Updates
+from jaxopt_lab.core.typing import LossFn, Params, Updates
 
 
 def reptile(

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab import arguments, errors
 from jaxopt_lab.bilevel.metalearning.task import Task
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import errors
 
 Places = Literal["random", "grid"]
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import loops
-from jaxopt_lab.typing import Batch, Params
+from jaxopt_lab.core import loops
+from jaxopt_lab.core.typing import Batch, Params
 
 
 class Task(NamedTuple):

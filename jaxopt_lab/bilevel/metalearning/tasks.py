@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxopt_lab import arguments
 from jaxopt_lab.bilevel.metalearning.task import Task
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.errors import InputError
 
 
 @jax.tree_util.register_dataclass

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Params
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params
 
 
 def check_like(tree: PyTree, params: Params, name: str) -> None:

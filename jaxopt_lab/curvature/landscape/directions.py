@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import errors, loops, trees
+from jaxopt_lab.core import errors, loops, trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params, Scalar
 from jaxopt_lab.curvature.landscape.direction_algebra import (
     check_like,
     rescaled,
@@ -18,8 +20,6 @@ from jaxopt_lab.curvature.landscape.direction_algebra import (
 )
 from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.operator import shapes_of
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Params, Scalar
 
 Normalization = Literal["filter", "layer", "model"]
 Biases = Literal["zero", "scale"]

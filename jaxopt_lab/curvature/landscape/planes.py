@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, Params
 from jaxopt_lab.curvature.landscape.direction_algebra import check_like
 from jaxopt_lab.curvature.landscape.directions import cosine
 from jaxopt_lab.curvature.landscape.points import (
@@ -18,8 +20,6 @@ from jaxopt_lab.curvature.landscape.points import (
     evaluate,
 )
 from jaxopt_lab.curvature.operators.products import Weights
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, Params
 
 Steps = Any
 """One-dimensional coordinates: an array, a list."""

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxopt_lab import loops, trees
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, ModelState, Params
 from jaxopt_lab.curvature.landscape.direction_algebra import wide
 from jaxopt_lab.curvature.operators.dataset import check_batches
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, ModelState, Params
 
 Mode: TypeAlias = loops.Mode | Literal["auto"]
 StateAt: TypeAlias = Callable[[Params], ModelState]

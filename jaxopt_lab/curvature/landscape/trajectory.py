@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxopt_lab import loops, trees
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.curvature.landscape.direction_algebra import check_like, wide
 from jaxopt_lab.curvature.operators import vector_trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Params
 
 
 class TrajectoryDirections(NamedTuple):

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point
 from jaxopt_lab.curvature.operators.dataset import check_batches
 from jaxopt_lab.curvature.operators.products import HessianProduct, Weights, weights_of
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch
 
 
 class Estimate(NamedTuple):

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxopt_lab import errors
-from jaxopt_lab.arguments import check_non_negative, check_unit
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.checks import check_non_negative, check_unit
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
 from jaxopt_lab.curvature.measures.batch_means import (
     Estimate,
     batch_rayleigh,
@@ -20,7 +21,6 @@ from jaxopt_lab.curvature.measures.batch_means import (
 from jaxopt_lab.curvature.measures.sharpness import LossFn
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.products import Weights
-from jaxopt_lab.typing import Batch, MaskOrFn, Params, Scalar
 
 Momentum = Literal["heavy_ball", "nesterov", "average"]
 

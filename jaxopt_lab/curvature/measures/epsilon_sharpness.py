@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab.arguments import check_non_negative, check_positive_count
+from jaxopt_lab.core.checks import check_non_negative, check_positive_count
+from jaxopt_lab.core.perturbation import magnitude
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_value_and_grad,
     mean_over_batches,
@@ -18,8 +20,6 @@ from jaxopt_lab.curvature.measures.batch_means import (
 from jaxopt_lab.curvature.measures.sharpness import LossFn
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.products import Weights
-from jaxopt_lab.perturbation import magnitude
-from jaxopt_lab.typing import Batch, MaskOrFn, Params, Scalar
 
 
 class EpsilonSharpness(NamedTuple):

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_value_and_grad,
     each_batch,
@@ -20,8 +22,6 @@ from jaxopt_lab.curvature.measures.noise_scale import NoiseScale, with_jackknife
 from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point, split
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch, MaskOrFn, Params
 
 
 def _from_deviations(

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxopt_lab import trees
-from jaxopt_lab.arguments import check_positive_count
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
 
 
 class NoiseScale(NamedTuple):

@@ -10,8 +10,17 @@ from typing import Any
 import jax
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
-from jaxopt_lab.arguments import check_non_negative
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import check_non_negative
+from jaxopt_lab.core.perturbation import (
+    NormOrder,
+    ScalingName,
+    check_order,
+    check_scaling,
+    perturb,
+    scaling_tree,
+)
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_loss,
     batch_value_and_grad,
@@ -20,15 +29,6 @@ from jaxopt_lab.curvature.measures.batch_means import (
 )
 from jaxopt_lab.curvature.operators.blocks import Point, split
 from jaxopt_lab.curvature.operators.products import Weights
-from jaxopt_lab.perturbation import (
-    NormOrder,
-    ScalingName,
-    check_order,
-    check_scaling,
-    perturb,
-    scaling_tree,
-)
-from jaxopt_lab.typing import Batch, MaskOrFn, Params, Scalar
 
 LossFn = Callable[[Any, Batch], Array]
 

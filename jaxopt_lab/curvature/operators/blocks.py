@@ -10,9 +10,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from jaxopt_lab import trees
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import MaskOrFn, Params
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import MaskOrFn, Params
 
 
 class Point(NamedTuple):

@@ -16,7 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import errors, loops, trees
+from jaxopt_lab.core import errors, loops, trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point
 from jaxopt_lab.curvature.operators.operator import (
@@ -26,8 +28,6 @@ from jaxopt_lab.curvature.operators.operator import (
     shapes_of,
 )
 from jaxopt_lab.curvature.operators.products import HessianProduct, Product
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch
 
 Reduce = Literal["auto", "loop", "scan"]
 

@@ -13,7 +13,9 @@ from typing import Any, get_args
 import jax
 from jaxtyping import Array
 
-from jaxopt_lab import arguments, errors
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.dataset import Reduce, check_batches, over_batches
 from jaxopt_lab.curvature.operators.operator import Operator
@@ -23,7 +25,6 @@ from jaxopt_lab.curvature.operators.products import (
     Likelihood,
     Weights,
 )
-from jaxopt_lab.typing import Batch, MaskOrFn, Params
 
 
 def empirical_fisher(

@@ -7,11 +7,11 @@ from typing import Any
 
 from jaxtyping import Array
 
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.dataset import Reduce, over_batches
 from jaxopt_lab.curvature.operators.operator import Operator
 from jaxopt_lab.curvature.operators.products import HessianProduct, Weights
-from jaxopt_lab.typing import Batch, MaskOrFn, Params
 
 
 def hessian(

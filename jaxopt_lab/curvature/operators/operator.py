@@ -13,9 +13,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees
-from jaxopt_lab.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

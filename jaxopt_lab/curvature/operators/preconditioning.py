@@ -13,14 +13,14 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators.operator import (
     Operator,
     check_vector,
     make_operator,
     run,
 )
-from jaxopt_lab.errors import InputError
 
 
 def _scaled(root: PyTree, v: PyTree) -> PyTree:

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import trees
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.curvature.operators.blocks import Point
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.typing import Batch
 
 Weights = Callable[[Batch], Array] | None
 Likelihood = Literal["categorical", "normal"]

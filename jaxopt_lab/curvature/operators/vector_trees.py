@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import errors, trees
+from jaxopt_lab.core import errors, trees
 
 Probe = Literal["rademacher", "normal"]
 _FULL = jax.lax.Precision.HIGHEST

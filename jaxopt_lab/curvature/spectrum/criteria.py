@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from jaxopt_lab import errors
-from jaxopt_lab.errors import InputError
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
 
 Rank = Literal["participation", "entropy", "stable"]
 

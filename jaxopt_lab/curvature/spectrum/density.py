@@ -8,12 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxopt_lab import arguments
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators.operator import Operator, draw
 from jaxopt_lab.curvature.operators.vector_trees import Probe, check_probe
 from jaxopt_lab.curvature.spectrum.lanczos import LanczosResult, lanczos
 from jaxopt_lab.curvature.spectrum.quadrature import broadened, standard_error
-from jaxopt_lab.errors import InputError
 
 
 class SpectralDensity(NamedTuple):

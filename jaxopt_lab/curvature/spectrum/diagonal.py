@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import arguments, trees
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
 from jaxopt_lab.curvature.operators.operator import Operator, draw
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.arguments import check_non_negative, check_positive_count
-from jaxopt_lab.trees import global_norm, safe_divide
+from jaxopt_lab.core.checks import check_non_negative, check_positive_count
+from jaxopt_lab.core.trees import global_norm, safe_divide
 
 
 class Eigenvalue(NamedTuple):

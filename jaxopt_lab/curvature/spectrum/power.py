@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import arguments, trees
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, check_vector, draw
-from jaxopt_lab.errors import InputError
 
 
 class PowerResult(NamedTuple):

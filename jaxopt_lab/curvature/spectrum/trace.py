@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab import arguments
+from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
 from jaxopt_lab.curvature.operators.vector_trees import Probe, check_probe
 from jaxopt_lab.curvature.spectrum.quadrature import standard_error
-from jaxopt_lab.errors import InputError
 
 
 class TraceEstimate(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.arguments import check_non_negative, check_positive_count
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import safe_divide, safe_sqrt
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.core.checks import check_non_negative, check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Scalar
 
 
 def inverse_batch_size(
@@ -74,7 +74,7 @@ def batch_eigenvalue(
 
     The elements of a real network's Hessian are neither independent nor of one
     variance, and few directions hold most of it: compare with measured eigenvalues
-    before use (``python -m experiments.reproduce.batch_hessian``). The version for
+    before use (``python -m experiments.studies.batch_hessian``). The version for
     the Gauss-Newton matrix is multiplicative; it is not here.
 
     >>> float(batch_eigenvalue(12.0, 1.0, 1500, 50))  # 12 + 1500 / (50 * 12)

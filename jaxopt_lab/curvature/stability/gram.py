@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import errors
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.curvature.stability.sample_hessians import (
     HIGHEST,
     SampleHessians,
     from_gram,
 )
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import accumulation_dtype, safe_sqrt
-from jaxopt_lab.typing import Params
 
 ModelFn: TypeAlias = Callable[[Params, Any], jax.Array]
 OutputLossName = Literal["softmax_cross_entropy", "squared_error"]

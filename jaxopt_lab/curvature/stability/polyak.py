@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import safe_divide, safe_sqrt
-from jaxopt_lab.typing import Scalar
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Scalar
 
 
 class Momentum(NamedTuple):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxopt_lab.arguments import check_positive_count
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import accumulation_dtype, safe_divide, safe_sqrt
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
 
 HIGHEST = jax.lax.Precision.HIGHEST
 

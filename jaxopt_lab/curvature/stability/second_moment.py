@@ -9,17 +9,17 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import errors
-from jaxopt_lab.arguments import check_non_negative, check_positive_count
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.checks import check_non_negative, check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.curvature.spectrum.locally_optimal import Eigenvalue, largest_eigenvalue
 from jaxopt_lab.curvature.stability.sample_hessians import (
     SampleHessians,
     mean_square,
     reciprocal,
 )
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import safe_divide, safe_sqrt
-from jaxopt_lab.typing import Scalar
 
 Sampling = Literal["bernoulli", "with_replacement", "without_replacement"]
 

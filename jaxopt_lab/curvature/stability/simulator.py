@@ -8,12 +8,12 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.arguments import check_positive_count
+from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.curvature.stability.sample_hessians import SampleHessians
 from jaxopt_lab.curvature.stability.second_moment import Sampling, check_batch
-from jaxopt_lab.errors import InputError
-from jaxopt_lab.trees import safe_divide, safe_sqrt
-from jaxopt_lab.typing import Scalar
 
 Direction: TypeAlias = jax.Array
 Step: TypeAlias = Callable[[jax.Array, Direction], Direction]

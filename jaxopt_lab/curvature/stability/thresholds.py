@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.trees import safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Params, Scalar
 from jaxopt_lab.curvature.stability.gram import ModelFn, OutputLoss, ggn_hessians
 from jaxopt_lab.curvature.stability.sample_hessians import (
     HIGHEST,
@@ -19,8 +21,6 @@ from jaxopt_lab.curvature.stability.second_moment import (
     check_batch,
     exact_threshold,
 )
-from jaxopt_lab.trees import safe_divide, safe_sqrt
-from jaxopt_lab.typing import Params, Scalar
 
 
 class Coherence(NamedTuple):

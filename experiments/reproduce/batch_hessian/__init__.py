@@ -1,4 +1,0 @@
-"""Eigenvalues and stable learning rates against the batch size.
-
-Run as ``python -m experiments.reproduce.batch_hessian quick`` or ``full``.
-"""

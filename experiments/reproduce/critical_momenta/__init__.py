@@ -1,4 +1,0 @@
-"""What a memory of critical gradients and momenta is said to do, measured.
-
-Run as ``python -m experiments.reproduce.critical_momenta quick`` or ``full``.
-"""

@@ -1,4 +1,0 @@
-"""Where SGD stops being stable: predicted thresholds against simulated runs.
-
-Run as ``python -m experiments.reproduce.stability quick`` or ``full``.
-"""

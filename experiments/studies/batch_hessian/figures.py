@@ -1,0 +1,103 @@
+"""Eigenvalues and stable learning rates against the batch size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.studies.batch_hessian.claims import halves, slope
+from experiments.studies.batch_hessian.config import Config
+from experiments.studies.batch_hessian.measure import Spectra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLORS = {"largest": "#1f5fa8", "smallest": "#c2571a", "sgd": "#1f5fa8"}
+_COLORS |= {"adam": "#2f8f5b", "linearised": "#8a8f98"}
+_LABELS = {"linearised": "linearised SGD, exact threshold"}
+
+
+def against_batch_size(
+    spectra: Spectra, rates: dict[str, np.ndarray], config: Config
+) -> Figure:
+    """Two panels with logarithmic axes: eigenvalues, and learning rates.
+
+    Left: measured magnitudes as dots, one for each batch, the formula as a dashed
+    line, the whole set's as a dotted one. Right: the largest stable rate of each seed
+    as dots, their geometric mean as a line, the fitted slopes of the smaller and the
+    larger batch sizes as dashed lines; beside them the exact threshold of the
+    linearised SGD, a dot for each subsample.
+
+    Args:
+      spectra: eigenvalues.
+      rates: largest stable learning rates by optimizer.
+      config: the size of the experiment.
+
+    Returns:
+      The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 5.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for i, name in enumerate(("largest", "smallest")):
+        _eigenvalues(left, name, getattr(spectra, name), spectra, i, config)
+    left.set_ylabel("magnitude of the eigenvalue")
+    left.set_title(f"Hessian of a batch, P = {spectra.num_params}")
+    for name, values in rates.items():
+        _rates(right, name, values, config)
+    right.set_ylabel("largest stable learning rate")
+    right.set_title(f"training of {config.steps} steps")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("batch size")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        # Below the axes: inside, some line is always in the way.
+        axes.legend(
+            frameon=False,
+            fontsize="small",
+            loc="upper center",
+            ncols=2,
+            bbox_to_anchor=(0.5, -0.14),
+        )
+    return figure
+
+
+def _eigenvalues(
+    axes: Any, name: str, values: np.ndarray, spectra: Spectra, i: int, config: Config
+) -> None:
+    color, sizes = _COLORS[name], config.batch_sizes
+    size = np.abs(values)
+    axes.plot(sizes, size, ".", color=color, alpha=0.5)
+    axes.plot(sizes, size.mean(axis=1), color=color, label=f"{name}, measured")
+    axes.plot(
+        sizes,
+        np.abs(spectra.predicted[i]),
+        "--",
+        color=color,
+        label=f"{name}, additive formula",
+    )
+    axes.axhline(
+        abs(spectra.whole[i]), color=color, linestyle=":", label=f"{name}, whole set"
+    )
+
+
+def _rates(axes: Any, name: str, values: np.ndarray, config: Config) -> None:
+    color, sizes = _COLORS[name], np.array(config.batch_sizes)
+    axes.plot(sizes, values, ".", color=color, alpha=0.5)
+    middle = np.exp(np.nanmean(np.log(values), axis=1))
+    slopes = []
+    for part in halves(config):
+        fitted = slope(config.batch_sizes[part], values[part], config).mean
+        slopes.append(f"{fitted:.2f}")
+        if np.isnan(fitted):
+            continue
+        x = sizes[part]
+        centre = np.exp(np.mean(np.log(x)))
+        height = np.exp(np.mean(np.log(middle[part])))
+        axes.plot(x, height * (x / centre) ** fitted, "--", color=color, linewidth=1.0)
+    label = f"{_LABELS.get(name, name)}; slopes {', '.join(slopes)}"
+    axes.plot(sizes, middle, color=color, label=label)

@@ -1,0 +1,166 @@
+"""Hits against the step size, ways over contours, buffers, streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.studies.critical_momenta.buffers import Course
+from experiments.studies.critical_momenta.escapes import Escapes
+from experiments.studies.critical_momenta.toys import Toy
+from experiments.studies.scores import Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def _new(columns: int, width: float = 3.4, height: float = 3.6) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _tidy(axes: Any) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _colors(names: Sequence[str]) -> dict[str, Any]:
+    from matplotlib import colormaps
+
+    palette = colormaps["tab10"]
+    return {name: palette(i % palette.N) for i, name in enumerate(names)}
+
+
+def rate_curves(
+    panels: Mapping[str, Mapping[str, Score]],
+    rates: Sequence[float],
+    ylabel: str,
+    scale: float = 1.0,
+) -> Figure:
+    """A score against the step size, a panel for each problem.
+
+    Args:
+      panels: scores by method, by problem.
+      rates: the step sizes.
+      ylabel: what the score is.
+      scale: factor on it.
+
+    Returns:
+      The figure; the circle is the step size that the method chose.
+    """
+    columns = min(4, len(panels))
+    from matplotlib.figure import Figure
+
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.8 * columns, 3.4 * rows + 1.2), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (title, scores) in zip(grid, panels.items(), strict=False):
+        colors = _colors(list(scores))
+        for name, score in scores.items():
+            style = "--" if "cm" not in name else "-"
+            axes.plot(rates, scale * score.curve, style, color=colors[name], label=name)
+            chosen = list(rates).index(score.rate)
+            axes.plot(score.rate, scale * score.curve[chosen], "o", color=colors[name])
+        axes.set_xscale("log")
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45)
+        axes.minorticks_off()
+        axes.set_title(title)
+        axes.set_xlabel("learning rate")
+        _tidy(axes)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    grid[0].set_ylabel(ylabel)
+    handles, labels = grid[0].get_legend_handles_labels()
+    place = "outside lower center"
+    figure.legend(handles, labels, loc=place, ncols=2 * columns - 1, frameon=False)
+    return figure
+
+
+def ways(
+    toy: Toy, found: Mapping[str, Escapes], rates: Sequence[float], rate: float
+) -> Figure:
+    """Ways of several optimizers over the contours of a toy, at one step size.
+
+    Args:
+      toy: the landscape; in one dimension the loss is drawn and the ways lie on it.
+      found: by name of the method.
+      rates: the step sizes.
+      rate: the one to draw.
+
+    Returns:
+      The figure; circles are ends, the star is the target.
+    """
+    figure, grid = _new(len(found))
+    at = list(rates).index(rate)
+    line = np.linspace(*toy.window, 201)
+    for axes, (name, escapes) in zip(grid, found.items(), strict=True):
+        if toy.dims == 1:
+            points = jnp.asarray(line[:, None], jnp.float32)
+            axes.plot(line, jax.vmap(toy.loss)(points), color="#8a8f98")
+        else:
+            mesh = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1)
+            flat = jnp.asarray(mesh.reshape(-1, 2), jnp.float32)
+            losses = np.asarray(jax.vmap(toy.loss)(flat)).reshape(len(line), -1)
+            # Logarithmic above the lowest: basins differ by orders of magnitude.
+            height = np.log10(losses - losses.min() + 0.1)
+            axes.contourf(line, line, height.T, levels=24, cmap="Greys", alpha=0.8)
+            axes.set_xlim(*toy.window)
+            axes.set_ylim(*toy.window)
+        for way, hit in zip(escapes.path[at], escapes.hit[at], strict=False):
+            color = "#1f5fa8" if hit else "#b3332b"
+            other = (
+                np.asarray(jax.vmap(toy.loss)(jnp.asarray(way)))
+                if toy.dims == 1
+                else way[:, 1]
+            )
+            axes.plot(way[:, 0], other, color=color, linewidth=0.8, alpha=0.7)
+            axes.plot(way[-1, 0], other[-1], "o", color=color, markersize=4)
+        star = toy.target if toy.dims == 2 else (toy.target[0], None)
+        if toy.dims == 1:
+            height = float(toy.loss(jnp.asarray(toy.target, jnp.float32)))
+            star = (toy.target[0], height)
+        axes.plot(*star, "*", color="#c77700", markersize=12)
+        axes.set_title(name)
+        axes.set_xlabel("x")
+    grid[0].set_ylabel("loss" if toy.dims == 1 else "y")
+    figure.suptitle(f"{toy.name}, learning rate {rate:g}; blue: ends at the star")
+    return figure
+
+
+def courses(found: Mapping[str, Course]) -> Figure:
+    """Age of the buffer, step length and loss along training.
+
+    Args:
+      found: by name of the method.
+
+    Returns:
+      The figure.
+    """
+    figure, grid = _new(3, 4.2, 4.2)
+    colors = _colors(list(found))
+    labels = ("mean age of the buffer (steps)", "norm of the update", "loss (nats)")
+    for axes, name, label in zip(grid, Course._fields, labels, strict=True):
+        for method, course in found.items():
+            values = _smooth(getattr(course, name))
+            if np.all(np.isnan(values)):
+                continue
+            axes.plot(values, color=colors[method], label=method)
+        axes.set_yscale("log")
+        axes.set_xlabel("step")
+        axes.set_ylabel(label)
+        _tidy(axes)
+    handles, names = grid[1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _smooth(values: np.ndarray, window: int = 20) -> np.ndarray:
+    if len(values) < 2 * window:
+        return values
+    return np.convolve(values, np.ones(window) / window, mode="valid")

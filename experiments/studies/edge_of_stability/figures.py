@@ -1,0 +1,53 @@
+"""Sharpness along training, in multiples of the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.studies.edge_of_stability.config import Row
+from experiments.studies.edge_of_stability.measure import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def paths(found: Mapping[Row, Trajectory]) -> Figure:
+    """A column for each optimizer: sharpness above, loss below.
+
+    Args:
+      found: what was measured.
+
+    Returns:
+      The figure; thin lines are seeds, thick ones their means.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.1 * len(found), 5.6), layout="constrained")
+    grid = figure.subplots(2, len(found), sharex=True, squeeze=False)
+    for (above, below), (row, path) in zip(grid.T, found.items(), strict=True):
+        above.axhline(1.0, color="#b3332b", linestyle="--", label=row.formula)
+        _lines(above, path.steps, path.sharpness, "#1f5fa8", "largest eigenvalue")
+        if path.batch_sharpness is not None:
+            _lines(above, path.steps, path.batch_sharpness, "#c77700", "batch")
+        _lines(below, path.steps, path.loss, "#4a4f57", None)
+        above.set_title(row.name)
+        above.set_ylim(0, 1.6)
+        above.legend(frameon=False, loc="lower right")
+        below.set_yscale("log")
+        below.set_xlabel("step")
+    grid[0, 0].set_ylabel("sharpness over the edge of stability")
+    grid[1, 0].set_ylabel("loss on the whole set")
+    for axes in grid.flat:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _lines(
+    axes: Any, steps: np.ndarray, values: np.ndarray, color: str, label: str | None
+) -> None:
+    axes.plot(steps, values, color=color, linewidth=0.6, alpha=0.45)
+    axes.plot(steps, values.mean(axis=1), color=color, linewidth=2.0, label=label)

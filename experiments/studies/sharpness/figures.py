@@ -1,0 +1,102 @@
+"""Every method against its radius."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.studies.sharpness import rows
+from experiments.studies.sharpness.claims import Results
+from experiments.studies.sharpness.columns import Column, Result, tuned
+from experiments.studies.sharpness.config import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def radius_curves(panel: Panel, chosen: Sequence[rows.Row], results: Results) -> Figure:
+    """Means over seeds against the radius, one plot for each column of a panel.
+
+    Methods without a radius are horizontal lines, at their chosen setting. Solid
+    lines are for the first decay beside the radii, dotted ones for the others. A dot
+    marks the chosen setting. Each plot of an accuracy ends a little below the worst
+    chosen setting; lines that leave it are trainings that fail.
+
+    Args:
+      panel: the panel.
+      chosen: the methods to draw.
+      results: by names of panel, column and row.
+
+    Returns:
+      The figure.
+    """
+    from matplotlib.figure import Figure
+
+    columns = tuned(panel)
+    across = min(3, len(columns))
+    down = -(-len(columns) // across)
+    figure = Figure(figsize=(4.6 * across, 4.2 * down + 1), layout="constrained")
+    plots = np.ravel(figure.subplots(down, across))
+    for axes, column in zip(plots, columns, strict=False):
+        _draw(axes, column, panel, chosen, results)
+    for axes in plots[len(columns) :]:
+        axes.set_visible(False)
+    plots[0].set_ylabel(f"test accuracy (%), mean of {panel.seeds} seeds")
+    handles, labels = plots[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    column: Column,
+    panel: Panel,
+    chosen: Sequence[rows.Row],
+    results: Results,
+) -> None:
+    from matplotlib import colormaps
+
+    palette = colormaps["tab20"]
+    factor = 1 if column.flat else 100
+    heights = []
+    for i, row in enumerate(chosen):
+        result = results.get((panel.name, column.name, row.name))
+        color = palette(i % palette.N)
+        if result is None:
+            continue
+        height = factor * result.curve[result.chosen]
+        heights.append(height)
+        if row.tunes != "radius":
+            axes.axhline(height, color=color, linestyle="--", label=row.name)
+            continue
+        _curve(axes, row, panel, result, factor, color)
+    if not column.flat and heights:
+        span = max(max(heights) - min(heights), 0.5)
+        axes.set_ylim(min(heights) - 1.5 * span, max(heights) + 0.5 * span)
+    axes.set_xscale("log")
+    axes.set_yscale("log" if column.flat else "linear")
+    axes.set_xlabel("radius")
+    axes.set_title(column.name)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _curve(
+    axes: Axes, row: rows.Row, panel: Panel, result: Result, factor: int, color: object
+) -> None:
+    grid = rows.settings(row, panel)
+    width = len(panel.radii)
+    radii = [setting.rho for setting in grid[:width]]
+    for j, line in enumerate(factor * result.curve.reshape(-1, width)):
+        axes.plot(
+            radii,
+            line,
+            color=color,
+            linestyle=":" if j else "-",
+            label=None if j else row.name,
+        )
+    best = grid[result.chosen].rho
+    axes.plot(best, factor * result.curve[result.chosen], "o", color=color)

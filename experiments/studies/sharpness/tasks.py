@@ -1,0 +1,75 @@
+"""The two tasks: digits with a dense network, Fashion-MNIST with convolutions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.studies.fashion import fashion_mnist, pooled
+from experiments.studies.sharpness.config import Config, TaskName
+from jaxopt_lab.data import Dataset, load_digits
+from jaxopt_lab.lab import models
+from jaxopt_lab.lab.models.configs import ConvNetConfig, MLPConfig
+from jaxopt_lab.training import Functional, from_nnx
+
+
+class Task(NamedTuple):
+    """The whole of a set, to be split anew for each seed, and its network.
+
+    Attributes:
+      images: all images.
+      labels: their labels.
+      model: the network.
+      vectorised: whether seeds and settings run in one program. XLA:CPU runs
+        convolutions in a scan, or with a kernel for each seed, many times slower.
+    """
+
+    images: jax.Array
+    labels: jax.Array
+    model: Functional
+    vectorised: bool
+
+
+def load(name: TaskName, config: Config, fashion: Path | None = None) -> Task:
+    """A task with its data.
+
+    Args:
+      name: the task.
+      config: sizes of the networks.
+      fashion: where Fashion-MNIST lies; see ``fashion_mnist``.
+
+    Returns:
+      The task.
+
+    Raises:
+      InputError: the data are not there.
+    """
+    if name == "digits":
+        dataset = load_digits()
+        mlp = MLPConfig(width=config.width, depth=config.depth)
+        build = models.get("mlp").build(mlp, dataset.input_shape, 10)
+        return Task(*whole(dataset), from_nnx(build), vectorised=True)
+    images, labels = whole(fashion_mnist(fashion))
+    images = pooled(images)
+    convnet = ConvNetConfig(channels=config.channels, dense=config.dense)
+    build = models.get("convnet").build(convnet, images.shape[1:], 10)
+    return Task(images, labels, from_nnx(build), vectorised=False)
+
+
+def whole(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
+    """Both parts of a set as one, to be split anew.
+
+    Args:
+      dataset: a set of images.
+
+    Returns:
+      ``(images, labels)``.
+    """
+    parts = (dataset.train, dataset.test)
+    images = np.concatenate([part["image"] for part in parts])
+    labels = np.concatenate([part["label"] for part in parts])
+    return jnp.asarray(images), jnp.asarray(labels)

@@ -1,0 +1,121 @@
+"""Growth against the learning rate, and why independent runs mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.studies.stability.config import Config
+from experiments.studies.stability.measure import Line
+from jaxopt_lab.curvature import PlainRuns
+from jaxopt_lab.lab.statistics import mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLORS = ("#1f5fa8", "#c2571a", "#2f8f5b", "#7b4fa3", "#8a6d1d")
+
+
+def growth_curves(lines: Sequence[Line], config: Config) -> Figure:
+    """Measured and predicted growth, a panel for each problem, a colour for each B.
+
+    Dots are measured, with intervals over the repetitions; curves are the logarithm
+    of the spectral radius. Vertical lines: solid, the exact threshold; dashed, the
+    coherence test; dotted, 2 over the largest eigenvalue.
+
+    Args:
+      lines: measurements under one sampling.
+      config: the size of the experiment.
+
+    Returns:
+      The figure.
+    """
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(line.problem for line in lines))
+    figure = Figure(figsize=(5.2 * len(names), 4.6), layout="constrained")
+    for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names, strict=True):
+        mine = [line for line in lines if line.problem == name]
+        for line, color in zip(mine, _COLORS, strict=False):
+            _draw(axes, line, color, config)
+        axes.axvline(mine[0].gradient_descent, color="black", linestyle=":")
+        axes.axhline(0.0, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        _ticks(axes)
+        axes.set_title(f"{name}, n = {mine[0].examples}")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("growth of ln mean square in a step")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="upper left", framealpha=1.0, edgecolor="none")
+    sampling = lines[0].sampling.replace("_", " ")
+    figure.suptitle(
+        f"sampling: {sampling}; vertical lines: solid exact, dashed coherence test, "
+        r"dotted $2/\lambda_1(H)$"
+    )
+    return figure
+
+
+def _ticks(axes: Any) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw(axes: Any, line: Line, color: str, config: Config) -> None:
+    intervals = [mean_interval(v, config.confidence) for v in line.measured]
+    axes.plot(line.rates, line.predicted, color=color, linewidth=1.0, alpha=0.7)
+    axes.errorbar(
+        line.rates,
+        [i.mean for i in intervals],
+        [i.half for i in intervals],
+        fmt="o",
+        markersize=4,
+        color=color,
+        label=f"B = {line.batch_size}",
+    )
+    axes.axvline(line.exact, color=color, linewidth=1.2)
+    axes.axvline(line.coherence, color=color, linewidth=1.2, linestyle="--")
+
+
+def plain_runs(runs: PlainRuns, growth: float, name: str, config: Config) -> Figure:
+    """Independent runs above the threshold: median, spread, their mean, the truth.
+
+    Args:
+      runs: the runs.
+      growth: true growth of the mean square in a step.
+      name: of the problem.
+      config: the size of the experiment.
+
+    Returns:
+      The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    logs = np.asarray(runs.log_squares)
+    steps = np.arange(1, len(logs) + 1)
+    low, middle, high = np.quantile(logs, [0.05, 0.5, 0.95], axis=1)
+    axes.fill_between(steps, low, high, color=_COLORS[0], alpha=0.2, linewidth=0)
+    axes.plot(steps, middle, color=_COLORS[0], label="median run, 5 to 95 %")
+    axes.plot(
+        steps,
+        runs.log_mean_square,
+        color=_COLORS[1],
+        label=f"mean of {logs.shape[1]} runs",
+    )
+    axes.plot(steps, growth * steps, color="black", label="true mean square")
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("step")
+    axes.set_ylabel(r"$\ln \|w\|^2$")
+    axes.set_title(
+        f"{name}, B = {config.plain_batch_size}, {config.plain_factor:g} of the exact "
+        "threshold"
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,162 @@
+"""Predicted and measured growth of one problem."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.studies.stability.config import Config
+from experiments.studies.stability.problems import Problem
+from jaxopt_lab.curvature import (
+    PlainRuns,
+    Sampling,
+    coherence,
+    exact_threshold,
+    growth_rate,
+    plain_runs,
+    simple_thresholds,
+    spectral_radius,
+)
+
+
+class Line(NamedTuple):
+    """A problem at one batch size and sampling.
+
+    Attributes:
+      problem: its name.
+      sampling: how batches are drawn.
+      batch_size: B.
+      examples: n.
+      sigma_per_sample: coherence over the number of examples.
+      exact: the exact threshold.
+      coherence: that of the coherence test.
+      max_sample: that of the tighter test.
+      converse: the partial converse.
+      gradient_descent: 2 over the largest eigenvalue.
+      rates: learning rates tried.
+      predicted: logarithm of the spectral radius at each.
+      measured: growth of each repetition, shape ``(rates, repetitions)``.
+    """
+
+    problem: str
+    sampling: Sampling
+    batch_size: int
+    examples: int
+    sigma_per_sample: float
+    exact: float
+    coherence: float
+    max_sample: float
+    converse: float
+    gradient_descent: float
+    rates: np.ndarray
+    predicted: np.ndarray
+    measured: np.ndarray
+
+
+def lines(problem: Problem, sampling: Sampling, config: Config) -> list[Line]:
+    """Measure a problem at all batch sizes and learning rates.
+
+    Args:
+      problem: the problem.
+      sampling: how batches are drawn.
+      config: the size of the experiment.
+
+    Returns:
+      A line for each batch size.
+    """
+    hessians, sizes = problem.hessians, problem.batch_sizes
+    n = hessians.factors.shape[0]
+    measured = coherence(hessians)
+    key = jax.random.key(config.seed)
+
+    def radius(rate: jax.Array, size: jax.Array) -> jax.Array:
+        return spectral_radius(hessians, rate, size, sampling=sampling).value
+
+    def growth(rate: jax.Array, size: jax.Array) -> jax.Array:
+        return growth_rate(
+            problem.step(rate, size, sampling),
+            problem.draw,
+            key,
+            runs=problem.runs,
+            steps=problem.steps,
+            repetitions=config.repetitions,
+        ).rates
+
+    # With replacement the batch size is a shape.
+    together = sampling != "with_replacement"
+    program = jax.jit(jax.vmap(growth, in_axes=(0, None)))
+    found = []
+    for size in sizes:
+        exact = float(exact_threshold(hessians, size, sampling=sampling).learning_rate)
+        rates = exact * jnp.asarray(config.factors)
+        if together:
+            grown = program(rates, jnp.asarray(float(size)))
+        else:
+            grown = jax.jit(jax.vmap(lambda r, size=size: growth(r, size)))(rates)  # type: ignore[arg-type]
+        simple = simple_thresholds(measured, size)
+        predicted = jax.vmap(lambda r, size=size: radius(r, size))(rates)  # type: ignore[arg-type]
+        found.append(
+            Line(
+                problem=problem.name,
+                sampling=sampling,
+                batch_size=size,
+                examples=n,
+                sigma_per_sample=float(measured.sigma_per_sample),
+                exact=exact,
+                coherence=float(simple.coherence),
+                max_sample=float(simple.max_sample),
+                converse=float(simple.converse),
+                gradient_descent=float(simple.gradient_descent),
+                rates=np.asarray(rates),
+                predicted=np.log(np.asarray(predicted)),
+                measured=np.asarray(grown),
+            )
+        )
+    return found
+
+
+def crossing(line: Line) -> float:
+    """Where the measured growth passes zero, between two learning rates.
+
+    Args:
+      line: the measurement.
+
+    Returns:
+      The learning rate; NaN where it passes zero nowhere.
+    """
+    means = line.measured.mean(axis=1)
+    for i in range(len(means) - 1):
+        if means[i] <= 0 < means[i + 1]:
+            part = -means[i] / (means[i + 1] - means[i])
+            return float(line.rates[i] + part * (line.rates[i + 1] - line.rates[i]))
+    return float("nan")
+
+
+def illustration(problem: Problem, config: Config) -> tuple[PlainRuns, float]:
+    """Independent runs a little above the threshold, Bernoulli sampling.
+
+    Args:
+      problem: the problem.
+      config: the size of the experiment.
+
+    Returns:
+      The runs, and the growth of the mean square in a step that they should show.
+    """
+    size = config.plain_batch_size
+    rate = config.plain_factor * exact_threshold(problem.hessians, size).learning_rate
+    true = spectral_radius(problem.hessians, rate, size).value
+
+    @jax.jit
+    def simulate(rate: jax.Array, key: jax.Array) -> PlainRuns:
+        return plain_runs(
+            problem.step(rate, jnp.asarray(float(size)), "bernoulli"),
+            problem.draw,
+            key,
+            runs=config.plain_runs,
+            steps=config.plain_steps,
+        )
+
+    return simulate(rate, jax.random.key(config.seed)), float(jnp.log(true))

@@ -1,0 +1,1 @@
+"""The ground floor: what every room imports, and nothing above it."""

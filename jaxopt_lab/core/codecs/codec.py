@@ -1,0 +1,287 @@
+"""The interface of all codecs: an array as small codes and a few scales."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.codecs import packing
+from jaxopt_lab.core.codecs.blocks import (
+    Blocks,
+    Granularity,
+    Shape,
+    block_length,
+    check_granularity,
+)
+
+
+class Coded(NamedTuple):
+    """An array as it is stored.
+
+    Attributes:
+      codes: unsigned integers (``Cast``: or floats), of the shape of the array or,
+        packed two to a byte, of about half its size.
+      scales: one number for each block, or ``None``; float32, for a float64 array
+        float64.
+      offsets: a second number for each block, or ``None``.
+    """
+
+    codes: jax.Array
+    scales: jax.Array | None
+    offsets: jax.Array | None
+
+
+class Range(NamedTuple):
+    """What the codes of a block are relative to, each ``(..., 1)`` or ``None``."""
+
+    scale: jax.Array | None
+    offset: jax.Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec(abc.ABC):
+    """How arrays become codes; immutable, so that it can be shared and compared.
+
+    A subclass says how the range of a block is found (``range_of``) and how elements
+    become codes and back (``to_codes``, ``from_codes``); blocks, packing, dtypes and
+    randomness are dealt with here. Integer codes have no derivative.
+
+    Attributes:
+      block: elements that share a scale: a number of consecutive ones, ``"row"``
+        (the last axis) or ``"tensor"``.
+    """
+
+    block: Granularity = 256
+
+    packed: ClassVar[bool] = False
+    """Whether two codes share a byte."""
+    continuous: ClassVar[bool] = False
+    """Whether codes are floats, which have a derivative."""
+
+    def __post_init__(self) -> None:
+        check_granularity("block", self.block)
+
+    @abc.abstractmethod
+    def range_of(self, x: jax.Array) -> Range:
+        """The range of every block.
+
+        Args:
+          x: tiles, float32 or float64; ``self.axes`` are those of a tile.
+
+        Returns:
+          Arrays of the same dtype, with axes of length 1 in the place of a tile's.
+        """
+
+    @abc.abstractmethod
+    def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
+        """The code of every element.
+
+        Args:
+          x: elements, float32 or float64.
+          at: the range of their blocks, broadcastable.
+          noise: ``None`` for the nearest code; or uniform numbers in [0, 1) of the
+            shape of ``x``, to choose between the two neighbours without bias.
+
+        Returns:
+          Unsigned integers of the shape of ``x``.
+        """
+
+    @abc.abstractmethod
+    def from_codes(self, codes: jax.Array, at: Range, dtype: DTypeLike) -> jax.Array:
+        """The value of every code.
+
+        Args:
+          codes: as ``to_codes`` gives them.
+          at: the range of their blocks, broadcastable.
+          dtype: float32 or float64.
+
+        Returns:
+          Values in ``dtype``.
+        """
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of one tile, from the end."""
+        return (-2, -1) if self.packed else (-1,)
+
+    def block_for(self, shape: Shape) -> int:
+        """Elements in one block of a whole array.
+
+        Args:
+          shape: its shape.
+
+        Returns:
+          The number.
+        """
+        return block_length(shape, self.block)
+
+    def encode(
+        self,
+        x: jax.Array,
+        *,
+        block: int | None = None,
+        key: jax.Array | None = None,
+        block_ids: jax.Array | None = None,
+    ) -> Coded:
+        """An array as codes.
+
+        Args:
+          x: floating array of any shape.
+          block: elements in a block; ``None`` for ``block_for`` of the shape. Give
+            the number for the whole array when ``x`` is a part of it.
+          key: typed key for stochastic rounding; ``None`` rounds to the nearest.
+          block_ids: with ``key``, the number of each block in the whole array, in
+            order: the randomness of a block depends on its number, not on the part
+            that it is encoded with.
+
+        Returns:
+          Codes and scales.
+        """
+        cut = self.cut(x.shape, block)
+        wide = cut.split(x.astype(trees.accumulation_dtype(x.dtype)))
+        if not self.continuous:
+            # Through the scales alone a derivative would be a small and misleading
+            # part of the whole one.
+            wide = jax.lax.stop_gradient(wide)
+        at = self.range_of(wide)
+        noise = None
+        if key is not None:
+            if block_ids is None:
+                block_ids = jnp.arange(cut.count, dtype=jnp.uint32)
+            noise = _noise(key, block_ids, wide)
+        codes = self.to_codes(wide, at, noise)
+        stored = (None if r is None else r.reshape(cut.scales_shape) for r in at)
+        return Coded(
+            cut.join_codes(packing.pack(codes) if self.packed else codes), *stored
+        )
+
+    def decode(
+        self,
+        coded: Coded,
+        shape: Shape,
+        dtype: DTypeLike,
+        *,
+        block: int | None = None,
+    ) -> jax.Array:
+        """The array that codes stand for.
+
+        Args:
+          coded: as ``encode`` gives it.
+          shape: shape of the array.
+          dtype: its dtype.
+          block: elements in a block, as for ``encode``.
+
+        Returns:
+          The array. Differentiable in the scales and offsets.
+        """
+        cut = self.cut(shape, block)
+        numbers = (coded.scales, coded.offsets)
+        at = Range(*(None if x is None else cut.split_scales(x) for x in numbers))
+        codes = cut.split_codes(coded.codes)
+        if self.packed:
+            codes = packing.unpack(codes)
+        wide = trees.accumulation_dtype(dtype)
+        return cut.join(self.from_codes(codes, at, wide)).astype(dtype)
+
+    def cut(self, shape: Shape, block: int | None = None) -> Blocks:
+        """How an array is cut into blocks.
+
+        Args:
+          shape: its shape.
+          block: elements in a block; ``None`` for ``block_for`` of the shape.
+
+        Returns:
+          The cut.
+        """
+        length = self.block_for(shape) if block is None else block
+        return Blocks.of(shape, length, self.packed)
+
+    def rounded(
+        self,
+        x: jax.Array,
+        *,
+        block: int | None = None,
+        key: jax.Array | None = None,
+        block_ids: jax.Array | None = None,
+    ) -> jax.Array:
+        """What ``decode`` gives back of ``x``, with the derivative of ``x`` itself.
+
+        Args:
+          x: floating array.
+          block: as for ``encode``.
+          key: typed key for stochastic rounding; ``None`` rounds to the nearest.
+          block_ids: as for ``encode``.
+
+        Returns:
+          The rounded array, same shape and dtype; its derivative is the identity
+          ("straight through").
+        """
+        coded = self.encode(x, block=block, key=key, block_ids=block_ids)
+        value = self.decode(coded, x.shape, x.dtype, block=block)
+        return straight_through(x, jax.lax.stop_gradient(value))
+
+
+@jax.custom_jvp
+def straight_through(x: jax.Array, value: jax.Array) -> jax.Array:
+    """``value``, with the derivative of ``x``.
+
+    Args:
+      x: what is differentiated.
+      value: what it is worth, same shape and dtype.
+
+    Returns:
+      Exactly ``value``: ``x + (value - x)`` would round it.
+    """
+    del x
+    return value
+
+
+@straight_through.defjvp
+def _straight_through_jvp(primals, tangents):
+    return primals[1], tangents[0]
+
+
+def _noise(key: jax.Array, block_ids: jax.Array, like: jax.Array) -> jax.Array:
+    """Uniform numbers that depend on the key and the number of the block only."""
+    ids = jnp.asarray(block_ids, jnp.uint32).reshape(-1)
+    size = like.size // max(1, ids.size)
+
+    def draw(i: jax.Array) -> jax.Array:
+        return jax.random.uniform(jax.random.fold_in(key, i), (size,), like.dtype)
+
+    return jax.vmap(draw)(ids).reshape(like.shape)
+
+
+def absmax(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Largest magnitude of every block; NaN if there is one.
+
+    Args:
+      x: tiles.
+      axes: axes of a tile.
+
+    Returns:
+      The maxima in the dtype of ``x``, with axes of length 1.
+    """
+    return jnp.max(jnp.abs(x), axis=axes, keepdims=True)
+
+
+def relative(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """``x / scale``, and 0 in a block of zeros or of subnormal numbers.
+
+    Args:
+      x: elements.
+      scale: their scale, not negative, one for each block.
+
+    Returns:
+      The quotients in the dtype of ``x``, up to one rounding: a division in every
+      element would be a fifth of an optimizer's step.
+    """
+    # The reciprocal of a subnormal scale would be infinite.
+    zero = scale < jnp.finfo(scale.dtype).tiny
+    return x * jnp.where(zero, jnp.zeros_like(scale), 1 / jnp.where(zero, 1, scale))

@@ -1,0 +1,50 @@
+"""Folders that can be written, and why the file system refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from jaxopt_lab.core.errors import InputError
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, with its parents, and check that files can be made in it.
+
+    Args:
+      folder: the folder; may exist.
+
+    Raises:
+      InputError: it is no folder, or cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Asking for permissions is not enough: read-only and full file systems
+        # grant them and still take nothing.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+            file.flush()
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {reason(error)}") from None
+
+
+def reason(error: BaseException) -> str:
+    """Why the file system refused, in one line.
+
+    Args:
+      error: an ``OSError``, or an error of the storage library that quotes one.
+
+    Returns:
+      Plain words where the cause is known, else the first line of the error.
+    """
+    text = " ".join(str(error).split())
+    quoted = re.search(r"os_error_code='(\d+)'", text)
+    code = int(quoted[1]) if quoted else getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text:
+        return "the disk is full"
+    if code is not None:
+        return os.strerror(code).lower()
+    return text[:200] or type(error).__name__

@@ -1,0 +1,21 @@
+"""The state that TempBalance's transform reads and its diagnostic refreshes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import PyTree
+
+
+class TempBalanceState(NamedTuple):
+    """State of ``scale_by_temp_balance``: one scalar a leaf, whatever its size.
+
+    Attributes:
+      count: int32 scalar, number of updates so far; the argument of schedules.
+      exponents: the parameters' tree with a scalar in each leaf's place, float32 or
+        better: the exponent of its layer, or 0 where the layer keeps the base rate.
+    """
+
+    count: jax.Array
+    exponents: PyTree

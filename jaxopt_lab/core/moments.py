@@ -1,0 +1,155 @@
+"""Moments of gradients and the directions made of them, with safe derivatives.
+
+The functions take one array at a time, so that they serve whole trees under
+``jax.tree.map`` as well as chunks of a tensor whose state is stored as codes. All of
+them are finite, in value and in derivative, where gradients and moments are zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Scalar
+
+
+def check_decay(name: str, value: Any) -> None:
+    """Refuse a Python number outside of [0, 1); schedules and traced values pass.
+
+    Args:
+      name: name of the argument, for the message.
+      value: what was given. At 1 an average never starts, and the correction of its
+        bias divides by zero.
+
+    Raises:
+      InputError: it is out of range or NaN.
+    """
+    if isinstance(value, int | float) and not 0 <= value < 1:
+        raise InputError(f"{name} must lie in [0, 1); got {value}")
+
+
+def zeros(x: jax.Array) -> jax.Array:
+    """Zeros for a moment of ``x``.
+
+    Args:
+      x: a parameter, floating.
+
+    Returns:
+      Array of the shape and sharding of ``x``, in float32 or better: a second moment
+      in bfloat16 would stand still as soon as it is 256 times its increment.
+
+    >>> str(zeros(jnp.ones(3, jnp.bfloat16)).dtype)
+    'float32'
+    """
+    return jnp.zeros_like(x, dtype=trees.accumulation_dtype(x.dtype))
+
+
+def average(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
+    """``decay * moment + (1 - decay) * value``.
+
+    Args:
+      moment: the average so far.
+      value: the new value, of any floating dtype.
+      decay: weight of the past, in [0, 1]; a number or a traced scalar.
+
+    Returns:
+      The new average, in the dtype of ``moment``.
+
+    >>> float(average(jnp.array(1.0), jnp.array(3.0), 0.5))
+    2.0
+    """
+    keep = jnp.asarray(decay, moment.dtype)
+    return keep * moment + (1 - keep) * value.astype(moment.dtype)
+
+
+def average_of_squares(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
+    """``decay * moment + (1 - decay) * value**2``.
+
+    Args:
+      moment: the average so far.
+      value: the new value, of any floating dtype; squared in that of ``moment``.
+      decay: weight of the past, in [0, 1]; a number or a traced scalar.
+
+    Returns:
+      The new average, in the dtype of ``moment``.
+    """
+    wide = value.astype(moment.dtype)
+    return average(moment, wide * wide, decay)
+
+
+def bias_correction(decay: Scalar, count: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """``1 - decay**count``: the total weight in an average that began at zero.
+
+    Args:
+      decay: weight of the past, in [0, 1).
+      count: number of values averaged, at least 1.
+      dtype: floating type of the result.
+
+    Returns:
+      Scalar; its derivative with respect to ``decay`` is finite at 0 too.
+
+    >>> float(bias_correction(0.5, jnp.int32(2), jnp.float32))
+    0.75
+    """
+    return 1 - jnp.asarray(decay, dtype) ** count.astype(dtype)
+
+
+def adam_direction(
+    mean: jax.Array,
+    square: jax.Array,
+    eps: Scalar,
+    mean_correction: Scalar = 1.0,
+    square_correction: Scalar = 1.0,
+) -> jax.Array:
+    r"""``(mean / c1) / (sqrt(square / c2) + eps)``, the direction of Adam.
+
+    Args:
+      mean: first moment.
+      square: second moment, not negative, of the same dtype.
+      eps: added to the root, in the units of the gradient; may be 0.
+      mean_correction: c1, as ``bias_correction`` gives it.
+      square_correction: c2.
+
+    Returns:
+      Array like ``mean``; 0, with the derivative 0 through the root, where ``square``
+      is 0 and so is ``mean``.
+
+    >>> one, zero = jnp.array(2.0), jnp.array(0.0)
+    >>> float(adam_direction(one, one * one, 0.0)), float(
+    ...     adam_direction(zero, zero, 0.0)
+    ... )
+    (1.0, 0.0)
+    """
+    dtype = mean.dtype
+    # Scalars are inverted once; a division for each entry would cost more.
+    scale = 1 / jnp.asarray(mean_correction, dtype)
+    root_scale = 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
+    root = trees.safe_sqrt(square) * root_scale + jnp.asarray(eps, dtype)
+    return trees.safe_divide(mean * scale, root)
+
+
+def rms_direction(
+    value: jax.Array, square: jax.Array, eps: Scalar, mean: jax.Array | None = None
+) -> jax.Array:
+    """``value / (sqrt(square - mean**2) + eps)``, the direction of RMSprop.
+
+    Args:
+      value: the gradient.
+      square: running average of its squares, of the same dtype.
+      eps: added to the root, in the units of the gradient; may be 0.
+      mean: running average of the gradients, for the centered form; ``None``: 0.
+
+    Returns:
+      Array like ``value``. Where rounding makes the variance negative it counts as 0.
+    """
+    if mean is not None:
+        variance = square - mean * mean
+        # Not a maximum: that would make zero of a NaN.
+        square = jnp.where(variance < 0, jnp.zeros_like(variance), variance)
+    root = trees.safe_sqrt(square) + jnp.asarray(eps, value.dtype)
+    return trees.safe_divide(value, root)

@@ -1,0 +1,108 @@
+"""Protocols and aliases that the rooms of the house share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import jax
+from jaxtyping import PyTree
+
+Params: TypeAlias = PyTree
+Updates: TypeAlias = PyTree
+Batch: TypeAlias = PyTree
+ModelState: TypeAlias = PyTree
+Metrics: TypeAlias = dict[str, jax.Array]
+Scalar: TypeAlias = float | jax.Array
+ScalarOrSchedule: TypeAlias = Scalar | Callable[[jax.Array], Scalar]
+MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree]
+
+
+class LossFn(Protocol):
+    """``loss_fn(params, batch) -> scalar``, a mean over the examples of the batch."""
+
+    def __call__(self, params: Params, batch: Batch, /) -> jax.Array: ...
+
+
+class TrainLossFn(Protocol):
+    """``loss_fn(params, model_state, batch, key) -> (loss, (model_state, metrics))``.
+
+    The loss and every metric are means over the examples of the batch, so that
+    means over shards, micro-batches and devices are means over the whole.
+    """
+
+    def __call__(
+        self,
+        params: Params,
+        model_state: ModelState,
+        batch: Batch,
+        key: jax.Array,
+        /,
+    ) -> tuple[jax.Array, tuple[ModelState, Metrics]]: ...
+
+
+@runtime_checkable
+class GradFn(Protocol):
+    """``grad_fn(params, i=0) -> gradients`` at other parameters, same batch.
+
+    ``i`` is the index of the ascent step, for functions that draw a new batch or
+    key for each.
+    """
+
+    def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates: ...
+
+
+class Shards(Protocol):
+    """The gradients of equal parts of a batch (``ShardedGradFn.shard(m)``)."""
+
+    def __call__(self, params: Params, j: int | jax.Array) -> Updates:
+        """Gradient of shard ``j`` alone."""
+        ...
+
+    def mean(
+        self, f: Callable[[Callable[[Params], Updates]], Any], mode: str = "unroll"
+    ) -> Any:
+        """Mean over the shards of ``f(grad)``."""
+        ...
+
+
+@runtime_checkable
+class ShardedGradFn(GradFn, Protocol):
+    """A ``GradFn`` that knows its batch, as ``batch_grad`` makes them."""
+
+    def shard(self, num_shards: int) -> Shards:
+        """The batch cut into ``num_shards`` equal parts."""
+        ...
+
+    def mean(self, tree: Any) -> Any:
+        """Mean over the devices' axis; the identity where there is none."""
+        ...
+
+
+class Door(Protocol):
+    """Where a link leaves new parameters that it has computed by itself.
+
+    A link whose state is codes computes the new parameters chunk by chunk; an
+    updates tree beside them would cost 4 bytes a parameter. It offers both, and
+    the train step takes whichever is still valid at the end of the chain.
+    """
+
+    def offer(self, updates: Updates, old_params: Params, new_params: Params) -> None:
+        """Say that adding ``updates`` to ``old_params`` gives ``new_params``."""
+        ...
+
+
+class BatchSource(Protocol):
+    """An endless source of batches that knows where it stands."""
+
+    def next(self) -> Batch:
+        """The next batch."""
+        ...
+
+    def get_state(self) -> dict[str, Any]:
+        """The position, as plain numbers, strings, lists and dicts (JSON)."""
+        ...
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go to a position that ``get_state`` gave; the batches after it repeat."""
+        ...

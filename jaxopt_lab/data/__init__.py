@@ -1,0 +1,48 @@
+"""Data sets, and the batches made of them.
+
+tensorflow-datasets, grain and scikit-learn are imported where they are used, so that
+importing this package loads none of them.
+"""
+
+from jaxopt_lab.core.typing import BatchSource
+from jaxopt_lab.data.augment import compose, flip, pad_crop
+from jaxopt_lab.data.batches import (
+    ArrayBatches,
+    Augment,
+    evaluation_batches,
+)
+from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
+from jaxopt_lab.data.digits import cache_folder, load_digits
+from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
+from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
+from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
+from jaxopt_lab.data.text import load_text, read_text, vocabulary
+from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
+
+__all__ = [
+    "ArrayBatches",
+    "Augment",
+    "BatchSource",
+    "Dataset",
+    "GrainBatches",
+    "MeshBatches",
+    "TfdsSources",
+    "cache_folder",
+    "check_images",
+    "compose",
+    "evaluation_batches",
+    "evaluation_stream",
+    "flip",
+    "image_dataset",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_text",
+    "load_tfds",
+    "open_tfds",
+    "pad_crop",
+    "process_rows",
+    "put_batch",
+    "read_idx",
+    "read_text",
+    "vocabulary",
+]

@@ -1,0 +1,33 @@
+"""Packages of the ``data`` extra, imported where they are used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from jaxopt_lab.core.errors import InputError
+
+
+def need(module: str, what: str) -> Any:
+    """Import a package that may not be installed.
+
+    Args:
+      module: name of the module.
+      what: what needs it, as the subject of a sentence.
+
+    Returns:
+      The module.
+
+    Raises:
+      InputError: it, or something that it needs, is not installed.
+
+    >>> need("json", "this example").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs the package {module} ({error}); "
+            "install it with: pip install 'jaxopt_lab[data]'"
+        ) from None

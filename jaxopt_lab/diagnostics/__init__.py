@@ -1,0 +1,113 @@
+"""Diagnostics without a Hessian: weight matrices, theory of wide networks."""
+
+from jaxopt_lab.diagnostics.theory.activations import (
+    critical_init,
+    critical_weight_variance,
+)
+from jaxopt_lab.diagnostics.theory.depth_recursion import (
+    FiniteWidth,
+    Susceptibilities,
+    correlations,
+    finite_width,
+    input_kernel,
+    kernels_through_depth,
+    susceptibilities,
+    variances_through_depth,
+)
+from jaxopt_lab.diagnostics.theory.gaussian_expectations import (
+    gaussian_mean,
+    gaussian_pair_mean,
+)
+from jaxopt_lab.diagnostics.theory.linear_student import (
+    Errors,
+    LinearTask,
+    linear_student_errors,
+    optimal_stopping_time,
+    simulate_linear_student,
+)
+from jaxopt_lab.diagnostics.theory.marchenko_pastur import (
+    Spectrum,
+    marchenko_pastur,
+    marchenko_pastur_density,
+    marchenko_pastur_edges,
+)
+from jaxopt_lab.diagnostics.theory.wide_networks import simulate_kernels
+from jaxopt_lab.diagnostics.weights.filter_quality import (
+    FilterQuality,
+    filter_quality,
+    random_entropy,
+)
+from jaxopt_lab.diagnostics.weights.filters import (
+    FilterBasis,
+    collect_filters,
+    filter_basis,
+    filter_shift,
+    filters_of,
+)
+from jaxopt_lab.diagnostics.weights.heavy_tails import (
+    farms_blocks,
+    farms_eigenvalues,
+    layer_spectra,
+    layer_spectrum,
+)
+from jaxopt_lab.diagnostics.weights.matrix_norms import (
+    TokenMatrixMetrics,
+    column_norm_sum,
+    matrix_entropy,
+    normalise_tokens,
+    nuclear_norm,
+    token_matrix_metrics,
+)
+from jaxopt_lab.diagnostics.weights.power_law import (
+    SpectrumMetrics,
+    spectrum_metrics,
+    squared_singular_values,
+)
+from jaxopt_lab.diagnostics.weights.temp_balance_refresh import refresh_temp_balance
+
+__all__ = [
+    "Errors",
+    "FilterBasis",
+    "FilterQuality",
+    "FiniteWidth",
+    "LinearTask",
+    "Spectrum",
+    "SpectrumMetrics",
+    "Susceptibilities",
+    "TokenMatrixMetrics",
+    "collect_filters",
+    "column_norm_sum",
+    "correlations",
+    "critical_init",
+    "critical_weight_variance",
+    "farms_blocks",
+    "farms_eigenvalues",
+    "filter_basis",
+    "filter_quality",
+    "filter_shift",
+    "filters_of",
+    "finite_width",
+    "gaussian_mean",
+    "gaussian_pair_mean",
+    "input_kernel",
+    "kernels_through_depth",
+    "layer_spectra",
+    "layer_spectrum",
+    "linear_student_errors",
+    "marchenko_pastur",
+    "marchenko_pastur_density",
+    "marchenko_pastur_edges",
+    "matrix_entropy",
+    "normalise_tokens",
+    "nuclear_norm",
+    "optimal_stopping_time",
+    "random_entropy",
+    "refresh_temp_balance",
+    "simulate_kernels",
+    "simulate_linear_student",
+    "spectrum_metrics",
+    "squared_singular_values",
+    "susceptibilities",
+    "token_matrix_metrics",
+    "variances_through_depth",
+]

@@ -1,0 +1,1 @@
+"""The lab: runs of networks and data sets by name, from the command line."""

@@ -1,0 +1,52 @@
+"""Look at a trained network: ``python -m experiments.inspect run=runs/NAME``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.inspect import options as options_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+      arguments: the words after the program's name; ``None``: those of the process.
+
+    Returns:
+      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = options_of.parse(words)
+        folder = Path(options.out or Path(options.run) / "inspect").expanduser()
+        from jaxopt_lab.lab.inspect import measure, page, subject
+
+        found = subject.read(options)
+        findings = measure.measure(found, options, _say)
+        page.write(found, findings, options, folder)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; nothing was written\n")
+        return 130
+    scalars = findings.probe.scalars
+    print(
+        f"largest eigenvalue {scalars['top_1']:.4g} (residual "
+        f"{scalars['top_1_residual']:.1g}), trace {scalars['trace']:.4g} "
+        f"± {scalars['trace_error']:.2g}"
+    )
+    print(f"report: {folder / 'report.html'}")
+    return 0
+
+
+def _say(what: str) -> None:
+    print(what, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The data of a task: batches to train on and batches to test on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from jaxopt_lab import data
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.lab import tasks
+from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.training.seeds import seed_keys
+
+_TEST_BATCH = 500
+_FIXED_BATCH = 256
+
+
+class TaskData(NamedTuple):
+    """What a run needs to know of its data.
+
+    Attributes:
+      kind: ``"image"`` or ``"text"``.
+      num_classes: number of classes, or of tokens.
+      input_shape: shape of one example.
+      train: makes the endless, shuffled training batches, at their beginning; with a
+        leading axis of seeds where the run has several. Given the rows of a batch
+        that this process holds, a streamed set reads no others.
+      test: test batches of one shape, padded; or a function that reads them anew.
+      fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
+        examples) as batches of one shape, padded, always the same.
+    """
+
+    kind: Literal["image", "text"]
+    num_classes: int
+    input_shape: tuple[int, ...]
+    train: Callable[[range | None], data.BatchSource]
+    test: Sequence[Batch] | Callable[[], Iterable[Batch]]
+    fixed: Callable[[int], Sequence[Batch]]
+
+
+def load(run: RunOptions, context: int) -> TaskData:
+    """Read, or open, the data of a run's task.
+
+    Sets that fit into memory are read once and live on the device. A TFDS set with
+    ``image_size`` is streamed from its folder.
+
+    Args:
+      run: names the task, the folder, the batch size and the seeds.
+      context: characters in an example of a text task.
+
+    Returns:
+      The data.
+
+    Raises:
+      InputError: the data are not there, damaged, of another kind, or an option does
+        not fit them.
+    """
+    task = tasks.get(run.task)
+    if task.kind != "image":
+        for name in ("augment", "image_size"):
+            if getattr(run, name) not in ("none", 0):
+                raise InputError(
+                    f"{name}={getattr(run, name)} is for images; task {run.task} has "
+                    "none"
+                )
+    if run.image_size:
+        if task.source != "tfds":
+            raise InputError(
+                f"image_size={run.image_size} is for sets of TFDS; task {run.task} is "
+                "used at the size that it has"
+            )
+        from jaxopt_lab.lab.streaming import stream
+
+        parts = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
+        return TaskData("image", *parts, fixed=lambda n: _first(parts[-1](), n))
+    dataset = _read(task, run, context)
+
+    def train(rows: range | None) -> data.BatchSource:
+        del rows  # what lies in memory is shuffled whole by every process
+        keys = data_keys(run)
+        return data.ArrayBatches(
+            dataset.train,
+            run.batch_size,
+            keys if run.seeds > 1 else keys[0],
+            augment=_augmentation(run, dataset.input_shape),
+        )
+
+    def fixed(n: int) -> Sequence[Batch]:
+        some = {name: values[:n] for name, values in dataset.train.items()}
+        count = len(next(iter(some.values())))
+        return data.evaluation_batches(some, min(_FIXED_BATCH, count))
+
+    size = min(_TEST_BATCH, len(next(iter(dataset.test.values()))))
+    return TaskData(
+        dataset.kind,
+        dataset.num_classes,
+        dataset.input_shape,
+        train,
+        data.evaluation_batches(dataset.test, size),
+        fixed,
+    )
+
+
+def _first(batches: Iterable[Batch], n: int) -> Sequence[Batch]:
+    """As many whole batches as hold n examples."""
+    chosen, held = [], 0
+    for batch in batches:
+        chosen.append(batch)
+        held += len(next(iter(batch.values())))
+        if held >= n:
+            break
+    return chosen
+
+
+def split_keys(key: jax.Array) -> jax.Array:
+    """What a seed draws from: initial weights, steps, data order, optimizer.
+
+    Args:
+      key: root key of the seed.
+
+    Returns:
+      Four typed keys.
+    """
+    # Not fold_in beside split: their first children are the same keys.
+    return jax.random.split(key, 4)
+
+
+def data_keys(run: RunOptions) -> jax.Array:
+    """The keys of the data order, one for each seed.
+
+    Args:
+      run: names the seeds.
+
+    Returns:
+      Typed keys, shape ``(seeds,)``.
+    """
+    return jax.vmap(lambda key: split_keys(key)[2])(seed_keys(run.seed, run.seeds))
+
+
+def _folder(task: tasks.Task, run: RunOptions) -> Path:
+    if not run.data_dir:
+        what = "the text file" if task.source == "text" else "the folder of its files"
+        raise InputError(f"task {task.name} needs data_dir={what}")
+    return Path(run.data_dir).expanduser()
+
+
+def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
+    # Each brings in its own heavy package.
+    if task.source == "digits":
+        from jaxopt_lab.data.digits import load_digits
+
+        return load_digits(run.data_dir or None)
+    path = _folder(task, run)
+    if task.source == "idx":
+        from jaxopt_lab.data.idx import load_fashion_mnist
+
+        return load_fashion_mnist(path)
+    if task.source == "text":
+        from jaxopt_lab.data.text import load_text
+
+        return load_text(path, context)
+    from jaxopt_lab.data.tfds_sets import NotInMemoryError, load_tfds
+
+    try:
+        return load_tfds(task.name.removeprefix("tfds:"), path)
+    except NotInMemoryError as error:
+        raise InputError(f"{error.reason}; image_size=224 streams it") from error
+
+
+def _augmentation(run: RunOptions, shape: tuple[int, ...]) -> Any:
+    if run.augment == "none":
+        return None
+    crop = data.pad_crop(max(1, shape[0] // 8))
+    return {
+        "crop": crop,
+        "flip": data.flip(),
+        "crop_flip": data.compose(crop, data.flip()),
+    }[run.augment]

@@ -1,0 +1,215 @@
+"""The findings as figures, files and one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxopt_lab import plotting
+from jaxopt_lab.lab.inspect.measure import Findings
+from jaxopt_lab.lab.inspect.options import InspectOptions
+from jaxopt_lab.lab.inspect.subject import Subject
+from jaxopt_lab.plotting import Section
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write(
+    subject: Subject, findings: Findings, options: InspectOptions, folder: Path
+) -> None:
+    """Write ``report.html``, the figures, ``results.jsonl`` and ``arrays.npz``.
+
+    Args:
+      subject: the network.
+      findings: what was measured.
+      options: how closely.
+      folder: made if it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = _figures(subject, findings)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=130)
+    record = {
+        "step": subject.step,
+        "examples": options.examples,
+        "matvecs": findings.probe.matvecs,
+        **findings.probe.scalars,
+        **{f"alpha/{name}": float(m.alpha) for name, m in findings.spectra.items()},
+    }
+    (folder / "results.jsonl").write_text(json.dumps(record) + "\n")
+    np.savez(folder / "arrays.npz", **_arrays(findings))
+    run = subject.configuration.run
+    title = f"{run.method} on {run.task} with {run.model}, step {subject.step}"
+    sections = _sections(subject, findings, options, figures)
+    (folder / "report.html").write_text(plotting.html_page(title, sections))
+
+
+def _arrays(findings: Findings) -> dict[str, Any]:
+    arrays = {
+        **findings.probe.arrays,
+        "line_steps": findings.line.steps,
+        "line_losses": findings.line.losses,
+    }
+    for name, plane in (("filters", findings.filters), ("eigen", findings.eigen)):
+        if plane is not None:
+            arrays |= {
+                f"{name}_first": plane.first,
+                f"{name}_second": plane.second,
+                f"{name}_losses": plane.losses,
+            }
+    return arrays
+
+
+def _layers(findings: Findings) -> dict[str, tuple[float, float]]:
+    """Largest eigenvalue and residual of each parameter, by path."""
+    scalars = findings.probe.scalars
+    names = [n for n in scalars if n.startswith("layer/") and n.count("/residual") == 0]
+    return {
+        n.removeprefix("layer/"): (scalars[n], scalars[f"{n}/residual"]) for n in names
+    }
+
+
+def _figures(subject: Subject, findings: Findings) -> dict[str, Figure]:
+    arrays = findings.probe.arrays
+    layers = _layers(findings)
+    values, residuals = zip(*layers.values(), strict=True)
+    figures = {
+        "spectrum": plotting.spectrum(
+            {"Hessian": (arrays["density_grid"], arrays["density"])},
+            eigenvalues={"Hessian": findings.values},
+        ),
+        "layers": plotting.layer_bars(
+            list(layers),
+            values,
+            residuals,
+            xlabel="largest eigenvalue of the layer's block",
+        ),
+        "line": plotting.loss_lines(
+            {"filter-normalised": {"run": (findings.line.steps, findings.line.losses)}}
+        ),
+        "surface": plotting.loss_surface(
+            findings.filters.first, findings.filters.second, findings.filters.losses
+        ),
+    }
+    if findings.spectra:
+        figures["alphas"] = plotting.layer_bars(
+            list(findings.spectra),
+            [float(m.alpha) for m in findings.spectra.values()],
+            xlabel="heavy-tail exponent alpha (FARMS)",
+        )
+    panels = {"filter-normalised": _panel(findings.filters)}
+    if findings.eigen is not None:
+        panels["top two eigenvectors"] = _panel(findings.eigen)
+    figures["contours"] = plotting.loss_contours(panels)
+    if subject.records:
+        figures["curves"] = plotting.training_curves(subject.records)
+    probed = [r for r in subject.records if "curvature/top_1" in r]
+    if probed:
+        figures["along"] = plotting.sharpness_curve(
+            [r["step"] for r in probed],
+            {"largest eigenvalue": [r["curvature/top_1"] for r in probed]},
+            _rates(subject.records, [r["step"] for r in probed]),
+        )
+    return figures
+
+
+def _panel(plane: Any) -> tuple[Any, Any, Any]:
+    return plane.first, plane.second, plane.losses
+
+
+def _rates(records: list[dict[str, Any]], steps: list[int]) -> list[float] | None:
+    """The learning rate at the records nearest to some steps, if it was logged."""
+    known = [r for r in records if "learning_rate" in r]
+    if not known:
+        return None
+    at = np.array([r["step"] for r in known])
+    return [float(known[int(np.argmin(abs(at - s)))]["learning_rate"]) for s in steps]
+
+
+def _sections(
+    subject: Subject,
+    findings: Findings,
+    options: InspectOptions,
+    figures: Mapping[str, Figure],
+) -> list[Section]:
+    scalars = findings.probe.scalars
+    count = sum(1 for n in scalars if n.startswith("top_") and "_r" not in n)
+    eigenvalues = [
+        (str(i), f"{scalars[f'top_{i}']:.6g}", f"{scalars[f'top_{i}_residual']:.2g}")
+        for i in range(1, count + 1)
+    ]
+    rate = _rates(subject.records, [subject.step])
+    numbers = [
+        ("quantity", "value", "error"),
+        ("trace", f"{scalars['trace']:.6g}", f"{scalars['trace_error']:.2g}"),
+        (
+            f"effective rank of the spectrum ({scalars['density_steps']} steps)",
+            f"{scalars['effective_rank']:.4g}",
+            "",
+        ),
+        ("LLA r_e", f"{scalars['lla_r_e']:.3g}", ""),
+        ("LLA K_Hn", f"{scalars['lla_k_hn']:.3g}", ""),
+        (
+            "rise along the step of SAM, rho 0.05",
+            f"{scalars['sam_sharpness']:.4g}",
+            "",
+        ),
+        ("the same of ASAM, rho 0.5", f"{scalars['asam_sharpness']:.4g}", ""),
+    ]
+    if rate is not None:
+        numbers.append(("eta lambda / 2", f"{rate[0] * scalars['top_1'] / 2:.4g}", ""))
+
+    def shown(*names: str) -> dict[str, Figure]:
+        return {name: figures[name] for name in names if name in figures}
+
+    return [
+        Section(
+            "Run",
+            f"Measured over {options.examples} training examples in evaluation mode, "
+            f"with {findings.probe.matvecs} Hessian-vector products.",
+            [("option", "value"), *_options(subject)],
+            shown("curves", "along"),
+        ),
+        Section(
+            "Curvature",
+            "Largest eigenvalues of the Hessian with the norms of their residuals, "
+            "within which there is an eigenvalue; trace with its standard error. "
+            "r_e, K_Hn and the effective rank depend on the number of Lanczos steps.",
+            [("number", "eigenvalue", "residual"), *eigenvalues],
+            shown("spectrum", "layers"),
+        ),
+        Section("Numbers", table=numbers),
+        Section(
+            "Spectra of the weights",
+            "Exponents of the power law that fits the tail of each kernel's squared "
+            "singular values, over windows of one aspect ratio. They need no data.",
+            figures=shown("alphas"),
+        ),
+        Section(
+            "Landscape",
+            "Loss on a plane through the trained point. Filter-normalised directions "
+            f"have cosine {findings.filters.cosine:.3f} and are measured in the "
+            "weights' own norms; eigenvectors have a length at which the quadratic "
+            "model rises by 1 nat. With batch normalization the statistics are frozen.",
+            figures=shown("contours", "surface", "line"),
+        ),
+    ]
+
+
+def _options(subject: Subject) -> list[tuple[str, str]]:
+    run = subject.configuration.run
+    chosen = {
+        "method": run.method,
+        **subject.configuration.method,
+        **{f"base {k}": v for k, v in subject.configuration.base.items()},
+        "task": run.task,
+        "model": run.model,
+        "batch size": run.batch_size,
+        "checkpoint": f"step {subject.step} of {run.steps}",
+    }
+    return [(name, str(value)) for name, value in chosen.items()]

@@ -1,0 +1,120 @@
+"""The models of the lab, by name; listing them imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxopt_lab.core import errors
+from jaxopt_lab.lab.models import configs
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of the table.
+
+    Attributes:
+      name: what it is called on the command line.
+      kind: "image", inputs (B, H, W, C) and logits (B, classes); or "text", integer
+        tokens (B, T) and logits (B, T, vocabulary).
+      config: dataclass of its options; ``config()`` is the default.
+      module: name of the file in this folder that builds it.
+      description: one line for lists.
+    """
+
+    name: str
+    kind: Literal["image", "text"]
+    config: type[configs.ModelConfig]
+    module: str
+    description: str
+
+    def build(
+        self, config: Any, input_shape: tuple[int, ...], num_classes: int
+    ) -> Callable[[nnx.Rngs], nnx.Module]:
+        """A function that makes the module; hand it to ``training.from_nnx``.
+
+        Args:
+          config: an instance of ``self.config``.
+          input_shape: shape of one input: (H, W, C) or (T,).
+          num_classes: number of classes, or of tokens.
+
+        Returns:
+          ``make(rngs) -> nnx.Module``. The module's call takes ``rngs=`` for
+          dropout, if the model has any.
+
+        Raises:
+          InputError: an option or the shape is not accepted.
+        """
+        if not isinstance(config, self.config):
+            raise errors.InputError(
+                f"model {self.name} takes a {self.config.__name__}; "
+                f"got {type(config).__name__}"
+            )
+        if num_classes < 2:
+            raise errors.InputError(
+                f"model {self.name} needs at least 2 classes; got {num_classes}"
+            )
+        builder = importlib.import_module(f"jaxopt_lab.lab.models.{self.module}")
+        return builder.build(config, tuple(input_shape), num_classes)
+
+
+_ROWS = (
+    Model("mlp", "image", configs.MLPConfig, "mlp", "multi-layer perceptron"),
+    Model(
+        "convnet",
+        "image",
+        configs.ConvNetConfig,
+        "convnet",
+        "small convolutional network for 8x8 to 32x32 images",
+    ),
+    Model(
+        "resnet18",
+        "image",
+        configs.ResNet18Config,
+        "resnet",
+        "ResNet-18, with a small stem below 64 pixels",
+    ),
+    Model(
+        "resnet20",
+        "image",
+        configs.ResNet20Config,
+        "resnet",
+        "ResNet-20 as used on CIFAR",
+    ),
+    Model(
+        "resnet50",
+        "image",
+        configs.ResNet50Config,
+        "resnet",
+        "ResNet-50, with a small stem below 64 pixels",
+    ),
+    Model(
+        "wide_resnet",
+        "image",
+        configs.WideResNetConfig,
+        "wide_resnet",
+        "wide ResNet with depth 6n + 4 and a widening factor",
+    ),
+    Model(
+        "transformer",
+        "text",
+        configs.TransformerConfig,
+        "transformer",
+        "GPT-style decoder",
+    ),
+    Model("lstm", "text", configs.LSTMConfig, "lstm", "LSTM language model"),
+)
+
+MODELS: dict[str, Model] = {row.name: row for row in _ROWS}
+
+
+def get(name: str) -> Model:
+    """The row called ``name``, or an ``InputError`` with the nearest names."""
+    if name not in MODELS:
+        raise errors.unknown("model", name, MODELS)
+    return MODELS[name]

@@ -1,0 +1,115 @@
+"""Small pieces that several models are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.models.configs import DTypeName, NormName
+
+
+class DTypes(TypedDict):
+    """The two type arguments of a flax layer, to be given as ``**types``."""
+
+    dtype: jnp.dtype
+    param_dtype: jnp.dtype
+
+
+def dtypes(name: DTypeName) -> DTypes:
+    """The types of computation and parameters that a configuration asks for.
+
+    Args:
+      name: "float32"; "bfloat16", computation alone; "float64", both.
+
+    Returns:
+      The two keyword arguments of a flax layer.
+
+    Raises:
+      InputError: an unknown name, or float64 without ``jax_enable_x64``.
+    """
+    if name not in ("float32", "bfloat16", "float64"):
+        raise InputError(f"dtype must be float32, bfloat16 or float64; got {name!r}")
+    if name == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError("dtype=float64 needs JAX_ENABLE_X64=1 in the environment")
+    wide = "float64" if name == "float64" else "float32"
+    return DTypes(dtype=jnp.dtype(name), param_dtype=jnp.dtype(wide))
+
+
+def conv(
+    in_channels: int,
+    channels: int,
+    size: int,
+    *,
+    stride: int = 1,
+    bias: bool = False,
+    types: DTypes,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
+    """A square convolution, padded to keep the size, with He's initial scale."""
+    return nnx.Conv(
+        in_channels,
+        channels,
+        (size, size),
+        strides=stride,
+        use_bias=bias,
+        kernel_init=nnx.initializers.he_normal(),
+        rngs=rngs,
+        **types,
+    )
+
+
+def normalisation(
+    norm: NormName, channels: int, groups: int, *, types: DTypes, rngs: nnx.Rngs
+) -> nnx.BatchNorm | nnx.GroupNorm:
+    """Batch normalisation (averages with momentum 0.9), or group normalisation."""
+    if norm == "batch":
+        layer = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs, **types)
+        for average in (layer.mean, layer.var):
+            # flax makes them float32, whatever the parameters are.
+            average.set_value(average.get_value().astype(types["param_dtype"]))
+        return layer
+    return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
+
+
+def with_batch_axis(
+    build: Callable[[nnx.Rngs], nnx.Module], axis_name: str
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """A model whose batch statistics are means over a devices' axis too.
+
+    Args:
+      build: makes the module.
+      axis_name: an axis that is bound wherever the module is called in training.
+
+    Returns:
+      A function that makes it with all its batch normalisations told.
+    """
+
+    def built(rngs: nnx.Rngs) -> nnx.Module:
+        module = build(rngs)
+        for _, node in nnx.iter_graph(module):
+            if isinstance(node, nnx.BatchNorm):
+                node.axis_name = axis_name
+        return module
+
+    return built
+
+
+class Dropout(nnx.Module):
+    """Dropout that takes its key at the call, and says so when there is none."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.layer = nnx.Dropout(rate, rngs=None)
+
+    def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+        if self.rate > 0 and not self.layer.deterministic and rngs is None:
+            raise InputError(
+                f"dropout={self.rate} draws random numbers; pass key= to apply "
+                "when train=True"
+            )
+        return self.layer(x, rngs=rngs)

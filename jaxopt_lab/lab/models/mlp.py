@@ -1,0 +1,50 @@
+"""A multi-layer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+
+from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.configs import MLPConfig
+from jaxopt_lab.lab.models.layers import dtypes
+
+
+class MLP(nnx.Module):
+    """Dense layers with ReLU on flattened images."""
+
+    def __init__(
+        self,
+        config: MLPConfig,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        rngs: nnx.Rngs,
+    ) -> None:
+        types = dtypes(config.dtype)
+        self.shape = shape
+        sizes = [shape[0] * shape[1] * shape[2]] + [config.width] * config.depth
+        he = nnx.initializers.he_normal()
+        self.hidden = nnx.List(
+            nnx.Linear(size, config.width, kernel_init=he, rngs=rngs, **types)
+            for size in sizes[:-1]
+        )
+        self.head = nnx.Linear(sizes[-1], num_classes, rngs=rngs, **types)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        checks.same_images("mlp", images.shape, self.shape, any_size=False)
+        x = images.reshape(images.shape[0], -1)
+        for layer in self.hidden:
+            x = jax.nn.relu(layer(x))
+        return self.head(x)
+
+
+def build(
+    config: MLPConfig, input_shape: tuple[int, ...], num_classes: int
+) -> Callable[[nnx.Rngs], MLP]:
+    """See ``Model.build``."""
+    shape = checks.image_shape("mlp", input_shape)
+    checks.at_least("mlp", 1, width=config.width)
+    checks.at_least("mlp", 0, depth=config.depth)
+    return lambda rngs: MLP(config, shape, num_classes, rngs)

@@ -1,0 +1,108 @@
+"""A decoder-only transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.configs import TransformerConfig
+from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
+
+SCALE = 0.02
+"""Standard deviation of the initial weights."""
+
+
+def _dense(
+    size: int, out: int, rngs: nnx.Rngs, types: DTypes, scale: float = SCALE
+) -> nnx.Linear:
+    init = nnx.initializers.normal(scale)
+    return nnx.Linear(size, out, kernel_init=init, rngs=rngs, **types)
+
+
+class Block(nnx.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+
+    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs) -> None:
+        types, width = dtypes(config.dtype), config.width
+        # 2 * depth branches add up in the residual stream: this keeps its variance
+        # independent of the depth.
+        branch = SCALE / (2 * config.depth) ** 0.5
+        self.heads = config.heads
+        self.attention_norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.qkv = _dense(width, 3 * width, rngs, types)
+        self.attention_out = _dense(width, width, rngs, types, branch)
+        self.mlp_norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.mlp_in = _dense(width, 4 * width, rngs, types)
+        self.mlp_out = _dense(4 * width, width, rngs, types, branch)
+        self.dropout = Dropout(config.dropout)
+
+    def attention(self, x: jax.Array) -> jax.Array:
+        """Causal attention over (B, T, width); the softmax is taken in float32."""
+        batch, length, width = x.shape
+        heads = (batch, length, self.heads, width // self.heads)
+        q, k, v = (part.reshape(heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=True)
+        return self.attention_out(y.reshape(batch, length, width))
+
+    def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+        x = x + self.dropout(self.attention(self.attention_norm(x)), rngs)
+        hidden = jax.nn.gelu(self.mlp_in(self.mlp_norm(x)))
+        return x + self.dropout(self.mlp_out(hidden), rngs)
+
+
+class Transformer(nnx.Module):
+    """Embeddings, blocks, normalisation, output."""
+
+    def __init__(
+        self, config: TransformerConfig, num_tokens: int, rngs: nnx.Rngs
+    ) -> None:
+        types, width = dtypes(config.dtype), config.width
+        init = nnx.initializers.normal(SCALE)
+        self.context = config.context
+        self.tokens = nnx.Embed(
+            num_tokens, width, embedding_init=init, rngs=rngs, **types
+        )
+        self.positions = nnx.Embed(
+            config.context, width, embedding_init=init, rngs=rngs, **types
+        )
+        self.dropout = Dropout(config.dropout)
+        self.blocks = nnx.List(Block(config, rngs) for _ in range(config.depth))
+        self.norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.head = _dense(width, num_tokens, rngs, types)
+
+    def __call__(self, tokens: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        checks.is_tokens("transformer", tokens)
+        _check_context(tokens.shape[1], self.context)
+        positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
+        x = self.dropout(self.tokens(tokens) + positions[None], rngs)
+        for block in self.blocks:
+            x = block(x, rngs)
+        return self.head(self.norm(x))
+
+
+def _check_context(length: int, context: int) -> None:
+    if length > context:
+        raise InputError(
+            f"transformer: {length} tokens are more than context={context}"
+        )
+
+
+def build(
+    config: TransformerConfig, input_shape: tuple[int, ...], num_classes: int
+) -> Callable[[nnx.Rngs], Transformer]:
+    """See ``Model.build``."""
+    checks.at_least("transformer", 1, width=config.width, depth=config.depth)
+    checks.at_least("transformer", 1, heads=config.heads, context=config.context)
+    checks.check_dropout("transformer", config.dropout)
+    if config.width % config.heads:
+        raise InputError(
+            f"transformer: width={config.width} is not a multiple of "
+            f"heads={config.heads}"
+        )
+    _check_context(checks.context_length("transformer", input_shape), config.context)
+    return lambda rngs: Transformer(config, num_classes, rngs)

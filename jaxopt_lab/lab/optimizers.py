@@ -1,0 +1,61 @@
+"""The transformation of a run, from the catalog and the configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optax
+
+from jaxopt_lab import catalog
+from jaxopt_lab.lab.command_line import Configuration, needs_base
+from jaxopt_lab.lab.run_options import RunOptions
+
+
+def learning_rate(run: RunOptions, peak: float) -> optax.Schedule:
+    """The step size as a function of the number of updates.
+
+    Args:
+      run: how it rises and falls; ``warmup`` is a part of ``steps``.
+      peak: its largest value.
+
+    Returns:
+      The schedule; it reaches 0 after the last step, unless it is constant.
+    """
+    rising = round(run.warmup * run.steps)
+    falling = max(run.steps - rising, 1)
+    after = {
+        "cosine": optax.cosine_decay_schedule(peak, falling),
+        "linear": optax.linear_schedule(peak, 0.0, falling),
+        "constant": optax.constant_schedule(peak),
+    }[run.schedule]
+    if rising == 0:
+        return after
+    return optax.join_schedules(
+        [optax.linear_schedule(0.0, peak, rising), after], [rising]
+    )
+
+
+def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs:
+    """The method of a run, with its base, hyper-parameters in the state for the log.
+
+    Args:
+      configuration: the run.
+
+    Returns:
+      The optimizer alone; a link chained before its base; or a wrapper around it.
+    """
+    run = configuration.run
+    row = catalog.get(run.method)
+
+    def scheduled(options: dict[str, Any]) -> dict[str, Any]:
+        if "learning_rate" not in options:
+            return options
+        peak = options["learning_rate"]
+        return {**options, "learning_rate": learning_rate(run, peak)}
+
+    if not needs_base(row):
+        return row.inject(**scheduled(configuration.method))
+    base = catalog.get(run.base).inject(**scheduled(configuration.base))
+    if row.kind == "link":
+        return optax.chain(row.inject(**configuration.method), base)
+    return row.wrap(base, **scheduled(configuration.method))

@@ -1,0 +1,93 @@
+"""The same step compiled for TPUs that are not there, by the package libtpu."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import NamedTuple
+
+from jax.sharding import Mesh
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.plan import estimate
+from jaxopt_lab.lab.plan.layout import Layout
+from jaxopt_lab.lab.plan.subject import Subject
+
+
+class Memory(NamedTuple):
+    """What the compiler for a TPU says of one device.
+
+    Attributes:
+      peak: bytes in use at most.
+      arguments: bytes of the step's arguments.
+      temporaries: bytes of all temporaries together.
+      version: that of libtpu.
+    """
+
+    peak: int
+    arguments: int
+    temporaries: int
+    version: str
+
+
+def mesh_like(mesh: Mesh, target: str) -> Mesh:
+    """A mesh of the same axes over the devices of a TPU topology.
+
+    Args:
+      mesh: the axes and their sizes.
+      target: kind and topology, such as ``"v5p:4x4x4"``.
+
+    Returns:
+      The mesh; its devices can be compiled for, not run on.
+
+    Raises:
+      InputError: libtpu is not installed, does not know the topology, or that has
+        another number of devices than the mesh.
+    """
+    from jax.experimental import topologies
+
+    if _version() is None:
+        raise InputError(
+            f"target={target} needs the package libtpu: pip install 'jax[tpu]' (the "
+            "extra plan-tpu)"
+        )
+    try:
+        topology = topologies.get_topology_desc(target, "tpu")
+    except Exception as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"target={target}: libtpu does not know it ({said})"
+        ) from error
+    if len(topology.devices) != mesh.size:
+        raise InputError(
+            f"target={target} has {len(topology.devices)} devices, the mesh {mesh.size}"
+        )
+    sizes = tuple(mesh.shape.values())
+    return topologies.make_mesh(topology, sizes, tuple(mesh.shape))
+
+
+def _version() -> str | None:
+    try:
+        return importlib.metadata.version("libtpu")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def memory(model: Subject, method: str, layout: Layout) -> Memory:
+    """Compile one step for the layout's devices; takes minutes.
+
+    Args:
+      model: the model.
+      method: a name in the catalog.
+      layout: a layout on a mesh from ``mesh_like``.
+
+    Returns:
+      The compiler's own figures.
+    """
+    _, lowered = estimate.lower(model, method, layout)
+    found = lowered.compile().memory_analysis()
+    return Memory(
+        found.peak_memory_in_bytes,
+        found.argument_size_in_bytes,
+        found.temp_size_in_bytes,
+        _version() or "",
+    )

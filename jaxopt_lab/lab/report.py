@@ -1,0 +1,118 @@
+"""What a run prints when it ends, and the catalog as a table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from jaxopt_lab import catalog
+from jaxopt_lab.lab.statistics import mean_interval
+from jaxopt_lab.plotting import training_curves
+from jaxopt_lab.runtime import read_metrics
+
+
+def _title(summary: dict[str, Any]) -> str:
+    return f"{summary['method']} on {summary['task']} with {summary['model']}"
+
+
+def _percent(values: list[float]) -> str:
+    mean, half = mean_interval(values)
+    spread = "" if math.isnan(half) else f" ± {100 * half:.2f}"
+    return f"{100 * mean:.2f}{spread} %"
+
+
+def _number(values: list[float]) -> str:
+    mean, half = mean_interval(values)
+    return f"{mean:.4f}" + ("" if math.isnan(half) else f" ± {half:.4f}")
+
+
+def _seconds(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{1e3 * value:.2f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The closing table of a run, as pairs of a label and a text.
+
+    Args:
+      summary: what ``runs.train`` gives.
+
+    Returns:
+      The pairs; accuracies are means over seeds with 95 % intervals.
+    """
+    seeds = summary["seeds"]
+    table = [
+        ("run", _title(summary)),
+        ("steps", f"{summary['steps']}, {seeds} seed(s)"),
+    ]
+    if "final_accuracy" in summary:
+        table += [
+            ("final test accuracy", _percent(summary["final_accuracy"])),
+            ("best test accuracy", _percent(summary["best_accuracy"])),
+            ("final test loss", f"{_number(summary['final_loss'])} nats"),
+        ]
+        if seeds > 1:
+            each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
+            table.append(("final accuracy by seed", f"{each} %"))
+    return [
+        *table,
+        ("time of a step (all seeds)", _seconds(summary.get("step_seconds"))),
+        ("compile time", _seconds(summary.get("compile_seconds"))),
+        ("parameters", f"{summary['parameters']:,}"),
+        (
+            "optimizer state",
+            f"{summary['state_bytes_per_parameter']:.2f} bytes a parameter",
+        ),
+        ("device", summary["device"]),
+    ]
+
+
+def print_summary(summary: dict[str, Any], folder: Path) -> None:
+    """Print the closing table.
+
+    Args:
+      summary: what ``runs.train`` gives.
+      folder: where the results lie.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, title="result", title_justify="left")
+    for label, text in rows(summary):
+        table.add_row(label, text)
+    console = Console()
+    console.print(table)
+    console.print(f"files in {folder}", soft_wrap=True, highlight=False)
+
+
+def draw_curves(summary: dict[str, Any], folder: Path) -> Path:
+    """Draw ``curves.png`` from the metrics of a run.
+
+    Args:
+      summary: what ``runs.train`` gives, for the title.
+      folder: the run's folder.
+
+    Returns:
+      Path of the picture.
+    """
+    records = read_metrics(folder / "metrics.jsonl")
+    path = folder / "curves.png"
+    training_curves(records, _title(summary)).savefig(path, dpi=130)
+    return path
+
+
+def print_catalog() -> None:
+    """Print every method with its costs and its options."""
+    import textwrap
+
+    for row in catalog.CATALOG.values():
+        gradients = row.gradients_formula or str(row.gradients)
+        print(
+            f"{row.name}: {row.summary}\n"
+            f"    {row.kind}; gradients a step: {gradients}; state, bytes a parameter: "
+            f"{row.state_text or row.state_bytes}"
+        )
+        options = " ".join(f"{name}={o.default}" for name, o in row.options.items())
+        print(textwrap.indent(textwrap.fill(options, 84), "    "))

@@ -1,0 +1,148 @@
+"""What every run has, whatever its method, task and model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxopt_lab.catalog import DECAY, NON_NEGATIVE, Interval
+from jaxopt_lab.core.errors import InputError
+
+AT_LEAST_ONE = Interval(1)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What is trained, for how long, and where the results go."""
+
+    method: str = "sam"
+    """the method to train with; its own options are listed below"""
+    base: str = "momentum"
+    """the optimizer behind a link or inside a wrapper; not used by optimizers"""
+    task: str = "digits"
+    """what to learn"""
+    model: str = "auto"
+    """the network; auto: the task's own choice"""
+    steps: int = 2000
+    """number of training steps"""
+    batch_size: int = 64
+    """examples in a batch"""
+    micro_batches: int = 1
+    """parts of a batch whose gradients are accumulated; the same step, less memory"""
+    seed: int = 0
+    """the first seed; it gives the initial weights, the data order and the dropout"""
+    seeds: int = 1
+    """how many consecutive seeds are trained at once, in one program"""
+    mesh: str = "auto"
+    """the devices, as name:size pairs: data:4,model:2; a bare name takes the rest. The
+    batch is cut over data, several seeds over seeds (seeds:4,data:2). auto: all
+    devices, seeds first, where they are more than the cores of one processor and
+    divide the work"""
+    coordinator: str = ""
+    """address of process 0, host:port, where several processes train together; auto:
+    as the cluster's environment says. empty: one process"""
+    processes: int = 0
+    """how many processes there are, with coordinator=host:port"""
+    process: int = -1
+    """which one this is, from 0, with coordinator=host:port"""
+    style: Literal["jit", "shard_map", "pmap"] = "jit"
+    """how the step is spread over the devices: by the compiler, by collectives written
+    out, or in jax's classic form; the same numbers"""
+    reduce: Literal["float32", "bfloat16"] = "float32"
+    """type in which gradients are sent between devices; bfloat16: half the bytes, one
+    rounding more"""
+    zero: bool = False
+    """divide the optimizer state over the data axis (ZeRO, stage 1)"""
+    rules: str = ""
+    """which parameters are cut: regex=-,model;regex=model. empty: the model's own"""
+    batch_stats: Literal["global", "local"] = "global"
+    """whether batch normalisation sees the whole batch or each device's part"""
+    seed_mode: Literal["auto", "unroll", "vmap", "scan"] = "auto"
+    """how the program runs over the seeds; auto: unrolled for convolutions on CPU"""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """how the learning rate falls to zero after the warm-up"""
+    warmup: float = 0.0
+    """part of the steps in which the learning rate rises linearly from zero"""
+    label_smoothing: float = 0.0
+    """probability that the target spreads over all classes"""
+    augment: Literal["none", "crop", "flip", "crop_flip"] = "none"
+    """random changes of training images: shifted by up to an eighth, mirrored"""
+    image_size: int = 0
+    """pixels a side to which images of a TFDS set are brought while they are streamed
+    from its folder; 0: the set is read into memory as it is"""
+    workers: int = 0
+    """processes that read a streamed set for each seed; 0: threads"""
+    data_dir: str = ""
+    """folder (text tasks: file) of the data; empty: the task's own place"""
+    out: str = ""
+    """folder of the run; empty: a new one below runs/. An existing one is resumed"""
+    existing: Literal["resume", "overwrite", "continue"] = "resume"
+    """what to do with an existing run: resume it if its configuration is the same,
+    start anew, or continue it with another configuration"""
+    log_every: int = 50
+    """steps between two records of training loss and accuracy"""
+    eval_every: int = 200
+    """steps between two tests; 0: at the end only"""
+    save_every: int = 500
+    """steps between two checkpoints; 0: at the end only"""
+    keep: int = 3
+    """checkpoints kept, besides the best"""
+    curvature: Literal["off", "top", "all"] = "off"
+    """what of the Hessian to measure at every test: its largest eigenvalue; or also
+    trace, density, layers and the rise along the steps of SAM and ASAM"""
+    curvature_examples: int = 256
+    """training examples over which it is measured, always the same"""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """what a NaN or infinite loss does: end the run, or skip the step"""
+    progress: Literal["auto", "on", "off"] = "auto"
+    """draw a progress line; auto: on a terminal"""
+    tensorboard: bool = False
+    """also write events for TensorBoard into the run folder"""
+
+
+ACCEPTED: dict[str, Interval] = {
+    "steps": AT_LEAST_ONE,
+    "batch_size": AT_LEAST_ONE,
+    "micro_batches": AT_LEAST_ONE,
+    "seed": Interval(0, 2**31 - 1),
+    "seeds": AT_LEAST_ONE,
+    "warmup": DECAY,
+    "label_smoothing": DECAY,
+    "image_size": NON_NEGATIVE,
+    "workers": NON_NEGATIVE,
+    "log_every": AT_LEAST_ONE,
+    "eval_every": NON_NEGATIVE,
+    "save_every": NON_NEGATIVE,
+    "keep": AT_LEAST_ONE,
+    "curvature_examples": AT_LEAST_ONE,
+}
+"""The accepted values of the numbers; those that are not here take any."""
+
+PRESENTATION = frozenset(
+    {"out", "existing", "keep", "progress", "tensorboard", "workers"}
+    | {"coordinator", "processes", "process"}
+)
+"""Options that a resumed run may change: they leave every number as it was."""
+
+TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
+"""Options that a resumed run may change too: numbers stay equal but for rounding."""
+
+
+def check_ranges(options: RunOptions) -> None:
+    """Refuse numbers out of range, and counts that do not fit each other.
+
+    Args:
+      options: the options.
+
+    Raises:
+      InputError: names the option, its value, and what is accepted.
+    """
+    for name, accepted in ACCEPTED.items():
+        value = getattr(options, name)
+        if value not in accepted:
+            raise InputError(f"{name}={value} is out of range; accepted: {accepted}")
+    if options.batch_size % options.micro_batches:
+        raise InputError(
+            f"batch_size={options.batch_size} is not divisible by "
+            f"micro_batches={options.micro_batches}"
+        )

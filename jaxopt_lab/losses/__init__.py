@@ -1,0 +1,1 @@
+"""Losses of one example, regularizers, and losses with state (kind ``loss``)."""

@@ -1,0 +1,243 @@
+"""Losses for training and sums for evaluation, from a functional model.
+
+Training wants means over the examples of the batch, so that shards, micro-batches
+and devices can be averaged; evaluation wants sums and weights, so that the last,
+padded batch counts for what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
+
+MetricFn = Callable[[Params, ModelState, Batch], Metrics]
+Prepare = Callable[[jax.Array], jax.Array]
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """Images as floats: integers are divided by 255, floats are left alone.
+
+    Args:
+      images: uint8 or other integers in 0 to 255, or floats on any scale.
+
+    Returns:
+      float32 in 0 to 1 for integers; ``images`` itself for floats.
+
+    >>> to_float(jnp.array([0, 255], jnp.uint8)).tolist()
+    [0.0, 1.0]
+    """
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images
+    return images.astype(jnp.float32) / jnp.float32(255)
+
+
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0
+) -> jax.Array:
+    r"""Cross-entropy in nats, one number per label.
+
+    With smoothing :math:`a` the target is :math:`(1 - a)` at the label plus
+    :math:`a / C` on each of the :math:`C` classes:
+
+    .. math:: -(1 - a) \log p_y - \frac{a}{C} \sum_c \log p_c.
+
+    Args:
+      logits: shape ``(..., C)``, any floating type; the logarithms are taken and
+        summed in float32, in float64 where the logits are float64.
+      labels: integers in ``0 .. C - 1``, shape ``(...)``. A label out of range gives
+        NaN: inside ``jit`` nothing can be raised, and a clipped label would train
+        on a wrong one.
+      label_smoothing: ``a``, in ``[0, 1)``.
+
+    Returns:
+      Shape ``(...)``, float32 or float64.
+
+    Raises:
+      InputError: the shapes do not belong together, or ``labels`` are not integers.
+
+    >>> float(cross_entropy(jnp.zeros((4,)), jnp.array(2)))  # log 4
+    1.3862943649291992
+    """
+    if logits.ndim != labels.ndim + 1 or logits.shape[:-1] != labels.shape:
+        raise InputError(
+            f"logits of shape {logits.shape} do not fit labels of shape "
+            f"{labels.shape}; logits need one more axis, the classes"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise InputError(f"labels must be integers; got dtype {labels.dtype}")
+    log_p = jax.nn.log_softmax(logits.astype(accumulation_dtype(logits.dtype)))
+    indices = labels.astype(jnp.int32)
+    # A negative index would count from the last class.
+    indices = jnp.where(indices < 0, logits.shape[-1], indices)
+    picked = jnp.take_along_axis(log_p, indices[..., None], axis=-1, mode="fill")
+    loss = -picked[..., 0]
+    if isinstance(label_smoothing, int | float) and label_smoothing == 0:
+        return loss
+    smoothing = jnp.asarray(label_smoothing, loss.dtype)
+    return (1 - smoothing) * loss - smoothing * jnp.mean(log_p, axis=-1)
+
+
+def _leaf(batch: Batch, name: str) -> Any:
+    if name not in batch:
+        raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
+    return batch[name]
+
+
+def _check_smoothing(label_smoothing: float) -> None:
+    if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing < 1:
+        raise InputError(f"label_smoothing must be in [0, 1); got {label_smoothing}")
+
+
+def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:
+    return (jnp.argmax(logits, axis=-1) == labels).astype(like.dtype)
+
+
+def _train_loss(
+    functional: Functional,
+    inputs_of: Callable[[Batch], jax.Array],
+    labels_name: str,
+    label_smoothing: float,
+) -> TrainLossFn:
+    def loss_fn(
+        params: Params, model_state: ModelState, batch: Batch, key: jax.Array, /
+    ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+        labels = _leaf(batch, labels_name)
+        logits, model_state = functional.apply(
+            params, model_state, inputs_of(batch), train=True, key=key
+        )
+        losses = cross_entropy(logits, labels, label_smoothing)
+        accuracy = jnp.mean(_correct(logits, labels, losses))
+        return jnp.mean(losses), (model_state, {"accuracy": accuracy})
+
+    return loss_fn
+
+
+def _weighted_sums(
+    functional: Functional, inputs_of: Callable[[Batch], jax.Array], labels_name: str
+) -> MetricFn:
+    def metric_fn(params: Params, model_state: ModelState, batch: Batch) -> Metrics:
+        labels = _leaf(batch, labels_name)
+        logits, _ = functional.apply(params, model_state, inputs_of(batch), train=False)
+        losses = cross_entropy(logits, labels)
+        correct = _correct(logits, labels, losses)
+        count = labels.shape[0]
+        weight = batch.get("weight", jnp.ones(count, losses.dtype))
+        if weight.shape != (count,):
+            raise InputError(
+                f"weight must have shape {(count,)}, one number per example; "
+                f"got {weight.shape}"
+            )
+        weight = weight.astype(losses.dtype)
+
+        def total(values: jax.Array) -> jax.Array:
+            each = jnp.mean(values, axis=tuple(range(1, values.ndim)))
+            # Padding may hold anything: 0 * NaN would spoil the whole sum.
+            return jnp.sum(jnp.where(weight == 0, 0, weight * each))
+
+        return {
+            "loss": total(losses),
+            "accuracy": total(correct),
+            "weight": jnp.sum(weight),
+        }
+
+    return metric_fn
+
+
+def classification_loss(
+    functional: Functional,
+    *,
+    prepare: Prepare | None = None,
+    label_smoothing: float = 0.0,
+) -> TrainLossFn:
+    """Mean cross-entropy of an image classifier, in training mode.
+
+    Args:
+      functional: the model; its outputs are logits of shape ``(B, C)``.
+      prepare: applied to ``batch["image"]`` before the model, inside the compiled
+        step (normalisation, casts). Default: ``to_float``.
+      label_smoothing: in ``[0, 1)``, see ``cross_entropy``.
+
+    Returns:
+      ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
+      {"accuracy": ...}))`` on batches ``{"image": (B, ...), "label": (B,)}``. Loss
+      and accuracy are means over the batch, float32 or float64.
+
+    Raises:
+      InputError: the smoothing is out of range; at the call, the batch lacks an
+        entry or its shapes do not fit.
+    """
+    _check_smoothing(label_smoothing)
+    prepare = to_float if prepare is None else prepare
+    return _train_loss(
+        functional,
+        lambda batch: prepare(_leaf(batch, "image")),
+        "label",
+        label_smoothing,
+    )
+
+
+def next_token_loss(functional: Functional) -> TrainLossFn:
+    """Mean cross-entropy of a language model, in nats per token, in training mode.
+
+    Args:
+      functional: the model; its outputs are logits of shape ``(B, T, V)``.
+
+    Returns:
+      ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
+      {"accuracy": ...}))`` on batches ``{"inputs": (B, T), "targets": (B, T)}`` of
+      integers. Means over all tokens, float32 or float64.
+
+    Raises:
+      InputError: at the call; the batch lacks an entry or its shapes do not fit.
+    """
+    return _train_loss(functional, lambda batch: _leaf(batch, "inputs"), "targets", 0.0)
+
+
+def classification_metrics(
+    functional: Functional, *, prepare: Prepare | None = None
+) -> MetricFn:
+    """Sums of loss and accuracy of an image classifier, in evaluation mode.
+
+    Args:
+      functional: the model; its outputs are logits of shape ``(B, C)``.
+      prepare: as in ``classification_loss``.
+
+    Returns:
+      ``metric_fn(params, model_state, batch) -> {"loss", "accuracy", "weight"}``:
+      the weighted sum of the cross-entropies (without smoothing), that of the
+      correct answers, and the total weight; add these over batches, then divide. The
+      optional entry ``batch["weight"]``, shape ``(B,)``, is 1 for an example and 0
+      for padding, whose content does not matter.
+
+    Raises:
+      InputError: at the call; the batch lacks an entry or its shapes do not fit.
+    """
+    prepare = to_float if prepare is None else prepare
+    return _weighted_sums(
+        functional, lambda batch: prepare(_leaf(batch, "image")), "label"
+    )
+
+
+def next_token_metrics(functional: Functional) -> MetricFn:
+    """Sums of loss (nats per token) and accuracy of a language model, in evaluation.
+
+    Args:
+      functional: the model; its outputs are logits of shape ``(B, T, V)``.
+
+    Returns:
+      As ``classification_metrics``, on batches ``{"inputs", "targets"}`` with an
+      optional ``"weight"`` of shape ``(B,)``: each example enters with the mean over
+      its tokens.
+
+    Raises:
+      InputError: at the call; the batch lacks an entry or its shapes do not fit.
+    """
+    return _weighted_sums(functional, lambda batch: _leaf(batch, "inputs"), "targets")

@@ -1,0 +1,1 @@
+"""Gradient transformations, wrappers and optimizers (kind ``transform``)."""

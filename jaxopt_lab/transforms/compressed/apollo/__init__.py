@@ -1,0 +1,272 @@
+"""APOLLO: the gradient, scaled as Adam scales it in a random subspace."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab.core import errors, moments, trees
+from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.compressed.apollo.kernel import (
+    Granularity,
+    Matrix,
+    projection,
+)
+from jaxopt_lab.transforms.compressed.columns import (
+    Adam,
+    gathered,
+    optimizer,
+    static_mask,
+)
+from jaxopt_lab.transforms.compressed.explicit_axes import automatic
+from jaxopt_lab.transforms.compressed.low_rank import Layout
+
+
+class ScaleByApolloState(NamedTuple):
+    """State of ``scale_by_apollo``; float32, or float64 for such parameters.
+
+    The moments and norms are trees like the parameters. Of a matrix with the smaller
+    side p and the larger side q; a stack of matrices has one more axis in front.
+
+    Attributes:
+      count: int32, number of updates so far.
+      key: typed key that every projection is drawn from.
+      mu: ``(rank, q)``, first moment of the projected gradient; of any other leaf its
+        own. 4 rank / p bytes a parameter, or 4.
+      nu: likewise the second moment.
+      norm: scalar, or ``(layers,)``: norm of the last direction, before ``scale``.
+    """
+
+    count: jax.Array
+    key: jax.Array
+    mu: Any
+    nu: Any
+    norm: Any
+
+
+def scale_by_apollo(
+    rank: int = 16,
+    *,
+    gap: int = 200,
+    scale: ScalarOrSchedule = 1.0,
+    granularity: Granularity = "channel",
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-8,
+    growth: ScalarOrSchedule = 1.01,
+    seed: int = 0,
+    low_rank: MaskOrFn | None = None,
+    stacked: MaskOrFn | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""The direction of APOLLO, to be followed by a decay and a learning rate.
+
+    For a matrix with the gradient G (p, q), p <= q, and a random P (rank, p):
+
+    .. math::
+        R_t = P G_t, \quad
+        \tilde R_t = \mathrm{Adam}(R_t), \quad
+        s_j = \frac{\|\tilde R_t[:, j]\|}{\|R_t[:, j]\|}, \quad
+        D_t = G_t \, \mathrm{diag}(s) \, \min\!\Big(1,
+            \frac{\gamma \|D_{t-1}\|}{\|G_t \, \mathrm{diag}(s)\|}\Big), \quad
+        u_t = \alpha D_t
+
+    with one s from the norms of the whole matrices for ``granularity="tensor"``.
+    APOLLO-Mini is ``rank=1, granularity="tensor", scale=128 ** 0.5``.
+
+    Args:
+      rank: rows of P. One above the smaller side is cut to that, so that the state is
+        never more than Adam's; the direction is still APOLLO's. The paper takes a
+        quarter of the width, and 1 for APOLLO-Mini.
+      gap: steps that a projection is kept for. The moments go on from one to the next.
+      scale: alpha; a number, a traced scalar or a schedule of the number of updates,
+        as are ``b1``, ``b2``, ``eps`` and ``growth``.
+      granularity: ``"channel"``, an s for each entry of the larger side; ``"tensor"``.
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second, in [0, 1).
+      eps: added to the root of the second moment, after the bias correction.
+      growth: gamma, how much longer a direction may be than the one before it;
+        ``float("inf")``: as long as it likes.
+      seed: of the projections. P depends on it, on the number of the matrix among
+        those that are projected and on the number of updates alone, and is drawn anew
+        in every step: it is never stored.
+      low_rank: which leaves are projected: a tree of booleans or a function of the
+        parameters that gives one. Default: all of two axes and more. The others are
+        dense: Adam with the same decays, without ``scale`` and ``growth``.
+      stacked: leaves whose first axis counts equal layers (``nn.scan``), each a matrix
+        with a projection and a norm of its own. Default: none.
+
+    Returns:
+      The link.
+
+    Raises:
+      InputError: an argument is out of range or unknown, or a mask does not fit.
+
+    A kernel of more than two axes is the matrix of its last axis against all others,
+    for a convolution (H W I, O). Of a square matrix the rows are projected.
+
+    Memory: 8 rank / p bytes a parameter of a matrix with the smaller side p; 8 for
+    dense leaves. Gradient evaluations: 1 a step, and about 2 rank operations a
+    parameter. Differentiable in all numbers, also at zero gradients; where G or
+    R is zero s is 0.
+
+    Decisions, all by the paper: the moments are corrected for their bias before the
+    norms are taken; ``scale`` is alpha itself (the authors' code is remembered, not
+    read here, to take its square root, 128 for APOLLO-Mini, to add 1e-8 to norms, and
+    to correct the bias behind the limiter). A last direction of zero limits nothing,
+    or the leaf would stand still ever after.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.scale_by_apollo(rank=2)
+    >>> state = tx.init({"kernel": jnp.ones((8, 32)), "bias": jnp.ones(32)})
+    >>> state.mu["kernel"].shape, state.mu["bias"].shape
+    ((2, 32), (32,))
+
+    Reference: Zhu, Zhang, Cong, Liu, Park, Chandra, Long, Pan, Wang and Lee, "APOLLO:
+    SGD-like Memory, AdamW-level Performance", MLSys 2025, arXiv:2412.05270.
+    """
+    check_positive_count("rank", rank)
+    check_positive_count("gap", gap)
+    check_non_negative("scale", scale)
+    moments.check_decay("b1", b1)
+    moments.check_decay("b2", b2)
+    check_non_negative("eps", eps)
+    if isinstance(growth, int | float) and not growth > 0:
+        raise InputError(f"growth must be above 0; got {growth}")
+    if granularity not in get_args(Granularity):
+        raise errors.unknown("granularity", granularity, get_args(Granularity))
+
+    def layouts(params: Params) -> list[Layout | None]:
+        leaves = jax.tree.leaves_with_path(params)
+        layers = static_mask(stacked, params, "stacked", default=False)
+        chosen = static_mask(low_rank, params, "low_rank", default=None)
+        made: list[Layout | None] = []
+        for (path, leaf), stack, low in zip(leaves, layers, chosen, strict=True):
+            layout = Layout.of(leaf.shape, stack, "smaller")
+            if low and not layout.is_matrix:
+                raise InputError(
+                    f"low_rank chose {trees.path_name(path)}, of shape {leaf.shape}, "
+                    "which is no matrix"
+                )
+            made.append(layout if low is not False and layout.is_matrix else None)
+        return made
+
+    def init(params: Params) -> ScaleByApolloState:
+        rows = []
+        for layout, p in zip(layouts(params), jax.tree.leaves(params), strict=True):
+            dtype = trees.accumulation_dtype(p.dtype)
+            if layout is None:
+                norm = jnp.zeros((), jnp.float32)
+                rows.append((moments.zeros(p), moments.zeros(p), norm))
+                continue
+            front, (side, other) = p.shape[: layout.stacked], layout.sides
+            inside = (*front, min(rank, side), other)
+            shapes = (inside, inside, front)
+            rows.append([jnp.zeros(shape, dtype) for shape in shapes])
+        columns = gathered(jax.tree.structure(params), rows, 3)
+        key = jax.random.key(seed)
+        return ScaleByApolloState(jnp.zeros((), jnp.int32), key, *columns)
+
+    def update(
+        updates: Updates, state: Any, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, Any]:
+        del params, extra
+        values = (value_at(x, state.count) for x in (b1, b2, eps))
+        count = jnp.asarray(optax.safe_increment(state.count))
+        adam = Adam(count, *map(jnp.asarray, values))
+        ends = [jnp.asarray(value_at(x, state.count)) for x in (scale, growth)]
+        grads, structure = jax.tree.flatten(updates)
+        columns = map(jax.tree.leaves, (state.mu, state.nu, state.norm))
+        rows, index = [], 0
+        for layout, g, *kept in zip(layouts(updates), grads, *columns, strict=True):
+            if layout is None:
+                mu, nu, norm = kept
+                u, mu, nu = adam.step(g, mu, nu)
+                rows.append((u.astype(g.dtype), mu, nu, norm))
+                continue
+            dtype = kept[0].dtype
+            shape = (*kept[0].shape[:-1], layout.sides[0])
+            p = projection(state.key, state.count // gap, index, shape, dtype)
+            matrix = Matrix(layout, granularity)
+            step = automatic(matrix.step, (g, *kept))
+            rows.append(step(g, *kept, p, adam, *ends))
+            index += 1
+        directions, *columns = gathered(structure, rows, 4)
+        return directions, ScaleByApolloState(count, state.key, *columns)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def apollo(
+    learning_rate: ScalarOrSchedule,
+    rank: int = 16,
+    *,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: MaskOrFn | None = None,
+    gap: int = 200,
+    scale: ScalarOrSchedule = 1.0,
+    granularity: Granularity = "channel",
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-8,
+    growth: ScalarOrSchedule = 1.01,
+    seed: int = 0,
+    low_rank: MaskOrFn | None = None,
+    stacked: MaskOrFn | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """APOLLO, and APOLLO-Mini.
+
+    ``chain(scale_by_apollo, weight decay, learning rate)``.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule.
+      rank: rows of the projections; this and what is not described here as in
+        ``scale_by_apollo``.
+      weight_decay: decoupled decay, times the step size.
+      mask: which parameters decay: a tree of booleans or a function of the parameters
+        that gives one. Default: all.
+      gap: steps that a projection is kept for.
+      scale: alpha.
+      granularity: ``"channel"`` or ``"tensor"``.
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to its root.
+      growth: gamma.
+      seed: of the projections.
+      low_rank: which leaves are projected.
+      stacked: leaves whose first axis counts equal layers.
+
+    Returns:
+      The optimizer. Its ``update`` needs ``params``.
+
+    Raises:
+      InputError: an argument is out of range or unknown, or a mask does not fit.
+
+    Gradient evaluations: 1 a step. Memory: 8 rank / p bytes a parameter.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> mini = dict(rank=1, granularity="tensor", scale=128**0.5)
+    >>> state = jaxopt_lab.apollo(1e-3, **mini).init(jnp.ones((512, 512)))
+    >>> state[0].mu.shape
+    (1, 512)
+
+    Reference: Zhu et al. 2024, arXiv:2412.05270; see ``scale_by_apollo``.
+    """
+    link = scale_by_apollo(
+        rank,
+        gap=gap,
+        scale=scale,
+        granularity=granularity,
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        growth=growth,
+        seed=seed,
+        low_rank=low_rank,
+        stacked=stacked,
+    )
+    return optimizer(link, learning_rate, weight_decay, mask)

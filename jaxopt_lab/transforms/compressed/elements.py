@@ -1,0 +1,113 @@
+"""AdamW as a rule for single elements: the arithmetic under the compressed states."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab.core import moments
+from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.compressed.explicit_axes import here
+
+
+class AdamWState(NamedTuple):
+    """State of ``adamw_elements``.
+
+    Attributes:
+      count: int32, number of updates so far.
+      mu: mean of the gradients, a tree like the parameters; float32, for float64
+        parameters float64. 4 bytes per parameter.
+      nu: mean of their squares, likewise.
+    """
+
+    count: jax.Array
+    mu: Updates
+    nu: Updates
+
+
+def check_adamw(b1: Any, b2: Any, eps: Any, weight_decay: Any) -> None:
+    """Refuse impossible numbers; schedules and traced values pass.
+
+    Args:
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to its root.
+      weight_decay: decoupled decay.
+
+    Raises:
+      InputError: a decay is not in [0, 1), or another number is negative.
+    """
+    moments.check_decay("b1", b1)
+    moments.check_decay("b2", b2)
+    check_non_negative("eps", eps)
+    check_non_negative("weight_decay", weight_decay)
+
+
+def adamw_elements(
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule,
+    *,
+    decays: bool | jax.Array = True,
+) -> optax.GradientTransformationExtraArgs:
+    """All of AdamW in one transformation, for trees of parameters or parts of leaves.
+
+    Every number may be a schedule of the number of updates. The root of the second
+    moment has the derivative 0 at 0, so derivatives of whole runs are finite.
+
+    Args:
+      learning_rate: step size.
+      b1: decay of the mean of the gradients.
+      b2: decay of the mean of their squares.
+      eps: added to the root of the second moment, after the bias correction.
+      weight_decay: decoupled decay, times the step size.
+      decays: whether these parameters decay, possibly traced.
+
+    Returns:
+      The transformation; what ``optax.adamw`` gives, up to rounding.
+    """
+
+    def init(params: Params) -> Any:
+        return AdamWState(
+            jnp.zeros((), jnp.int32),
+            jax.tree.map(moments.zeros, params),
+            jax.tree.map(moments.zeros, params),
+        )
+
+    def update(
+        updates: Updates, state: Any, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, Any]:
+        del extra
+        if params is None:
+            raise InputError("update needs params: the weight decay acts on them")
+        count = jnp.asarray(optax.safe_increment(state.count))
+        numbers = (learning_rate, b1, b2, eps, weight_decay)
+        rate, keep1, keep2, small, decay = (
+            here(value_at(x, state.count)) for x in numbers
+        )
+
+        def step(m: jax.Array, v: jax.Array, p: jax.Array) -> jax.Array:
+            dtype = m.dtype
+            corrections = (
+                moments.bias_correction(keep, count, dtype) for keep in (keep1, keep2)
+            )
+            direction = moments.adam_direction(m, v, small, *corrections)
+            scale = -jnp.asarray(rate, dtype)
+            pull = scale * jnp.asarray(decay, dtype) * jnp.asarray(here(decays), dtype)
+            return (scale * direction + pull * p.astype(dtype)).astype(p.dtype)
+
+        def averaged(average: Any, keep: Any, old: Updates) -> Updates:
+            return jax.tree.map(lambda m, g: average(m, g, keep), old, updates)
+
+        mu = averaged(moments.average, keep1, state.mu)
+        nu = averaged(moments.average_of_squares, keep2, state.nu)
+        return jax.tree.map(step, mu, nu, params), AdamWState(count, mu, nu)
+
+    return optax.GradientTransformationExtraArgs(init, update)

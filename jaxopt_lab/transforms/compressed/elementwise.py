@@ -1,0 +1,237 @@
+"""One step of a transformation that treats every element by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.codecs import Coded
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params, Updates
+from jaxopt_lab.transforms.compressed import chunks
+from jaxopt_lab.transforms.compressed.explicit_axes import automatic
+from jaxopt_lab.transforms.compressed.layout import of_one, owners
+from jaxopt_lab.transforms.compressed.slots import Slot, common_tile
+
+Transformation = optax.GradientTransformationExtraArgs
+
+
+class Step(NamedTuple):
+    """What every tensor of one step has in common.
+
+    Attributes:
+      inner_for: the transformation of the i-th parameter; all keep the same state.
+      template: shapes and dtypes of the whole state.
+      slots: how its leaves are stored.
+      key: typed key of this step's rounding, or ``None``.
+      chunk: elements in a chunk, or ``None``.
+      extra: extra arguments for the transformation.
+    """
+
+    inner_for: Callable[[int], Transformation]
+    template: Any
+    slots: Sequence[Slot]
+    key: jax.Array | None
+    chunk: int | None
+    extra: dict[str, Any]
+
+    def run(
+        self,
+        updates: Updates,
+        kept: Sequence[Coded],
+        params: Params | None,
+        door: Any,
+    ) -> tuple[Updates, list[Coded]]:
+        """The updates and the new stored state.
+
+        Args:
+          updates: gradients.
+          kept: what is stored for each leaf of the state.
+          params: the parameters, or ``None``.
+          door: takes the new parameters, or ``None``.
+
+        Returns:
+          Updates, and what is stored now.
+        """
+        like = updates if params is None else params
+        owned = owners(self.inner_for(0).init, self.template, like)
+        grads, structure = jax.tree.flatten(updates)
+        weights = [None] * len(grads) if params is None else jax.tree.leaves(params)
+        shared = {
+            k: self.slots[k].decode(kept[k], self.slots[k].shape)
+            for k, owner in enumerate(owned)
+            if owner == -1
+        }
+        after = list(kept)
+        for k, new in zip(shared, self._without_tensors(shared, params), strict=True):
+            after[k] = self.slots[k].encode(new, self.key)
+        moved, offered = [], []
+        offers = door is not None and params is not None
+        for i, (g, p) in enumerate(zip(grads, weights, strict=True)):
+            mine = [k for k, owner in enumerate(owned) if owner == i]
+            tensor = _Tensor(self, i, owned, mine, shared)
+            u, new, arrays = tensor.placed(g, p, [kept[k] for k in mine], offers)
+            moved.append(u)
+            offered.append(new)
+            for k, stored in zip(mine, arrays, strict=True):
+                after[k] = stored
+        result = jax.tree.unflatten(structure, moved)
+        if door is not None and params is not None:
+            door.offer(result, params, jax.tree.unflatten(structure, offered))
+        return result, after
+
+    def _without_tensors(
+        self, shared: dict[int, jax.Array], params: Params | None
+    ) -> list[jax.Array]:
+        """What belongs to no parameter (counts), after the step."""
+        inner = self.inner_for(0)
+        structure = jax.tree.structure(jax.eval_shape(inner.init, ()))
+        state = jax.tree.unflatten(structure, list(shared.values()))
+        nothing = None if params is None else ()
+        return jax.tree.leaves(inner.update((), state, nothing, **self.extra)[1])
+
+
+class _Tensor(NamedTuple):
+    """The step of one parameter."""
+
+    step: Step
+    number: int
+    owned: Sequence[int]
+    mine: Sequence[int]
+    shared: dict[int, jax.Array]
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [self.step.slots[k] for k in self.mine]
+
+    def advance(
+        self, g: jax.Array, p: jax.Array | None, own: Sequence[jax.Array]
+    ) -> tuple[Any, list[Any]]:
+        """The transformation itself, on the whole parameter or a part of it."""
+        inner = self.step.inner_for(self.number)
+        values = {**self.shared, **dict(zip(self.mine, own, strict=True))}
+        structure = jax.tree.structure(
+            jax.eval_shape(inner.init, g if p is None else p)
+        )
+        ordered = of_one(
+            [values.get(k) for k in range(len(self.owned))], self.owned, self.number
+        )
+        state = jax.tree.unflatten(structure, ordered)
+        u, state = inner.update(g, state, p, **self.step.extra)
+        owned_by = [o for o in self.owned if o in (self.number, -1)]
+        new = [
+            x
+            for x, o in zip(jax.tree.leaves(state), owned_by, strict=True)
+            if o == self.number
+        ]
+        return u, new
+
+    def placed(
+        self, g: jax.Array, p: jax.Array | None, kept: list[Coded], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[Coded]]:
+        """``update``, on a mesh of any kind."""
+
+        def run(g: Any, p: Any, kept: Any, shared: Any, key: Any) -> Any:
+            step = self.step._replace(key=key)
+            return self._replace(step=step, shared=shared).update(g, p, kept, offers)
+
+        like = (g, p if offers else None, kept)
+        return automatic(run, like)(g, p, kept, self.shared, self.step.key)
+
+    def update(
+        self, g: jax.Array, p: jax.Array | None, kept: Sequence[Coded], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[Coded]]:
+        """``(update, new parameter or None, what is stored)``."""
+        slots = self.slots
+        for slot in slots:
+            if slot.shape != g.shape:
+                raise InputError(
+                    f"elementwise=True needs moments of the parameters' shapes; got "
+                    f"{slot.shape} for a parameter of shape {g.shape}"
+                )
+        templates = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in slots]
+        out, _ = jax.eval_shape(self.advance, g, p, templates)
+        tile = common_tile(slots)
+        unit = math.prod(tile)
+
+        def held(x: jax.Array) -> chunks.Held:
+            return chunks.Held(x, lambda n: n, tile)
+
+        # Codes and parameters are updated in place: one operation reads a chunk and
+        # one that depends on it writes it. What several operations read (gradients,
+        # scales) XLA would copy whole in every iteration, so updates and new scales
+        # get arrays of their own.
+        # Every element is overwritten. The numbers differ because XLA would make one
+        # array of equal ones of two tensors, and then copy it.
+        blank = jnp.full_like(g, self.number % 1000, out.dtype)
+        first, read = [held(blank)], [held(g)]
+        if p is not None:
+            (first if offers else read).append(held(p))
+        arrays = [slot.held(x, unit) for slot, x in zip(slots, kept, strict=True)]
+        codes = [x[0] for x in arrays]
+        ranges = [y for x in arrays for y in x[1:]]
+        structure = jax.tree.structure([x._replace(codes=None) for x in kept])
+
+        def body(
+            carried: Sequence[jax.Array], seen: Sequence[jax.Array], part: chunks.Part
+        ) -> list[jax.Array]:
+            there = carried[1] if offers else (seen[1] if p is not None else None)
+            numbers = jax.tree.unflatten(structure, seen[len(read) :])
+            now = carried[len(first) : len(first) + len(codes)]
+            own = [
+                slot.decode(x._replace(codes=c), part.shape)
+                for slot, x, c in zip(slots, numbers, now, strict=True)
+            ]
+            u, new = self.advance(seen[0], there, own)
+            coded = [self._encode(s, x, part) for s, x in zip(slots, new, strict=True)]
+            moved = [u] if there is None or not offers else [u, add(there, u)]
+            new_ranges = jax.tree.leaves([x._replace(codes=None) for x in coded])
+            return [*moved, *(x.codes for x in coded), *new_ranges]
+
+        after = chunks.in_chunks(
+            body,
+            [
+                *first,
+                *codes,
+                *(x._replace(array=jnp.zeros_like(x.array)) for x in ranges),
+            ],
+            [*read, *ranges],
+            g.shape,
+            tile=tile,
+            # Where nothing is coded, XLA needs no temporaries anyway.
+            chunk=self.step.chunk if any(slot.coded for slot in slots) else None,
+        )
+        new_codes = after[len(first) : len(first) + len(codes)]
+        numbers = jax.tree.unflatten(structure, after[len(first) + len(codes) :])
+        stored = [x._replace(codes=c) for x, c in zip(numbers, new_codes, strict=True)]
+        return after[0], after[1] if offers else None, stored
+
+    def _encode(self, slot: Slot, x: jax.Array, part: chunks.Part) -> Coded:
+        if self.step.key is None:
+            return slot.encode(x)
+        ids = slot.block_ids(part.first, part.rows, part.row, part.size)
+        return slot.encode(x, self.step.key, ids)
+
+
+def add(p: jax.Array, u: jax.Array) -> jax.Array:
+    """``p + u`` in the type of ``p``, as ``optax.apply_updates`` and the door do it.
+
+    Args:
+      p: a parameter, or a part of one.
+      u: its update.
+
+    Returns:
+      The sum.
+    """
+    if p.dtype == u.dtype:
+        return p + u
+    pair = [trees.accumulation_dtype(x.dtype) for x in (p, u)]
+    wide = max(pair, key=lambda dtype: np.dtype(dtype).itemsize)
+    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)

@@ -1,0 +1,290 @@
+"""One step of LDAdam on one matrix, or on some of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.transforms.compressed import low_rank
+
+Projector = Literal["std", "svd"]
+Start = Literal["power", "svd"]
+Factorization = Literal["qr", "cholesky"]
+# The first basis has no step before it to have come closer.
+START_ITERATIONS = 4
+
+
+class Numbers(NamedTuple):
+    """The numbers of one step.
+
+    Attributes:
+      count: int32, steps done before.
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      rho: weight of the past in the subspace.
+    """
+
+    count: jax.Array
+    b1: Scalar
+    b2: Scalar
+    eps: Scalar
+    rho: Scalar
+
+
+class How(NamedTuple):
+    """How the subspace is found.
+
+    Attributes:
+      projector: ``"std"``, one power iteration a step; ``"svd"``.
+      start: ``"power"`` or ``"svd"``.
+      factorization: ``"qr"`` or ``"cholesky"``.
+    """
+
+    projector: Projector
+    start: Start
+    factorization: Factorization
+
+
+class Sided(NamedTuple):
+    """Products with a matrix X (p, q) that is stored as it is or transposed.
+
+    Each contracts the last axis of its left factor with the first of its right one,
+    as stored. XLA:CPU has a fast kernel for that form only: any other is repacked
+    element by element, which takes longer than the product.
+
+    Attributes:
+      left: whether it is stored as X; else as its transpose.
+    """
+
+    left: bool
+
+    def towards(self, basis: jax.Array) -> jax.Array:
+        """A basis (p, r) as ``onto`` takes it."""
+        return transposed(basis) if self.left else basis
+
+    def back(self, basis: jax.Array) -> jax.Array:
+        """A basis (p, r) as ``spanned`` takes it."""
+        return basis if self.left else transposed(basis)
+
+    def onto(self, x: jax.Array, towards: jax.Array) -> jax.Array:
+        """``basis' X``: (r, q)."""
+        return towards @ x if self.left else transposed(x @ towards)
+
+    def of(self, x: jax.Array, weights: jax.Array) -> jax.Array:
+        """``X weights'`` of weights (r, q): (p, r), or transposed like X."""
+        return x @ transposed(weights) if self.left else weights @ x
+
+    def spanned(self, back: jax.Array, inside: jax.Array) -> jax.Array:
+        """``basis inside`` of (p, r) and (r, q), as X is stored."""
+        return back @ inside if self.left else transposed(inside) @ back
+
+
+def transposed(x: jax.Array) -> jax.Array:
+    """The transpose of a small matrix, as an array of its own.
+
+    Args:
+      x: the matrix.
+
+    Returns:
+      What the compiler makes no part of the products before and after it.
+    """
+    return jax.lax.optimization_barrier(jax.lax.optimization_barrier(x).T)
+
+
+class Turn(NamedTuple):
+    """How the subspace has turned, which is all that a column must know.
+
+    Attributes:
+      towards: the basis P as ``Sided.onto`` takes it.
+      back: P as ``Sided.spanned`` takes it.
+      leaving: likewise what takes gradients and old moments to the error, of 2 rank
+        columns.
+      rotation: ``(rank, rank)``, the old basis in the new one.
+    """
+
+    towards: jax.Array
+    back: jax.Array
+    leaving: jax.Array
+    rotation: jax.Array
+
+    @classmethod
+    def of(cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: Sided) -> Turn:
+        """From one basis to the next.
+
+        Args:
+          projector: the new one, ``(p, rank)``.
+          old: that of the step before.
+          b1: decay of the first moment.
+          sided: how the matrix is stored.
+
+        Returns:
+          The turn.
+        """
+        ratio = _ratio(b1, old.dtype)
+        leaving = jnp.concatenate([-projector, ratio * old], axis=1)
+        return cls(
+            sided.towards(projector),
+            sided.back(projector),
+            sided.back(leaving),
+            projector.T @ old,
+        )
+
+
+def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
+    decay = jnp.asarray(b1, dtype)
+    return decay / (1 - decay)
+
+
+def corrections(numbers: Numbers, dtype: Any, later: int = 0) -> list[jax.Array]:
+    """Corrections of the biases of both moments.
+
+    Args:
+      numbers: those of the step.
+      dtype: floating type.
+      later: 0 before the step, 1 after it.
+
+    Returns:
+      Two scalars.
+    """
+    count = numbers.count + later
+    return [moments.bias_correction(b, count, dtype) for b in (numbers.b1, numbers.b2)]
+
+
+def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
+    """A moment without its bias; 0 at the first step, as the moment is.
+
+    Args:
+      moment: before the step.
+      correction: from ``corrections``.
+
+    Returns:
+      The quotient.
+    """
+    return trees.safe_divide(moment, jnp.broadcast_to(correction, moment.shape))
+
+
+def advance(
+    x: jax.Array,
+    mu: jax.Array,
+    nu: jax.Array,
+    turn: Turn,
+    numbers: Numbers,
+    sided: Sided,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The step once the subspace is known; each column by itself.
+
+    Args:
+      x: gradient and error, (p, q), stored as ``sided`` says.
+      mu: ``(rank, q)``, first moment in the old subspace.
+      nu: second moment there.
+      turn: from the old subspace to the new one.
+      numbers: those of the step.
+      sided: how ``x`` is stored.
+
+    Returns:
+      ``(direction, error, first moment, second moment)``.
+    """
+    before = corrections(numbers, x.dtype)
+    mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
+    inside = sided.onto(x, turn.towards)
+    moved = turn.rotation @ mu
+    gone = jnp.concatenate([inside + _ratio(numbers.b1, x.dtype) * moved, mu])
+    error = x + sided.spanned(turn.leaving, gone)
+    turned = turn.rotation @ mean
+    spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
+    mu = moments.average(moved, inside, numbers.b1)
+    nu = before[1] * jnp.abs(spread)
+    nu = moments.average_of_squares(nu, inside, numbers.b2)
+    after = corrections(numbers, x.dtype, 1)
+    direction = moments.adam_direction(mu, nu, numbers.eps, *after)
+    return sided.spanned(turn.back, direction), error, mu, nu
+
+
+class Search(NamedTuple):
+    """How the basis of a step is found.
+
+    Attributes:
+      old: ``(p, rank)``, the basis of the step before.
+      products: of a basis B and a weight r of the past,
+        ``r P' m (m' P'' B r + X' B (1 - r)), X (the same)`` without the outer factors:
+        ``(S, Y)`` with S = m W, Y = X W and W that bracket; m without its bias.
+      whole: for a weight of the past, A itself, for a decomposition.
+    """
+
+    old: jax.Array
+    products: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    whole: Callable[[jax.Array], jax.Array]
+
+    def basis(self, numbers: Numbers, how: How) -> jax.Array:
+        """The new basis.
+
+        Args:
+          numbers: those of the step.
+          how: how it is found.
+
+        Returns:
+          ``(p, rank)``, orthonormal columns.
+        """
+        old, rank = self.old, self.old.shape[1]
+        factorized = low_rank.orthonormal
+        if how.factorization == "cholesky":
+            factorized = low_rank.cholesky_orthonormal
+        first = numbers.count == 0
+        # In the first step A is X, also where rho is 1.
+        rho = jnp.asarray(numbers.rho, old.dtype)
+        past = jnp.where(first, jnp.zeros_like(rho), rho)
+
+        def orthonormal(basis: jax.Array) -> jax.Array:
+            # A A' basis; A is never formed.
+            inner, outer = self.products(basis, past)
+            seen = past * (old @ inner) + (1 - past) * outer
+            # With no gradient so far there is nothing to turn to.
+            nothing = jnp.all(seen == 0)
+            safe = jnp.where(nothing, basis, seen)
+            return jnp.where(nothing, basis, factorized(safe))
+
+        def refined(basis: jax.Array) -> jax.Array:
+            return jax.lax.fori_loop(
+                0, START_ITERATIONS - 1, lambda _, b: orthonormal(b), basis
+            )
+
+        if how.projector == "svd":
+            decomposed = low_rank.leading_left_vectors(self.whole(past), rank)
+            if how.start == "svd":
+                return decomposed
+            started = lambda: orthonormal(refined(old))
+            return jax.lax.cond(first, started, lambda: decomposed)
+        if how.start == "svd":
+            nothing = jnp.zeros_like(past)
+            return jax.lax.cond(
+                first,
+                lambda: low_rank.leading_left_vectors(self.whole(nothing), rank),
+                lambda: orthonormal(old),
+            )
+        return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
+
+
+def dense_step(
+    g: jax.Array, mu: jax.Array, nu: jax.Array, numbers: Numbers
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One step of Adam, for what has no subspace.
+
+    Args:
+      g: gradient.
+      mu: first moment.
+      nu: second moment.
+      numbers: those of the step.
+
+    Returns:
+      ``(direction, first moment, second moment)``.
+    """
+    mu = moments.average(mu, g, numbers.b1)
+    nu = moments.average_of_squares(nu, g, numbers.b2)
+    after = corrections(numbers, mu.dtype, 1)
+    return moments.adam_direction(mu, nu, numbers.eps, *after), mu, nu

@@ -1,0 +1,315 @@
+"""LDAdam on one tensor: what is kept of it, and its step."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import moments
+from jaxopt_lab.core.codecs import Cast, Codec, Coded
+from jaxopt_lab.transforms.compressed import low_rank
+from jaxopt_lab.transforms.compressed.elementwise import add
+from jaxopt_lab.transforms.compressed.explicit_axes import automatic
+from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
+from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
+from jaxopt_lab.transforms.compressed.ldadam.kernel import (
+    How,
+    Numbers,
+    Search,
+    Sided,
+    Turn,
+)
+from jaxopt_lab.transforms.compressed.low_rank import Layout
+from jaxopt_lab.transforms.compressed.min_max import MinMax4
+from jaxopt_lab.transforms.compressed.slots import Slot, Store
+
+Error = Literal["float32", "bfloat16", "4-bit", "none"]
+
+
+class Kept(NamedTuple):
+    """What the state has of one leaf."""
+
+    projector: Any
+    mu: Any
+    nu: Any
+    error: Any
+    low: Any
+    high: Any
+
+
+class Pace(NamedTuple):
+    """How far a parameter goes.
+
+    Attributes:
+      rate: the learning rate.
+      pull: the weight decay, 0 where there is none.
+    """
+
+    rate: jax.Array
+    pull: jax.Array
+
+
+class Leaf(NamedTuple):
+    """How one leaf is treated.
+
+    Attributes:
+      layout: as which matrices it is read.
+      dtype: the floating type it is computed in.
+      low_rank: whether it is projected.
+      rank: columns of the basis, at most.
+      error: how the error is kept.
+      how: how the subspace is found.
+      store: ``"codes"`` or ``"values"``.
+      chunk: elements updated at a time on CPU, or ``None``.
+    """
+
+    layout: Layout
+    dtype: Any
+    low_rank: bool
+    rank: int
+    error: Error
+    how: How
+    store: Store
+    chunk: int | None
+
+    def slot(self, shape: tuple[int, ...]) -> Slot:
+        """How the error of the tensor, or of whole blocks of it, is stored."""
+        codec: Codec | None = {
+            "float32": None,
+            "bfloat16": Cast("bfloat16"),
+            "4-bit": MinMax4(64),
+            "none": None,
+        }[self.error]
+        return Slot(0, shape, self.dtype, codec, self.store)
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether there is an error."""
+        return self.low_rank and self.error != "none"
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the error has ranges."""
+        return self.feeds_back and self.error == "4-bit" and self.store == "codes"
+
+    def init(self, param: jax.Array) -> Kept:
+        """What is kept before the first step.
+
+        Args:
+          param: the parameter.
+
+        Returns:
+          Zeros and a basis.
+        """
+        # One for each place: a buffer can be given away once only.
+        nothing = lambda: jnp.zeros((), jnp.float32)
+        if not self.low_rank:
+            rest = (nothing() for _ in range(3))
+            return Kept(nothing(), moments.zeros(param), moments.zeros(param), *rest)
+        p, q = self.layout.sides
+        rank = min(self.rank, p)
+        before = self.layout.shape[: self.layout.stacked]
+        basis = low_rank.starting_basis(p, rank, self.dtype)
+        basis = jnp.broadcast_to(basis, (*before, p, rank))
+        moment = lambda: jnp.zeros((*before, rank, q), self.dtype)
+        error = Coded(nothing(), None, None)
+        if self.feeds_back:
+            empty = moments.zeros(param)
+            slot = self.slot(self.layout.shape[self.layout.stacked :])
+            if slot.codec is not None:
+                empty = jnp.zeros(self.layout.shape, self.dtype)
+                # XLA would compute the codes while it compiles, slowly.
+                empty = jax.lax.optimization_barrier(empty)
+            error = (jax.vmap(slot.encode) if before else slot.encode)(empty)
+        ranges = (nothing() if x is None else x for x in error[1:])
+        return Kept(basis, moment(), moment(), error.codes, *ranges)
+
+    def update(
+        self,
+        g: jax.Array,
+        p: jax.Array | None,
+        kept: Kept,
+        numbers: Numbers,
+        pace: Pace | None,
+        offers: bool,
+    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        """One step.
+
+        Args:
+          g: gradient.
+          p: parameter; only used with ``pace``.
+          kept: what is kept.
+          numbers: those of the step.
+          pace: how far the parameter goes; ``None`` gives the direction itself.
+          offers: whether the new parameter is wanted.
+
+        Returns:
+          ``(update, new parameter or None, what is kept now)``.
+        """
+        p = None if pace is None else p
+        if not self.low_rank:
+            u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
+            u = self._paced(u, p, pace, g.dtype)
+            new = add(p, u) if offers and p is not None else None
+            return u, new, kept._replace(mu=mu, nu=nu)
+        numbers = Numbers(*map(jnp.asarray, numbers))
+
+        def run(g: Any, p: Any, kept: Kept, numbers: Numbers, pace: Any) -> Any:
+            return self._matrices(g, p, kept, numbers, pace, offers)
+
+        like = (g, p if offers else None, kept)
+        return automatic(run, like)(g, p, kept, numbers, pace)
+
+    def _paced(
+        self, u: jax.Array, p: jax.Array | None, pace: Pace | None, dtype: Any
+    ) -> jax.Array:
+        """The update of a direction."""
+        if pace is None or p is None:
+            return u.astype(dtype)
+        return (-pace.rate * (u + pace.pull * p.astype(self.dtype))).astype(p.dtype)
+
+    def _matrices(
+        self,
+        g: jax.Array,
+        p: jax.Array | None,
+        kept: Kept,
+        numbers: Numbers,
+        pace: Pace | None,
+        offers: bool,
+    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        """The step of each of the stacked matrices."""
+        layers = self.layout.shape[: self.layout.stacked]
+        idle = {
+            name: getattr(kept, name)
+            for name, used in (
+                ("error", self.feeds_back),
+                ("low", self.ranged),
+                ("high", self.ranged),
+            )
+            if not used
+        }
+
+        def one(g: Any, p: Any, kept: Kept) -> Any:
+            return _Matrix(self, numbers, pace, offers).step(g, p, kept)
+
+        apart = kept._replace(**dict.fromkeys(idle))
+        flat = lambda x: x.reshape(*layers, -1)
+        apart = apart._replace(
+            **{
+                name: flat(getattr(kept, name))
+                for name in ("error", "low", "high")
+                if name not in idle
+            }
+        )
+        matrix = lambda x: x.reshape(*layers, *self.layout.matrix)
+        given = (matrix(g), None if p is None else matrix(p), apart)
+        u, new, now = (jax.vmap(one) if layers else one)(*given)
+        now = now._replace(**idle)
+        now = jax.tree.map(lambda x, was: x.reshape(was.shape), now, kept)
+        return u.reshape(g.shape), None if new is None else new.reshape(g.shape), now
+
+
+class _Matrix(NamedTuple):
+    """The step of one matrix."""
+
+    leaf: Leaf
+    numbers: Numbers
+    pace: Pace | None
+    offers: bool
+
+    def step(
+        self, g: jax.Array, p: jax.Array | None, kept: Kept
+    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        """``(update, new parameter or None, what is kept now)``."""
+        leaf, numbers = self.leaf, self.numbers
+        sided = Sided(leaf.layout.left)
+        block = leaf.slot(leaf.layout.matrix).block if leaf.feeds_back else 1
+        cut = Cut.of(leaf.layout, block, leaf.chunk)
+        rank = kept.mu.shape[0]
+        held = lambda x, apart=False: Piece(x, cut.front, apart)
+        coded = [x for x in (kept.error, kept.low, kept.high) if x is not None]
+
+        def total(slope: jax.Array, stored: Arrays) -> jax.Array:
+            """Gradient and error as a matrix."""
+            x = self._matrix(slope).astype(leaf.dtype)
+            if not stored:
+                return x
+            slot = leaf.slot(x.shape)
+            wanted, structure = jax.tree.flatten(jax.eval_shape(slot.encode, x))
+            shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
+            return x + slot.decode(jax.tree.unflatten(structure, shaped), x.shape)
+
+        before = ldadam_kernel.corrections(numbers, leaf.dtype)[0]
+        old = kept.projector
+
+        def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
+            turned, towards = basis.T @ old, sided.towards(basis)
+
+            def body(_: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
+                slope, mu, *stored = seen
+                x, mean = total(slope, stored), ldadam_kernel.corrected(mu, before)
+                w = past * (turned @ mean) + (1 - past) * sided.onto(x, towards)
+                inner = mean @ ldadam_kernel.transposed(w)
+                return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
+
+            read = [held(g), Piece(kept.mu, rank), *map(held, coded)]
+            nothing = [jnp.zeros_like(turned), jnp.zeros_like(sided.back(basis))]
+            inner, outer = cut.loop(body, [], read, nothing)[1]
+            return inner, outer if sided.left else outer.T
+
+        def whole(past: jax.Array) -> jax.Array:
+            mean = ldadam_kernel.corrected(kept.mu, before)
+            x = total(g, coded)
+            x = x if sided.left else x.T
+            return past * (old @ mean) + (1 - past) * x
+
+        projector = Search(old, products, whole).basis(numbers, leaf.how)
+        turn = Turn.of(projector, old, numbers.b1, sided)
+        out = g.dtype if p is None else p.dtype
+        # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
+        # leaves out; and ranges get new arrays.
+        over = not self.offers and out == g.dtype
+        first = [held(g, True) if over else held(jnp.zeros_like(g, out))]
+        read = [] if over else [held(g)]
+        if p is not None:
+            (first if self.offers else read).append(held(p))
+        ranges = [held(x) for x in coded[1:]]
+        carried = [
+            *first,
+            Piece(kept.mu, rank, True),
+            Piece(kept.nu, rank, True),
+            *(held(x, True) for x in coded[:1]),
+            *(x._replace(array=jnp.zeros_like(x.array)) for x in ranges),
+        ]
+
+        def body(now: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
+            slope = now[0] if over else seen[0]
+            there = None
+            if p is not None:
+                there = self._matrix(now[1] if self.offers else seen[len(read) - 1])
+            mu, nu, *stored = now[len(first) :]
+            x = total(slope, [*stored[:1], *seen[len(read) :]])
+            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, numbers, sided)
+            u = leaf._paced(u, there, self.pace, out)
+            moved = [u]
+            if self.offers and there is not None:
+                moved.append(add(there, u))
+            new: list[jax.Array] = []
+            if coded:
+                found = leaf.slot(rest.shape).encode(rest)
+                new = [y for y in found if y is not None]
+            return [*moved, mu, nu, *new], sums
+
+        after, _ = cut.loop(body, carried, [*read, *ranges], [])
+        u, *rest = after
+        new = rest.pop(0) if self.offers and p is not None else None
+        mu, nu, *stored = rest
+        error, low, high = (*stored, None, None, None)[:3]
+        return u, new, Kept(projector, mu, nu, error, low, high)
+
+    def _matrix(self, x: jax.Array) -> jax.Array:
+        """A piece of something laid out as the tensor, as a matrix."""
+        rows, columns = self.leaf.layout.matrix
+        return x.reshape(rows, -1) if self.leaf.layout.left else x.reshape(-1, columns)

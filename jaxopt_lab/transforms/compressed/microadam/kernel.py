@@ -1,0 +1,292 @@
+"""One step of MicroAdam on one tensor, or on a part of whole blocks of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import moments
+from jaxopt_lab.core.codecs import Coded
+from jaxopt_lab.core.codecs.codec import straight_through
+from jaxopt_lab.transforms.compressed import chunks
+from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
+from jaxopt_lab.transforms.compressed.elementwise import add
+from jaxopt_lab.transforms.compressed.microadam.numbers import Numbers
+from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
+from jaxopt_lab.transforms.compressed.slots import Slot, Store
+
+
+class Stored(NamedTuple):
+    """What is kept for one tensor.
+
+    Attributes:
+      indices: int16 ``(blocks, window, picks)``, place of each entry in its block.
+      values: the entries, zero where there is none yet; as ``narrowed`` stores them.
+      error: codes of the error, two in a byte; or the rounded error itself.
+      low: the minimum of each of its blocks, as ``MinMax4`` stores it, or a zero.
+      high: the maximum.
+    """
+
+    indices: Any
+    values: Any
+    error: Any
+    low: Any
+    high: Any
+
+
+class Kernel(NamedTuple):
+    """How one tensor is updated.
+
+    Attributes:
+      shape: its shape.
+      dtype: the floating type it is computed in.
+      window: rows of the window.
+      density: picked share of a block.
+      block_size: elements in a block of picks.
+      quant_block: elements that share a range of the error.
+      store: ``"codes"`` or ``"values"``.
+      chunk: elements updated at a time on CPU, or ``None``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    window: int
+    density: float
+    block_size: int
+    quant_block: int
+    store: Store
+    chunk: int | None
+
+    @property
+    def cut(self) -> TopBlocks:
+        """The blocks of picks."""
+        return TopBlocks.of(self.shape, self.block_size, self.density)
+
+    @property
+    def slot(self) -> Slot:
+        """How the error is stored."""
+        return Slot(0, self.shape, self.dtype, MinMax4(self.quant_block), self.store)
+
+    @property
+    def unit(self) -> int:
+        """Elements that must stay together."""
+        return math.lcm(self.cut.block, self.slot.block)
+
+    def init(self) -> Stored:
+        """An empty window and no error."""
+        ring = (self.cut.count, self.window, self.cut.picks)
+        empty = jnp.zeros(ring, self.dtype)
+        coded = self.slot.encode(
+            jax.lax.optimization_barrier(jnp.zeros(self.shape, self.dtype))
+        )
+        return Stored(
+            jnp.zeros(ring, jnp.int16),
+            empty if self.store == "values" else narrowed(empty),
+            coded.codes,
+            *(jnp.zeros((), jnp.float32) if x is None else x for x in coded[1:]),
+        )
+
+    def update(
+        self,
+        g: jax.Array,
+        p: jax.Array | None,
+        stored: Stored,
+        numbers: Numbers,
+        decays: Any,
+        offers: bool,
+    ) -> tuple[jax.Array, jax.Array | None, Stored]:
+        """One step.
+
+        Args:
+          g: gradient.
+          p: parameter; ``None`` where nothing depends on it.
+          stored: what is kept.
+          numbers: those of the step.
+          decays: whether this parameter decays, possibly traced.
+          offers: whether the new parameter is wanted.
+
+        Returns:
+          ``(update, new parameter or None, what is kept now)``.
+        """
+        unit = self.unit
+        picked = self.window * self.cut.picks
+        blocks = lambda size: -(-size // self.cut.block) * picked
+        ring_tile = (unit // self.cut.block, self.window, self.cut.picks)
+
+        def held(x: jax.Array) -> chunks.Held:
+            return chunks.Held(x, lambda size: size, (unit,))
+
+        def ring(x: jax.Array) -> chunks.Held:
+            return chunks.Held(x, blocks, ring_tile, apart=True)
+
+        coded = self.store == "codes"
+        kept = Coded(
+            stored.error,
+            stored.low if coded else None,
+            stored.high if coded else None,
+        )
+        error, *ranges = self.slot.held(kept, unit)
+        out = g.dtype if p is None else p.dtype
+        # Zeros of several tensors of one shape would be made once and then copied, so
+        # updates go over the gradient; where a door makes them useless, they are zeros
+        # at first, because XLA then leaves them out.
+        over = not offers and out == g.dtype
+        first = [held(g)._replace(apart=True) if over else held(jnp.zeros_like(g, out))]
+        read = [] if over else [held(g)]
+        if p is not None:
+            (first if offers else read).append(held(p))
+        # What is read by several operations gets a new array: XLA would copy the old
+        # one whole in every iteration.
+        fresh = [x._replace(array=jnp.zeros_like(x.array)) for x in ranges]
+        rings = [ring(stored.indices), ring(stored.values)]
+
+        def body(
+            carried: Sequence[jax.Array], seen: Sequence[jax.Array], part: chunks.Part
+        ) -> list[jax.Array]:
+            slope = carried[0] if over else seen[0]
+            there = None
+            if p is not None:
+                there = carried[1] if offers else seen[len(read) - 1]
+            indices, values, codes = carried[len(first) : len(first) + 3]
+            old = kept._replace(codes=codes)
+            if coded:
+                old = Coded(codes, *seen[len(read) :])
+            u, ring_now, new = self._advance(
+                slope, (indices, values), old, numbers, part.shape
+            )
+            if numbers.rate is not None and there is not None:
+                rate = jnp.asarray(numbers.rate, self.dtype)
+                pull = jnp.asarray(numbers.decay, self.dtype) * jnp.asarray(
+                    decays, self.dtype
+                )
+                u = -rate * (u + pull * there.astype(self.dtype))
+            u = u.astype(out)
+            moved = [u, add(there, u)] if offers and there is not None else [u]
+            return [*moved, *ring_now, *(x for x in new if x is not None)]
+
+        after = chunks.in_chunks(
+            body,
+            [*first, *rings, error, *fresh],
+            [*read, *ranges],
+            self.shape,
+            tile=(unit,),
+            chunk=chunks.even_chunk(math.prod(self.shape), unit, self.chunk),
+        )
+        u, *rest = after
+        new = rest.pop(0) if offers else None
+        if not coded:
+            rest += [stored.low, stored.high]
+        return u, new, Stored(*rest)
+
+    def _advance(
+        self,
+        g: jax.Array,
+        ring: tuple[jax.Array, jax.Array],
+        old: Coded,
+        numbers: Numbers,
+        shape: tuple[int, ...],
+    ) -> tuple[jax.Array, list[jax.Array], Coded]:
+        """Direction, window and error of a part that begins at a block."""
+        narrow = jnp.finfo(g.dtype).bits < 32
+
+        def rounded(x: jax.Array) -> jax.Array:
+            """In the precision of the gradient, as the official code."""
+            if not narrow:
+                return x
+            # XLA may leave out a conversion there and back.
+            found = jnp.finfo(g.dtype)
+            return jax.lax.reduce_precision(x, found.nexp, found.nmant)
+
+        total = rounded(g.astype(self.dtype) + rounded(self.slot.decode(old, shape)))
+        cut = self.cut
+        size = math.prod(shape)
+        whole, last = divmod(size, cut.block)
+        indices, values = (x.reshape(-1, self.window, cut.picks) for x in ring)
+        pieces = []
+        if whole and not last:
+            pieces.append((total.reshape(whole, cut.block), slice(None), cut.picks))
+        else:
+            flat = total.reshape(-1)
+            if whole:
+                body = flat[: whole * cut.block].reshape(whole, cut.block)
+                pieces.append((body, slice(0, whole), cut.picks))
+            if last:
+                tail = flat[whole * cut.block :].reshape(1, last)
+                pieces.append((tail, slice(whole, whole + 1), cut.last_picks))
+        done = [
+            self._blocks(x, indices[at], values[at], picks, numbers)
+            for x, at, picks in pieces
+        ]
+        if not done:
+            return total, list(ring), old
+        direction, rest, *rings = (
+            x[0] if len(x) == 1 else jnp.concatenate(x)
+            for x in (
+                [d[0].reshape(-1) if len(done) > 1 else d[0] for d in done],
+                [d[1].reshape(-1) if len(done) > 1 else d[1] for d in done],
+                [d[2] for d in done],
+                [d[3] for d in done],
+            )
+        )
+        direction, rest = direction.reshape(shape), rest.reshape(shape)
+        new = self.slot.encode(rest)
+        if numbers.densify is not None:
+            share = jnp.asarray(numbers.densify, self.dtype)
+            kept = rounded(self.slot.decode(new, shape))
+            direction = direction + share * kept
+            new = self.slot.encode((1 - share) * kept)
+        rings = [x.reshape(was.shape) for x, was in zip(rings, ring, strict=True)]
+        return direction, rings, new
+
+    def _blocks(
+        self,
+        x: jax.Array,
+        indices: jax.Array,
+        values: jax.Array,
+        picks: int,
+        numbers: Numbers,
+    ) -> tuple[jax.Array, ...]:
+        """``(direction, what is left, indices, values)`` of equal blocks."""
+        rows, block = x.shape
+        places = largest(x, picks)
+        entries = jnp.take_along_axis(x, places, axis=1, mode="promise_in_bounds")
+        # Mapped over the rows, so that devices that hold some of them send nothing.
+        left = jax.vmap(lambda row, at: row.at[at].set(0, unique_indices=True))(
+            x, places
+        )
+        missing = ((0, 0), (0, values.shape[-1] - picks))
+        current = (jnp.arange(self.window, dtype=jnp.int32) == numbers.row)[
+            None, :, None
+        ]
+
+        def entered(old: jax.Array, new: jax.Array) -> jax.Array:
+            return jnp.where(current, jnp.pad(new, missing)[:, None], old)
+
+        indices = entered(indices, places.astype(jnp.int16))
+        if self.store == "values":
+            rounded = widened(narrowed(entries), self.dtype)
+            values = entered(values, straight_through(entries, rounded))
+        else:
+            values = entered(values, narrowed(entries))
+        window = widened(values, self.dtype)
+        where = indices.astype(jnp.int32).reshape(rows, -1)
+
+        def moment(weights: jax.Array, of: jax.Array) -> jax.Array:
+            weighted = (weights[None, :, None] * of).reshape(rows, -1)
+            empty = jnp.zeros((rows, block), self.dtype)
+            return jax.vmap(
+                lambda row, at, new: row.at[at].add(new, mode="promise_in_bounds")
+            )(empty, where, weighted)
+
+        direction = moments.adam_direction(
+            moment(numbers.mean_weights, window),
+            moment(numbers.square_weights, window * window),
+            numbers.eps,
+            numbers.mean_correction,
+            numbers.square_correction,
+        )
+        return direction, left, indices, values

@@ -1,0 +1,89 @@
+"""The numbers of one step of MicroAdam: weights of the window, corrections."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import moments
+from jaxopt_lab.core.typing import Scalar
+
+
+class Numbers(NamedTuple):
+    """The numbers of one step, the same for all tensors.
+
+    Attributes:
+      row: int32, the row of the window that is overwritten.
+      mean_weights: ``(window,)``, weight of each row in the first moment.
+      square_weights: in the second.
+      mean_correction: total weight that the first moment is divided by.
+      square_correction: that of the second.
+      eps: added to the root.
+      densify: share of the error that is added to the update; ``None``: none.
+      rate: learning rate; ``None`` gives the bare direction, with its own sign.
+      decay: weight decay.
+    """
+
+    row: jax.Array
+    mean_weights: jax.Array
+    square_weights: jax.Array
+    mean_correction: jax.Array
+    square_correction: jax.Array
+    eps: Scalar
+    densify: Scalar | None
+    rate: Scalar | None
+    decay: Scalar
+
+
+def step_numbers(
+    count: jax.Array,
+    window: int,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    densify: Scalar | None,
+    rate: Scalar | None,
+    decay: Scalar,
+    bias_window: bool,
+    dtype: Any,
+) -> Numbers:
+    """The numbers of one step.
+
+    Args:
+      count: int32, steps done before.
+      window: rows of the window.
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      densify: share of the error that is added, or ``None``.
+      rate: learning rate, or ``None``.
+      decay: weight decay.
+      bias_window: correct the bias of what the window holds, not of all steps.
+      dtype: floating type of the weights.
+
+    Returns:
+      The numbers.
+    """
+    row = count % window
+    age = (row - jnp.arange(window, dtype=jnp.int32)) % window
+    seen = count + 1
+    if bias_window:
+        seen = jnp.minimum(seen, window)
+
+    def weights(b: Scalar) -> jax.Array:
+        wide = jnp.asarray(b, dtype)
+        return (1 - wide) * wide ** age.astype(dtype)
+
+    return Numbers(
+        row,
+        weights(b1),
+        weights(b2),
+        moments.bias_correction(b1, seen, dtype),
+        moments.bias_correction(b2, seen, dtype),
+        eps,
+        densify,
+        rate,
+        decay,
+    )

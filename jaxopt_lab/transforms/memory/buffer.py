@@ -1,0 +1,299 @@
+"""A priority buffer of fixed capacity over a parameter tree, as pure data.
+
+The cost of a step does not grow with the capacity. Two things would make it grow:
+adding up the entries anew at every step, and reading an entry in the same program
+that overwrites it, which makes XLA copy the whole buffer. So the buffer carries the
+sum of its entries, and it looks at the slot that the NEXT admission will take as
+soon as that is known, one step early, in the arrays just written.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
+
+from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.transforms.memory.keys import key_dtype
+from jaxopt_lab.transforms.memory.slots import (
+    Rank,
+    added_up,
+    ranked,
+    read,
+    refreshed,
+    spread,
+    write,
+)
+
+Policy: TypeAlias = Literal["priority", "fifo"]
+Sums: TypeAlias = Literal["running", "fresh", "none"]
+
+# The error of a running sum in float32 is a random walk; it starts anew this often.
+REFRESH = 64
+
+
+class PriorityBuffer(NamedTuple):
+    """A buffer of C entries.
+
+    Attributes:
+      count: int32 scalar, number of entries offered so far.
+      size: int32 scalar, number of slots in use; they are the first ones.
+      slot: int32 scalar, the slot that the next admission takes; a tree of scalars
+        where every leaf has keys of its own.
+      keys: float array (C,), priorities, decayed; or a tree of them.
+      ages: int32 array (C,), steps since the admission; or a tree of them.
+      entries: like the parameters, each leaf with a leading axis of length C; zeros
+        in unused slots.
+      total: like the parameters, float32 or better, sum of the entries; ``None`` in a
+        buffer without sums.
+      rest: ``total`` without the entry in ``slot``; ``None`` where it is not needed.
+      victim: the entry in ``slot``; kept instead of ``rest`` where entries are
+        narrower than float32.
+      chosen: the entry of lowest, median or highest key, where one is asked for.
+    """
+
+    count: jax.Array
+    size: jax.Array
+    slot: PyTree
+    keys: PyTree
+    ages: PyTree
+    entries: Updates
+    total: Updates | None
+    rest: Updates | None
+    victim: Updates | None
+    chosen: Updates | None
+
+
+def empty(
+    params: Params,
+    capacity: int,
+    *,
+    per_leaf: bool = False,
+    sums: Sums = "running",
+    chosen: bool = False,
+    dtype: DTypeLike | None = None,
+) -> PriorityBuffer:
+    """A buffer without entries.
+
+    Args:
+      params: tree whose shapes and sharding the entries get.
+      capacity: C, number of slots, at least 1.
+      per_leaf: every leaf has its own keys and decides for itself.
+      sums: ``"running"``: the sum of the entries is carried on (two arrays like the
+        parameters); ``"fresh"``: added up anew after every admission (one array, and
+        C reads a step; entries narrower than float32 are carried on all the same,
+        which takes no more memory); ``"none"``: there is none.
+      chosen: keep one entry by its rank beside the others.
+      dtype: type of the entries; default float32 or better.
+
+    Returns:
+      The buffer.
+    """
+
+    def stacked(p: jax.Array) -> jax.Array:
+        zero = jnp.zeros_like(p, dtype=dtype or trees.accumulation_dtype(p.dtype))
+        return jnp.broadcast_to(zero[None], (capacity, *p.shape))
+
+    def shared(make: jax.Array) -> PyTree:
+        return jax.tree.map(lambda _: jnp.copy(make), params) if per_leaf else make
+
+    narrow = dtype is not None and jnp.dtype(dtype).itemsize < 4
+    like = lambda: jax.tree.map(moments.zeros, params)
+    entry = lambda: jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype), params)
+    return PriorityBuffer(
+        count=jnp.zeros((), jnp.int32),
+        size=jnp.zeros((), jnp.int32),
+        slot=shared(jnp.zeros((), jnp.int32)),
+        keys=shared(jnp.zeros((capacity,), key_dtype(params))),
+        ages=shared(jnp.zeros((capacity,), jnp.int32)),
+        entries=jax.tree.map(stacked, params),
+        total=None if sums == "none" else like(),
+        rest=like() if sums == "running" and not narrow else None,
+        victim=entry() if narrow else None,
+        chosen=like() if chosen else None,
+    )
+
+
+def capacity_of(buffer: PriorityBuffer) -> int:
+    """Number of slots, in use or not.
+
+    Args:
+      buffer: any buffer.
+
+    Returns:
+      A Python integer; 0 for a tree without leaves.
+    """
+    leaves = jax.tree.leaves(buffer.keys)
+    return leaves[0].shape[0] if leaves else 0
+
+
+class _Decision(NamedTuple):
+    accept: jax.Array
+    keys: jax.Array
+    ages: jax.Array
+    slot: jax.Array  # of the next admission
+
+
+def _decide(
+    slot: jax.Array,
+    keys: jax.Array,
+    ages: jax.Array,
+    key: jax.Array,
+    size: jax.Array,
+    decay: Scalar,
+    policy: Policy,
+) -> _Decision:
+    capacity = keys.shape[0]
+    key = key.astype(keys.dtype)
+    accept = (size < capacity) | (key > keys[slot]) | (policy == "fifo")
+    here = (jnp.arange(capacity, dtype=slot.dtype) == slot) & accept
+    keys = jnp.where(here, key, keys) * jnp.asarray(decay, keys.dtype)
+    ages = jnp.where(here, jnp.zeros_like(ages), ages + 1)
+    following = following_slot(keys, ages, jnp.minimum(size + 1, capacity), policy)
+    return _Decision(accept, keys, ages, following)
+
+
+def following_slot(
+    keys: jax.Array, ages: jax.Array, size: jax.Array, policy: Policy
+) -> jax.Array:
+    """The slot of the next admission.
+
+    Args:
+      keys: priorities (C,).
+      ages: steps since the admissions (C,).
+      size: number of slots in use.
+      policy: as in ``admit``.
+
+    Returns:
+      int32 scalar: the first unused slot, or the one that makes room.
+    """
+    full = jnp.argmax(ages) if policy == "fifo" else jnp.argmin(keys)
+    return jnp.where(size == keys.shape[0], full.astype(size.dtype), size)
+
+
+def admit(
+    buffer: PriorityBuffer,
+    entry: Updates,
+    key: PyTree,
+    *,
+    decay: Scalar = 1.0,
+    policy: Policy = "priority",
+    rank: Rank | None = None,
+) -> PriorityBuffer:
+    """Offer an entry, then decay all keys.
+
+    While there is an unused slot, the entry goes there. In a full buffer it takes the
+    place of the first entry of lowest key if its own key is strictly higher, and is
+    dropped otherwise; or, with ``policy="fifo"``, that of the oldest. Differentiable
+    in the entries; which of them stay is piecewise constant.
+
+    Args:
+      buffer: the buffer.
+      entry: tree like the parameters.
+      key: its priority, a scalar; a tree of scalars where every leaf has its own keys.
+      decay: factor of all keys afterwards, the new one included.
+      policy: ``"priority"`` or ``"fifo"``.
+      rank: which entry is kept as ``chosen``; among n, the median is the one at index
+        ``n // 2`` in ascending order of the keys.
+
+    Returns:
+      The new buffer.
+
+    >>> entry = {"w": jnp.array([1.0])}
+    >>> one = admit(empty(entry, 1), entry, jnp.array(2.0))
+    >>> float(admit(one, {"w": jnp.array([5.0])}, jnp.array(2.0)).total["w"][0])
+    1.0
+    >>> float(admit(one, {"w": jnp.array([5.0])}, jnp.array(2.1)).total["w"][0])
+    5.0
+    """
+    decided = jax.tree.map(
+        lambda s, k, a, new: _decide(s, k, a, new, buffer.size, decay, policy),
+        buffer.slot,
+        buffer.keys,
+        buffer.ages,
+        key,
+    )
+
+    def field(name: str) -> PyTree:
+        is_decision = lambda x: isinstance(x, _Decision)
+        return jax.tree.map(lambda d: getattr(d, name), decided, is_leaf=is_decision)
+
+    # Of the buffer, not of the entry: `None` is a leaf of neither.
+    like = buffer.entries
+    slot, accept = spread(buffer.slot, like), spread(field("accept"), like)
+    stored = jax.tree.map(lambda x, e: e.astype(x.dtype), like, entry)
+    count = jnp.minimum(buffer.count, jnp.iinfo(jnp.int32).max - 1) + 1
+    size = jnp.minimum(buffer.size + 1, capacity_of(buffer))
+    entries = write(like, stored, slot, accept, buffer.victim)
+    entries, total = _summed(buffer, stored, accept, entries, count % REFRESH == 0)
+    return looking_ahead(
+        buffer._replace(
+            count=count,
+            size=size,
+            slot=field("slot"),
+            keys=field("keys"),
+            ages=field("ages"),
+            entries=entries,
+            total=total,
+        ),
+        rank,
+    )
+
+
+def _summed(
+    buffer: PriorityBuffer,
+    stored: Updates,
+    accept: PyTree,
+    entries: Updates,
+    due: jax.Array,
+) -> tuple[Updates, Updates | None]:
+    """The new entries and their sum."""
+    if buffer.total is None:
+        return entries, None
+    if buffer.rest is not None:
+        total = jax.tree.map(
+            lambda a, t, r, e: jnp.where(a, r + e.astype(r.dtype), t),
+            accept,
+            buffer.total,
+            buffer.rest,
+            stored,
+        )
+    elif buffer.victim is not None:
+
+        def replaced(a: jax.Array, t: jax.Array, v: jax.Array, e: jax.Array):
+            return jnp.where(a, t + (e.astype(t.dtype) - v.astype(t.dtype)), t)
+
+        total = jax.tree.map(replaced, accept, buffer.total, buffer.victim, stored)
+    else:
+        return entries, added_up(entries, buffer.total)
+    return refreshed(due, entries, total)
+
+
+def looking_ahead(buffer: PriorityBuffer, rank: Rank | None) -> PriorityBuffer:
+    """The same buffer with what the next step needs from its slots.
+
+    Args:
+      buffer: the buffer, its slots and their sum up to date.
+      rank: as in ``admit``.
+
+    Returns:
+      The buffer with ``rest``, ``victim`` and ``chosen`` brought up to date.
+    """
+    entries = buffer.entries
+    if buffer.rest is not None or buffer.victim is not None:
+        following = read(entries, spread(buffer.slot, entries))
+        if buffer.victim is not None:
+            buffer = buffer._replace(victim=following)
+        else:
+            less = lambda t, v: t - v.astype(t.dtype)
+            buffer = buffer._replace(rest=jax.tree.map(less, buffer.total, following))
+    if rank is not None:
+        at = jax.tree.map(lambda k: ranked(k, buffer.size, rank), buffer.keys)
+        found = read(entries, spread(at, entries))
+        chosen = jax.tree.map(lambda x, c: x.astype(c.dtype), found, buffer.chosen)
+        buffer = buffer._replace(chosen=chosen)
+    return buffer

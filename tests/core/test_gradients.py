@@ -1,0 +1,144 @@
+"""batch_grad: whole, in shards, in micro-batches."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxopt_lab
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.gradients import BatchGrad, split_batch
+from jaxopt_lab.core.typing import GradFn, ShardedGradFn
+
+X = jnp.arange(24.0).reshape(8, 3) / 10
+W = {"w": jnp.array([0.3, -0.2, 0.5]), "b": jnp.array(0.1)}
+
+
+def loss(p, x):
+    return jnp.mean(jnp.tanh(x @ p["w"] + p["b"]) ** 2)
+
+
+def test_it_is_the_gradient_of_the_loss():
+    grad_fn = jaxopt_lab.batch_grad(loss, X)
+    chex.assert_trees_all_equal(grad_fn(W), jax.grad(loss)(W, X))
+    assert isinstance(grad_fn, GradFn) and isinstance(grad_fn, ShardedGradFn)
+
+
+def test_shards_are_consecutive_parts():
+    grad_fn = jaxopt_lab.batch_grad(loss, X)
+    for j in range(4):
+        part = jax.grad(loss)(W, X[2 * j : 2 * j + 2])
+        chex.assert_trees_all_close(grad_fn.shard(4)(W, j), part, rtol=1e-14)
+
+
+@pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
+def test_the_mean_over_shards_of_a_function_of_the_gradient(mode):
+    grad_fn = jaxopt_lab.batch_grad(loss, X)
+    ours = jax.jit(
+        lambda p: grad_fn.shard(4).mean(lambda g: jax.tree.map(jnp.sin, g(p)), mode)
+    )(W)
+    each = [jax.grad(loss)(W, X[2 * j : 2 * j + 2]) for j in range(4)]
+    expected = jax.tree.map(lambda *g: sum(map(jnp.sin, g)) / 4, *each)
+    chex.assert_trees_all_close(ours, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("micro_loop", ["scan", "unroll", "vmap", "auto"])
+@pytest.mark.parametrize("micro", [2, 4, 8])
+def test_micro_batches_give_the_whole_gradient(micro, micro_loop):
+    grad_fn = jaxopt_lab.batch_grad(loss, X, micro_batches=micro, micro_loop=micro_loop)
+    chex.assert_trees_all_close(grad_fn(W), jax.grad(loss)(W, X), rtol=1e-13)
+
+
+@pytest.mark.parametrize("shards, micro", [(2, 4), (4, 2), (4, 4), (1, 2)])
+def test_shards_of_micro_batches(shards, micro):
+    plain = jaxopt_lab.batch_grad(loss, X)
+    split = jaxopt_lab.batch_grad(loss, X, micro_batches=micro)
+    for j in range(shards):
+        chex.assert_trees_all_close(
+            split.shard(shards)(W, j), plain.shard(shards)(W, j), rtol=1e-13
+        )
+
+
+def test_micro_batches_hold_one_parts_activations():
+    wide = jnp.ones((512, 64), jnp.float32)
+    p = jnp.ones((64, 256), jnp.float32)
+
+    def big(p, x):
+        return jnp.mean(jnp.tanh(jnp.tanh(x @ p) @ p.T) ** 2)
+
+    def temp(micro):
+        def f(p, x):
+            return jaxopt_lab.batch_grad(big, x, micro_batches=micro)(p)
+
+        return jax.jit(f).lower(p, wide).compile().memory_analysis().temp_size_in_bytes
+
+    assert temp(8) < temp(1) / 3
+
+
+def test_the_first_pass_is_served_to_whoever_asks_at_the_same_arrays():
+    traced = []
+
+    def counted(p, batch, key):
+        traced.append(p)
+        return loss(p, batch), ()
+
+    grad_fn = BatchGrad(counted, X)
+    (value, _), grads = grad_fn.value_and_grad(W, 4, "unroll")
+    np.testing.assert_allclose(value, loss(W, X), rtol=1e-14)
+    chex.assert_trees_all_close(grads, jax.grad(loss)(W, X), rtol=1e-13)
+    before = len(traced)
+    served = grad_fn.shard(4).mean(lambda grad: grad(W))
+    assert len(traced) == before
+    chex.assert_trees_all_close(served, grads, rtol=1e-14)
+    equal_not_same = jax.tree.map(lambda x: x + 0, W)
+    grad_fn.shard(4).mean(lambda grad: grad(equal_not_same))
+    assert len(traced) == before + 4
+
+
+def test_keys_of_shards_are_distinct_and_one_shard_gets_the_key_itself():
+    seen = []
+
+    def noisy(p, batch, key):
+        seen.append(jax.random.key_data(key).tolist())
+        return loss(p, batch), ()
+
+    key = jax.random.key(3)
+    grad_fn = BatchGrad(noisy, X, key)
+    grad_fn(W)
+    grad_fn(W, 1)
+    grad_fn.shard(1).mean(lambda grad: grad(W))
+    assert seen == [jax.random.key_data(key).tolist()] * 3
+    del seen[:]
+    grad_fn.shard(4).mean(lambda grad: jax.tree.map(jnp.add, grad(W), grad(W)))
+    firsts, seconds = seen[::2], seen[1::2]
+    assert firsts == seconds and len({tuple(k) for k in firsts}) == 4
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (
+            lambda: jaxopt_lab.batch_grad(loss, X, micro_batches=3),
+            "8 examples.*3 equal",
+        ),
+        (lambda: jaxopt_lab.batch_grad(loss, X).shard(5), "8 examples.*5 equal shards"),
+        (
+            lambda: (
+                jaxopt_lab.batch_grad(loss, X, micro_batches=4).shard(8)(W, 0)
+                and jaxopt_lab.batch_grad(loss, X[:6], micro_batches=2).shard(3)(W, 0)
+            ),
+            "3 shards and 2 micro-batches do not nest",
+        ),
+        (lambda: split_batch({"a": X, "b": X[:4]}, 2), "share their leading axis"),
+        (lambda: split_batch({"a": jnp.ones(())}, 2), "share their leading axis"),
+        (lambda: split_batch(X, 0), "must be at least 1; got 0"),
+        (
+            lambda: jaxopt_lab.batch_grad(lambda p, x: x @ p["w"], X)(W),
+            r"scalar.*shape \(8,\)",
+        ),
+    ],
+)
+def test_bad_input(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

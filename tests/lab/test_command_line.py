@@ -1,0 +1,149 @@
+"""The command line: what it understands, and what it says when it does not."""
+
+import shlex
+
+import pytest
+
+from jaxopt_lab import catalog
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab import command_line, models, tasks
+from jaxopt_lab.lab.command_line import command, parse
+from jaxopt_lab.lab.commands.train import main, run_folder
+from jaxopt_lab.lab.run_options import ACCEPTED, PRESENTATION, RunOptions
+
+
+def test_words_become_typed_options():
+    configuration = parse(
+        ["method=sam", "rho=0.1", "--steps", "7", "model.channels=3,4", "momentum=0.5"]
+    )
+    assert configuration.run.steps == 7
+    assert configuration.method["rho"] == 0.1
+    assert configuration.base["momentum"] == 0.5
+    assert configuration.model.channels == (3, 4)
+    assert configuration.run.model == "convnet"
+
+
+def test_options_left_out_are_those_of_the_catalog():
+    configuration = parse(["method=adamw"])
+    assert configuration.method == catalog.get("adamw").defaults()
+    assert configuration.base == {}
+    assert "base" not in configuration.flat()
+
+
+def test_a_task_sets_its_own_defaults():
+    assert parse(["task=fashion_mnist"]).run.batch_size == 128
+    assert parse(["task=fashion_mnist", "batch_size=32"]).run.batch_size == 32
+
+
+def test_flags_are_words_for_truth():
+    assert parse(["method=momentum", "nesterov=true"]).method["nesterov"] is True
+    assert parse(["tensorboard=False"]).run.tensorboard is False
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["method=sm"], "unknown method 'sm'; perhaps you meant 'sm3' or 'sam'"),
+        (["task=digts"], "unknown task 'digts'; perhaps you meant 'digits'"),
+        (["model=convet"], "unknown model 'convet'; perhaps you meant 'convnet'"),
+        (["base=moment"], "unknown method 'moment'; perhaps you meant 'momentum'"),
+        (["rh=0.1"], "unknown option 'rh'; perhaps you meant 'rho'"),
+        (["stepz=3"], "unknown option 'stepz'; perhaps you meant 'steps'"),
+        (["method=adam", "rho=0.1"], "unknown option 'rho'"),
+        (["rho=-1"], "rho=-1.0 is out of range; accepted: [0, inf)"),
+        (["momentum=1"], "momentum=1.0 is out of range; accepted: [0, 1)"),
+        (["learning_rate=0"], "learning_rate=0.0 is out of range; accepted: (0, inf)"),
+        (["steps=0"], "steps=0 is out of range; accepted: [1, inf)"),
+        (["warmup=1"], "warmup=1.0 is out of range; accepted: [0, 1)"),
+        (["seeds=0"], "seeds=0 is out of range"),
+        (["micro_batches=3"], "batch_size=64 is not divisible by micro_batches=3"),
+        (["base=sam"], "base=sam is no optimizer; accepted: adafactor, adam"),
+        (["model=lstm"], "model lstm takes text, task digits gives image"),
+        (["steps=3", "steps=4"], "steps is given twice: 3 and 4"),
+        (["sam"], "cannot read 'sam'; options are key=value"),
+    ],
+)
+def test_bad_words_get_one_line_and_exit_2(words, said, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1 and error.startswith("error: ")
+
+
+@pytest.mark.parametrize("words", [["steps=abc"], ["schedule=cosin"]])
+def test_values_of_another_type_exit_2(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert words[0].split("=")[0] in capsys.readouterr().err
+
+
+def test_help_lists_everything_and_the_chosen_method(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["method=sam", "base=adam", "model=mlp", "--help"])
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name in (*catalog.CATALOG, *tasks.TASKS, *models.MODELS):
+        assert name in text
+    for shown in (
+        "--rho FLOAT",
+        "(default: 0.05)",
+        "[0, inf)",
+        "--b1",
+        "--model.width",
+    ):
+        assert shown in text
+    assert "--model.channels" not in text
+
+
+def test_list_prints_the_catalog(capsys):
+    assert main(["--list"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in catalog.CATALOG)
+
+
+def test_every_method_is_reachable():
+    for name in catalog.CATALOG:
+        assert parse([f"method={name}"]).run.method == name
+
+
+def test_base_options_with_a_taken_name_get_a_prefix():
+    taken = {**vars(RunOptions()), **catalog.get("sam").options}
+    prefix = command_line._base_prefix(catalog.get("sam"))
+    assert all(prefix(name) == f"base_{name}" for name in taken)
+    assert prefix("learning_rate") == "learning_rate"
+
+
+def test_the_resuming_command_gives_the_same_run():
+    words = "method=sam rho=0.3 base=adam b2=0.9 model=mlp model.width=7 steps=9 out=x"
+    configuration = parse(words.split())
+    again = command(configuration, "x")
+    prefix = f"{command_line.PROGRAM} "
+    assert again.startswith(prefix)
+    assert parse(shlex.split(again.removeprefix(prefix))) == configuration
+
+
+def test_ranges_and_presentation_name_real_options():
+    names = set(vars(RunOptions()))
+    assert set(ACCEPTED) <= names and names >= PRESENTATION
+
+
+def test_a_run_without_out_gets_a_folder_of_its_own(tmp_path):
+    run = parse(["model=mlp"]).run
+    first = run_folder(run, tmp_path)
+    assert first.name == "digits-mlp-sam-001"
+    first.mkdir()
+    assert run_folder(run, tmp_path).name == "digits-mlp-sam-002"
+
+
+def test_overwrite_removes_runs_only(tmp_path):
+    kept = tmp_path / "thesis"
+    kept.mkdir()
+    (kept / "chapter.txt").write_text("all of it")
+    words = ["existing=overwrite", f"out={kept}"]
+    with pytest.raises(InputError, match="holds no run"):
+        run_folder(parse(words).run)
+    assert (kept / "chapter.txt").read_text() == "all of it"
+    (kept / "config.json").write_text("{}")
+    run_folder(parse(words).run)
+    assert not kept.exists()

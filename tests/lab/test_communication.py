@@ -1,0 +1,80 @@
+"""What every method sends, counted in the module after the partitioner."""
+
+import re
+
+import jax
+import pytest
+
+from experiments.benchmarks import communication
+from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab.core.errors import InputError
+
+WAYS = {way.name: way for way in communication.WAYS}
+ONE = 7.0
+"""Bytes a parameter of one all-reduce of a float32 gradient: 2 * 7 / 8 * 4."""
+
+# Products, decompositions and statistics of the whole matrix, divided by the compiler.
+MORE = {"muon": 10.0, "ldadam": 8.3, "sm3": 7.02, "adam_mini": 7.02}
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(autouse=True)
+def as_in_the_command():
+    # The suite runs in float64.
+    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def gradients(row):
+    """At how many places a step asks the whole batch for its gradient."""
+    # The shards of msam are parts of a device's part.
+    return 1 if row.name == "msam" else row.gradients
+
+
+@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+def test_each_gradient_is_sent_once(row):
+    found = communication.measure(row.name, WAYS["per device"]).sent
+    assert found == {"all-reduce": pytest.approx(ONE * gradients(row), rel=1e-3)}
+
+
+@pytest.mark.parametrize("way", ["per device", "shard_map"])
+def test_local_perturbations_send_one_gradient(way):
+    found = communication.measure("sam sync=local", WAYS[way]).sent
+    assert found == {"all-reduce": pytest.approx(ONE)}
+
+
+@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+def test_a_divided_state_needs_no_all_to_all(row):
+    way = WAYS["ZeRO jit"]._replace(options={"per_device": True})
+    found = communication.measure(row.name, way)
+    assert found.sent.keys() <= {"all-reduce", "all-gather"}
+    most = MORE.get(row.name, ONE * gradients(row) + 1e-3)
+    assert found.sent["all-reduce"] <= most
+    if row.name != "sgd":
+        # Scalars, keys and what is shorter than the number of devices stay whole.
+        assert found.share == pytest.approx(1 / communication.DEVICES, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "row", [r for r in CATALOG.values() if r.elementwise], ids=lambda row: row.name
+)
+def test_explicit_zero_sends_as_much_as_plain(row):
+    found = communication.measure(row.name, WAYS["ZeRO shard_map"]).sent
+    half = pytest.approx(ONE / 2)
+    if row.name == "sgd":  # nothing to divide
+        assert found == {"all-reduce": pytest.approx(ONE)}
+    else:
+        assert found == {"reduce-scatter": half, "all-gather": half}
+
+
+@pytest.mark.parametrize("name", ["soap", "lamb"])
+def test_explicit_zero_refuses_what_is_not_elementwise(name):
+    with pytest.raises(InputError, match="a sharded state"):
+        communication.measure(name, WAYS["ZeRO shard_map"])
+
+
+def test_the_command_names_what_it_does_not_know(capsys):
+    with pytest.raises(SystemExit):
+        communication.main(["admw"])
+    assert re.search("unknown method 'admw'.*'adamw'", capsys.readouterr().err)

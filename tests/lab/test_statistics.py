@@ -1,0 +1,27 @@
+"""Intervals over seeds."""
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from jaxopt_lab.lab.statistics import mean_interval
+
+
+def test_agrees_with_scipy():
+    x = np.random.default_rng(0).normal(size=7)
+    mean, half = mean_interval(x)
+    low, high = stats.t.interval(0.95, 6, x.mean(), stats.sem(x))
+    np.testing.assert_allclose([mean - half, mean + half], [low, high], rtol=1e-12)
+
+
+def test_one_value_has_no_interval():
+    mean, half = mean_interval([0.5])
+    assert mean == 0.5 and math.isnan(half)
+
+
+def test_covers_the_mean_as_often_as_it_says():
+    draws = np.random.default_rng(1).normal(size=(2000, 3))
+    covered = [abs(m) <= h for m, h in map(mean_interval, draws)]
+    # Four standard errors of a frequency of 0.95 in 2000 draws.
+    assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)

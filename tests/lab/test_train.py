@@ -1,0 +1,230 @@
+"""Whole runs of the command, as small as they can be."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxopt_lab import catalog
+from jaxopt_lab.lab import optimizers, report, runs
+from jaxopt_lab.lab.command_line import parse
+from jaxopt_lab.lab.commands.train import main
+from jaxopt_lab.runtime import WALL_CLOCK, read_metrics
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = ["task=digits", "model=mlp", "model.width=8", "log_every=2", "eval_every=4"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two seeds that was taken to its end."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    words = [*TINY, "seeds=2", "steps=8", "save_every=4", f"out={folder}"]
+    assert main(words) == 0
+    return folder, words
+
+
+def lines(folder):
+    records = read_metrics(folder / "metrics.jsonl")
+    return [{k: v for k, v in r.items() if k not in WALL_CLOCK} for r in records]
+
+
+def test_a_run_leaves_its_results(finished, capsys):
+    folder, _ = finished
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "config.json",
+        "metrics.jsonl",
+        "summary.json",
+        "curves.png",
+        "checkpoints",
+    }
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["steps"] == 8 and len(summary["final_accuracy"]) == 2
+    assert summary["state_bytes_per_parameter"] == pytest.approx(4, abs=0.2)
+    last = [r for r in lines(folder) if r["kind"] == "test"][-1]
+    assert summary["final_accuracy"] == last["accuracy"]
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    report.print_summary(summary, folder)
+    printed = capsys.readouterr().out
+    shown = re.search(r"final test accuracy\W+([0-9.]+)", printed).group(1)
+    assert float(shown) == pytest.approx(100 * np.mean(last["accuracy"]), abs=0.005)
+
+
+def test_the_learning_rate_in_the_log_is_the_schedule(finished):
+    folder, words = finished
+    rates = {r["step"]: r for r in lines(folder) if r["kind"] == "train"}
+    schedule = optimizers.learning_rate(parse(words).run, 0.05)
+    name = next(k for k in rates[2] if k.endswith("learning_rate"))
+    # The record of step n has the rate that step n used, its n-th update.
+    for step, record in rates.items():
+        assert record[name] == pytest.approx(float(schedule(step - 1)), rel=1e-6)
+    assert any(k.endswith("rho") for k in rates[2])
+
+
+def test_a_finished_run_is_not_trained_again(finished, capsys):
+    folder, words = finished
+    before = lines(folder)
+    assert main(words) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert lines(folder) == before
+
+
+def test_another_configuration_is_refused(finished, capsys):
+    _, words = finished
+    assert main([*words, "rho=0.2"]) == 2
+    error = capsys.readouterr().err
+    assert "rho" in error and error.count("\n") == 1
+
+
+def test_seeds_of_several_are_the_runs_of_each(finished, tmp_path):
+    folder, words = finished
+    alone = tmp_path / "alone"
+    changed = ["seeds=1", "seed=1", f"out={alone}"]
+    kept = [w for w in words if w.split("=")[0] not in ("seeds", "out")]
+    assert main([*kept, *changed]) == 0
+    for many, one in zip(lines(folder), lines(alone), strict=True):
+        np.testing.assert_allclose(many["loss"][1], one["loss"], rtol=1e-5)
+
+
+def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
+    folder, words = finished
+    piece = tmp_path / "piece"
+    script = (
+        "import os, signal, sys\n"
+        "from experiments import runs, train\n"
+        "from jaxopt_lab.runtime.metrics import JsonLines\n"
+        "write = JsonLines.write\n"
+        "def stopping(self, step, record):\n"
+        "    write(self, step, record)\n"
+        "    if step == 6: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "JsonLines.write = stopping\n"
+        "sys.exit(train.main(sys.argv[1:]))\n"
+    )
+    words = [w for w in words if not w.startswith("out=")] + [f"out={piece}"]
+    environment = {
+        **os.environ,
+        "JAX_ENABLE_X64": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"SIGTERM: saved at step 6; resume with: (.*)", done.stderr)
+    again = shlex.split(said.group(1))
+    assert again[:3] == ["python", "-m", "experiments.train"]
+    assert main(again[3:]) == 0
+    assert lines(piece) == lines(folder)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    folder = tmp_path / "run"
+    words = [*TINY, "steps=1000000", "save_every=0", f"out={folder}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = folder / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    step = int(re.search(r"SIGINT: saved at step (\d+); resume with", error).group(1))
+    assert (folder / "checkpoints" / str(step)).is_dir()
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("method", list(catalog.CATALOG))
+def test_every_method_trains_from_the_command_line(method, tmp_path):
+    size = 64
+    words = [*TINY, f"method={method}", "steps=2", f"batch_size={size}"]
+    program = runs.assemble(parse(words))
+    # Two steps: the first one of critical momenta only fills its buffer.
+    step, state = jax.jit(program.step), program.state
+    for _ in range(2):
+        state, _ = step(state, program.batches.next())
+    before, after = program.state.params, state.params
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
+    # The last leaf to move is the first kernel; all of them must.
+    assert all(jax.tree.leaves(moved))
+    assert 0 <= program.evaluate(state)["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["task=text", "data_dir=nowhere.txt"], "nowhere.txt"),
+        (["task=text"], "task text needs data_dir=the text file"),
+        (["task=fashion_mnist", "data_dir=nowhere"], "nowhere"),
+        (["task=cifar10", "data_dir=nowhere"], "nowhere"),
+        (["model=mlp", "batch_size=2000"], "2000"),
+        (["model=mlp", "out=/proc/run"], "/proc/run"),
+    ],
+)
+def test_bad_places_get_one_line(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_a_command_that_failed_can_be_corrected(tmp_path, capsys):
+    words = [*TINY, "steps=1", f"out={tmp_path}/run"]
+    assert main([*words, "batch_size=2000"]) == 2
+    assert main([*words, "batch_size=20"]) == 0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
+    words = [*TINY, "method=sgd", "learning_rate=1e30", "steps=20", f"out={tmp_path}/x"]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"the loss is (nan|inf) at step \d+; no checkpoint", error)
+
+
+def test_augmentation_and_text_run(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question. " * 60)
+    small = ["model.width=8", "model.depth=1", "model.context=16", "steps=2"]
+    words = ["task=text", f"data_dir={text}", "batch_size=4", "eval_every=0", *small]
+    assert main([*words, "model.heads=2", f"out={tmp_path}/text"]) == 0
+    crop = [*TINY, "augment=crop_flip", "steps=2", f"out={tmp_path}/crop"]
+    assert main(crop) == 0
+
+
+def test_seeds_draw_noise_of_their_own():
+    words = [*TINY, "method=bsam", "seeds=2"]
+    state = runs.assemble(parse(words)).state
+    keys = [
+        jax.random.key_data(leaf)
+        for leaf in jax.tree.leaves(state.opt_state)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    ]
+    assert keys
+    for of_seeds in keys:
+        assert (of_seeds[0] != of_seeds[1]).any()
+    alone = runs.assemble(parse([*TINY, "method=bsam", "seed=1"])).state
+    for many, one in zip(
+        jax.tree.leaves(state.opt_state), jax.tree.leaves(alone.opt_state), strict=True
+    ):
+        if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+            assert (jax.random.key_data(many[1]) == jax.random.key_data(one)).all()

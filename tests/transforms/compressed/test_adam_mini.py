@@ -1,0 +1,179 @@
+"""Adam-mini: the paper's formulas, exact equalities, partitions, devices, errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from support import reference_baselines as reference
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.transforms.compressed.adam_mini import adam_mini, scale_by_adam_mini
+
+
+def gradients(*shape, steps=6, dtype=jnp.float64):
+    draw = np.random.default_rng(0)
+    return [jnp.asarray(draw.normal(size=shape), dtype) for _ in range(steps)]
+
+
+def directions(tx, grads):
+    state, update, found = tx.init(grads[0]), jax.jit(tx.update), []
+    for g in grads:
+        u, state = update(g, state)
+        found.append(u)
+    return found, state
+
+
+def numbered(shape, *axes):
+    """Block numbers of a tensor whose blocks lie apart along some axes."""
+    number = np.zeros(shape, int)
+    for axis in axes:
+        along = np.arange(shape[axis]).reshape(
+            [-1 if a == axis else 1 for a in range(len(shape))]
+        )
+        number = number * shape[axis] + along
+    return number
+
+
+CASES = [
+    ((4, 6), None, numbered((4, 6), 1)),
+    ((4, 6), "output", numbered((4, 6), 1)),
+    ((4, 6), "row", numbered((4, 6), 0)),
+    ((4, 6), "tensor", numbered((4, 6))),
+    ((4, 6), 3, numbered((4, 6), 1) // 2),
+    ((2, 3, 2, 5), None, numbered((2, 3, 2, 5), 3)),
+    ((2, 3, 4), (0, 2), numbered((2, 3, 4), 0, 2)),
+    ((2, 3, 4), (-2,), numbered((2, 3, 4), 1)),
+    ((7,), None, numbered((7,))),
+]
+
+
+@pytest.mark.parametrize("shape, blocks, numbers", CASES, ids=lambda x: str(x)[:14])
+def test_follows_the_paper(shape, blocks, numbers):
+    partition = None if blocks is None else [("", blocks)]
+    tx = scale_by_adam_mini(0.8, 0.95, 1e-6, partition=partition)
+    grads = gradients(*shape)
+    found, state = directions(tx, grads)
+    wanted = reference.adam_mini(
+        [np.asarray(g) for g in grads], numbers, 0.8, 0.95, 1e-6
+    )
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+    assert state.nu.size == len(np.unique(numbers))
+
+
+def test_one_element_a_block_is_adam():
+    tree = {"w": (4, 6), "v": (5,), "s": ()}
+    grads = [
+        {
+            k: jnp.asarray(np.random.default_rng(i).normal(size=s))
+            for k, s in tree.items()
+        }
+        for i in range(5)
+    ]
+    tx = scale_by_adam_mini(partition=lambda name, leaf: "element")
+    for a, b in zip(
+        directions(tx, grads)[0],
+        directions(optax.scale_by_adam(), grads)[0],
+        strict=True,
+    ):
+        for name in tree:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-14, atol=1e-15)
+
+
+def test_equal_gradients_in_a_block_are_adam():
+    grads = [jnp.broadcast_to(g, (4, 6)) for g in gradients(1, 6)]
+    for a, b in zip(
+        directions(scale_by_adam_mini(), grads)[0],
+        directions(optax.scale_by_adam(), grads)[0],
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_rules_are_searched_in_order_and_functions_see_paths_and_shapes():
+    params = {"embed": jnp.ones((9, 8)), "att": {"query": jnp.ones((8, 8))}}
+    rules = [("query", 2), ("^embed$", "row"), ("", "tensor")]
+    nu = scale_by_adam_mini(partition=rules).init(params).nu
+    assert nu["embed"].shape == (9, 1)
+    assert nu["att"]["query"].shape == (1, 2, 1)
+    seen = []
+
+    def partition(name, leaf):
+        seen.append((name, leaf.shape, leaf.dtype))
+        return "row"
+
+    scale_by_adam_mini(partition=partition).init(params)
+    assert seen == [
+        ("att/query", (8, 8), jnp.float64),
+        ("embed", (9, 8), jnp.float64),
+    ]
+
+
+def test_the_size_of_the_gradients_does_not_matter():
+    tx = scale_by_adam_mini(eps=0.0)
+    small, _ = directions(tx, [1e-4 * g for g in gradients(4, 6)])
+    large, _ = directions(tx, [1e4 * g for g in gradients(4, 6)])
+    for a, b in zip(small, large, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_decay_is_decoupled_and_masked_and_rates_are_scheduled():
+    params = {"a": jnp.ones((4, 6)), "b": 2 * jnp.ones((4, 6))}
+    grads = [{"a": g, "b": -g} for g in gradients(4, 6, steps=3)]
+    mask = {"a": True, "b": False}
+    tx = adam_mini(lambda count: 0.1 / (1 + count), weight_decay=0.3, mask=mask)
+    bare, _ = directions(scale_by_adam_mini(), grads)
+    state, update = tx.init(params), jax.jit(tx.update)
+    for t, g in enumerate(grads):
+        u, state = update(g, state, params)
+        for name, decay in (("a", 0.3), ("b", 0.0)):
+            wanted = -(0.1 / (1 + t)) * (bare[t][name] + decay * params[name])
+            np.testing.assert_allclose(u[name], wanted, rtol=1e-12)
+
+
+def test_bytes():
+    shapes = {"w": jax.ShapeDtypeStruct((512, 256), jnp.float32)}
+    state = jax.eval_shape(scale_by_adam_mini().init, shapes)
+    assert trees.nbytes(state.mu) == 4 * 512 * 256
+    assert trees.nbytes(state.nu) == 4 * 256
+
+
+@pytest.mark.parametrize("spec", [P("x"), P(None, "x")], ids=str)
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+def test_eight_devices_are_one(spec, kind):
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(kind,))
+    grads = gradients(8, 16)
+    tx = scale_by_adam_mini(partition=[("", 8)])
+    wanted, _ = directions(tx, grads)
+    with jax.set_mesh(mesh):
+        grads = [jax.device_put(g, NamedSharding(mesh, spec)) for g in grads]
+        found, state = directions(tx, grads)
+    assert state.mu.sharding.is_equivalent_to(grads[0].sharding, 2)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_float32_is_kept():
+    (u, *_), state = directions(scale_by_adam_mini(), gradients(4, 6, dtype="bfloat16"))
+    assert u.dtype == jnp.bfloat16
+    assert state.mu.dtype == state.nu.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    "blocks, message",
+    [
+        ("column", "blocks of w"),
+        (5, "5 blocks of w must divide its last axis"),
+        ((2,), "lie along axes"),
+        (1.5, "must be a name, a whole number or a tuple"),
+    ],
+)
+def test_errors(blocks, message):
+    with pytest.raises(InputError, match=message):
+        scale_by_adam_mini(partition=[("", blocks)]).init({"w": jnp.ones((4, 6))})
+    with pytest.raises(InputError, match="b1 must lie"):
+        scale_by_adam_mini(b1=1.0)
