@@ -26,13 +26,14 @@ FILES = {
     "jaxopt_lab/__init__.py": "",
     "jaxopt_lab/a.py": "",
     "jaxopt_lab/b.py": "",
-    "jaxopt_lab/catalog.py": "from jaxopt_lab import a, b\na.x, b.x",
+    "jaxopt_lab/catalog/__init__.py": "",
+    "jaxopt_lab/catalog/rows.py": "from jaxopt_lab import a, b\na.x, b.x",
     "jaxopt_lab/door/__init__.py": "from jaxopt_lab.a import a",
     "tests/conftest.py": "",
     "tests/table.txt": "",
     "tests/test_a.py": "from jaxopt_lab.door import a",
     "tests/test_b.py": "import jaxopt_lab.b\nread('table.txt')",
-    "tests/test_rows.py": "from jaxopt_lab import catalog\ncatalog.x",
+    "tests/test_rows.py": "from jaxopt_lab.catalog import rows\nrows.x",
 }
 MARKS = {
     "a": pytest.mark.reaches("jaxopt_lab.a"),
@@ -80,7 +81,7 @@ EVERY = {"a", "b", "row a", "row b", "rows"}
         ("jaxopt_lab/a.py", "x = 1", {"a", "row a", "rows"}),
         ("jaxopt_lab/b.py", "x = 1", {"b", "row b", "rows"}),
         ("jaxopt_lab/b.py", None, {"b", "row b", "rows"}),
-        ("jaxopt_lab/catalog.py", "x = 1", {"rows"}),
+        ("jaxopt_lab/catalog/rows.py", "x = 1", {"rows"}),
         ("jaxopt_lab/new.py", "", set()),
         ("tests/test_rows.py", "", {"row a", "row b", "rows"}),
         ("tests/conftest.py", "x = 1", EVERY),
@@ -146,5 +147,5 @@ def test_limits():
 
 def test_every_mark_of_a_row_names_modules_that_exist():
     graph = tiers.ImportGraph(pathlib.Path(__file__).parents[1])
-    assert graph.reference("jaxopt_lab.sharpness:sam")
+    assert graph.reference("jaxopt_lab.transforms.sharpness:sam")
     assert not graph.reference("jaxopt_lab_of_others.sam")
