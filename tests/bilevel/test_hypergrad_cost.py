@@ -10,7 +10,7 @@ from support import unrolled
 from jaxopt_lab.bilevel import InnerProblem, hypergrad
 from jaxopt_lab.core import trees
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 THETA = {"lr": jnp.float32(1e-3)}
 
 

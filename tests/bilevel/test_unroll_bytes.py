@@ -48,8 +48,8 @@ def planned(hidden, n, **options):
         (64, "sqrt", 5.8e6),
         (64, 3, 2.9e6),
         (64, 4, 2.3e6),
-        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.slow),
-        pytest.param(256, 3, 31e6, marks=pytest.mark.slow),
+        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.full),
+        pytest.param(256, 3, 31e6, marks=pytest.mark.full),
     ],
 )
 def test_reverse_mode(hidden, remat, bar):
@@ -60,7 +60,7 @@ def test_reverse_mode(hidden, remat, bar):
 
 
 @pytest.mark.parametrize(
-    "hidden, bar", [(64, 0.35e6), pytest.param(256, 3.2e6, marks=pytest.mark.slow)]
+    "hidden, bar", [(64, 0.35e6), pytest.param(256, 3.2e6, marks=pytest.mark.full)]
 )
 def test_forward_mode(hidden, bar):
     def tangent(rate, params, batch):

@@ -136,7 +136,7 @@ def test_a_set_that_appears_during_the_build_is_kept(built, tmp_path, monkeypatc
     assert (tmp_path / "digits" / "1.0.0" / "mine").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_processes_may_build_at_once(built, tmp_path):
     code = (
         "import sys, zlib; from jaxopt_lab.data import load_digits; "

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conformance import problems
 from conformance.subject import Subject, train_loss
+from support import cases
 
 from jaxopt_lab import catalog
 from jaxopt_lab.training import (
@@ -49,8 +50,7 @@ def mesh():
     return make_mesh("data:2")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", cases.plain(CATALOG.values(), {"sam", "adamw8bit"}))
 def test_three_styles_are_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))
@@ -70,8 +70,7 @@ def test_three_styles_are_one_device(row):
         check_equal(got, expected, style)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", cases.plain(CATALOG.values(), {"adamw8bit"}))
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))

@@ -188,7 +188,7 @@ def test_what_a_step_needs_whole_is_kept_in_pieces():
     assert stored["values"]["a"] == P("model", "data")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["microadam", "adamw4bit", "ldadam", "adam_cm"])
 def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
     """Stacked layers, cut along columns: blocks cross the pieces."""

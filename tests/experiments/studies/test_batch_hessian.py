@@ -31,7 +31,7 @@ TINY = dataclasses.replace(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     # The suite runs in float64 and forbids rank promotion.
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):

@@ -108,7 +108,7 @@ def test_a_missing_text_ends_the_run_at_once(tmp_path, capsys):
     assert "none.txt" in capsys.readouterr().err and not out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(text, tmp_path, capsys, monkeypatch):
     few = (methods.ADAMW, methods.EIGHT, methods.LDADAM_8)
     monkeypatch.setattr(methods, "ALL", few)

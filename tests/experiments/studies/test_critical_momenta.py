@@ -115,7 +115,7 @@ def test_streams_change_what_they_say():
     assert not np.array_equal(labels.labels[0, :2], turned.labels[0, :2])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("to be, or not to be, that is the question. " * 60)

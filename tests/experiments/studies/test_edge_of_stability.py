@@ -80,7 +80,7 @@ def test_verdict_words():
     assert word([1.0, np.nan]) == "does not"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     rows = (Row("gd", 0.1), Row("adam", 1e-3), Row("sgd", 0.1))
     told = command.run(dataclasses.replace(TINY, rows=rows), tmp_path / "new")

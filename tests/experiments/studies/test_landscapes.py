@@ -45,7 +45,7 @@ def as_in_the_command():
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys, monkeypatch, as_in_the_command):
     chosen = [row for row in rows.rows(TINY) if row.name in ("SGD", "SAM")]
     monkeypatch.setattr(command.rows, "rows", lambda _: chosen)
@@ -73,7 +73,7 @@ def test_runs_and_leaves_its_files(tmp_path, capsys, monkeypatch, as_in_the_comm
     assert "SAM / SGD" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_one_by_one_and_side_by_side_are_the_same(as_in_the_command):
     lab = training.prepare(TINY, Case("mlp", "cross-entropy"), load_digits())
     assert lab.mode == "vmap"
@@ -84,7 +84,7 @@ def test_one_by_one_and_side_by_side_are_the_same(as_in_the_command):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_measures_are_what_they_say(as_in_the_command):
     lab = training.prepare(TINY, Case("mlp", "squared"), load_digits())
     params = [jax.tree.map(lambda x, j=j: x[j], lab.params) for j in range(2)]

@@ -89,7 +89,7 @@ def as_in_the_command():
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_leaves_its_files_and_goes_on_where_it_was_killed(
     tmp_path, capsys, monkeypatch, as_in_the_command
 ):
@@ -262,7 +262,7 @@ def test_early_stopping_is_a_shorter_training():
     np.testing.assert_allclose(whole, last_params(row, setting, shorter, 5), rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_step_by_step_is_the_same_as_in_one_program(as_in_the_command):
     task = tasks.load("digits", TINY)
     found = []
@@ -395,7 +395,7 @@ def write_fashion(folder, count=40):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_panel_with_convolutions(tmp_path, capsys, as_in_the_command):
     fashion = write_fashion(tmp_path / "fashion_mnist")
     panel = dataclasses.replace(

@@ -34,7 +34,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(5, 8, 8, 1))
 LABELS = np.arange(5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     verdicts = command.run(TINY, tmp_path / "new", ("groups",))
     record = json.loads((tmp_path / "new" / "results.json").read_text())
@@ -51,7 +51,7 @@ def test_runs_and_leaves_its_files(tmp_path, capsys):
     assert "coherence" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_network_interpolates_and_its_steps_are_those_of_the_linearised_one():
     with jax.numpy_rank_promotion("allow"):
         problem = problems.network(TINY, IMAGES, LABELS)
