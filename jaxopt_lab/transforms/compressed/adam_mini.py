@@ -174,8 +174,7 @@ class _Cut(NamedTuple):
         size = max(1, math.prod(self.shape[axis] for axis in self.inside))
         mean = jnp.sum(wide * wide, self.inside, keepdims=True) / size
         nu = moments.average(nu, mean, b2)
-        corrections = (moments.bias_correction(b, count, mu.dtype) for b in (b1, b2))
-        u = moments.adam_direction(mu.reshape(self.shape), nu, eps, *corrections)
+        u = moments.corrected_direction(mu.reshape(self.shape), nu, count, b1, b2, eps)
         return u.reshape(g.shape).astype(g.dtype), mu, nu
 
 

@@ -20,10 +20,10 @@ from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.apollo.kernel import (
     Granularity,
     Matrix,
+    StepScalars,
     projection,
 )
 from jaxopt_lab.transforms.compressed.columns import (
-    Adam,
     gathered,
     optimizer,
     static_mask,
@@ -182,7 +182,7 @@ def scale_by_apollo(
         del params, extra
         values = (value_at(x, state.count) for x in (b1, b2, eps))
         count = increment(state.count)
-        adam = Adam(count, *map(jnp.asarray, values))
+        adam = StepScalars(count, *map(jnp.asarray, values))
         ends = [jnp.asarray(value_at(x, state.count)) for x in (scale, growth)]
         grads, structure = jax.tree.flatten(updates)
         columns = map(jax.tree.leaves, (state.mu, state.nu, state.norm))
@@ -190,7 +190,7 @@ def scale_by_apollo(
         for layout, g, *kept in zip(layouts(updates), grads, *columns, strict=True):
             if layout is None:
                 mu, nu, norm = kept
-                u, mu, nu = adam.step(g, mu, nu)
+                u, mu, nu = moments.adam_step(g, mu, nu, *adam)
                 rows.append((u.astype(g.dtype), mu, nu, norm))
                 continue
             dtype = kept[0].dtype

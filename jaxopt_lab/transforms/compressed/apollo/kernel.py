@@ -7,12 +7,27 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.typing import Scalar
-from jaxopt_lab.transforms.compressed.columns import Adam
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
 Granularity = Literal["channel", "tensor"]
+
+
+class StepScalars(NamedTuple):
+    """The scalars of one step of Adam.
+
+    Attributes:
+      count: int32, number of the step, from 1.
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+    """
+
+    count: jax.Array
+    b1: Scalar
+    b2: Scalar
+    eps: Scalar
 
 
 def projection(
@@ -54,7 +69,7 @@ class Matrix(NamedTuple):
         nu: jax.Array,
         norm: jax.Array,
         p: jax.Array,
-        adam: Adam,
+        adam: StepScalars,
         scale: Scalar,
         growth: Scalar,
     ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -66,7 +81,7 @@ class Matrix(NamedTuple):
           nu: second.
           norm: norm of the last direction, before ``scale``; 0: no limit.
           p: projection.
-          adam: the numbers of Adam.
+          adam: the scalars of Adam.
           scale: factor of the direction.
           growth: by which factor it may be longer than the last.
 
@@ -77,7 +92,7 @@ class Matrix(NamedTuple):
         axes = (-2,) if self.granularity == "channel" else (-2, -1)
         full = self.layout.read(g.astype(dtype))
         small = p @ full
-        adapted, mu, nu = adam.step(small, mu, nu)
+        adapted, mu, nu = moments.adam_step(small, mu, nu, *adam)
         u = full * trees.safe_divide(_norm(adapted, axes), _norm(small, axes))
         length = _norm(u, (-2, -1))
         most = jnp.asarray(growth, dtype) * norm[..., None, None]

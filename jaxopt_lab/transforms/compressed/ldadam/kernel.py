@@ -141,19 +141,20 @@ def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
     return decay / (1 - decay)
 
 
-def corrections(numbers: Numbers, dtype: Any, later: int = 0) -> list[jax.Array]:
-    """Corrections of the biases of both moments.
+def corrections(numbers: Numbers, dtype: Any) -> list[jax.Array]:
+    """Corrections of the biases of both moments before the step.
 
     Args:
       numbers: those of the step.
       dtype: floating type.
-      later: 0 before the step, 1 after it.
 
     Returns:
       Two scalars.
     """
-    count = numbers.count + later
-    return [moments.bias_correction(b, count, dtype) for b in (numbers.b1, numbers.b2)]
+    return [
+        moments.bias_correction(b, numbers.count, dtype)
+        for b in (numbers.b1, numbers.b2)
+    ]
 
 
 def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
@@ -201,8 +202,9 @@ def advance(
     mu = moments.average(moved, inside, numbers.b1)
     nu = before[1] * jnp.abs(spread)
     nu = moments.average_of_squares(nu, inside, numbers.b2)
-    after = corrections(numbers, x.dtype, 1)
-    direction = moments.adam_direction(mu, nu, numbers.eps, *after)
+    direction = moments.corrected_direction(
+        mu, nu, numbers.count + 1, numbers.b1, numbers.b2, numbers.eps
+    )
     return sided.spanned(turn.back, direction), error, mu, nu
 
 
@@ -268,23 +270,3 @@ class Search(NamedTuple):
                 lambda: orthonormal(old),
             )
         return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
-
-
-def dense_step(
-    g: jax.Array, mu: jax.Array, nu: jax.Array, numbers: Numbers
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One step of Adam, for what has no subspace.
-
-    Args:
-      g: gradient.
-      mu: first moment.
-      nu: second moment.
-      numbers: those of the step.
-
-    Returns:
-      ``(direction, first moment, second moment)``.
-    """
-    mu = moments.average(mu, g, numbers.b1)
-    nu = moments.average_of_squares(nu, g, numbers.b2)
-    after = corrections(numbers, mu.dtype, 1)
-    return moments.adam_direction(mu, nu, numbers.eps, *after), mu, nu

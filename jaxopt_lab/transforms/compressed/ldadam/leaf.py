@@ -149,7 +149,8 @@ class Leaf(NamedTuple):
         """
         p = None if pace is None else p
         if not self.low_rank:
-            u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
+            count, b1, b2, eps, _ = numbers
+            u, mu, nu = moments.adam_step(g, kept.mu, kept.nu, count + 1, b1, b2, eps)
             u = self._paced(u, p, pace, g.dtype)
             new = trees.add_update(p, u) if offers and p is not None else None
             return u, new, kept._replace(mu=mu, nu=nu)

@@ -17,7 +17,6 @@ from jaxopt_lab.core.checks import (
 )
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.columns import (
-    Adam,
     gathered,
     optimizer,
     static_mask,
@@ -209,8 +208,8 @@ class _Leaf(NamedTuple):
     ) -> tuple[jax.Array, Kept]:
         """``(direction, what is kept now)``."""
         if not any(self.sides):
-            adam = Adam(numbers.count + 1, numbers.b1, numbers.b2, numbers.eps)
-            u, mu, nu = adam.step(g, kept.mu, kept.nu)
+            count, b1, b2, eps, _ = numbers
+            u, mu, nu = moments.adam_step(g, kept.mu, kept.nu, count + 1, b1, b2, eps)
             return u.astype(g.dtype), kept._replace(mu=mu, nu=nu)
         read, write = self.layout.read, self.layout.write
         squares = [

@@ -128,8 +128,7 @@ def step(
     nu = moments.average_of_squares(old.nu, inside, b2)
     # The first step is not one of Adam's.
     steps = jnp.maximum(count, 1)
-    corrections = (moments.bias_correction(b, steps, g.dtype) for b in (b1, b2))
-    direction = moments.adam_direction(_into(mu, old), nu, eps, *corrections)
+    direction = moments.corrected_direction(_into(mu, old), nu, steps, b1, b2, eps)
     direction = _back(direction, old)
     mu, nu, direction = (
         jnp.where(first, jnp.zeros_like(new), new) for new in (mu, nu, direction)
