@@ -80,7 +80,7 @@ def differentiable(
     Returns:
       The safe one. As under ``jit``, ``update`` is traced once for all calls with the
       same structures, shapes and types, unless there are callables among the extra
-      arguments. A ``door`` is not passed on: the updates come back as a tree.
+      arguments. ``fused_apply`` is not passed on: the updates come back as a tree.
 
     Raises:
       InputError: ``tx`` is no transformation, or an option is out of range.
@@ -119,8 +119,8 @@ def differentiable(
         return safe_init(params)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        # A door would be offered values of the traced program, which end with it.
-        extra.pop("door", None)
+        # It would record values of the traced program, which end with it.
+        extra.pop("fused_apply", None)
         return safe_update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -1,8 +1,7 @@
-"""What links that treat each leaf by itself share: masks, states, ends of chains."""
+"""Static masks, and optimizers made of a direction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 import jax
@@ -44,24 +43,6 @@ def static_mask(
         if not isinstance(value, bool | np.bool_):
             raise InputError(f"{name} must be known when the program is traced")
     return [bool(value) for value in values]
-
-
-def gathered(structure: Any, rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
-    """One tree for each column of what is kept of the leaves.
-
-    Args:
-      structure: structure of the parameters.
-      rows: for each leaf, what is kept of it.
-      width: number of columns, for trees without leaves.
-
-    Returns:
-      The trees.
-
-    >>> gathered(jax.tree.structure({"a": 0, "b": 0}), [(1, 2), (3, 4)], 2)
-    [{'a': 1, 'b': 3}, {'a': 2, 'b': 4}]
-    """
-    columns = zip(*rows, strict=True) if rows else [()] * width
-    return [jax.tree.unflatten(structure, column) for column in columns]
 
 
 def optimizer(

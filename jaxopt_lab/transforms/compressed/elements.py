@@ -11,9 +11,9 @@ import optax
 from jaxopt_lab.core import moments
 from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.explicit_axes import reshard_here
+from jaxopt_lab.core.per_leaf import columns
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.compressed.columns import gathered
-from jaxopt_lab.transforms.compressed.explicit_axes import here
 
 
 class AdamWState(NamedTuple):
@@ -91,21 +91,25 @@ def adamw_elements(
         count = increment(state.count)
         numbers = (learning_rate, b1, b2, eps, weight_decay)
         rate, keep1, keep2, small, decay = (
-            here(value_at(x, state.count)) for x in numbers
+            reshard_here(value_at(x, state.count)) for x in numbers
         )
 
         def step(g: jax.Array, m: jax.Array, v: jax.Array, p: jax.Array) -> Any:
             direction, m, v = moments.adam_step(g, m, v, count, keep1, keep2, small)
             dtype = m.dtype
             scale = -jnp.asarray(rate, dtype)
-            pull = scale * jnp.asarray(decay, dtype) * jnp.asarray(here(decays), dtype)
+            pull = (
+                scale
+                * jnp.asarray(decay, dtype)
+                * jnp.asarray(reshard_here(decays), dtype)
+            )
             moved = (scale * direction + pull * p.astype(dtype)).astype(p.dtype)
             return moved, m, v
 
         grads, structure = jax.tree.flatten(updates)
         others = map(jax.tree.leaves, (state.mu, state.nu, params))
         rows = [step(*row) for row in zip(grads, *others, strict=True)]
-        steps, mu, nu = gathered(structure, rows, 3)
+        steps, mu, nu = columns(structure, rows, 3)
         return steps, AdamWState(count, mu, nu)
 
     return optax.GradientTransformationExtraArgs(init, update)

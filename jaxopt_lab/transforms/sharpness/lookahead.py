@@ -59,7 +59,7 @@ def lookahead(
 
     Returns:
       An optimizer; its ``update`` takes ``params`` and hands every extra argument on,
-      except ``door``.
+      except ``fused_apply``.
 
     Raises:
       InputError: ``params`` is missing, ``k`` is no whole number of at least 1, or
@@ -100,7 +100,7 @@ def lookahead(
     ) -> tuple[Updates, LookaheadState]:
         if params is None:
             raise InputError("lookahead needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         steps, base_state = inner.update(updates, state.base, params, **extra)
         fast = optax.apply_updates(params, steps)
         part = value_at(alpha, state.count)

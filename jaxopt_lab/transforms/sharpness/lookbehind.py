@@ -74,7 +74,7 @@ def lookbehind(
       base: the base optimizer. Its state, momentum and step counts included, advances
         k times for each update and is neither reset nor interpolated, so schedules
         INSIDE it run k times as fast. It sees the fast weights as its parameters and
-        gets the extra arguments of ``update``, except ``door``.
+        gets the extra arguments of ``update``, except ``fused_apply``.
       rho: radius of EACH ascent; a number, a traced scalar, or a schedule of the
         number of updates.
       k: number of inner steps. k = 1 with ``alpha = 1`` is ``chain(sam, base)``.
@@ -169,7 +169,7 @@ def lookbehind(
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
         # The base's new fast weights are not the step's new parameters.
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         slow, grad_fn = gradients.enter_transform(
             "lookbehind", updates, params, grad_fn
         )

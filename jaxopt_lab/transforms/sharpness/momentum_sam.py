@@ -103,7 +103,7 @@ def momentum_sam(
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
         # The new parameters are not the base's, so it must not offer them.
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         old = momentum_of(state.base, params)
         steps, base_state = inner.update(updates, state.base, params, **extra)
         new = momentum_of(base_state, params)

@@ -100,7 +100,7 @@ def stale_sam(
     ) -> tuple[Updates, StaleSamState]:
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         steps, base_state = inner.update(
             updates, state.base, state.evaluated(params), **extra
         )

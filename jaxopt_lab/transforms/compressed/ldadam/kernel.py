@@ -19,8 +19,8 @@ Factorization = Literal["qr", "cholesky"]
 START_ITERATIONS = 4
 
 
-class Numbers(NamedTuple):
-    """The numbers of one step.
+class StepScalars(NamedTuple):
+    """The hyper-parameters at one step.
 
     Attributes:
       count: int32, steps done before.
@@ -28,6 +28,8 @@ class Numbers(NamedTuple):
       b2: decay of the second.
       eps: added to the root.
       rho: weight of the past in the subspace.
+      rate: learning rate; ``None`` gives the bare direction.
+      decay: weight decay, or ``None``.
     """
 
     count: jax.Array
@@ -35,6 +37,8 @@ class Numbers(NamedTuple):
     b2: Scalar
     eps: Scalar
     rho: Scalar
+    rate: Scalar | None = None
+    decay: Scalar | None = None
 
 
 class How(NamedTuple):
@@ -141,19 +145,19 @@ def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
     return decay / (1 - decay)
 
 
-def corrections(numbers: Numbers, dtype: Any) -> list[jax.Array]:
+def corrections(scalars: StepScalars, dtype: Any) -> list[jax.Array]:
     """Corrections of the biases of both moments before the step.
 
     Args:
-      numbers: those of the step.
+      scalars: those of the step.
       dtype: floating type.
 
     Returns:
       Two scalars.
     """
     return [
-        moments.bias_correction(b, numbers.count, dtype)
-        for b in (numbers.b1, numbers.b2)
+        moments.bias_correction(b, scalars.count, dtype)
+        for b in (scalars.b1, scalars.b2)
     ]
 
 
@@ -175,7 +179,7 @@ def advance(
     mu: jax.Array,
     nu: jax.Array,
     turn: Turn,
-    numbers: Numbers,
+    scalars: StepScalars,
     sided: Sided,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
@@ -185,25 +189,25 @@ def advance(
       mu: ``(rank, q)``, first moment in the old subspace.
       nu: second moment there.
       turn: from the old subspace to the new one.
-      numbers: those of the step.
+      scalars: those of the step.
       sided: how ``x`` is stored.
 
     Returns:
       ``(direction, error, first moment, second moment)``.
     """
-    before = corrections(numbers, x.dtype)
+    before = corrections(scalars, x.dtype)
     mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
     inside = sided.onto(x, turn.towards)
     moved = turn.rotation @ mu
-    gone = jnp.concatenate([inside + _ratio(numbers.b1, x.dtype) * moved, mu])
+    gone = jnp.concatenate([inside + _ratio(scalars.b1, x.dtype) * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
     turned = turn.rotation @ mean
     spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
-    mu = moments.average(moved, inside, numbers.b1)
+    mu = moments.average(moved, inside, scalars.b1)
     nu = before[1] * jnp.abs(spread)
-    nu = moments.average_of_squares(nu, inside, numbers.b2)
+    nu = moments.average_of_squares(nu, inside, scalars.b2)
     direction = moments.corrected_direction(
-        mu, nu, numbers.count + 1, numbers.b1, numbers.b2, numbers.eps
+        mu, nu, scalars.count + 1, scalars.b1, scalars.b2, scalars.eps
     )
     return sided.spanned(turn.back, direction), error, mu, nu
 
@@ -223,11 +227,11 @@ class Search(NamedTuple):
     products: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     whole: Callable[[jax.Array], jax.Array]
 
-    def basis(self, numbers: Numbers, how: How) -> jax.Array:
+    def basis(self, scalars: StepScalars, how: How) -> jax.Array:
         """The new basis.
 
         Args:
-          numbers: those of the step.
+          scalars: those of the step.
           how: how it is found.
 
         Returns:
@@ -237,9 +241,9 @@ class Search(NamedTuple):
         factorized = low_rank.orthonormal
         if how.factorization == "cholesky":
             factorized = low_rank.cholesky_orthonormal
-        first = numbers.count == 0
+        first = scalars.count == 0
         # In the first step A is X, also where rho is 1.
-        rho = jnp.asarray(numbers.rho, old.dtype)
+        rho = jnp.asarray(scalars.rho, old.dtype)
         past = jnp.where(first, jnp.zeros_like(rho), rho)
 
         def orthonormal(basis: jax.Array) -> jax.Array:
