@@ -79,7 +79,7 @@ def differentiable(
     Returns:
       The safe one. As under ``jit``, ``update`` is traced once for all calls with the
       same structures, shapes and types, unless there are callables among the extra
-      arguments. A ``door`` is not passed on: the updates come back as a tree.
+      arguments. ``fused_apply`` is not passed on: the updates come back as a tree.
 
     Raises:
       InputError: ``tx`` is no transformation, or an option is out of range.
@@ -119,7 +119,7 @@ def differentiable(
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         # The values offered to it would be tracers, which end with the trace.
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         return safe_update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -60,7 +60,7 @@ def lookahead(
 
     Returns:
       An optimizer; its ``update`` takes ``params`` and hands every extra argument on,
-      except ``door``.
+      except ``fused_apply``.
 
     Raises:
       InputError: ``params`` is missing, ``k`` is no whole number of at least 1, or
@@ -101,7 +101,7 @@ def lookahead(
     ) -> tuple[Updates, LookaheadState]:
         if params is None:
             raise InputError("lookahead needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
         fast = optax.apply_updates(params, steps)
         part = value_at(alpha, state.count)

@@ -74,7 +74,7 @@ def lookbehind(
       inner: the inner optimizer. Its state, momentum and step counts included, advances
         k times for each update and is neither reset nor interpolated, so schedules
         INSIDE it run k times as fast. It sees the fast weights as its parameters and
-        gets the extra arguments of ``update``, except ``door``.
+        gets the extra arguments of ``update``, except ``fused_apply``.
       rho: radius of EACH ascent; a number, a traced scalar, or a schedule of the
         number of updates.
       k: number of inner steps. k = 1 with ``alpha = 1`` is ``chain(sam, inner)``.
@@ -169,7 +169,7 @@ def lookbehind(
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
         # The inner optimizer's new fast weights are not the new parameters of the step.
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         slow, grad_fn = gradients.enter_transform(
             "lookbehind", updates, params, grad_fn
         )

@@ -105,7 +105,7 @@ def momentum_sam(
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
         # The inner optimizer's new parameters are not those of the step.
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         old = momentum_of(state.inner, params)
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
         new = momentum_of(inner_state, params)

@@ -101,7 +101,7 @@ def stale_sam(
     ) -> tuple[Updates, StaleSamState]:
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         steps, inner_state = inner.update(
             updates, state.inner, state.eval_params(params), **extra
         )

@@ -70,7 +70,7 @@ def wsam(
 
     Returns:
       An optimizer. Its ``update`` takes ``params`` and the extra argument ``grad_fn``
-      and hands extra arguments on to the inner optimizer, except ``door``.
+      and hands extra arguments on to the inner optimizer, except ``fused_apply``.
 
     Raises:
       InputError: ``params`` or ``grad_fn`` is missing, ``rho`` is negative, ``gamma``
@@ -117,7 +117,7 @@ def wsam(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
-        extra.pop("door", None)
+        extra.pop("fused_apply", None)
         w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn)
         perturb = perturbation.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)

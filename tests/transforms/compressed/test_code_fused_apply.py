@@ -1,4 +1,4 @@
-"""The same trajectory through the door of the train step and through optax."""
+"""The same trajectory through the fused apply of the train step and through optax."""
 
 import functools
 
@@ -11,7 +11,7 @@ import pytest
 
 import jaxopt_lab
 from jaxopt_lab.training import init_state, make_train_step
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 START = {
     "w": jnp.asarray(np.random.default_rng(0).normal(size=(32, 64)), jnp.float32),
@@ -30,18 +30,18 @@ def loss_fn(params, state, batch, key):
 
 
 class Closed:
-    """A door at which nobody is let in."""
+    """A fused apply that records nothing."""
 
     def offer(self, *offered):
         del offered
 
 
 def by_protocol(tx):
-    """The same transformation that is never shown a door."""
+    """The same transformation that is never given one."""
     full = optax.with_extra_args_support(tx)
 
-    def update(updates, state, params=None, *, door=None, **extra):
-        del door
+    def update(updates, state, params=None, *, fused_apply=None, **extra):
+        del fused_apply
         return full.update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(tx.init, update)
@@ -84,21 +84,21 @@ def test_same_trajectory(chain, name):
 
 def test_what_is_offered_is_the_sum():
     tx = small("adamw8bit", weight_decay=0.1)
-    door, grads = ParameterDoor(), jax.tree.map(jnp.sin, START)
-    updates, _ = tx.update(grads, tx.init(START), START, door=door)
+    recorder, grads = FusedApplyRecorder(), jax.tree.map(jnp.sin, START)
+    updates, _ = tx.update(grads, tx.init(START), START, fused_apply=recorder)
     wanted = optax.apply_updates(START, updates)
-    chex.assert_trees_all_close(door.apply(START, updates), wanted, rtol=1e-6)
+    chex.assert_trees_all_close(recorder.apply(START, updates), wanted, rtol=1e-6)
 
 
-def temporaries(door, size=(2048, 512)):
+def temporaries(fused, size=(2048, 512)):
     """Bytes per parameter of temporaries of one donated step of a large tensor."""
     tx = jaxopt_lab.adamw8bit(1e-3)
 
     def step(params, state, grads):
-        entrance = ParameterDoor() if door else Closed()
-        updates, state = tx.update(grads, state, params, door=entrance)
-        if door:
-            return entrance.apply(params, updates), state
+        recorder = FusedApplyRecorder() if fused else Closed()
+        updates, state = tx.update(grads, state, params, fused_apply=recorder)
+        if fused:
+            return recorder.apply(params, updates), state
         return optax.apply_updates(params, updates), state
 
     shape = jax.ShapeDtypeStruct(size, jnp.float32)
@@ -109,7 +109,7 @@ def temporaries(door, size=(2048, 512)):
     return compiled.memory_analysis().temp_size_in_bytes / count, compiled.as_text()
 
 
-def test_no_tensor_of_updates_and_no_copy_of_any_through_the_door():
+def test_no_tensor_of_updates_and_no_copy_of_any_through_the_fused_apply():
     temp, text = temporaries(True)
     # Eight chunk-sized arrays, of 1/16 of this tensor each, at most.
     assert temp < 2.0, temp

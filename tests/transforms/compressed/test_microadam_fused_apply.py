@@ -1,4 +1,4 @@
-"""MicroAdam and LDAdam through the door of the train step and through optax."""
+"""MicroAdam and LDAdam through the fused apply of the train step and through optax."""
 
 import chex
 import jax
@@ -9,7 +9,7 @@ import pytest
 
 import jaxopt_lab
 from jaxopt_lab.training import init_state, make_train_step
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.transforms.compressed.ldadam import ldadam
 from jaxopt_lab.transforms.compressed.microadam import microadam
 
@@ -47,11 +47,11 @@ def loss_fn(params, state, batch, key):
     return jnp.mean(hidden**2) + jnp.mean(jnp.cos(3 * params["b"])), (state, {})
 
 
-def without_door(tx):
+def without_fused_apply(tx):
     full = optax.with_extra_args_support(tx)
 
-    def update(updates, state, params=None, *, door=None, **extra):
-        del door
+    def update(updates, state, params=None, *, fused_apply=None, **extra):
+        del fused_apply
         return full.update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(tx.init, update)
@@ -67,28 +67,28 @@ def three_steps(tx):
 
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("name", METHODS)
-def test_the_door_changes_no_step(name, chain):
+def test_the_fused_apply_changes_no_step(name, chain):
     tx = CHAINS[chain](METHODS[name]())
-    through, around = three_steps(tx), three_steps(without_door(tx))
+    through, around = three_steps(tx), three_steps(without_fused_apply(tx))
     chex.assert_trees_all_close(through, around, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_door_is_taken(name):
+def test_the_fused_apply_is_taken(name):
     """The new parameters are the offered objects, but not once they are scaled."""
     tx = METHODS[name]()
     for chained, taken in ((tx, True), (optax.chain(tx, optax.scale(0.5)), False)):
         offered = []
 
-        class Listening(ParameterDoor):
+        class Listening(FusedApplyRecorder):
             def offer(self, updates, old_params, new_params, seen=offered):
                 seen.extend(jax.tree.leaves(new_params))
-                super().offer(updates, old_params, new_params)
+                super().record(updates, old_params, new_params)
 
-        door = Listening()
+        recorder = Listening()
         state = chained.init(START)
-        updates, _ = chained.update(START, state, START, door=door)
-        after = jax.tree.leaves(door.apply(START, updates))
+        updates, _ = chained.update(START, state, START, fused_apply=recorder)
+        after = jax.tree.leaves(recorder.apply(START, updates))
         assert len(offered) == len(after)
         same = [any(x is y for y in offered) for x in after]
         assert all(same) if taken else not any(same)

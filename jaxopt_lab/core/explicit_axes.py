@@ -1,4 +1,4 @@
-"""Kernels that reshape, on meshes whose axes are explicit."""
+"""Functions that reshape, on meshes whose axes are explicit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
-def automatic(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
+def with_auto_axes(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
     """``f`` with its shardings left to the compiler.
 
     On an explicit mesh jax asks at every reshape of a sharded array where the result
@@ -19,7 +19,7 @@ def automatic(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
 
     Args:
       f: function of arrays. What it closes over must be no array of an explicit
-        mesh, or pass through ``here``.
+        mesh, or pass through ``reshard_here``.
       like: arrays with the shardings of the results, or these shardings, in the
         structure of the results.
 
@@ -39,8 +39,10 @@ def automatic(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
     return jax.sharding.auto_axes(f, out_sharding=jax.tree.map(lies, like))
 
 
-def storing(f: Callable[..., Any], tensor: jax.Array, block: int) -> Callable[..., Any]:
-    """``automatic`` for what is stored block by block for a tensor.
+def with_block_axes(
+    f: Callable[..., Any], tensor: jax.Array, block: int
+) -> Callable[..., Any]:
+    """``with_auto_axes`` for what is stored block by block for a tensor.
 
     Args:
       f: function of the tensor that gives arrays which begin with blocks or rows.
@@ -67,11 +69,11 @@ def storing(f: Callable[..., Any], tensor: jax.Array, block: int) -> Callable[..
         return NamedSharding(mesh, PartitionSpec(first) if cut else PartitionSpec())
 
     plain = jax.ShapeDtypeStruct(tensor.shape, tensor.dtype)
-    return automatic(f, jax.tree.map(place, jax.eval_shape(f, plain)))
+    return with_auto_axes(f, jax.tree.map(place, jax.eval_shape(f, plain)))
 
 
-def here(x: Any) -> Any:
-    """A number that was made outside of ``automatic``, for use inside of it.
+def reshard_here(x: Any) -> Any:
+    """A number that was made outside of ``with_auto_axes``, for use inside of it.
 
     Args:
       x: a scalar or an array that lies whole on every device.
