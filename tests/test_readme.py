@@ -7,7 +7,7 @@ import subprocess
 import jax.numpy as jnp
 import pytest
 
-from jaxopt_lab import catalog
+from jaxopt_lab.catalog import tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -18,11 +18,14 @@ def between(start, end, page=README):
     return page.split(f"<!-- {start} -->\n")[1].split(f"<!-- {end} -->")[0]
 
 
-def test_the_catalog_table_is_current():
-    table = catalog.markdown_table()
-    page = (ROOT / "docs" / "catalog.md").read_text()
-    assert between("catalog", "end of catalog", page).strip() == table, (
-        f"the table in docs/catalog.md is old; the new one is\n{table}"
+def test_the_tables_of_the_catalog_are_current():
+    page = between("catalog", "end of catalog", PAGES["catalog.md"].read_text())
+    assert page.strip() == tables.page(), (
+        f"docs/catalog.md is old; new:\n{tables.page()}"
+    )
+    kinds = between("kinds", "end of kinds").strip()
+    assert kinds == tables.kinds_table(), (
+        f"README.md is old; new:\n{tables.kinds_table()}"
     )
 
 

@@ -122,6 +122,20 @@ def parse(arguments: Sequence[str]) -> Configuration:
     )
 
 
+def listed_kind(arguments: Sequence[str]) -> str:
+    """The kind whose parts the command asks for.
+
+    Args:
+      arguments: the words after the program's name, ``--list`` among them.
+
+    Returns:
+      The word after ``--list`` (``-`` and ``_`` in it are spaces); empty, for all
+      kinds, if there is none.
+    """
+    after = [*arguments[arguments.index("--list") + 1 :], ""][0]
+    return after.replace("-", " ").replace("_", " ")
+
+
 def command(configuration: Configuration, out: str) -> str:
     """The command that resumes a run.
 

@@ -73,7 +73,7 @@ def base_prefix(row: methods.Method) -> Callable[[str], str]:
       A function of the option's own name: it gets the prefix ``base_`` where a run or
       the method has an option of that name.
     """
-    taken = set(row.options) | {f.name for f in dataclasses.fields(RunOptions)}
+    taken = set(row.details) | {f.name for f in dataclasses.fields(RunOptions)}
     return lambda name: f"base_{name}" if name in taken else name
 
 

@@ -9,17 +9,17 @@ import optax
 
 from jaxopt_lab import catalog
 
-Method = catalog.Method
+Method = catalog.Transform
 
 
 def get(name: str) -> Method:
     """The row of a method; see ``catalog.get``."""
-    return catalog.get(name)
+    return catalog.get(name, "transform")
 
 
 def names() -> list[str]:
     """The names of all methods, in the catalog's order."""
-    return list(catalog.CATALOG)
+    return list(catalog.of_kind("transform"))
 
 
 def needs_base(row: Method) -> bool:
@@ -31,12 +31,12 @@ def needs_base(row: Method) -> bool:
     Returns:
       False for optimizers.
     """
-    return row.kind != "optimizer"
+    return row.role != "optimizer"
 
 
 def optimizer_names() -> list[str]:
     """The sorted names of the methods that need no base."""
-    rows = catalog.CATALOG.items()
+    rows = catalog.of_kind("transform").items()
     return sorted(name for name, row in rows if not needs_base(row))
 
 
@@ -56,7 +56,7 @@ def alone(
     Raises:
       InputError: an unknown name, a value out of range, or the method is a wrapper.
     """
-    make: Any = row.inject if logged else row.build
+    make: Any = row.inject if logged else row.make
     return make(**options)
 
 
@@ -85,6 +85,6 @@ def compose(
     if not needs_base(row):
         return alone(row, options, logged=logged)
     assert base is not None
-    if row.kind == "wrapper":
+    if row.role == "wrapper":
         return row.wrap(base, **options)
     return optax.chain(alone(row, options, logged=logged), base)

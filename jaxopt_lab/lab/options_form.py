@@ -59,7 +59,7 @@ def _options_class(title: str, row: methods.Method, rename: Any) -> type:
     import tyro
 
     fields, names = [], {}
-    for name, option in row.options.items():
+    for name, option in row.details.items():
         kind: Any = type(option.default)
         text = option.help
         if isinstance(option.accepted, tuple):

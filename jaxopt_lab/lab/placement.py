@@ -222,7 +222,7 @@ def shardings(
         over=DATA_AXIS if run.zero else None,
         # The other styles refuse a leaf that they cannot divide.
         whole=row.whole_state if run.style == "jit" else "",
-        factors=row.factor_state,
+        factors=row.factored_state,
     )
     storage = compute
     if run.zero and run.style == "jit":

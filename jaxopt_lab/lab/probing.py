@@ -81,7 +81,7 @@ def hook(
         mean_loss(metric_fn),
         batches,
         probe_key(),
-        eval_params=configuration.rows.method.eval_params,
+        eval_params=configuration.rows.method.eval_params_fn,
         folder=folder / "curvature",
         warm_start=False,
         what=MEASURES[configuration.run.curvature],

@@ -143,7 +143,7 @@ def assemble(configuration: Configuration) -> Program:
     evaluate = make_evaluator(
         metric_fn,
         test,
-        eval_params=configuration.rows.method.eval_params,
+        eval_params=configuration.rows.method.eval_params_fn,
         seeds=many,
         mode=run.seed_mode,
         mesh=mesh,

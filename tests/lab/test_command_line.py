@@ -53,7 +53,10 @@ def test_flags_are_words_for_truth():
         (["method=adam", "rho=0.1"], "unknown option 'rho'"),
         (["rho=-1"], "rho=-1.0 is out of range; accepted: [0, inf)"),
         (["momentum=1"], "momentum=1.0 is out of range; accepted: [0, 1)"),
-        (["learning_rate=0"], "learning_rate=0.0 is out of range; accepted: (0, inf)"),
+        (
+            ["learning_rate=-0.1"],
+            "learning_rate=-0.1 is out of range; accepted: [0, inf)",
+        ),
         (["steps=0"], "steps=0 is out of range; accepted: [1, inf)"),
         (["warmup=1"], "warmup=1.0 is out of range; accepted: [0, 1)"),
         (["seeds=0"], "seeds=0 is out of range"),
@@ -84,7 +87,7 @@ def test_help_lists_everything_and_the_chosen_method(capsys):
         main(["method=sam", "base=adam", "model=mlp", "--help"])
     assert stopped.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for name in (*catalog.CATALOG, *tasks.TASKS, *models.MODELS):
+    for name in (*catalog.of_kind("transform"), *tasks.TASKS, *models.MODELS):
         assert name in text
     for shown in (
         "--rho FLOAT",
@@ -103,13 +106,22 @@ def test_list_prints_the_catalog(capsys):
     assert all(name in text for name in catalog.CATALOG)
 
 
+def test_list_of_a_kind_prints_its_parts_with_their_options(capsys):
+    assert main(["--list", "transform"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in catalog.of_kind("transform"))
+    assert "rho=0.05" in text and "state, bytes a parameter" in text
+    assert main(["--list", "optimiser"]) == 2
+    assert "unknown kind 'optimiser'" in capsys.readouterr().err
+
+
 def test_every_method_is_reachable():
-    for name in catalog.CATALOG:
+    for name in catalog.of_kind("transform"):
         assert parse([f"method={name}"]).run.method == name
 
 
 def test_base_options_with_a_taken_name_get_a_prefix():
-    taken = {**vars(RunOptions()), **catalog.get("sam").options}
+    taken = {**vars(RunOptions()), **catalog.get("sam").details}
     prefix = base_prefix(catalog.get("sam"))
     assert all(prefix(name) == f"base_{name}" for name in taken)
     assert prefix("learning_rate") == "learning_rate"
@@ -119,23 +131,9 @@ def test_the_resuming_command_gives_the_same_run():
     words = "method=sam rho=0.3 base=adam b2=0.9 model=mlp model.width=7 steps=9 out=x"
     configuration = parse(words.split())
     again = command(configuration, "x")
-    prefix = f"{command_line.program('train')} "
+    prefix = f"{command_line.PROGRAM} "
     assert again.startswith(prefix)
     assert parse(shlex.split(again.removeprefix(prefix))) == configuration
-
-
-def test_a_configuration_holds_its_rows():
-    rows = parse(["method=sam", "base=adam", "model=mlp"]).rows
-    assert rows.method is catalog.get("sam") and rows.base is catalog.get("adam")
-    assert rows.task is tasks.get("digits") and rows.model is models.get("mlp")
-    assert parse(["method=adam"]).rows.base is None
-
-
-def test_the_program_is_called_as_it_was_started(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["/home/me/lab/experiments/train.py", "x=1"])
-    assert command_line.program("train") == "python -m experiments.train"
-    monkeypatch.setattr("sys.argv", ["/home/me/bin/jaxopt-lab"])
-    assert command_line.program("train") == "jaxopt-lab train"
 
 
 def test_ranges_and_presentation_name_real_options():

@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(words: Sequence[str]) -> int:
     if "--list" in words:
-        from jaxopt_lab.lab import report
+        from jaxopt_lab.catalog import tables
 
-        report.print_catalog()
+        print(tables.listing(command_line.listed_kind(words)))
         return 0
     configuration = command_line.parse(words)
     folder = run_folder(configuration.run)

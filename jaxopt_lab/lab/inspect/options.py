@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxopt_lab.catalog import Interval
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab.command_line import asks_help, known_words, program
 from jaxopt_lab.lab.commands import HELP
 

@@ -120,7 +120,7 @@ def lay_out(
         mesh,
         over=None if zero == "none" else DATA_AXIS,
         whole=row.whole_state,
-        factors=row.factor_state,
+        factors=row.factored_state,
     )
     replicated = jax.tree.map(lambda _: P(), state)
     compute = jax.tree.map(
