@@ -1,10 +1,11 @@
-"""Train a method on a panel, and measure what its step takes."""
+"""Train every method on every panel, and measure what a step takes."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,9 @@ import numpy as np
 import optax
 
 from experiments.benchmarks.paired import Ratio, ratio
+from experiments.harness.store import Store
+from experiments.studies import scores
+from experiments.studies.compressed import methods, panels
 from experiments.studies.compressed.config import Config
 from experiments.studies.compressed.methods import Row
 from experiments.studies.compressed.panels import Panel
@@ -33,6 +37,7 @@ class Runs(NamedTuple):
       peak_bytes: of the compiled step (arguments, temporaries and outputs, less what
         is donated), per parameter.
       compile_seconds: of the step.
+      step_time: of AdamW's: median and quartiles of the ratio.
     """
 
     losses: np.ndarray
@@ -40,6 +45,81 @@ class Runs(NamedTuple):
     state_bytes: float
     peak_bytes: float
     compile_seconds: float
+    step_time: tuple[float, float, float]
+
+
+Measured = dict[str, dict[str, Runs]]
+"""Runs by method, by panel."""
+
+
+def prepare(config: Config, text: str | None = None) -> tuple[Config, dict[str, Any]]:
+    """Read the text, so that a typo in its name ends the run at once.
+
+    Args:
+      config: the size of the study.
+      text: path of a text file.
+
+    Returns:
+      The settings, and the arguments of ``measure``.
+
+    Raises:
+      InputError: the text is not there.
+    """
+    if text is None:
+        print("without the transformer: text=FILE names a text", flush=True)
+        return config, {}
+    return config, {"words": panels.language(config, Path(text).expanduser())}
+
+
+def measure(
+    config: Config, store: Store, words: tuple[Panel, Panel] | None = None
+) -> Measured:
+    """Train every method on every panel.
+
+    Args:
+      config: the size of the study.
+      store: keeps the runs of every method.
+      words: the two panels of a text.
+
+    Returns:
+      The runs.
+    """
+    images = panels.images(config)
+    found = {images.name: _panel(images, config, store)}
+    if words is None:
+        return found
+    scratch, tuning = words
+    found[scratch.name] = _panel(scratch, config, store)
+    base = found[scratch.name][methods.ADAMW.name]
+    chosen = scores.score(base.final, config.rates, higher_is_better=False)
+    made = stepper(methods.ADAMW, scratch, config)
+    starts = []
+    for seed in range(2 * config.seeds):
+        state, _ = follow(made, scratch, chosen.rate, seed, config, None)
+        starts.append((state.params, state.model_state))
+    found[tuning.name] = _panel(tuning, config, store, starts)
+    return found
+
+
+def _panel(
+    panel: Panel, config: Config, store: Store, starts: list[Any] | None = None
+) -> dict[str, Runs]:
+    base = stepper(methods.ADAMW, panel, config)
+    rows, found = store.group(panel.name.replace(" ", "-")), {}
+    for row in methods.ALL:
+
+        def runs(row: Row = row) -> dict[str, Any]:
+            made = base if row is methods.ADAMW else stepper(row, panel, config)
+            timed = step_time(made, base, panel, config)
+            done = all_runs(made, panel, config, starts)
+            times = (timed.median, timed.low, timed.high)
+            return done._replace(step_time=times)._asdict()
+
+        kept = rows.measured(row.name, runs)
+        single = ("state_bytes", "peak_bytes", "compile_seconds")
+        kept |= {name: float(kept[name]) for name in single}  # type: ignore[dict-item]
+        found[row.name] = Runs(**kept)  # type: ignore[arg-type]
+    return found
 
 
 class Stepper(NamedTuple):
@@ -81,14 +161,14 @@ def stepper(row: Row, panel: Panel, config: Config) -> Stepper:
         new, metrics = make_train_step(panel.loss_fn, tx)(state, batch)
         return new, metrics["loss"]
 
-    # Compiled: outside of jit every loop of an init is compiled anew at each call,
-    # and the programs of a whole experiment exhaust the memory maps of a process.
+    # Compiled: outside of jit every loop of an init is compiled at each call, and the
+    # programs of a whole study exhaust the memory maps of a process.
     @jax.jit
     def init(seed: Any, start: Any) -> TrainState:
         init_key, step_key = jax.random.split(jax.random.key(seed))
         params, model_state = panel.model.init(init_key) if start is None else start
-        # The step donates its state, and jit hands on what it does not change: without
-        # a copy a start could be used once.
+        # jit forwards unmodified inputs and the step donates its state: without a copy
+        # a start could be used once.
         params = jax.tree.map(jnp.copy, params)
         # A schedule here too: it has a state.
         tx = row.make(lambda count: jnp.ones(()))
@@ -159,6 +239,7 @@ def all_runs(
         made.state_bytes,
         made.peak_bytes,
         made.compile_seconds,
+        (math.nan, math.nan, math.nan),
     )
 
 

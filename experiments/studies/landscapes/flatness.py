@@ -1,4 +1,4 @@
-"""How flat a minimum is, by several measures, and its landscape."""
+"""Flatness of minima by several measures, and their landscapes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Cuts(NamedTuple):
     hessian_plane: curvature.Surface
 
 
-def measure(lab: Laboratory, params: list[Params]) -> tuple[Measures, list[Any]]:
+def flatness(lab: Laboratory, params: list[Params]) -> tuple[Measures, list[Any]]:
     """Losses and sharpness of the minima of all seeds.
 
     Args:
@@ -70,7 +70,7 @@ def measure(lab: Laboratory, params: list[Params]) -> tuple[Measures, list[Any]]
     """
     found, vectors = [], []
     for j, w in enumerate(params):
-        train, test = (lab.batch(lab.sample[i][j]) for i in (0, 2))
+        train, test = (lab.batch(x[j]) for x in (lab.sample.train, lab.sample.test))
         operator = curvature.hessian(lab.loss, w, [train])
         top = curvature.top_eigenvalues(
             operator, jax.random.key(j), 2, num_steps=lab.config.lanczos_steps
@@ -80,7 +80,7 @@ def measure(lab: Laboratory, params: list[Params]) -> tuple[Measures, list[Any]]
             lab.loss,
             w,
             [train],
-            lab.sample.direction_key[j],
+            lab.sample.measure_key[j],
             lab.config.noise * trees.count(w) ** 0.5,
             num_directions=lab.config.directions,
         )
@@ -144,8 +144,8 @@ def cut(
 
 def _directions(lab: Laboratory, j: int, w: Params) -> list[Params]:
     """Filter-normalised random directions."""
-    # By the seed alone, so that all optimizers are looked at along the same ones.
-    keys = jax.random.split(lab.sample.direction_key[j], max(lab.config.directions, 2))
+    # From the seed alone, so that all optimizers share their directions.
+    keys = jax.random.split(lab.sample.measure_key[j], max(lab.config.directions, 2))
     return [_direction(key, w) for key in keys]
 
 
@@ -155,7 +155,7 @@ def _direction(key: jax.Array, w: Params) -> Params:
 
 
 def _mean_rise(lab: Laboratory, w: Params, scaled: list[Params], batch: Any) -> float:
-    # Both signs of a direction: the slope, which is no sharpness, cancels.
+    # The mean over both signs of a direction cancels the slope.
     step, rises = lab.config.filter_step, []
     for direction in scaled:
         losses = curvature.line(

@@ -33,7 +33,7 @@ def test_losses(row: Row, dataset: Dataset, config: Config) -> np.ndarray:
     model = networks.language(config.text_width, config.context, dataset.num_classes)
     loss_fn, metrics = losses.next_token_loss(model), losses.next_token_metrics(model)
     rng = np.random.default_rng(0)
-    seeds = 2 * config.text_seeds
+    seeds = 2 * config.seeds
     shape = (seeds, config.text_steps, config.batch_size)
     chosen = rng.integers(0, len(dataset.train["inputs"]), shape)
     train = {name: jnp.asarray(x[chosen]) for name, x in dataset.train.items()}
@@ -49,4 +49,4 @@ def test_losses(row: Row, dataset: Dataset, config: Config) -> np.ndarray:
     over_seeds = jax.vmap(run, (None, 0, 0))
     program = jax.jit(jax.vmap(over_seeds, (0, None, None)))
     rates = jnp.asarray(config.text_rates, jnp.float32)
-    return np.asarray(program(rates, seed_keys(0, seeds), train))
+    return np.asarray(program(rates, seed_keys(config.first_seed, seeds), train))

@@ -1,31 +1,29 @@
-"""The command line that the reproductions share."""
+"""The command line of studies and applications."""
 
 import pytest
 
-from experiments.studies import command
+from experiments.harness.command import Command
 from jaxopt_lab.core.errors import InputError
-
-SIZES = {"quick": 1, "full": 2}
 
 
 def call(*words, run=None, options=None):
     seen = []
 
-    def keep(config, folder, **given):
-        seen.append((config, folder, given))
+    def keep(size, folder, **given):
+        seen.append((size, folder, given))
         if run is not None:
             run()
 
-    status = command.main("name", "purpose", SIZES, keep, words, options or {})
-    return status, seen
+    command = Command("studies", "name", "purpose", ["quick", "full"], options or {})
+    return command.main(keep, words), seen
 
 
 def test_defaults_and_options(tmp_path):
     status, seen = call()
-    assert status == 0 and seen[0][0] == 1
-    assert str(seen[0][1]).endswith("runs/reproduce/name-quick")
+    assert status == 0 and seen[0][0] == "quick"
+    assert str(seen[0][1]).endswith("runs/studies/name-quick")
     status, seen = call("full", f"out={tmp_path}", "text=a", options={"text": "a file"})
-    assert status == 0 and seen == [(2, tmp_path, {"text": "a"})]
+    assert status == 0 and seen == [("full", tmp_path, {"text": "a"})]
 
 
 def test_help_names_everything(capsys):
@@ -57,7 +55,7 @@ def test_a_file_is_no_folder(tmp_path, capsys):
     assert "is a file" in capsys.readouterr().err
 
 
-def test_what_the_experiment_refuses_and_ctrl_c(capsys):
+def test_refusals_and_ctrl_c(capsys):
     def refuse():
         raise InputError("no data")
 
