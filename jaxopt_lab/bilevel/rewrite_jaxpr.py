@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 from jax.extend import core
 
+from jaxopt_lab.bilevel.opaque_call import is_opaque
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.bilevel.safe_rules import ALWAYS, BEFORE_SELECT
 from jaxopt_lab.bilevel.safe_rules_factorizations import factorization
-from jaxopt_lab.bilevel.shield import is_shield
 
 # For each variable, whether a later `select` may discard it.
 Selected: TypeAlias = tuple[bool, ...]
@@ -28,7 +28,7 @@ _CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "re
 def rewrite_jaxpr(closed: core.ClosedJaxpr, slopes: Slopes) -> core.ClosedJaxpr:
     """The same program with safe derivatives.
 
-    Calls with a rule of their own (``custom_jvp``, ``custom_vjp``) and shielded
+    Calls with a rule of their own (``custom_jvp``, ``custom_vjp``) and opaque
     callables keep their derivatives: their authors define them.
 
     Args:
@@ -91,7 +91,7 @@ class _JaxprRewriter:
         everywhere = (any(selected),) * len(eqn.invars)
         if name == "select_n":
             return eqn, (False,) + (True,) * (len(eqn.invars) - 1)
-        if is_shield(eqn) or name.startswith("custom_"):
+        if is_opaque(eqn) or name.startswith("custom_"):
             return eqn, everywhere
         if name in _NESTED:
             return _NESTED[name](self, eqn, selected)

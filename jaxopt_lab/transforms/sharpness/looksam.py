@@ -8,8 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core import gradients, trees
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    check_positive_count,
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -117,7 +122,7 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("looksam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("looksam", updates, params, grad_fn)
         perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
@@ -138,7 +143,7 @@ def looksam(
 
         turn = state.count % every == 0
         sharp, component = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, LookSamState(count, component)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
