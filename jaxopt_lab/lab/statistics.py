@@ -55,7 +55,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean over seeds.
 
-    For paired seeds, hand over the differences. With fewer than about ten values the
+    For paired seeds, give the differences. With fewer than about ten values the
     interval is too narrow: five hold the mean in about 85 % of cases at 95 %.
 
     Args:

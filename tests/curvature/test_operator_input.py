@@ -17,7 +17,8 @@ SQUARE = lambda w, x: jnp.mean((x @ w) ** 2)
     [
         (
             lambda: curvature.hessian(SQUARE, jnp.ones(2), iter([jnp.ones((3, 2))])),
-            "an object that can be iterated for every.*uses up",
+            "batches must be a list, or an object that can be iterated for every.*"
+            "uses up",
         ),
         (
             lambda: curvature.hessian(SQUARE, jnp.ones(2), {"x": jnp.ones((3, 2))}),

@@ -113,7 +113,7 @@ def test_the_optimizer_state_is_divided(planned):
             local_bytes(x, s)
             for x, s in zip(
                 jax.tree.leaves(layout.state.opt_state),
-                jax.tree.leaves(layout.there.opt_state),
+                jax.tree.leaves(layout.storage.opt_state),
                 strict=True,
             )
         )

@@ -10,18 +10,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, ModelState, Params
 from jaxopt_lab.lab import command_line, probing, runs
-from jaxopt_lab.lab.command_line import Configuration
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.inspect.options import InspectOptions
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.runtime.run_folder import CONFIG
 
 
-class Subject(NamedTuple):
-    """What is looked at.
+class TrainedNetwork(NamedTuple):
+    """A network with its checkpoint, its loss and its examples.
 
     Attributes:
       configuration: of the run.
@@ -42,14 +41,14 @@ class Subject(NamedTuple):
     records: list[dict[str, Any]]
 
 
-def read(options: InspectOptions) -> Subject:
+def read(options: InspectOptions) -> TrainedNetwork:
     """Read a run.
 
     Args:
       options: name the folder, the step, the seed, and how many examples.
 
     Returns:
-      The subject.
+      The network.
 
     Raises:
       InputError: there is no run in the folder, it has no such checkpoint or seed, or
@@ -70,13 +69,13 @@ def read(options: InspectOptions) -> Subject:
     state = restored.state
     if run.seeds > 1:
         state = jax.tree.map(lambda x: x[options.seed_index], state)
-    eval_params = catalog.get(run.method, "transform").eval_params_fn
+    eval_params = configuration.rows.method.eval_params_fn
     params = state.params
     if eval_params is not None:
         params = eval_params(params, state.opt_state)
     path = folder / "metrics.jsonl"
     records = read_metrics(path) if path.exists() else []
-    return Subject(
+    return TrainedNetwork(
         configuration,
         restored.step,
         params,

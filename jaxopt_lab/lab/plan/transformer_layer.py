@@ -97,9 +97,9 @@ class Layer:
     def flops(self, length: int) -> float:
         """Operations of the products for each token of one gradient, by hand.
 
-        Forward and backward are 6 a weight; computing layers anew adds 2, but for the
+        Forward and backward are 6 a weight; recomputing layers adds 2, but for the
         last product, whose result nobody needs again. Attention takes two products
-        forward, two anew, one more anew for its own backward pass, and four backward.
+        forward, two recomputed, one more in its own backward pass, and four backward.
 
         Args:
           length: tokens of an example.
@@ -113,7 +113,7 @@ class Layer:
 def through(
     layer: Layer, x: jax.Array, stacked: dict[str, jax.Array], there: Any = None
 ) -> jax.Array:
-    """Activations after all layers, each computed anew in the backward pass.
+    """Activations after all layers, each recomputed in the backward pass.
 
     Args:
       layer: the layer.
@@ -177,7 +177,7 @@ def _rotated(x: jax.Array) -> jax.Array:
 
 
 def _attention(q: jax.Array, k: jax.Array, v: jax.Array, causal: bool) -> jax.Array:
-    """Attention, some queries at a time; scores are computed anew backwards."""
+    """Attention, some queries at a time; the backward pass recomputes scores."""
     batch, length, heads, size = q.shape
     groups = heads // k.shape[2]
     step = min(_QUERIES, length)

@@ -1,4 +1,4 @@
-"""What a plan needs to know of a model."""
+"""The interface of a model that can be planned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Layer = Callable[[Any, Any], Any]
 """Of activations and of one layer's parameters."""
 
 
-class Subject(Protocol):
+class PlannedModel(Protocol):
     """A model by its shapes, with the loss that is trained."""
 
     @property
@@ -39,15 +39,14 @@ class Subject(Protocol):
 
         Args:
           dtype: type of activations and products; parameters are float32.
-          gathered: where each parameter lies while it is used, shardings by name,
-            those of stacked layers without their leading axis: parameters that are
-            divided over the data axis are gathered a layer at a time. ``None``: as
-            they are stored.
+          gathered: shardings of each parameter while it is used, by name, those of
+            stacked layers without their leading axis: parameters that are divided
+            over the data axis are gathered a layer at a time. ``None``: the stored.
         """
         ...
 
     def rules(self) -> Rules:
-        """How the parameters are cut over the mesh axis ``"model"``."""
+        """Sharding rules of the parameters over the mesh axis ``"model"``."""
         ...
 
     def logits(self, size: int) -> int:
@@ -55,7 +54,7 @@ class Subject(Protocol):
         ...
 
     def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
-        """What the backward pass computes anew, one at a time.
+        """The layer that the backward pass recomputes, one at a time.
 
         Args:
           size: examples of a batch.
