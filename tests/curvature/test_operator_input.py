@@ -1,4 +1,4 @@
-"""What the operators refuse."""
+"""Operators: refused input."""
 
 import jax
 import jax.numpy as jnp
