@@ -66,7 +66,7 @@ class Loss(Part):
       couples: it couples the examples of a batch and returns a scalar.
       stateful: it has ``init(example) -> state`` and returns ``(losses, state)``.
       regularizer: ``r(activations or params) -> scalar``.
-      lower_bound: no value lies below.
+      lower_bound: no value is below it.
       perfect: the value at the perfect answer; ``None``: it depends on the inputs.
       invariance: changes of the outputs that leave it as it is, in words.
     """

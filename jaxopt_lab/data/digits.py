@@ -74,7 +74,7 @@ def load_digits(data_dir: str | Path | None = None) -> Dataset:
             parts = _read(folder)
         except HalfWrittenError as error:
             # Includes a folder that another process has just moved.
-            logging.getLogger(__name__).warning("built anew: %s", error)
+            logging.getLogger(__name__).warning("rebuilt: %s", error)
     if parts is None:
         parts = _build(root, folder)
     for part in parts.values():

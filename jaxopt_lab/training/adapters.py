@@ -112,7 +112,7 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
 
     Raises:
       InputError: ``build`` gives something else than a module; parameters or state
-        handed to ``apply`` lack an entry (named).
+        passed to ``apply`` lack an entry (named).
 
     >>> from flax import nnx
     >>> model = from_nnx(lambda rngs: nnx.Linear(3, 2, rngs=rngs))

@@ -39,7 +39,7 @@ def init_state(
     """A fresh ``TrainState`` at step 0.
 
     Args:
-      tx: the transformation that will be handed to ``make_train_step``.
+      tx: the transformation that will be given to ``make_train_step``.
       params: initial parameters.
       key: typed PRNG key (``jax.random.key``) from which the steps draw.
       model_state: the model's own state; ``None`` means that it has none.

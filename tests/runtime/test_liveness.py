@@ -45,7 +45,7 @@ def linked(count, seconds=20.0):
 
 
 def die(link):
-    """What the system does to the connections of a process that ends."""
+    """Close the connections as the system does for a process that ends."""
     link._stopped = True
     for x in link._open.values():
         x.shutdown(socket.SHUT_RDWR)

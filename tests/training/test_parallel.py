@@ -1,4 +1,4 @@
-"""What a step on many devices sends, refuses and keeps."""
+"""Steps on many devices: bytes sent, refused input, kept shardings."""
 
 import functools
 

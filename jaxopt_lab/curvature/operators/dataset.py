@@ -193,7 +193,7 @@ def check_batches(batches: Any) -> None:
     """
     if isinstance(batches, Iterator):
         raise InputError(
-            "batches must be a list, or an object that can be iterated anew for every "
+            "batches must be a list, or an object that can be iterated for every "
             f"product; got a {type(batches).__name__}, which one pass uses up"
         )
     if isinstance(batches, Mapping) or hasattr(batches, "shape"):

@@ -25,7 +25,7 @@ def friendly_sam(
     r"""Ascend along the noise of the mini-batch, without the full gradient.
 
     A link ``g(w) -> g'(w)`` that stands FIRST in a chain. The running average e of
-    the gradients stands for the gradient of the whole data set, and the ascent leaves
+    the gradients estimates the gradient of the whole data set, and the ascent leaves
     it out:
 
     .. math::

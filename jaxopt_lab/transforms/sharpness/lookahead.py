@@ -47,7 +47,7 @@ def lookahead(
     .. math::
         s \leftarrow s + \alpha (f - s), \quad f \leftarrow s.
 
-    Unlike ``optax.lookahead`` it hands extra arguments on, so that the inner optimizer
+    Unlike ``optax.lookahead`` it passes extra arguments on, so that the inner optimizer
     may be ``chain(sam(...), ...)``: with ``sam`` that is "Lookahead + SAM", a baseline
     of ``lookbehind``, which ascends k times from one batch instead.
 
@@ -59,7 +59,7 @@ def lookahead(
         number of updates.
 
     Returns:
-      An optimizer; its ``update`` takes ``params`` and hands every extra argument on,
+      An optimizer; its ``update`` takes ``params`` and passes every extra argument on,
       except ``fused_apply``.
 
     Raises:

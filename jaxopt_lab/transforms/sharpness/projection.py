@@ -1,4 +1,4 @@
-"""Inner product and orthogonal component of gradients, over all tensors together."""
+"""Orthogonal component of a gradient, over all tensors together."""
 
 from __future__ import annotations
 

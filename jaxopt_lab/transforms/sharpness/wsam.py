@@ -70,7 +70,7 @@ def wsam(
 
     Returns:
       An optimizer. Its ``update`` takes ``params`` and the extra argument ``grad_fn``
-      and hands extra arguments on to the inner optimizer, except ``fused_apply``.
+      and passes extra arguments on to the inner optimizer, except ``fused_apply``.
 
     Raises:
       InputError: ``params`` or ``grad_fn`` is missing, ``rho`` is negative, ``gamma``
