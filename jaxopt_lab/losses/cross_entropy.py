@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.targets import check_labels, kept
 
@@ -13,7 +15,7 @@ from jaxopt_lab.losses.targets import check_labels, kept
 def cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
-    label_smoothing: float = 0.0,
+    label_smoothing: Annotated[float, DECAY] = 0.0,
     *,
     where: jax.Array | None = None,
 ) -> jax.Array:
@@ -45,8 +47,7 @@ def cross_entropy(
     1.3862943649291992
     """
     check_labels(logits, labels, where)
-    if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing < 1:
-        raise InputError(f"label_smoothing must be in [0, 1); got {label_smoothing}")
+    check_arguments(cross_entropy, locals())
     logits = kept(logits.astype(accumulation_dtype(logits.dtype)), where)
     log_p = jax.nn.log_softmax(logits)
     loss = -at_labels(log_p, labels)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.checks import check_unit
-from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.targets import kept
 
 Form = Literal["plain", "adaptive", "adaptive_distance"]
-_FORMS = ("plain", "adaptive", "adaptive_distance")
 _EPS = 1e-10
 
 
@@ -25,7 +24,7 @@ def emo(
     embedding: jax.Array,
     where: jax.Array | None = None,
     form: Form = "plain",
-    share: float = 0.5,
+    share: Annotated[float, UNIT] = 0.5,
 ) -> jax.Array:
     r"""Cross-entropy mixed with the earth mover's distance to the label, per token.
 
@@ -74,9 +73,7 @@ def emo(
     >>> emo(logits, labels, embedding=jnp.eye(2)).round(3).tolist()
     [0.6930000185966492]
     """
-    if form not in _FORMS:
-        raise unknown("form", form, _FORMS)
-    check_unit("share", share)
+    check_arguments(emo, locals())
     losses = cross_entropy(logits, labels, where=where)
     if embedding.ndim != 2 or embedding.shape[0] != logits.shape[-1]:
         raise InputError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.checks import check_unit
-from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.stateful import StatefulLoss
 
@@ -28,7 +28,10 @@ class ShadeState(NamedTuple):
 
 
 def shade(
-    *, modes: Modes = "sigmoid", decay: float = 0.8, through_modes: bool = False
+    *,
+    modes: Modes = "sigmoid",
+    decay: Annotated[float, UNIT] = 0.8,
+    through_modes: bool = False,
 ) -> StatefulLoss:
     r"""Penalty on the spread of each neuron's activation within its two modes.
 
@@ -75,9 +78,7 @@ def shade(
     >>> values.shape, state.p.round(3).tolist()
     ((2,), [[0.5], [0.5]])
     """
-    if modes not in ("sigmoid", "relu_exp"):
-        raise unknown("modes", modes, ("sigmoid", "relu_exp"))
-    check_unit("decay", decay)
+    check_arguments(shade, locals())
 
     def init(activations: jax.Array) -> ShadeState:
         dtype = accumulation_dtype(_checked(activations).dtype)
@@ -123,7 +124,7 @@ def fixed_modes_penalty(
     .. math:: \sum_n y_n^2 + 1 - 2 y_n \tanh(y_n / 2).
 
     Args:
-      activations: shape ``(B, N)``.
+      activations: shape ``(B, ..., N)``.
       where: shape ``(B,)``; 0 drops an example.
 
     Returns:
@@ -133,9 +134,10 @@ def fixed_modes_penalty(
     [3.0]
     """
     y = activations.astype(accumulation_dtype(activations.dtype))
+    y = y.reshape((y.shape[0], -1, y.shape[-1]))
     if where is not None:
-        y = jnp.where((where != 0)[:, None], y, 0)
-    penalty = jnp.sum(y * y + 1 - 2 * y * jnp.tanh(y / 2), axis=-1)
+        y = jnp.where((where != 0)[:, None, None], y, 0)
+    penalty = jnp.mean(jnp.sum(y * y + 1 - 2 * y * jnp.tanh(y / 2), axis=-1), axis=1)
     return penalty if where is None else jnp.where(where != 0, penalty, 0)
 
 

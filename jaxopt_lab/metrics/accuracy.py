@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Metrics
 from jaxopt_lab.metrics.mergeable import MergeableMetric, labelled, merge
 
@@ -26,7 +26,7 @@ class AccuracySums(NamedTuple):
     weight: jax.Array
 
 
-def accuracy(*, top: int = 1) -> MergeableMetric:
+def accuracy(*, top: Annotated[int, COUNT] = 1) -> MergeableMetric:
     """Share of the examples whose label is among the largest logits.
 
     Of equal logits the one of the lower class counts as larger, as for ``argmax``.
@@ -48,7 +48,7 @@ def accuracy(*, top: int = 1) -> MergeableMetric:
     >>> metric.compute(metric.update(metric.init(), batch))["accuracy"].item()
     0.5
     """
-    check_positive_count("top", top)
+    check_arguments(accuracy, locals())
 
     def init(dtype: DTypeLike = jnp.float32) -> AccuracySums:
         return AccuracySums(jnp.zeros((), dtype), jnp.zeros((), dtype))
@@ -81,7 +81,7 @@ def top_one_accuracy(outputs: jax.Array, targets: jax.Array) -> Metrics:
     >>> top_one_accuracy(jnp.eye(2), jnp.array([0, 1]))["accuracy"].item()
     1.0
     """
-    correct = jnp.argmax(outputs, axis=-1) == targets
+    correct = jnp.argmax(outputs, axis=-1).astype(targets.dtype) == targets
     return {"accuracy": jnp.mean(correct.astype(outputs.dtype))}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Metrics
 from jaxopt_lab.metrics.mergeable import MergeableMetric, labelled, merge
 
@@ -30,7 +30,7 @@ class CalibrationSums(NamedTuple):
     weight: jax.Array
 
 
-def expected_calibration_error(*, bins: int = 15) -> MergeableMetric:
+def expected_calibration_error(*, bins: Annotated[int, COUNT] = 15) -> MergeableMetric:
     r"""Mean difference between confidence and accuracy, in bins of the confidence.
 
     The confidence is the largest probability of the softmax. With the examples
@@ -60,7 +60,7 @@ def expected_calibration_error(*, bins: int = 15) -> MergeableMetric:
     >>> metric.compute(metric.update(metric.init(), batch))[NAME].item()
     0.0
     """
-    check_positive_count("bins", bins)
+    check_arguments(expected_calibration_error, locals())
 
     def init(dtype: DTypeLike = jnp.float32) -> CalibrationSums:
         return CalibrationSums(*(jnp.zeros(bins, dtype) for _ in range(3)))
@@ -109,5 +109,6 @@ def confidence_gap(outputs: jax.Array, targets: jax.Array) -> Metrics:
 
 def _predictions(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     confidence = jnp.max(jax.nn.softmax(logits), axis=-1)
-    correct = (jnp.argmax(logits, axis=-1) == labels).astype(confidence.dtype)
+    best = jnp.argmax(logits, axis=-1).astype(labels.dtype)
+    correct = (best == labels).astype(confidence.dtype)
     return correct, confidence

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Metrics
 
 Sums = Any
@@ -78,7 +79,7 @@ def labelled(
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(f"targets must be integers; got dtype {labels.dtype}")
-    wide = jnp.promote_types(logits.dtype, jnp.float32)
+    wide = accumulation_dtype(logits.dtype)
     weight = batch.get("weight")
     if weight is None:
         weight = jnp.ones(labels.shape, wide)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import POSITIVE, check_arguments
+from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.mergeable import labelled
 
 # Bisection of the logarithm halves an interval of 10 to 1e-17 of its length.
@@ -30,8 +32,8 @@ def fit_temperature(
     *,
     where: jax.Array | None = None,
     key: jax.Array | None = None,
-    lowest: float = 0.01,
-    highest: float = 100.0,
+    lowest: Annotated[float, POSITIVE] = 0.01,
+    highest: Annotated[float, POSITIVE] = 100.0,
 ) -> FittedTemperature:
     r"""The temperature at which the logits have the least cross-entropy.
 
@@ -62,8 +64,8 @@ def fit_temperature(
       zero where a bound is active; memory: one array of the size of the logits.
 
     Raises:
-      InputError: the bounds are not ``0 < lowest <= highest``, or the shapes do not
-        fit.
+      InputError: a bound is not above 0, ``lowest`` exceeds ``highest``, or the shapes
+        do not fit.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", 2017
     (https://arxiv.org/abs/1706.04599).
@@ -74,11 +76,10 @@ def fit_temperature(
     >>> jax.nn.softmax(apply_temperature(fitted, logits))[0].round(2).tolist()
     [0.75, 0.25]
     """
+    check_arguments(fit_temperature, locals())
     bounds = (lowest, highest)
-    if all(isinstance(b, int | float) for b in bounds) and not 0 < lowest <= highest:
-        raise InputError(
-            f"the bounds must satisfy 0 < lowest <= highest; got {lowest}, {highest}"
-        )
+    if all(isinstance(b, int | float) for b in bounds) and not lowest <= highest:
+        raise InputError(f"lowest must be at most highest; got {lowest}, {highest}")
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, weight = labelled(given)
     is_label = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)[None]
@@ -109,7 +110,7 @@ def apply_temperature(fitted: FittedTemperature, inputs: jax.Array) -> jax.Array
     >>> apply_temperature(FittedTemperature(jnp.array(2.0)), jnp.ones(1)).tolist()
     [0.5]
     """
-    wide = jnp.promote_types(inputs.dtype, jnp.float32)
+    wide = accumulation_dtype(inputs.dtype)
     temperature = fitted.temperature.astype(wide)
     return (inputs.astype(wide) / temperature).astype(inputs.dtype)
 

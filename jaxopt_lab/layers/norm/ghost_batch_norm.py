@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.checks import check_positive_count, check_unit
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features
 
 
 def ghost_batch_norm(
-    features: int,
+    features: Annotated[int, COUNT],
     *,
-    ghost_size: int = 128,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    ghost_size: Annotated[int, COUNT] = 128,
+    momentum: Annotated[float, UNIT] = 0.1,
+    eps: Annotated[float, POSITIVE, STATIC] = 1e-5,
     param_dtype: DTypeLike = jnp.float32,
 ) -> Functional:
     r"""Batch normalization that takes its statistics from parts of the batch.
@@ -53,8 +53,8 @@ def ghost_batch_norm(
       axes of ``x``, is 0 for padding: it counts in no statistic and gives 0; a ghost
       batch of padding alone leaves the running statistics as they are. ``axis_name``:
       the batch is divided over this axis, in order, and ghost batches do not cross
-      devices. State: 2 numbers a feature. Kept for the gradient: about two arrays of
-      the size of ``x`` in the type of the statistics. Differentiable to any order,
+      devices. State: 2 numbers a feature. Kept for the gradient: three arrays of the
+      size of ``x`` in the type of the statistics. Differentiable to any order,
       running statistics included; a ghost batch of equal values gives 0 and a gradient
       of at most ``eps ** -0.5``.
 
@@ -72,11 +72,7 @@ def ghost_batch_norm(
     >>> y.ravel().round(3).tolist(), round(float(state["mean"][0]), 3)
     ([-1.0, 1.0, -1.0, 1.0], 2.18)
     """
-    check_positive_count("features", features)
-    check_positive_count("ghost_size", ghost_size)
-    check_unit("momentum", momentum)
-    if isinstance(eps, int | float) and not eps > 0:
-        raise InputError(f"eps must be above 0; got {eps}")
+    check_arguments(ghost_batch_norm, locals())
 
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         ones, zeros = jnp.ones(features, param_dtype), jnp.zeros(features, param_dtype)

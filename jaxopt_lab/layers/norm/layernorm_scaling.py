@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.checks import check_positive_count
-from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features
 
@@ -19,11 +18,11 @@ Statistics = Literal["layer", "rms"]
 
 
 def layernorm_scaling(
-    features: int,
+    features: Annotated[int, COUNT],
     *,
-    index: int = 1,
+    index: Annotated[int, COUNT] = 1,
     statistics: Statistics = "layer",
-    eps: float = 1e-6,
+    eps: Annotated[float, POSITIVE, STATIC] = 1e-6,
     param_dtype: DTypeLike = jnp.float32,
 ) -> Functional:
     r"""Layer normalization whose output is divided by the root of its block's index.
@@ -53,8 +52,7 @@ def layernorm_scaling(
       features)`` of any floating type, ``y`` has its shape and type; the statistics
       are float32, float64 for float64. ``mask``, of the leading axes of ``x``, is 0
       for padding, which gives 0. Training and evaluation are the same, there is no
-      state, and examples are independent of each other. Kept for the gradient: about
-      two arrays of the size of ``x`` in the type of the statistics; differentiable to
+      state, and examples are independent of each other. Kept for the gradient: two arrays of the size of ``x`` in the type of the statistics; differentiable to
       any order, at constant inputs too.
 
     Raises:
@@ -71,12 +69,7 @@ def layernorm_scaling(
     >>> norm.apply(params, state, x, train=True)[0].round(3).tolist()
     [[-0.5, -0.5, 0.5, 0.5]]
     """
-    check_positive_count("features", features)
-    check_positive_count("index", index)
-    if statistics not in ("layer", "rms"):
-        raise unknown("statistics", statistics, ("layer", "rms"))
-    if isinstance(eps, int | float) and not eps > 0:
-        raise InputError(f"eps must be above 0; got {eps}")
+    check_arguments(layernorm_scaling, locals())
     centred = statistics == "layer"
 
     def init(key: jax.Array | None = None) -> tuple[dict[str, jax.Array], Any]:
