@@ -83,7 +83,7 @@ def methods() -> dict[str, Callable[[], Any]]:
     from jaxopt_lab.lab.plan.layout import transform
 
     found: dict[str, Callable[[], Any]] = {
-        name: lambda name=name: transform(name) for name in catalog.CATALOG
+        name: lambda name=name: transform(name) for name in catalog.of_kind("transform")
     }
     found["sam sync=local"] = lambda: transform("sam", sync="local")
     return found
@@ -112,7 +112,7 @@ def measure(label: str, way: Way) -> Found:
     from jaxopt_lab.lab.plan import module_text, partitioned, wire
 
     tx = methods()[label]()
-    row = catalog.get(label.split()[0])
+    row = catalog.get(label.split()[0], "transform")
     mesh = training.make_mesh(f"data:{DEVICES}")
     state = jax.eval_shape(
         lambda key: training.init_state(tx, _params(), key), jax.random.key(0)
@@ -124,7 +124,7 @@ def measure(label: str, way: Way) -> Found:
         mesh,
         over="data" if way.zero else None,
         whole=row.whole_state if in_jit else "",
-        factors=row.factor_state,
+        factors=row.factored_state,
     )
     stored = there
     if way.zero and in_jit:

@@ -48,7 +48,7 @@ from experiments.benchmarks.sharpness_bars import (
     times_at_bars,
 )
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog.schema import Method
+from jaxopt_lab.catalog import Transform
 
 LEARNING_RATE = 0.1
 MOMENTUM = 0.9
@@ -83,14 +83,14 @@ def _base() -> optax.GradientTransformation:
     return optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
 
 
-def _complete(row: Method, options: dict[str, Any]) -> optax.GradientTransformation:
+def _complete(row: Transform, options: dict[str, Any]) -> optax.GradientTransformation:
     # Not `build` and `wrap`: the others keep no hyper-parameters in their state.
     options = row.checked(options)
-    if row.kind == "wrapper":
-        return row.factory(_base(), **options)
-    if row.kind == "optimizer":
-        return row.factory(**options)
-    return optax.chain(row.factory(**options), _base())
+    if row.role == "wrapper":
+        return row.load()(_base(), **options)
+    if row.role == "optimizer":
+        return row.load()(**options)
+    return optax.chain(row.load()(**options), _base())
 
 
 def methods() -> dict[str, optax.GradientTransformation]:
@@ -100,7 +100,7 @@ def methods() -> dict[str, optax.GradientTransformation]:
       Transformations by label, such as ``"lookbehind k=5"``.
     """
     measured = {}
-    for row in catalog.CATALOG.values():
+    for row in catalog.of_kind("transform").values():
         if row.family != "sharpness":
             continue
         for options in SETTINGS.get(row.name, ({},)):

@@ -91,8 +91,8 @@ def methods() -> tuple[str, ...]:
     """
     return tuple(
         row.name
-        for row in catalog.CATALOG.values()
-        if row.kind not in NOT_ALONE and "grad_fn" not in row.needs
+        for row in catalog.of_kind("transform").values()
+        if row.role not in NOT_ALONE and "grad_fn" not in row.needs
     )
 
 
@@ -277,9 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{device}: a copy moves {rate / 1e9:.0f} GB/s", flush=True)
 
     def program(name: str) -> Program:
-        return compiled(catalog.get(name).build(), options.scale, door=True)
+        return compiled(catalog.get(name, "transform").make(), options.scale, door=True)
 
-    base = compiled(catalog.get(BASE).build(), options.scale, door=False)
+    base = compiled(catalog.get(BASE, "transform").make(), options.scale, door=False)
     found: dict[str, Any] = {
         "device": device,
         "copy, GB/s": rate / 1e9,

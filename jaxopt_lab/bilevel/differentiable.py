@@ -12,8 +12,8 @@ from jax.core import eval_context
 from jax.extend import core
 
 from jaxopt_lab.bilevel.interpreter import rewrite
+from jaxopt_lab.bilevel.opaque_call import arrays_only, opaque_call
 from jaxopt_lab.bilevel.safe_primitives import Slopes
-from jaxopt_lab.bilevel.shield import arrays_only, shield
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core.errors import InputError
 
@@ -138,13 +138,13 @@ class _Safe:
         if not self._slopes.eps_root and core.get_opaque_trace_state() == _NOT_TRACING:
             # Nobody differentiates, and eager values keep their sharding.
             return self._fn(*args, **extra)
-        shielded = jax.tree.map(
-            lambda x: shield(x) if callable(x) else x, extra, is_leaf=callable
+        opaque = jax.tree.map(
+            lambda x: opaque_call(x) if callable(x) else x, extra, is_leaf=callable
         )
-        run, arrays, rebuild = arrays_only(self._fn, args, shielded)
+        run, arrays, rebuild = arrays_only(self._fn, args, opaque)
         # What a callable has closed over may differ in every call.
-        known = not any(map(callable, jax.tree.leaves(shielded, is_leaf=callable)))
-        key = _key(args, shielded, arrays) if known else None
+        known = not any(map(callable, jax.tree.leaves(opaque, is_leaf=callable)))
+        key = _key(args, opaque, arrays) if known else None
         if key in self._programs:
             self._programs.move_to_end(key)
             program, rebuild = self._programs[key]

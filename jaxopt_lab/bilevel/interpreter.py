@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 from jax.extend import core
 
+from jaxopt_lab.bilevel.opaque_call import is_opaque
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.bilevel.safe_rules import ALWAYS, BEFORE_SELECT
 from jaxopt_lab.bilevel.safe_rules_factorizations import factorization
-from jaxopt_lab.bilevel.shield import is_shield
 
 # Which of several variables may be thrown away by a `select` later on.
 Selected: TypeAlias = tuple[bool, ...]
@@ -28,7 +28,7 @@ _CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "re
 def rewrite(closed: core.ClosedJaxpr, slopes: Slopes) -> core.ClosedJaxpr:
     """The same program with safe derivatives.
 
-    Calls with a rule of their own (``custom_jvp``, ``custom_vjp``) and shielded
+    Calls with a rule of their own (``custom_jvp``, ``custom_vjp``) and opaque
     callables keep their derivatives: these are their author's word.
 
     Args:
@@ -89,7 +89,7 @@ class _Rewriter:
         everywhere = (any(selected),) * len(eqn.invars)
         if name == "select_n":
             return eqn, (False,) + (True,) * (len(eqn.invars) - 1)
-        if is_shield(eqn) or name.startswith("custom_"):
+        if is_opaque(eqn) or name.startswith("custom_"):
             return eqn, everywhere
         if name in _NESTED:
             return _NESTED[name](self, eqn, selected)

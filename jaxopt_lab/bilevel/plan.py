@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from jaxopt_lab.bilevel import carry as carries
 from jaxopt_lab.bilevel.loop import Remat, levels_of, loop
 from jaxopt_lab.bilevel.radices import radices
-from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core import errors, jaxprs, trees
 from jaxopt_lab.core.errors import InputError
 
 # A quarter of a small device; anything larger is for the caller to say.
@@ -167,20 +167,9 @@ def _gradient(program: Program, n: int) -> tuple[Callable[..., Any], tuple[Any, 
 
 def _all_intermediates(program: Program) -> int:
     """Bytes of everything that the reverse pass of one step computes."""
-
-    def total(jaxpr: Any) -> int:
-        found = 0
-        for eqn in jaxpr.eqns:
-            found += trees.nbytes([v.aval for v in eqn.outvars])
-            for value in eqn.params.values():
-                for sub in value if isinstance(value, tuple | list) else (value,):
-                    inner = getattr(sub, "jaxpr", sub)
-                    if hasattr(inner, "eqns"):
-                        found += total(inner)
-        return found
-
     gradient, shapes = _gradient(program, 1)
-    return total(jax.make_jaxpr(gradient)(*shapes).jaxpr)
+    equations = jaxprs.equations(jax.make_jaxpr(gradient)(*shapes).jaxpr)
+    return sum(trees.nbytes([v.aval for v in eqn.outvars]) for eqn in equations)
 
 
 class _Lowered:

@@ -1,190 +1,131 @@
-"""The one table of methods.
+"""One table of parts, of every kind.
 
-Everything that lists methods reads it: the command line, the conformance battery, the
-benchmarks and the table in the README. Adding a method is one file, one test file and
-one row here.
+Everything that lists parts reads it: the command line, the battery, the benchmarks and
+the tables of README and docs. Adding a part is one file, one test file and one row. The
+import costs nothing: a row names ``"module:attribute"``, which is loaded on first use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Literal, overload
 
-import optax
-
-from jaxopt_lab.catalog.schema import (
-    DECAY,
-    NON_NEGATIVE,
-    POSITIVE,
-    Interval,
-    Kind,
-    Method,
-    Option,
+from jaxopt_lab.catalog import (
+    controllers,
+    data_transforms,
+    decoders,
+    diagnostics,
+    estimators,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    quantizers,
+    recipes,
+    searches,
 )
-from jaxopt_lab.catalog.transforms import (
-    baselines,
-    compressed,
-    compressed_sparse,
-    memory,
-    sharpness,
-)
+from jaxopt_lab.catalog.schema import KINDS, Neutral, Part, Transform
+from jaxopt_lab.catalog.transforms import compressed, memory, optax, sharpness
 from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
 
 __all__ = [
     "CATALOG",
-    "DECAY",
-    "NON_NEGATIVE",
-    "POSITIVE",
-    "Interval",
-    "Kind",
-    "Method",
-    "Option",
+    "KINDS",
+    "Neutral",
+    "Part",
+    "Transform",
+    "by_name",
     "get",
-    "markdown_table",
+    "of_kind",
 ]
 
 
-def _rate(default: float) -> Option:
-    return Option(default, "step size; a schedule may stand for it", POSITIVE)
+def by_name(rows: Iterable[Part]) -> Mapping[str, Part]:
+    """Rows by name.
+
+    Args:
+      rows: any.
+
+    Returns:
+      A mapping in the order of the rows.
+
+    Raises:
+      InputError: a name comes twice, or a row is of no kind; the message names it.
+    """
+    named: dict[str, Part] = {}
+    for row in rows:
+        kind = getattr(row, "kind", None)
+        if kind not in KINDS:
+            raise InputError(
+                f"{getattr(row, 'name', row)}: unknown kind {kind!r}; accepted: "
+                + ", ".join(KINDS)
+            )
+        if row.name in named:
+            raise InputError(
+                f"{row.name}: a {kind} and a {named[row.name].kind} have this name"
+            )
+        named[row.name] = row
+    return MappingProxyType(named)
 
 
-_B1 = Option(0.9, "decay of the mean of the gradients", DECAY)
-_B2 = Option(0.999, "decay of the mean of their squares", DECAY)
-_EPS = Option(1e-8, "added to the root of the second moment", POSITIVE)
-
-
-def _weight_decay(default: float) -> Option:
-    return Option(default, "decoupled decay, times the step size", NON_NEGATIVE)
-
-
-_ADAM_ROOT: dict[str, str] = dict.fromkeys(
+CATALOG: Mapping[str, Part] = by_name(
     (
-        "finite_at_zero_gradients",
-        "finite_at_a_product",
-        "finite_at_zero_parameters",
-    ),
-    "optax takes the plain root of the second moment, whose derivative at a zero "
-    "gradient is infinite",
+        *optax.ROWS,
+        *sharpness.ROWS,
+        *memory.ROWS,
+        *compressed.ROWS,
+        *layers.ROWS,
+        *losses.ROWS,
+        *metrics.ROWS,
+        *diagnostics.ROWS,
+        *quantizers.ROWS,
+        *controllers.ROWS,
+        *recipes.ROWS,
+        *decoders.ROWS,
+        *searches.ROWS,
+        *data_transforms.ROWS,
+        *estimators.ROWS,
+        *initializers.ROWS,
+    )
 )
 
-_ROWS = (
-    Method(
-        name="sgd",
-        family="optax",
-        kind="optimizer",
-        summary="stochastic gradient descent",
-        factory=optax.sgd,
-        options={"learning_rate": _rate(0.1)},
-        gradients=1,
-        state_bytes="0",
-        temp_bytes="0",
-        elementwise=True,
-        paper="Robbins and Monro 1951",
-    ),
-    Method(
-        name="momentum",
-        family="optax",
-        kind="optimizer",
-        summary="gradient descent with heavy-ball (or Nesterov) momentum",
-        factory=optax.sgd,
-        options={
-            "learning_rate": _rate(0.05),
-            "momentum": Option(0.9, "decay of the trace of gradients", DECAY),
-            "nesterov": Option(False, "use Nesterov's form", static=True),
-        },
-        gradients=1,
-        state_bytes="4",
-        temp_bytes="0",
-        elementwise=True,
-        paper="Polyak 1964; Sutskever et al. 2013",
-    ),
-    Method(
-        name="adam",
-        family="optax",
-        kind="optimizer",
-        summary="adaptive moments",
-        factory=optax.adam,
-        options={"learning_rate": _rate(1e-3), "b1": _B1, "b2": _B2, "eps": _EPS},
-        gradients=1,
-        state_bytes="8",
-        temp_bytes="0",
-        elementwise=True,
-        paper="Kingma and Ba 2015, arXiv:1412.6980",
-        known_failures=_ADAM_ROOT,
-    ),
-    Method(
-        name="adamw",
-        family="optax",
-        kind="optimizer",
-        summary="adaptive moments with decoupled weight decay",
-        factory=optax.adamw,
-        options={
-            "learning_rate": _rate(1e-3),
-            "b1": _B1,
-            "b2": _B2,
-            "eps": _EPS,
-            "weight_decay": _weight_decay(1e-4),
-        },
-        gradients=1,
-        state_bytes="8",
-        temp_bytes="0",
-        elementwise=True,
-        paper="Loshchilov and Hutter 2019, arXiv:1711.05101",
-        known_failures=_ADAM_ROOT,
-    ),
-    Method(
-        name="lamb",
-        family="optax",
-        kind="optimizer",
-        summary="Adam with a trust ratio for each tensor, for large batches",
-        factory=optax.lamb,
-        options={
-            "learning_rate": _rate(1e-2),
-            "b1": _B1,
-            "b2": _B2,
-            "eps": Option(1e-6, _EPS.help, POSITIVE),
-            "weight_decay": _weight_decay(0.0),
-        },
-        gradients=1,
-        state_bytes="8",
-        temp_bytes="8",
-        paper="You et al. 2020, arXiv:1904.00962",
-        known_failures=_ADAM_ROOT,
-    ),
-    Method(
-        name="lion",
-        family="optax",
-        kind="optimizer",
-        summary="sign of an interpolated momentum",
-        factory=optax.lion,
-        options={
-            "learning_rate": _rate(3e-4),
-            "b1": _B1,
-            "b2": Option(0.99, "decay of the momentum", DECAY),
-            "weight_decay": _weight_decay(1e-3),
-        },
-        gradients=1,
-        state_bytes="4",
-        temp_bytes="4",
-        elementwise=True,
-        paper="Chen et al. 2023, arXiv:2302.06675",
-        differentiable=False,
-    ),
-    *sharpness.ROWS,
-    *memory.ROWS,
-    *compressed.ROWS,
-    *compressed_sparse.ROWS,
-    *baselines.ROWS,
-)
 
-CATALOG: Mapping[str, Method] = MappingProxyType({row.name: row for row in _ROWS})
+@overload
+def of_kind(kind: Literal["transform"]) -> Mapping[str, Transform]: ...
+@overload
+def of_kind(kind: str) -> Mapping[str, Part]: ...
+def of_kind(kind: str) -> Mapping[str, Part]:
+    """All rows of a kind.
+
+    Args:
+      kind: one of ``KINDS``.
+
+    Returns:
+      Rows by name.
+
+    Raises:
+      InputError: there is no such kind.
+
+    >>> list(of_kind("transform"))[:3]
+    ['sgd', 'momentum', 'adam']
+    """
+    if kind not in KINDS:
+        raise errors.unknown("kind", kind, KINDS)
+    return MappingProxyType({n: r for n, r in CATALOG.items() if r.kind == kind})
 
 
-def get(name: str) -> Method:
-    """The row of a method.
+@overload
+def get(name: str, kind: Literal["transform"]) -> Transform: ...
+@overload
+def get(name: str, kind: str | None = None) -> Part: ...
+def get(name: str, kind: str | None = None) -> Part:
+    """The row of a part.
 
     Args:
       name: its name.
+      kind: the kind that it must have; ``None``: any.
 
     Returns:
       The row.
@@ -192,29 +133,12 @@ def get(name: str) -> Method:
     Raises:
       InputError: there is none; the message offers the nearest names.
 
-    >>> get("sam").gradients
+    >>> get("sam", "transform").gradients
     2
     """
-    if name not in CATALOG:
-        raise errors.unknown("method", name, CATALOG)
-    return CATALOG[name]
-
-
-def markdown_table() -> str:
-    """The catalog as a table in Markdown, for the README.
-
-    Returns:
-      The table, without a line end at the end.
-    """
-    lines = [
-        "| method | family | kind | what it does | gradients a step "
-        "| state, bytes a parameter | source |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{row.name}` | {row.family} | {row.kind} | {row.summary} "
-        f"| {row.gradients_formula or row.gradients} "
-        f"| {row.state_text or row.state_bytes} | {row.paper} |"
-        for row in CATALOG.values()
-    ]
-    return "\n".join(lines)
+    rows = CATALOG if kind is None else of_kind(kind)
+    if name not in rows:
+        # People choose a transform by ``method=``.
+        word = "method" if kind == "transform" else kind or "part"
+        raise errors.unknown(word, name, rows)
+    return rows[name]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core import errors, jaxprs, trees
 
 Mode = Literal["unroll", "vmap", "scan"]
 
@@ -48,19 +48,8 @@ def contains_convolution(fn: Callable[..., Any], *args: Any) -> bool:
     Returns:
       True if a convolution occurs, inside nested programs too. Costs one trace.
     """
-
-    def search(jaxpr: Any) -> bool:
-        for eqn in jaxpr.eqns:
-            if eqn.primitive.name == "conv_general_dilated":
-                return True
-            for value in eqn.params.values():
-                for sub in value if isinstance(value, tuple | list) else (value,):
-                    inner = getattr(sub, "jaxpr", sub)
-                    if hasattr(inner, "eqns") and search(inner):
-                        return True
-        return False
-
-    return search(jax.make_jaxpr(fn)(*args).jaxpr)
+    equations = jaxprs.equations(jax.make_jaxpr(fn)(*args).jaxpr)
+    return any(eqn.primitive.name == "conv_general_dilated" for eqn in equations)
 
 
 def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:

@@ -34,16 +34,16 @@ class Configuration:
     def flat(self) -> dict[str, Any]:
         """All options under the names that the command line gives them."""
         named = dataclasses.asdict(self.run)
-        if not needs_base(catalog.get(self.run.method)):
+        if not needs_base(catalog.get(self.run.method, "transform")):
             del named["base"]
-        prefix = _base_prefix(catalog.get(self.run.method))
+        prefix = _base_prefix(catalog.get(self.run.method, "transform"))
         named |= self.method
         named |= {prefix(name): value for name, value in self.base.items()}
         fields = dataclasses.asdict(self.model)
         return named | {f"model.{name}": value for name, value in fields.items()}
 
 
-def needs_base(row: catalog.Method) -> bool:
+def needs_base(row: catalog.Transform) -> bool:
     """Whether a method wants an optimizer behind it or inside it.
 
     Args:
@@ -52,7 +52,7 @@ def needs_base(row: catalog.Method) -> bool:
     Returns:
       False for optimizers.
     """
-    return row.kind != "optimizer"
+    return row.role != "optimizer"
 
 
 def words(arguments: Sequence[str]) -> dict[str, str]:
@@ -100,16 +100,15 @@ def parse(arguments: Sequence[str]) -> Configuration:
     asks_help = any(word in ("-h", "--help", "help") for word in arguments)
     given = words([w for w in arguments if w not in ("-h", "--help", "help")])
     default = RunOptions()
-    row = catalog.get(given.get("method", default.method))
+    row = catalog.get(given.get("method", default.method), "transform")
     base_row = None
     if needs_base(row):
-        base_row = catalog.get(given.get("base", default.base))
+        base_row = catalog.get(given.get("base", default.base), "transform")
         if needs_base(base_row):
+            methods = catalog.of_kind("transform")
             raise InputError(
                 f"base={base_row.name} is no optimizer; accepted: "
-                + ", ".join(
-                    sorted(n for n, r in catalog.CATALOG.items() if not needs_base(r))
-                )
+                + ", ".join(sorted(n for n, r in methods.items() if not needs_base(r)))
             )
     task = tasks.get(given.get("task", default.task))
     named_model = given.get("model", default.model)
@@ -145,14 +144,14 @@ def _values(options: Any) -> dict[str, Any]:
     return {name: getattr(options, field) for field, name in names.items()}
 
 
-def _base_prefix(row: catalog.Method) -> Any:
+def _base_prefix(row: catalog.Transform) -> Any:
     taken = set(row.options) | {f.name for f in dataclasses.fields(RunOptions)}
     return lambda name: f"base_{name}" if name in taken else name
 
 
 def _form(
-    row: catalog.Method,
-    base_row: catalog.Method | None,
+    row: catalog.Transform,
+    base_row: catalog.Transform | None,
     model: models.Model,
     task: tasks.Task,
 ) -> type:
@@ -190,11 +189,11 @@ def _maker(kind: Any, default: Any) -> Any:
     return plain if default is None else lambda: default
 
 
-def _options_class(title: str, row: catalog.Method, rename: Any) -> type:
+def _options_class(title: str, row: catalog.Transform, rename: Any) -> type:
     import tyro
 
     fields, names = [], {}
-    for name, option in row.options.items():
+    for name, option in row.details.items():
         kind: Any = type(option.default)
         text = option.help
         if isinstance(option.accepted, tuple):
@@ -250,28 +249,34 @@ def _description() -> str:
     def listed(rows: Mapping[str, Any]) -> str:
         return ", ".join(rows)
 
+    methods = catalog.of_kind("transform")
     return (
         "Train a network with a method of the catalog.\n\n"
         f"Options are key=value: {PROGRAM} method=sam rho=0.1 task=digits seeds=3\n"
         f"(--key value works too). The options shown are those of the method, base "
         "and model\nthat are given beside --help.\n\n"
-        f"methods: {listed(catalog.CATALOG)}\n\n"
+        f"methods: {listed(methods)}\n\n"
         f"tasks: {listed(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set\n\n"
         f"models:  {listed(models.MODELS)}\n\n"
-        f"{PROGRAM} --list prints the catalog."
+        f"{PROGRAM} --list prints the parts of every kind, --list layer "
+        "those of one."
     )
 
 
-def wants_list(arguments: Sequence[str]) -> bool:
-    """Whether the command asks for the catalog.
+def wants_list(arguments: Sequence[str]) -> str | None:
+    """The kind whose parts the command asks for.
 
     Args:
       arguments: the words after the program's name.
 
     Returns:
-      True if ``--list`` is among them.
+      The word after ``--list`` (``-`` and ``_`` in it are spaces), empty if there is
+      none: all kinds; ``None`` without ``--list``.
     """
-    return "--list" in arguments
+    if "--list" not in arguments:
+        return None
+    after = [*arguments[arguments.index("--list") + 1 :], ""][0]
+    return after.replace("-", " ").replace("_", " ")
 
 
 def command(configuration: Configuration, out: str) -> str:
@@ -288,7 +293,7 @@ def command(configuration: Configuration, out: str) -> str:
 
     run = configuration.run
     first = [f"method={run.method}"]
-    if needs_base(catalog.get(run.method)):
+    if needs_base(catalog.get(run.method, "transform")):
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
     chosen = [word.split("=")[0] for word in first]

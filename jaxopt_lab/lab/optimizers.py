@@ -45,7 +45,7 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
       The optimizer alone; a link chained before its base; or a wrapper around it.
     """
     run = configuration.run
-    row = catalog.get(run.method)
+    row = catalog.get(run.method, "transform")
 
     def scheduled(options: dict[str, Any]) -> dict[str, Any]:
         if "learning_rate" not in options:
@@ -55,7 +55,7 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
 
     if not needs_base(row):
         return row.inject(**scheduled(configuration.method))
-    base = catalog.get(run.base).inject(**scheduled(configuration.base))
-    if row.kind == "link":
+    base = catalog.get(run.base, "transform").inject(**scheduled(configuration.base))
+    if row.role == "link":
         return optax.chain(row.inject(**configuration.method), base)
     return row.wrap(base, **scheduled(configuration.method))

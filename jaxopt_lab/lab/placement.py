@@ -213,7 +213,7 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
     run, mesh, rules = configuration.run, placement.mesh, placement.rules
     if rules is None:
         rules = default_rules(run.model, mesh, state.params)
-    row = catalog.get(run.method)
+    row = catalog.get(run.method, "transform")
     pieces = run.zero and run.style == "jit"
     inside = state_shardings(
         state,
@@ -222,7 +222,7 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
         over=DATA_AXIS if run.zero else None,
         # The other styles refuse what they cannot divide.
         whole=row.whole_state if run.style == "jit" else "",
-        factors=row.factor_state,
+        factors=row.factored_state,
     )
     return Lies(
         inside, stored_shardings(state, inside, DATA_AXIS) if pieces else inside
@@ -247,7 +247,7 @@ def parallel_step(
         per_device=placement.per_device,
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
-        elementwise=catalog.get(run.method).elementwise,
+        elementwise=catalog.get(run.method, "transform").elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
         stored=there.stored if run.style == "jit" else None,
     )

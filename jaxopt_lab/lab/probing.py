@@ -78,7 +78,7 @@ def hook(
         mean_loss(metric_fn),
         batches,
         probe_key(),
-        eval_params=catalog.get(run.method).eval_params,
+        eval_params=catalog.get(run.method, "transform").eval_params_fn,
         folder=folder / "curvature",
         warm_start=False,
         what=WHAT[run.curvature],

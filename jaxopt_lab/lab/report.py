@@ -1,4 +1,4 @@
-"""What a run prints when it ends, and the catalog as a table."""
+"""The closing report of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jaxopt_lab import catalog
 from jaxopt_lab.lab.statistics import mean_interval
 from jaxopt_lab.plotting import training_curves
 from jaxopt_lab.runtime import read_metrics
@@ -101,18 +100,3 @@ def draw_curves(summary: dict[str, Any], folder: Path) -> Path:
     path = folder / "curves.png"
     training_curves(records, _title(summary)).savefig(path, dpi=130)
     return path
-
-
-def print_catalog() -> None:
-    """Print every method with its costs and its options."""
-    import textwrap
-
-    for row in catalog.CATALOG.values():
-        gradients = row.gradients_formula or str(row.gradients)
-        print(
-            f"{row.name}: {row.summary}\n"
-            f"    {row.kind}; gradients a step: {gradients}; state, bytes a parameter: "
-            f"{row.state_text or row.state_bytes}"
-        )
-        options = " ".join(f"{name}={o.default}" for name, o in row.options.items())
-        print(textwrap.indent(textwrap.fill(options, 84), "    "))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxopt_lab.catalog import DECAY, NON_NEGATIVE, Interval
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, Interval
 
 AT_LEAST_ONE = Interval(1)
 

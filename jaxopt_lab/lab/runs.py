@@ -143,7 +143,7 @@ def assemble(configuration: Configuration) -> Program:
     evaluate = make_evaluator(
         metric_fn,
         test,
-        eval_params=catalog.get(run.method).eval_params,
+        eval_params=catalog.get(run.method, "transform").eval_params_fn,
         seeds=many,
         mode=run.seed_mode,
         mesh=mesh,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.typing import Params, Updates
@@ -59,23 +58,6 @@ class ParameterDoor:
             update, old, new = self._offers.get(id(u)) or (None, None, None)
             if update is u and old is p and new is not None and new.dtype == p.dtype:
                 return new
-            return add(p, u)
+            return trees.add_update(p, u)
 
         return jax.tree.map(one, params, updates)
-
-
-def add(p: jax.Array, u: jax.Array) -> jax.Array:
-    """``p + u`` in the type of ``p``, summed in the wider of the two.
-
-    Args:
-      p: a parameter.
-      u: its update, of the same shape; the dtypes may differ.
-
-    Returns:
-      The sum, in the dtype of ``p``.
-    """
-    if p.dtype == u.dtype:
-        return p + u
-    pair = (trees.accumulation_dtype(p.dtype), trees.accumulation_dtype(u.dtype))
-    wide = max(pair, key=lambda dtype: jnp.finfo(dtype).bits)
-    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)

@@ -12,8 +12,8 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.devices import narrowed, pmean
-from jaxopt_lab.core.gradients import BatchGrad
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.sharding import divided

@@ -15,8 +15,10 @@ from conformance import problems
 from conformance.subject import Subject, step
 from support import audit
 
+from jaxopt_lab import catalog
 from jaxopt_lab.bilevel import differentiable
-from jaxopt_lab.catalog import CATALOG
+
+CATALOG = catalog.of_kind("transform")
 
 
 def assert_same_values(run, original, safe, *args):

@@ -35,7 +35,7 @@ def extras(subject: Subject) -> None:
     if subject.row.own:
         kind = optax.GradientTransformationExtraArgs
         assert isinstance(subject.parts()[0], kind), "it takes no extra arguments"
-    if subject.row.kind == "wrapper":
+    if subject.row.role == "wrapper":
         heard = []
 
         def listen(updates, state, params=None, **extra):
@@ -218,7 +218,7 @@ def apply_if_finite(subject: Subject) -> None:
     comparison.assert_close((params, state.inner_state), subject.path[1], **TIGHT)
 
 
-@check(lambda row: row.kind == "link" and "rho" in row.options)
+@check(lambda row: row.role == "link" and "rho" in row.options)
 def neutral(subject: Subject) -> None:
     """A radius of zero gives the base optimizer, exactly."""
     expected, _ = run(optax.sgd(0.1), problems.params(), problems.batch())

@@ -51,8 +51,8 @@ def converges(subject: Subject) -> None:
 
         carry = (start, tx.init(start))
         (end, state), _ = jax.lax.scan(body, carry, None, length=_STEPS)
-        if subject.row.eval_params is not None:
-            end = subject.row.eval_params(end, state)
+        if subject.row.eval_params:
+            end = subject.row.eval_params_fn(end, state)
         return loss(end, batch) / loss(start, batch)
 
     @jax.jit

@@ -24,7 +24,7 @@ def state_bytes(subject: Subject) -> None:
     shapes = {"m": jax.ShapeDtypeStruct((256, 128), jnp.float32)}
     measured = trees.nbytes(jax.eval_shape(subject.tx.init, shapes)) / (256 * 128)
     documented = subject.row.bytes_per_parameter("state")
-    if subject.row.kind == "wrapper":  # documented beyond its base
+    if subject.row.role == "wrapper":  # documented beyond its base
         inner = trees.nbytes(jax.eval_shape(subject.base().init, shapes))
         documented += inner / (256 * 128)
     assert abs(measured - documented) <= 0.01, f"{measured}, documented {documented}"

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.catalog import DECAY, NON_NEGATIVE, POSITIVE, Method, Option
+from jaxopt_lab.catalog import Neutral, Transform
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, POSITIVE, Option
 from jaxopt_lab.core.typing import ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
 
@@ -104,12 +105,13 @@ def with_updates(change: Callable[[Any], Any]) -> Callable[..., Any]:
     return factory
 
 
-OPTIMIZER = Method(
+OPTIMIZER = Transform(
     name="sound optimizer",
     family="planted",
-    kind="optimizer",
+    role="optimizer",
     summary="no fault",
-    factory=sound,
+    build=sound,
+    reduces_to=Neutral({"learning_rate": 0.0}, "optax:set_to_zero"),
     options={
         "learning_rate": Option(0.05, "step size", POSITIVE),
         "momentum": Option(0.9, "decay", DECAY),
@@ -142,18 +144,20 @@ def sound_wrapper(
 WRAPPER = dataclasses.replace(
     OPTIMIZER,
     name="sound wrapper",
-    kind="wrapper",
-    factory=sound_wrapper,
+    role="wrapper",
+    build=sound_wrapper,
+    reduces_to=Neutral({"scale": 1.0}, "inner"),
     options={"scale": Option(1.0, "factor of the gradient", POSITIVE)},
     state_bytes="0",
 )
 
-LINK = Method(
+LINK = Transform(
     name="sound link",
     family="planted",
-    kind="link",
+    role="link",
     summary="no fault",
-    factory=sharpness.sam,
+    build=sharpness.sam,
+    reduces_to=Neutral({"rho": 0.0}, "optax:identity"),
     options={"rho": Option(0.05, "radius", NON_NEGATIVE)},
     gradients=2,
     state_bytes="0",
@@ -177,7 +181,7 @@ class Fault:
 
     aim: str
     words: str
-    row: Method
+    row: Transform
     also: frozenset[str] = frozenset()
 
 
@@ -190,12 +194,12 @@ def plant(
     words: str,
     factory: Callable[..., Any],
     *,
-    base: Method = OPTIMIZER,
+    base: Transform = OPTIMIZER,
     also: set[str] | None = None,
     **claims: Any,
 ) -> None:
     """Add a fault: a sound row with a broken factory, or with a false claim."""
     if name in FAULTS:
         raise ValueError(f"two faults are called {name}")
-    row = dataclasses.replace(base, name=name, factory=factory, **claims)
+    row = dataclasses.replace(base, name=name, build=factory, **claims)
     FAULTS[name] = Fault(aim, words, row, frozenset(also or ()))

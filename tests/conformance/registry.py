@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.subject import Subject
-from jaxopt_lab.catalog import Method
+from jaxopt_lab.catalog import Transform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Check:
     """
 
     run: Callable[[Subject], Any]
-    applies: Callable[[Method], bool]
+    applies: Callable[[Transform], bool]
 
 
 CHECKS: dict[str, Check] = {}
 
 
 def check(
-    applies: Callable[[Method], bool] = lambda row: True,
+    applies: Callable[[Transform], bool] = lambda row: True,
 ) -> Callable[[Callable[[Subject], Any]], Callable[[Subject], Any]]:
     """Register a check under the name of its function."""
 

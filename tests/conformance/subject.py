@@ -14,7 +14,7 @@ import optax
 
 import jaxopt_lab
 from conformance import problems
-from jaxopt_lab.catalog import Method
+from jaxopt_lab.catalog import Transform
 
 BASE_RATE = "base_rate"
 STEPS = 3
@@ -69,13 +69,13 @@ class Subject:
     step size of that is one more hyper-parameter, ``base_rate``.
     """
 
-    def __init__(self, row: Method):
+    def __init__(self, row: Transform):
         self.row = row
-        self.has_base = row.kind != "optimizer"
+        self.has_base = row.role != "optimizer"
 
     def defaults(self) -> dict[str, Any]:
         """Every numeric hyper-parameter of the complete optimizer."""
-        values = {name: self.row.options[name].default for name in self.row.numeric}
+        values = {name: self.row.details[name].default for name in self.row.numeric}
         return {**values, BASE_RATE: 0.1} if self.has_base else values
 
     def others(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Subject:
 
     def annotated(self) -> list[str]:
         """The numeric options for which the factory says that it takes schedules."""
-        arguments = inspect.signature(self.row.factory).parameters
+        arguments = inspect.signature(self.row.load()).parameters
         return [
             name
             for name in self.row.numeric
@@ -103,10 +103,10 @@ class Subject:
     def parts(self, **values: Any) -> list[Any]:
         """The transformations that stand in the chain, one after another."""
         rate = values.pop(BASE_RATE, 0.1)
-        if self.row.kind == "link":
-            return [self.row.build(**values), optax.sgd(rate)]
-        if self.row.kind == "optimizer":
-            return [self.row.build(**values)]
+        if self.row.role == "link":
+            return [self.row.make(**values), optax.sgd(rate)]
+        if self.row.role == "optimizer":
+            return [self.row.make(**values)]
         return [self.row.wrap(self.base(rate), **values)]
 
     def transform(self, **values: Any) -> Any:
@@ -117,9 +117,9 @@ class Subject:
     def injected(self, **values: Any) -> Any:
         """The same with the method's hyper-parameters in its state."""
         rate = values.pop(BASE_RATE, 0.1)
-        if self.row.kind == "link":
+        if self.row.role == "link":
             return optax.chain(self.row.inject(**values), optax.sgd(rate))
-        if self.row.kind == "optimizer":
+        if self.row.role == "optimizer":
             return self.row.inject(**values)
         return self.row.wrap(self.base(rate), **values)
 

@@ -6,7 +6,9 @@ import pytest
 
 from conformance.battery import CHECKS
 from conformance.subject import Subject
-from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab import catalog
+
+CATALOG = catalog.of_kind("transform")
 
 
 @functools.lru_cache(maxsize=1)

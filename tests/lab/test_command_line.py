@@ -52,7 +52,10 @@ def test_flags_are_words_for_truth():
         (["method=adam", "rho=0.1"], "unknown option 'rho'"),
         (["rho=-1"], "rho=-1.0 is out of range; accepted: [0, inf)"),
         (["momentum=1"], "momentum=1.0 is out of range; accepted: [0, 1)"),
-        (["learning_rate=0"], "learning_rate=0.0 is out of range; accepted: (0, inf)"),
+        (
+            ["learning_rate=-0.1"],
+            "learning_rate=-0.1 is out of range; accepted: [0, inf)",
+        ),
         (["steps=0"], "steps=0 is out of range; accepted: [1, inf)"),
         (["warmup=1"], "warmup=1.0 is out of range; accepted: [0, 1)"),
         (["seeds=0"], "seeds=0 is out of range"),
@@ -83,7 +86,7 @@ def test_help_lists_everything_and_the_chosen_method(capsys):
         main(["method=sam", "base=adam", "model=mlp", "--help"])
     assert stopped.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for name in (*catalog.CATALOG, *tasks.TASKS, *models.MODELS):
+    for name in (*catalog.of_kind("transform"), *tasks.TASKS, *models.MODELS):
         assert name in text
     for shown in (
         "--rho FLOAT",
@@ -102,13 +105,22 @@ def test_list_prints_the_catalog(capsys):
     assert all(name in text for name in catalog.CATALOG)
 
 
+def test_list_of_a_kind_prints_its_parts_with_their_options(capsys):
+    assert main(["--list", "transform"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in catalog.of_kind("transform"))
+    assert "rho=0.05" in text and "state, bytes a parameter" in text
+    assert main(["--list", "optimiser"]) == 2
+    assert "unknown kind 'optimiser'" in capsys.readouterr().err
+
+
 def test_every_method_is_reachable():
-    for name in catalog.CATALOG:
+    for name in catalog.of_kind("transform"):
         assert parse([f"method={name}"]).run.method == name
 
 
 def test_base_options_with_a_taken_name_get_a_prefix():
-    taken = {**vars(RunOptions()), **catalog.get("sam").options}
+    taken = {**vars(RunOptions()), **catalog.get("sam").details}
     prefix = command_line._base_prefix(catalog.get("sam"))
     assert all(prefix(name) == f"base_{name}" for name in taken)
     assert prefix("learning_rate") == "learning_rate"

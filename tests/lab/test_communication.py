@@ -6,8 +6,10 @@ import jax
 import pytest
 
 from experiments.benchmarks import communication
-from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
+
+CATALOG = catalog.of_kind("transform")
 
 WAYS = {way.name: way for way in communication.WAYS}
 ONE = 7.0

@@ -8,7 +8,7 @@ import pytest
 from conformance import problems
 from conformance.subject import Subject, train_loss
 
-from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab import catalog
 from jaxopt_lab.training import (
     init_state,
     make_mesh,
@@ -17,6 +17,8 @@ from jaxopt_lab.training import (
     state_shardings,
     stored_shardings,
 )
+
+CATALOG = catalog.of_kind("transform")
 
 LOSS = train_loss(problems.product)
 # A selection by rank may fall the other way where gradients differ by a rounding.
@@ -73,7 +75,7 @@ def test_three_styles_are_one_device(row):
 def test_a_divided_state_is_one_device(row):
     tx = chosen(row, 2)
     state = init_state(tx, params(), jax.random.key(0))
-    named = {"whole": row.whole_state, "factors": row.factor_state}
+    named = {"whole": row.whole_state, "factors": row.factored_state}
     inside = state_shardings(state, [], mesh(), over="data", **named)
     stored = stored_shardings(state, inside, "data")
     step = make_parallel_step(LOSS, tx, mesh(), inside, stored=stored)

@@ -7,7 +7,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab import catalog
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import (
@@ -23,6 +23,8 @@ from jaxopt_lab.training import (
     stored_shardings,
 )
 from jaxopt_lab.training.state import TrainState
+
+CATALOG = catalog.of_kind("transform")
 
 PARAMS = {
     "blocks": [
@@ -192,7 +194,7 @@ def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
     """Stacked layers, cut along columns: blocks cross the pieces."""
     mesh = make_mesh("data:4,model:2")
     row = CATALOG[name]
-    tx = row.build()
+    tx = row.make()
     shapes = {"w": (6, 32, 256), "v": (6, 256, 32)}
 
     def init(key):
@@ -207,7 +209,7 @@ def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
 
     rules = [("w", P(None, None, "model")), ("v", P(None, "model", None))]
     abstract = jax.eval_shape(init, jax.random.key(0))
-    named = {"whole": row.whole_state, "factors": row.factor_state}
+    named = {"whole": row.whole_state, "factors": row.factored_state}
     inside = state_shardings(abstract, rules, mesh, over="data", **named)
     stored = stored_shardings(abstract, inside, "data")
     step = jax.jit(make_parallel_step(loss_fn, tx, mesh, inside, stored=stored))
@@ -255,8 +257,8 @@ def test_the_longest_path_owns_a_leaf():
 
 
 def made(name, over):
-    tx = CATALOG[name].build()
-    if CATALOG[name].kind == "wrapper":
+    tx = CATALOG[name].make()
+    if CATALOG[name].role == "wrapper":
         tx = CATALOG[name].wrap(optax.sgd(0.1, momentum=0.9))
     params = {"w": (64, 1024), "v": (32768,), "s": ()}
 

@@ -12,8 +12,9 @@ from support import vectors
 from support.tailed import gaussian, network
 
 import jaxopt_lab
-from jaxopt_lab.catalog import NON_NEGATIVE, Method, Option
+from jaxopt_lab.catalog import Neutral, Transform
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, Option
 from jaxopt_lab.diagnostics.weights.heavy_tails import layer_spectrum
 from jaxopt_lab.diagnostics.weights.temp_balance_refresh import refresh_temp_balance
 from jaxopt_lab.transforms.temp_balance import (
@@ -178,14 +179,15 @@ def after(base, low, high):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind, factory", [("link", preset), ("wrapper", after)])
-def test_the_conformance_battery(kind, factory):
-    row = Method(
+@pytest.mark.parametrize("role, factory", [("link", preset), ("wrapper", after)])
+def test_the_conformance_battery(role, factory):
+    row = Transform(
         name="temp_balance",
         family="curvature",
-        kind=kind,
+        role=role,
         summary="",
-        factory=factory,
+        build=factory,
+        reduces_to=Neutral({"low": 1.0, "high": 1.0}, "optax:identity"),
         options={
             "low": Option(0.5, "", NON_NEGATIVE),
             "high": Option(1.5, "", NON_NEGATIVE),

@@ -61,7 +61,7 @@ class Row:
         """Gradient evaluations of the whole training, in those of plain SGD."""
         if not self.method:
             return float(self.lengthened)
-        return catalog.get(self.method).gradients_per_step(**self.options)
+        return catalog.get(self.method, "transform").gradients_per_step(**self.options)
 
 
 def _lookbehind(k: int, radii: tuple[float, ...], kind: str, alpha: float = 0.5) -> Row:
@@ -182,11 +182,11 @@ def optimizer(
     )
     if not row.method:
         return base
-    method = catalog.get(row.method)
+    method = catalog.get(row.method, "transform")
     options = dict(row.options)
     if "mode" in options and panel.task == "fashion":
         # Convolutions with a kernel for each shard are slow on CPU.
         options["mode"] = "unroll"
-    if method.kind == "wrapper":
+    if method.role == "wrapper":
         return method.wrap(base, rho=setting.rho, **options)
-    return optax.chain(method.build(rho=setting.rho, **options), base)
+    return optax.chain(method.make(rho=setting.rho, **options), base)

@@ -15,13 +15,10 @@ from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.gradients import batch_grad
+from jaxopt_lab.core.masking import is_masked
 from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 
 Carry: TypeAlias = tuple[Params, Any]
-
-
-def _is_hole(x: Any) -> bool:
-    return isinstance(x, optax.MaskedNode)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +60,10 @@ class Adaptation:
         if self.mask is None:
             return moving
         return jax.tree.map(
-            lambda part, p: p if _is_hole(part) else part,
+            lambda part, p: p if is_masked(part) else part,
             moving,
             params,
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
 
     def first(self, params: Params) -> Carry:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxopt_lab.catalog.schema import (
-    DECAY,
-    NON_NEGATIVE,
-    POSITIVE,
-    Interval,
-    Method,
-    Option,
-)
-from jaxopt_lab.transforms import memory
+from jaxopt_lab.catalog.part import Neutral
+from jaxopt_lab.catalog.schema_transform import Transform
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, POSITIVE, Interval, Option
 
 _UNIT = Interval(0.0, 1.0)
 _MOMENTA = "Malviya et al. 2023, arXiv:2307.09638"
@@ -87,23 +81,26 @@ _RMS = {
 }
 _CLEAN = Option(False, "begin with a step of Adam, as the paper", static=True)
 
+_EMPTY = {"capacity": 0}
+_RMSPROP = {"decay": 0.99, "eps_in_sqrt": False}
+
 # Entries, their sum, and that sum without the entry that goes next; or, where only one
 # entry is used, that one.
 _ENTRIES = "4 * (capacity + 2 - resum)"
 _AGGREGATED = "4 * (capacity + 2 - (resum or aggregate[:3] in ('min', 'med', 'max')))"
 
 
-def _row(name: str, options: dict[str, Option], **more: Any) -> Method:
+def _row(name: str, options: dict[str, Option], **more: Any) -> Transform:
     facts: dict[str, Any] = {
-        "kind": "optimizer",
+        "role": "optimizer",
         "gradients": 1,
         "temp_bytes": "4",
         "code": _CODE,
     }
-    return Method(
+    return Transform(
         name=name,
         family="memory",
-        factory=getattr(memory, name),
+        build=f"jaxopt_lab.transforms.memory:{name}",
         options=options,
         **{**facts, **more},
     )
@@ -117,7 +114,8 @@ ROWS = (
             "aggregate": _aggregate("sum"),
             "weight_decay": _WEIGHT_DECAY,
         },
-        kind="link",
+        role="link",
+        reduces_to=Neutral(_EMPTY, "optax:identity"),
         summary="gradient beside the steepest ones so far",
         state_bytes=_AGGREGATED,
         state_text="4 (capacity + 2)",
@@ -133,6 +131,7 @@ ROWS = (
             **_ADAM,
             "weight_decay": _WEIGHT_DECAY,
         },
+        reduces_to=Neutral(_EMPTY, "optax:adam"),
         summary="Adam on the gradient beside the steepest ones so far",
         state_bytes=f"{_AGGREGATED} + 8 + 4 * amsgrad",
         state_text="4 (capacity + 2) + 8",
@@ -149,6 +148,7 @@ ROWS = (
             "dampening": Option(0.0, "taken off what enters the trace", _UNIT),
             "weight_decay": _WEIGHT_DECAY,
         },
+        reduces_to=Neutral(_EMPTY, "optax:sgd"),
         summary="momentum of the gradient beside the steepest ones so far",
         state_bytes=f"{_AGGREGATED} + 4",
         state_text="4 (capacity + 2) + 4",
@@ -165,6 +165,7 @@ ROWS = (
             **_RMS,
             "weight_decay": _WEIGHT_DECAY,
         },
+        reduces_to=Neutral(_EMPTY, "optax:rmsprop", given=_RMSPROP),
         summary="RMSprop on the mean of the steepest gradients so far",
         state_bytes=f"{_AGGREGATED} + 4 + 4 * centered",
         state_text="4 (capacity + 2) + 4",
@@ -181,6 +182,7 @@ ROWS = (
             **_ADAM,
             "clean_first_step": _CLEAN,
         },
+        reduces_to=Neutral(_EMPTY, "optax:adam"),
         summary="Adam beside the momenta of its steepest steps so far",
         state_bytes=f"{_ENTRIES} + 8 + 4 * amsgrad",
         state_text="4 (capacity + 2) + 8",
@@ -198,6 +200,7 @@ ROWS = (
             ),
             "clean_first_step": _CLEAN,
         },
+        reduces_to=Neutral(_EMPTY, "optax:adamw"),
         summary="the same with decoupled weight decay",
         state_bytes=f"{_ENTRIES} + 8 + 4 * amsgrad",
         state_text="4 (capacity + 2) + 8",
@@ -212,6 +215,7 @@ ROWS = (
             "momentum": _MOMENTUM,
             "weight_decay": _WEIGHT_DECAY,
         },
+        reduces_to=Neutral(_EMPTY, "optax:sgd"),
         summary="momentum beside those of its steepest steps so far",
         state_bytes=f"{_ENTRIES} + 4",
         state_text="4 (capacity + 2) + 4",
@@ -227,6 +231,9 @@ ROWS = (
             **_RMS,
             "weight_decay": _WEIGHT_DECAY,
         },
+        reduces_to=Neutral(
+            {**_EMPTY, "momentum": 0.0}, "optax:rmsprop", given=_RMSPROP
+        ),
         summary="RMSprop on its momentum beside those of its steepest steps",
         state_bytes=f"{_ENTRIES} + 8 + 4 * centered",
         state_text="4 (capacity + 2) + 8",

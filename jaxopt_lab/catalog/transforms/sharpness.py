@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import optax
-
-import jaxopt_lab.transforms.sharpness as sharpness
-from jaxopt_lab.catalog.schema import NON_NEGATIVE, Interval, Method, Option
-from jaxopt_lab.core.perturbation import NormOrder, ScalingName
-from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.catalog.part import Neutral
+from jaxopt_lab.catalog.schema_transform import Transform
+from jaxopt_lab.core.options import NON_NEGATIVE, Interval, Option
 
 _UNIT = Interval(0.0, 1.0)
 _COUNT = Interval(1)
@@ -42,34 +39,12 @@ _ETA_IF_SCALED = Option(
     0.01, "added to the magnitudes, with scaling asam or samson", NON_NEGATIVE, True
 )
 _UNROLL = Option(True, "write the loop out instead of a scan", static=True)
+_PLAIN = Neutral({"rho": 0.0}, "optax:identity")
+_INNER = Neutral({"rho": 0.0}, "inner")
 _LINK = frozenset({"params", "grad_fn"})
 
 
-def _lookbehind(
-    base: optax.GradientTransformation,
-    rho: ScalarOrSchedule,
-    k: int,
-    alpha: ScalarOrSchedule,
-    adaptive: bool,
-    scaling: ScalingName,
-    eta: ScalarOrSchedule,
-    p: NormOrder,
-    unroll: bool,
-) -> optax.GradientTransformationExtraArgs:
-    """``lookbehind`` with the word for its alpha as an option of its own."""
-    return sharpness.lookbehind(
-        base,
-        rho,
-        k=k,
-        alpha="adaptive" if adaptive else alpha,
-        scaling=scaling,
-        eta=eta,
-        p=p,
-        unroll=unroll,
-    )
-
-
-def _link(name: str, options: dict[str, Option], **more: Any) -> Method:
+def _link(name: str, options: dict[str, Option], **more: Any) -> Transform:
     """A row of a link whose step costs two gradients and no state."""
     facts: dict[str, Any] = {
         "gradients": 2,
@@ -77,12 +52,13 @@ def _link(name: str, options: dict[str, Option], **more: Any) -> Method:
         "temp_bytes": "4",
         "needs": _LINK,
         "vectors": name,
+        "reduces_to": _PLAIN,
     }
-    return Method(
+    return Transform(
         name=name,
         family="sharpness",
-        kind="link",
-        factory=getattr(sharpness, name),
+        role="link",
+        build=f"jaxopt_lab.transforms.sharpness:{name}",
         options=options,
         **{**facts, **more},
     )
@@ -230,12 +206,13 @@ ROWS = (
         code="dydjw9/Efficient_SAM",
         vectors="",
     ),
-    Method(
+    Transform(
         name="lookbehind",
         family="sharpness",
-        kind="wrapper",
+        role="wrapper",
         summary="several ascents, a step down from each, and part of the way taken",
-        factory=_lookbehind,
+        build="jaxopt_lab.catalog.adapters:lookbehind",
+        reduces_to=Neutral({"k": 1, "alpha": 1.0}, "sam"),
         options={
             "rho": _rho(0.05),
             "k": Option(2, "number of inner steps", _COUNT, static=True),
@@ -257,12 +234,13 @@ ROWS = (
         needs=_LINK,
         vectors="lookbehind_sam",
     ),
-    Method(
+    Transform(
         name="wsam",
         family="sharpness",
-        kind="wrapper",
+        role="wrapper",
         summary="the sharpness as a weighted regulariser, outside of the moments",
-        factory=sharpness.wsam,
+        build="jaxopt_lab.transforms.sharpness:wsam",
+        reduces_to=Neutral({"gamma": 0.0}, "inner"),
         options={
             "rho": _rho(0.05),
             "learning_rate": Option(
@@ -280,12 +258,23 @@ ROWS = (
         paper="Yue et al. 2023, arXiv:2305.15817",
         needs=_LINK,
     ),
-    Method(
+    Transform(
         name="bsam",
         family="sharpness",
-        kind="optimizer",
+        role="optimizer",
         summary="learned variances that scale the noise, the ascent and the step",
-        factory=sharpness.bsam,
+        build="jaxopt_lab.transforms.sharpness:bsam",
+        reduces_to=Neutral(
+            {
+                "rho": 0.0,
+                "b1": 0.0,
+                "b2": 1.0,
+                "initial_precision": 1.0,
+                "num_data": 1e40,
+            },
+            "optax:sgd",
+            "the noise has a standard deviation of 1e-20",
+        ),
         options={
             "learning_rate": Option(0.1, "step size, divided by s", NON_NEGATIVE),
             "rho": Option(0.01, "strength of the ascent", NON_NEGATIVE),
@@ -310,14 +299,15 @@ ROWS = (
         paper="Moellenhoff and Khan 2023, arXiv:2210.01620",
         code="team-approx-bayes/bayesian-sam",
         needs=_LINK,
-        eval_params=sharpness.eval_params,
+        eval_params="jaxopt_lab.transforms.sharpness:eval_params",
     ),
-    Method(
+    Transform(
         name="momentum_sam",
         family="sharpness",
-        kind="wrapper",
+        role="wrapper",
         summary="gradient ahead along the momentum, at no cost",
-        factory=sharpness.momentum_sam,
+        build="jaxopt_lab.transforms.sharpness:momentum_sam",
+        reduces_to=_INNER,
         options={"rho": _rho(0.1)},
         gradients=1,
         state_bytes="0",
@@ -326,28 +316,30 @@ ROWS = (
         code="MarlonBecker/MSAM",
         needs=frozenset({"params", "momentum"}),
         vectors="momentum_sam",
-        eval_params=sharpness.eval_params,
+        eval_params="jaxopt_lab.transforms.sharpness:eval_params",
     ),
-    Method(
+    Transform(
         name="stale_sam",
         family="sharpness",
-        kind="wrapper",
+        role="wrapper",
         summary="ascent along the gradient of the step before, at no cost",
-        factory=sharpness.stale_sam,
+        build="jaxopt_lab.transforms.sharpness:stale_sam",
+        reduces_to=_INNER,
         options={"rho": _rho(0.05)},
         gradients=1,
         state_bytes="4",
         temp_bytes="8",
         paper="after Foret et al. 2021, arXiv:2010.01412",
         needs=frozenset({"params"}),
-        eval_params=sharpness.eval_params,
+        eval_params="jaxopt_lab.transforms.sharpness:eval_params",
     ),
-    Method(
+    Transform(
         name="lookahead",
         family="sharpness",
-        kind="wrapper",
+        role="wrapper",
         summary="slow weights that follow the fast ones every few steps",
-        factory=sharpness.lookahead,
+        build="jaxopt_lab.transforms.sharpness:lookahead",
+        reduces_to=Neutral({"k": 1, "alpha": 1.0}, "inner"),
         options={
             "k": Option(5, "steps of the fast weights", _COUNT, static=True),
             "alpha": Option(0.5, "part of the way that is taken", _UNIT),
@@ -357,6 +349,6 @@ ROWS = (
         temp_bytes="8",
         paper="Zhang et al. 2019, arXiv:1907.08610",
         needs=frozenset({"params"}),
-        eval_params=sharpness.eval_params,
+        eval_params="jaxopt_lab.transforms.sharpness:eval_params",
     ),
 )

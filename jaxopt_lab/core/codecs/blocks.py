@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import is_integer
 from jaxopt_lab.core.errors import InputError
 
 Granularity = int | Literal["row", "tensor"]
@@ -31,8 +32,7 @@ def check_granularity(name: str, value: Granularity) -> None:
     Raises:
       InputError: it is none of them.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not (whole or value in ("row", "tensor")):
+    if not (is_integer(value, low=1) or value in ("row", "tensor")):
         raise InputError(
             f"{name} must be a number of elements of at least 1, 'row' or 'tensor'; "
             f"got {value!r}"

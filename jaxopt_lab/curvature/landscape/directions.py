@@ -218,7 +218,7 @@ def cosine(one: Params, two: Params) -> Array:
     0.6000000238418579
     """
     norms = trees.global_norm(one) * trees.global_norm(two)
-    product = vector_trees.dot(one, two).astype(norms.dtype)
+    product = trees.dot(one, two).astype(norms.dtype)
     return trees.safe_divide(product, norms)
 
 

@@ -96,7 +96,7 @@ def trajectory_directions(
 
     def direction(weights: Array) -> Params:
         unit, _ = vector_trees.unit(vector_trees.combine(weights, centred))
-        side = vector_trees.dot(loops.take(rows, 0), unit)
+        side = trees.dot(loops.take(rows, 0), unit)
         return vector_trees.scale(jnp.where(side < 0, -1, 1), unit)
 
     directions = [direction(vectors[:, i]) for i in order]

@@ -145,7 +145,7 @@ def batch_rayleigh(
     grads = jax.grad(_loss(loss_fn, point, batch))(point.free)
     # Along the unit vector: a small gradient's square would underflow.
     along, norm = vector_trees.unit(grads)
-    curved = vector_trees.dot(along, product(point, batch, along))
+    curved = trees.dot(along, product(point, batch, along))
     return (curved, norm), product.weight(batch)
 
 

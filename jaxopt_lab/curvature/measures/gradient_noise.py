@@ -19,7 +19,6 @@ from jaxopt_lab.curvature.measures.batch_means import (
     mean_over_batches,
 )
 from jaxopt_lab.curvature.measures.noise_scale import NoiseScale, with_jackknife
-from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point, split
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
 
@@ -49,7 +48,7 @@ def _from_deviations(
 @jax.jit
 def _deviation(mean: PyTree, grads: PyTree) -> tuple[Array, Array]:
     apart = jax.tree.map(jnp.subtract, grads, mean)
-    return vector_trees.dot(apart, apart), vector_trees.dot(apart, mean)
+    return trees.dot(apart, apart), trees.dot(apart, mean)
 
 
 def noise_scale(

@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree
 
@@ -19,40 +18,6 @@ from jaxopt_lab.core import errors, trees
 
 Probe = Literal["rademacher", "normal"]
 _FULL = jax.lax.Precision.HIGHEST
-
-
-def scalar_dtype(tree: PyTree) -> jnp.dtype:
-    """The type in which inner products over a tree are summed.
-
-    Args:
-      tree: arrays or ``jax.ShapeDtypeStruct``.
-
-    Returns:
-      float64 if any leaf is, else float32.
-    """
-    wide = any(
-        trees.accumulation_dtype(x.dtype) == np.float64 for x in jax.tree.leaves(tree)
-    )
-    return jnp.dtype(np.float64 if wide else np.float32)
-
-
-def dot(a: PyTree, b: PyTree) -> Array:
-    """Inner product over all leaves.
-
-    Args:
-      a: tree of floating arrays.
-      b: tree of the same structure and shapes.
-
-    Returns:
-      Scalar of ``scalar_dtype``.
-    """
-    dtype = scalar_dtype(a)
-
-    def one(x: Array, y: Array) -> Array:
-        x, y = x.astype(dtype), y.astype(dtype)
-        return jnp.tensordot(x, y, axes=x.ndim, precision=_FULL)
-
-    return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
 
 
 def scale(factor: Array | float, a: PyTree) -> PyTree:
@@ -104,7 +69,7 @@ def unit(a: PyTree) -> tuple[PyTree, Array]:
     Returns:
       ``(a / norm, norm)``; the zero vector stays zero.
     """
-    norm = trees.global_norm(a).astype(scalar_dtype(a))
+    norm = trees.global_norm(a).astype(trees.scalar_dtype(a))
     return scale(trees.safe_divide(jnp.ones_like(norm), norm), a), norm
 
 
@@ -151,7 +116,7 @@ def coefficients(stack: PyTree, a: PyTree) -> Array:
     Returns:
       ``(rows,)``.
     """
-    dtype = scalar_dtype(a)
+    dtype = trees.scalar_dtype(a)
 
     def one(rows: Array, x: Array) -> Array:
         rows, x = rows.astype(dtype), x.astype(dtype)

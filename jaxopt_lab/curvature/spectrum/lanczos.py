@@ -91,7 +91,7 @@ def _insert(basis: PyTree | None, state: _State) -> PyTree | None:
 def _advance(state: _State, basis: PyTree | None, w: PyTree) -> _State:
     """One step, given ``w = H current`` and the basis with ``current`` in it."""
     j, q = state.step, state.current
-    alpha = vt.dot(q, w)
+    alpha = trees.dot(q, w)
     w = vt.add_scaled(vt.add_scaled(w, -alpha, q), -state.beta, state.previous)
     if basis is not None:
         w = vt.orthogonal_part(w, basis)

@@ -36,7 +36,7 @@ class PowerResult(NamedTuple):
 
 @jax.jit
 def _step(v: PyTree, u: PyTree) -> tuple[PyTree, Array, Array]:
-    value = vt.dot(v, u)
+    value = trees.dot(v, u)
     residual = trees.global_norm(vt.add_scaled(u, -value, v))
     return vt.unit(u)[0], value, residual
 

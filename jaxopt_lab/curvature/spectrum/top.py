@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, check_vector, draw
@@ -158,7 +159,7 @@ def _pick(result: Any, k: int, which: Which) -> TopEigenvalues:
 
 
 def _dtype(tree: PyTree) -> Any:
-    return vt.scalar_dtype(tree)
+    return trees.scalar_dtype(tree)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
@@ -34,7 +35,7 @@ class TraceEstimate(NamedTuple):
     matvecs: int
 
 
-quadratic_form = jax.jit(vt.dot)
+quadratic_form = jax.jit(trees.dot)
 
 
 @partial(jax.jit, static_argnums=(0, 3, 4))
@@ -43,7 +44,7 @@ def _chunk(
 ) -> Array:
     def one(key: Array) -> Array:
         z = vt.draw(key, like.tree(), probe)
-        return vt.dot(z, apply(data, z))
+        return trees.dot(z, apply(data, z))
 
     return jax.vmap(one)(keys)
 

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.core import Tracer
 from jax.sharding import NamedSharding
 from jaxtyping import PyTree
@@ -19,6 +18,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.layer_exponents import TempBalanceState
+from jaxopt_lab.core.masking import is_masked
 from jaxopt_lab.core.typing import MaskOrFn, Params
 from jaxopt_lab.diagnostics.weights.heavy_tails import (
     Sampling,
@@ -79,7 +79,7 @@ def refresh_temp_balance(
         found = True
         old = _on_leaves(part.exponents, params)
         leaves = jax.tree.leaves_with_path(params)
-        chosen = _chosen(leaves, [not _is_hole(o) for o in old], params, mask)
+        chosen = _chosen(leaves, [not is_masked(o) for o in old], params, mask)
         own = {
             i: _exponent(
                 gathered(leaves[i][1]),
@@ -92,14 +92,14 @@ def refresh_temp_balance(
             if is_it
         }
         new = [
-            o if _is_hole(o) else _in_place_of(o, _of_layer(i, leaves, own))
+            o if is_masked(o) else _in_place_of(o, _of_layer(i, leaves, own))
             for i, o in enumerate(old)
         ]
         exponents = jax.tree.map(
-            lambda o, sub: o if _is_hole(o) else sub,
+            lambda o, sub: o if is_masked(o) else sub,
             part.exponents,
             jax.tree.structure(params).unflatten(new),
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
         return part._replace(exponents=exponents)
 
@@ -127,10 +127,6 @@ def _exponent(
     return jnp.where(counts, metrics.alpha, 0)
 
 
-def _is_hole(x: Any) -> bool:
-    return isinstance(x, optax.MaskedNode)
-
-
 def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:
     """What the state has for each leaf: a scalar, or the hole that it lies in."""
     try:
@@ -138,14 +134,14 @@ def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:
             lambda o, sub: jax.tree.map(lambda _: o, sub),
             exponents,
             params,
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
     except ValueError as error:
         lines = trees.differences(exponents, params, shapes=False)
         raise InputError(
             f"params are not those of the optimizer state: {trees.summary(lines)}"
         ) from error
-    return jax.tree.leaves(full, is_leaf=_is_hole)
+    return jax.tree.leaves(full, is_leaf=is_masked)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -24,10 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if command_line.wants_list(words):
-            from jaxopt_lab.lab import report
+        kind = command_line.wants_list(words)
+        if kind is not None:
+            from jaxopt_lab.catalog import tables
 
-            report.print_catalog()
+            print(tables.listing(kind))
             return 0
         return _train(words)
     except InputError as error:

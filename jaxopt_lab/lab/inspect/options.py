@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxopt_lab.catalog import Interval
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line
 
 PROGRAM = "python -m experiments.inspect"

@@ -70,7 +70,7 @@ def read(options: InspectOptions) -> Subject:
     state = restored.state
     if run.seeds > 1:
         state = jax.tree.map(lambda x: x[options.seed_index], state)
-    eval_params = catalog.get(run.method).eval_params
+    eval_params = catalog.get(run.method, "transform").eval_params_fn
     params = state.params
     if eval_params is not None:
         params = eval_params(params, state.opt_state)

@@ -71,13 +71,13 @@ def transform(method: str, **options: Any) -> optax.GradientTransformation:
     Raises:
       InputError: an unknown name or option, or a value out of range.
     """
-    row = catalog.get(method)
-    if row.kind == "optimizer":
-        return row.build(**options)
-    base = catalog.get("adamw").build()
-    if row.kind == "wrapper":
+    row = catalog.get(method, "transform")
+    if row.role == "optimizer":
+        return row.make(**options)
+    base = catalog.get("adamw", "transform").make()
+    if row.role == "wrapper":
         return row.wrap(base, **options)
-    return optax.chain(row.build(**options), base)
+    return optax.chain(row.make(**options), base)
 
 
 def lay_out(
@@ -125,8 +125,8 @@ def lay_out(
         specs,
         mesh,
         over=None if zero == "none" else DATA_AXIS,
-        whole=catalog.get(method).whole_state,
-        factors=catalog.get(method).factor_state,
+        whole=catalog.get(method, "transform").whole_state,
+        factors=catalog.get(method, "transform").factored_state,
     )
     whole = jax.tree.map(lambda _: P(), state)
     inside = jax.tree.map(

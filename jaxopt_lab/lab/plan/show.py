@@ -36,7 +36,7 @@ def run(options: Any) -> None:
     if options.model not in MODELS:
         raise unknown("model", options.model, MODELS)
     if options.method != "all":
-        catalog.get(options.method)
+        catalog.get(options.method, "transform")
     mesh = make_mesh(options.mesh)
     target = tpu.mesh_like(mesh, options.target) if options.target else None
     if DATA_AXIS not in mesh.shape or set(mesh.shape) - {DATA_AXIS, "model"}:
@@ -56,7 +56,7 @@ def run(options: Any) -> None:
         return lay_out(model, method, mesh, options.batch, zero=options.zero)
 
     if options.method == "all":
-        layouts = {name: laid(name) for name in catalog.CATALOG}
+        layouts = {name: laid(name) for name in catalog.of_kind("transform")}
         figures = _all(estimate.state_table(layouts), console, options)
     else:
         one = laid(options.method)

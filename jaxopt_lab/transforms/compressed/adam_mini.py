@@ -12,7 +12,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    increment,
+    is_integer,
+    value_at,
+)
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.columns import gathered, optimizer
@@ -131,7 +136,7 @@ def scale_by_adam_mini(
     ) -> tuple[Updates, Any]:
         del params, extra
         numbers = [jnp.asarray(value_at(x, state.count)) for x in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         grads, structure = jax.tree.flatten(updates)
         rows = []
         for cut, g, mu, nu in zip(
@@ -191,7 +196,7 @@ def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
             "tensor": (),
             "element": tuple(range(leaf.ndim)),
         }[blocks]
-    elif isinstance(blocks, int) and not isinstance(blocks, bool):
+    elif is_integer(blocks):
         if not shape or blocks < 1 or shape[-1] % blocks:
             raise InputError(
                 f"{blocks} blocks of {name} must divide its last axis; its shape is "

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import check_integer
 
 # A number that shapes the program. Under a name of its own, because arguments called
 # float are hyper-parameters to ``inject_hyperparams``, which would trace it.
@@ -80,12 +80,7 @@ def check_block_size(name: str, value: int) -> None:
     Raises:
       InputError: it is no whole number from 1 to 32767.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= LARGEST_BLOCK:
-        raise InputError(
-            f"{name} must be a whole number from 1 to {LARGEST_BLOCK}, so that int16 "
-            f"holds an index; got {value!r}"
-        )
+    check_integer(name, value, low=1, high=LARGEST_BLOCK)
 
 
 def largest(x: jax.Array, picks: int) -> jax.Array:

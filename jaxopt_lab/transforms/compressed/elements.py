@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.explicit_axes import here
@@ -87,7 +87,7 @@ def adamw_elements(
         del extra
         if params is None:
             raise InputError("update needs params: the weight decay acts on them")
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         numbers = (learning_rate, b1, b2, eps, weight_decay)
         rate, keep1, keep2, small, decay = (
             here(value_at(x, state.count)) for x in numbers

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxopt_lab.core import trees
@@ -191,7 +190,9 @@ class _Tensor(NamedTuple):
             ]
             u, new = self.advance(seen[0], there, own)
             coded = [self._encode(s, x, part) for s, x in zip(slots, new, strict=True)]
-            moved = [u] if there is None or not offers else [u, add(there, u)]
+            moved = (
+                [u] if there is None or not offers else [u, trees.add_update(there, u)]
+            )
             new_ranges = jax.tree.leaves([x._replace(codes=None) for x in coded])
             return [*moved, *(x.codes for x in coded), *new_ranges]
 
@@ -218,20 +219,3 @@ class _Tensor(NamedTuple):
             return slot.encode(x)
         ids = slot.block_ids(part.first, part.rows, part.row, part.size)
         return slot.encode(x, self.step.key, ids)
-
-
-def add(p: jax.Array, u: jax.Array) -> jax.Array:
-    """``p + u`` in the type of ``p``, as ``optax.apply_updates`` and the door do it.
-
-    Args:
-      p: a parameter, or a part of one.
-      u: its update.
-
-    Returns:
-      The sum.
-    """
-    if p.dtype == u.dtype:
-        return p + u
-    pair = [trees.accumulation_dtype(x.dtype) for x in (p, u)]
-    wide = max(pair, key=lambda dtype: np.dtype(dtype).itemsize)
-    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)

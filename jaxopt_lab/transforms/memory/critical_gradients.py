@@ -10,7 +10,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.aggregates import AggregateName
@@ -157,7 +157,7 @@ def critical_gradients(
         mixed = memory.mixed(state.buffer, entry, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
         buffer = memory.stored(state.buffer, entry, updates, state.count)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, CriticalGradientsState(count, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

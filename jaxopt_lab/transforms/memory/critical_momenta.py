@@ -10,7 +10,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import Policy, PriorityBuffer
 from jaxopt_lab.transforms.memory.keys import KeyName
@@ -155,7 +155,7 @@ def scale_by_critical_momenta(
     ) -> tuple[Updates, Any]:
         del params, extra
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         weight = value_at(kappa, state.count)
         # The authors' first step stores the gradient itself and moves nothing.
         silent = (state.count == 0) & (weight != 0)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import check_non_negative, check_unit, value_at
+from jaxopt_lab.core.checks import check_non_negative, check_unit, increment, value_at
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 
@@ -63,7 +63,7 @@ def scale_by_momentum(
 
         trace = jax.tree.map(one, state.trace, updates)
         moves = jax.tree.map(lambda g, t: t.astype(g.dtype), updates, trace)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, MomentumState(count, trace)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -127,7 +127,7 @@ def scale_by_rms(
             moves = jax.tree.map(direction, updates, nu, mu)
         else:
             moves = jax.tree.map(direction, updates, nu)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, RmsState(count, nu, mu)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -180,7 +180,7 @@ def scale_by_adam(
     ) -> tuple[Updates, Any]:
         del params, extra
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         mu = jax.tree.map(lambda m, g: moments.average(m, g, now[0]), state.mu, updates)
         moves, nu, nu_max = adam_step(
             updates, mu, updates, state.nu, state.nu_max, count, *now

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import check_unit, value_at
+from jaxopt_lab.core.checks import check_unit, increment, value_at
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import PriorityBuffer
 from jaxopt_lab.transforms.memory.settings import Memory
@@ -63,7 +63,7 @@ def critical_trace(
         mixed = memory.mixed(state.buffer, trace, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
         buffer = memory.stored(state.buffer, trace, updates, state.count)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, CriticalTraceState(count, trace, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

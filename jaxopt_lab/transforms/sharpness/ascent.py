@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import checks, trees
 from jaxopt_lab.core.checks import check_non_negative, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import (
@@ -78,7 +78,7 @@ class Ascent:
             float32.
         """
         mask = trees.resolve_mask(self.perturb_mask, params, "perturb_mask")
-        requirements.require_float32(self.link, params, mask)
+        checks.require_float32(self.link, params, mask)
         adapt: PyTree = None
         if self.scaling != "sam":
             chosen = self.adapt_mask

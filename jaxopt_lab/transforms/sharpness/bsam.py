@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, check_unit, value_at
+from jaxopt_lab.core import checks, gradients, trees
+from jaxopt_lab.core.checks import check_non_negative, check_unit, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -135,7 +135,7 @@ def bsam(
             raise InputError(f"{name} must be above 0; got {value}")
 
     def init_fn(params: Params) -> BsamState:
-        requirements.require_float32("bsam", params, trees.resolve_mask(None, params))
+        checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
         return BsamState(
             count=jnp.zeros((), jnp.int32),
@@ -154,7 +154,7 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
-        noisy, grad_fn = requirements.require_grad_fn("bsam", updates, params, grad_fn)
+        noisy, grad_fn = gradients.enter_transform("bsam", updates, params, grad_fn)
         at = lambda value: value_at(value, state.count)
         rate, radius, decay, floor = map(
             at, (learning_rate, rho, weight_decay, damping)
@@ -179,7 +179,7 @@ def bsam(
             new = trees.safe_sqrt(s) * jnp.abs(g.astype(s.dtype))
             return part * s + (1 - part) * (new + least + jnp.asarray(decay, s.dtype))
 
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         precision = jax.tree.map(sharpen, state.precision, updates)
         key = jax.random.fold_in(state.key, count)
         noise = _noise(key, num_data, precision)

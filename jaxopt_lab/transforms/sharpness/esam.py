@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import checks, gradients, trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -127,11 +127,11 @@ def esam(
         **extra: Any,
     ) -> tuple[Updates, EsamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("esam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("esam", updates, params, grad_fn)
         share = jnp.asarray(value_at(beta, state.count))
         radius = jnp.asarray(value_at(rho, state.count))
         allowed = trees.resolve_mask(perturb_mask, w, "perturb_mask")
-        requirements.require_float32("esam", w, allowed)
+        checks.require_float32("esam", w, allowed)
         mask = _drawn(allowed, share, state.key, state.count)
         wide = trees.accumulation_dtype(jnp.result_type(radius, share))
         climb = dataclasses.replace(
@@ -141,7 +141,7 @@ def esam(
         ).at(w, state.count)
         above = climb(w, updates)
         if gamma < 1:
-            whole = requirements.require_examples(grad_fn)
+            whole = checks.require_examples(grad_fn)
             rise = whole.example_losses(above) - whole.example_losses(w)
             number = max(1, round(gamma * rise.shape[0]))
             _, hardest = jax.lax.top_k(jax.lax.stop_gradient(rise), number)
@@ -149,7 +149,7 @@ def esam(
         else:
             sharp = averaged(grad_fn, axis_name)(above, 0)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, EsamState(count, state.key)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

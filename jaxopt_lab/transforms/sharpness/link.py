@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import devices, loops, requirements
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core import checks, devices, gradients, loops
+from jaxopt_lab.core.checks import check_positive_count, increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent, Climb
@@ -86,7 +86,7 @@ class Passes:
         """
         if self.sync == "local" or self.num_shards is not None:
             name = f"{link}(sync='local')" if self.num_shards is None else link
-            sharded = requirements.require_shards(name, grad_fn)
+            sharded = checks.require_shards(name, grad_fn)
             shards = sharded.shard(self.num_shards or 1)
 
             def on_shard(grad: Callable[[Params], Updates]) -> Updates:
@@ -114,7 +114,9 @@ def averaged(grad_fn: GradFn, axis_name: str | None) -> GradFn:
     """
     if axis_name is None:
         return grad_fn
-    return lambda params, i=0: devices.pmean(grad_fn(params, i), axis_name)
+    return gradients.MappedGradFn(
+        grad_fn, on_grads=lambda grads, _: devices.pmean(grads, axis_name)
+    )
 
 
 def stateless_link(
@@ -145,14 +147,14 @@ def stateless_link(
     ) -> tuple[Updates, SamState]:
         del extra
         link = ascent.link
-        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
+        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
         climb = ascent.at(params, state.count)
 
         def body(grad: GradFn, first: Updates) -> Updates:
             return descend(climb, grad, params, first, state.count)
 
         sharp = passes.run(link, body, updates, params, grad_fn)
-        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
+        return sharp, SamState(count=increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -197,7 +199,7 @@ def averaging_link(
     ) -> tuple[Updates, AverageState]:
         del extra
         link = ascent.link
-        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
+        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
         climb = ascent.at(params, state.count)
         direction, average = aim(state.average, updates, state.count)
 
@@ -208,7 +210,7 @@ def averaging_link(
         passes = Passes(axis_name=axis_name)
         sharp = passes.run(link, body, updates, params, grad_fn)
         average = jax.tree.map(lambda a, s: a.astype(s.dtype), average, state.average)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, AverageState(count, average)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, value_at
+from jaxopt_lab.core.checks import check_positive_count, check_unit, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 
@@ -108,7 +108,7 @@ def lookahead(
             lambda s, f: s + jnp.asarray(part, s.dtype) * (f - s), state.slow, fast
         )
         back = jax.tree.map(lambda u, m, p: (m - p).astype(u.dtype), steps, met, params)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         turn = count % k == 0
         slow = trees.select(turn, met, state.slow)
         return trees.select(turn, back, steps), LookaheadState(count, slow, base_state)

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, value_at
+from jaxopt_lab.core import gradients, trees
+from jaxopt_lab.core.checks import check_positive_count, check_unit, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -170,7 +170,7 @@ def lookbehind(
     ) -> tuple[Updates, LookbehindState]:
         # The base's new fast weights are not the step's new parameters.
         extra.pop("door", None)
-        slow, grad_fn = requirements.require_grad_fn(
+        slow, grad_fn = gradients.enter_transform(
             "lookbehind", updates, params, grad_fn
         )
         climb = ascent.at(slow, state.count)
@@ -209,7 +209,7 @@ def lookbehind(
             part = value_at(alpha, state.count)
             parts = jax.tree.map(lambda _: part, at.moved)
         gone = jax.tree.map(lambda a, m: jnp.asarray(a, m.dtype) * m, parts, at.moved)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return gone, LookbehindState(count, at.base)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

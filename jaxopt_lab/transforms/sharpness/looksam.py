@@ -8,8 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core import gradients, trees
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    check_positive_count,
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -115,7 +120,7 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("looksam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("looksam", updates, params, grad_fn)
         climb = ascent.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
@@ -136,7 +141,7 @@ def looksam(
 
         turn = state.count % every == 0
         sharp, sideways = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, LookSamState(count, sideways)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import perturb
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
@@ -92,7 +92,7 @@ def momentum_sam(
     def init_fn(params: Params) -> MomentumSamState:
         state = inner.init(params)
         momentum_of(state, params)
-        requirements.require_float32(_LINK, params, trees.resolve_mask(None, params))
+        checks.require_float32(_LINK, params, trees.resolve_mask(None, params))
         # Of the type that the radius has at every later step.
         dtype = jax.eval_shape(trees.global_norm, params).dtype
         return MomentumSamState(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), state)
@@ -112,7 +112,7 @@ def momentum_sam(
         back = _moved(zero, old, -state.rho)
         ahead = _moved(zero, new, radius)
         moves = jax.tree.map(lambda u, b, a: u + (a + b), steps, back, ahead)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, MomentumSamState(count, radius, base_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

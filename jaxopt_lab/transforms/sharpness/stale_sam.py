@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -90,7 +91,7 @@ def stale_sam(
 
     def init_fn(params: Params) -> StaleSamState:
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
-        requirements.require_float32("stale_sam", params, mask)
+        checks.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
         return StaleSamState(jnp.zeros((), jnp.int32), offset, inner.init(params))
 
@@ -111,7 +112,7 @@ def stale_sam(
             offset,
             state.offset,
         )
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, StaleSamState(count, offset, base_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import gradients
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -115,7 +115,7 @@ def wsam(
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
         extra.pop("door", None)
-        w, grad_fn = requirements.require_grad_fn("wsam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn)
         climb = ascent.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(climb(w, updates), 0)
         gap = jax.tree.map(lambda s, g: s.astype(g.dtype) - g, sharp, updates)
@@ -133,7 +133,7 @@ def wsam(
         steps, base_state = inner.update(given, state.base, w, grad_fn=grad_fn, **extra)
         if decoupled:
             steps = plus(steps, -value_at(learning_rate, state.count) * weight)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return steps, WsamState(count, base_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

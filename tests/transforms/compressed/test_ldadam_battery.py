@@ -6,9 +6,10 @@ import pytest
 from conformance.battery import CHECKS, failures
 from conformance.subject import Subject
 
-from jaxopt_lab.catalog.transforms.compressed_sparse import ROWS
+from jaxopt_lab import catalog
 
-LDADAM = {row.name: row for row in ROWS}["ldadam"]
+ROWS = [catalog.get("microadam", "transform"), catalog.get("ldadam", "transform")]
+LDADAM = ROWS[1]
 
 
 def with_defaults(row, **values):
@@ -16,7 +17,7 @@ def with_defaults(row, **values):
         name: dataclasses.replace(option, default=values[name])
         if name in values
         else option
-        for name, option in row.options.items()
+        for name, option in row.details.items()
     }
     return dataclasses.replace(row, options=options)
 
@@ -30,7 +31,7 @@ def test_rank_1_passes_every_check(error):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_rows_name_arguments_and_defaults_of_the_methods(row):
-    tx = row.build()
+    tx = row.make()
     assert callable(tx.update)
     for name in row.known_failures:
         assert CHECKS[name].applies(row)

@@ -8,10 +8,12 @@ import pytest
 from support import links, parity
 
 import jaxopt_lab
-from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab import catalog
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
+
+CATALOG = catalog.of_kind("transform")
 
 ROWS = [row for row in CATALOG.values() if row.family == "sharpness"]
 NAMES = [row.name for row in ROWS]
@@ -19,11 +21,11 @@ NAMES = [row.name for row in ROWS]
 
 def complete(row, **options):
     """The row as an optimizer."""
-    if row.kind == "wrapper":
+    if row.role == "wrapper":
         return row.wrap(links.base(), **options)
-    if row.kind == "optimizer":
-        return row.build(**options)
-    return optax.chain(row.build(**options), links.base())
+    if row.role == "optimizer":
+        return row.make(**options)
+    return optax.chain(row.make(**options), links.base())
 
 
 def after(tx, steps=3, **options):
@@ -70,7 +72,7 @@ def test_the_names_are_the_catalogs():
 
 def test_building_a_wrapper_and_wrapping_a_link_are_refused():
     with pytest.raises(InputError, match=r"lookbehind owns an optimizer: use wrap"):
-        CATALOG["lookbehind"].build()
+        CATALOG["lookbehind"].make()
     with pytest.raises(InputError, match=r"use wrap\(base, ...\) instead of inject"):
         CATALOG["lookbehind"].inject()
     with pytest.raises(InputError, match="sam is no wrapper but one link"):
@@ -78,7 +80,7 @@ def test_building_a_wrapper_and_wrapping_a_link_are_refused():
     with pytest.raises(InputError, match="k=0 is out of range; accepted"):
         CATALOG["lookbehind"].wrap(optax.sgd(0.1), k=0)
     with pytest.raises(InputError, match="unknown scaling 'sma'"):
-        CATALOG["msam"].build(scaling="sma")
+        CATALOG["msam"].make(scaling="sma")
 
 
 def test_the_adaptive_alpha_of_the_catalog_is_the_words():

@@ -11,7 +11,7 @@ from support import links, on_devices, parity, vectors
 import jaxopt_lab
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.transforms.sharpness.projection import across, global_dot
+from jaxopt_lab.transforms.sharpness.projection import across
 
 CASES = vectors.cases("gsam")
 
@@ -57,9 +57,9 @@ def test_what_is_left_out_lies_across_the_perturbed_gradient():
     one = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([[3.0]])}
     two = {"a": jnp.array([-2.0, 0.5]), "b": jnp.array([[1.0]])}
     rest = across(one, two)
-    assert abs(float(global_dot(rest, two))) < 1e-14
+    assert abs(float(trees.dot(rest, two))) < 1e-14
     part = jax.tree.map(jnp.subtract, one, rest)
-    expected = global_dot(one, two) / trees.global_norm(two) ** 2
+    expected = trees.dot(one, two) / trees.global_norm(two) ** 2
     chex.assert_trees_all_close(
         part, jax.tree.map(lambda x: expected * x, two), rtol=1e-13
     )

@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    check_positive_count,
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.apollo.kernel import (
@@ -176,7 +181,7 @@ def scale_by_apollo(
     ) -> tuple[Updates, Any]:
         del params, extra
         values = (value_at(x, state.count) for x in (b1, b2, eps))
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         adam = Adam(count, *map(jnp.asarray, values))
         ends = [jnp.asarray(value_at(x, state.count)) for x in (scale, growth)]
         grads, structure = jax.tree.flatten(updates)

@@ -7,10 +7,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.codecs import Cast, Codec, Coded
 from jaxopt_lab.transforms.compressed import low_rank
-from jaxopt_lab.transforms.compressed.elementwise import add
 from jaxopt_lab.transforms.compressed.explicit_axes import automatic
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
 from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
@@ -152,7 +151,7 @@ class Leaf(NamedTuple):
         if not self.low_rank:
             u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
             u = self._paced(u, p, pace, g.dtype)
-            new = add(p, u) if offers and p is not None else None
+            new = trees.add_update(p, u) if offers and p is not None else None
             return u, new, kept._replace(mu=mu, nu=nu)
         numbers = Numbers(*map(jnp.asarray, numbers))
 
@@ -295,7 +294,7 @@ class _Matrix(NamedTuple):
             u = leaf._paced(u, there, self.pace, out)
             moved = [u]
             if self.offers and there is not None:
-                moved.append(add(there, u))
+                moved.append(trees.add_update(there, u))
             new: list[jax.Array] = []
             if coded:
                 found = leaf.slot(rest.shape).encode(rest)

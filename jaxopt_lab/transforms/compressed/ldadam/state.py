@@ -14,6 +14,7 @@ from jaxopt_lab.core.checks import (
     check_non_negative,
     check_positive_count,
     check_unit,
+    increment,
     value_at,
 )
 from jaxopt_lab.core.errors import InputError
@@ -188,6 +189,6 @@ class LDAdam:
         result = jax.tree.unflatten(structure, moved)
         if door is not None and params is not None:
             door.offer(result, params, jax.tree.unflatten(structure, offered))
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         columns = gathered(structure, kept, len(Kept._fields))
         return result, ScaleByLDAdamState(count, *columns)

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.codecs import Coded
 from jaxopt_lab.core.codecs.codec import straight_through
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
-from jaxopt_lab.transforms.compressed.elementwise import add
 from jaxopt_lab.transforms.compressed.microadam.numbers import Numbers
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
 from jaxopt_lab.transforms.compressed.slots import Slot, Store
@@ -165,7 +164,9 @@ class Kernel(NamedTuple):
                 )
                 u = -rate * (u + pull * there.astype(self.dtype))
             u = u.astype(out)
-            moved = [u, add(there, u)] if offers and there is not None else [u]
+            moved = (
+                [u, trees.add_update(there, u)] if offers and there is not None else [u]
+            )
             return [*moved, *ring_now, *(x for x in new if x is not None)]
 
         after = chunks.in_chunks(

@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count, value_at
+from jaxopt_lab.core.checks import (
+    check_non_negative,
+    check_positive_count,
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.compressed.columns import (
     Adam,
@@ -164,7 +169,7 @@ def scale_by_soap(
             u, kept = run(g, kept, numbers, jnp.asarray(precondition_frequency))
             rows.append((u, *kept))
         directions, *columns = gathered(structure, rows, 7)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return directions, ScaleBySoapState(count, *columns)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -13,7 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
-_NAME = "jaxopt_lab_shielded"
+from jaxopt_lab.core.gradients import MappedGradFn
+
+_NAME = "jaxopt_lab_opaque"
 
 
 def is_array(x: Any) -> bool:
@@ -28,8 +30,8 @@ def is_array(x: Any) -> bool:
     return isinstance(x, jax.Array | np.ndarray | np.generic)
 
 
-def is_shield(eqn: Any) -> bool:
-    """Whether an equation is a call of a shielded function, or a derivative of one.
+def is_opaque(eqn: Any) -> bool:
+    """Whether an equation is a call of an opaque function, or a derivative of one.
 
     Args:
       eqn: an equation of a program.
@@ -78,11 +80,8 @@ def arrays_only(
     return run, [leaves[i] for i in places], rebuild
 
 
-class Shielded:
-    """A callable whose derivatives are left as they are.
-
-    Its other methods are shielded as well.
-    """
+class _OpaqueCall:
+    """A callable whose derivatives are left as they are; its methods are as well."""
 
     def __init__(self, fn: Callable[..., Any]):
         self._fn = fn
@@ -94,37 +93,29 @@ class Shielded:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._fn, name)
-        return shield(value) if callable(value) else value
+        return opaque_call(value) if callable(value) else value
 
 
-class ShieldedGradFn(Shielded):
-    """A gradient function that knows its batch (``jaxopt_lab.batch_grad``), or shards
-    of one.
+class _OpaqueGradFn(MappedGradFn):
+    """A gradient function that knows its batch (``jaxopt_lab.batch_grad``).
 
-    What a link does with the gradients of the shards is the link's own code, so only
-    the gradients inside of ``mean`` are shielded.
+    A transformation's own function of the gradients of the shards, which ``mean``
+    is given, is not opaque; the gradients inside of it are.
     """
 
-    def shard(self, num_shards: int) -> Any:
-        """The shards, shielded."""
-        return shield(self._fn.shard(num_shards))  # type: ignore[attr-defined]
-
-    def mean(self, f: Any, *args: Any, **kwargs: Any) -> Any:
-        """The mean of a tree over devices, or of a function over shards."""
-        if callable(f):
-            return self._fn.mean(lambda g: f(shield(g)), *args, **kwargs)  # type: ignore[attr-defined]
-        return self._fn.mean(f, *args, **kwargs)  # type: ignore[attr-defined]
+    def __init__(self, grad_fn: Any):
+        super().__init__(grad_fn, wrap=_OpaqueCall)
 
 
-def shield(fn: Callable[..., Any]) -> Shielded:
+def opaque_call(fn: Callable[..., Any]) -> Callable[..., Any]:
     """A callable with the same values, left alone by the rewriting.
 
     Args:
       fn: any callable of trees; arrays among its arguments are traced.
 
     Returns:
-      The shielded one, with the same attributes.
+      The opaque one, with the same attributes.
     """
-    if isinstance(fn, Shielded):
+    if isinstance(fn, _OpaqueCall | _OpaqueGradFn):
         return fn
-    return ShieldedGradFn(fn) if hasattr(fn, "mean") else Shielded(fn)
+    return _OpaqueGradFn(fn) if hasattr(fn, "mean") else _OpaqueCall(fn)

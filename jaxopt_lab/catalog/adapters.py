@@ -1,0 +1,81 @@
+"""Functions whose arguments are options of a row where those of the part are not."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT
+from jaxopt_lab.core.perturbation import NormOrder, ScalingName
+from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.transforms import sharpness
+
+
+def lookbehind(
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
+    *,
+    k: Annotated[int, COUNT] = 2,
+    alpha: Annotated[ScalarOrSchedule, UNIT] = 0.5,
+    adaptive: bool = False,
+    scaling: ScalingName = "sam",
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    unroll: bool = True,
+) -> optax.GradientTransformationExtraArgs:
+    """``lookbehind`` with the word for its alpha as an option of its own.
+
+    Args:
+      inner: the optimizer of the steps down.
+      rho: radius of the ascent, in units of the norm.
+      k: number of inner steps.
+      alpha: part of the way that is taken.
+      adaptive: choose alpha for each tensor by its agreement.
+      scaling: names what scales the ascent.
+      eta: added to the magnitudes, with scaling asam or samson.
+      p: order of the norm of a tensor.
+      unroll: write the loop out instead of a scan.
+
+    Returns:
+      The wrapper.
+    """
+    return sharpness.lookbehind(
+        inner,
+        rho,
+        k=k,
+        alpha="adaptive" if adaptive else alpha,
+        scaling=scaling,
+        eta=eta,
+        p=p,
+        unroll=unroll,
+    )
+
+
+def sm3(
+    learning_rate: float, momentum: float = 0.9
+) -> optax.GradientTransformationExtraArgs:
+    """``optax.sm3``, which fails on scalars; they are vectors of one here.
+
+    Args:
+      learning_rate: step size.
+      momentum: decay of the mean of the directions.
+
+    Returns:
+      The optimizer.
+    """
+    tx = optax.sm3(learning_rate, momentum)
+
+    def update(
+        updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> tuple[Any, Any]:
+        del params, extra
+        moved, state = tx.update(jax.tree.map(jnp.atleast_1d, updates), state)
+        return jax.tree.map(lambda u, g: u.reshape(g.shape), moved, updates), state
+
+    return optax.GradientTransformationExtraArgs(
+        lambda params: tx.init(jax.tree.map(jnp.atleast_1d, params)), update
+    )

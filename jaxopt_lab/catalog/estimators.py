@@ -1,0 +1,7 @@
+"""The rows of estimators."""
+
+from __future__ import annotations
+
+from jaxopt_lab.catalog.schema import Estimator
+
+ROWS: tuple[Estimator, ...] = ()

@@ -1,0 +1,353 @@
+"""Options of parts, stated once: in the signature of the function that takes them.
+
+``rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05`` says the default, the accepted
+values and (with ``STATIC``, or for a type that is no float) that the value shapes the
+program; the names of a ``Literal`` are the choices; the help is the text of the
+docstring's ``Args``. ``check_arguments`` and the catalog read all of it from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """The accepted values of a number; an open end is left out of it."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        left = "(" if self.open_low or self.low == float("-inf") else "["
+        right = ")" if self.open_high or self.high == float("inf") else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+    def sentence(self) -> str:
+        """What a number must do to be accepted, for messages.
+
+        >>> NON_NEGATIVE.sentence(), POSITIVE.sentence(), DECAY.sentence()
+        ('be at least 0', 'be above 0', 'lie in [0, 1)')
+        """
+        if self.high != float("inf"):
+            return f"lie in {self}"
+        return f"be {'above' if self.open_low else 'at least'} {self.low:g}"
+
+
+POSITIVE = Interval(0.0, open_low=True)
+NON_NEGATIVE = Interval(0.0)
+DECAY = Interval(0.0, 1.0, open_high=True)
+UNIT = Interval(0.0, 1.0)
+SHARE = Interval(0.0, 1.0, open_low=True)
+COUNT = Interval(1.0)
+COUNT_OR_ZERO = Interval(0.0)
+
+
+class _Static:
+    """Type of ``STATIC``."""
+
+    def __repr__(self) -> str:
+        return "STATIC"
+
+
+STATIC = _Static()
+"""Marks a number that shapes the program: it can be neither scheduled nor traced."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One argument of a part, as the command line offers it.
+
+    Attributes:
+      default: its default value; the type of the option is the type of this.
+      help: its meaning, with its unit.
+      accepted: interval of a number, or the names to choose from.
+      static: it shapes the program, so it can be neither scheduled nor traced.
+    """
+
+    default: Any
+    help: str
+    accepted: Interval | tuple[str, ...] | None = None
+    static: bool = False
+
+    def checked(self, name: str, value: Any) -> Any:
+        """``value`` if it is accepted; schedules and traced values always are.
+
+        Args:
+          name: name of the option, for the message.
+          value: what was given for it.
+
+        Returns:
+          The same value.
+
+        Raises:
+          InputError: it is out of range, or none of the names.
+        """
+        if isinstance(self.accepted, tuple):
+            if value not in self.accepted:
+                raise errors.unknown(name, str(value), self.accepted)
+        elif (
+            isinstance(self.accepted, Interval)
+            and isinstance(value, int | float)
+            and value not in self.accepted
+        ):
+            raise InputError(
+                f"{name}={value} is out of range; accepted: {self.accepted}"
+            )
+        return value
+
+    def __str__(self) -> str:
+        if isinstance(self.accepted, tuple):
+            return ", ".join(self.accepted)
+        if self.accepted is None:
+            return type(self.default).__name__
+        return f"{type(self.default).__name__} in {self.accepted}"
+
+
+class Argument(NamedTuple):
+    """An argument of a function, as its annotation states it.
+
+    Attributes:
+      kinds: the types of the annotation, a union taken apart.
+      interval: accepted numbers, or ``None``.
+      choices: accepted names, or empty.
+      static: it can be neither scheduled nor traced.
+    """
+
+    kinds: tuple[Any, ...]
+    interval: Interval | None
+    choices: tuple[str, ...]
+    static: bool
+
+
+REQUIRED = inspect.Parameter.empty
+
+
+def _argument(hint: Any) -> Argument:
+    interval, static = None, False
+    if typing.get_origin(hint) is typing.Annotated:
+        hint, *marks = typing.get_args(hint)
+        static = STATIC in marks
+        interval = next((m for m in marks if isinstance(m, Interval)), None)
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if union else (hint,)
+    choices: tuple[str, ...] = ()
+    for kind in kinds:
+        if typing.get_origin(kind) is Literal:
+            choices += typing.get_args(kind)
+    static = static or float not in kinds
+    return Argument(kinds, interval, choices, static)
+
+
+@functools.cache
+def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
+    """The annotated arguments of a function or the fields of a dataclass.
+
+    Args:
+      function: annotated; one that was made by ``takes`` has those of its source too.
+
+    Returns:
+      Arguments by name.
+    """
+    source = getattr(function, "__option_source__", None)
+    inherited = dict(arguments(source)) if source is not None else {}
+    hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+    own = {name: _argument(hint) for name, hint in hints.items() if name != "return"}
+    return {**inherited, **own}
+
+
+def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """Refuse arguments outside of what the annotations of a function accept.
+
+    Args:
+      function: the function that was called, or a dataclass.
+      values: its ``locals()`` on entry, or ``vars`` of an instance.
+
+    Raises:
+      InputError: a Python number outside of its interval (or NaN), something else
+        than a whole number where one is asked for, or an unknown name. Schedules,
+        traced values and ``None`` where the annotation allows it pass.
+
+    >>> from typing import Annotated
+    >>> def scale(factor: Annotated[float, NON_NEGATIVE]): ...
+    >>> check_arguments(scale, {"factor": -1.0})
+    Traceback (most recent call last):
+      ...
+    jaxopt_lab.core.errors.InputError: factor must be at least 0; got -1.0
+    """
+    for name, argument in arguments(function).items():
+        if name in values:
+            _check(name, argument, values[name])
+
+
+def _check(name: str, argument: Argument, value: Any) -> None:
+    kinds, interval, choices, _ = argument
+    if value is None and type(None) in kinds:
+        return
+    # Beside a number, a tuple or an array a name is one of several possibilities.
+    only_names = choices and all(
+        k is type(None) or typing.get_origin(k) is Literal for k in kinds
+    )
+    if only_names or (choices and isinstance(value, str)):
+        if value not in choices:
+            raise errors.unknown(name, str(value), choices)
+    elif interval is None:
+        return
+    elif int in kinds and float not in kinds:
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value not in interval
+        ):
+            raise InputError(
+                f"{name} must be a whole number {_of(interval)}; got {value!r}"
+            )
+    elif isinstance(value, int | float) and value not in interval:
+        raise InputError(f"{name} must {interval.sentence()}; got {value}")
+
+
+def _of(interval: Interval) -> str:
+    if interval.high == float("inf"):
+        return f"of at least {interval.low:g}"
+    return f"from {interval.low:g} to {interval.high:g}"
+
+
+def takes(
+    source: Callable[..., Any], *, omit: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function with ``**options`` the arguments of another, flat.
+
+    The signature of the result lists the function's own arguments and then those of
+    the source, which arrive in ``**options``, all of them; so ``inspect.signature``,
+    ``help`` and ``optax.inject_hyperparams`` see them, and a call looks as if they
+    were written out.
+
+    Args:
+      source: a function or a dataclass of options.
+      omit: arguments of the source that the function does not take.
+      **defaults: other defaults than the source's.
+
+    Returns:
+      A decorator.
+
+    >>> def scale(factor: float = 2.0): return factor
+    >>> @takes(scale, factor=3.0)
+    ... def scaled(x: float, **options): return x * scale(**options)
+    >>> scaled(2.0), scaled(2.0, factor=1.0), str(inspect.signature(scaled))
+    (6.0, 2.0, "(x: 'float', factor: 'float' = 3.0)")
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function)
+        mine = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        skipped = {*omit, *own.parameters}
+        theirs = [
+            p.replace(default=defaults.get(p.name, p.default))
+            for p in inspect.signature(source).parameters.values()
+            if p.name not in skipped
+        ]
+        parameters = sorted([*mine, *theirs], key=lambda p: p.kind)
+        signature = own.replace(parameters=parameters)
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return function(**bound.arguments)
+
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]
+        wrapped.__option_source__ = source  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
+
+
+_ENTRY = re.compile(r"^  (\*{0,2}\w+): (.*)$")
+
+
+@functools.cache
+def documented(function: Callable[..., Any]) -> Mapping[str, str]:
+    """The texts of the arguments in a docstring, by name.
+
+    Args:
+      function: a function whose docstring has ``Args``, or a dataclass with
+        ``Attributes``; one that was made by ``takes`` has those of its source too.
+
+    Returns:
+      The texts, each in one line.
+    """
+    source = getattr(function, "__option_source__", None)
+    found = dict(documented(source)) if source is not None else {}
+    name, inside = "", False
+    for line in (inspect.getdoc(function) or "").splitlines():
+        if not line.startswith(" ") and line.strip():
+            inside = line in ("Args:", "Attributes:")
+            name = ""
+        elif inside and (entry := _ENTRY.match(line)):
+            name = entry[1]
+            found[name] = entry[2]
+        elif inside and name and line.startswith("    "):
+            found[name] += " " + line.strip()
+    return found
+
+
+_MARKUP = re.compile(r":math:`([^`]*)`|``([^`]*)``")
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text of a docstring, without markup.
+
+    Args:
+      text: one line.
+
+    Returns:
+      The sentence without the full stop.
+
+    >>> first_sentence("radius :math:`r`; at 0 none. See ``sam``.")
+    'radius r; at 0 none'
+    """
+    plain = _MARKUP.sub(lambda m: m[1] or m[2], text)
+    return re.split(r"\.(?:\s|$)", plain, maxsplit=1)[0]
+
+
+def option_of(function: Callable[..., Any], name: str) -> Option:
+    """An option as the signature and the docstring of a function state it.
+
+    Args:
+      function: the function.
+      name: one of its arguments.
+
+    Returns:
+      The option; its default is ``REQUIRED`` where the argument has none, its help is
+      empty where the docstring does not speak of it.
+
+    Raises:
+      InputError: the function has no such argument.
+    """
+    parameters = inspect.signature(function).parameters
+    if name not in parameters:
+        raise errors.unknown(f"argument of {function.__name__}", name, parameters)
+    argument = arguments(function).get(name, Argument((), None, (), True))
+    return Option(
+        parameters[name].default,
+        first_sentence(documented(function).get(name, "")),
+        argument.choices or argument.interval,
+        argument.static,
+    )
