@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from jaxopt_lab.controllers.controller import Controller, Decision, State, Statistics
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 
 
 def norm_test(
-    eta: float = 0.1,
+    eta: Annotated[float, POSITIVE, STATIC] = 0.1,
     *,
-    micro_batch: int = 1,
-    start_batch: int = 8,
-    max_batch: int = 1024,
-    interval: int = 1,
+    micro_batch: Annotated[int, COUNT] = 1,
+    start_batch: Annotated[int, COUNT] = 8,
+    max_batch: Annotated[int, COUNT] = 1024,
+    interval: Annotated[int, COUNT] = 1,
 ) -> Controller:
     r"""Grow the batch until its gradient passes the norm test.
 
@@ -62,16 +62,10 @@ def norm_test(
     >>> decision, state["examples"]
     ({'accumulation': 3}, 8)
 
-    Reference: Lau, Liu and Kolar, "AdAdaGrad: Adaptive Batch Size Schemes for
+    Source: Lau, Liu and Kolar, "AdAdaGrad: Adaptive Batch Size Schemes for
     Adaptive Gradient Methods", arXiv:2402.11215. Code followed: timlautk/AdAdaGrad.
     """
-    check_non_negative("eta", eta)
-    if eta == 0:
-        raise InputError("eta must be above 0; got 0")
-    check_positive_count("micro_batch", micro_batch)
-    check_positive_count("start_batch", start_batch)
-    check_positive_count("max_batch", max_batch)
-    check_positive_count("interval", interval)
+    check_arguments(norm_test, locals())
     if not micro_batch <= start_batch <= max_batch:
         raise InputError(
             "micro_batch <= start_batch <= max_batch must hold; got "

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
 
 
 def mixup(
-    alpha: float = 0.2,
+    alpha: Annotated[Scalar, NON_NEGATIVE] = 0.2,
     *,
-    num_classes: int,
+    num_classes: Annotated[int, COUNT],
     inputs: Sequence[str] = ("image",),
     label: str = "label",
 ) -> Augment:
@@ -50,11 +51,10 @@ def mixup(
     >>> bool(jnp.allclose(mixed["image"], mixed["label"]))
     True
 
-    Reference: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk
+    Source: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk
     Minimization", arXiv:1710.09412. Their code draws one number a batch, too.
     """
-    check_non_negative("alpha", alpha)
-    check_positive_count("num_classes", num_classes)
+    check_arguments(mixup, locals())
     if not inputs:
         raise InputError("inputs must name at least one entry of the batch; got none")
 

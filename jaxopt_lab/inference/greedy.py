@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import Decoded, ModelStep
 
@@ -21,7 +21,7 @@ def greedy(
     cache: Any,
     key: jax.Array | None = None,
     lengths: jax.Array | None = None,
-    max_tokens: int = 32,
+    max_tokens: Annotated[int, COUNT] = 32,
     end: int | jax.Array = -1,
     pad: int = 0,
 ) -> Decoded:
@@ -66,7 +66,7 @@ def greedy(
     rows, longest = prompt.shape
     if longest == 0:
         raise InputError("prompt must have at least one token; got none")
-    check_positive_count("max_tokens", max_tokens)
+    check_arguments(greedy, {"max_tokens": max_tokens})
     if lengths is None:
         lengths = jnp.full((rows,), longest, jnp.int32)
     lengths = jnp.asarray(lengths)

@@ -7,7 +7,7 @@ from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
-from jaxopt_lab.quantize.round_to_nearest import round_to_nearest
+from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
 
 __all__ = [
     "GPTQGrid",
@@ -19,6 +19,7 @@ __all__ = [
     "Rule",
     "calibration_error",
     "gram_function",
+    "named_grid",
     "quantize_params",
     "round_to_nearest",
 ]

@@ -35,7 +35,7 @@ class GPTQGrid(Grid):
     >>> coded.qvalue.tolist(), coded.zero_point.tolist()
     ([[0, 1, 3]], [[1.0]])
 
-    Reference: Frantar, Ashkboos, Hoefler and Alistarh, "GPTQ", arXiv:2210.17323. Code
+    Source: Frantar, Ashkboos, Hoefler and Alistarh, "GPTQ", arXiv:2210.17323. Code
     followed: IST-DASLab/gptq.
     """
 

@@ -39,7 +39,7 @@ class LinearGrid(Grid):
     >>> coded.qvalue.tolist(), coded.scale[0].tolist()
     ([[0, 4, -7], [0, 0, 0]], [1.0])
 
-    Reference: Chitsaz, Fournier, Mordido and Chandar, "Exploring Quantization for
+    Source: Chitsaz, Fournier, Mordido and Chandar, "Exploring Quantization for
     Efficient Pre-Training of Transformer Language Models", arXiv:2407.11722. Code
     followed: chandar-lab/EfficientLLMs.
     """

@@ -13,7 +13,6 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.core.typing import Batch, Params
-from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.report import QuantizerReport
 
@@ -28,12 +27,12 @@ class Rule(NamedTuple):
       pattern: regular expression, searched in the path of a leaf (``"layer/kernel"``).
       quantize: ``q(weight, gram, codec) -> (QArray, report)``; ``None``: the leaf
         stays.
-      codec: its grid.
+      codec: its grid, or the name of one.
     """
 
     pattern: str
     quantize: Quantize | None
-    codec: Grid | None = None
+    codec: Any = "linear"
 
 
 class QuantizedParams(NamedTuple):

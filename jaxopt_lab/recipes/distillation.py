@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from jaxopt_lab.core.checks import check_unit
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.options import POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step
@@ -66,8 +66,8 @@ def make_distillation_step(
     teacher: Functional,
     tx: optax.GradientTransformation,
     *,
-    weight: float | jax.Array = 0.9,
-    temperature: float | jax.Array = 4.0,
+    weight: Annotated[Scalar, UNIT] = 0.9,
+    temperature: Annotated[Scalar, POSITIVE] = 4.0,
     inputs: str = "image",
     label: str = "label",
     **options: Any,
@@ -120,12 +120,10 @@ def make_distillation_step(
     >>> sorted(metrics), bool(state.params["student"][0, 0] > 0)
     (['accuracy', 'agreement', 'loss'], True)
 
-    Reference: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network",
+    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network",
     arXiv:1503.02531. The defaults are ours.
     """
-    check_unit("weight", weight)
-    if isinstance(temperature, int | float) and not temperature > 0:
-        raise InputError(f"temperature must be above 0; got {temperature}")
+    check_arguments(make_distillation_step, locals())
     alone = isinstance(weight, int | float) and weight == 0
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

@@ -38,7 +38,7 @@ def random_search(space: Space) -> Search:
     >>> found["told"], bool(found["score"] > 0.8)
     (60, True)
 
-    Reference: Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization",
+    Source: Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization",
     JMLR 13 (2012).
     """
     check_space(space)

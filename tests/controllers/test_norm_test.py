@@ -205,7 +205,7 @@ def test_the_batch_is_the_smallest_that_passes(variance, square, micro, batch):
     "options, words",
     [
         ({"eta": 0}, "eta must be above 0; got 0"),
-        ({"eta": -1.0}, "eta must be at least 0"),
+        ({"eta": -1.0}, "eta must be above 0; got -1.0"),
         ({"micro_batch": 0}, "micro_batch must be a whole number"),
         ({"micro_batch": 9}, "micro_batch <= start_batch <= max_batch must hold"),
         ({"max_batch": 7}, "must hold; got 1, 8, 7"),
