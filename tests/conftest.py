@@ -18,7 +18,7 @@ _CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
 
 jax.config.update("jax_enable_x64", True)
 # Not dtype promotion "strict": optax's own Adam does not trace under it. Our rows
-# of the catalog do, and the conformance battery holds them to it.
+# of the catalog do, and the battery holds them to it.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", _CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

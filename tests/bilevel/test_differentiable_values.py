@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import problems
-from conformance.subject import Subject, step
+from battery import problems
+from battery.subject import Subject, step
 from support import audit
 
 from jaxopt_lab.bilevel import differentiable

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import problems
-from conformance.subject import BASE_RATE, Subject, train_loss
+from battery import problems
+from battery.subject import BASE_RATE, Subject, train_loss
 
 from jaxopt_lab import catalog
 from jaxopt_lab.bilevel import unroll

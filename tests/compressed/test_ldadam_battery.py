@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from conformance.battery import CHECKS, failures
-from conformance.subject import Subject
+from battery.battery import CHECKS, failures
+from battery.subject import Subject
 
 from jaxopt_lab.catalog_rows.compressed_sparse import ROWS
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conformance.battery import failures
-from conformance.subject import Subject
+from battery.battery import failures
+from battery.subject import Subject
 from support import vectors
 from support.tailed import gaussian, network
 

@@ -11,9 +11,9 @@ import optax
 import pytest
 
 import jaxopt_lab
-from conformance import comparison, problems
-from conformance.registry import check
-from conformance.subject import Subject, path, run, step, train_loss
+from battery import comparison, problems
+from battery.registry import check
+from battery.subject import Subject, path, run, step, train_loss
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 

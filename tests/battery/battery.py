@@ -1,6 +1,6 @@
 """All checks; importing this registers them."""
 
-from conformance import (
+from battery import (
     checks_composition,
     checks_convergence,
     checks_cost,
@@ -9,7 +9,7 @@ from conformance import (
     checks_programs,
     checks_types,
 )
-from conformance.registry import CHECKS, failures
+from battery.registry import CHECKS, failures
 
 __all__ = [
     "CHECKS",

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from conformance import problems
-from conformance.registry import check
-from conformance.subject import BASE_RATE, Subject, step
+from battery import problems
+from battery.registry import check
+from battery.subject import BASE_RATE, Subject, step
 
 # problem: loss, start, batch, and by which factor the loss must fall
 _STARTS = {

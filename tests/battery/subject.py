@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 import jaxopt_lab
-from conformance import problems
+from battery import problems
 from jaxopt_lab.catalog import Method
 
 BASE_RATE = "base_rate"

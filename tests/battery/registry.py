@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from conformance.subject import Subject
+from battery.subject import Subject
 from jaxopt_lab.catalog import Method
 
 

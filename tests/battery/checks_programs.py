@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from conformance import comparison, problems
-from conformance.registry import check
-from conformance.subject import STEPS, Subject, run, step
+from battery import comparison, problems
+from battery.registry import check
+from battery.subject import STEPS, Subject, run, step
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 

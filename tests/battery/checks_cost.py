@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import optax
 
 import jaxopt_lab
-from conformance import problems
-from conformance.registry import check
-from conformance.subject import Subject, train_loss
+from battery import problems
+from battery.registry import check
+from battery.subject import Subject, train_loss
 from jaxopt_lab import trees
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.dry_run import dry_run

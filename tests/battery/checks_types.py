@@ -12,9 +12,9 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxopt_lab
-from conformance import comparison, problems
-from conformance.registry import check
-from conformance.subject import Subject, run, step
+from battery import comparison, problems
+from battery.registry import check
+from battery.subject import Subject, run, step
 from jaxopt_lab.errors import InputError
 from jaxopt_lab.training import Checkpoints
 

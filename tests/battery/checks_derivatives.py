@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from conformance import problems
-from conformance.registry import check
-from conformance.subject import Subject, step
+from battery import problems
+from battery.registry import check
+from battery.subject import Subject, step
 
 
 def _finite(subject: Subject, params: Any, batch: Any) -> None:

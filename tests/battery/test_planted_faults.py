@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from conformance import faults_programs, faults_types, faults_values
-from conformance.battery import CHECKS, failures
-from conformance.faults_support import FAULTS, LINK, OPTIMIZER, WRAPPER
-from conformance.subject import Subject
+from battery import faults_programs, faults_types, faults_values
+from battery.battery import CHECKS, failures
+from battery.faults_support import FAULTS, LINK, OPTIMIZER, WRAPPER
+from battery.subject import Subject
 
 PLANTED_IN = (faults_programs, faults_types, faults_values)
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from conformance import comparison, problems
-from conformance.registry import check
-from conformance.subject import Subject, run, step, train_loss
+from battery import comparison, problems
+from battery.registry import check
+from battery.subject import Subject, run, step, train_loss
 from jaxopt_lab import trees
 from jaxopt_lab.training import init_state, make_train_step
 

@@ -4,8 +4,8 @@ import functools
 
 import pytest
 
-from conformance.battery import CHECKS
-from conformance.subject import Subject
+from battery.battery import CHECKS
+from battery.subject import Subject
 from jaxopt_lab.catalog import CATALOG
 
 
