@@ -42,3 +42,15 @@ def drop_compiled_programs():
         return
     if maps.read_bytes().count(b"\n") > _MANY_MAPPINGS:
         jax.clear_caches()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="run the tests marked full")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--full"):
+        return
+    full = [item for item in items if item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=full)
+    items[:] = [item for item in items if not item.get_closest_marker("full")]

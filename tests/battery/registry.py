@@ -1,13 +1,12 @@
-"""The checks by name, and to which rows each of them applies."""
+"""The checks by kind of part and by name, and to which rows each of them applies."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
-from battery.subject import Subject
-from jaxopt_lab.catalog import Method
+Tier = Literal["plain", "full"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,36 +16,65 @@ class Check:
     Attributes:
       run: the check itself.
       applies: which rows it is about.
+      tier: ``"full"``: only ``pytest --full`` runs it.
     """
 
-    run: Callable[[Subject], Any]
-    applies: Callable[[Method], bool]
+    run: Callable[[Any], Any]
+    applies: Callable[[Any], bool]
+    tier: Callable[[Any], Tier]
 
 
-CHECKS: dict[str, Check] = {}
+CHECKS: dict[str, dict[str, Check]] = {}
+"""Check by name, by kind of part."""
 
 
 def check(
-    applies: Callable[[Method], bool] = lambda row: True,
-) -> Callable[[Callable[[Subject], Any]], Callable[[Subject], Any]]:
-    """Register a check under the name of its function."""
+    kind: str,
+    applies: Callable[[Any], bool] = lambda row: True,
+    *,
+    tier: Tier | Callable[[Any], Tier] = "plain",
+) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Register a check of one kind of part under the name of its function.
 
-    def register(run: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
-        if run.__name__ in CHECKS:
-            raise ValueError(f"two checks are called {run.__name__}")
-        CHECKS[run.__name__] = Check(run, applies)
+    Args:
+      kind: kind of part: ``"transform"``, ``"layer"``, ...
+      applies: which rows it is about.
+      tier: its tier, or a function of a row that gives it.
+    """
+
+    def register(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        checks = CHECKS.setdefault(kind, {})
+        if run.__name__ in checks:
+            raise ValueError(f"two checks of a {kind} are called {run.__name__}")
+        tier_of = tier if callable(tier) else lambda row: tier
+        checks[run.__name__] = Check(run, applies, tier_of)
         return run
 
     return register
 
 
-def failures(subject: Subject) -> dict[str, str]:
-    """What every check that applies says of a subject; empty where all pass."""
+def names_for(kind: str, row: Any, tiers: Iterable[Tier] = ("plain",)) -> list[str]:
+    """Names of the checks of some tiers that apply to a row."""
+    checks = CHECKS[kind].items()
+    return [n for n, one in checks if one.applies(row) and one.tier(row) in tiers]
+
+
+def failures(subject: Any, names: Iterable[str] | None = None) -> dict[str, str]:
+    """What checks say of a subject; empty where all pass.
+
+    Args:
+      subject: it has a ``kind`` and a ``row``.
+      names: of the checks to run where they apply; ``None``: all of the plain tier.
+
+    Returns:
+      The report of every check that fails, by name.
+    """
+    plain = names_for(subject.kind, subject.row)
+    every = names_for(subject.kind, subject.row, ("plain", "full"))
     found = {}
-    for name, one in CHECKS.items():
-        if one.applies(subject.row):
-            try:
-                one.run(subject)
-            except Exception as error:
-                found[name] = f"{type(error).__name__}: {error}"
+    for name in plain if names is None else [n for n in every if n in set(names)]:
+        try:
+            CHECKS[subject.kind][name].run(subject)
+        except Exception as error:
+            found[name] = f"{type(error).__name__}: {error}"
     return found

@@ -1,29 +1,57 @@
-"""The battery can fail: for each of its checks, a method that it catches."""
+"""The battery can fail: for each of its checks, a part that it catches."""
 
 import re
 
 import pytest
 
-from battery import faults_programs, faults_types, faults_values
-from battery.battery import CHECKS, failures
-from battery.faults_support import FAULTS, LINK, OPTIMIZER, WRAPPER
-from battery.subject import Subject
+from battery import transform
+from battery.faults import FAULTS
+from battery.registry import CHECKS, failures
+from battery.transform import (
+    faults_programs,
+    faults_support,
+    faults_types,
+    faults_values,
+)
 
 PLANTED_IN = (faults_programs, faults_types, faults_values)
+SUBJECTS = {"transform": transform.Subject}
+SOUND = {
+    "transform": [
+        faults_support.OPTIMIZER,
+        faults_support.LINK,
+        faults_support.WRAPPER,
+    ]
+}
+CASES = [(kind, name) for kind, faults in FAULTS.items() for name in faults]
 
 
-@pytest.mark.parametrize("row", [OPTIMIZER, LINK, WRAPPER], ids=lambda row: row.name)
-def test_what_the_faults_are_planted_in_passes_everything(row):
-    assert failures(Subject(row)) == {}
+@pytest.mark.parametrize(
+    "kind, row",
+    [(kind, row) for kind, rows in SOUND.items() for row in rows],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_what_the_faults_are_planted_in_passes_everything(kind, row):
+    assert failures(SUBJECTS[kind](row)) == {}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_fails_these_checks_and_no_other(name):
-    fault = FAULTS[name]
-    found = failures(Subject(fault.row))
-    assert set(found) == {fault.aim, *fault.also}, found
+@pytest.mark.parametrize("kind, name", CASES)
+def test_a_fault_fails_these_checks(kind, name):
+    fault = FAULTS[kind][name]
+    found = failures(SUBJECTS[kind](fault.row, apart=True), fault.checks)
+    assert set(found) == fault.checks, found
     assert re.search(fault.words, found[fault.aim], re.DOTALL), found[fault.aim]
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("kind, name", CASES)
+def test_and_no_other(kind, name):
+    fault = FAULTS[kind][name]
+    found = failures(SUBJECTS[kind](fault.row))
+    assert set(found) == fault.checks, found
+
+
 def test_every_check_has_a_fault():
-    assert {fault.aim for fault in FAULTS.values()} == set(CHECKS)
+    for kind, faults in FAULTS.items():
+        # Checks of the full tier are the plain ones on more programs.
+        assert {fault.aim for fault in faults.values()} == set(CHECKS[kind])

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from battery import problems
-from battery.subject import Subject, step
+from battery.transform import Subject, problems
+from battery.transform.loops import step
 from support import audit
 
 from jaxopt_lab.bilevel import differentiable

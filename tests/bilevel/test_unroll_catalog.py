@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from battery import problems
-from battery.subject import BASE_RATE, Subject, train_loss
+from battery.transform import Subject, problems
+from battery.transform.loops import train_loss
+from battery.transform.subject import BASE_RATE
 
 from jaxopt_lab import catalog
 from jaxopt_lab.bilevel import unroll

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from battery.battery import failures
-from battery.subject import Subject
+from battery.registry import failures
+from battery.transform import Subject
 from support import vectors
 from support.tailed import gaussian, network
 
@@ -179,7 +179,7 @@ def after(base, low, high):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind, factory", [("link", preset), ("wrapper", after)])
-def test_the_conformance_battery(kind, factory):
+def test_the_battery(kind, factory):
     row = Method(
         name="temp_balance",
         family="curvature",

@@ -5,8 +5,8 @@ import functools
 import jax
 import numpy as np
 import pytest
-from battery import problems
-from battery.subject import Subject, train_loss
+from battery.transform import Subject, problems
+from battery.transform.loops import train_loss
 
 from jaxopt_lab.catalog import CATALOG
 from jaxopt_lab.training import (

@@ -1,6 +1,6 @@
-"""All checks; importing this registers them."""
+"""The battery of the transformations; importing it registers its checks."""
 
-from battery import (
+from battery.transform import (
     checks_composition,
     checks_convergence,
     checks_cost,
@@ -9,10 +9,10 @@ from battery import (
     checks_programs,
     checks_types,
 )
-from battery.registry import CHECKS, failures
+from battery.transform.subject import Subject
 
 __all__ = [
-    "CHECKS",
+    "Subject",
     "checks_composition",
     "checks_convergence",
     "checks_cost",
@@ -20,5 +20,4 @@ __all__ = [
     "checks_devices",
     "checks_programs",
     "checks_types",
-    "failures",
 ]
