@@ -7,6 +7,7 @@ from battery.transform import (
     checks_derivatives,
     checks_devices,
     checks_programs,
+    checks_sweeps,
     checks_types,
 )
 from battery.transform.subject import Subject
@@ -19,5 +20,6 @@ __all__ = [
     "checks_derivatives",
     "checks_devices",
     "checks_programs",
+    "checks_sweeps",
     "checks_types",
 ]

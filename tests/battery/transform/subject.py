@@ -23,6 +23,7 @@ from battery.transform import (
     parts_around,
     problems,
     sharded,
+    sweeps,
 )
 from battery.transform.loops import STEPS, Tree, step
 from jaxopt_lab.catalog import Method
@@ -273,3 +274,29 @@ class Subject:
     def sharded(self) -> sharded.Sharded:
         """Two steps with parameters divided among eight devices."""
         return sharded.run(self.tx)
+
+    # Sweeps
+
+    @functools.cached_property
+    def one_device(self) -> Tree:
+        """Parameters, state and loss after two train steps on one device."""
+        return sweeps.one_device(self)
+
+    def two_devices(self, style: str) -> Tree:
+        """The same on two devices, in one of ``sweeps.STYLES``."""
+        return sweeps.two_devices(self, style)
+
+    @functools.cached_property
+    def divided(self) -> Tree:
+        """The same on two devices that divide the state."""
+        return sweeps.divided(self)
+
+    @functools.cached_property
+    def unrolled(self) -> sweeps.Unrolled:
+        """Derivatives through ``unroll`` for a rate and a direction, in three ways."""
+        return sweeps.unrolled(self, BASE_RATE if self.has_base else "learning_rate")
+
+    @functools.cached_property
+    def under_differentiable(self) -> tuple[Tree, Tree]:
+        """The end of two steps, without and with ``differentiable``."""
+        return sweeps.under_differentiable(self)
