@@ -17,6 +17,7 @@ from experiments.studies.sharpness import (
     columns,
     evaluation,
     measure,
+    redundancy,
     rows,
     tasks,
     training,
@@ -350,8 +351,8 @@ def test_agreement_of_the_two_lookbehinds():
         "lookbehind k=2 static": {"clean": one},
         "lookbehind k=2 alpha=0.2": {"clean": two},
     }
-    assert claims.redundancy(scores, CLEAN) == claims.Agreement(6, 5, 0.25)
-    assert claims.redundancy({}, CLEAN) is None
+    assert redundancy.redundancy(scores, CLEAN) == redundancy.Agreement(6, 5, 0.25)
+    assert redundancy.redundancy({}, CLEAN) is None
 
 
 def write_fashion(folder, count=40):
@@ -386,7 +387,7 @@ def test_the_panel_with_convolutions(tmp_path, capsys, as_in_the_command):
     config = dataclasses.replace(
         TINY, panels=(panel,), seeds=1, channels=(2, 2), dense=4
     )
-    # The folder itself, or the one that it lies in.
+    # The folder itself, or its parent.
     STUDY.run(config, tmp_path / "out", fashion=str(fashion))
     STUDY.run(config, tmp_path / "out", fashion=str(fashion.parent))
     record = json.loads((tmp_path / "out" / "results.json").read_text())
