@@ -20,7 +20,7 @@ from jaxopt_lab.training import (
     make_parallel_step,
     parse_rules,
     state_shardings,
-    stored_shardings,
+    storage_shardings,
 )
 from jaxopt_lab.training.sharding_rules import Rules
 
@@ -206,7 +206,7 @@ def shardings(
       placement: from ``chosen``.
 
     Returns:
-      The shardings; see ``training.state_shardings`` and ``stored_shardings``.
+      The shardings; see ``training.state_shardings`` and ``storage_shardings``.
 
     Raises:
       InputError: the sharding rules do not fit the parameters.
@@ -219,14 +219,14 @@ def shardings(
         state,
         rules,
         mesh,
-        over=DATA_AXIS if run.zero else None,
+        zero_axis=DATA_AXIS if run.zero else None,
         # The other styles refuse a leaf that they cannot divide.
-        whole=row.whole_state if run.style == "jit" else "",
-        factors=row.factored_state,
+        replicated=row.whole_state if run.style == "jit" else "",
+        factored=row.factored_state,
     )
     storage = compute
     if run.zero and run.style == "jit":
-        storage = stored_shardings(state, compute, DATA_AXIS)
+        storage = storage_shardings(state, compute, DATA_AXIS)
     return StateShardings(compute, storage)
 
 
@@ -250,5 +250,5 @@ def parallel_step(
         skip_nonfinite=run.on_nonfinite == "skip",
         elementwise=configuration.rows.method.elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
-        stored=placed.storage if run.style == "jit" else None,
+        storage=placed.storage if run.style == "jit" else None,
     )

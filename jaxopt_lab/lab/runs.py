@@ -232,7 +232,7 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
         checkpoints = stack.enter_context(
             Checkpoints(folder / "checkpoints", keep=run.keep, best_metric="accuracy")
         )
-        stack.enter_context(processes.together(checkpoints.latest))
+        stack.enter_context(processes.fail_together(checkpoints.latest))
         state, pending, start = program.state, None, 0
         if checkpoints.latest() is not None:
             restored = checkpoints.restore(state)

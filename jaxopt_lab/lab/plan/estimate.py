@@ -91,7 +91,7 @@ def lower(model: PlannedModel, method: str, layout: Layout) -> tuple[Any, Any]:
         layout.mesh,
         layout.compute,
         style="jit",
-        stored=layout.storage,
+        storage=layout.storage,
     )
     state = jax.tree.map(place, layout.state, layout.storage)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)

@@ -14,7 +14,7 @@ from jaxopt_lab.lab import methods
 from jaxopt_lab.lab.plan.kept import local_bytes
 from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.training import init_state
-from jaxopt_lab.training.sharding import divided, state_specs, stored_shardings
+from jaxopt_lab.training.sharding import divided, state_specs, storage_shardings
 from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.training.state import TrainState
 
@@ -118,9 +118,9 @@ def lay_out(
         params,
         specs,
         mesh,
-        over=None if zero == "none" else DATA_AXIS,
-        whole=row.whole_state,
-        factors=row.factored_state,
+        zero_axis=None if zero == "none" else DATA_AXIS,
+        replicated=row.whole_state,
+        factored=row.factored_state,
     )
     replicated = jax.tree.map(lambda _: P(), state)
     compute = jax.tree.map(
@@ -130,7 +130,7 @@ def lay_out(
     )
     storage = compute
     if zero != "none":
-        storage = stored_shardings(state, compute, DATA_AXIS)
+        storage = storage_shardings(state, compute, DATA_AXIS)
     divided_batch = NamedSharding(mesh, P(DATA_AXIS))
     placed = jax.tree.map(lambda x: place(x, divided_batch), model.batch(batch))
     return Layout(mesh, state, storage, compute, placed, gathered)

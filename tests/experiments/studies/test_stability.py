@@ -36,7 +36,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(5, 8, 8, 1))
 LABELS = np.arange(5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     verdicts = STUDY.run(TINY, tmp_path / "new").verdicts
     record = json.loads((tmp_path / "new" / "results.json").read_text())

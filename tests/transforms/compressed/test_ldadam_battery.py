@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from conformance.battery import CHECKS, failures
-from conformance.subject import Subject
+from battery.registry import CHECKS, failures
+from battery.transform import Subject
 
 from jaxopt_lab import catalog
 
@@ -22,7 +22,7 @@ def with_defaults(row, **values):
     return dataclasses.replace(row, options=options)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("error", ["float32", "4-bit"])
 def test_rank_1_passes_every_check(error):
     """The battery's matrices are too small for the default rank."""
@@ -34,4 +34,4 @@ def test_rows_name_arguments_and_defaults_of_the_methods(row):
     tx = row.make()
     assert callable(tx.update)
     for name in row.known_failures:
-        assert CHECKS[name].applies(row)
+        assert CHECKS["transform"][name].applies(row)
