@@ -1,1 +1,0 @@
-"""Tiny inputs of parts, as NumPy arrays; rows name them."""
