@@ -9,6 +9,7 @@ import pytest
 
 from jaxopt_lab.catalog import tables
 
+pytestmark = pytest.mark.always
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {p.name: p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}

@@ -132,7 +132,7 @@ def check_positive_count(name: str, value: Any) -> None:
 def require_grad_fn(
     transform: str, params: Params | None, grad_fn: GradFn | None
 ) -> tuple[Params, GradFn]:
-    """What a gradient transformation needs, or an error that shows the call.
+    """``params`` and ``grad_fn`` of an update, or an error that shows the call.
 
     Args:
       transform: name of the transformation, for the message.

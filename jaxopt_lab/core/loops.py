@@ -1,10 +1,10 @@
-"""One loop, three ways to run it: unrolled, vectorised, or as a scan.
+"""Loops in three modes: unrolled, vectorised, or as a scan.
 
-Which one is right is a matter of the backend. XLA:CPU runs a convolution inside a
+The best mode depends on the backend. XLA:CPU runs a convolution inside a
 ``scan`` 20 to 40 times slower than outside it, and a convolution with batched
 kernels (``vmap`` over parameters) 3 to 10 times slower; there, programs with
-convolutions want Python-level unrolling. Dense programs, and accelerators, want
-``vmap`` (small items) or ``scan`` (bounded memory).
+convolutions need Python-level unrolling. Dense programs, and accelerators, are best
+with ``vmap`` (small items) or ``scan`` (bounded memory).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:
 
     Args:
       otherwise: the mode for every other case.
-      fn: what the loop runs.
+      fn: the body of the loop.
       *args: arguments of one iteration.
 
     Returns:
@@ -141,7 +141,7 @@ def mean_items(f: Callable[[PyTree], PyTree], xs: PyTree, mode: Mode) -> PyTree:
         )
         return _mean(total, n, first)
 
-    # The first item starts the sum: zeros would lose the manual axes over which
+    # The first item initialises the sum: zeros would lack the manual axes over which
     # the results vary inside shard_map, and the type of a scan's carry would change.
     first = f(take(xs, 0))
     total = jax.tree.map(_wide, first)

@@ -41,7 +41,7 @@ class Interval:
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
     def sentence(self) -> str:
-        """What a number must do to be accepted, for messages.
+        """The condition of an accepted number, for messages.
 
         >>> NON_NEGATIVE.sentence(), POSITIVE.sentence(), DECAY.sentence()
         ('be at least 0', 'be above 0', 'lie in [0, 1)')

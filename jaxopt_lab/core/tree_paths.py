@@ -139,7 +139,7 @@ def _described(x: Any) -> str:
 
 
 def differences(expected: PyTree, got: PyTree, *, shapes: bool = True) -> list[str]:
-    """How two trees differ, one line for each path that does.
+    """The differences of two trees, one line for each path.
 
     Args:
       expected: the tree that is wanted; arrays or ``jax.ShapeDtypeStruct``.
@@ -176,8 +176,8 @@ def summary(lines: Sequence[str], limit: int = 6) -> str:
     """A few lines of ``differences`` as one.
 
     Args:
-      lines: what ``differences`` gave.
-      limit: how many are written out.
+      lines: from ``differences``.
+      limit: number of lines that are written out.
 
     Returns:
       The first ``limit`` lines joined by semicolons, and how many more there are.

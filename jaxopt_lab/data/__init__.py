@@ -1,4 +1,4 @@
-"""Data sets, and the batches made of them.
+"""Data sets and their batches.
 
 tensorflow-datasets, grain and scikit-learn are imported where they are used, so that
 importing this package loads none of them.

@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.typing import Params, Updates
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 
 class GradientUsage(NamedTuple):
@@ -115,9 +115,9 @@ def dry_run(
             key=lambda dtype: jnp.finfo(dtype).bits,
             default=jnp.dtype(jnp.float32),
         )
-        value, door = jnp.zeros((), widest), ParameterDoor()
+        value, fused = jnp.zeros((), widest), FusedApplyRecorder()
         return tx.update(
-            grads, opt_state, params, grad_fn=grad_fn, value=value, door=door
+            grads, opt_state, params, grad_fn=grad_fn, value=value, fused_apply=fused
         )
 
     jax.eval_shape(update, params, opt_state, params)

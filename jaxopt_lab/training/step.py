@@ -16,7 +16,7 @@ from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.dry_run import GradientUsage, dry_run
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.training.state import TrainState
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -34,12 +34,12 @@ def make_train_step(
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
-    The step is pure: it may be jitted (donate the state), mapped over devices or
-    seeds, scanned and differentiated. It evaluates the loss and its gradient once
-    (the first pass), hands the gradient to ``tx`` together with ``grad_fn`` (the
-    gradient elsewhere, same batch and same key), ``value`` (the loss) and ``door``,
-    and applies the updates. Loss, metrics and model state are those of the first
-    pass; later passes start from the old model state, and their new one is dropped.
+    The step is pure: it may be jitted (donate the state), mapped over devices or seeds,
+    scanned and differentiated. It evaluates the loss and its gradient once (the first
+    pass), passes the gradient to ``tx`` together with ``grad_fn`` (the gradient at
+    other points, same batch and same key), ``value`` (the loss) and ``fused_apply``, and
+    applies the updates. Loss, metrics and model state are those of the first pass;
+    later passes start from the old model state, and their new one is dropped.
 
     Args:
       loss_fn: ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
@@ -117,16 +117,16 @@ def make_train_step(
             raise InputError(
                 "a metric of loss_fn is called 'loss', the name of the loss itself"
             )
-        door = ParameterDoor()
+        fused_apply = FusedApplyRecorder()
         updates, opt_state = chain.update(
             grads,
             state.opt_state,
             state.params,
             grad_fn=grad_fn,
             value=loss,
-            door=door,
+            fused_apply=fused_apply,
         )
-        params = door.apply(state.params, updates)
+        params = fused_apply.apply(state.params, updates)
         metrics = {"loss": loss, **metrics}
         if skip_nonfinite:
             finite = jnp.isfinite(loss) & jnp.isfinite(trees.global_norm(grads))

@@ -32,11 +32,17 @@ _SYNC = Option(
 _ETA = Option(0.01, "added to the magnitudes that scale the ascent", NON_NEGATIVE)
 _P = Option(math.inf, "order of the norm of a tensor", Interval(1.0), static=True)
 _SCALING = Option(
-    "sam", "what scales the ascent", ("sam", "asam", "samson"), static=True
+    "identity",
+    "diagonal that scales the ascent",
+    ("identity", "abs", "abs_over_range"),
+    static=True,
 )
 # With the default scaling it changes nothing, so there is nothing to schedule.
 _ETA_IF_SCALED = Option(
-    0.01, "added to the magnitudes, with scaling asam or samson", NON_NEGATIVE, True
+    0.01,
+    "added to the magnitudes, with scaling abs or abs_over_range",
+    NON_NEGATIVE,
+    True,
 )
 _UNROLL = Option(True, "write the loop out instead of a scan", static=True)
 _PLAIN = Neutral({"rho": 0.0}, "optax:identity")

@@ -1,6 +1,6 @@
 """Vectors that are trees: products, norms, random draws, and stacks of them.
 
-A parameter tree is never made into one flat array: on a sharded leaf that would be a
+A parameter tree is never flattened into one array: on a sharded leaf that would be a
 gather. Sums run in float32 or better, and matrix units at full precision: their
 default on accelerators keeps 8 to 11 bits, too few to keep vectors orthogonal.
 """
@@ -74,11 +74,11 @@ def unit(a: PyTree) -> tuple[PyTree, Array]:
 
 
 def empty_stack(like: PyTree, rows: int) -> PyTree:
-    """Room for ``rows`` vectors, filled with zeros.
+    """A zero-filled buffer for ``rows`` vectors.
 
     Args:
       like: tree of arrays or ``jax.ShapeDtypeStruct``.
-      rows: how many vectors.
+      rows: number of vectors.
 
     Returns:
       A tree of arrays ``(rows, *shape)``, sharded like the vectors.
@@ -95,7 +95,7 @@ def set_row(stack: PyTree, i: int | Array, a: PyTree) -> PyTree:
     """The stack with vector ``i`` replaced.
 
     Args:
-      stack: what ``empty_stack`` made.
+      stack: from ``empty_stack``.
       i: index, possibly traced.
       a: the vector.
 
@@ -147,15 +147,15 @@ def combine(weights: Array, stack: PyTree) -> PyTree:
 
 
 def orthogonal_part(a: PyTree, stack: PyTree) -> PyTree:
-    """What is left of a vector outside of the span of orthonormal ones.
+    """The component of a vector orthogonal to orthonormal ones.
 
     Args:
       a: the vector.
       stack: orthonormal vectors, and rows of zeros.
 
     Returns:
-      ``a`` less its projection, subtracted twice: once leaves an error of the size
-      of the rounding of ``a``, which is all there is where little is left.
+      ``a`` less its projection, subtracted twice: one subtraction leaves an error of
+      the size of the rounding of ``a``, which dominates a small remainder.
     """
     for _ in range(2):
         inside = combine(coefficients(stack, a), stack)
@@ -164,7 +164,7 @@ def orthogonal_part(a: PyTree, stack: PyTree) -> PyTree:
 
 
 def check_probe(probe: str) -> None:
-    """Refuse a distribution that is not known.
+    """Refuse an unknown distribution.
 
     Args:
       probe: the name given.

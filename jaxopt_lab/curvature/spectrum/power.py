@@ -1,4 +1,4 @@
-"""Power iteration, as a check."""
+"""Power iteration, as a check on Lanczos."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def power_iteration(
 
     It approaches from below, needs many more products than Lanczos for the same
     digits, and where the matrix is indefinite the eigenvalue may be the most negative
-    one. Nothing here is built on it.
+    one. No other estimate uses it.
 
     Args:
       operator: H, symmetric.

@@ -1,4 +1,4 @@
-"""Traces from random probes, with the error that they have."""
+"""Traces from random probes, with standard errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TraceEstimate(NamedTuple):
     Attributes:
       value: the estimate.
       standard_error: its standard error, from the spread of the samples; NaN with one.
-      samples: what each probe gave, ``(m,)``, float64.
+      samples: estimate of each probe, ``(m,)``, float64.
       matvecs: products spent.
     """
 
@@ -73,12 +73,12 @@ def hutchinson_trace(
       num_probes: m, at most.
       tol: stop when the standard error is at most ``tol`` times the absolute
         estimate. Default: all probes.
-      min_probes: probes before ``tol`` is looked at, at least 2: a few that agree by
-        chance would end it too soon.
+      min_probes: probes before ``tol`` applies, at least 2: a few that agree by
+        chance would stop it too early.
       probe: ``"rademacher"`` or ``"normal"``.
       chunk: probes that run together in one program (``vmap``), with as many times
         the memory of a product. 1: one by one, driven from the host, the only way for
-        streamed batches, and the quick one for convolutions on CPU.
+        streamed batches, and the fast one for convolutions on CPU.
 
     Returns:
       A ``TraceEstimate``; the values do not depend on ``chunk`` but for rounding.

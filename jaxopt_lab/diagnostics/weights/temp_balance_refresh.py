@@ -1,4 +1,4 @@
-"""The exponents of TempBalance, computed anew between steps."""
+"""Refresh of the TempBalance exponents between steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refresh_temp_balance(
     min_eigenvalues: int = 5,
     **windows: Any,
 ) -> PyTree:
-    """The optimizer state with the exponents of the present parameters.
+    """The optimizer state with exponents recomputed from the parameters.
 
     To be called between steps, once an epoch. Costs the singular values of every
     window of every balanced kernel; kernels are taken (and, where sharded,
@@ -51,7 +51,7 @@ def refresh_temp_balance(
       mask: kernels to balance (leaves with at least two axes). Default: all but the
         first and the last in the order of their paths, numbers in them read as
         numbers. jax sorts dictionaries by name, so where the names do not follow the
-        network, say what to balance.
+        network, pass the mask.
       sampling: ``"farms"``, or ``"full"`` for the exponents of TempBalance itself.
       fit: see ``heavy_tails.spectrum_metrics``.
       min_eigenvalues: layers with fewer eigenvalues (zeros not counted) keep the base
@@ -60,7 +60,7 @@ def refresh_temp_balance(
 
     Returns:
       The same state otherwise: structure, shapes, dtypes and shardings are kept, so
-      that nothing is compiled anew. A leaf with fewer than two axes (a bias) follows
+      that nothing is compiled again. A leaf with fewer than two axes (a bias) follows
       the only balanced kernel beside it in its dictionary, as parameters of one
       module do in the official code; there a batch normalisation may follow the
       convolution of its name, here it keeps the base rate.
@@ -121,14 +121,14 @@ def _exponent(
     min_eigenvalues: int,
     windows: tuple[tuple[str, Any], ...],
 ) -> jax.Array:
-    """One program for each shape of a kernel, kept from one epoch to the next."""
+    """One program for each kernel shape, cached between epochs."""
     metrics = layer_spectrum(kernel, sampling=sampling, fit=fit, **dict(windows))
     counts = (metrics.count >= min_eigenvalues) & jnp.isfinite(metrics.alpha)
     return jnp.where(counts, metrics.alpha, 0)
 
 
 def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:
-    """What the state has for each leaf: a scalar, or the hole that it lies in."""
+    """The state's entry for each leaf: a scalar, or the masked node around it."""
     try:
         full = jax.tree.map(
             lambda o, sub: jax.tree.map(lambda _: o, sub),
@@ -155,7 +155,7 @@ def _chosen(
     params: Params,
     mask: MaskOrFn | None,
 ) -> list[bool]:
-    """Which leaves are kernels to balance."""
+    """Select the leaves that are kernels to balance."""
     kernel = [
         there and np.ndim(leaf) >= 2 and np.size(leaf) > 0
         for (_, leaf), there in zip(leaves, present, strict=True)
@@ -192,5 +192,5 @@ def _in_place_of(old: jax.Array, value: jax.Array | None) -> jax.Array:
         return new
     if isinstance(old.sharding, NamedSharding):
         return jax.device_put(new, old.sharding)
-    # Through the host: a scalar committed to one device would not mix with others.
+    # Via the host: a scalar committed to one device cannot be combined with others.
     return jnp.asarray(np.asarray(new))

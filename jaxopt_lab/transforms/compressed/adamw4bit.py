@@ -53,8 +53,8 @@ def adamw4bit(
       seed: of the first key, with ``stochastic``.
 
     Returns:
-      The optimizer. Its ``update`` needs ``params``; given a ``door``, it offers the
-      new parameters.
+      The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
+      records the new parameters.
 
     Raises:
       InputError: a number is out of range, a word unknown, a mask does not fit, or

@@ -240,9 +240,7 @@ def adam_step(
         nu_max = jax.tree.map(jnp.maximum, nu_max, nu)
 
     def direction(g: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-        c1 = moments.bias_correction(b1, count, m.dtype)
-        c2 = moments.bias_correction(b2, count, m.dtype)
-        return moments.adam_direction(m, v, eps, c1, c2).astype(g.dtype)
+        return moments.corrected_direction(m, v, count, b1, b2, eps).astype(g.dtype)
 
     roots = nu if nu_max is None else nu_max
     return jax.tree.map(direction, updates, mean, roots), nu, nu_max

@@ -21,7 +21,7 @@ class BsamState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       key: typed key from which every step draws.
-      noise: like the parameters, how far they stand from their mean now.
+      noise: like the parameters, their current offset from the mean.
       momentum: like the parameters, running average of the gradients.
       precision: like the parameters, s; the variance of one is ``1 / (N s)``.
     """
@@ -32,7 +32,7 @@ class BsamState(NamedTuple):
     momentum: Updates
     precision: Updates
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The mean of the parameters; see ``eval_params``."""
         return jax.tree.map(jnp.subtract, params, self.noise)
 
@@ -103,7 +103,7 @@ def bsam(
     ``rho=0.1`` and starts from ``s = 1``, an ascent a hundred times longer at the
     start; the defaults here are shorter because that diverges where gradients are
     large (Rosenbrock's valley). A much used port takes ``1 / (N s)`` for the standard
-    deviation and climbs from the noisy point.
+    deviation and ascends from the noisy point.
 
     >>> import jaxopt_lab
     >>> loss = lambda w, x: jnp.mean(x) * w**2 / 2
@@ -160,13 +160,13 @@ def bsam(
             at, (learning_rate, rho, weight_decay, damping)
         )
         keep, keep_s = at(b1), at(b2)
-        mean = state.evaluated(noisy)
+        mean = state.eval_params(noisy)
 
-        def climb(w: jax.Array, g: jax.Array, s: jax.Array) -> jax.Array:
+        def perturb(w: jax.Array, g: jax.Array, s: jax.Array) -> jax.Array:
             return w + jnp.asarray(radius, s.dtype) * g.astype(s.dtype) / s
 
-        above = jax.tree.map(climb, mean, updates, state.precision)
-        sharp = averaged(grad_fn, axis_name)(above, 0)
+        perturbed = jax.tree.map(perturb, mean, updates, state.precision)
+        sharp = averaged(grad_fn, axis_name)(perturbed, 0)
 
         def average(m: jax.Array, g: jax.Array, w: jax.Array) -> jax.Array:
             part, prior = jnp.asarray(keep, m.dtype), jnp.asarray(decay, m.dtype)
@@ -187,7 +187,8 @@ def bsam(
         def move(
             u: jax.Array, m: jax.Array, s: jax.Array, new: jax.Array, old: jax.Array
         ) -> jax.Array:
-            # The noises first: their difference does not lose the step in rounding.
+            # Subtract the noises first: adding the step to their sum would round it
+            # off.
             return ((new - old) - jnp.asarray(rate, m.dtype) * m / s).astype(u.dtype)
 
         moves = jax.tree.map(

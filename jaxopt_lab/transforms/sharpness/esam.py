@@ -15,8 +15,8 @@ from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaged
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 class EsamState(NamedTuple):
@@ -90,7 +90,7 @@ def esam(
 
     Decisions: the norm is that of the tensors drawn, as in the authors' code, where
     the others have no gradient; the paper's has all of them. The authors leave the
-    gradients of tensors not drawn uncomputed, in which their saving lies; here ``g`` is
+    gradients of tensors not drawn uncomputed, which is their saving; here ``g`` is
     given, so the first pass costs what it costs. Their cut-off is a strict inequality,
     so that one example fewer is taken than they say; ours takes
     ``round(gamma * examples)``. Their denominator adds 1e-7, ours is the bare norm.
@@ -112,7 +112,9 @@ def esam(
     for name, value in (("beta", beta), ("gamma", gamma)):
         if isinstance(value, int | float) and not 0 < value <= 1:
             raise InputError(f"{name} must lie in (0, 1]; got {value}")
-    ascent = Ascent("esam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
+    perturbation = Perturbation(
+        "esam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
 
     def init_fn(params: Params) -> EsamState:
         del params
@@ -134,20 +136,20 @@ def esam(
         checks.require_float32("esam", w, allowed)
         mask = _drawn(allowed, share, state.key, state.count)
         wide = trees.accumulation_dtype(jnp.result_type(radius, share))
-        climb = dataclasses.replace(
-            ascent,
+        perturb = dataclasses.replace(
+            perturbation,
             rho=radius.astype(wide) / share.astype(wide),
             perturb_mask=mask,
         ).at(w, state.count)
-        above = climb(w, updates)
+        perturbed = perturb(w, updates)
         if gamma < 1:
             whole = checks.require_examples(grad_fn)
-            rise = whole.example_losses(above) - whole.example_losses(w)
+            rise = whole.example_losses(perturbed) - whole.example_losses(w)
             number = max(1, round(gamma * rise.shape[0]))
             _, hardest = jax.lax.top_k(jax.lax.stop_gradient(rise), number)
-            sharp = whole.on_examples(above, hardest)
+            sharp = whole.on_examples(perturbed, hardest)
         else:
-            sharp = averaged(grad_fn, axis_name)(above, 0)
+            sharp = averaged(grad_fn, axis_name)(perturbed, 0)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
         count = increment(state.count)
         return sharp, EsamState(count, state.key)

@@ -1,4 +1,4 @@
-"""Parts of a gradient along and across another one, over all tensors together."""
+"""Orthogonal component of a gradient, over all tensors together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 from jaxopt_lab.core import trees
 
 
-def across(gradient: PyTree, along: PyTree) -> PyTree:
+def orthogonal_component(gradient: PyTree, along: PyTree) -> PyTree:
     """The part of a gradient that is orthogonal to another one.
 
     Args:
@@ -20,12 +20,12 @@ def across(gradient: PyTree, along: PyTree) -> PyTree:
       ``gradient - (<gradient, along> / ||along||^2) along``, in its own dtypes;
       finite derivatives everywhere.
 
-    >>> across(jnp.array([3.0, 4.0]), jnp.array([2.0, 0.0])).tolist()
+    >>> orthogonal_component(jnp.array([3.0, 4.0]), jnp.array([2.0, 0.0])).tolist()
     [0.0, 4.0]
     """
     norm = trees.global_norm(along)
     dot = trees.dot(gradient, along).astype(norm.dtype)
-    # Twice by the norm: its square underflows for small gradients.
+    # Divided by the norm twice: its square underflows for small gradients.
     part = trees.safe_divide(trees.safe_divide(dot, norm), norm)
 
     def one(g: jax.Array, a: jax.Array) -> jax.Array:
