@@ -16,12 +16,15 @@ class Check:
     Attributes:
       run: the check itself.
       applies: which rows it is about.
-      tier: ``"full"``: only ``pytest --full`` runs it.
+      tier: of a row; ``"full"``: only ``pytest --full`` runs it.
+      sweep: it compiles programs of its own, beyond those that a row is allowed, and
+        is plain for few rows.
     """
 
     run: Callable[[Any], Any]
     applies: Callable[[Any], bool]
     tier: Callable[[Any], Tier]
+    sweep: bool = False
 
 
 CHECKS: dict[str, dict[str, Check]] = {}
@@ -39,7 +42,7 @@ def check(
     Args:
       kind: kind of part: ``"transform"``, ``"layer"``, ...
       applies: which rows it is about.
-      tier: its tier, or a function of a row that gives it.
+      tier: its tier; of a sweep, a function of a row that gives it.
     """
 
     def register(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -47,7 +50,7 @@ def check(
         if run.__name__ in checks:
             raise ValueError(f"two checks of a {kind} are called {run.__name__}")
         tier_of = tier if callable(tier) else lambda row: tier
-        checks[run.__name__] = Check(run, applies, tier_of)
+        checks[run.__name__] = Check(run, applies, tier_of, callable(tier))
         return run
 
     return register

@@ -6,20 +6,12 @@ from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
+import numpy as np
+
+from battery.programs import without_keys
 
 
-def without_keys(tree: Any) -> Any:
-    """The tree with the bits of each typed key in its place; numpy knows no keys."""
-
-    def bits(x: Any) -> Any:
-        is_key = hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return jax.random.key_data(x) if is_key else x
-
-    return jax.tree.map(bits, tree)
-
-
-def assert_close(a: Any, b: Any, **tolerance: float) -> None:
+def assert_close(a: Any, b: Any, **tolerance: Any) -> None:
     """``chex.assert_trees_all_close`` for states."""
     chex.assert_trees_all_close(without_keys(a), without_keys(b), **tolerance)
 
@@ -27,3 +19,10 @@ def assert_close(a: Any, b: Any, **tolerance: float) -> None:
 def assert_equal(a: Any, b: Any) -> None:
     """``chex.assert_trees_all_equal`` for states."""
     chex.assert_trees_all_equal(without_keys(a), without_keys(b))
+
+
+def gap(a: Any, b: Any) -> float:
+    """Euclidean distance of two trees of numbers."""
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    squares = [np.sum((np.asarray(x) - np.asarray(y)) ** 2) for x, y in leaves]
+    return float(np.sqrt(sum(squares)))

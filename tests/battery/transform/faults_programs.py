@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from conformance.faults_support import (
+from battery.transform.faults_support import (
     plant,
     sound,
     sound_init,

@@ -1,24 +1,25 @@
-"""All checks; importing this registers them."""
+"""The battery of the transformations; importing it registers its checks."""
 
-from conformance import (
+from battery.transform import (
     checks_composition,
     checks_convergence,
     checks_cost,
     checks_derivatives,
     checks_devices,
     checks_programs,
+    checks_sweeps,
     checks_types,
 )
-from conformance.registry import CHECKS, failures
+from battery.transform.subject import Subject
 
 __all__ = [
-    "CHECKS",
+    "Subject",
     "checks_composition",
     "checks_convergence",
     "checks_cost",
     "checks_derivatives",
     "checks_devices",
     "checks_programs",
+    "checks_sweeps",
     "checks_types",
-    "failures",
 ]

@@ -10,9 +10,10 @@ import jax
 import jax.extend
 import jax.monitoring
 
-# A third of the usual time. Values are compared with tolerances; not for programs
-# whose bytes or operations are counted.
-QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+# Half and a third of the usual time to compile. Values are compared with tolerances;
+# not for programs whose bytes or operations are counted.
+UNFUSED = {"xla_cpu_use_fusion_emitters": False}
+QUICK = {"xla_backend_optimization_level": 0, **UNFUSED}
 
 _EVENT = "/jax/core/compile/backend_compile_duration"
 _counts: list[int] = [0]
@@ -41,9 +42,11 @@ class Tally:
             self.programs += _counts[0] - before
 
 
-def compiled(fn: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+def compiled(
+    fn: Callable[..., Any], *args: Any, options: Mapping[str, Any] = QUICK
+) -> Callable[..., Any]:
     """``fn`` quickly compiled for such arguments."""
-    return jax.jit(fn).lower(*args).compile(compiler_options=QUICK)
+    return jax.jit(fn).lower(*args).compile(compiler_options=dict(options))
 
 
 def without_keys(tree: Any) -> Any:
@@ -68,13 +71,21 @@ class Together:
     for and nowhere else.
     """
 
-    def __init__(self, parts: Mapping[str, Callable[[], Part]], *, apart: bool = False):
+    def __init__(
+        self,
+        parts: Mapping[str, Callable[[], Part]],
+        *,
+        apart: bool = False,
+        options: Mapping[str, Any] = QUICK,
+    ):
         """Args:
         parts: by name, what makes a function and its arguments.
         apart: compile each when it is asked for instead of all together.
+        options: of the compiler.
         """
         self._parts = parts
         self._apart = apart
+        self._options = options
         self._traced: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
 
@@ -109,5 +120,6 @@ class Together:
             }
 
         given = {name: jax.tree.leaves(self._traced[name][1]) for name in names}
-        found = jax.device_get(compiled(everything, given)(given))
+        run = compiled(everything, given, options=self._options)
+        found = jax.device_get(run(given))
         return {n: jax.tree.unflatten(self._traced[n][2], x) for n, x in found.items()}

@@ -16,8 +16,8 @@ _loss = functools.partial(jax.jit, inline=True)
 
 
 def floats(tree: Tree, dtype: Any) -> Tree:
-    """A tree of numpy arrays or Python floats as jax arrays of one type."""
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+    """A tree of numpy arrays or Python floats as numpy arrays of one type."""
+    return jax.tree.map(lambda x: np.asarray(x, dtype), tree)
 
 
 # Three leaves are enough for global norms, products and per-leaf statistics, and
@@ -82,6 +82,10 @@ def perceptron(params: Tree, batch: Tree) -> jax.Array:
     return jnp.mean((out - batch["y"]) ** 2)
 
 
+SIZES = (64, 256, 32)
+"""Sizes of the network on which costs are measured."""
+
+
 def network(
     sizes: tuple[int, int, int], examples: int, dtype: Any
 ) -> tuple[Tree, Tree]:
@@ -100,7 +104,7 @@ def network(
 @_loss
 def parabola(params: Tree, batch: Tree) -> jax.Array:
     """An ill-conditioned quadratic, 0 at 0."""
-    return jnp.mean(batch) * jnp.sum(jnp.array([0.5, 2.0, 5.0]) * params["x"] ** 2)
+    return jnp.mean(batch) * jnp.sum(np.array([0.5, 2.0, 5.0]) * params["x"] ** 2)
 
 
 @_loss
@@ -109,3 +113,15 @@ def rosenbrock(params: Tree, batch: Tree) -> jax.Array:
     # One tensor: per-tensor trust ratios stand still where a tensor is zero.
     x, y = params["xy"]
     return jnp.mean(batch) * ((1 - x) ** 2 + 100 * (y - x**2) ** 2)
+
+
+@functools.cache
+def compiled_product() -> Any:
+    """``product`` as one operation, which outside of ``jit`` is one program."""
+    return jax.jit(lambda params, batch: product(params, batch))
+
+
+@functools.cache
+def gradient() -> Any:
+    """Value and gradient of ``product`` as one operation."""
+    return jax.jit(jax.value_and_grad(product))

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax._src import core
 
-from battery.parts import programs
+from battery import programs
 
 _INLINED = ("custom_jvp_call", "custom_vjp_call")
 Known = dict[Any, list[Any]]
@@ -51,7 +51,7 @@ class _Remembering(core.Trace):
         self.known = known
 
     def stage_value(self, val: Any) -> Any:
-        return val if isinstance(val, jax.Array) else jax.device_put(val)
+        return jax.device_put(val, may_alias=False)
 
     def process_primitive(self, primitive: Any, args: Any, params: Any, /) -> Any:
         if primitive.name in ("jit", "pjit") and params["inline"]:
@@ -124,6 +124,10 @@ class OpByOp:
             for eqn, (given, out) in zip(equations, done, strict=True):
                 key = _key(eqn.primitive, eqn.params, given)
                 self._known.setdefault(key, out)
+        return self.run(fn, *args)
+
+    def run(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """The same, nothing learned before."""
         with core.set_current_trace(_Remembering(self._known)):
             return fn(*args)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from conformance.faults_support import (
+from battery.transform.faults_support import (
     plant,
     sound_init,
     sound_update,

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from battery import faults
 from jaxopt_lab.catalog import Neutral, Transform
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, POSITIVE, Option
 from jaxopt_lab.core.typing import ScalarOrSchedule
@@ -167,27 +168,6 @@ LINK = Transform(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """A broken method, and what must be said of it.
-
-    Attributes:
-      aim: the check for which it was made.
-      words: a regular expression that the report of that check contains.
-      row: the method.
-      also: the other checks that must fail with it, for it cannot be caught by one
-        alone.
-    """
-
-    aim: str
-    words: str
-    row: Transform
-    also: frozenset[str] = frozenset()
-
-
-FAULTS: dict[str, Fault] = {}
-
-
 def plant(
     name: str,
     aim: str,
@@ -199,7 +179,5 @@ def plant(
     **claims: Any,
 ) -> None:
     """Add a fault: a sound row with a broken factory, or with a false claim."""
-    if name in FAULTS:
-        raise ValueError(f"two faults are called {name}")
     row = dataclasses.replace(base, name=name, build=factory, **claims)
-    FAULTS[name] = Fault(aim, words, row, frozenset(also or ()))
+    faults.plant("transform", name, aim, words, row, also or set())

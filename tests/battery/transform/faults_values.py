@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from conformance.faults_support import (
+from battery.transform.faults_support import (
     LINK,
     WRAPPER,
     at,
