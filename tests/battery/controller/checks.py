@@ -10,14 +10,13 @@ import jax
 from hypothesis import strategies as st
 
 from battery.controller.subject import ControllerSubject
-from battery.parts import programs
+from battery import programs
 from battery.parts.common import register_common
 from battery.parts.host import OF_FUNCTIONS
-from battery.parts.registry import check
+from battery.registry import check
 from jaxopt_lab.core.errors import InputError
 
-FIRST = "norm_test"
-register_common("controller", first=FIRST, without=OF_FUNCTIONS)
+register_common(ControllerSubject, without=OF_FUNCTIONS)
 
 
 @check("controller")

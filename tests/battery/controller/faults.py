@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from battery.controller.toy import TOY, doubling, example, with_decide
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.parts.host import OF_FUNCTIONS
 
 

@@ -18,6 +18,7 @@ class ControllerSubject(HostSubject):
     """
 
     kind = "controller"
+    first = "norm_test"
 
     @property
     def stats(self) -> list[dict[str, float]]:

@@ -7,13 +7,12 @@ import numpy as np
 from battery.data_transform.subject import DataTransformSubject
 from battery.parts.common import register_common
 from battery.parts.compare import assert_equal
-from battery.parts.registry import check
+from battery.registry import check
 
-FIRST = "mixup"
 # A transform of integers alone has no derivative; others are linear in the batch. What
 # is drawn for a batch divided over devices is another batch.
 WITHOUT = ("devices",)
-register_common("data transform", first=FIRST, without=WITHOUT)
+register_common(DataTransformSubject, without=WITHOUT)
 
 
 @check("data transform")

@@ -22,6 +22,7 @@ class DataTransformSubject(Subject):
     """
 
     kind = "data transform"
+    first = "mixup"
     varied = ("batch",)
     moving = ("batch",)
     examples = ("batch",)

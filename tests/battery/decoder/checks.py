@@ -10,12 +10,11 @@ from battery.decoder.subject import PAD, DecoderSubject
 from battery.parts.common import register_common
 from battery.parts.compare import assert_equal
 from battery.parts.host import OF_FUNCTIONS
-from battery.parts.registry import check
+from battery.registry import check
 from battery.parts.subject import KEY
 from jaxopt_lab.catalog.part import loaded
 
-FIRST = "greedy"
-register_common("decoder", first=FIRST, without=OF_FUNCTIONS)
+register_common(DecoderSubject, without=OF_FUNCTIONS)
 
 
 @check("decoder")

@@ -12,7 +12,7 @@ import numpy as np
 
 from battery.decoder.toy import TOY, changed, loop
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.parts.host import OF_FUNCTIONS
 from jaxopt_lab.catalog.examples.batches import prompts
 

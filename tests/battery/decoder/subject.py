@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from battery.parts import programs
+from battery import programs
 from battery.parts.host import HostSubject
 from battery.parts.subject import KEY, OTHER_KEY
 
@@ -31,6 +31,7 @@ class DecoderSubject(HostSubject):
     """
 
     kind = "decoder"
+    first = "greedy"
 
     def decode(self, params: Any, prompt: Any, lengths: Any, end: Any, key: Any) -> Any:
         """The decoder's result; ``key`` as its bits."""

@@ -6,12 +6,11 @@ import numpy as np
 
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal, assert_finite
-from battery.parts.registry import check
+from battery.registry import check
 from battery.quantizer.subject import QuantizerSubject
 
-FIRST = "nearest_linear"
 WITHOUT = ("derivatives",)
-register_common("quantizer", first=FIRST, without=WITHOUT)
+register_common(QuantizerSubject, without=WITHOUT)
 
 
 @check("quantizer")

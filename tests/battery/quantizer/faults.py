@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.quantizer.checks import WITHOUT
 from battery.quantizer.toy import TOY, broken, nearest, with_codes, with_report
 from jaxopt_lab.catalog.examples.matrices import coarse
@@ -41,10 +41,10 @@ def quarter(coded, weight):
     return coded._replace(qvalue=coded.qvalue // 4, scale=coded.scale * 4)
 
 
-def larger_steps(coded, weight):
-    down = jnp.trunc(jnp.asarray(weight) / (coded.scale * 1.3))
-    codes = jnp.clip(down, -8, 7).astype(coded.qvalue.dtype)
-    return coded._replace(qvalue=codes, scale=coded.scale * 1.3)
+def clipped(coded, weight):
+    scale = coded.scale / 2
+    codes = jnp.clip(jnp.round(jnp.asarray(weight, scale.dtype) / scale), -8, 7)
+    return coded._replace(qvalue=codes.astype(coded.qvalue.dtype), scale=scale)
 
 
 def truncated(coded, weight):
@@ -80,7 +80,7 @@ FAULTS = (
     ("out of range", "codes_in_range", "codes from", with_codes(too_large)),
     ("floating codes", "codes_in_range", "the codes are float", with_codes(floats)),
     ("a quarter", "codes_in_range", "only codes from", with_codes(quarter)),
-    ("larger steps", "idempotent", "other codes", with_codes(larger_steps)),
+    ("clipped", "idempotent", "other codes", with_codes(clipped)),
     ("truncated", "never_worse", "rounding to the nearest", with_codes(truncated)),
     (
         "another error",

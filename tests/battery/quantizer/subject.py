@@ -25,6 +25,7 @@ class QuantizerSubject(Subject):
     """
 
     kind = "quantizer"
+    first = "nearest_linear"
     varied = ("weight",)
     examples = ("weight",)
     differentiable = False

@@ -9,11 +9,10 @@ import numpy as np
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal
 from battery.parts.host import OF_FUNCTIONS
-from battery.parts.registry import check
+from battery.registry import check
 from battery.recipe.subject import RecipeSubject
 
-FIRST = "distillation"
-register_common("recipe", first=FIRST, without=OF_FUNCTIONS)
+register_common(RecipeSubject, without=OF_FUNCTIONS)
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 
 
@@ -46,7 +45,7 @@ def neutral(subject: RecipeSubject) -> None:
 
 @check("recipe")
 def roles(subject: RecipeSubject) -> None:
-    """Parameters and optimizer state are dicts by role; frozen roles stay as they are."""
+    """Parameters and optimizer state are dicts by role; frozen roles stay."""
     first, (last, metrics) = subject.values["steps"]
     wanted = set(subject.row.roles)
     for name in ("params", "opt_state"):
@@ -94,7 +93,9 @@ def checkpoint(subject: RecipeSubject) -> None:
     assert jax.tree.structure(restored) == structure, "restored in other containers"
 
 
-@check("recipe", tier=lambda row: "plain" if row.name == FIRST else "full")
+@check(
+    "recipe", tier=lambda row: "plain" if row.name == RecipeSubject.first else "full"
+)
 def two_devices(subject: RecipeSubject) -> None:
     """With the batch divided over two devices it is what it is on one."""
     words = "on two devices it trains otherwise"

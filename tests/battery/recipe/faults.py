@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.parts.host import OF_FUNCTIONS
 from battery.recipe.toy import TOY, anchored, example, init, moved, with_step
 
@@ -93,13 +93,6 @@ def promoting(after, metrics, before, options):
     return after, {"loss": loss}
 
 
-def donated(after, metrics, before, options):
-    leaves = jax.tree.leaves(before)
-    inside = any(isinstance(x, jax.core.Tracer) for x in leaves)
-    del inside
-    return after, metrics
-
-
 def only_in_fit(after, metrics, before, options):
     # fit jits the step itself: there its batch is an argument of the program, and
     # its arrays are never constants or values of an outer trace.
@@ -112,10 +105,6 @@ def _is_outermost():
     return float(any("fit.py" in frame.filename for frame in inspect.stack()))
 
 
-def infinite_key(after, metrics, before, options):
-    return after, metrics
-
-
 def on_a_mesh(after, metrics, before, options):
     import inspect
 
@@ -123,21 +112,16 @@ def on_a_mesh(after, metrics, before, options):
     return moved(after, 1e-3 * ("on_devices" in names)), metrics
 
 
-class Saved(dict):
-    """A dict that a checkpoint does not bring back as it is."""
+class Renamed(dict):
+    """A dict that comes back from a file as a plain one."""
 
 
 jax.tree_util.register_pytree_with_keys(
-    Saved,
-    lambda d: ([(jax.tree_util.DictKey(k), d[k] * 1) for k in sorted(d)], tuple(sorted(d))),
-    lambda names, values: Saved(
-        zip(
-            names,
-            [v + 1e-3 if type(v).__module__ == "numpy" else v for v in values],
-            strict=True,
-        )
-    ),
+    Renamed,
+    lambda d: ([(jax.tree_util.DictKey(k), d[k]) for k in sorted(d)], tuple(sorted(d))),
+    lambda names, values: Renamed(zip(names, values, strict=True)),
 )
+
 
 FAULTS = (
     ("traced number", "scan", "in a scan", with_step(traced_number)),

@@ -13,9 +13,9 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from battery.parts import programs
+from battery import programs
 from battery.parts.host import HostSubject
-from battery.parts.programs import Together, without_keys
+from battery.programs import Together, without_keys
 from battery.parts.subject import KEY, OTHER_KEY, floats
 from battery.recipe.cases import CASES, key_of
 from jaxopt_lab.catalog.part import loaded
@@ -49,11 +49,17 @@ class RecipeSubject(HostSubject):
     """
 
     kind = "recipe"
+    first = "distillation"
 
     def __init__(self, row: Any, *, apart: bool = False):
         super().__init__(row, apart=apart)
         self.case = getattr(row, "case", None) or CASES[row.name]
         self.values = Together(self._forms(), apart=apart)
+
+    @classmethod
+    def tier_of_rare(cls, row: Any) -> Any:
+        """The tier of a check that the plain run makes for the first row alone."""
+        return "plain" if row.name == cls.first else "full"
 
     def step(self, options: Any = None, **more: Any) -> Any:
         """The step with the example's options and others."""
@@ -135,17 +141,19 @@ class RecipeSubject(HostSubject):
 
         state = jax.tree.map(whole, keys, first)
         batches = Repeated(jax.tree.map(jnp.asarray, self.inputs["batch"]))
-        with tempfile.TemporaryDirectory() as folder:
-            with Checkpoints(folder, async_=False) as kept:
-                found = fit(
-                    self.step(),
-                    state,
-                    batches,
-                    steps=STEPS,
-                    checkpoints=kept,
-                    progress=False,
-                ).state
-                restored = kept.restore(state).state
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Checkpoints(folder, async_=False) as kept,
+        ):
+            found = fit(
+                self.step(),
+                state,
+                batches,
+                steps=STEPS,
+                checkpoints=kept,
+                progress=False,
+            ).state
+            restored = kept.restore(state).state
         return without_keys(found), without_keys(restored), jax.tree.structure(state)
 
     def on_devices(self, count: int = 2) -> Any:

@@ -10,12 +10,11 @@ import numpy as np
 
 from battery.parts.common import register_common
 from battery.parts.host import OF_FUNCTIONS
-from battery.parts.registry import check
+from battery.registry import check
 from battery.search.subject import SearchSubject, keys
 from jaxopt_lab.catalog.part import loaded
 
-FIRST = "random_search"
-register_common("search", first=FIRST, without=OF_FUNCTIONS)
+register_common(SearchSubject, without=OF_FUNCTIONS)
 
 
 def _told(subject: SearchSubject, search, count: int = 5):

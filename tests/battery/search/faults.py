@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.parts.host import OF_FUNCTIONS
 from battery.search.toy import TOY, changed, draws
 from jaxopt_lab.catalog.examples.decisions import small_space

@@ -32,6 +32,7 @@ class SearchSubject(HostSubject):
     """
 
     kind = "search"
+    first = "random_search"
 
     @property
     def space(self) -> Mapping[str, Any]:
