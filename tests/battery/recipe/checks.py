@@ -9,8 +9,8 @@ import numpy as np
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal
 from battery.parts.host import OF_FUNCTIONS
-from battery.registry import check
 from battery.recipe.subject import RecipeSubject
+from battery.registry import check
 
 register_common(RecipeSubject, without=OF_FUNCTIONS)
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}

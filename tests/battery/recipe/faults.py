@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 from battery.parts.host import OF_FUNCTIONS
 from battery.recipe.toy import TOY, anchored, example, init, moved, with_step
 

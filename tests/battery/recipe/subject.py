@@ -15,8 +15,8 @@ from jax.sharding import PartitionSpec as P
 
 from battery import programs
 from battery.parts.host import HostSubject
-from battery.programs import Together, without_keys
 from battery.parts.subject import KEY, OTHER_KEY, floats
+from battery.programs import Together, without_keys
 from battery.recipe.cases import CASES, key_of
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.runtime import Checkpoints, fit
