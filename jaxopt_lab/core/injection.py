@@ -13,9 +13,9 @@ def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
     """The arguments of a transformation that cannot be traced or scheduled.
 
     An argument is numeric when its annotation speaks of a float or of a scalar or
-    schedule; all others (masks, flags, dtypes, names, counts that shape the program)
-    are static. A function given for a mask must not be called as a schedule, and a
-    flag must not become an array.
+    schedule, and not of ``STATIC``; all others (masks, flags, dtypes, names, counts
+    that shape the program) are static. A function given for a mask must not be called
+    as a schedule, and a flag must not become an array.
 
     Args:
       factory: a function that returns a transformation, annotated.
@@ -32,7 +32,8 @@ def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
         annotation = parameter.annotation
         text = annotation if isinstance(annotation, str) else str(annotation)
         tree_like = "ArrayTree" in text or "Mask" in text
-        if tree_like or not ("float" in text or "Scalar" in text):
+        static = tree_like or "STATIC" in text
+        if static or not ("float" in text or "Scalar" in text):
             names.add(name)
     return frozenset(names)
 

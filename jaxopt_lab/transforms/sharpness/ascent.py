@@ -10,14 +10,12 @@ import jax
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.perturbation import (
     NormOrder,
     NormOver,
     ScalingName,
     check_order,
-    check_scaling,
     perturb,
     scaling_tree,
 )
@@ -54,14 +52,7 @@ class Ascent:
     damping: Scalar | None = None
 
     def __post_init__(self) -> None:
-        if self.norm_over not in ("perturbed", "all"):
-            raise InputError(
-                f"norm_over must be 'perturbed' or 'all'; got {self.norm_over!r}"
-            )
-        check_scaling(self.scaling)
         check_order(self.p)
-        check_non_negative("rho", self.rho)
-        check_non_negative("eta", self.eta)
 
     def at(self, params: Params, count: jax.Array) -> Climb:
         """The climb of one update.

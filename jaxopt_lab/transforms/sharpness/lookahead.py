@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, value_at
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 
 
@@ -20,12 +21,12 @@ class LookaheadState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       slow: like the parameters, the slow weights.
-      base: state of the base optimizer.
+      inner: state of the base optimizer.
     """
 
     count: jax.Array
     slow: Params
-    base: Any
+    inner: Any
 
     def evaluated(self, params: Params) -> Params:
         """The slow weights; see ``eval_params``."""
@@ -33,10 +34,10 @@ class LookaheadState(NamedTuple):
 
 
 def lookahead(
-    base: optax.GradientTransformation,
+    inner: optax.GradientTransformation,
     *,
-    k: int = 5,
-    alpha: ScalarOrSchedule = 0.5,
+    k: Annotated[int, COUNT] = 5,
+    alpha: Annotated[ScalarOrSchedule, UNIT] = 0.5,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Let fast weights run ahead, and follow them part of the way.
 
@@ -52,7 +53,7 @@ def lookahead(
     ``lookbehind``, which ascends k times from one batch instead.
 
     Args:
-      base: the base optimizer; its state runs through and is not reset.
+      inner: the base optimizer; its state runs through and is not reset.
       k: number of steps of the fast weights; 1 with ``alpha = 1`` is the base.
       alpha: part of the way, in [0, 1]; number, traced scalar or schedule of the
         number of updates.
@@ -86,14 +87,13 @@ def lookahead(
     Reference: Zhang, Lucas, Ba and Hinton, "Lookahead Optimizer: k steps forward, 1
     step back", NeurIPS 2019, arXiv:1907.08610.
     """
-    check_positive_count("k", k)
-    check_unit("alpha", alpha)
-    inner = optax.with_extra_args_support(base)
+    check_arguments(lookahead, locals())
+    inner_tx = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> LookaheadState:
         # A copy: state and parameters that share buffers cannot both be donated.
         slow = jax.tree.map(lambda p: jnp.array(p), params)
-        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner.init(params))
+        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner_tx.init(params))
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
@@ -101,7 +101,7 @@ def lookahead(
         if params is None:
             raise InputError("lookahead needs params: call tx.update(grads, state, w)")
         extra.pop("door", None)
-        steps, base_state = inner.update(updates, state.base, params, **extra)
+        steps, base_state = inner_tx.update(updates, state.inner, params, **extra)
         fast = optax.apply_updates(params, steps)
         part = value_at(alpha, state.count)
         met = jax.tree.map(

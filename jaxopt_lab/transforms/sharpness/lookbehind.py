@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -24,11 +24,11 @@ class LookbehindState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of the schedules of
         ``lookbehind`` itself.
-      base: state of the base optimizer; it has taken k steps for each update.
+      inner: state of the base optimizer; it has taken k steps for each update.
     """
 
     count: jax.Array
-    base: Any
+    inner: Any
 
 
 class _Inner(NamedTuple):
@@ -37,18 +37,18 @@ class _Inner(NamedTuple):
     point: Params  # v_i, where the perturbations have led
     first: Updates  # gradient there
     moved: Updates  # f_i - w, what the base has done so far
-    base: Any
+    inner: Any
 
 
 def lookbehind(
-    base: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    k: int = 2,
-    alpha: ScalarOrSchedule | Literal["adaptive"] = 0.5,
+    k: Annotated[int, COUNT] = 2,
+    alpha: Annotated[ScalarOrSchedule | Literal["adaptive"], UNIT] = 0.5,
     scaling: ScalingName = "sam",
-    eta: ScalarOrSchedule = 0.01,
-    p: NormOrder = math.inf,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -71,7 +71,7 @@ def lookbehind(
     contradicts the first.
 
     Args:
-      base: the base optimizer. Its state, momentum and step counts included, advances
+      inner: the base optimizer. Its state, momentum and step counts included, advances
         k times for each update and is neither reset nor interpolated, so schedules
         INSIDE it run k times as fast. It sees the fast weights as its parameters and
         gets the extra arguments of ``update``, except ``door``.
@@ -141,11 +141,8 @@ def lookbehind(
     step forward", ICML 2024, arXiv:2307.16704. Code followed:
     chandar-lab/Lookbehind-SAM.
     """
-    check_positive_count("k", k)
-    if isinstance(alpha, str) and alpha != "adaptive":
-        raise InputError(f"alpha must be a number or 'adaptive'; got {alpha!r}")
-    check_unit("alpha", alpha)
-    inner = optax.with_extra_args_support(base)
+    check_arguments(lookbehind, locals())
+    inner_tx = optax.with_extra_args_support(inner)
     ascent = Ascent(
         "lookbehind",
         rho,
@@ -158,7 +155,7 @@ def lookbehind(
     )
 
     def init_fn(params: Params) -> LookbehindState:
-        return LookbehindState(jnp.zeros((), jnp.int32), inner.init(params))
+        return LookbehindState(jnp.zeros((), jnp.int32), inner_tx.init(params))
 
     def update_fn(
         updates: Updates,
@@ -181,8 +178,8 @@ def lookbehind(
             sharp = grad(point, i)
             sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
             fast = optax.apply_updates(slow, at.moved)
-            step, base_state = inner.update(
-                sharp, at.base, fast, grad_fn=grad_fn, **extra
+            step, base_state = inner_tx.update(
+                sharp, at.inner, fast, grad_fn=grad_fn, **extra
             )
             moved = jax.tree.map(jnp.add, at.moved, step)
             return _Inner(point, sharp, moved, base_state)
@@ -195,7 +192,7 @@ def lookbehind(
             return one_step(at, i)
 
         still = jax.tree.map(jnp.zeros_like, updates)
-        at = one_step(_Inner(slow, updates, still, state.base), 0)
+        at = one_step(_Inner(slow, updates, still, state.inner), 0)
         first_move = at.moved
         if unroll or k == 1:
             for i in range(1, k):
@@ -210,7 +207,7 @@ def lookbehind(
             parts = jax.tree.map(lambda _: part, at.moved)
         gone = jax.tree.map(lambda a, m: jnp.asarray(a, m.dtype) * m, parts, at.moved)
         count = jnp.asarray(optax.safe_increment(state.count))
-        return gone, LookbehindState(count, at.base)
+        return gone, LookbehindState(count, at.inner)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import perturb
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
@@ -23,20 +24,21 @@ class MomentumSamState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       rho: float scalar, radius at which the parameters now stand perturbed.
-      base: state of the base optimizer, the momentum in it.
+      inner: state of the base optimizer, the momentum in it.
     """
 
     count: jax.Array
     rho: jax.Array
-    base: Any
+    inner: Any
 
     def evaluated(self, params: Params) -> Params:
         """The unperturbed parameters; see ``eval_params``."""
-        return _moved(params, momentum_of(self.base, params), -self.rho)
+        return _moved(params, momentum_of(self.inner, params), -self.rho)
 
 
 def momentum_sam(
-    base: optax.GradientTransformation, rho: ScalarOrSchedule = 0.1
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Take the gradient ahead along the momentum.
 
@@ -52,7 +54,7 @@ def momentum_sam(
     perturbation, plus the new one. Evaluate at ``eval_params(params, state)``.
 
     Args:
-      base: an optimizer with a momentum: ``trace`` of ``optax.sgd(momentum=)``, or
+      inner: an optimizer with a momentum: ``trace`` of ``optax.sgd(momentum=)``, or
         ``mu`` of the Adam and Lion family. It sees the perturbed parameters, so decay
         in it is taken there.
       rho: length of the perturbation, in the units of the parameters' norm; a number,
@@ -86,11 +88,11 @@ def momentum_sam(
     without Computational Overhead", arXiv:2401.12033. Code followed:
     MarlonBecker/MSAM.
     """
-    check_non_negative("rho", rho)
-    inner = optax.with_extra_args_support(base)
+    check_arguments(momentum_sam, locals())
+    inner_tx = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
-        state = inner.init(params)
+        state = inner_tx.init(params)
         momentum_of(state, params)
         requirements.require_float32(_LINK, params, trees.resolve_mask(None, params))
         # Of the type that the radius has at every later step.
@@ -104,8 +106,8 @@ def momentum_sam(
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
         # The new parameters are not the base's, so it must not offer them.
         extra.pop("door", None)
-        old = momentum_of(state.base, params)
-        steps, base_state = inner.update(updates, state.base, params, **extra)
+        old = momentum_of(state.inner, params)
+        steps, base_state = inner_tx.update(updates, state.inner, params, **extra)
         new = momentum_of(base_state, params)
         radius = jnp.asarray(value_at(rho, state.count), state.rho.dtype)
         zero = jax.tree.map(jnp.zeros_like, steps)

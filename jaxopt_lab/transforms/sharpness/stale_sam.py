@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core import requirements, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
 
@@ -20,12 +21,12 @@ class StaleSamState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       offset: like the parameters, the perturbation under which they stand.
-      base: state of the base optimizer.
+      inner: state of the base optimizer.
     """
 
     count: jax.Array
     offset: Params
-    base: Any
+    inner: Any
 
     def evaluated(self, params: Params) -> Params:
         """The unperturbed parameters; see ``eval_params``."""
@@ -33,8 +34,8 @@ class StaleSamState(NamedTuple):
 
 
 def stale_sam(
-    base: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     perturb_mask: MaskOrFn | None = None,
 ) -> optax.GradientTransformationExtraArgs:
@@ -51,7 +52,7 @@ def stale_sam(
     a plain step is the right one. Evaluate at ``eval_params(params, state)``.
 
     Args:
-      base: the base optimizer; it sees the unperturbed parameters.
+      inner: the base optimizer; it sees the unperturbed parameters.
       rho: radius of the ascent, in the units of the parameters' norm; a number, a
         traced scalar, or a schedule of the number of updates. 0 gives the base
         exactly.
@@ -85,14 +86,15 @@ def stale_sam(
     Reference: AsyncSAM and related work on reusing the previous gradient; see Foret et
     al., arXiv:2010.01412, for the ascent.
     """
+    check_arguments(stale_sam, locals())
     ascent = Ascent("stale_sam", rho, perturb_mask=perturb_mask)
-    inner = optax.with_extra_args_support(base)
+    inner_tx = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> StaleSamState:
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
         requirements.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
-        return StaleSamState(jnp.zeros((), jnp.int32), offset, inner.init(params))
+        return StaleSamState(jnp.zeros((), jnp.int32), offset, inner_tx.init(params))
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
@@ -100,8 +102,8 @@ def stale_sam(
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
         extra.pop("door", None)
-        steps, base_state = inner.update(
-            updates, state.base, state.evaluated(params), **extra
+        steps, base_state = inner_tx.update(
+            updates, state.inner, state.evaluated(params), **extra
         )
         climb = ascent.at(params, state.count)
         offset = climb(jax.tree.map(jnp.zeros_like, params), updates)

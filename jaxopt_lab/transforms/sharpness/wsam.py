@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 
 from jaxopt_lab.core import requirements
 from jaxopt_lab.core.checks import value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -22,19 +22,19 @@ class WsamState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      base: state of the base optimizer.
+      inner: state of the base optimizer.
     """
 
     count: jax.Array
-    base: Any
+    inner: Any
 
 
 def wsam(
-    base: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    learning_rate: ScalarOrSchedule,
-    gamma: ScalarOrSchedule = 0.5,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    gamma: Annotated[ScalarOrSchedule, DECAY] = 0.5,
     decoupled: bool = True,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -53,7 +53,7 @@ def wsam(
     coupled, the base gets :math:`a g_p + (1 - a) g`.
 
     Args:
-      base: the base optimizer.
+      inner: the base optimizer.
       rho: radius of the ascent, in the units of the parameters' norm; a number, a
         traced scalar, or a schedule of the number of updates. 0 gives the base.
       learning_rate: step size :math:`\eta` of the decoupled part, as a rule the
@@ -98,13 +98,12 @@ def wsam(
     Revisited: Weighted Sharpness as a Regularization Term", KDD 2023,
     arXiv:2305.15817.
     """
-    if isinstance(gamma, int | float) and not 0 <= gamma < 1:
-        raise InputError(f"gamma must lie in [0, 1); got {gamma}")
+    check_arguments(wsam, locals())
     ascent = Ascent("wsam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
-    inner = optax.with_extra_args_support(base)
+    inner_tx = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> WsamState:
-        return WsamState(jnp.zeros((), jnp.int32), inner.init(params))
+        return WsamState(jnp.zeros((), jnp.int32), inner_tx.init(params))
 
     def update_fn(
         updates: Updates,
@@ -130,7 +129,9 @@ def wsam(
             )
 
         given = updates if decoupled else plus(updates, weight)
-        steps, base_state = inner.update(given, state.base, w, grad_fn=grad_fn, **extra)
+        steps, base_state = inner_tx.update(
+            given, state.inner, w, grad_fn=grad_fn, **extra
+        )
         if decoupled:
             steps = plus(steps, -value_at(learning_rate, state.count) * weight)
         count = jnp.asarray(optax.safe_increment(state.count))

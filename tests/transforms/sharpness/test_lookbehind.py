@@ -91,7 +91,7 @@ def test_zero_radius_one_inner_step_is_the_base_optimizer():
     expected, state = links.trajectory(plain, chain_state=True)
     got, wrapped = links.trajectory(ours, chain_state=True)
     chex.assert_trees_all_close(got, expected, rtol=0, atol=1e-15)
-    chex.assert_trees_all_close(wrapped.base, state, rtol=0, atol=1e-12)
+    chex.assert_trees_all_close(wrapped.inner, state, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("alpha", [0.5, "adaptive"])
@@ -130,7 +130,7 @@ def test_the_scaling_is_taken_at_the_perturbed_point():
 def test_the_base_advances_k_times_and_is_not_reset():
     tx = jaxopt_lab.lookbehind(optax.adam(0.01), 0.1, k=3)
     _, state = links.trajectory(tx, steps=2, chain_state=True)
-    assert int(state.base[0].count) == 6 and int(state.count) == 2
+    assert int(state.inner[0].count) == 6 and int(state.count) == 2
 
 
 def test_adaptive_alpha_is_one_for_each_tensor():

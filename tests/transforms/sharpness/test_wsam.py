@@ -54,7 +54,7 @@ def test_the_decoupled_part_stays_out_of_the_moments():
     tx = jaxopt_lab.wsam(base, 0.2, learning_rate=0.05, gamma=0.75)
     got, kept = links.trajectory(tx, 3, chain_state=True)
     chex.assert_trees_all_close(got, w, rtol=1e-11, atol=1e-13)
-    chex.assert_trees_all_close(kept.base, state, rtol=1e-11, atol=1e-13)
+    chex.assert_trees_all_close(kept.inner, state, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("style", on_devices.STYLES)
