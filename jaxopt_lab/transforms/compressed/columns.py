@@ -1,18 +1,16 @@
-"""What links that treat each leaf by itself share: masks, states, ends of chains."""
+"""Masks and states of links that treat each leaf by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
-import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import check_non_negative
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
+from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar
 
 D = TypeVar("D")
 
@@ -62,36 +60,6 @@ def gathered(structure: Any, rows: Sequence[Sequence[Any]], width: int) -> list[
     """
     columns = zip(*rows, strict=True) if rows else [()] * width
     return [jax.tree.unflatten(structure, column) for column in columns]
-
-
-def optimizer(
-    link: optax.GradientTransformation,
-    learning_rate: ScalarOrSchedule,
-    weight_decay: ScalarOrSchedule,
-    mask: MaskOrFn | None,
-) -> optax.GradientTransformationExtraArgs:
-    """A direction, a decoupled weight decay and a step size.
-
-    Args:
-      link: gives the direction.
-      learning_rate: step size; a number, a traced scalar or a schedule.
-      weight_decay: decay, times the step size.
-      mask: which parameters decay. Default: all.
-
-    Returns:
-      The chain.
-
-    Raises:
-      InputError: a number is negative.
-    """
-    check_non_negative("learning_rate", learning_rate)
-    check_non_negative("weight_decay", weight_decay)
-    return optax.chain(
-        link,
-        # Our schedules take arrays, optax's take numbers too.
-        optax.add_decayed_weights(cast(Any, weight_decay), mask),
-        optax.scale_by_learning_rate(cast(Any, learning_rate)),
-    )
 
 
 class Adam(NamedTuple):

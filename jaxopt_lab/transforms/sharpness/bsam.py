@@ -13,7 +13,6 @@ from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.options import (
     NON_NEGATIVE,
     POSITIVE,
-    STATIC,
     UNIT,
     check_arguments,
 )
@@ -52,7 +51,7 @@ def bsam(
     b2: Annotated[ScalarOrSchedule, UNIT] = 0.999,
     weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     damping: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
-    initial_precision: Annotated[Scalar, POSITIVE, STATIC] = 10.0,
+    initial_precision: Annotated[Scalar, POSITIVE] = 10.0,
     axis_name: str | None = None,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:

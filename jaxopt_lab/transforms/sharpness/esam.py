@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from jaxopt_lab.core import requirements, trees
 from jaxopt_lab.core.checks import value_at
-from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, STATIC, check_arguments
+from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.ascent import Ascent
@@ -35,7 +35,7 @@ def esam(
     rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     beta: Annotated[ScalarOrSchedule, SHARE] = 0.6,
-    gamma: Annotated[float, SHARE, STATIC] = 1.0,
+    gamma: Annotated[float, SHARE] = 1.0,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,

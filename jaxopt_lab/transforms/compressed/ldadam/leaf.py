@@ -23,7 +23,7 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.min_max import MinMax4
-from jaxopt_lab.transforms.compressed.slots import Slot, Store
+from jaxopt_lab.transforms.compressed.slots import Slot
 
 Error = Literal["float32", "bfloat16", "4-bit", "none"]
 
@@ -61,7 +61,7 @@ class Leaf(NamedTuple):
       rank: columns of the basis, at most.
       error: how the error is kept.
       how: how the subspace is found.
-      store: ``"codes"`` or ``"values"``.
+      straight_through: keep a rounded error as numbers.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -71,7 +71,7 @@ class Leaf(NamedTuple):
     rank: int
     error: Error
     how: How
-    store: Store
+    straight_through: bool
     chunk: int | None
 
     def slot(self, shape: tuple[int, ...]) -> Slot:
@@ -82,7 +82,7 @@ class Leaf(NamedTuple):
             "4-bit": MinMax4(64),
             "none": None,
         }[self.error]
-        return Slot(0, shape, self.dtype, codec, self.store)
+        return Slot(0, shape, self.dtype, codec, self.straight_through)
 
     @property
     def feeds_back(self) -> bool:
@@ -92,7 +92,8 @@ class Leaf(NamedTuple):
     @property
     def ranged(self) -> bool:
         """Whether the error has ranges."""
-        return self.feeds_back and self.error == "4-bit" and self.store == "codes"
+        codes = self.error == "4-bit" and not self.straight_through
+        return self.feeds_back and codes
 
     def init(self, param: jax.Array) -> Kept:
         """What is kept before the first step.

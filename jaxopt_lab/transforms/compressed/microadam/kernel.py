@@ -17,7 +17,7 @@ from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.transforms.compressed.elementwise import add
 from jaxopt_lab.transforms.compressed.microadam.numbers import Numbers
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
-from jaxopt_lab.transforms.compressed.slots import Slot, Store
+from jaxopt_lab.transforms.compressed.slots import Slot
 
 
 class Stored(NamedTuple):
@@ -47,8 +47,8 @@ class Kernel(NamedTuple):
       window: rows of the window.
       density: picked share of a block.
       block_size: elements in a block of picks.
-      quant_block: elements that share a range of the error.
-      store: ``"codes"`` or ``"values"``.
+      codec: that of the error.
+      straight_through: keep rounded numbers instead of codes and bits.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -57,8 +57,8 @@ class Kernel(NamedTuple):
     window: int
     density: float
     block_size: int
-    quant_block: int
-    store: Store
+    codec: MinMax4
+    straight_through: bool
     chunk: int | None
 
     @property
@@ -69,7 +69,7 @@ class Kernel(NamedTuple):
     @property
     def slot(self) -> Slot:
         """How the error is stored."""
-        return Slot(0, self.shape, self.dtype, MinMax4(self.quant_block), self.store)
+        return Slot(0, self.shape, self.dtype, self.codec, self.straight_through)
 
     @property
     def unit(self) -> int:
@@ -85,7 +85,7 @@ class Kernel(NamedTuple):
         )
         return Stored(
             jnp.zeros(ring, jnp.int16),
-            empty if self.store == "values" else narrowed(empty),
+            empty if self.straight_through else narrowed(empty),
             coded.codes,
             *(jnp.zeros((), jnp.float32) if x is None else x for x in coded[1:]),
         )
@@ -123,7 +123,7 @@ class Kernel(NamedTuple):
         def ring(x: jax.Array) -> chunks.Held:
             return chunks.Held(x, blocks, ring_tile, apart=True)
 
-        coded = self.store == "codes"
+        coded = not self.straight_through
         kept = Coded(
             stored.error,
             stored.low if coded else None,
@@ -234,8 +234,8 @@ class Kernel(NamedTuple):
         )
         direction, rest = direction.reshape(shape), rest.reshape(shape)
         new = self.slot.encode(rest)
-        if numbers.densify is not None:
-            share = jnp.asarray(numbers.densify, self.dtype)
+        if numbers.error_share is not None:
+            share = jnp.asarray(numbers.error_share, self.dtype)
             kept = rounded(self.slot.decode(new, shape))
             direction = direction + share * kept
             new = self.slot.encode((1 - share) * kept)
@@ -267,7 +267,7 @@ class Kernel(NamedTuple):
             return jnp.where(current, jnp.pad(new, missing)[:, None], old)
 
         indices = entered(indices, places.astype(jnp.int16))
-        if self.store == "values":
+        if self.straight_through:
             rounded = widened(narrowed(entries), self.dtype)
             values = entered(values, straight_through(entries, rounded))
         else:

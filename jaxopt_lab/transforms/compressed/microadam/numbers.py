@@ -21,7 +21,7 @@ class Numbers(NamedTuple):
       mean_correction: total weight that the first moment is divided by.
       square_correction: that of the second.
       eps: added to the root.
-      densify: share of the error that is added to the update; ``None``: none.
+      error_share: share of the error that is added to the update; ``None``: none.
       rate: learning rate; ``None`` gives the bare direction, with its own sign.
       decay: weight decay.
     """
@@ -32,7 +32,7 @@ class Numbers(NamedTuple):
     mean_correction: jax.Array
     square_correction: jax.Array
     eps: Scalar
-    densify: Scalar | None
+    error_share: Scalar | None
     rate: Scalar | None
     decay: Scalar
 
@@ -43,7 +43,7 @@ def step_numbers(
     b1: Scalar,
     b2: Scalar,
     eps: Scalar,
-    densify: Scalar | None,
+    error_share: Scalar | None,
     rate: Scalar | None,
     decay: Scalar,
     bias_window: bool,
@@ -57,7 +57,7 @@ def step_numbers(
       b1: decay of the first moment.
       b2: decay of the second.
       eps: added to the root.
-      densify: share of the error that is added, or ``None``.
+      error_share: share of the error that is added, or ``None``.
       rate: learning rate, or ``None``.
       decay: weight decay.
       bias_window: correct the bias of what the window holds, not of all steps.
@@ -83,7 +83,7 @@ def step_numbers(
         moments.bias_correction(b1, seen, dtype),
         moments.bias_correction(b2, seen, dtype),
         eps,
-        densify,
+        error_share,
         rate,
         decay,
     )
