@@ -225,8 +225,11 @@ def _check(name: str, argument: Argument, value: Any) -> None:
             raise InputError(
                 f"{name} must be a whole number {_of(interval)}; got {value!r}"
             )
-    elif static and not isinstance(value, int | float):
-        raise InputError(f"{name} must be a number; got {value!r}")
+    elif static:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value not in interval:
+            kind = interval.sentence().replace("be at", "be a number of at")
+            raise InputError(f"{name} must {kind}; got {value!r}")
     elif isinstance(value, int | float) and value not in interval:
         raise InputError(f"{name} must {interval.sentence()}; got {value}")
 

@@ -15,7 +15,6 @@ from jaxopt_lab.core.perturbation import (
     NormOrder,
     NormOver,
     ScalingName,
-    check_order,
     perturb,
     scaling_tree,
 )
@@ -50,9 +49,6 @@ class Ascent:
     perturb_mask: MaskOrFn | None = None
     norm_over: NormOver = "perturbed"
     damping: Scalar | None = None
-
-    def __post_init__(self) -> None:
-        check_order(self.p)
 
     def at(self, params: Params, count: jax.Array) -> Climb:
         """The climb of one update.
