@@ -9,8 +9,11 @@ if _FLAG not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from support import compiler
+
+compiler.choose()
+
 import jax
-import pytest
 
 _CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
     pathlib.Path.home() / ".cache" / "jaxopt_lab" / "xla-tests"
@@ -24,21 +27,9 @@ jax.config.update("jax_compilation_cache_dir", _CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# Every compiled program takes a handful of memory mappings, of which Linux gives a
-# process 65,530; beyond them XLA crashes.
-_MANY_MAPPINGS = 30_000
-_TESTS_BETWEEN_LOOKS = 40
-_done = 0
-
-
-@pytest.fixture(autouse=True)
-def drop_compiled_programs():
-    """Forget compiled programs once there are very many."""
-    yield
-    global _done
-    _done += 1
-    maps = pathlib.Path("/proc/self/maps")
-    if _done % _TESTS_BETWEEN_LOOKS or not maps.exists():
-        return
-    if maps.read_bytes().count(b"\n") > _MANY_MAPPINGS:
-        jax.clear_caches()
+pytest_plugins = (
+    "support.tiers",
+    "support.groups",
+    "support.resident",
+    "support.counts",
+)

@@ -14,12 +14,13 @@ ROOTS = (PACKAGE, PACKAGE.parent / "experiments")
 
 
 def modules():
-    """Names of all modules whose text has an example."""
+    """All modules whose text has an example, each a case that depends on it alone."""
     for root in ROOTS:
         for path in sorted(root.rglob("*.py")):
             if ">>>" in path.read_text():
                 parts = path.relative_to(root.parent).with_suffix("").parts
-                yield ".".join(parts).removesuffix(".__init__")
+                name = ".".join(parts).removesuffix(".__init__")
+                yield pytest.param(name, marks=pytest.mark.reaches(name))
 
 
 @pytest.mark.parametrize("name", list(modules()))

@@ -122,13 +122,13 @@ def measure(label: str, way: Way) -> Found:
         state,
         (),
         mesh,
-        over="data" if way.zero else None,
-        whole=row.whole_state if in_jit else "",
-        factors=row.factored_state,
+        zero_axis="data" if way.zero else None,
+        replicated=row.whole_state if in_jit else "",
+        factored=row.factored_state,
     )
     stored = there
     if way.zero and in_jit:
-        stored = training.stored_shardings(state, there, "data")
+        stored = training.storage_shardings(state, there, "data")
     options = dict(way.options)
     if way.zero and options.get("style") == "shard_map":
         options["elementwise"] = row.elementwise
@@ -137,7 +137,7 @@ def measure(label: str, way: Way) -> Found:
         tx,
         mesh,
         there,
-        stored=None if stored is there else stored,
+        storage=None if stored is there else stored,
         **options,
     )
     place = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)

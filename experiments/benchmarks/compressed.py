@@ -1,9 +1,9 @@
 """Optimizers with a compressed state against ``optax.adamw``: bytes and time.
 
 Run as ``python -m experiments.benchmarks.compressed [METHOD ...]``. Each method takes
-two ways: ``tx.update`` and ``optax.apply_updates``, and the door of the train step,
-which takes the new parameters without a tree of updates between. The gradients are an
-argument that is not donated, parameters and state are. Peak is arguments, temporaries
+two ways: ``tx.update`` and ``optax.apply_updates``, and the fused apply of the train
+step, which takes the new parameters without a tree of updates between. The gradients are
+an argument that is not donated, parameters and state are. Peak is arguments, temporaries
 and outputs without what is aliased, of the compiled program; times are those of the
 process's CPU, in pairs, over the time of ``optax.adamw`` in the same minute. The tree
 has 19.9 million float32 parameters in unequal leaves: one that fits into the cache
@@ -26,7 +26,7 @@ import jaxopt_lab
 from experiments.benchmarks.paired import Ratio, report
 from jaxopt_lab.core import trees
 from jaxopt_lab.lab.program_bytes import peak_bytes
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 SHAPES: Mapping[str, tuple[int, ...]] = {
     "up": (4096, 1024),
@@ -60,7 +60,7 @@ class Bar(NamedTuple):
     time: float
 
 
-# Of the two ways: through optax's protocol, and through the door.
+# Of the two ways: through optax's protocol, and through the fused apply.
 BARS: Mapping[str, tuple[Bar, Bar]] = {
     "adamw8bit": (Bar(0.90, 6.0), Bar(0.65, 3.5)),
     "adamw4bit": (Bar(0.83, 5.0), Bar(0.60, 3.0)),
@@ -107,12 +107,12 @@ def parameters(seed: int) -> dict[str, jax.Array]:
     }
 
 
-def step_of(tx: optax.GradientTransformation, door: bool) -> Any:
+def step_of(tx: optax.GradientTransformation, fused: bool) -> Any:
     """One step of an optimizer, to be compiled; parameters and state are donated.
 
     Args:
       tx: the optimizer.
-      door: whether the new parameters go through the door of the train step.
+      fused: whether the new parameters go through the fused apply of the train step.
 
     Returns:
       ``step(params, state, grads) -> (params, state)``, jitted.
@@ -120,22 +120,22 @@ def step_of(tx: optax.GradientTransformation, door: bool) -> Any:
     full = optax.with_extra_args_support(tx)
 
     def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
-        if not door:
+        if not fused:
             updates, state = full.update(grads, state, params)
             return optax.apply_updates(params, updates), state
-        entrance = ParameterDoor()
-        updates, state = full.update(grads, state, params, door=entrance)
-        return entrance.apply(params, updates), state
+        recorder = FusedApplyRecorder()
+        updates, state = full.update(grads, state, params, fused_apply=recorder)
+        return recorder.apply(params, updates), state
 
     return jax.jit(step, donate_argnums=(0, 1))
 
 
-def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
+def compiled(tx: optax.GradientTransformation, fused: bool) -> Program:
     """One step of an optimizer, compiled and measured by its compiler.
 
     Args:
       tx: the optimizer.
-      door: whether the new parameters go through the door.
+      fused: whether the new parameters go through the fused apply.
 
     Returns:
       The program.
@@ -143,7 +143,7 @@ def compiled(tx: optax.GradientTransformation, door: bool) -> Program:
     shapes = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in SHAPES.items()}
     state = jax.eval_shape(tx.init, shapes)
     began = time.perf_counter()
-    run = step_of(tx, door).lower(shapes, state, shapes).compile()
+    run = step_of(tx, fused).lower(shapes, state, shapes).compile()
     seconds = time.perf_counter() - began
     memory: Any = run.memory_analysis()
     count = trees.count(shapes)
@@ -207,22 +207,22 @@ def cpu_ratio(a: Runner, b: Runner, pairs: int) -> Ratio:
     )
 
 
-def figures(name: str, door: bool, base: Program, pairs: int) -> dict[str, Any]:
+def figures(name: str, fused: bool, base: Program, pairs: int) -> dict[str, Any]:
     """What one method costs in one of the two ways.
 
     Args:
       name: the method.
-      door: which way.
+      fused: which way.
       base: ``optax.adamw``, compiled.
       pairs: number of pairs of timed steps; 0 for none.
 
     Returns:
       Figures by label.
     """
-    program = compiled(METHODS[name](), door)
-    way = "through the door" if door else "update, apply_updates"
+    program = compiled(METHODS[name](), fused)
+    way = "through the fused apply" if fused else "update, apply_updates"
     label = f"{name}, {way}"
-    bar = BARS[name][door] if name in BARS else None
+    bar = BARS[name][fused] if name in BARS else None
     allowed = ("", "") if bar is None else (f" (bar {bar.peak})", f" (bar {bar.time})")
     found: dict[str, Any] = {
         f"{label}: state, bytes a parameter": program.state_bytes,
@@ -247,14 +247,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("methods", nargs="*", default=list(METHODS))
     parser.add_argument("--pairs", type=int, default=PAIRS)
     options = parser.parse_args(arguments)
-    base = compiled(optax.adamw(RATE), door=False)
+    base = compiled(optax.adamw(RATE), fused=False)
     found: dict[str, Any] = {
         "parameters": trees.count(parameters(0)),
         "optax.adamw: peak, bytes a parameter": base.peak_bytes,
     }
     for name in options.methods:
-        for door in (False, True):
-            found.update(figures(name, door, base, options.pairs))
+        for fused in (False, True):
+            found.update(figures(name, fused, base, options.pairs))
     report("compressed", found)
 
 

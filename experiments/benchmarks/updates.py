@@ -134,13 +134,13 @@ def normal(tree: Mapping[str, jax.ShapeDtypeStruct], seed: int) -> dict[str, jax
     }
 
 
-def compiled(tx: optax.GradientTransformation, scale: int, door: bool) -> Program:
+def compiled(tx: optax.GradientTransformation, scale: int, fused: bool) -> Program:
     """One step of an optimizer, compiled.
 
     Args:
       tx: the optimizer.
       scale: as in ``shapes``.
-      door: whether new parameters go through the door of the train step.
+      fused: whether new parameters go through the fused apply of the train step.
 
     Returns:
       The program, on its first parameters.
@@ -148,7 +148,7 @@ def compiled(tx: optax.GradientTransformation, scale: int, door: bool) -> Progra
     tree = shapes(scale)
     abstract = jax.eval_shape(tx.init, tree)
     began = time.perf_counter()
-    run = step_of(tx, door).lower(tree, abstract, tree).compile()
+    run = step_of(tx, fused).lower(tree, abstract, tree).compile()
     seconds = time.perf_counter() - began
     entry = str(run.as_text()).split("ENTRY ", 1)[1]
     begin = normal(tree, 0)
@@ -277,9 +277,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{device}: a copy moves {rate / 1e9:.0f} GB/s", flush=True)
 
     def program(name: str) -> Program:
-        return compiled(catalog.get(name, "transform").make(), options.scale, door=True)
+        return compiled(
+            catalog.get(name, "transform").make(), options.scale, fused_apply=True
+        )
 
-    base = compiled(catalog.get(BASE, "transform").make(), options.scale, door=False)
+    base = compiled(
+        catalog.get(BASE, "transform").make(), options.scale, fused_apply=False
+    )
     found: dict[str, Any] = {
         "device": device,
         "copy, GB/s": rate / 1e9,

@@ -1,4 +1,4 @@
-"""Fashion-MNIST as the reproductions take it."""
+"""Fashion-MNIST for the studies."""
 
 from __future__ import annotations
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_lab.lab.statistics import bootstrap_interval
+from experiments.harness.report import Table
+from experiments.studies.verdicts import Claim
+from jaxopt_lab.lab.statistics import mean_interval
 
 
 class Score(NamedTuple):
@@ -23,6 +26,10 @@ class Score(NamedTuple):
     at_the_edge: bool
     values: np.ndarray
     curve: np.ndarray
+
+
+Panels = Mapping[str, Mapping[str, Score]]
+"""Scores by method, by panel."""
 
 
 def score(
@@ -48,51 +55,52 @@ def score(
     return Score(rates[best], edge, rest[best], rest.mean(axis=1))
 
 
-class Verdict(NamedTuple):
-    """A claim that one method is better than another.
-
-    Attributes:
-      where: the panel.
-      better: the method that should be better.
-      worse: the other.
-      difference: mean over the paired units, positive if the claim is right.
-      low: lower end of its 95 % bootstrap interval.
-      high: upper end.
-      word: ``"holds"``, ``"does not"`` (the other is better) or ``"undecided"``.
-    """
-
-    where: str
-    better: str
-    worse: str
-    difference: float
-    low: float
-    high: float
-    word: str
-
-
-def verdict(
+def better(
     where: str,
-    scores: dict[str, Score],
-    better: str,
-    worse: str,
+    scores: Mapping[str, Score],
+    winner: str,
+    other: str,
     *,
     higher_is_better: bool = True,
-) -> Verdict:
-    """Compare two methods, paired over starts or seeds.
+) -> Claim:
+    """The claim that one method is better than another, paired over the units.
 
     Args:
       where: the panel.
       scores: by name of the method.
-      better: the method that should be better.
-      worse: the other.
+      winner: the method that should be better.
+      other: the other.
       higher_is_better: whether higher values are better.
 
     Returns:
-      The verdict.
+      The claim.
     """
     sign = 1 if higher_is_better else -1
-    differences = sign * (scores[better].values - scores[worse].values)
-    low, high = bootstrap_interval(differences)
-    word = "holds" if low > 0 else "does not" if high < 0 else "undecided"
-    mean = float(np.mean(differences))
-    return Verdict(where, better, worse, mean, low, high, word)
+    with np.errstate(invalid="ignore"):
+        gains = sign * (scores[winner].values - scores[other].values)
+    return Claim(f"{winner} better than {other}", where, gains)
+
+
+def rate_text(score: Score) -> str:
+    """The chosen rate; a star marks the edge of its grid."""
+    return f"{score.rate:g}" + ("*" if score.at_the_edge else "")
+
+
+def table(panels: Panels, label: str, scale: float = 1.0) -> Table:
+    """The scores of all methods with Student's 95 % intervals.
+
+    Args:
+      panels: scores by method, by panel.
+      label: what the score is.
+      scale: factor on it.
+
+    Returns:
+      The table.
+    """
+    rows = []
+    for where, scores in panels.items():
+        for name, s in scores.items():
+            mean, half = (scale * x for x in mean_interval(s.values))
+            rows.append((where, name, rate_text(s), f"{mean:.3f} ± {half:.3f}"))
+    title = f"{label}; * edge of the grid of rates"
+    return Table(title, ("panel", "method", "rate", label), rows)

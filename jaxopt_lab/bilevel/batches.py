@@ -22,7 +22,7 @@ class Batches(NamedTuple):
     """The batches of a loop.
 
     Attributes:
-      n: how many there are.
+      n: their number.
       at: ``at(stacked, t)``, the batch of step ``t``.
       stacked: the arrays, or ``()``.
     """
@@ -33,10 +33,10 @@ class Batches(NamedTuple):
 
 
 def resolve(batches_or_n: Batch | int, batch_at: BatchAt | None) -> Batches:
-    """How many steps there are, and the batch of each.
+    """The number of steps and the batch of each.
 
-    Arrays are sliced inside the step, by its index: as the inputs of nested scans
-    they would be reshaped, and each level would store its part of them once more.
+    Arrays are sliced inside the step by its index: as inputs of nested scans they
+    would be reshaped, and each level would store a copy of its part.
 
     Args:
       batches_or_n: arrays (or ``jax.ShapeDtypeStruct``) with a common leading axis, or

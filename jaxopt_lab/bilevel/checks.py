@@ -1,9 +1,9 @@
-"""What is refused before anything is differentiated, by the names of the paths."""
+"""Checks of an inner problem before it is differentiated; errors name the paths."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,19 @@ import numpy as np
 from jax.interpreters import partial_eval
 from jaxtyping import PyTree
 
-from jaxopt_lab.bilevel.carry import check_kept
-from jaxopt_lab.bilevel.inner import InnerProblem
+from jaxopt_lab.bilevel.carry_tools import check_kept
+from jaxopt_lab.bilevel.hypergrad_unrolled import Episode, Outer, last_step_loss
+from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, optimality_of
+from jaxopt_lab.bilevel.options import ImplicitMode
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 
+_IMPLICIT = get_args(ImplicitMode)
+_SUMMED = ("reverse", "forward", "es", "pes")
+
 
 def check_start(start: PyTree, expected: PyTree, name: str = "start") -> None:
-    """Refuse a carry to go on from that is not of the type of a first carry.
+    """Refuse a start carry whose structure, shapes or dtypes are not those of ``init``.
 
     Args:
       start: the carry given.
@@ -116,10 +121,10 @@ def require_scalar(name: str, value: Any) -> None:
 def used_leaves(
     function: Callable[..., Any], theta: PyTree, *others: Any
 ) -> list[bool]:
-    """Which leaves of ``theta`` a function's result depends on.
+    """The leaves of ``theta`` on which a function's result depends.
 
-    Read off the program of the function, dead code removed, not off a derivative
-    that happens to be zero. Costs one trace.
+    Determined by dead-code elimination in the jaxpr, so that a derivative that happens
+    to be zero does not count as unused. Costs one trace.
 
     Args:
       function: function of ``theta`` and others.
@@ -155,6 +160,111 @@ def require_used(used: Sequence[bool], theta: PyTree, by: str) -> None:
             f"{by} does not depend on {trees.summary(idle)}: the gradient there would "
             "be zero whatever its value (allow_unused=True accepts that)"
         )
+
+
+def require_field(inner: InnerProblem, name: str, mode: str) -> None:
+    """Refuse a problem without a field that the mode needs.
+
+    Args:
+      inner: the problem.
+      name: ``"objective"`` (``optimality`` is accepted instead) or
+        ``"window_loss"``.
+      mode: the mode, for the error.
+
+    Raises:
+      InputError: the field is not set; it is named.
+    """
+    if getattr(inner, name) is not None:
+        return
+    if name == "objective":
+        if inner.optimality is not None:
+            return
+        name = "objective (or inner.optimality)"
+    raise InputError(f"mode {mode!r} needs inner.{name}, which is not given")
+
+
+def check_losses(outer: Outer | None, inner: InnerProblem, mode: str) -> None:
+    """Refuse a mode that lacks its losses.
+
+    Args:
+      outer: the outer loss, or ``None``.
+      inner: the problem.
+      mode: the mode.
+
+    Raises:
+      InputError: the outer loss or a field of the problem is missing (named), or the
+        outer loss is given to mode pes.
+    """
+    if mode in _IMPLICIT:
+        require_field(inner, "objective", mode)
+    if mode == "pes" and outer is not None:
+        raise InputError(
+            "mode 'pes' sums inner.window_loss over the steps: outer must be None"
+        )
+    if outer is None:
+        if mode not in _SUMMED:
+            raise InputError(f"mode {mode!r} needs outer; got None")
+        require_field(inner, "window_loss", mode)
+
+
+def check_scalar(
+    outer: Outer | None, inner: InnerProblem, theta: Theta, carry: Carry
+) -> None:
+    """Refuse an outer loss that is no real scalar.
+
+    Args:
+      outer: the outer loss, or ``None`` for ``inner.window_loss``.
+      inner: the problem.
+      theta: outer parameters.
+      carry: shapes of a carry.
+
+    Raises:
+      InputError: it is an array with axes, a tree, or of another type.
+    """
+    if outer is not None:
+        value = jax.eval_shape(lambda th, c: outer(th, inner.read(c)), theta, carry)
+        require_scalar("outer", value)
+    elif inner.window_loss is not None:
+        t = jax.ShapeDtypeStruct((), jnp.int32)
+        value = jax.eval_shape(inner.window_loss, theta, carry, t)
+        require_scalar("inner.window_loss", value)
+
+
+def used_by(
+    mode: str, episode: Episode, theta: Theta, carry: Carry
+) -> tuple[list[bool], str]:
+    """The leaves of theta that the mode differentiates: each mode differentiates
+    another function.
+
+    Args:
+      mode: the mode.
+      episode: the loop.
+      theta: outer parameters.
+      carry: shapes of a carry.
+
+    Returns:
+      One boolean for each leaf, and what uses them, for an error.
+    """
+    inner, outer = episode.inner, episode.outer
+    if mode in _IMPLICIT:
+        assert outer is not None
+        condition, read = optimality_of(inner), inner.read
+        used = used_leaves(
+            lambda th, c: (outer(th, read(c)), condition(th, read(c))), theta, carry
+        )
+        return used, "inner.objective" if inner.optimality is None else (
+            "inner.optimality"
+        )
+    if mode == "one_step":
+        used = used_leaves(
+            lambda th, c: last_step_loss(episode, th, c)[0], theta, carry
+        )
+        return used, "the last step"
+    whole = "the loop" if episode.start is None else "the loop (init is not run)"
+    if mode == "pes":
+        # Particles started from init at other values of theta, so init counts as used.
+        episode, whole = episode._replace(start=None), "the loop"
+    return used_leaves(lambda th: episode.loss(th, "none")[0], theta), whole
 
 
 def at(name: str, path: Any) -> str:

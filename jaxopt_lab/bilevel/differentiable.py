@@ -11,14 +11,14 @@ import optax
 from jax.core import eval_context
 from jax.extend import core
 
-from jaxopt_lab.bilevel.interpreter import rewrite
+from jaxopt_lab.bilevel.opaque_call import arrays_only, opaque_call
+from jaxopt_lab.bilevel.rewrite_jaxpr import rewrite_jaxpr
 from jaxopt_lab.bilevel.safe_primitives import Slopes
-from jaxopt_lab.bilevel.shield import arrays_only, shield
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core.errors import InputError
 
-# Traced programs that one transformation remembers; a training run needs two.
-_REMEMBERED = 32
+# Traced programs cached for one transformation; a training run needs two.
+_CACHE_SIZE = 32
 _SETTINGS = (
     "jax_enable_x64",
     "jax_numpy_dtype_promotion",
@@ -44,21 +44,20 @@ def differentiable(
 
         sqrt  rsqrt  log  log1p  cbrt  pow  integer_pow  div  svd  eigh  qr
 
-    are exchanged for primitives with the same values and one principle for their
+    are replaced by primitives with the same values and one principle for their
     derivatives: a partial derivative that does not exist or overflows is zero. So are
-    those of multiplications whose result may be thrown away by a ``where``. All other
+    those of multiplications whose result a ``where`` may discard. All other
     derivatives are the original's, to rounding. Derivatives of every order, forward
     and reverse, under ``jit``, ``vmap``, ``scan`` and ``checkpoint``.
 
-    What stays as it is: the values, to the last bit, for XLA is handed the same
-    operations; the structure of the state, so that checkpoints of one serve the other;
-    rules of ``custom_jvp`` and ``custom_vjp`` inside ``tx``, which are their author's
-    word; and the derivatives of every callable among the extra arguments
-    (``grad_fn``, ``value_fn``), whose own NaN must stay visible. Complex numbers are
-    left alone. Outside of all transformations of jax the original itself runs. Beside a
-    gradient the last bit may differ: XLA fuses each with its own reverse pass, and
-    outside of ``jit`` a trace forgets the borders of pieces that optax compiles as
-    ``jit(inline=True)``.
+    Unchanged are the values, to the last bit, since XLA compiles the same operations;
+    the structure of the state, so that checkpoints are interchangeable; rules of
+    ``custom_jvp`` and ``custom_vjp`` inside ``tx``; and the derivatives of every
+    callable among the extra arguments (``grad_fn``, ``value_fn``), whose own NaN must
+    stay visible. Complex numbers are left alone. Outside of all transformations of jax
+    the original itself runs. Beside a gradient the last bit may differ: XLA fuses each
+    with its own reverse pass, and outside of ``jit`` a trace drops the boundaries of
+    what optax compiles as ``jit(inline=True)``.
 
     Finite is not small. At a gradient of zero Adam's direction has the slope
     ``1 / eps`` in truth, 1e8, in every step; three such steps make 1e21, and five
@@ -80,7 +79,7 @@ def differentiable(
     Returns:
       The safe one. As under ``jit``, ``update`` is traced once for all calls with the
       same structures, shapes and types, unless there are callables among the extra
-      arguments. A ``door`` is not passed on: the updates come back as a tree.
+      arguments. ``fused_apply`` is not passed on: the updates come back as a tree.
 
     Raises:
       InputError: ``tx`` is no transformation, or an option is out of range.
@@ -119,8 +118,8 @@ def differentiable(
         return safe_init(params)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        # A door would be offered values of the traced program, which end with it.
-        extra.pop("door", None)
+        # The values offered to it would be tracers, which end with the trace.
+        extra.pop("fused_apply", None)
         return safe_update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -136,31 +135,31 @@ class _Safe:
 
     def __call__(self, *args: Any, **extra: Any) -> Any:
         if not self._slopes.eps_root and core.get_opaque_trace_state() == _NOT_TRACING:
-            # Nobody differentiates, and eager values keep their sharding.
+            # Nothing is differentiated here, and eager values keep their sharding.
             return self._fn(*args, **extra)
-        shielded = jax.tree.map(
-            lambda x: shield(x) if callable(x) else x, extra, is_leaf=callable
+        opaque = jax.tree.map(
+            lambda x: opaque_call(x) if callable(x) else x, extra, is_leaf=callable
         )
-        run, arrays, rebuild = arrays_only(self._fn, args, shielded)
-        # What a callable has closed over may differ in every call.
-        known = not any(map(callable, jax.tree.leaves(shielded, is_leaf=callable)))
-        key = _key(args, shielded, arrays) if known else None
+        run, arrays, rebuild = arrays_only(self._fn, args, opaque)
+        # The closure of a callable may change from call to call.
+        known = not any(map(callable, jax.tree.leaves(opaque, is_leaf=callable)))
+        key = _key(args, opaque, arrays) if known else None
         if key in self._programs:
             self._programs.move_to_end(key)
             program, rebuild = self._programs[key]
         else:
             traced = jax.make_jaxpr(run)(arrays)
-            program = rewrite(traced, self._slopes)
-            # An effect, of a collective say, belongs to the place of the call.
+            program = rewrite_jaxpr(traced, self._slopes)
+            # Effects (of collectives) belong to the call, so they are not cached.
             if key is not None and not traced.effects:
                 self._programs[key] = program, rebuild
-                if len(self._programs) > _REMEMBERED:
+                if len(self._programs) > _CACHE_SIZE:
                     self._programs.popitem(last=False)
         return rebuild(core.jaxpr_as_fun(program)(*arrays))
 
 
 def _key(args: Any, extra: Any, arrays: list[Any]) -> Any:
-    """All that a trace depends on; ``None`` if it cannot be compared."""
+    """Cache key: all that a trace depends on; ``None`` if it is not hashable."""
     leaves, treedef = jax.tree.flatten((args, extra))
     types = tuple(map(jax.typeof, arrays))
     places = {id(a) for a in arrays}

@@ -14,14 +14,19 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel.checks import check_start
+from jaxopt_lab.bilevel.hypergrad_unrolled import (
+    Episode,
+    Hypergradient,
+    detached,
+    window_losses,
+)
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta
 from jaxopt_lab.bilevel.linear_solve import scaled_sum, times
-from jaxopt_lab.bilevel.unrolled import Episode, Hypergradient, detached, window_losses
 from jaxopt_lab.core.typing import Scalar
 
 
 class Particles(NamedTuple):
-    """Where the antithetic pairs of persistent evolution strategies stand.
+    """State of the antithetic pairs of persistent evolution strategies.
 
     Attributes:
       carries: the carries, with two leading axes ``(2, pairs)``: at θ + ε and θ - ε.
@@ -129,8 +134,8 @@ def persistent_evolution(
     r"""Evolution strategies over one window of a longer loop, without its bias.
 
     A pair keeps its two carries from window to window and gets a new perturbation in
-    each; its estimate weighs the losses of this window by the *sum* of all its
-    perturbations so far, so that what earlier windows did to this one is counted.
+    each; its estimate weights the losses of this window by the *sum* of all its
+    perturbations so far, so that the effect of earlier windows on this one is counted.
 
     Args:
       episode: the window; ``start`` is ``Particles`` or ``None``.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 
-from jaxopt_lab.core.typing import GradFn, Params, Shards, Updates
+from jaxopt_lab.core.gradients import MappedGradFn
+from jaxopt_lab.core.typing import GradFn, Params, Updates
 
 
 def constant_gradient(
@@ -50,7 +50,7 @@ def constant_gradient(
     ) -> tuple[Updates, optax.OptState]:
         stopped = jax.lax.stop_gradient(updates)
         if extra.get("grad_fn") is not None:
-            extra["grad_fn"] = _ConstantGradFn(extra["grad_fn"], updates, stopped)
+            extra["grad_fn"] = _constant_grad_fn(extra["grad_fn"], updates, stopped)
         if extra.get("value") is not None:
             extra["value"] = jax.lax.stop_gradient(extra["value"])
         return chain.update(stopped, state, params, **extra)
@@ -58,49 +58,17 @@ def constant_gradient(
     return optax.GradientTransformationExtraArgs(chain.init, update_fn)
 
 
-class _ConstantGradFn:
-    """A gradient function whose results are constants.
+def _constant_grad_fn(grad_fn: GradFn, updates: Updates, stopped: Updates) -> GradFn:
+    """``grad_fn`` whose gradients and losses are constants."""
+    pairs = zip(jax.tree.leaves(stopped), jax.tree.leaves(updates), strict=True)
+    originals = [(one, original) for one, original in pairs]
 
-    What the wrapped one does not have, this one does not have either: links ask by
-    ``hasattr`` whether it knows its batch.
-    """
-
-    def __init__(self, grad_fn: GradFn, updates: Updates, stopped: Updates) -> None:
-        self._grad_fn = grad_fn
-        pairs = zip(jax.tree.leaves(stopped), jax.tree.leaves(updates), strict=True)
-        self._originals = [(one, original) for one, original in pairs]
-
-    def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
-        return jax.lax.stop_gradient(self._grad_fn(params, i))
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._grad_fn, name)
-        if name == "shard":
-            return lambda num_shards: _ConstantShards(found(num_shards))
-        if name in ("example_losses", "on_examples"):
-            return lambda *args: jax.lax.stop_gradient(found(*args))
-        if name == "received":
-            return lambda link, updates, params: found(
-                link, jax.tree.map(self._original, updates), params
-            )
-        return found
-
-    def _original(self, leaf: jax.Array) -> jax.Array:
+    def original(leaf: jax.Array) -> jax.Array:
         # The train step tells by identity whether a transform stood in front.
-        return next((was for one, was in self._originals if one is leaf), leaf)
+        return next((was for one, was in originals if one is leaf), leaf)
 
-
-class _ConstantShards:
-    def __init__(self, shards: Shards) -> None:
-        self._shards = shards
-
-    def __call__(self, params: Params, j: int | jax.Array) -> Updates:
-        return jax.lax.stop_gradient(self._shards(params, j))
-
-    def mean(
-        self, f: Callable[[Callable[[Params], Updates]], Any], mode: str = "unroll"
-    ) -> Any:
-        def on_constants(grad: Callable[[Params], Updates]) -> Any:
-            return f(lambda params: jax.lax.stop_gradient(grad(params)))
-
-        return self._shards.mean(on_constants, mode)
+    return MappedGradFn(
+        grad_fn,
+        wrap=lambda fn: lambda *args: jax.lax.stop_gradient(fn(*args)),
+        on_updates=lambda given: jax.tree.map(original, given),
+    )

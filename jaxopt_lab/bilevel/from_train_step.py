@@ -1,4 +1,4 @@
-"""A run of a train step as an inner problem."""
+"""Inner problem made of a train step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def from_train_step(
 ) -> InnerProblem:
     """The inner problem that trains by ``make_step(theta)`` from ``init(theta)``.
 
-    Whatever the train step is made of may depend on theta: numbers and schedules of
+    Everything in the train step may depend on theta: numbers and schedules of
     the transformation (a whole schedule is ``lambda count: theta["lr"][count]``), the
     loss (weights of examples or terms), and the initial parameters through ``init``.
     Steps that ``jaxopt_lab.training.make_train_step`` makes fit as they are, with
@@ -53,7 +53,7 @@ def from_train_step(
         more, or a window.
       read: ``read(state) -> w``; by default ``state.params``.
       objective: as in ``InnerProblem``, like the following.
-      optimality: in the place of ``objective``.
+      optimality: instead of ``objective``.
       window_loss: of the state that step ``t`` gave.
 
     Returns:
@@ -86,8 +86,8 @@ def from_train_step(
                 "make_step(theta) must return step(state, batch) -> (state, metrics); "
                 f"got {type(made).__name__}"
             )
-        # A window of a longer run passes the end of the arrays; a function of t knows
-        # what comes there.
+        # A window of a longer run may pass the end of the arrays, hence the modulo; a
+        # function of t handles any t.
         here = t % jnp.int32(found.n) if jax.tree.leaves(found.stacked) else t
         result = made(state, found.at(found.stacked, here))
         # A train state is a tuple too; only a plain pair is (state, metrics).

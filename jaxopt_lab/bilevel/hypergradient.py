@@ -1,4 +1,4 @@
-"""The derivative of an outer loss through an inner optimization, in seven ways."""
+"""Hypergradients of an outer loss through an inner optimization, in seven modes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,14 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.bilevel import checks, preconditions
+from jaxopt_lab.bilevel import checks
+from jaxopt_lab.bilevel.checkpointed_scan import Remat
 from jaxopt_lab.bilevel.evolution import (
     check_particles,
     evolution,
     persistent_evolution,
 )
-from jaxopt_lab.bilevel.implicit import implicit
-from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
-from jaxopt_lab.bilevel.loop import Remat
-from jaxopt_lab.bilevel.plan import Program, settled
-from jaxopt_lab.bilevel.settings import (
-    DEFAULT_PAIRS,
-    ImplicitMode,
-    Mode,
-    check_mode,
-    check_sampling,
-    make_solver,
-)
-from jaxopt_lab.bilevel.unrolled import (
+from jaxopt_lab.bilevel.hypergrad_unrolled import (
     Episode,
     Hypergradient,
     Outer,
@@ -34,6 +23,17 @@ from jaxopt_lab.bilevel.unrolled import (
     one_step,
     reverse,
 )
+from jaxopt_lab.bilevel.implicit import implicit
+from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
+from jaxopt_lab.bilevel.options import (
+    DEFAULT_PAIRS,
+    ImplicitMode,
+    Mode,
+    check_mode,
+    check_sampling,
+    make_solver,
+)
+from jaxopt_lab.bilevel.plan import Program, settled
 from jaxopt_lab.core.typing import Scalar
 
 
@@ -87,7 +87,7 @@ def hypergrad(
     =============  =================================  ===========================
 
     ``"implicit_cg"`` and ``"neumann"`` are right in so far as the loop has converged:
-    theta must act through ``inner.objective``, and what only steers the way there (a
+    theta must act through ``inner.objective``, and a parameter of the path alone (a
     learning rate) has no derivative. ``"one_step"`` is their first term, good where
     one step contracts strongly.
 
@@ -158,7 +158,7 @@ def hypergrad(
     >>> float(info["residual"]) < 1e-5
     True
 
-    The same loop in windows of five steps, without the bias of cutting it:
+    The same loop in windows of five steps, without truncation bias:
 
     >>> window = inner.replace(n=5, window_loss=lambda theta, w, t: (w - 3.0) ** 2)
     >>> start = None
@@ -183,7 +183,7 @@ def hypergrad(
     own |= {"terms": terms, "adjoint0": adjoint0}
     own |= {"budget": budget, "key": key, "pairs": pairs, "sigma": sigma}
     check_mode(mode, own)
-    preconditions.check_losses(outer, inner, mode)
+    checks.check_losses(outer, inner, mode)
     theta = checks.as_theta(theta)
     episode = Episode(outer, inner, start, t0, "none")
 
@@ -195,13 +195,13 @@ def hypergrad(
     if particles:
         check_particles(inner, theta, start, pairs or 0)
     first = checks.check_loop(inner, theta, None if particles else start)
-    preconditions.check_scalar(outer, inner, theta, first)
+    checks.check_scalar(outer, inner, theta, first)
     if mode in get_args(ImplicitMode):
         weights = jax.eval_shape(inner.read, first)
         checks.require_real("the result of inner.read", weights)
     used = []
     if sampled or not allow_unused:
-        used, by = preconditions.used_by(mode, episode, theta, first)
+        used, by = checks.used_by(mode, episode, theta, first)
         if not allow_unused:
             checks.require_used(used, theta, by)
 
@@ -218,7 +218,7 @@ def hypergrad(
     assert key is not None and pairs is not None and sigma is not None
     estimate = evolution if mode == "es" else persistent_evolution
     value, grad, info = estimate(episode, theta, key, pairs, sigma)
-    # An estimate would find the noise of the others there.
+    # For unused leaves the estimate is pure noise of the others.
     info["standard_error"] = _only(used, info["standard_error"])
     return value, _only(used, grad), info
 

@@ -1,4 +1,4 @@
-"""Derivatives of a minimum with respect to what it is the minimum of."""
+"""Implicit differentiation: derivatives of a minimum by a linear solve."""
 
 from __future__ import annotations
 
@@ -9,30 +9,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.bilevel import checks
-from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
+from jaxopt_lab.bilevel.checks import require_field
+from jaxopt_lab.bilevel.hypergrad_unrolled import Episode, Hypergradient, detached
+from jaxopt_lab.bilevel.inner import (
+    Carry,
+    InnerProblem,
+    Theta,
+    Weights,
+    optimality_of,
+)
 from jaxopt_lab.bilevel.linear_solve import Product, Solver, relative_residual
-from jaxopt_lab.bilevel.settings import ImplicitMode, make_solver, require_field
-from jaxopt_lab.bilevel.unrolled import Episode, Hypergradient, detached
+from jaxopt_lab.bilevel.options import ImplicitMode, make_solver
 from jaxopt_lab.core.typing import Scalar
 
 
-def optimality_of(inner: InnerProblem) -> Callable[[Theta, Weights], Weights]:
-    """The function that is zero at the solution: the gradient of the objective.
-
-    Args:
-      inner: the problem; it has an ``optimality`` or an ``objective``.
-
-    Returns:
-      ``F(theta, weights)``, a tree like the weights.
-    """
-    if inner.optimality is not None:
-        return inner.optimality
-    assert inner.objective is not None
-    return jax.grad(inner.objective, argnums=1)
-
-
 def weights_of(inner: InnerProblem, carry: Carry) -> Weights:
-    """What ``inner.read`` gives, refused where the implicit modes have no use for it.
+    """The result of ``inner.read``, refused unless it is real and floating.
 
     Args:
       inner: the problem.
@@ -62,7 +54,7 @@ def implicit(
       episode: the loop that finds the minimum; not differentiated.
       theta: outer parameters.
       solver: of the linear system.
-      guess: where it starts, or ``None``.
+      guess: its starting point, or ``None``.
 
     Returns:
       ``(value, gradient, {"carry", "adjoint", "num_steps", "residual"})``.
@@ -89,7 +81,7 @@ def implicit(
 
 
 def _product(inner: InnerProblem, theta: Theta, w: Weights) -> Product:
-    # Linearized once, so that the gradient is not evaluated again in each product.
+    # Linearize once: the gradient is then not evaluated again for each product.
     condition = optimality_of(inner)
     _, product = jax.linearize(lambda w: condition(theta, w), w)
     return product
@@ -98,7 +90,8 @@ def _product(inner: InnerProblem, theta: Theta, w: Weights) -> Product:
 def _transposed(inner: InnerProblem, theta: Theta, w: Weights) -> Product:
     if inner.optimality is None:
         return _product(inner, theta, w)
-    # A condition written by hand may be no gradient, nor its derivative symmetric.
+    # A hand-written condition need not be a gradient, so its Jacobian may be
+    # asymmetric.
     _, pull = jax.vjp(lambda w: optimality_of(inner)(theta, w), w)
     return lambda v: pull(v)[0]
 
@@ -121,7 +114,7 @@ def implicit_solution(
     .. math:: dw^* = -(\partial_w F + \mathrm{damping}\, I)^{-1} \partial_θ F\, dθ,
         \qquad F = \nabla_w \mathrm{objective},
 
-    as though the loop had converged. It composes with everything: forward and
+    as if the loop had converged. It composes with everything: forward and
     reverse mode, ``jit``, ``vmap``, and once more ``grad``, because the rule is
     written with the function itself and a linear solve that has derivatives. (These
     take a solve for exact: with few ``max_steps``, second derivatives are as rough.)
@@ -177,8 +170,8 @@ def implicit_solution(
     @solution.defjvp
     def _(primals: Any, tangents: Any) -> tuple[Weights, Weights]:
         theta, start = primals
-        # By the function itself, not by the loop, so that this rule also has the
-        # right derivative.
+        # Call the function itself, not the loop, so that the derivative of this rule is
+        # implicit too.
         w = solution(theta, start)
         _, moved = jax.jvp(lambda theta: condition(theta, w), (theta,), tangents[:1])
         back = jax.tree.map(jnp.negative, moved)

@@ -1,4 +1,4 @@
-"""The inner problem: what runs for given outer parameters."""
+"""The inner problem: the loop that runs for given outer parameters."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class InnerProblem:
       step: ``step(theta, carry, t) -> carry`` of the same structure, shapes and
         dtypes; ``t`` is a traced int32 scalar.
       n: number of steps of one call, at least 1.
-      read: ``read(carry) -> w``, what the outer loss sees; the carry itself where it
-        is not given.
-      objective: ``objective(theta, w) -> scalar``, of which the loop finds the
-        minimum; for the implicit modes. Its batch must be a fixed one.
-      optimality: ``optimality(theta, w)``, its gradient with respect to w, in the
-        place of ``objective``; w is where it is zero.
+      read: ``read(carry) -> w``, the argument of the outer loss; by default the
+        carry itself.
+      objective: ``objective(theta, w) -> scalar``, which the loop minimises; for the
+        implicit modes. Its batch must be a fixed one.
+      optimality: ``optimality(theta, w)``, its gradient with respect to w, instead
+        of ``objective``; the solution w is its root.
       window_loss: ``window_loss(theta, carry, t) -> scalar``, the loss of the carry
         that step ``t`` gave; the outer loss is then the sum over all steps.
 
@@ -73,3 +73,18 @@ class InnerProblem:
     def replace(self, **changes: Any) -> InnerProblem:
         """The same problem with other fields (``n=10`` for a window of it)."""
         return dataclasses.replace(self, **changes)
+
+
+def optimality_of(inner: InnerProblem) -> Callable[[Theta, Weights], Weights]:
+    """The function that is zero at the solution: the gradient of the objective.
+
+    Args:
+      inner: the problem; it has an ``optimality`` or an ``objective``.
+
+    Returns:
+      ``F(theta, weights)``, a tree like the weights.
+    """
+    if inner.optimality is not None:
+        return inner.optimality
+    assert inner.objective is not None
+    return jax.grad(inner.objective, argnums=1)

@@ -1,4 +1,4 @@
-"""Approximate products with the inverse of a Hessian that is known by its products."""
+"""Matrix-free linear solvers for damped Hessians: CG and Neumann series."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class ConjugateGradients(NamedTuple):
         """The solution and the number of products that it took."""
         like = b
         product, b, guess = widened(product, b, guess)
-        # The derivatives of lineax's own rule raise an error where the transposed
-        # solve is cut short; these are solves like this one.
+        # lineax's own rule raises an error where the transposed solve is truncated;
+        # with custom_linear_solve the derivatives are solves like this one.
         u, steps = jax.lax.custom_linear_solve(
             damped(product, self.damping),
             b,
@@ -65,8 +65,8 @@ class ConjugateGradients(NamedTuple):
         length = trees.global_norm(b)
         shrink = trees.safe_divide(jnp.ones_like(length), length)
         unit = jax.tree.map(lambda x: times(shrink, x), b)
-        # It also gives NaN where p'Hp < 100 n eps r'r, in float32 for most Hessians; a
-        # factor in the place of a preconditioner shifts that bound to 1e-9.
+        # lineax also gives NaN where p'Hp < 100 n eps r'r, in float32 for most
+        # Hessians; a constant factor as preconditioner shifts that bound to 1e-9.
         dtype = jnp.result_type(*jax.tree.leaves(b))
         factor = 1e11 * trees.count(b) * float(jnp.finfo(dtype).eps)
         options = {
@@ -82,7 +82,7 @@ class ConjugateGradients(NamedTuple):
             unit,
             lineax.CG(rtol=tol, atol=tol, max_steps=self.max_steps),
             options=options,
-            # What a cut iteration has reached is what is wanted of it.
+            # A truncated iteration returns its last iterate.
             throw=False,
         )
         u = jax.tree.map(lambda x: times(length, x), solution.value)
@@ -116,8 +116,8 @@ class NeumannSeries(NamedTuple):
         matvec = damped(product, self.damping)
 
         def step(u: PyTree, _: None) -> tuple[PyTree, None]:
-            # The series by Horner's rule, which is descent on u'Hu/2 - b'u and may
-            # therefore start anywhere.
+            # Horner's rule for the series, which equals gradient descent on
+            # u'Hu/2 - b'u and may therefore start anywhere.
             change = jax.tree.map(jnp.subtract, b, matvec(u))
             return scaled_sum(u, self.alpha, change), None
 
@@ -221,7 +221,7 @@ def relative_residual(
     Args:
       product: ``v -> H v``.
       damping: what is added to the diagonal of ``H``.
-      u: the solution to be judged.
+      u: the approximate solution.
       b: the right-hand side.
 
     Returns:
@@ -232,7 +232,7 @@ def relative_residual(
 
 
 def _lineax() -> types.ModuleType:
-    # Not at the top: only those who solve linear systems need it installed.
+    # Imported lazily: only linear solves need it installed.
     try:
         import lineax
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The bytes of an unroll before it runs, and the fewest levels that fit a budget."""
+"""Plan of an unroll: predicted bytes, and the fewest levels that fit a budget."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab.bilevel import carry as carries
-from jaxopt_lab.bilevel.loop import Remat, levels_of, loop
-from jaxopt_lab.bilevel.radices import radices
-from jaxopt_lab.core import errors, trees
+from jaxopt_lab.bilevel import carry_tools
+from jaxopt_lab.bilevel.checkpoint_schedule import checkpoint_schedule
+from jaxopt_lab.bilevel.checkpointed_scan import Remat, checkpointed_scan, levels_of
+from jaxopt_lab.core import errors, jaxprs, trees
 from jaxopt_lab.core.errors import InputError
 
-# A quarter of a small device; anything larger is for the caller to say.
+# Default budget: 1 GiB, a quarter of a small device.
 BUDGET = 2**30
 _INDEX = 4
 
 
 class UnrollPlan(NamedTuple):
-    """How an unroll is nested and what its reverse pass takes.
+    """Nesting of an unroll and memory of its reverse pass.
 
     Attributes:
-      remat: what ``loop`` is told: ``"none"`` or the number of levels.
-      radices: lengths of the nested loops, outermost first; empty for ``"none"``.
+      remat: argument of ``checkpointed_scan``: ``"none"`` or the number of levels.
+      lengths: those of the nested loops, outermost first; empty for ``"none"``.
       rest: steps that come before them.
-      carries: carries stored at once, those at the borders of windows included.
+      carries: carries stored at once, those between windows included.
       carry_bytes: S, bytes of the state and the index of the step.
       workspace_bytes: W, bytes that the reverse pass of one step takes; ``None`` where
         it was not measured.
@@ -36,7 +36,7 @@ class UnrollPlan(NamedTuple):
     """
 
     remat: Literal["none"] | int
-    radices: tuple[int, ...]
+    lengths: tuple[int, ...]
     rest: int
     carries: int
     carry_bytes: int
@@ -45,14 +45,14 @@ class UnrollPlan(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A step whose plan is wanted.
+    """A step to plan.
 
     Attributes:
       step: ``step(batches, state, t) -> state``.
       batches: stacked arrays, or shapes of them.
       state: the state, or shapes of it.
       n: steps that are nested: those of a window, where there are windows.
-      borders: carries stored besides, at the borders of earlier windows.
+      borders: carries stored in addition, between earlier windows.
     """
 
     step: Callable[[PyTree, PyTree, jax.Array], PyTree]
@@ -114,7 +114,7 @@ def _most_levels(program: Program) -> int:
 
 
 def _carries(program: Program, levels: int) -> int:
-    return radices(program.n, levels).carries + program.borders
+    return checkpoint_schedule(program.n, levels).carries + program.borders
 
 
 def _fewest(program: Program, size: int, work: int, budget: int) -> int | None:
@@ -138,49 +138,38 @@ def _too_small(
 def _plan(program: Program, levels: int, size: int, work: int | None) -> UnrollPlan:
     if levels == 0:
         return UnrollPlan("none", (), 0, program.n, size, work, None)
-    found = radices(program.n, levels)
+    found = checkpoint_schedule(program.n, levels)
     stored = _carries(program, levels)
     predicted = None if work is None else size * stored + work
-    return UnrollPlan(levels, found.radices, found.rest, stored, size, work, predicted)
+    return UnrollPlan(levels, found.lengths, found.rest, stored, size, work, predicted)
 
 
 def _gradient(program: Program, n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The reverse pass of ``n`` steps, and shapes of what it takes."""
-    state, batches = carries.shapes((program.state, program.batches))
+    """The reverse pass of ``n`` steps and the shapes of its arguments."""
+    state, batches = carry_tools.shapes((program.state, program.batches))
     index = jax.ShapeDtypeStruct((), jnp.int32)
     step, held = jax.closure_convert(program.step, batches, state, index)
 
-    # With respect to one factor of the whole state: its adjoint is then a temporary
-    # even where a caller takes it out as a result, the larger of the two.
+    # Differentiate by one factor of the whole state: the adjoint of the state is then a
+    # temporary, as in the larger of the two uses (a caller may return it instead).
     def length(factor: Any, held: list[Any], whole: PyTree, batches: PyTree) -> Any:
-        floating, join = carries.split(whole)
+        floating, join = carry_tools.split(whole)
         scaled = join([x * factor.astype(x.dtype) for x in floating])
         one = lambda c, t: step(batches, c, t, *held)
-        last = loop(one, scaled, n, remat="step")
-        squares = [jnp.real(jnp.vdot(x, x)) for x in carries.split(last)[0]]
+        last = checkpointed_scan(one, scaled, n, remat="step")
+        squares = [jnp.real(jnp.vdot(x, x)) for x in carry_tools.split(last)[0]]
         return sum((s.astype(jnp.float32) for s in squares), jnp.zeros((), jnp.float32))
 
     factor = jax.ShapeDtypeStruct((), jnp.float32)
     gradient = jax.value_and_grad(length, (0, 1))
-    return gradient, (factor, carries.shapes(held), state, batches)
+    return gradient, (factor, carry_tools.shapes(held), state, batches)
 
 
 def _all_intermediates(program: Program) -> int:
     """Bytes of everything that the reverse pass of one step computes."""
-
-    def total(jaxpr: Any) -> int:
-        found = 0
-        for eqn in jaxpr.eqns:
-            found += trees.nbytes([v.aval for v in eqn.outvars])
-            for value in eqn.params.values():
-                for sub in value if isinstance(value, tuple | list) else (value,):
-                    inner = getattr(sub, "jaxpr", sub)
-                    if hasattr(inner, "eqns"):
-                        found += total(inner)
-        return found
-
     gradient, shapes = _gradient(program, 1)
-    return total(jax.make_jaxpr(gradient)(*shapes).jaxpr)
+    equations = jaxprs.equations(jax.make_jaxpr(gradient)(*shapes).jaxpr)
+    return sum(trees.nbytes([v.aval for v in eqn.outvars]) for eqn in equations)
 
 
 class _Lowered:
@@ -198,14 +187,14 @@ class _Lowered:
 
 @functools.lru_cache(maxsize=64)
 def _temporary_bytes(program: _Lowered) -> int:
-    # Machine code of another quality takes the same buffers, and is made quickly.
+    # Optimization level 0 allocates the same buffers and compiles faster.
     quick = {"xla_backend_optimization_level": 0}
     options = quick if jax.default_backend() == "cpu" else None
     return program.lowered.compile(options).memory_analysis().temp_size_in_bytes
 
 
 def workspace_bytes(program: Program) -> int:
-    """W, what the reverse pass of one step takes besides the carries that it stores.
+    """W, memory of the reverse pass of one step without the stored carries.
 
     Args:
       program: the step.

@@ -1,10 +1,10 @@
-"""Primitives that compute what jax's own do and differentiate by other rules.
+"""Primitives with the values of jax's own and safe differentiation rules.
 
 Why primitives and not ``jax.custom_jvp``: a reverse pass through ``scan`` splits its
-body by partial evaluation, which puts the plain function in the place of every
-``custom_jvp`` call whose argument is a carry, taking it for a linear one. The program
-of a gradient has no custom rule left in its loop, and the next derivative meets the
-plain, unsafe operation there: NaN, where the same steps in a Python loop give numbers
+body by partial evaluation, which replaces every ``custom_jvp`` call of a carry by the
+plain function, as if it were linear. The jaxpr of a gradient then has no custom rule
+left in its loop, and the next derivative differentiates the plain, unsafe operation:
+NaN, where the same steps in a Python loop give numbers
 (``test_scan_drops_custom_jvp``). A primitive passes through unchanged. It is also
 lowered to exactly the operations of the original: no second evaluation, no ``where``,
 and nothing for XLA to fuse differently in a forward pass.
@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 
 
 class Slopes(NamedTuple):
-    """What the user changes about values and derivatives.
+    """Options that change values and derivatives.
 
     Attributes:
       eps_root: added below every square root, in the value.
@@ -39,14 +39,14 @@ PLAIN = Slopes()
 def like(
     original: Primitive, prepare: Callable[..., Any] = lambda slopes, *args: args
 ) -> Primitive:
-    """A primitive with the values of another and, as yet, no derivatives.
+    """A primitive with the values of another one and no derivatives yet.
 
     Args:
       original: the primitive to evaluate.
       prepare: ``prepare(slopes, *args) -> args`` of the original.
 
     Returns:
-      It takes a parameter ``slopes`` more than the original.
+      The primitive, with the additional parameter ``slopes``.
     """
     safe = Primitive(f"safe_{original.name}")
     safe.multiple_results = original.multiple_results
@@ -137,7 +137,7 @@ def zero_unless(condition: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def finite(x: jax.Array) -> jax.Array:
-    """``x`` where it is finite, else 0: a partial that does not exist is none.
+    """``x`` where it is finite, else 0: undefined partial derivatives count as 0.
 
     Args:
       x: floating array.

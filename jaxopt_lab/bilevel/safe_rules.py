@@ -3,7 +3,7 @@
 One principle: a partial derivative that does not exist, or that overflows, counts as
 zero; all others are jax's own to rounding. Every formula below is made of the safe
 primitives again, and no factor in it is infinite or NaN (``0 * inf`` in a reverse
-pass would be NaN again, whatever is selected afterwards), so that derivatives of
+pass would be NaN whatever is selected afterwards), so that derivatives of
 every order are finite.
 """
 
@@ -162,4 +162,4 @@ ALWAYS = {
 """Safe primitives by the name of jax's own, to be taken everywhere."""
 
 BEFORE_SELECT = {"mul": mul_p, "square": square_p}
-"""Those that matter only for values which a ``select`` may throw away."""
+"""Those that matter only for values that a ``select`` may discard."""

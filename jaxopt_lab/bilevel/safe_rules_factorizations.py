@@ -82,7 +82,7 @@ def _qr(results: Any, da: jax.Array, a: jax.Array, **params: Any) -> Any:
     square = r[..., :k]
     eye = jnp.broadcast_to(jnp.eye(k, dtype=r.dtype), square.shape)
     singular = _row(jnp.any(_diagonal(square) == 0, axis=-1, keepdims=True))
-    # A solve with a singular matrix would not be a number even where it is dropped.
+    # A solve with a singular matrix gives NaN, which propagates even if discarded.
     inverse = lax.linalg.triangular_solve(jnp.where(singular, eye, square), eye)
     there = jnp.all(lax.is_finite(inverse), axis=(-2, -1), keepdims=True) & ~singular
     solved = _dot(first, jnp.where(there, inverse, jnp.zeros_like(inverse)))

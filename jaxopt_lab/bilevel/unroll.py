@@ -1,4 +1,4 @@
-"""Training runs as functions that may be differentiated."""
+"""Training runs as differentiable functions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab.bilevel import batches, carry
-from jaxopt_lab.bilevel.loop import Remat, loop, stacking_loop
+from jaxopt_lab.bilevel import batches, carry_tools
+from jaxopt_lab.bilevel.checkpointed_scan import (
+    Remat,
+    checkpointed_scan,
+    stacking_scan,
+)
 from jaxopt_lab.bilevel.plan import Program, UnrollPlan, settled
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
@@ -23,7 +27,7 @@ Step = Callable[..., Any]
 
 
 class _Run(NamedTuple):
-    """A step made ready: ``step(batches, state, t) -> (state, outputs)``."""
+    """A prepared step: ``step(batches, state, t) -> (state, outputs)``."""
 
     step: Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, PyTree]]
     batches: PyTree
@@ -69,7 +73,7 @@ def unroll(
         them, or ``step(state, batch) -> state``. Structure, shapes and dtypes of the
         state must stay. Its leaves may be integers, booleans and typed keys; their
         tangents are ``float0``.
-      state: what the first step gets.
+      state: initial state.
       batches_or_n: arrays with a common leading axis, one batch a step; or N, the
         number of steps.
       batch_at: with a number: ``batch_at(t) -> batch`` for a traced int32 scalar.
@@ -79,11 +83,11 @@ def unroll(
         (about L N^(1/L)), or ``"auto"``: the fewest levels that fit ``budget``.
       budget: bytes for ``"auto"``; default 1 GiB. Where a bound on W does not settle
         the choice, one step is compiled to measure it (kept for later calls).
-      truncate: K; derivatives end at the borders between windows of K steps, the state
-        is carried over. The last window is whole, the first one takes what is left
-        over: the last state depends on the last K steps, each metric on its own window
-        up to its step. What is cut is not differentiated at all, so that it may
-        overflow; but an adjoint of zeros for some of the metrics is an adjoint.
+      truncate: K; derivatives end at the boundaries between windows of K steps, the
+        state is carried over. The last window is whole, the first one takes what is
+        left over: the last state depends on the last K steps, each metric on its own
+        window up to its step. Steps cut off are not differentiated at all, so that they
+        may overflow; but an adjoint of zeros for some of the metrics is an adjoint.
       first_order: take the gradients inside of the step as constants. The step must
         have a keyword ``first_order``; or wrap its transform in ``constant_gradient``
         and leave this off.
@@ -100,7 +104,7 @@ def unroll(
         named); ``remat`` is unknown; the budget is too small; ``first_order`` for a
         step without it; ``clip`` for a state without floating leaves.
 
-    Memory of the reverse pass: ``S (sum(radices) + rest) + W`` bytes, with S the bytes
+    Memory of the reverse pass: ``S (sum(lengths) + rest) + W`` bytes, with S the bytes
     of the state and W what the reverse pass of one step takes (``plan_unroll`` tells);
     metrics differentiated across windows add S for each window. Forward mode: about
     2 S + W. Gradient evaluations: N forward; the reverse pass repeats the steps once
@@ -139,7 +143,7 @@ def plan_unroll(
     first_order: bool = False,
     clip: Scalar | None = None,
 ) -> UnrollPlan:
-    """What ``unroll`` with the same arguments would do, and the bytes it would take.
+    """The plan of ``unroll`` with the same arguments, with its predicted bytes.
 
     Args:
       step: as in ``unroll``.
@@ -161,7 +165,7 @@ def plan_unroll(
       InputError: as ``unroll`` does.
 
     >>> plan = plan_unroll(lambda w, t: 0.9 * w, jnp.zeros(1000), 100, remat=2)
-    >>> plan.radices, plan.rest, plan.carries
+    >>> plan.lengths, plan.rest, plan.carries
     ((10, 10), 0, 20)
     """
     run = _ready(step, state, batches_or_n, batch_at, truncate, first_order, clip)
@@ -188,13 +192,13 @@ def _ready(
     state = jax.tree.map(lambda x: x if is_shape(x) else jnp.asarray(x), state)
     index = jax.ShapeDtypeStruct((), jnp.int32)
     one = lambda stacked, state, t: step(state, found.at(stacked, t))
-    out = jax.eval_shape(one, *carry.shapes((found.stacked, state)), index)
+    out = jax.eval_shape(one, *carry_tools.shapes((found.stacked, state)), index)
     outputs = _has_outputs(state, out)
-    carry.check_kept(state, out[0] if outputs else out)
+    carry_tools.check_kept(state, out[0] if outputs else out)
 
     def prepared(stacked: Batch, state: PyTree, t: jax.Array) -> tuple[PyTree, PyTree]:
         if clip is not None:
-            state = carry.clip_adjoint(state, clip)
+            state = carry_tools.clip_adjoint(state, clip)
         out = one(stacked, state, t)
         return out if outputs else (out, None)
 
@@ -206,7 +210,7 @@ def _has_outputs(state: PyTree, out: Any) -> bool:
     """Whether a step returns a pair of which the first is a state."""
     if type(out) is not tuple or len(out) != 2:
         return False
-    # A state may be a pair itself: the reading under which less differs.
+    # A state may itself be a pair: choose the interpretation with fewer differences.
     whole, first = trees.differences(state, out), trees.differences(state, out[0])
     return len(first) < len(whole)
 
@@ -230,23 +234,25 @@ def _check_clip(clip: Scalar, state: PyTree) -> None:
 
 
 def _last_window(run: _Run, remat: Remat) -> PyTree:
-    """The last state; what comes before the last window is a constant."""
+    """The last state; steps before the last window are held constant."""
     state, before = run.state, run.n - run.window
     step = lambda state, t: run.at(state, t)[0]
     if before:
         index = jnp.zeros((), jnp.int32)
-        state = loop(carry.constant(step, state, index), state, before, remat="none")
+        state = checkpointed_scan(
+            carry_tools.constant(step, state, index), state, before, remat="none"
+        )
         state = jax.lax.stop_gradient(state)
-    return loop(step, state, run.window, remat=remat, start=before)
+    return checkpointed_scan(step, state, run.window, remat=remat, start=before)
 
 
 def _windows_with_outputs(run: _Run, remat: Remat) -> tuple[PyTree, PyTree]:
     """The last state and the outputs of all steps."""
 
     def window(length: int, start: int | jax.Array, state: PyTree):
-        return stacking_loop(run.at, state, length, remat=remat, start=start)
+        return stacking_scan(run.at, state, length, remat=remat, start=start)
 
-    # The first window takes what is left over; only it reaches the initial state.
+    # The first window takes the remainder; only it reaches the initial state.
     first = (run.n - 1) % run.window + 1
     whole = (run.n - first) // run.window - 1
     if whole < 0:
@@ -254,15 +260,15 @@ def _windows_with_outputs(run: _Run, remat: Remat) -> tuple[PyTree, PyTree]:
     state, output = window(first, 0, run.state)
     outputs = [output]
     if whole:
-        # The state is stopped within the loop, and the last window is not part of it:
-        # so nothing that leaves the loop but the outputs has a derivative.
+        # The state is stopped inside the loop and the last window is outside of it, so
+        # only the outputs of the loop have derivatives.
         def one(state: PyTree, i: jax.Array) -> tuple[PyTree, PyTree]:
             state = jax.lax.stop_gradient(state)
             state, output = window(run.window, first + i * run.window, state)
             return jax.lax.stop_gradient(state), output
 
         around: Remat = "none" if remat == "none" else "step"
-        state, output = stacking_loop(one, state, whole, remat=around)
+        state, output = stacking_scan(one, state, whole, remat=around)
         merge = lambda y: y.reshape((whole * run.window, *y.shape[2:]))
         outputs.append(jax.tree.map(merge, output))
     state = jax.lax.stop_gradient(state)

@@ -22,7 +22,7 @@ def lookbehind(
     k: Annotated[int, COUNT] = 2,
     alpha: Annotated[ScalarOrSchedule, UNIT] = 0.5,
     adaptive: bool = False,
-    scaling: ScalingName = "sam",
+    scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     unroll: bool = True,
@@ -36,7 +36,7 @@ def lookbehind(
       alpha: part of the way that is taken.
       adaptive: choose alpha for each tensor by its agreement.
       scaling: names what scales the ascent.
-      eta: added to the magnitudes, with scaling asam or samson.
+      eta: added to the magnitudes, with scaling abs or abs_over_range.
       p: order of the norm of a tensor.
       unroll: write the loop out instead of a scan.
 

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from jaxopt_lab.catalog.schema import DataTransform
+from jaxopt_lab.catalog.schema import DataTransform, Neutral
 
-ROWS: tuple[DataTransform, ...] = ()
+ROWS: tuple[DataTransform, ...] = (
+    DataTransform(
+        name="mixup",
+        summary="convex combinations of two examples and of their labels",
+        build="jaxopt_lab.data:mixup",
+        reduces_to=Neutral({"alpha": 0.0}, "jaxopt_lab.data:compose"),
+        topic="regularization",
+        options=("alpha",),
+        example="jaxopt_lab.catalog.examples.batches:labelled_images",
+        changes_shapes=True,
+        keeps_labels=False,
+        paper="Zhang et al. 2018, arXiv:1710.09412",
+    ),
+)

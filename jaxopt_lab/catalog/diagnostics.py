@@ -1,7 +1,44 @@
-"""The rows of measurements."""
+"""The rows of diagnostics."""
 
 from __future__ import annotations
 
-from jaxopt_lab.catalog.schema import Diagnostic
+from jaxopt_lab.catalog.schema import Diagnostic, Neutral
 
-ROWS: tuple[Diagnostic, ...] = ()
+ROWS: tuple[Diagnostic, ...] = (
+    Diagnostic(
+        name="hutchinson_trace",
+        summary="trace of an operator from random probes",
+        build="jaxopt_lab.curvature:hutchinson_trace",
+        reduces_to=Neutral({}, "jax.numpy:trace", note="of a diagonal matrix"),
+        topic="curvature",
+        options=("num_probes",),
+        cost="num_probes products",
+        error="standard error, from the spread of the probes",
+        paper="Hutchinson 1990",
+    ),
+    Diagnostic(
+        name="top_eigenvalues",
+        summary="extreme eigenvalues by Lanczos",
+        build="jaxopt_lab.curvature:top_eigenvalues",
+        reduces_to=Neutral(
+            {}, "jax.numpy:max", note="of the entries of a diagonal matrix"
+        ),
+        topic="curvature",
+        options=("num_steps",),
+        cost="num_steps products at most",
+        error="residual: an eigenvalue lies within it of the value",
+        paper="Lanczos 1950",
+    ),
+    Diagnostic(
+        name="example_noise_scale",
+        summary="gradient noise scale from the gradients of single examples",
+        build="jaxopt_lab.curvature:example_noise_scale",
+        reduces_to=Neutral(
+            {}, "jax.numpy:zeros_like", note="of examples that are all the same"
+        ),
+        topic="batch size",
+        cost="two gradients of the data set",
+        error="standard error, by the jackknife",
+        paper="McCandlish et al. 2018, arXiv:1812.06162",
+    ),
+)

@@ -2,6 +2,39 @@
 
 from __future__ import annotations
 
-from jaxopt_lab.catalog.schema import Quantizer
+from jaxopt_lab.catalog.schema import Neutral, Quantizer
 
-ROWS: tuple[Quantizer, ...] = ()
+_NEAREST = "jaxopt_lab.quantize:round_to_nearest"
+_EXACT = Neutral({"bits": 8}, "jax.numpy:asarray", note="of weights on the grid")
+
+ROWS: tuple[Quantizer, ...] = (
+    Quantizer(
+        name="nearest_linear",
+        summary="round to the nearest code of the signed linear grid",
+        build=_NEAREST,
+        reduces_to=_EXACT,
+        options=("codec", "bits"),
+        example="jaxopt_lab.catalog.examples.matrices:coarse",
+        bits="bits",
+        calibration=False,
+        bytes="bits / 8",
+        vectors="linear_quant",
+        paper="Chitsaz et al. 2024, arXiv:2407.11722",
+        code="chandar-lab/EfficientLLMs",
+    ),
+    Quantizer(
+        name="nearest_gptq",
+        summary="round to the nearest code of the unsigned grid of GPTQ",
+        build=_NEAREST,
+        reduces_to=_EXACT,
+        options=("codec", "bits"),
+        overrides={"codec": "gptq"},
+        example="jaxopt_lab.catalog.examples.matrices:coarse_unsigned",
+        bits="bits",
+        calibration=False,
+        bytes="bits / 8",
+        vectors="quantease",
+        paper="Frantar et al. 2023, arXiv:2210.17323",
+        code="IST-DASLab/gptq",
+    ),
+)

@@ -34,13 +34,15 @@ Replaces = Literal["norm", "activation", "linear", "conv", "attention", "block"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layer(Part):
-    """A row of a layer: a thin ``nnx.Module`` around a pure core.
+    """A row of a layer: a pure core, and a thin ``nnx.Module`` around it.
 
-    ``build`` names the module; the example is the inputs of one call.
+    ``build`` names the factory ``layer(features, **options) -> Functional``, whose
+    ``apply`` is ``f(params, state, x, *, train, key=None, axis_name=None, mask=None)
+    -> (y, state)``; the example is ``x`` and options.
 
     Attributes:
-      core: ``"module:attribute"`` of the pure core ``f(params, state, x, *, train,
-        key=None, axis_name=None, mask=None) -> (y, state)``.
+      module: ``"module:attribute"`` of the ``nnx.Module``, ``module(features, *, rngs,
+        **options)``.
       replaces: the places of a network that it can take.
       state: ``"none"``; ``"running"``, statistics that go on from batch to batch;
         ``"windowed"``, those of the last batches.
@@ -51,7 +53,7 @@ class Layer(Part):
 
     kind: ClassVar[str] = "layer"
 
-    core: str
+    module: str
     replaces: tuple[Replaces, ...]
     state: Literal["none", "running", "windowed"] = "none"
     couples_examples: bool = False
@@ -62,13 +64,20 @@ class Layer(Part):
 class Loss(Part):
     """A row of a loss, ``loss(outputs, targets, *, where=None, ...) -> (examples,)``.
 
+    The example is ``outputs``, ``targets``, further arrays and options by name, and
+    ``perfect``, the outputs of the perfect answer.
+
     Attributes:
       couples: it couples the examples of a batch and returns a scalar.
-      stateful: it has ``init(example) -> state`` and returns ``(losses, state)``.
+      stateful: ``build`` names a factory ``loss(**options) -> StatefulLoss`` with
+        ``init(example) -> state`` and ``apply(state, ...) -> (losses, state)``.
       regularizer: ``r(activations or params) -> scalar``.
-      lower_bound: no value lies below.
+      lower_bound: no value is below it.
       perfect: the value at the perfect answer; ``None``: it depends on the inputs.
-      invariance: changes of the outputs that leave it as it is, in words.
+      invariance: changes of the outputs that leave it as it is, in words, separated by
+        semicolons.
+      constant_factors: factors that its gradient holds constant, in words: the gradient
+        is then not that of the value, and finite differences say nothing.
     """
 
     kind: ClassVar[str] = "loss"
@@ -79,11 +88,16 @@ class Loss(Part):
     lower_bound: float = float("-inf")
     perfect: float | None = None
     invariance: str = ""
+    constant_factors: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metric(Part):
     """A row of a metric: mergeable sums, or a measure of two sets.
+
+    ``build`` names a factory ``metric(**options) -> MergeableMetric``. The example is
+    the batch, options, and ``best`` and ``worst``, outputs at the ends of the range (or
+    dicts of outputs and targets).
 
     Attributes:
       range: least and greatest value.
@@ -219,7 +233,8 @@ class DataTransform(Part):
 class Estimator(Part):
     """A row of ``fit(data, *, where=None, key=None) -> Fitted``.
 
-    ``build`` names ``fit``.
+    ``build`` names ``fit``. The example is ``data``, ``inputs`` of ``apply``, options,
+    and ``degenerate``, a dict of data that hardly determine anything.
 
     Attributes:
       apply: ``"module:attribute"`` of ``apply(fitted, inputs)``.
@@ -239,8 +254,10 @@ class Initializer(Part):
     """A row of ``init(key, shape, dtype)`` as jax's.
 
     Attributes:
-      moments: mean and variance of an entry, in words or a formula of the shape.
-      spectrum: of the matrix.
+      moments: mean, variance and kurtosis of an entry, a formula of ``inputs`` and
+        ``outputs``, the sizes of a matrix.
+      spectrum: its least and largest singular value for many numbers, likewise, up to
+        a tenth of the largest; ``sqrt`` and ``abs`` are known.
     """
 
     kind: ClassVar[str] = "initializer"

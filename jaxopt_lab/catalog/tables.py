@@ -25,6 +25,23 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+_CONTRACTS = {
+    "transform": "x(...) -> optax.GradientTransformationExtraArgs",
+    "layer": "f(params, state, x, *, train, ...) -> (y, state)",
+    "loss": "loss(outputs, targets, *, where=None) -> (examples,)",
+    "metric": "update(sums, batch), merge(a, b), compute(sums)",
+    "diagnostic": "d(operator, ..., key) -> (value, error, ...)",
+    "quantizer": "q(weight, gram, codec) -> (QArray, report)",
+    "controller": "decide(stats, state) -> (decision, state)",
+    "recipe": "make_x_step(...) -> step(state, batch) -> (state, metrics)",
+    "decoder": "decode(model_step, params, prompt, *, cache, key)",
+    "search": "ask(state, key), tell(state, candidate, score)",
+    "data transform": "t(key, batch) -> batch",
+    "estimator": "fit(data, *, where, key), apply(fitted, inputs)",
+    "initializer": "init(key, shape, dtype)",
+}
+
+
 def markdown_table(kind: str = "transform") -> str:
     """The rows of a kind as a table in Markdown.
 
@@ -85,10 +102,24 @@ def _spelled(value: object) -> str:
 
 
 def kinds_table() -> str:
-    """The kinds as a table in Markdown, with the number of parts of each."""
-    lines = ["| kind | parts |", "| --- | --- |"]
-    lines += [f"| {kind} | {len(catalog.of_kind(kind))} |" for kind in KINDS]
+    """The kinds as a table in Markdown, with their contracts and numbers of parts."""
+    lines = ["| kind | contract | parts |", "| --- | --- | --- |"]
+    lines += [
+        f"| [{kind}](docs/catalog.md) | `{_CONTRACTS[kind]}` "
+        f"| {len(catalog.of_kind(kind))} |"
+        for kind in KINDS
+    ]
     return "\n".join(lines)
+
+
+def page() -> str:
+    """The tables of all kinds that have parts, under their titles, in Markdown."""
+    sections = [
+        f"## {kind.capitalize()}\n\n{markdown_table(kind)}"
+        for kind in KINDS
+        if catalog.of_kind(kind)
+    ]
+    return "\n\n".join(sections)
 
 
 def listing(kind: str = "") -> str:

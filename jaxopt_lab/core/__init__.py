@@ -1,1 +1,1 @@
-"""The ground floor: what every room imports, and nothing above it."""
+"""The ground floor: modules that every room may import."""

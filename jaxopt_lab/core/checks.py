@@ -1,13 +1,22 @@
-"""Hyper-parameters: their value at a step, and the refusal of impossible ones."""
+"""Checks of arguments, with errors that name the argument or show the call."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
 
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Scalar, ScalarOrSchedule
+from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule
+
+NO_EXAMPLE_LOSSES = (
+    "selecting examples needs the loss of each: pass "
+    "grad_fn=jaxopt_lab.batch_grad(loss_fn, batch, example_losses=...)"
+)
 
 
 def value_at(value: ScalarOrSchedule, count: jax.Array) -> Scalar:
@@ -21,6 +30,18 @@ def value_at(value: ScalarOrSchedule, count: jax.Array) -> Scalar:
       The number, or what the schedule gives.
     """
     return value(count) if callable(value) else value
+
+
+def increment(count: jax.Array) -> jax.Array:
+    """The number of updates after one more; the largest int stays what it is.
+
+    Args:
+      count: integer scalar.
+
+    Returns:
+      ``count + 1``, of the same dtype.
+    """
+    return jnp.asarray(optax.safe_increment(count))
 
 
 def check_non_negative(name: str, value: Any) -> None:
@@ -51,8 +72,52 @@ def check_unit(name: str, value: Any) -> None:
         raise InputError(f"{name} must lie in [0, 1]; got {value}")
 
 
+def is_integer(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    """Whether ``value`` is an ``int``, no ``bool``, between two bounds.
+
+    Args:
+      value: anything.
+      low: the least accepted, or ``None``.
+      high: the largest accepted, or ``None``.
+
+    Returns:
+      A Python boolean.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def check_integer(
+    name: str, value: Any, *, low: int | None = None, high: int | None = None
+) -> None:
+    """Refuse anything but a whole number between two bounds.
+
+    Args:
+      name: name of the argument, for the message.
+      value: what was given.
+      low: the least accepted, or ``None``.
+      high: the largest accepted, or ``None``.
+
+    Raises:
+      InputError: it is no ``int``, a ``bool``, or out of bounds.
+
+    >>> check_integer("capacity", 5, low=0)
+    """
+    if is_integer(value, low, high):
+        return
+    bounds = ""
+    if low is not None and high is not None:
+        bounds = f" from {low} to {high}"
+    elif low is not None:
+        bounds = f" of at least {low}"
+    elif high is not None:
+        bounds = f" of at most {high}"
+    raise InputError(f"{name} must be a whole number{bounds}; got {value!r}")
+
+
 def check_positive_count(name: str, value: Any) -> None:
-    """Refuse anything but a whole number of at least 1.
+    """``check_integer`` with the bound of most arguments, at least 1.
 
     Args:
       name: name of the argument, for the message.
@@ -61,5 +126,96 @@ def check_positive_count(name: str, value: Any) -> None:
     Raises:
       InputError: it is no ``int``, or less than 1.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+    check_integer(name, value, low=1)
+
+
+def require_grad_fn(
+    transform: str, params: Params | None, grad_fn: GradFn | None
+) -> tuple[Params, GradFn]:
+    """``params`` and ``grad_fn`` of an update, or an error that shows the call.
+
+    Args:
+      transform: name of the transformation, for the message.
+      params: the ``params`` argument of its update.
+      grad_fn: the ``grad_fn`` argument of its update.
+
+    Returns:
+      ``(params, grad_fn)``, both present.
+
+    Raises:
+      InputError: one is missing.
+    """
+    call = (
+        "tx.update(grads, state, params, grad_fn=jaxopt_lab.batch_grad(loss_fn, batch))"
+    )
+    if params is None:
+        raise InputError(f"{transform} needs params: call {call}")
+    if grad_fn is None:
+        raise InputError(
+            f"{transform} needs grad_fn: call {call}; make_train_step passes it by "
+            "itself, and optax.MultiSteps(...).gradient_transformation() drops it (use "
+            "make_train_step(..., micro_batches=) instead)"
+        )
+    return params, grad_fn
+
+
+def require_shards(transform: str, grad_fn: GradFn) -> Any:
+    """``grad_fn`` if it knows its batch.
+
+    Args:
+      transform: name of the transformation, for the message.
+      grad_fn: the gradient function.
+
+    Returns:
+      The same object.
+
+    Raises:
+      InputError: it is a plain function.
+    """
+    if not hasattr(grad_fn, "shard"):
+        raise InputError(
+            f"{transform} needs the gradients of parts of the batch, which a plain "
+            "function does not give: pass grad_fn=jaxopt_lab.batch_grad(loss_fn, batch)"
+        )
+    return grad_fn
+
+
+def require_examples(grad_fn: GradFn) -> Any:
+    """``grad_fn`` if it can tell its examples apart.
+
+    Args:
+      grad_fn: the gradient function.
+
+    Returns:
+      The same object.
+
+    Raises:
+      InputError: it is not made by ``batch_grad``.
+    """
+    if not hasattr(grad_fn, "on_examples"):
+        raise InputError(NO_EXAMPLE_LOSSES)
+    return grad_fn
+
+
+def require_float32(transform: str, params: Params, mask: PyTree) -> None:
+    """Refuse to perturb parameters whose type would swallow the perturbation.
+
+    Args:
+      transform: name of the transformation, for the message.
+      params: the parameters.
+      mask: tree of booleans; only leaves under True are looked at.
+
+    Raises:
+      InputError: a floating leaf under the mask is narrower than float32.
+    """
+    pairs = zip(jax.tree.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
+    for (path, leaf), moved in pairs:
+        if moved is False or not trees.is_floating(leaf):
+            continue
+        if jnp.finfo(leaf.dtype).bits < 32:
+            raise InputError(
+                f"{transform} cannot perturb {trees.path_name(path)} in {leaf.dtype}: "
+                "most of a small perturbation is lost in rounding. Keep a float32 "
+                "master copy as the parameters and cast inside the loss: "
+                f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
+            )

@@ -1,4 +1,4 @@
-"""Means over a devices' axis that are right under pmap and shard_map alike."""
+"""Means over a device axis, correct under both pmap and shard_map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
 
     Inside ``shard_map`` with ``check_vma`` the gradient with respect to a replicated
     parameter is already summed over the axis: a ``pmean`` after it changes nothing
-    and the result is as many times too large as there are devices. The gradient with
+    and the result is too large by the number of devices. The gradient with
     respect to a varying copy is the device's own, everywhere.
 
     Args:
@@ -54,7 +54,7 @@ def pmean(
     Args:
       tree: arrays.
       axis_name: axis of ``pmap`` or ``shard_map``, or None for no axis.
-      dtype: what is sent, of leaves that are wider; None: the leaves as they are.
+      dtype: type in which wider leaves are sent; None: their own.
 
     Returns:
       The averaged tree, in its own dtypes.
@@ -72,7 +72,7 @@ def pmean(
 
 
 def narrowed(x: jax.Array, dtype: DTypeLike | None) -> jax.Array:
-    """An array as it is sent: in this type, where that is narrower than its own.
+    """An array cast to a type for sending, if that is narrower than its own.
 
     Args:
       x: a floating array.

@@ -1,4 +1,4 @@
-"""Errors that a person can act on, in one line."""
+"""Errors of input, in one line each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something given from outside cannot be used.
+    """An argument or file cannot be used.
 
     The message is one line that names what was got and what is accepted. The
     command line prints it without a traceback and exits with 2; library code may
@@ -19,7 +19,7 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """An ``InputError`` for a name that is not among ``choices``.
 
     Args:
-      kind: what the name stands for, as a noun (``"method"``).
+      kind: kind of the name, as a noun (``"method"``).
       name: the name that was given.
       choices: the names that are accepted.
 

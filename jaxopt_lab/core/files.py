@@ -1,4 +1,4 @@
-"""Folders that can be written, and why the file system refused."""
+"""Writable folders, and plain words for file-system errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def make_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Asking for permissions is not enough: read-only and full file systems
-        # grant them and still take nothing.
+        # Write a file instead of checking permissions: read-only and full file systems
+        # grant them and still fail.
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\0")
             file.flush()
@@ -32,7 +32,7 @@ def make_writable(folder: Path) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Why the file system refused, in one line.
+    """The cause of a file-system error, in one line.
 
     Args:
       error: an ``OSError``, or an error of the storage library that quotes one.

@@ -1,4 +1,4 @@
-"""Hyper-parameters in the optimizer state, for logging and for changing them."""
+"""Injection of hyper-parameters into the optimizer state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import optax
 def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
     """The arguments of a transformation that cannot be traced or scheduled.
 
-    An argument is numeric when its annotation speaks of a float or of a scalar or
-    schedule, and not of ``STATIC``; all others (masks, flags, dtypes, names, counts
-    that shape the program) are static. A function given for a mask must not be called
-    as a schedule, and a flag must not become an array.
+    An argument is numeric if its annotation names a float, a scalar or a schedule and
+    not ``STATIC``; all others (masks, flags, dtypes, names, counts that shape the
+    program) are static. A function given for a mask must not be called as a schedule,
+    and a flag must not become an array.
 
     Args:
       factory: a function that returns a transformation, annotated.

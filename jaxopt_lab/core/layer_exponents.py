@@ -1,4 +1,4 @@
-"""The state that TempBalance's transform reads and its diagnostic refreshes."""
+"""TempBalance state, shared by its transform and its diagnostic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TempBalanceState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      exponents: the parameters' tree with a scalar in each leaf's place, float32 or
+      exponents: a tree like the parameters with a scalar for each leaf, float32 or
         better: the exponent of its layer, or 0 where the layer keeps the base rate.
     """
 

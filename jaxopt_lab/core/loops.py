@@ -1,10 +1,10 @@
-"""One loop, three ways to run it: unrolled, vectorised, or as a scan.
+"""Loops in three modes: unrolled, vectorised, or as a scan.
 
-Which one is right is a matter of the backend. XLA:CPU runs a convolution inside a
+The best mode depends on the backend. XLA:CPU runs a convolution inside a
 ``scan`` 20 to 40 times slower than outside it, and a convolution with batched
 kernels (``vmap`` over parameters) 3 to 10 times slower; there, programs with
-convolutions want Python-level unrolling. Dense programs, and accelerators, want
-``vmap`` (small items) or ``scan`` (bounded memory).
+convolutions need Python-level unrolling. Dense programs, and accelerators, are best
+with ``vmap`` (small items) or ``scan`` (bounded memory).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core import errors, jaxprs, trees
 
 Mode = Literal["unroll", "vmap", "scan"]
 
@@ -48,19 +48,8 @@ def contains_convolution(fn: Callable[..., Any], *args: Any) -> bool:
     Returns:
       True if a convolution occurs, inside nested programs too. Costs one trace.
     """
-
-    def search(jaxpr: Any) -> bool:
-        for eqn in jaxpr.eqns:
-            if eqn.primitive.name == "conv_general_dilated":
-                return True
-            for value in eqn.params.values():
-                for sub in value if isinstance(value, tuple | list) else (value,):
-                    inner = getattr(sub, "jaxpr", sub)
-                    if hasattr(inner, "eqns") and search(inner):
-                        return True
-        return False
-
-    return search(jax.make_jaxpr(fn)(*args).jaxpr)
+    equations = jaxprs.equations(jax.make_jaxpr(fn)(*args).jaxpr)
+    return any(eqn.primitive.name == "conv_general_dilated" for eqn in equations)
 
 
 def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:
@@ -68,7 +57,7 @@ def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:
 
     Args:
       otherwise: the mode for every other case.
-      fn: what the loop runs.
+      fn: the body of the loop.
       *args: arguments of one iteration.
 
     Returns:
@@ -152,7 +141,7 @@ def mean_items(f: Callable[[PyTree], PyTree], xs: PyTree, mode: Mode) -> PyTree:
         )
         return _mean(total, n, first)
 
-    # The first item starts the sum: zeros would lose the manual axes over which
+    # The first item initialises the sum: zeros would lack the manual axes over which
     # the results vary inside shard_map, and the type of a scan's carry would change.
     first = f(take(xs, 0))
     total = jax.tree.map(_wide, first)

@@ -1,9 +1,9 @@
 """Masks and label groups that work with links which evaluate the gradient.
 
-``optax.masked`` and ``optax.partition`` hand their inner transforms a parameter tree
-with holes. A link that calls ``grad_fn`` with such a tree, perturbed, breaks the
-loss. Here ``grad_fn`` is rewritten: the holes are filled with the parameters that
-the link does not see, and the gradient gets the same holes.
+``optax.masked`` and ``optax.partition`` give their inner transforms a parameter tree
+whose other leaves are ``optax.MaskedNode``. A link that calls ``grad_fn`` with such a
+tree, perturbed, breaks the loss. Here ``grad_fn`` is mapped: masked leaves are replaced
+by the parameters that the link does not see, and its gradient is masked again.
 """
 
 from __future__ import annotations
@@ -15,94 +15,43 @@ import jax
 import optax
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import loops, requirements
-from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, Updates
+from jaxopt_lab.core.gradients import MappedGradFn
+from jaxopt_lab.core.typing import MaskOrFn, Params, Updates
 
 
-def _is_hole(x: Any) -> bool:
+def is_masked(x: Any) -> bool:
+    """Whether ``x`` stands for a leaf outside of the mask, as optax marks it.
+
+    Args:
+      x: anything; the ``is_leaf`` of ``jax.tree.map``.
+
+    Returns:
+      True for an ``optax.MaskedNode``.
+    """
     return isinstance(x, optax.MaskedNode)
 
 
-def _fill(partial: Params, full: Params) -> Params:
-    """``partial`` with its holes filled from ``full``."""
+def _unmask(partial: Params, full: Params) -> Params:
+    """``partial`` with its masked leaves taken from ``full``."""
     return jax.tree.map(
-        lambda part, whole: whole if _is_hole(part) else part,
+        lambda part, whole: whole if is_masked(part) else part,
         partial,
         full,
-        is_leaf=_is_hole,
+        is_leaf=is_masked,
     )
 
 
-def _punch(full: Updates, partial: Params) -> Updates:
-    """``full`` with the holes of ``partial``."""
+def _mask(full: Updates, partial: Params) -> Updates:
+    """``full`` with the leaves masked that are masked in ``partial``."""
     return jax.tree.map(
-        lambda part, whole: part if _is_hole(part) else whole,
+        lambda part, whole: part if is_masked(part) else whole,
         partial,
         full,
-        is_leaf=_is_hole,
+        is_leaf=is_masked,
     )
 
 
-class _HoledGradFn:
-    """A gradient function for parameter trees with holes."""
-
-    def __init__(self, grad_fn: GradFn, full: Params):
-        self._grad_fn = grad_fn
-        self._full = full
-
-    def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
-        return _punch(self._grad_fn(_fill(params, self._full), i), params)
-
-
-class _HoledShardedGradFn(_HoledGradFn):
-    """The same for a gradient function that knows its batch."""
-
-    def __init__(self, grad_fn: Any, full: Params):
-        super().__init__(grad_fn, full)
-        self._sharded = grad_fn
-
-    def mean(self, tree: PyTree) -> PyTree:
-        return self._sharded.mean(tree)
-
-    def example_losses(self, params: Params) -> jax.Array:
-        whole = requirements.require_examples(self._sharded)
-        return whole.example_losses(_fill(params, self._full))
-
-    def on_examples(self, params: Params, indices: jax.Array) -> Updates:
-        whole = requirements.require_examples(self._sharded)
-        return _punch(whole.on_examples(_fill(params, self._full), indices), params)
-
-    def received(self, link: str, updates: Updates, params: Params) -> None:
-        # The link sees a part of the tree only; the leaves that it does see are
-        # still the step's own if nothing stands in front of it.
-        received = getattr(self._sharded, "received", None)
-        if received is not None:
-            received(link, updates, params)
-
-    def shard(self, num_shards: int) -> _HoledShards:
-        return _HoledShards(self._sharded.shard(num_shards), self._full)
-
-
-class _HoledShards:
-    def __init__(self, shards: Any, full: Params):
-        self._shards = shards
-        self._full = full
-
-    def __call__(self, params: Params, j: int | jax.Array) -> Updates:
-        return _punch(self._shards(_fill(params, self._full), j), params)
-
-    def mean(
-        self,
-        f: Callable[[Callable[[Params], Updates]], PyTree],
-        mode: loops.Mode = "unroll",
-    ) -> PyTree:
-        def holed(grad: Callable[[Params], Updates]) -> PyTree:
-            return f(lambda params: _punch(grad(_fill(params, self._full)), params))
-
-        return self._shards.mean(holed, mode)
-
-
-def _with_filled_grad_fn(
+def _with_unmasked_grad_fn(
     tx: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
     inner = optax.with_extra_args_support(tx)
@@ -116,9 +65,11 @@ def _with_filled_grad_fn(
         **extra: Any,
     ) -> tuple[Updates, Any]:
         if grad_fn is not None and params is not None:
-            sharded = hasattr(grad_fn, "shard")
-            kind = _HoledShardedGradFn if sharded else _HoledGradFn
-            grad_fn = kind(grad_fn, params)
+            # A transformation sees a part of the tree only; the leaves that it does
+            # see are still the step's own if nothing stands in front of it.
+            grad_fn = MappedGradFn(
+                grad_fn, on_params=lambda part: _unmask(part, params), on_grads=_mask
+            )
         return inner.update(updates, state, params, grad_fn=grad_fn, **extra)
 
     return optax.GradientTransformationExtraArgs(inner.init, update_fn)
@@ -151,7 +102,7 @@ def masked(
     >>> round(float(updates["w"]), 4), float(updates["b"])
     (2.2, 4.0)
     """
-    return _with_filled_grad_fn(optax.masked(inner, mask))
+    return _with_unmasked_grad_fn(optax.masked(inner, mask))
 
 
 def partition(
@@ -172,4 +123,4 @@ def partition(
     Returns:
       The partitioned transformation; its state is that of ``optax.partition``.
     """
-    return _with_filled_grad_fn(optax.partition(transforms, param_labels))
+    return _with_unmasked_grad_fn(optax.partition(transforms, param_labels))

@@ -1,4 +1,4 @@
-"""Meshes of devices from one line of text."""
+"""Device meshes from one line of text."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def check_batch(batch: Batch, parts: int, axis: int = 0) -> None:
     Args:
       batch: tree of arrays.
       parts: number of devices on the data axis.
-      axis: where the examples are; 1 behind an axis of seeds.
+      axis: axis of the examples; 1 after an axis of seeds.
 
     Raises:
       InputError: names the leaf, its shape and the number of parts.

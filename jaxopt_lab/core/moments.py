@@ -133,6 +133,64 @@ def adam_direction(
     return trees.safe_divide(mean * scale, root)
 
 
+def corrected_direction(
+    mu: jax.Array,
+    nu: jax.Array,
+    count: jax.Array,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+) -> jax.Array:
+    """``adam_direction`` of moments that began at zero, without their biases.
+
+    Args:
+      mu: first moment.
+      nu: second moment, of the same dtype.
+      count: number of values averaged, at least 1.
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second, in [0, 1).
+      eps: added to the root, after the correction.
+
+    Returns:
+      Array like ``mu``.
+    """
+    corrections = (bias_correction(b, count, mu.dtype) for b in (b1, b2))
+    return adam_direction(mu, nu, eps, *corrections)
+
+
+def adam_step(
+    g: jax.Array,
+    mu: jax.Array,
+    nu: jax.Array,
+    count: jax.Array,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One step of Adam on one array.
+
+    Args:
+      g: gradient, of any floating dtype.
+      mu: first moment before the step.
+      nu: second moment before it.
+      count: number of the step, from 1.
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second, in [0, 1).
+      eps: added to the root, after the correction of the biases.
+
+    Returns:
+      ``(direction, mu, nu)``, all in the dtype of the moments.
+
+    >>> zero = jnp.zeros(())
+    >>> u, mu, nu = adam_step(jnp.array(-3.0), zero, zero, jnp.int32(1), 0.9, 0.99, 0.0)
+    >>> round(float(u), 3), round(float(mu), 3), round(float(nu), 3)
+    (-1.0, -0.3, 0.09)
+    """
+    mu = average(mu, g, b1)
+    nu = average_of_squares(nu, g, b2)
+    return corrected_direction(mu, nu, count, b1, b2, eps), mu, nu
+
+
 def rms_direction(
     value: jax.Array, square: jax.Array, eps: Scalar, mean: jax.Array | None = None
 ) -> jax.Array:

@@ -44,7 +44,7 @@ class Interval:
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
     def sentence(self) -> str:
-        """What a number must do to be accepted, for messages.
+        """The condition of an accepted number, for messages.
 
         >>> NON_NEGATIVE.sentence(), POSITIVE.sentence(), DECAY.sentence()
         ('be at least 0', 'be above 0', 'lie in [0, 1)')
@@ -341,7 +341,7 @@ def documented(function: Callable[..., Any]) -> Mapping[str, str]:
             inside = line in ("Args:", "Attributes:")
             name = ""
         elif inside and (entry := _ENTRY.match(line)):
-            name = entry[1]
+            name = entry[1].lstrip("*")
             found[name] = entry[2]
         elif inside and name and line.startswith("    "):
             found[name] += " " + line.strip()

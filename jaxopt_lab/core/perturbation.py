@@ -1,4 +1,4 @@
-"""The step to a perturbed point: the diagonal T of adaptive ascents, and the radius."""
+"""Perturbed parameters: ascent step of a given radius, scaled by a diagonal T."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params, Scalar, Updates
 
-ScalingName: TypeAlias = Literal["sam", "asam", "samson"]
+ScalingName: TypeAlias = Literal["identity", "abs", "abs_over_range"]
 NormOver: TypeAlias = Literal["perturbed", "all"]
-# An alias, because ``inject_hyperparams`` reads annotations and takes whatever is
-# annotated as a number for something to trace; the order shapes the program.
+# An alias: ``inject_hyperparams`` traces every argument annotated as a number, but the
+# order must stay static since it selects the program.
 NormOrder: TypeAlias = float
 
 
@@ -30,7 +30,7 @@ def check_scaling(name: str) -> ScalingName:
       The same name.
 
     Raises:
-      InputError: it is none of ``"sam"``, ``"asam"``, ``"samson"``.
+      InputError: it is none of ``"identity"``, ``"abs"``, ``"abs_over_range"``.
     """
     if name not in get_args(ScalingName):
         raise errors.unknown("scaling", name, get_args(ScalingName))
@@ -95,8 +95,8 @@ def order_norm(x: jax.Array, p: NormOrder) -> jax.Array:
     largest = jnp.max(size)
     if p == math.inf:
         return largest
-    # Powers of small weights underflow in float32, so they are taken of the ratio to
-    # the largest. The norm does not depend on what one divides by: no derivative.
+    # Divide by the largest magnitude, since powers of small weights underflow in
+    # float32. The norm does not depend on this divisor, so its derivative is stopped.
     unit = jax.lax.stop_gradient(largest)
     ratio = trees.safe_divide(size, unit)
     zero = ratio == 0
@@ -111,8 +111,9 @@ def scaling_tree(
     """The diagonal T at a point.
 
     Args:
-      name: ``"sam"``: 1; ``"asam"``: ``|w| + eta``; ``"samson"``:
-        ``(|w| + eta) / ||W||_p`` with the norm of the whole tensor.
+      name: ``"identity"``: 1; ``"abs"``: ``|w| + eta``, as in ASAM;
+        ``"abs_over_range"``: ``(|w| + eta) / ||W||_p`` with the norm of the whole
+        tensor, as in SAMSON.
       params: the point.
       mask: tree of booleans, the leaves that are scaled; 1 elsewhere.
       eta: added to the magnitudes, in the units of the parameters.
@@ -121,13 +122,13 @@ def scaling_tree(
     Returns:
       A tree like ``params``, float32 or better; ``None`` stands for 1 everywhere.
     """
-    if name == "sam":
+    if name == "identity":
         return None
 
     def one(scaled: bool | jax.Array, w: jax.Array) -> jax.Array:
         size = magnitude(w)
         t = size + jnp.asarray(eta, size.dtype)
-        if name == "samson":
+        if name == "abs_over_range":
             t = trees.safe_divide(t, order_norm(w, p))
         return jnp.where(scaled, t, jnp.ones_like(t))
 

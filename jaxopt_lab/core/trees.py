@@ -1,4 +1,4 @@
-"""Norms, roots, masks, sizes and differences of parameter trees.
+"""Norms, products, roots and sizes of parameter trees; names and masks beside them.
 
 Every norm accumulates in float32 or better and is safe at zero in value and in
 derivative: an optimizer that is differentiated through meets exact zeros (zero
@@ -8,8 +8,6 @@ infinite, which turns into NaN as soon as it is multiplied by the zero beside it
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,10 +16,15 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, PyTree
 
-from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params
-
-MaskFn = Callable[[Params], PyTree]
+from jaxopt_lab.core.tree_paths import MaskFn as MaskFn
+from jaxopt_lab.core.tree_paths import differences as differences
+from jaxopt_lab.core.tree_paths import everything_but as everything_but
+from jaxopt_lab.core.tree_paths import label_by_path as label_by_path
+from jaxopt_lab.core.tree_paths import matching as matching
+from jaxopt_lab.core.tree_paths import ndim_at_least as ndim_at_least
+from jaxopt_lab.core.tree_paths import path_name as path_name
+from jaxopt_lab.core.tree_paths import resolve_mask as resolve_mask
+from jaxopt_lab.core.tree_paths import summary as summary
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -108,6 +111,59 @@ def global_norm(tree: PyTree) -> Array:
     return safe_sqrt(sum((s.astype(dtype) for s in squares), jnp.zeros((), dtype)))
 
 
+def scalar_dtype(*operands: PyTree) -> jnp.dtype:
+    """The type in which sums over whole trees are accumulated.
+
+    Args:
+      *operands: trees of arrays or ``jax.ShapeDtypeStruct``.
+
+    Returns:
+      float64 if any leaf is, else float32.
+    """
+    wide = np.dtype(np.float64)
+    found = (accumulation_dtype(x.dtype) for x in jax.tree.leaves(operands))
+    return wide if any(dtype == wide for dtype in found) else np.dtype(np.float32)
+
+
+def dot(a: PyTree, b: PyTree) -> Array:
+    """Inner product over all leaves together.
+
+    Args:
+      a: tree of real floating arrays.
+      b: tree of the same structure and shapes; the dtypes may differ.
+
+    Returns:
+      Scalar of ``scalar_dtype(a, b)``; 0 for empty trees. Matrix units multiply at
+      full precision: their default keeps 8 to 11 bits.
+
+    >>> float(dot({"a": jnp.ones(2)}, {"a": jnp.array([1.0, 2.0])}))
+    3.0
+    """
+    dtype = scalar_dtype(a, b)
+
+    def one(x: Array, y: Array) -> Array:
+        x, y = x.astype(dtype), y.astype(dtype)
+        return jnp.tensordot(x, y, axes=x.ndim, precision=jax.lax.Precision.HIGHEST)
+
+    return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
+
+
+def add_update(p: Array, u: Array) -> Array:
+    """``p + u`` in the type of ``p``, summed in the wider of the two.
+
+    Args:
+      p: a parameter, or a part of one.
+      u: its update, of the same shape; the dtypes may differ.
+
+    Returns:
+      The sum, in the dtype of ``p``; for equal dtypes that of ``optax.apply_updates``.
+    """
+    if p.dtype == u.dtype:
+        return p + u
+    wide = scalar_dtype(p, u)
+    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)
+
+
 def leaf_norms(tree: PyTree) -> PyTree:
     """Euclidean norm of each leaf by itself.
 
@@ -191,173 +247,3 @@ def nbytes(tree: PyTree) -> int:
         return int(np.prod(np.shape(x))) * jnp.result_type(x).itemsize
 
     return sum(size(x) for x in jax.tree.leaves(tree))
-
-
-def path_name(path: Sequence[Any]) -> str:
-    """A jax key path in readable form.
-
-    Args:
-      path: as the functions of ``jax.tree_util`` that end in ``_with_path`` give.
-
-    Returns:
-      The keys, indices and attribute names with slashes between them.
-
-    >>> [path_name(p) for p, _ in jax.tree.leaves_with_path({"a": [1, {"b": 2}]})]
-    ['a/0', 'a/1/b']
-    """
-    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
-
-
-def label_by_path(
-    rules: Sequence[tuple[str, str]], default: str
-) -> Callable[[Params], PyTree]:
-    """A function that labels every leaf by the first rule its path matches.
-
-    Args:
-      rules: pairs ``(regular expression, label)``, searched in the leaf's path
-        (``"encoder/0/kernel"``) in this order.
-      default: label of a leaf that no rule matches.
-
-    Returns:
-      ``labels(params)``, a tree of strings for ``partition``.
-
-    >>> labels = label_by_path([("bias$", "plain")], "sharp")
-    >>> labels({"dense": {"kernel": 1.0, "bias": 0.0}})
-    {'dense': {'bias': 'plain', 'kernel': 'sharp'}}
-    """
-    compiled = [(re.compile(pattern), label) for pattern, label in rules]
-
-    def label(path: Sequence[Any], _: Any) -> str:
-        name = path_name(path)
-        return next((lab for rx, lab in compiled if rx.search(name)), default)
-
-    return lambda params: jax.tree_util.tree_map_with_path(label, params)
-
-
-def everything_but(*names: str) -> MaskFn:
-    """A mask that leaves out the leaves with one of these names.
-
-    Args:
-      *names: last keys of the paths to leave out (``"bias"``, ``"scale"``).
-
-    Returns:
-      ``mask(params)``: a tree of booleans.
-
-    >>> everything_but("bias")({"kernel": 1.0, "bias": 0.0})
-    {'bias': False, 'kernel': True}
-    """
-    return lambda params: jax.tree_util.tree_map_with_path(
-        lambda path, _: path_name(path[-1:]) not in names, params
-    )
-
-
-def matching(pattern: str) -> MaskFn:
-    """A mask of the leaves whose path contains a regular expression.
-
-    Args:
-      pattern: searched in paths such as ``"encoder/0/kernel"``.
-
-    Returns:
-      ``mask(params)``: a tree of booleans.
-
-    >>> matching("^norm")({"norm": {"scale": 1.0}, "head": {"kernel": 1.0}})
-    {'head': {'kernel': False}, 'norm': {'scale': True}}
-    """
-    compiled = re.compile(pattern)
-    return lambda params: jax.tree_util.tree_map_with_path(
-        lambda path, _: bool(compiled.search(path_name(path))), params
-    )
-
-
-def ndim_at_least(ndim: int) -> MaskFn:
-    """A mask of the leaves with at least ``ndim`` axes (2: matrices and kernels).
-
-    Args:
-      ndim: smallest number of axes that is taken.
-
-    Returns:
-      ``mask(params)``: a tree of booleans.
-    """
-    return lambda params: jax.tree.map(lambda x: np.ndim(x) >= ndim, params)
-
-
-def resolve_mask(mask: MaskOrFn | None, params: Params, name: str = "mask") -> PyTree:
-    """The mask as a full tree of booleans beside ``params``.
-
-    Args:
-      mask: ``None`` (everything), a tree of booleans with the structure of
-        ``params`` or a prefix of it, or a function of the parameters giving one.
-      params: the parameters.
-      name: what to call the argument in an error.
-
-    Returns:
-      A tree of the structure of ``params``; entries may be traced booleans.
-
-    Raises:
-      InputError: the mask does not fit the parameters.
-    """
-    if mask is None:
-        return jax.tree.map(lambda _: True, params)
-    tree = mask(params) if callable(mask) else mask
-    try:
-        return jax.tree.map(lambda m, sub: jax.tree.map(lambda _: m, sub), tree, params)
-    except ValueError as error:
-        lines = differences(params, tree, shapes=False)
-        raise InputError(
-            f"{name} does not fit the parameters: {summary(lines)}"
-        ) from error
-
-
-def _described(x: Any) -> str:
-    if not hasattr(x, "dtype"):
-        return repr(x)
-    shape = ",".join(str(n) for n in np.shape(x))
-    return f"{x.dtype}[{shape}]"
-
-
-def differences(expected: PyTree, got: PyTree, *, shapes: bool = True) -> list[str]:
-    """How two trees differ, one line for each path that does.
-
-    Args:
-      expected: the tree that is wanted; arrays or ``jax.ShapeDtypeStruct``.
-      got: the tree that is there.
-      shapes: also compare shapes and dtypes, not only which paths exist.
-
-    Returns:
-      Lines such as ``"dense/kernel: expected float32[8,4], got float32[8,5]"``,
-      in the order of the paths; an empty list where nothing differs.
-
-    >>> differences({"a": jnp.ones(2, jnp.float32)}, {"b": jnp.ones(2)})
-    ['a: missing (expected float32[2])', 'b: not expected']
-    """
-    one = {path_name(p): x for p, x in jax.tree.leaves_with_path(expected)}
-    two = {path_name(p): x for p, x in jax.tree.leaves_with_path(got)}
-    lines = []
-    for path in list(one) + [p for p in two if p not in one]:
-        if path not in two:
-            lines.append(f"{path}: missing (expected {_described(one[path])})")
-        elif path not in one:
-            lines.append(f"{path}: not expected")
-        elif shapes and _described(one[path]) != _described(two[path]):
-            wanted, found = _described(one[path]), _described(two[path])
-            lines.append(f"{path}: expected {wanted}, got {found}")
-    if not lines and jax.tree.structure(expected) != jax.tree.structure(got):
-        lines.append(
-            f"(containers): expected {jax.tree.structure(expected)}, "
-            f"got {jax.tree.structure(got)}"
-        )
-    return lines
-
-
-def summary(lines: Sequence[str], limit: int = 6) -> str:
-    """A few lines of ``differences`` as one.
-
-    Args:
-      lines: what ``differences`` gave.
-      limit: how many are written out.
-
-    Returns:
-      The first ``limit`` lines joined by semicolons, and how many more there are.
-    """
-    more = f"; and {len(lines) - limit} more" if len(lines) > limit else ""
-    return "; ".join(lines[:limit]) + more

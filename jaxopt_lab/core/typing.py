@@ -79,15 +79,15 @@ class ShardedGradFn(GradFn, Protocol):
         ...
 
 
-class Door(Protocol):
-    """Where a link leaves new parameters that it has computed by itself.
+class FusedApply(Protocol):
+    """Record of new parameters that a transformation has computed by itself.
 
-    A link whose state is codes computes the new parameters chunk by chunk; an
-    updates tree beside them would cost 4 bytes a parameter. It offers both, and
-    the train step takes whichever is still valid at the end of the chain.
+    A transformation whose state is quantized computes the new parameters chunk by
+    chunk; an updates tree beside them would cost 4 bytes a parameter. It records both,
+    and the train step uses whichever is still valid at the end of the chain.
     """
 
-    def offer(self, updates: Updates, old_params: Params, new_params: Params) -> None:
+    def record(self, updates: Updates, old_params: Params, new_params: Params) -> None:
         """Say that adding ``updates`` to ``old_params`` gives ``new_params``."""
         ...
 

@@ -1,4 +1,4 @@
-"""Curvature: operators, spectra, measures, stability, landscapes, theory."""
+"""Curvature: operators, spectra, measures, stability, landscapes, probe."""
 
 from jaxopt_lab.curvature.landscape.directions import (
     cosine,

@@ -1,4 +1,4 @@
-"""One call that measures the curvature at a point."""
+"""Curvature of a point in one call."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Array, PyTree
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.perturbation import ScalingName
 from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 from jaxopt_lab.curvature.measures.sharpness import ascent_sharpness
 from jaxopt_lab.curvature.operators.blocks import split
@@ -28,9 +29,15 @@ from jaxopt_lab.curvature.spectrum.trace import hutchinson_trace
 Quantity = Literal["top", "bottom", "trace", "density", "layers", "ascent"]
 OperatorName = Literal["hessian", "ggn", "fisher", "empirical_fisher"]
 
+# Name of the measure, scaling of its ascent, radius as published.
+_ASCENTS: tuple[tuple[str, ScalingName, float], ...] = (
+    ("sam", "identity", 0.05),
+    ("asam", "abs", 0.5),
+)
+
 
 class ProbeResult(NamedTuple):
-    """What ``probe`` measured, on the host.
+    """Measurements of ``probe``, on the host.
 
     Attributes:
       scalars: numbers by name, each estimate with its error beside it.
@@ -71,14 +78,14 @@ def probe(
       loss_fn: ``loss_fn(params, batch) -> scalar``, the mean over the examples; see
         ``hessian`` on batch normalization, dropout and why to pass the same object.
       params: the point.
-      batches: the examples: a list, or something that can be iterated anew. The same
-        ones along a run, or the curve shows the noise of the batches.
+      batches: the examples: a list, or something that can be iterated repeatedly. The
+        same ones along a run, or the curve shows the noise of the batches.
       key: typed key of the random vectors; likewise.
-      what: what to measure.
+      what: quantities to measure.
 
         * ``"top"``: ``top_1`` to ``top_k``, the largest eigenvalues, each with
           ``..._residual``; ``top_matvecs``; with ``learning_rate``, ``stability``,
-          :math:`\eta \lambda_1 / 2`, which gradient descent does not keep above 1.
+          :math:`\eta \lambda_1 / 2`; gradient descent is unstable above 1.
         * ``"bottom"``: ``bottom_1`` and ``bottom_1_residual``: the smallest Ritz
           value. It converges late; within the residual of it there is an eigenvalue,
           which need not be the smallest.
@@ -90,17 +97,17 @@ def probe(
         * ``"layers"``: ``layer/PATH`` and ``layer/PATH/residual``, the largest
           eigenvalue of the block of each parameter.
         * ``"ascent"``: ``sam_sharpness`` (radius 0.05) and ``asam_sharpness`` (0.5),
-          rises of the loss along the step up of these methods.
+          rises of the loss along the ascent steps of these methods.
 
       k: number of eigenvalues for ``"top"``.
       num_steps: at most as many Lanczos steps for an eigenvalue, and for each probe
         of the density.
       num_probes: random vectors for the trace and the density.
-      operator: which matrix: the Hessian of ``loss_fn``; or ``"ggn"`` (needs
+      operator: the matrix: the Hessian of ``loss_fn``; or ``"ggn"`` (needs
         ``model_fn`` and ``output_loss_fn``), ``"fisher"`` (needs ``model_fn``, whose
         outputs are logits), ``"empirical_fisher"`` (needs ``example_losses``); or a
         function of the parameters that gives an operator.
-      mask: which parameters the matrix runs over. Default: all.
+      mask: parameters that the matrix covers. Default: all.
       learning_rate: for ``stability``.
       start: ``ProbeResult.start`` of the last probe, which saves products.
       model_fn: ``model_fn(params, batch) -> outputs``.
@@ -176,13 +183,13 @@ def probe(
     if "layers" in what:
         matvecs += _layers(make, params, mask, keys["layers"], num_steps, scalars)
     if "ascent" in what:
-        for name, rho in (("sam", 0.05), ("asam", 0.5)):
+        for name, scaling, rho in _ASCENTS:
             rise = ascent_sharpness(
                 loss_fn,
                 params,
                 batches,
                 rho,
-                scaling=name,  # type: ignore[arg-type]
+                scaling=scaling,
                 mask=mask,
                 example_weights=example_weights,
             )

@@ -22,10 +22,10 @@ StateLossFn = Callable[[Params, ModelState, Batch], Array]
 
 @dataclasses.dataclass(frozen=True)
 class WithState:
-    """A loss of a point that carries the model state along as a constant.
+    """A loss of a point that contains the model state as a constant.
 
-    A closure over the model state would be a new function at every step, and
-    compiled anew.
+    A closure over the model state would be a new function, and hence a new
+    compilation, at every step.
 
     Attributes:
       loss_fn: ``loss_fn(params, model_state, batch)``.
@@ -37,14 +37,14 @@ class WithState:
         return self.loss_fn(point["params"], point["model_state"], batch)
 
     def point(self, params: Params, model_state: ModelState) -> dict[str, Any]:
-        """The point of curvature, and what stays fixed.
+        """The point of curvature: the parameters and the fixed model state.
 
         Args:
           params: the parameters.
           model_state: the model state.
 
         Returns:
-          What the loss takes.
+          The argument of the loss.
         """
         return {"params": params, "model_state": model_state}
 
@@ -64,7 +64,7 @@ class WithState:
 
 
 class ProbeHook:
-    """Probes the curvature when a run is tested: a hook for ``runtime.fit``.
+    """Hook for ``runtime.fit`` that probes the curvature when a run is evaluated.
 
     ``hook(step, state)`` returns the scalars of ``probe`` under ``curvature/...`` for
     the run's records, one number, or one for each seed where the state is stacked.
@@ -74,7 +74,7 @@ class ProbeHook:
     Args:
       loss_fn: ``loss_fn(params, model_state, batch) -> scalar``, the mean loss in
         evaluation mode: fixed batch statistics, no dropout.
-      batches: a list of batches, or something that can be iterated anew.
+      batches: a list of batches, or something that can be iterated repeatedly.
       key: typed key.
       every: calls from one probe to the next; the first call probes.
       eval_params: ``eval_params(params, opt_state)``, for optimizers that keep other
@@ -82,8 +82,8 @@ class ProbeHook:
       warm_start: start from the last top eigenvector, which saves products. A resumed
         run has none, so that its first figures may differ in the digits below the
         residual; False makes them equal.
-      folder: where arrays (densities) go, ``curvature-STEP.npz``; made if it is not
-        there. ``None``: they are dropped.
+      folder: folder for arrays (densities), ``curvature-STEP.npz``; created if
+        missing. ``None``: they are dropped.
       **options: as for ``probe``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Data sets, and the batches made of them.
+"""Data sets and their batches.
 
 tensorflow-datasets, grain and scikit-learn are imported where they are used, so that
 importing this package loads none of them.
@@ -16,6 +16,7 @@ from jaxopt_lab.data.digits import cache_folder, load_digits
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
+from jaxopt_lab.data.mixup import mixup
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
@@ -38,6 +39,7 @@ __all__ = [
     "load_fashion_mnist",
     "load_text",
     "load_tfds",
+    "mixup",
     "open_tfds",
     "pad_crop",
     "process_rows",

@@ -1,8 +1,8 @@
-"""Random changes of images, as pure functions of a key.
+"""Image augmentation, as pure functions of a key.
 
-Each builder gives ``(key, batch) -> batch``, which changes ``batch["image"]`` of shape
-``(B, H, W, C)`` and leaves the other entries alone. Every image draws its own numbers.
-Pixels are moved, never computed, so the dtype stays and uint8 stays exact.
+Each builder returns ``(key, batch) -> batch``, which changes ``batch["image"]`` of
+shape ``(B, H, W, C)`` and leaves the other entries alone. Every image draws its own
+numbers. Pixels are moved, never computed, so the dtype stays and uint8 stays exact.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def flip(probability: float = 0.5) -> Augment:
 
 
 def compose(*augments: Augment) -> Augment:
-    """Several changes, one after the other, each with a key of its own.
+    """Compose augmentations, each with its own key.
 
     Args:
       *augments: ``(key, batch) -> batch``; the first is applied first.

@@ -1,4 +1,4 @@
-"""Batches of sets that fit into the memory of the device."""
+"""Batches of data sets in device memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jaxopt_lab.core.typing import Batch
 Arrays = Mapping[str, np.ndarray | jax.Array]
 Augment = Callable[[jax.Array, Batch], Batch]
 
-# Folded into a seed's key it starts the keys of augmentation; epochs, whose numbers
-# are folded into the same key, never reach it.
+# Folded into a seed's key for the keys of augmentation; the epoch numbers, folded
+# into the same key, never reach it.
 _AUGMENT_STREAM = 2**32 - 1
 
 
 class ArrayBatches:
-    """Shuffled batches of arrays that lie on the device.
+    """Shuffled batches of arrays on the device.
 
     Epoch e of a seed goes through the examples in the order
     ``jax.random.permutation(jax.random.fold_in(key, e), n)``, cut into
@@ -37,8 +37,8 @@ class ArrayBatches:
         shape ``(S,)``: shape ``(S, batch_size, ...)``, in which row s is the batch
         that ``keys[s]`` alone gives, bit for bit.
       augment: ``augment(key, batch) -> batch`` of one seed, pure and traceable. Its
-        key is made from the seed's key and the number of the batch, apart from those
-        of the shuffling.
+        key is derived from the seed's key and the number of the batch, separately
+        from those of the shuffling.
 
     Raises:
       InputError: there are no arrays, their lengths differ, ``batch_size`` is out of
@@ -133,7 +133,7 @@ class ArrayBatches:
 
 
 def check_position(state: Mapping[str, Any]) -> int:
-    """The number of a batch out of a saved position.
+    """The number of a batch from a saved position.
 
     Args:
       state: ``{"index": i}``.
@@ -163,7 +163,7 @@ def _each_seed(
 ) -> Any:
     if keys.ndim == 0:
         return f(keys, *items, index)
-    # Only threefry draws the same numbers under vmap as outside it.
+    # Only threefry draws the same numbers inside and outside of vmap.
     if str(jax.random.key_impl(keys)) == "threefry2x32":
         return jax.vmap(lambda key, *item: f(key, *item, index))(keys, *items)
     return jax.lax.map(lambda each: f(*each, index), (keys, *items))

@@ -1,4 +1,4 @@
-"""A data set in memory, and what is checked before anything trains on it."""
+"""In-memory data sets, checked before training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BLOCK = 1 << 24
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Both parts of a set, in host memory.
+    """Training and test part of a set, in host memory.
 
     Attributes:
-      name: what the set is called.
+      name: name of the set.
       kind: ``"image"`` or ``"text"``.
       train: the training examples. Images: ``{"image": (N, H, W, C), "label": (N,)}``
         with uint8 or float images and int32 labels. Text: ``{"inputs": (N, T),
-        "targets": (N, T)}``, int32, the targets being the inputs one place on.
+        "targets": (N, T)}``, int32, the targets being the inputs shifted by one.
       test: the test examples, likewise.
       num_classes: number of classes, or of tokens.
       input_shape: shape of one example: ``(H, W, C)`` or ``(T,)``.
@@ -46,7 +46,7 @@ def image_dataset(
     """A checked ``Dataset`` of images.
 
     Args:
-      name: what the set is called.
+      name: name of the set.
       train: ``{"image": (N, H, W, C), "label": (N,)}``.
       test: likewise.
       num_classes: number of classes.
@@ -55,7 +55,7 @@ def image_dataset(
       The set, its labels as int32.
 
     Raises:
-      InputError: something about it cannot be trained on; see ``check_images``.
+      InputError: the set is unfit for training; see ``check_images``.
 
     >>> part = {"image": np.zeros((2, 4, 4, 1), np.uint8), "label": np.array([0, 1])}
     >>> image_dataset("toy", part, part, 2).input_shape
@@ -75,10 +75,10 @@ def check_images(
     test: Mapping[str, np.ndarray],
     num_classes: int,
 ) -> tuple[int, ...]:
-    """Refuse images that would train to nonsense.
+    """Refuse images that are unfit for training.
 
     Args:
-      name: what the set is called; it begins every message.
+      name: name of the set; it begins every message.
       train: ``{"image": (N, H, W, C), "label": (N,)}``.
       test: likewise.
       num_classes: number of classes.

@@ -1,4 +1,4 @@
-"""Handwritten digits that need no download: the embedded default."""
+"""Handwritten digits without a download: the embedded default set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Parts = dict[str, dict[str, np.ndarray]]
 
 
 def cache_folder() -> Path:
-    """Where sets are built that need no download.
+    """The folder in which sets without a download are built.
 
     Returns:
       ``$JAXOPT_LAB_DATA`` if that is set, else ``~/.cache/jaxopt_lab/tfds``.
@@ -46,8 +46,8 @@ def load_digits(data_dir: str | Path | None = None) -> Dataset:
     other program can read too (``tfds.data_source("digits", data_dir=...)``). The split
     is fixed and stratified, see ``digits_split``. A build happens in a folder beside
     the final one, which then gets its name in one step: processes may build at once,
-    and a killed one leaves nothing that could be taken for a set. A half-written folder
-    is built anew.
+    and a killed one leaves nothing that looks like a set. A half-written folder is
+    rebuilt.
 
     Args:
       data_dir: folder to build into and to read from; default ``cache_folder()``.
@@ -73,8 +73,8 @@ def load_digits(data_dir: str | Path | None = None) -> Dataset:
         try:
             parts = _read(folder)
         except HalfWrittenError as error:
-            # Also a folder that another process has just moved away.
-            logging.getLogger(__name__).warning("built anew: %s", error)
+            # Includes a folder that another process has just moved.
+            logging.getLogger(__name__).warning("rebuilt: %s", error)
     if parts is None:
         parts = _build(root, folder)
     for part in parts.values():
@@ -111,8 +111,7 @@ def _build(root: Path, folder: Path) -> Parts:
     try:
         with tempfile.TemporaryDirectory(prefix=f".{_NAME}-", dir=root) as workshop:
             built = _prepare(workshop)
-            # Read before it is published: whatever others do to the folder then, this
-            # process has its data.
+            # Read before publishing: other processes may replace the folder afterwards.
             parts = _read(built)
             _publish(built, folder, Path(workshop) / "replaced")
     except OSError as error:
@@ -127,7 +126,7 @@ def _prepare(data_dir: str) -> Path:
     from jaxopt_lab.data.digits_builder import Digits
 
     builder: Any = Digits(data_dir=data_dir, file_format="array_record")
-    # Its announcements speak of a download, its bars flicker for a second.
+    # Silence TFDS: it announces a download and shows progress bars for a second.
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -148,8 +147,8 @@ def _publish(built: Path, folder: Path, aside: Path) -> None:
         with contextlib.suppress(HalfWrittenError):
             _read(folder)
             return
-        # Only a folder that cannot be read is replaced. Another process may do the
-        # same at this moment, and then has left a good one behind.
+        # Only an unreadable folder is replaced. Another process may do the same at this
+        # moment; its result is then used.
         with contextlib.suppress(OSError):
             shutil.rmtree(aside, ignore_errors=True)
             os.rename(folder, aside)

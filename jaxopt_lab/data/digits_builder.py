@@ -32,7 +32,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
             description=type(self).__doc__,
             features=tfds.features.FeaturesDict(
                 {
-                    # Not features.Image: encoding one from an array needs TensorFlow.
+                    # No features.Image: encoding one from an array needs TensorFlow.
                     "image": tfds.features.Tensor(shape=(8, 8, 1), dtype=np.uint8),
                     "label": tfds.features.ClassLabel(num_classes=10),
                 }

@@ -1,4 +1,4 @@
-"""Which of the digits are kept for the test."""
+"""Train-test split of the digits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def held_out_rows(labels: np.ndarray, num_test: int = NUM_TEST) -> np.ndarray:
     """A fixed, stratified choice of test examples, from the labels alone.
 
     Class c with :math:`n_c` of the n examples gives :math:`n_c m / n` of the m test
-    examples, rounded down; what is then missing comes from the classes with the
+    examples, rounded down; the rest comes from the classes with the
     largest remainders, the smaller class number first. Within a class with quota q the
     examples number :math:`\\lfloor (j + 1/2) n_c / q \\rfloor`, j = 0 .. q - 1, are
-    taken: evenly spread, so every writer is met in both parts. No random numbers, so
+    taken: evenly spread, so every writer is in both parts. No random numbers, so
     no version of any library can change it.
 
     Args:
       labels: class of each example, integers, shape ``(n,)``.
-      num_test: m, how many to choose.
+      num_test: m, the number of test examples.
 
     Returns:
       The chosen rows, ascending, shape ``(num_test,)``.

@@ -1,4 +1,4 @@
-"""Batches of sets that do not fit into memory, read and decoded as they are needed."""
+"""Streamed batches of sets that do not fit into memory, through grain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RandomAccess(Protocol):
 
 
 class _Rows:
-    """Some rows of every batch of an endless set, as a set of their own."""
+    """View of some rows of every batch of an endless set."""
 
     def __init__(self, examples: Any, batch_size: int, rows: range) -> None:
         self._examples, self._batch_size, self._rows = examples, batch_size, rows
@@ -41,9 +41,9 @@ class _Rows:
 class GrainBatches:
     """Shuffled batches read through grain, in threads or worker processes.
 
-    The examples are shuffled anew in every epoch; batches are cut from the endless
-    row of epochs, so a batch may have the end of one and the start of the next, and
-    every example occurs once an epoch. A batch depends on nothing but the seed and
+    The examples are reshuffled in every epoch; batches are cut from the endless
+    sequence of epochs, so a batch may have the end of one and the start of the next,
+    and every example occurs once an epoch. A batch depends on nothing but the seed and
     its number, so the position is that number alone, and a run may be resumed with
     another number of workers.
 
@@ -110,7 +110,7 @@ class GrainBatches:
         self._grain = grain
         self._stacked = not isinstance(seed, int)
         self._num_workers = num_workers
-        # Grain's own default keeps up to 500 elements, which here are batches.
+        # Grain's default prefetches up to 500 elements, which here are batches.
         self._reading = grain.ReadOptions(
             num_threads=num_threads, prefetch_buffer_size=2 * num_threads
         )
@@ -120,7 +120,7 @@ class GrainBatches:
             if transform is not None:
                 examples = examples.random_map(transform)
             if rows is not None:
-                # After the transform, which draws from the place in the whole set.
+                # After the transform, whose rng depends on the index in the whole set.
                 part: Any = _Rows(examples, batch_size, rows)
                 examples = grain.MapDataset.source(part)
             size = batch_size if rows is None else len(rows)
@@ -144,8 +144,8 @@ class GrainBatches:
             return rest
         from absl import flags
 
-        # Grain reads flags of absl when it starts workers, and outside of absl.app
-        # nobody has parsed them.
+        # Grain reads absl flags when it starts workers; outside of absl.app they have
+        # not been parsed.
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         options = self._grain.multiprocessing.MultiprocessingOptions(
@@ -183,7 +183,7 @@ def evaluation_stream(
     *,
     transform: Callable[[Any], Any] | None = None,
 ) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
-    """All examples once, in order, read anew for each evaluation.
+    """All examples once, in order, read again for each evaluation.
 
     Args:
       source: examples by number, dicts of arrays.

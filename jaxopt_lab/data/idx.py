@@ -1,4 +1,4 @@
-"""Images and labels in IDX files, the format of MNIST and its kin."""
+"""Images and labels in IDX files, the format of MNIST and its variants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches that lie on a mesh, each process holding its own part."""
+"""Batches sharded over a mesh; each process provides its own part."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def put_batch(
     rows: range | None = None,
     seeds: bool = False,
 ) -> Batch:
-    """A batch cut over the data axis of a mesh.
+    """A batch sharded over the data axis of a mesh.
 
     Args:
       batch: tree of arrays, the examples in front; with several processes the same on
         each of them.
       mesh: a mesh with an axis ``"data"``.
-      whole: put all of it on every device instead.
+      whole: replicate it on every device instead.
       rows: the rows of the whole batch that ``batch`` holds, with several processes
         those of ``process_rows``; their number must be the same on each.
         ``None``: all.
-      seeds: the leaves have an axis of seeds before the examples, to be cut over the
-        axis ``"seeds"`` of the mesh where it has one.
+      seeds: the leaves have an axis of seeds before the examples, to be sharded over
+        the axis ``"seeds"`` of the mesh where it has one.
 
     Returns:
       Global arrays. Each process moves the rows of its own devices only.
@@ -83,7 +83,7 @@ def put_batch(
 
 
 class MeshBatches:
-    """The batches of a source, on a mesh.
+    """The batches of a source, sharded over a mesh.
 
     Args:
       source: gives whole batches, the same on every process; or has an attribute

@@ -1,4 +1,4 @@
-"""Packages of the ``data`` extra, imported where they are used."""
+"""Lazy imports of the packages of the ``data`` extra."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def need(module: str, what: str) -> Any:
 
     Args:
       module: name of the module.
-      what: what needs it, as the subject of a sentence.
+      what: the feature that needs it, as the subject of a sentence.
 
     Returns:
       The module.

@@ -1,4 +1,4 @@
-"""A text file as next-character prediction."""
+"""Text files as sets for next-character prediction."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def load_text(
 
     The last part of the file is for the test. A window at place p has the characters
     ``p .. p + context - 1`` as inputs and ``p + 1 .. p + context`` as targets; none
-    reaches over the border between the parts. Windows for the test do not overlap.
+    crosses the boundary between the parts. Windows for the test do not overlap.
 
     Args:
       path: a file in UTF-8.

@@ -1,8 +1,8 @@
-"""Prepared folders of tensorflow-datasets, looked at as files.
+"""Checks of the files of prepared tensorflow-datasets folders.
 
-What can be wrong with a folder is found here, before the library reads it, because
-its own errors come from the depths or offer to download. The commands that the
-messages advise need TensorFlow; reading what they leave does not.
+Damaged folders are found here, before the library reads them, because its own errors
+are obscure or offer to download. The commands that the messages advise need
+TensorFlow; reading their results does not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def build_command(name: str, data_dir: Path) -> str:
 
     Args:
       name: name of the set, ``NAME`` or ``NAME/CONFIG``.
-      data_dir: where it is to lie.
+      data_dir: the folder for prepared sets.
 
     Returns:
       One line for a shell.
@@ -53,7 +53,7 @@ def find_prepared(name: str, data_dir: str | Path) -> Path:
     Raises:
       InputError: it is not there, or is not in the format ``array_record``. The
         message holds the command that helps.
-      HalfWrittenError: it is there, but was not written to the end.
+      HalfWrittenError: it exists, but is incomplete.
     """
     data_dir = Path(data_dir).expanduser()
     name, _, version = name.partition(":")
@@ -116,7 +116,7 @@ def check_complete(folder: Path, command: str) -> None:
 
     Args:
       folder: the folder of the version.
-      command: what to advise where something is missing.
+      command: the command to advise where something is missing.
 
     Raises:
       InputError: the records are in another format.

@@ -25,8 +25,8 @@ class ImageSource:
       image: name of the feature with the image.
       label: name of the feature with the class.
 
-    Memory: none to speak of; every access reads and decodes one record. Pickles to its
-    arguments, so that worker processes can have it.
+    Memory: negligible; every access reads and decodes one record. Pickled as its
+    arguments, for worker processes.
     """
 
     def __init__(self, folder: Path, split: str, image: str, label: str) -> None:
@@ -80,7 +80,7 @@ class TfdsSources(NamedTuple):
     """An image-classification set in a prepared folder, opened but not read.
 
     Attributes:
-      name: what the set is called.
+      name: name of the set.
       train: the training examples.
       test: the test examples.
       num_classes: number of classes.
@@ -145,8 +145,8 @@ def open_tfds(
     Args:
       name: ``NAME``, ``NAME/CONFIG``, either with ``:VERSION``.
       data_dir: the ``--data_dir`` of ``tfds build``.
-      train_split: what to train on.
-      test_split: what to test on. Default: ``"test"`` if there is one and it has
+      train_split: the split to train on.
+      test_split: the split to test on. Default: ``"test"`` if there is one and it has
         labels (that of ``imagenet2012`` has none), else ``"validation"``.
 
     Returns:
@@ -222,10 +222,10 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
 
 
 class NotInMemoryError(InputError):
-    """A set cannot be read into arrays; it wants to be streamed.
+    """A set cannot be read into arrays; it must be streamed.
 
     Attributes:
-      reason: why, without the way out, for callers that know a shorter one.
+      reason: the cause without the advice, for callers that give their own.
     """
 
     def __init__(self, reason: str, instead: str) -> None:
@@ -256,7 +256,7 @@ def load_tfds(
     Raises:
       InputError: as ``open_tfds``.
       NotInMemoryError: the images differ in size, or do not fit into ``max_bytes``:
-        then ``GrainBatches`` over ``open_tfds`` is the way.
+        then use ``GrainBatches`` over ``open_tfds``.
 
     Time: PNG images of 32x32 are read at about 8,000 a second, once.
 

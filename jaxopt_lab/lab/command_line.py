@@ -1,58 +1,38 @@
-"""From ``key=value`` words to a typed configuration."""
+"""From ``key=value`` words to a typed configuration, and back."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import models, tasks
-from jaxopt_lab.lab.run_options import RunOptions, check_ranges
-
-PROGRAM = "python -m experiments.train"
-
-
-@dataclasses.dataclass(frozen=True)
-class Configuration:
-    """A run, complete.
-
-    Attributes:
-      run: options that every run has; ``model`` is resolved, never ``"auto"``.
-      method: options of the method.
-      base: options of the optimizer behind it; empty where the method is one.
-      model: options of the model.
-    """
-
-    run: RunOptions
-    method: dict[str, Any]
-    base: dict[str, Any]
-    model: Any
-
-    def flat(self) -> dict[str, Any]:
-        """All options under the names that the command line gives them."""
-        named = dataclasses.asdict(self.run)
-        if not needs_base(catalog.get(self.run.method, "transform")):
-            del named["base"]
-        prefix = _base_prefix(catalog.get(self.run.method, "transform"))
-        named |= self.method
-        named |= {prefix(name): value for name, value in self.base.items()}
-        fields = dataclasses.asdict(self.model)
-        return named | {f"model.{name}": value for name, value in fields.items()}
+from jaxopt_lab.lab import options_form
+from jaxopt_lab.lab.commands import HELP
+from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.run_options import check_ranges
 
 
-def needs_base(row: catalog.Transform) -> bool:
-    """Whether a method wants an optimizer behind it or inside it.
+def program(name: str) -> str:
+    """The words that start a command of the lab, for help and messages.
 
     Args:
-      row: the method.
+      name: of the command.
 
     Returns:
-      False for optimizers.
+      ``python -m experiments.NAME`` where it was started so, else ``jaxopt-lab NAME``.
     """
-    return row.role != "optimizer"
+    started = Path(sys.argv[0])
+    if started.parent.name == "experiments" and started.suffix == ".py":
+        return f"python -m experiments.{name}"
+    return f"jaxopt-lab {name}"
+
+
+def asks_help(arguments: Iterable[str]) -> bool:
+    """Whether the help is asked for among the words of a command."""
+    return any(word in HELP for word in arguments)
 
 
 def words(arguments: Sequence[str]) -> dict[str, str]:
@@ -83,6 +63,26 @@ def words(arguments: Sequence[str]) -> dict[str, str]:
     return given
 
 
+def known_words(arguments: Sequence[str], known: Iterable[str]) -> dict[str, str]:
+    """The options among the words of a command, whose names must be known ones.
+
+    Args:
+      arguments: the words after the program's name.
+      known: the accepted names.
+
+    Returns:
+      Values by name.
+
+    Raises:
+      InputError: a word cannot be read, or a name is unknown (with the nearest ones).
+    """
+    given, accepted = words(arguments), list(known)
+    for name in given:
+        if name not in accepted:
+            raise errors.unknown("option", name, accepted)
+    return given
+
+
 def parse(arguments: Sequence[str]) -> Configuration:
     """The configuration that the words of a command stand for.
 
@@ -97,184 +97,41 @@ def parse(arguments: Sequence[str]) -> Configuration:
       InputError: an unknown name (with the nearest ones) or a value out of range.
       SystemExit: help was asked for, or a value is not of its type (exit 2).
     """
-    asks_help = any(word in ("-h", "--help", "help") for word in arguments)
-    given = words([w for w in arguments if w not in ("-h", "--help", "help")])
-    default = RunOptions()
-    row = catalog.get(given.get("method", default.method), "transform")
-    base_row = None
-    if needs_base(row):
-        base_row = catalog.get(given.get("base", default.base), "transform")
-        if needs_base(base_row):
-            methods = catalog.of_kind("transform")
-            raise InputError(
-                f"base={base_row.name} is no optimizer; accepted: "
-                + ", ".join(sorted(n for n, r in methods.items() if not needs_base(r)))
-            )
-    task = tasks.get(given.get("task", default.task))
-    named_model = given.get("model", default.model)
-    model = models.get(task.model if named_model == "auto" else named_model)
-    if model.kind != task.kind:
-        fitting = [m.name for m in models.MODELS.values() if m.kind == task.kind]
-        raise InputError(
-            f"model {model.name} takes {model.kind}, task {task.name} gives "
-            f"{task.kind}; accepted: {', '.join(fitting)}"
-        )
-    form = _form(row, base_row, model, task)
-    known = {name for name, _ in _names(form)}
+    given = words([word for word in arguments if word not in HELP])
+    rows = resolve(given)
+    form = options_form.form(rows)
+    known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
             raise errors.unknown("option", name, known)
-    if not asks_help:
-        given["model"] = model.name
-    typed = _typed(form, given, asks_help)
+    helping = asks_help(arguments)
+    if not helping:
+        given["model"] = rows.model.name
+    typed = options_form.typed(form, given, program("train"), asks_help=helping)
+
+    def checked(row: Any) -> dict[str, Any]:
+        return row.checked(options_form.values(getattr(typed, row.name)))
 
     check_ranges(typed.run)
     return Configuration(
         run=typed.run,
-        method=row.checked(_values(getattr(typed, row.name))),
-        base={}
-        if base_row is None
-        else base_row.checked(_values(getattr(typed, base_row.name))),
+        method=checked(rows.method),
+        base={} if rows.base is None else checked(rows.base),
         model=typed.model_options,
+        rows=rows,
     )
 
 
-def _values(options: Any) -> dict[str, Any]:
-    names = type(options).option_names
-    return {name: getattr(options, field) for field, name in names.items()}
-
-
-def _base_prefix(row: catalog.Transform) -> Any:
-    taken = set(row.options) | {f.name for f in dataclasses.fields(RunOptions)}
-    return lambda name: f"base_{name}" if name in taken else name
-
-
-def _form(
-    row: catalog.Transform,
-    base_row: catalog.Transform | None,
-    model: models.Model,
-    task: tasks.Task,
-) -> type:
-    """A dataclass of everything that can be given for these choices."""
-    import tyro
-
-    plain = tyro.conf.OmitArgPrefixes
-    defaults = RunOptions(**task.defaults)
-    groups: list[tuple[str, Any, Any]] = [
-        ("run", Annotated[RunOptions, plain], defaults),
-        (
-            row.name,
-            Annotated[_options_class(f"Options of {row.name}", row, str), plain],
-            None,
-        ),
-    ]
-    if base_row is not None:
-        title = f"Options of {base_row.name}, the base of {row.name}"
-        kind = _options_class(title, base_row, _base_prefix(row))
-        groups.append((base_row.name, Annotated[kind, plain], None))
-    named = Annotated[model.config, tyro.conf.arg(name="model")]
-    groups.append(("model_options", named, None))
-    return dataclasses.make_dataclass(
-        "Options",
-        [
-            (name, kind, dataclasses.field(default_factory=_maker(kind, default)))
-            for name, kind, default in groups
-        ],
-        frozen=True,
-    )
-
-
-def _maker(kind: Any, default: Any) -> Any:
-    plain = kind.__origin__
-    return plain if default is None else lambda: default
-
-
-def _options_class(title: str, row: catalog.Transform, rename: Any) -> type:
-    import tyro
-
-    fields, names = [], {}
-    for name, option in row.details.items():
-        kind: Any = type(option.default)
-        text = option.help
-        if isinstance(option.accepted, tuple):
-            kind = Literal[option.accepted]
-        elif option.accepted is not None:
-            text = f"{text}; accepted: {option.accepted}"
-        annotated = Annotated[kind, tyro.conf.arg(help=text)]
-        shown = rename(name)
-        names[shown] = name
-        fields.append((shown, annotated, dataclasses.field(default=option.default)))
-    made = dataclasses.make_dataclass(
-        row.name, fields, frozen=True, namespace={"option_names": names}
-    )
-    made.__doc__ = f"{title}: {row.summary}."
-    return made
-
-
-def _names(form: type) -> list[tuple[str, Any]]:
-    """Every name that the form takes, with the field behind it."""
-    found = []
-    for group in dataclasses.fields(form):
-        prefix = "model." if group.name == "model_options" else ""
-        inner: Any = group.default_factory
-        for field in dataclasses.fields(inner()):
-            found.append((f"{prefix}{field.name}", field))
-    return found
-
-
-def _typed(form: type, given: Mapping[str, str], asks_help: bool) -> Any:
-    import tyro
-
-    sequences = {n for n, f in _names(form) if "tuple" in str(f.type)}
-    arguments: list[str] = []
-    for name, value in given.items():
-        spelled = _truth(value)
-        parts = spelled.split(",") if name in sequences else [spelled]
-        arguments += [f"--{name}", *parts]
-    return tyro.cli(
-        form,
-        args=[*arguments, "--help"] if asks_help else arguments,
-        prog=PROGRAM,
-        description=_description(),
-        use_underscores=True,
-        config=(tyro.conf.FlagConversionOff,),
-    )
-
-
-def _truth(value: str) -> str:
-    return value.capitalize() if value.lower() in ("true", "false") else value
-
-
-def _description() -> str:
-    def listed(rows: Mapping[str, Any]) -> str:
-        return ", ".join(rows)
-
-    methods = catalog.of_kind("transform")
-    return (
-        "Train a network with a method of the catalog.\n\n"
-        f"Options are key=value: {PROGRAM} method=sam rho=0.1 task=digits seeds=3\n"
-        f"(--key value works too). The options shown are those of the method, base "
-        "and model\nthat are given beside --help.\n\n"
-        f"methods: {listed(methods)}\n\n"
-        f"tasks: {listed(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set\n\n"
-        f"models:  {listed(models.MODELS)}\n\n"
-        f"{PROGRAM} --list prints the parts of every kind, --list layer "
-        "those of one."
-    )
-
-
-def wants_list(arguments: Sequence[str]) -> str | None:
+def listed_kind(arguments: Sequence[str]) -> str:
     """The kind whose parts the command asks for.
 
     Args:
-      arguments: the words after the program's name.
+      arguments: the words after the program's name, ``--list`` among them.
 
     Returns:
-      The word after ``--list`` (``-`` and ``_`` in it are spaces), empty if there is
-      none: all kinds; ``None`` without ``--list``.
+      The word after ``--list`` (``-`` and ``_`` in it are spaces); empty, for all
+      kinds, if there is none.
     """
-    if "--list" not in arguments:
-        return None
     after = [*arguments[arguments.index("--list") + 1 :], ""][0]
     return after.replace("-", " ").replace("_", " ")
 
@@ -293,7 +150,7 @@ def command(configuration: Configuration, out: str) -> str:
 
     run = configuration.run
     first = [f"method={run.method}"]
-    if needs_base(catalog.get(run.method, "transform")):
+    if configuration.rows.base is not None:
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
     chosen = [word.split("=")[0] for word in first]
@@ -305,11 +162,11 @@ def command(configuration: Configuration, out: str) -> str:
         if name not in (*chosen, "out", "existing") and value != defaults.get(name)
     ]
     every = [*first, *changed, f"out={out}"]
-    return f"{PROGRAM} {' '.join(shlex.quote(word) for word in every)}"
+    return f"{program('train')} {' '.join(shlex.quote(word) for word in every)}"
 
 
 def from_settings(settings: Mapping[str, Any]) -> Configuration:
-    """The configuration of a run from what its folder keeps of it.
+    """The configuration of a run from its folder's ``config.json``.
 
     Args:
       settings: as in ``config.json``: ``Configuration.flat`` without what only

@@ -20,7 +20,7 @@ _FIXED_BATCH = 256
 
 
 class TaskData(NamedTuple):
-    """What a run needs to know of its data.
+    """The data of a run, as shapes and as sources of batches.
 
     Attributes:
       kind: ``"image"`` or ``"text"``.
@@ -29,7 +29,7 @@ class TaskData(NamedTuple):
       train: makes the endless, shuffled training batches, at their beginning; with a
         leading axis of seeds where the run has several. Given the rows of a batch
         that this process holds, a streamed set reads no others.
-      test: test batches of one shape, padded; or a function that reads them anew.
+      test: test batches of one shape, padded; or a function that reads them again.
       fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
         examples) as batches of one shape, padded, always the same.
     """
@@ -42,14 +42,15 @@ class TaskData(NamedTuple):
     fixed: Callable[[int], Sequence[Batch]]
 
 
-def load(run: RunOptions, context: int) -> TaskData:
+def load(run: RunOptions, task: tasks.Task, context: int) -> TaskData:
     """Read, or open, the data of a run's task.
 
     Sets that fit into memory are read once and live on the device. A TFDS set with
     ``image_size`` is streamed from its folder.
 
     Args:
-      run: names the task, the folder, the batch size and the seeds.
+      run: names the folder, the batch size and the seeds.
+      task: the task.
       context: characters in an example of a text task.
 
     Returns:
@@ -59,7 +60,6 @@ def load(run: RunOptions, context: int) -> TaskData:
       InputError: the data are not there, damaged, of another kind, or an option does
         not fit them.
     """
-    task = tasks.get(run.task)
     if task.kind != "image":
         for name in ("augment", "image_size"):
             if getattr(run, name) not in ("none", 0):
@@ -80,7 +80,7 @@ def load(run: RunOptions, context: int) -> TaskData:
     dataset = _read(task, run, context)
 
     def train(rows: range | None) -> data.BatchSource:
-        del rows  # what lies in memory is shuffled whole by every process
+        del rows  # every process shuffles the whole of a set in memory
         keys = data_keys(run)
         return data.ArrayBatches(
             dataset.train,
@@ -117,7 +117,7 @@ def _first(batches: Iterable[Batch], n: int) -> Sequence[Batch]:
 
 
 def split_keys(key: jax.Array) -> jax.Array:
-    """What a seed draws from: initial weights, steps, data order, optimizer.
+    """Keys of a seed's initial weights, steps, data order and optimizer.
 
     Args:
       key: root key of the seed.
@@ -125,7 +125,7 @@ def split_keys(key: jax.Array) -> jax.Array:
     Returns:
       Four typed keys.
     """
-    # Not fold_in beside split: their first children are the same keys.
+    # Not fold_in beside split: their first children are equal keys.
     return jax.random.split(key, 4)
 
 

@@ -1,4 +1,4 @@
-"""The transformation of a run, from the catalog and the configuration."""
+"""The optimizer of a run, from its configuration."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import optax
 
-from jaxopt_lab import catalog
-from jaxopt_lab.lab.command_line import Configuration, needs_base
+from jaxopt_lab.lab import methods
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.run_options import RunOptions
 
 
@@ -44,8 +44,7 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
     Returns:
       The optimizer alone; a link chained before its base; or a wrapper around it.
     """
-    run = configuration.run
-    row = catalog.get(run.method, "transform")
+    run, rows = configuration.run, configuration.rows
 
     def scheduled(options: dict[str, Any]) -> dict[str, Any]:
         if "learning_rate" not in options:
@@ -53,9 +52,8 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
         peak = options["learning_rate"]
         return {**options, "learning_rate": learning_rate(run, peak)}
 
-    if not needs_base(row):
-        return row.inject(**scheduled(configuration.method))
-    base = catalog.get(run.base, "transform").inject(**scheduled(configuration.base))
-    if row.role == "link":
-        return optax.chain(row.inject(**configuration.method), base)
-    return row.wrap(base, **scheduled(configuration.method))
+    base = None
+    if rows.base is not None:
+        base = methods.compose(rows.base, scheduled(configuration.base), logged=True)
+    options = scheduled(configuration.method)
+    return methods.compose(rows.method, options, base, logged=True)

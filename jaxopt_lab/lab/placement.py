@@ -1,4 +1,4 @@
-"""Where a run's state and batches lie, from its options."""
+"""Meshes and shardings of a run, from its options."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.meshes import DATA_AXIS, SEEDS_AXIS
-from jaxopt_lab.lab.command_line import Configuration
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.sharding import default_rules
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training import (
@@ -21,13 +20,13 @@ from jaxopt_lab.training import (
     make_parallel_step,
     parse_rules,
     state_shardings,
-    stored_shardings,
+    storage_shardings,
 )
 from jaxopt_lab.training.sharding_rules import Rules
 
 
 class Placement(NamedTuple):
-    """A mesh and what lies where on it.
+    """A mesh and the rules by which a run is laid out on it.
 
     Attributes:
       mesh: the mesh; it has an axis ``"data"``.
@@ -184,20 +183,22 @@ def on_each_device(
     return dataclasses.replace(configuration, method=method)
 
 
-class Lies(NamedTuple):
-    """Where the state of a run lies.
+class StateShardings(NamedTuple):
+    """Shardings of the train state of a run.
 
     Attributes:
-      inside: inside of a step.
-      stored: between two steps.
+      compute: during a step.
+      storage: between two steps.
     """
 
-    inside: TrainState
-    stored: TrainState
+    compute: TrainState
+    storage: TrainState
 
 
-def shardings(state: Any, configuration: Configuration, placement: Placement) -> Lies:
-    """Where the state of a run lies.
+def shardings(
+    state: Any, configuration: Configuration, placement: Placement
+) -> StateShardings:
+    """The shardings of a run's state.
 
     Args:
       state: its shapes.
@@ -205,7 +206,7 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
       placement: from ``chosen``.
 
     Returns:
-      The shardings; see ``training.state_shardings`` and ``stored_shardings``.
+      The shardings; see ``training.state_shardings`` and ``storage_shardings``.
 
     Raises:
       InputError: the sharding rules do not fit the parameters.
@@ -213,26 +214,26 @@ def shardings(state: Any, configuration: Configuration, placement: Placement) ->
     run, mesh, rules = configuration.run, placement.mesh, placement.rules
     if rules is None:
         rules = default_rules(run.model, mesh, state.params)
-    row = catalog.get(run.method, "transform")
-    pieces = run.zero and run.style == "jit"
-    inside = state_shardings(
+    row = configuration.rows.method
+    compute = state_shardings(
         state,
         rules,
         mesh,
-        over=DATA_AXIS if run.zero else None,
-        # The other styles refuse what they cannot divide.
-        whole=row.whole_state if run.style == "jit" else "",
-        factors=row.factored_state,
+        zero_axis=DATA_AXIS if run.zero else None,
+        # The other styles refuse a leaf that they cannot divide.
+        replicated=row.whole_state if run.style == "jit" else "",
+        factored=row.factored_state,
     )
-    return Lies(
-        inside, stored_shardings(state, inside, DATA_AXIS) if pieces else inside
-    )
+    storage = compute
+    if run.zero and run.style == "jit":
+        storage = storage_shardings(state, compute, DATA_AXIS)
+    return StateShardings(compute, storage)
 
 
 def parallel_step(
     loss_fn: Any,
     tx: Any,
-    there: Lies,
+    placed: StateShardings,
     configuration: Configuration,
     placement: Placement,
 ) -> Any:
@@ -242,12 +243,12 @@ def parallel_step(
         loss_fn,
         tx,
         placement.mesh,
-        there.inside,
+        placed.compute,
         style=run.style,
         per_device=placement.per_device,
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
-        elementwise=catalog.get(run.method, "transform").elementwise,
+        elementwise=configuration.rows.method.elementwise,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
-        stored=there.stored if run.style == "jit" else None,
+        storage=placed.storage if run.style == "jit" else None,
     )

@@ -1,4 +1,4 @@
-"""The curvature of a run's loss: what the probe along a run and the report share."""
+"""The curvature of a run's loss, for the probe along a run and for the report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab import catalog, curvature
+from jaxopt_lab import curvature
 from jaxopt_lab.core.typing import Batch, ModelState, Params
-from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.training.evaluate import MetricFn
 
-WHAT: dict[str, tuple[Any, ...]] = {
+MEASURES: dict[str, tuple[Any, ...]] = {
     "top": ("top",),
     "all": ("top", "trace", "density", "layers", "ascent"),
 }
-"""What each value of the option ``curvature`` measures."""
+"""The measures behind each value of the option ``curvature``."""
 
 _SEED = 0
 
@@ -60,27 +60,30 @@ def weight_of(batch: Batch) -> jax.Array:
 
 
 def hook(
-    run: RunOptions, metric_fn: MetricFn, batches: Sequence[Batch], folder: Path
+    configuration: Configuration,
+    metric_fn: MetricFn,
+    batches: Sequence[Batch],
+    folder: Path,
 ) -> curvature.ProbeHook:
     """The hook that a run's option ``curvature`` asks for.
 
     Args:
-      run: its options.
+      configuration: the run.
       metric_fn: sums of the loss in evaluation mode.
       batches: the examples, the same ones at every probe.
       folder: of the run; densities go into its ``curvature``.
 
     Returns:
-      The hook. It starts every probe anew, so that a resumed run writes the figures
-      of one that was not interrupted.
+      The hook. Every probe starts from the same vector, so that a resumed run writes
+      the figures of an uninterrupted one.
     """
     return curvature.ProbeHook(
         mean_loss(metric_fn),
         batches,
         probe_key(),
-        eval_params=catalog.get(run.method, "transform").eval_params_fn,
+        eval_params=configuration.rows.method.eval_params_fn,
         folder=folder / "curvature",
         warm_start=False,
-        what=WHAT[run.curvature],
+        what=MEASURES[configuration.run.curvature],
         example_weights=weight_of,
     )

@@ -1,4 +1,4 @@
-"""The closing report of a run."""
+"""The closing table and curves of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every run has, whatever its method, task and model."""
+"""Options of every run, whatever its method, task and model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ AT_LEAST_ONE = Interval(1)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What is trained, for how long, and where the results go."""
+    """Training, its length, its devices, and its files."""
 
     method: str = "sam"
     """the method to train with; its own options are listed below"""
     base: str = "momentum"
     """the optimizer behind a link or inside a wrapper; not used by optimizers"""
     task: str = "digits"
-    """what to learn"""
+    """the data set and its goal"""
     model: str = "auto"
     """the network; auto: the task's own choice"""
     steps: int = 2000
@@ -32,7 +32,7 @@ class RunOptions:
     seed: int = 0
     """the first seed; it gives the initial weights, the data order and the dropout"""
     seeds: int = 1
-    """how many consecutive seeds are trained at once, in one program"""
+    """number of consecutive seeds, trained at once in one program"""
     mesh: str = "auto"
     """the devices, as name:size pairs: data:4,model:2; a bare name takes the rest. The
     batch is cut over data, several seeds over seeds (seeds:4,data:2). auto: all
@@ -42,25 +42,26 @@ class RunOptions:
     """address of process 0, host:port, where several processes train together; auto:
     as the cluster's environment says. empty: one process"""
     processes: int = 0
-    """how many processes there are, with coordinator=host:port"""
+    """number of processes, with coordinator=host:port"""
     process: int = -1
-    """which one this is, from 0, with coordinator=host:port"""
+    """number of this process, from 0, with coordinator=host:port"""
     style: Literal["jit", "shard_map", "pmap"] = "jit"
-    """how the step is spread over the devices: by the compiler, by collectives written
-    out, or in jax's classic form; the same numbers"""
+    """parallelism over the devices: by the compiler, by collectives written out, or in
+    jax's classic form; the same numbers"""
     reduce: Literal["float32", "bfloat16"] = "float32"
     """type in which gradients are sent between devices; bfloat16: half the bytes, one
     rounding more"""
     zero: bool = False
     """divide the optimizer state over the data axis (ZeRO, stage 1)"""
     rules: str = ""
-    """which parameters are cut: regex=-,model;regex=model. empty: the model's own"""
+    """sharding rules of the parameters: regex=-,model;regex=model. empty: the
+    model's own"""
     batch_stats: Literal["global", "local"] = "global"
     """whether batch normalisation sees the whole batch or each device's part"""
     seed_mode: Literal["auto", "unroll", "vmap", "scan"] = "auto"
-    """how the program runs over the seeds; auto: unrolled for convolutions on CPU"""
+    """loop over the seeds in the program; auto: unrolled for convolutions on CPU"""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """how the learning rate falls to zero after the warm-up"""
+    """fall of the learning rate to zero after the warm-up"""
     warmup: float = 0.0
     """part of the steps in which the learning rate rises linearly from zero"""
     label_smoothing: float = 0.0
@@ -77,8 +78,8 @@ class RunOptions:
     out: str = ""
     """folder of the run; empty: a new one below runs/. An existing one is resumed"""
     existing: Literal["resume", "overwrite", "continue"] = "resume"
-    """what to do with an existing run: resume it if its configuration is the same,
-    start anew, or continue it with another configuration"""
+    """with an existing run: resume it if its configuration is the same, start again, or
+    continue it with another configuration"""
     log_every: int = 50
     """steps between two records of training loss and accuracy"""
     eval_every: int = 200
@@ -88,12 +89,12 @@ class RunOptions:
     keep: int = 3
     """checkpoints kept, besides the best"""
     curvature: Literal["off", "top", "all"] = "off"
-    """what of the Hessian to measure at every test: its largest eigenvalue; or also
-    trace, density, layers and the rise along the steps of SAM and ASAM"""
+    """measure the Hessian at every test: its largest eigenvalue; or also trace,
+    density, layers and the rise along the steps of SAM and ASAM"""
     curvature_examples: int = 256
     """training examples over which it is measured, always the same"""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """what a NaN or infinite loss does: end the run, or skip the step"""
+    """at a NaN or infinite loss: end the run, or skip the step"""
     progress: Literal["auto", "on", "off"] = "auto"
     """draw a progress line; auto: on a terminal"""
     tensorboard: bool = False

@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import data, models, optimizers, placement, probing, statistics
-from jaxopt_lab.lab.command_line import Configuration
+from jaxopt_lab.lab import data, optimizers, placement, probing, statistics
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.layers import with_batch_axis
 from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY, RunOptions
 from jaxopt_lab.losses import classification as losses
@@ -46,10 +45,10 @@ from jaxopt_lab.training import (
 
 
 class Outcome(NamedTuple):
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
-      folder: where everything lies.
+      folder: of its files.
       fitted: final state and timings; ``None`` if the run was complete before.
       stopped: name of the signal that ended it, or ``None``.
       summary: the figures of the closing table, as in ``summary.json``.
@@ -95,11 +94,12 @@ def assemble(configuration: Configuration) -> Program:
     """
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
-    loaded = data.load(run, context)
-    row = models.get(run.model)
+    loaded = data.load(run, configuration.rows.task, context)
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
-    build = row.build(configuration.model, loaded.input_shape, loaded.num_classes)
+    build = configuration.rows.model.build(
+        configuration.model, loaded.input_shape, loaded.num_classes
+    )
     if placed is not None and placed.averages_statistics(run):
         build = with_batch_axis(build, DATA_AXIS)
     functional = from_nnx(build)
@@ -126,24 +126,24 @@ def assemble(configuration: Configuration) -> Program:
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
     else:
         shapes = jax.eval_shape(init, keys[0])
-        there = placement.shardings(shapes, configuration, placed)
-        step = placement.parallel_step(loss_fn, tx, there, configuration, placed)
+        shardings = placement.shardings(shapes, configuration, placed)
+        step = placement.parallel_step(loss_fn, tx, shardings, configuration, placed)
         state = (
-            init_seeds(init, keys, seed_shardings(there.stored, placed.mesh))
+            init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
-            else init_sharded(init, keys[0], there.stored)
+            else init_sharded(init, keys[0], shardings.storage)
         )
         several = jax.process_count() > 1
         rows = process_rows(run.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
-        test = _everywhere(test, placed.mesh)
+        test = _replicated(test, placed.mesh)
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
     metric_fn = metrics(functional)
     evaluate = make_evaluator(
         metric_fn,
         test,
-        eval_params=catalog.get(run.method, "transform").eval_params_fn,
+        eval_params=configuration.rows.method.eval_params_fn,
         seeds=many,
         mode=run.seed_mode,
         mesh=mesh,
@@ -158,7 +158,7 @@ def assemble(configuration: Configuration) -> Program:
     )
 
 
-def _everywhere(batches: Any, mesh: Any) -> Any:
+def _replicated(batches: Any, mesh: Any) -> Any:
     """Test batches with a copy on every device of a mesh."""
 
     def put(batch: Any) -> Any:
@@ -171,10 +171,10 @@ def _everywhere(batches: Any, mesh: Any) -> Any:
 
 
 def own_noise(opt_state: Any, key: jax.Array) -> Any:
-    """An optimizer's state in which what it draws is the seed's own.
+    """An optimizer's state with noise keys of the seed's own.
 
     Methods that draw noise keep a key in their state, the same one for every seed of
-    a run; seeds would then differ less than independent runs do.
+    a run: without this, seeds would differ less than independent runs do.
 
     Args:
       opt_state: a fresh state.
@@ -204,7 +204,7 @@ def _loss(run: RunOptions, kind: str, functional: Any) -> Any:
 
 
 def train(configuration: Configuration, folder: Path) -> Outcome:
-    """Train, or go on training, in a folder.
+    """Train, or continue training, in a folder.
 
     Args:
       configuration: the run.
@@ -221,8 +221,8 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
     run = configuration.run
     hidden = PRESENTATION | TOPOLOGY
     settings = {k: v for k, v in configuration.flat().items() if k not in hidden}
-    # What does not fit must not leave a folder behind that the corrected command,
-    # another configuration, would then be refused.
+    # Before the folder is made: a command that fails must not leave a folder that
+    # refuses the corrected one.
     program = assemble(configuration)
     first = processes.is_first()
     if first:
@@ -232,7 +232,7 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
         checkpoints = stack.enter_context(
             Checkpoints(folder / "checkpoints", keep=run.keep, best_metric="accuracy")
         )
-        stack.enter_context(processes.together(checkpoints.latest))
+        stack.enter_context(processes.fail_together(checkpoints.latest))
         state, pending, start = program.state, None, 0
         if checkpoints.latest() is not None:
             restored = checkpoints.restore(state)
@@ -257,7 +257,7 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
                 log_every=run.log_every,
                 evaluate=program.evaluate,
                 eval_every=run.eval_every,
-                hooks=_hooks(run, program, folder),
+                hooks=_hooks(configuration, program, folder),
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
@@ -273,11 +273,11 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
     return Outcome(folder, fitted, stopped, summary)
 
 
-def _hooks(run: RunOptions, program: Program, folder: Path) -> list[Any]:
-    if run.curvature == "off":
+def _hooks(configuration: Configuration, program: Program, folder: Path) -> list[Any]:
+    if configuration.run.curvature == "off":
         return []
-    batches = program.fixed(run.curvature_examples)
-    return [probing.hook(run, program.metric_fn, batches, folder)]
+    batches = program.fixed(configuration.run.curvature_examples)
+    return [probing.hook(configuration, program.metric_fn, batches, folder)]
 
 
 def _summary(

@@ -1,1 +1,8 @@
 """Losses of one example, regularizers, and losses with state (kind ``loss``)."""
+
+from jaxopt_lab.losses.cross_entropy import cross_entropy
+from jaxopt_lab.losses.emo import emo
+from jaxopt_lab.losses.shade import ShadeState, shade
+from jaxopt_lab.losses.stateful import StatefulLoss
+
+__all__ = ["ShadeState", "StatefulLoss", "cross_entropy", "emo", "shade"]

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
+from jaxopt_lab.losses.cross_entropy import cross_entropy
 
 MetricFn = Callable[[Params, ModelState, Batch], Metrics]
 Prepare = Callable[[jax.Array], jax.Array]
@@ -37,52 +37,6 @@ def to_float(images: jax.Array) -> jax.Array:
     if jnp.issubdtype(images.dtype, jnp.floating):
         return images
     return images.astype(jnp.float32) / jnp.float32(255)
-
-
-def cross_entropy(
-    logits: jax.Array, labels: jax.Array, label_smoothing: float = 0.0
-) -> jax.Array:
-    r"""Cross-entropy in nats, one number per label.
-
-    With smoothing :math:`a` the target is :math:`(1 - a)` at the label plus
-    :math:`a / C` on each of the :math:`C` classes:
-
-    .. math:: -(1 - a) \log p_y - \frac{a}{C} \sum_c \log p_c.
-
-    Args:
-      logits: shape ``(..., C)``, any floating type; the logarithms are taken and
-        summed in float32, in float64 where the logits are float64.
-      labels: integers in ``0 .. C - 1``, shape ``(...)``. A label out of range gives
-        NaN: inside ``jit`` nothing can be raised, and a clipped label would train
-        on a wrong one.
-      label_smoothing: ``a``, in ``[0, 1)``.
-
-    Returns:
-      Shape ``(...)``, float32 or float64.
-
-    Raises:
-      InputError: the shapes do not belong together, or ``labels`` are not integers.
-
-    >>> float(cross_entropy(jnp.zeros((4,)), jnp.array(2)))  # log 4
-    1.3862943649291992
-    """
-    if logits.ndim != labels.ndim + 1 or logits.shape[:-1] != labels.shape:
-        raise InputError(
-            f"logits of shape {logits.shape} do not fit labels of shape "
-            f"{labels.shape}; logits need one more axis, the classes"
-        )
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise InputError(f"labels must be integers; got dtype {labels.dtype}")
-    log_p = jax.nn.log_softmax(logits.astype(accumulation_dtype(logits.dtype)))
-    indices = labels.astype(jnp.int32)
-    # A negative index would count from the last class.
-    indices = jnp.where(indices < 0, logits.shape[-1], indices)
-    picked = jnp.take_along_axis(log_p, indices[..., None], axis=-1, mode="fill")
-    loss = -picked[..., 0]
-    if isinstance(label_smoothing, int | float) and label_smoothing == 0:
-        return loss
-    smoothing = jnp.asarray(label_smoothing, loss.dtype)
-    return (1 - smoothing) * loss - smoothing * jnp.mean(log_p, axis=-1)
 
 
 def _leaf(batch: Batch, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Loss and accuracy along training."""
+"""Training curves: loss and accuracy against the step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> Fi
       records: as ``runtime.read_metrics`` gives them: ``step``, ``kind``
         (``"train"`` or ``"test"``), ``loss`` in nats, ``accuracy`` in 0 to 1; each a
         number or a list with one for each seed.
-      title: stands above both panels.
+      title: above both panels.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.
@@ -90,7 +90,7 @@ def _draw(
 
 
 def _floats(value: Any) -> np.ndarray:
-    # A value that is not finite stands in the file as text or null.
+    # Non-finite values are text or null in the file.
     return np.array(
         [np.nan if v is None else float(v) for v in np.ravel(np.array(value, object))]
     )

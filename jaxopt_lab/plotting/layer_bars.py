@@ -1,4 +1,4 @@
-"""One number for each layer."""
+"""Bar charts with one number for each layer."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def layer_bars(
       names: paths of the layers, such as ``"encoder/0/kernel"``.
       values: one for each; a bar that is not finite is left out and marked so.
       errors: half the width of an interval around each, or ``None``.
-      xlabel: what the values are, with their unit.
+      xlabel: name of the values, with their unit.
       reference: a vertical line, for instance 2 / learning rate or the exponent of a
         random matrix.
-      reference_label: what the line is, in the legend.
+      reference_label: its name in the legend.
       log: logarithmic; values must then be above 0.
-      title: stands above.
+      title: above the figure.
 
     Returns:
       The figure, as high as it has layers.

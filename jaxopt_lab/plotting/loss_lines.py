@@ -1,4 +1,4 @@
-"""The loss along lines, several of them in one picture."""
+"""Figures of the loss along lines, several in one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def loss_lines(
       panels: by title (``"filter-normalised"``): lines by name (``"sgd"``): the pair
         of coordinates (n) and losses, (n) or (n, repeats). With repeats, their median
         is the line and their quartiles are a band.
-      log: logarithmic upwards.
-      xlabels: by title: what the coordinate is, with its unit.
-      ylabel: what the losses are, with their unit.
-      title: stands above all.
+      log: logarithmic vertical axis.
+      xlabels: by title: name of the coordinate, with its unit.
+      ylabel: name of the losses, with their unit.
+      title: above all panels.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.

@@ -1,4 +1,4 @@
-"""One HTML file that holds everything it shows."""
+"""Self-contained HTML pages with tables and figures."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class Section(NamedTuple):
       heading: its title.
       text: a paragraph below the title; plain text.
       table: rows of cells, the first row being the head; empty: no table.
-      figures: figures by their description, which is shown to those who do not see
-        them.
+      figures: figures by their description, used as alternative text.
     """
 
     heading: str
@@ -40,7 +39,7 @@ class Section(NamedTuple):
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
-    """A page without links to other files: styles and pictures are inside.
+    """A page without links to other files: styles and pictures are embedded.
 
     Args:
       title: title of the page.

@@ -1,4 +1,4 @@
-"""Sharpness along training, against the step size's limit of stability."""
+"""Sharpness curves with the stability limit of the step size."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def sharpness_curve(
     2 / eta; at the edge of stability training stays at that line.
 
     Args:
-      steps: where the sharpness was measured, shape ``(n,)``.
+      steps: steps of the measurements, shape ``(n,)``.
       measures: by name (``"largest eigenvalue"``, ``"batch sharpness"``): shape
         ``(n,)``, or ``(n, seeds)``: then thin lines and their mean. In units of the
         loss over those of the parameters squared. NaN leaves a gap.
       learning_rate: eta, a number or one for each step; ``None`` draws no line. Where
         it is 0, at the end of a schedule, the line has a gap.
-      log: logarithmic upwards.
-      title: stands above.
+      log: logarithmic vertical axis.
+      title: above the figure.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.

@@ -1,4 +1,4 @@
-"""The spectral density of a Hessian."""
+"""Figures of spectral densities."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def spectrum(
     xlabel: str = "eigenvalue (loss per parameter squared)",
     title: str = "",
 ) -> Figure:
-    """Spectral densities, logarithmic upwards, with single eigenvalues below.
+    """Spectral densities on a logarithmic axis, with single eigenvalues below.
 
-    Most eigenvalues of a network lie near zero and the interesting ones are few, so
-    that on a linear axis only a spike is to be seen.
+    Most eigenvalues of a network are near zero and the large ones are few, so that a
+    linear axis shows only a spike.
 
     Args:
-      densities: by name, which stands in the legend: the pair of eigenvalues and
+      densities: by name, for the legend: the pair of eigenvalues and
         density at them, two arrays of the same length. A density integrates to 1, in
         units of one over the eigenvalue.
-      eigenvalues: by the same names: eigenvalues known by themselves, for instance
+      eigenvalues: by the same names: eigenvalues known individually, for instance
         the largest ones; short strokes below the curve.
       floor: the lowest density shown, as a part of the highest. A broadened density
-        falls without end between eigenvalues; below this it is no information.
-      xlabel: what the eigenvalues are, with their unit.
-      title: stands above.
+        falls without bound between eigenvalues; values below carry no information.
+      xlabel: name of the eigenvalues, with their unit.
+      title: above the figure.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.
@@ -71,7 +71,7 @@ def spectrum(
     axes.set_ylim(floor * top, 2 * top)
     for i, (name, (at, density)) in enumerate(curves.items()):
         color = PALETTE[i % len(PALETTE)]
-        # Zero has no logarithm; what lies below the floor goes down to the edge.
+        # Values below the floor, zero included, are clipped to the edge of the axis.
         shown = np.maximum(density, 0.1 * floor * top)
         axes.plot(at, shown, color=color, linewidth=1.6, label=name)
         if len(curves) == 1:

@@ -1,4 +1,4 @@
-"""What all figures share: colours and plain axes."""
+"""Style shared by all figures: colours and plain axes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DASHES = ("-", "--", "-.", ":")
 
 
 def plain(axes: Any) -> None:
-    """No box around the axes, and a faint grid.
+    """Remove the box around the axes and draw a faint grid.
 
     Args:
       axes: of matplotlib.
@@ -33,27 +33,27 @@ def plain(axes: Any) -> None:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten in a range; powers alone in a wide one.
+    """1, 2 and 5 times powers of ten in a range; in a wide one only the powers.
 
     Args:
       low: the lower end, above 0.
       high: the upper end.
 
     Returns:
-      The numbers, in order; the ends themselves where none lies between.
+      The numbers, in order; the ends themselves where none is between them.
 
     >>> round_numbers(0.3, 12.0)
     [0.5, 1.0, 2.0, 5.0, 10.0]
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(powers) <= 4 else (1,)
-    # Through text, so that 2e-1 is 0.2.
+    # Parsed from text, so that 2e-1 is exactly 0.2.
     numbers = [float(f"{f}e{p}") for p in powers for f in factors]
     return [n for n in numbers if low <= n <= high] or [low, high]
 
 
 def round_log_ticks(axis: Any) -> None:
-    """Plain round numbers on a logarithmic axis that spans few powers of ten.
+    """Put plain round numbers on a logarithmic axis that spans few powers of ten.
 
     Args:
       axis: ``axes.xaxis`` or ``axes.yaxis`` of matplotlib, all lines drawn.

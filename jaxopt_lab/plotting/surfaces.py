@@ -34,18 +34,18 @@ def loss_contours(
     Args:
       panels: by title: coordinates along the first direction (n), along the second
         (m), and losses (n, m), as ``curvature.plane`` gives them. The trained point,
-        at (0, 0), is marked where it lies inside. Losses that are not finite are
+        at (0, 0), is marked if inside. Losses that are not finite are
         grey.
       columns: panels in a row.
       log: colours by the logarithm; losses must then be above 0.
-      highest: the loss above which colours are all the same; ``None``: the highest of
-        all. Without it one steep panel takes the colours from the others.
+      highest: the loss at which the colours saturate; ``None``: the highest of all,
+        with which one steep panel uses up the range of colours.
       paths: by the same titles: points (steps, 2) of a training run in the plane.
-      xlabel: what the first direction is, with its unit; the same for all panels, or
+      xlabel: name of the first direction, with its unit; the same for all panels, or
         by title. Panels under or beside one another that share it show it once.
-      ylabel: what the second is.
-      label: what the losses are, with their unit.
-      title: stands above all.
+      ylabel: name of the second.
+      label: name of the losses, with their unit.
+      title: above all panels.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.
@@ -69,7 +69,7 @@ def loss_contours(
 
     wide = min(columns, len(arrays))
     high = -(-len(arrays) // wide)
-    # Room for the scale beside the panels, and for titles of two lines above them.
+    # Space for the colour bar beside the panels and for two-line titles above them.
     size = (3.0 * wide + 1.3, 3.5 * high + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(high, wide, squeeze=False, sharex=False, sharey=False)
@@ -137,11 +137,11 @@ def loss_surface(
       second: see ``loss_contours``.
       losses: see ``loss_contours``.
       log: the height is the logarithm to base 10, and the axis says so.
-      highest: where the surface is cut off; ``None``: nowhere.
+      highest: loss at which the surface is cut off; ``None``: nowhere.
       xlabel: see ``loss_contours``.
       ylabel: see ``loss_contours``.
-      label: what the height is, with its unit.
-      title: stands above.
+      label: name of the height, with its unit.
+      title: above the figure.
 
     Returns:
       The figure, with contours below the surface and the trained point marked on it.
@@ -218,7 +218,7 @@ def _panel(name: str, first: ArrayLike, second: ArrayLike, losses: ArrayLike) ->
 
 
 def _levels(surfaces: list[np.ndarray], log: bool, highest: float | None) -> Any:
-    """Edges of the colours, and what brings a loss onto them."""
+    """Edges of the colour levels, and the function from a loss to its level."""
     from matplotlib.colors import LogNorm, Normalize
 
     values = np.concatenate([z[np.isfinite(z)] for z in surfaces])
@@ -231,7 +231,7 @@ def _levels(surfaces: list[np.ndarray], log: bool, highest: float | None) -> Any
             f"losses must be above 0 on a logarithmic scale; the lowest is {low:g}"
         )
     if not high > low:
-        # A plain has no contours; any span will do.
+        # A constant surface has no contours; any span works.
         high = low + max(abs(low), 1.0) * 1e-6
     spaced = np.geomspace if log else np.linspace
     norm = LogNorm(low, high) if log else Normalize(low, high)

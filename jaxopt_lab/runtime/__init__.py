@@ -5,7 +5,7 @@ importing this package loads none of them.
 """
 
 from jaxopt_lab.runtime.checkpoints import Checkpoints, Restored
-from jaxopt_lab.runtime.fit import FitResult, NonFiniteLossError, fit
+from jaxopt_lab.runtime.fit import FitResult, fit
 from jaxopt_lab.runtime.metrics import (
     WALL_CLOCK,
     JsonLines,
@@ -14,6 +14,7 @@ from jaxopt_lab.runtime.metrics import (
     read_metrics,
 )
 from jaxopt_lab.runtime.progress import Progress
+from jaxopt_lab.runtime.run import NonFiniteLossError
 from jaxopt_lab.runtime.run_folder import refuse_other_config
 from jaxopt_lab.runtime.signals import EXIT_CODES, StopRequest
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint folder: what is in them, whether they are whole."""
+"""Files of a checkpoint folder: description, checksums, replacement, cleaning."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _BLOCK = 1 << 20
 
 
 class UnreadableError(Exception):
-    """A checkpoint's files are not those that were written; the text says why."""
+    """The files of a checkpoint are not those that were written; the text says why."""
 
 
 class About(NamedTuple):
-    """What a checkpoint says about itself, beside its arrays.
+    """Description of a checkpoint, stored beside its arrays.
 
     Attributes:
       leaves: shape and type of every leaf, by path.
@@ -51,14 +51,14 @@ def write_about(folder: Path, about: About) -> None:
 
     Args:
       folder: folder of one checkpoint, its arrays complete.
-      about: what to write; its ``files`` are replaced.
+      about: the description; its ``files`` are replaced.
 
     Cost: reads every file once.
     """
     files = {}
     for path in sorted(folder.rglob("*")):
-        # Files of the folder itself are the storage library's notes, which it may
-        # still touch; those below hold the arrays.
+        # Files of the folder itself are metadata that the storage library may still
+        # change; those below hold the arrays.
         if path.is_file() and path.parent != folder:
             files[path.relative_to(folder).as_posix()] = _checksum(path)
     body = json.dumps(about._replace(files=files)._asdict(), sort_keys=True)
@@ -73,7 +73,7 @@ def read_about(folder: Path) -> About:
       folder: folder of one checkpoint.
 
     Returns:
-      What it says.
+      The description.
 
     Raises:
       UnreadableError: it is missing or not as it was written.
@@ -97,7 +97,7 @@ def verify(folder: Path, about: About) -> None:
 
     Args:
       folder: folder of one checkpoint.
-      about: what it says about itself.
+      about: its description.
 
     Raises:
       UnreadableError: a file is missing, cut short or changed.
@@ -153,7 +153,7 @@ def unfinished(folder: Path, step: int) -> Path:
 
 
 def put_aside(folder: Path, step: int, *, unreadable: bool) -> None:
-    """Give a checkpoint a name under which it does not count.
+    """Rename a checkpoint so that it no longer counts.
 
     Args:
       folder: folder of checkpoints.
@@ -167,7 +167,7 @@ def put_aside(folder: Path, step: int, *, unreadable: bool) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what broken-off saves left, and bring back what they were to replace.
+    """Remove the remains of aborted saves, and restore what they were to replace.
 
     Args:
       folder: folder of checkpoints, with no save running.
@@ -192,8 +192,8 @@ class _NotFromOrbax(logging.Filter):
 def quiet_orbax() -> None:
     """Keep orbax's records out of the log, unless absl's verbosity is info or more.
 
-    A failed save is reported once, by an error of ours; orbax logs a traceback for
-    each of its threads besides. Only the logger ``absl`` gets a filter.
+    A failed save is reported once, by an error of ours; orbax additionally logs a
+    traceback for each of its threads. Only the logger ``absl`` gets a filter.
     """
     logger = logging.getLogger("absl")
     if not any(isinstance(f, _NotFromOrbax) for f in logger.filters):
@@ -223,13 +223,13 @@ def quiet_failed_writes() -> Any:
 
 
 def drop_failed_writes(error: BaseException) -> None:
-    """Let go of the other writes of a failed save, without a word.
+    """Release the other writes of a failed save silently.
 
-    Those never begun and those whose errors nobody took are reported when they are
-    freed, which would be at any later time.
+    Writes never begun, and those whose errors were never retrieved, are reported when
+    they are garbage-collected, at any later time.
 
     Args:
-      error: what the save raised; its frames are emptied.
+      error: exception of the save; its frames are cleared.
     """
     seen: set[int] = set()
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the newest, and the best by a metric."""
+"""Retention of checkpoints: the newest, and the best by a metric."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from jaxopt_lab.runtime.checkpoint_files import UnreadableError, read_about
 
 
 class Retention:
-    """Keeps the last few checkpoints and the best few; a policy for orbax.
+    """Preservation policy for orbax: keep the last few checkpoints and the best few.
 
     Orbax's own policies can be combined to the same end, but order by NaN where a
     metric is NaN, and fail on a folder with one damaged metrics file.
 
     Args:
       folder: folder of the checkpoints.
-      keep: how many of the newest stay.
-      keep_best: how many of the best stay besides.
+      keep: number of newest ones that stay.
+      keep_best: number of best ones that stay in addition.
       metric: name of the metric; ``None``: there are no best ones.
       mode: ``"max"`` or ``"min"``.
 
@@ -49,7 +49,7 @@ class Retention:
         self._newest: int | None = None
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
-        """Take note of a checkpoint that is being saved; it stays in any case.
+        """Register a checkpoint that is being saved; it stays in any case.
 
         Args:
           step: its step.
@@ -60,7 +60,7 @@ class Retention:
         self._scores[step] = None if math.isnan(value) else self._sign * value
 
     def forget(self, steps: Iterable[int]) -> None:
-        """Drop what is known of checkpoints that are no more.
+        """Forget checkpoints that were removed.
 
         Args:
           steps: their steps.
@@ -86,7 +86,7 @@ class Retention:
     def should_preserve(
         self, checkpoints: Sequence[Any], *, context: Any
     ) -> Sequence[bool]:
-        """Which checkpoints stay; orbax asks while it saves.
+        """Select the checkpoints that stay; called by orbax during a save.
 
         Args:
           checkpoints: orbax's records, of which only ``step`` is read.

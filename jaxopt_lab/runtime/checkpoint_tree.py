@@ -1,8 +1,8 @@
-"""A state as the flat, named arrays that a checkpoint holds, and back again.
+"""Conversion between a state and the flat, named arrays of a checkpoint.
 
-Orbax stores nested containers in a form of its own, refuses arrays without elements
-and does not know every narrow type. So a checkpoint holds a flat dictionary, and the
-template, not the file, says what containers and types come back.
+Orbax stores nested containers in its own form, refuses arrays without elements and
+does not support every narrow dtype. So a checkpoint holds a flat dictionary, and the
+template, not the file, determines the containers and dtypes of the restored state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NOTHING = "nothing"
 
 
 class LeafInfo(NamedTuple):
-    """What a checkpoint says of one leaf.
+    """Shape and dtype of one leaf in a checkpoint.
 
     Attributes:
       shape: its shape.
@@ -99,15 +99,15 @@ def describe(tree: PyTree) -> dict[str, LeafInfo]:
 def mismatches(
     expected: dict[str, LeafInfo], saved: dict[str, LeafInfo], limit: int = 8
 ) -> str:
-    """How a template and a checkpoint differ, in one line.
+    """The differences of a template and a checkpoint, in one line.
 
     Args:
       expected: ``describe`` of the template.
       saved: ``describe`` of the state that was saved.
-      limit: how many paths are written out.
+      limit: number of paths that are written out.
 
     Returns:
-      The differing paths with what they are on both sides; empty where nothing
+      The differing paths with their leaves on both sides; empty where nothing
       differs.
 
     >>> mismatches({"a": LeafInfo((2,), "int8")}, {"b": LeafInfo((), "bool")})
@@ -150,8 +150,8 @@ def to_store(tree: PyTree) -> dict[str, Any]:
       tree: the state.
 
     Returns:
-      ``{key: array}``; leaves without elements are left out, for their shape says
-      everything.
+      ``{key: array}``; leaves without elements are left out, since their shape
+      determines them.
     """
     store = {}
     for key, leaf in _keyed(tree):
@@ -172,7 +172,7 @@ def from_store(template: PyTree, store: dict[str, Any]) -> PyTree:
 
     Args:
       template: arrays or ``jax.ShapeDtypeStruct``.
-      store: what orbax gave back for ``restore_args(template)``.
+      store: result of orbax for ``restore_args(template)``.
 
     Returns:
       A tree of the template's containers and types, on the template's devices.
@@ -185,7 +185,7 @@ def from_store(template: PyTree, store: dict[str, Any]) -> PyTree:
 
 
 def restore_args(template: PyTree) -> dict[str, Any]:
-    """How orbax is to read each array.
+    """Restore arguments of orbax for each array.
 
     Args:
       template: arrays or ``jax.ShapeDtypeStruct``.
@@ -211,8 +211,8 @@ def restore_args(template: PyTree) -> dict[str, Any]:
 
 
 def _keyed(tree: PyTree) -> list[tuple[str | None, Any]]:
-    # Numbered, so that no path can be mistaken for a folder of another; named, so
-    # that a person can find a leaf in the files. No key: nothing to write.
+    # Numbered, so that no path is a folder of another one; named, so that a leaf can
+    # be found in the files. No key: nothing to write.
     keyed = []
     for i, (name, leaf) in enumerate(named_leaves(tree).items()):
         readable = re.sub(r"[^A-Za-z0-9_]+", ".", name)[-80:]
@@ -221,8 +221,8 @@ def _keyed(tree: PyTree) -> list[tuple[str | None, Any]]:
 
 
 def _target(leaf: Any) -> jax.sharding.Sharding | None:
-    # An uncommitted array may join any devices; restored onto a fixed one, it could
-    # no longer meet a batch that is sharded over many.
+    # An uncommitted array combines with arrays on any devices; restored onto a fixed
+    # device, it could not be combined with a batch that is sharded over many.
     if isinstance(leaf, jax.Array):
         return leaf.sharding if leaf.committed else None
     return getattr(leaf, "sharding", None)
@@ -256,7 +256,7 @@ def _uncommitted_key(key: jax.Array) -> jax.Array:
 
 
 def _weak(value: np.ndarray) -> jax.Array:
-    # Only Python numbers give weakly typed arrays; a strong type here would make
-    # mixed arithmetic wider than it was before the restart.
+    # Only Python numbers give weakly typed arrays; a strong type here would promote
+    # mixed arithmetic to a wider dtype than before the restart.
     scalars = [jnp.asarray(v) for v in value.ravel().tolist()]
     return jnp.stack(scalars).reshape(value.shape)

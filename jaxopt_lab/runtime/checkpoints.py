@@ -1,4 +1,4 @@
-"""Checkpoints: saved in the background, whole or not at all, and checked when read."""
+"""Checkpoints: asynchronous, atomic, and verified when read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jaxopt_lab.runtime.checkpoint_retention import Retention
 
 
 class Restored(NamedTuple):
-    """What ``Checkpoints.restore`` gives back.
+    """Result of ``Checkpoints.restore``.
 
     Attributes:
       step: the step at which the state was saved.
@@ -41,20 +41,20 @@ class Checkpoints:
 
     Saving copies the arrays to the host and returns; a thread writes them under
     another name, adds checksums, and renames the folder as the last act. So a
-    checkpoint is there whole or not at all, whatever ends the process, and the saved
+    checkpoint is complete or absent, whatever ends the process, and the saved
     buffers may be donated as soon as ``save`` returns. A save that fails in the
     background is reported by the next ``save``, ``wait`` or ``close``.
 
     Args:
-      folder: where they live; made if it is not there.
-      keep: how many of the newest are kept.
-      keep_best: how many of the best are kept besides.
-      best_metric: which entry of ``metrics`` says what is best (``"accuracy"``);
-        ``None``: nothing does. Of equal ones the earliest is best.
+      folder: their folder; created if missing.
+      keep: number of newest ones that are kept.
+      keep_best: number of best ones that are kept in addition.
+      best_metric: entry of ``metrics`` that ranks them (``"accuracy"``); ``None``:
+        no ranking. Of equal ones the earliest is best.
       best_mode: ``"max"`` or ``"min"``.
       async_: write in the background; otherwise ``save`` returns when all is done.
-      read_only: only look and restore; any number of processes may, while one that
-        is not read-only writes.
+      read_only: only list and restore; any number of processes may do so while one
+        process writes.
 
     Raises:
       InputError: the folder cannot be written, or an option is out of range.
@@ -151,7 +151,7 @@ class Checkpoints:
         """Read a checkpoint back.
 
         Args:
-          template: the state as it is to come back: arrays, or
+          template: arrays like those wanted, or
             ``jax.ShapeDtypeStruct`` with the shardings that are wanted, which need
             not be those of the saving run.
           step: which one; ``None`` takes the newest whose files are whole.
@@ -269,7 +269,7 @@ class Checkpoints:
         except InputError as failed:
             if error is None:
                 raise
-            # The error that ends the run must not be hidden by this one.
+            # This error must not hide the one that ends the run.
             warnings.warn(str(failed), stacklevel=2)
 
     def _open(self) -> Any:
@@ -277,7 +277,7 @@ class Checkpoints:
             import orbax.checkpoint as ocp
 
             files.quiet_orbax()
-            # Until the end, for the last of them come after the failure itself.
+            # Kept until the end: the last tracebacks come after the failure itself.
             self._quiet.close()
             self._quiet.enter_context(files.quiet_failed_writes())
             self._manager = ocp.CheckpointManager(
@@ -289,8 +289,8 @@ class Checkpoints:
                     preservation_policy=self._retention,
                     async_options=ocp.AsyncOptions(
                         post_finalization_callback=self._finish,
-                        # Otherwise threads wait five minutes, and with them the end
-                        # of the process, for a folder that could not be made.
+                        # Otherwise threads, and with them the end of the process, wait
+                        # five minutes for a folder that could not be made.
                         create_directories_asynchronously=False,
                     ),
                 ),
@@ -298,8 +298,8 @@ class Checkpoints:
         return self._manager
 
     def _finish(self) -> None:
-        # Runs in orbax's thread when the arrays are written, before the folder gets
-        # its final name; so the checksums are part of the atomic whole.
+        # Runs in orbax's thread after the arrays are written and before the folder gets
+        # its final name, so the checksums are part of the atomic rename.
         if self._saving is not None and jax.process_index() == 0:
             step, about = self._saving
             files.write_about(files.unfinished(self.folder, step), about)
@@ -307,7 +307,7 @@ class Checkpoints:
     def _read(self, step: int, template: PyTree) -> PyTree:
         import orbax.checkpoint as ocp
 
-        # The files are whole, so what goes wrong here is no damage of theirs.
+        # The files were verified, so a failure here is no damage of theirs.
         files.quiet_orbax()
         arguments = ocp.args.PyTreeRestore(restore_args=flat.restore_args(template))
         handler = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
@@ -330,7 +330,7 @@ class Checkpoints:
         if self._unreadable or replaced is not None:
             self._retention.forget(self._unreadable)
             self._unreadable.clear()
-            self._shut()  # orbax remembers the steps that it has seen
+            self._shut()  # orbax caches the steps that it has seen
 
     def _fail(self, step: int, error: Exception) -> None:
         self._saving = None
@@ -352,13 +352,13 @@ class Checkpoints:
     def _shut(self) -> None:
         manager, self._manager = self._manager, None
         if manager is not None:
-            # A failed save has been reported, and closing would raise it again.
+            # A failed save was reported already; closing would raise it again.
             with contextlib.suppress(Exception):
                 manager.close()
 
 
 def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    # Through the text and back, so that the caller may go on changing it.
+    # Round trip through text: a copy that later changes by the caller do not affect.
     try:
         return json.loads(json.dumps(dict(data)))
     except (TypeError, ValueError) as error:

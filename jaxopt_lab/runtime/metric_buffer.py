@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 # Steps in flight: enough to hide the host's work, few enough that their batches fit
-# in memory and that a request to stop is heard soon.
+# in memory and a stop request takes effect soon.
 _IN_FLIGHT = 8
 
 
@@ -27,16 +27,16 @@ class NonFinite(NamedTuple):
     seed: int | None
 
 
-class Window:
+class MetricBuffer:
     """The metrics of the steps since the last record.
 
     They stay on the device until they are fetched, so that the loop need not wait for
-    each step. What was not yet recorded goes into the checkpoint: a resumed run then
+    each step. Values not yet recorded go into the checkpoint: a resumed run then
     writes the same means as an uninterrupted one.
 
     Args:
       start: steps taken before the run, or the steps at which it resumes.
-      pending: what ``pending`` gave when the checkpoint was saved.
+      pending: result of ``pending`` when the checkpoint was saved.
       skip: non-finite losses belong to skipped steps and do not count.
     """
 
@@ -55,13 +55,13 @@ class Window:
         """Add the metrics of one more step; waits for those of a few steps before.
 
         Args:
-          metrics: what the step gave, on the device.
+          metrics: outputs of the step, on the device.
         """
         self._device.append(metrics)
         if len(self._device) > _IN_FLIGHT:
             for value in self._device[-1 - _IN_FLIGHT].values():
                 value.block_until_ready()
-                break  # the outputs of a step come together
+                break  # all outputs of a step become ready at once
 
     def fetch(self) -> NonFinite | None:
         """Bring everything to the host.
@@ -87,7 +87,7 @@ class Window:
         return None
 
     def means(self) -> dict[str, np.ndarray]:
-        """Mean of every metric over the steps; of the finite ones where skipping.
+        """Mean of each metric over the steps; with ``skip``, over finite values only.
 
         Returns:
           ``{name: mean}``, float64, with an axis of seeds where the metrics have one.
@@ -115,7 +115,7 @@ class Window:
         return {name: [v.tolist() for v in vs] for name, vs in self._host.items()}
 
     def clear(self, done: int) -> None:
-        """Start anew.
+        """Empty the buffer after a record.
 
         Args:
           done: number of steps taken.

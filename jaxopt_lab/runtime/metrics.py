@@ -1,4 +1,4 @@
-"""Where the records of a run go: a file of JSON lines, or TensorBoard."""
+"""Sinks of run records: files of JSON lines, TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
 
-# Two runs that are equal bit by bit still differ in these fields of their records.
+# Fields of the records in which two bit-identical runs still differ.
 WALL_CLOCK = frozenset({"time", "steps_per_second"})
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Sink(Protocol):
-    """Something that takes the records of a run."""
+    """Receiver of the records of a run."""
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Take one record.
@@ -42,11 +42,11 @@ class Sink(Protocol):
 class JsonLines:
     """Records as lines of JSON, one each: ``{"step": 50, "kind": "train", ...}``.
 
-    Arrays become lists. What JSON has no numbers for is written as the text
+    Arrays become lists. Non-finite numbers are written as the text
     ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``, so that every line is valid JSON;
-    ``read_metrics`` makes numbers of it again. Types of less than 64 bits get the
+    ``read_metrics`` converts it back. Types of less than 64 bits get the
     few digits that tell their values apart (``0.1``, not ``0.10000000149011612``).
-    Each line is handed to the system at once, so a killed run loses none.
+    Each line is flushed to the system at once, so a killed run loses none.
 
     Args:
       path: the file; made with its folder if it is not there, else continued. A last
@@ -79,7 +79,7 @@ class JsonLines:
             raise self._failed(error) from None
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
-        """Append a line and hand it to the system.
+        """Append a line and flush it.
 
         Args:
           step: the step.
@@ -99,7 +99,7 @@ class JsonLines:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        # What a full disk refused stays in the buffer, and was reported by write.
+        # Data refused by a full disk is still buffered; write has reported it.
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -143,7 +143,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Args:
       path: the file; need not exist, but its folder must.
-      content: what it is to hold.
+      content: its new content.
 
     Raises:
       OSError: the system refused; the old file is as it was.

@@ -1,4 +1,4 @@
-"""Several processes that train together, and end together."""
+"""Multi-process runs: start, agreement on stopping, joint failure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import jax
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.runtime.peer_links import PeerLinks
+from jaxopt_lab.runtime.liveness import LivenessMonitor
 
 _BEAT_SECONDS = 0.5
 _SILENT_SECONDS = 15.0
-# What fails here because another process is gone says more than that it is gone.
+# Wait this long for a local error: it says more than "process N is gone".
 _GRACE_SECONDS = 0.5
-# The runtime's own watch, should ours hang; its abort cannot be caught, and the
-# defaults (100 s; 300 s to shut down) leave the others waiting for minutes. It may
-# come half the time early, and must not come before ours.
+# Timeouts of the runtime's own watchdog, in case ours hangs; its abort cannot be
+# caught, and the defaults (100 s; 300 s to shut down) leave the others waiting for
+# minutes. It may fire after half the time, and must not fire before ours.
 _RUNTIME_HEARTBEAT = 45
 _RUNTIME_SHUTDOWN = 30
 _INITIALIZATION = 60
@@ -35,13 +35,13 @@ FAILED = 1
 def start(
     coordinator: str, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Join the other processes; call it before anything asks for devices.
+    """Join the other processes; call it before any use of devices.
 
     Args:
       coordinator: ``"host:port"`` of process 0, or ``"auto"``: jax reads the addresses
         from the environment of SLURM, of Open MPI, of a TPU pod or of GKE.
-      num_processes: how many there are; not with ``"auto"``.
-      process_id: which one this is, from 0; not with ``"auto"``.
+      num_processes: their number; not with ``"auto"``.
+      process_id: number of this process, from 0; not with ``"auto"``.
 
     Raises:
       InputError: a number is missing or out of range, or the environment names no
@@ -88,11 +88,11 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def agree(flag: bool) -> bool:
-    """Whether any process says yes; every process must ask at the same step.
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set on any process; all must call it at the same step.
 
     Args:
-      flag: what this process says.
+      flag: the flag of this process.
 
     Returns:
       The same on all; with one process, ``flag``.
@@ -106,15 +106,15 @@ def agree(flag: bool) -> bool:
 
 
 @contextlib.contextmanager
-def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
-    """While entered, no process outlives another by more than seconds.
+def fail_together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
+    """Context in which a failing process ends all others within seconds.
 
     With one process this does nothing. With several, an exception here, or a
     collective that fails because a peer is gone, ends the process at once: an ordinary
-    exit would wait in a barrier for peers that wait in a collective for this one, for
-    minutes. A peer that dies ends the process within a second; one that shows no sign
+    exit would wait for minutes in a barrier, for peers that wait in a collective for
+    this one. A peer that dies ends the process within a second; one that shows no sign
     of life for 15 s, hanging or out of reach, ends it too. A line on standard error
-    names the process, and the checkpoint to go on from, with any number of processes.
+    names the process and the checkpoint from which any number of processes can resume.
 
     Args:
       last_checkpoint: gives the step of the last complete checkpoint, or ``None``.
@@ -137,7 +137,8 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
             raise
         status = 2 if isinstance(error, InputError) else FAILED
         if status == 2:
-            # A save fails as well because a peer is gone: then the watch says so first.
+            # A save also fails because a peer is gone: let the monitor report that
+            # first.
             time.sleep(2 * _GRACE_SECONDS)
         first = str(error).partition("\n")[0]
         watch.leave(f"stopped: {type(error).__name__}: {first}", status)
@@ -147,7 +148,7 @@ def together(last_checkpoint: Callable[[], int | None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _on_abort(call: Callable[[], None]) -> Iterator[None]:
-    """Call before the process aborts.
+    """Call a function before the process aborts.
 
     When the coordinator is gone, the runtime aborts from a thread of its own, often
     before the collective has failed. Python's handlers run only between steps of the
@@ -165,11 +166,11 @@ def _on_abort(call: Callable[[], None]) -> Iterator[None]:
 
 
 class _Watch(threading.Thread):
-    """Shows the others that this process lives, and looks whether they do."""
+    """Heartbeats of this process, and a watchdog for those of the others."""
 
     def __init__(self, last_checkpoint: Callable[[], int | None]) -> None:
         super().__init__(name="peers", daemon=True)
-        # jax offers no public way to the store that all its processes share.
+        # jax has no public API for the key-value store of its processes.
         from jax._src.distributed import global_state
 
         self._client: Any = global_state.client
@@ -179,17 +180,17 @@ class _Watch(threading.Thread):
         self._beats: dict[int, str] = {}
         self._answered = 0.0
         self._me, self._count = jax.process_index(), jax.process_count()
-        self._links = PeerLinks(
+        self._monitor = LivenessMonitor(
             self._client, global_state.coordinator_address or "", self._me, self._gone
         )
 
     def run(self) -> None:
-        """Beat and look, until ``stop``."""
+        """Send and check heartbeats until ``stop``."""
         seen: dict[int, tuple[str, float]] = {}
         asking = threading.Thread(target=self._ask, daemon=True, name="coordinator")
         self._answered = time.monotonic()
         asking.start()
-        self._links.start()
+        self._monitor.start()
         while not self._done.wait(_BEAT_SECONDS):
             now = time.monotonic()
             if now - self._answered > _SILENT_SECONDS:
@@ -203,7 +204,7 @@ class _Watch(threading.Thread):
                     )
 
     def _ask(self) -> None:
-        """Talk to the store; a coordinator that hangs holds only this thread."""
+        """Exchange heartbeats; a hanging coordinator blocks this thread alone."""
         beats = 0
         while not self._done.is_set():
             beats += 1
@@ -213,7 +214,7 @@ class _Watch(threading.Thread):
                 )
                 found = self._client.key_value_dir_get("jaxopt_lab/alive/")
             except Exception:
-                # The collective of the moment fails as well and says more.
+                # The running collective fails as well, with a better message.
                 time.sleep(_BEAT_SECONDS)
                 continue
             self._beats = {int(k.rpartition("/")[2]): v for k, v in found}
@@ -225,17 +226,17 @@ class _Watch(threading.Thread):
             )
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop the heartbeats and the monitor."""
         self._done.set()
-        self._links.stop()
+        self._monitor.stop()
 
     def _gone(self, other: int) -> None:
-        """Another process has died; leave, unless this one ends by itself first."""
+        """Leave because another process has died, unless this one ends first."""
         if not self._done.wait(_GRACE_SECONDS):
             self.leave(f"stopped: process {other} is gone", FAILED)
 
     def leave(self, why: str, status: int) -> None:
-        """Say why and end the process, without a barrier."""
+        """Print the reason and end the process, without a barrier."""
         with self._leaving:
             try:
                 step = self._last_checkpoint()

@@ -1,4 +1,4 @@
-"""The progress line."""
+"""The progress line of a run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Progress:
     """One line on standard error: step, loss, test metric, speed, time left.
 
     On a terminal the line is redrawn in place, at most ten times a second; elsewhere
-    it is printed anew every ten seconds and at the end. In between, ``update`` only
-    looks at the clock.
+    it is printed every ten seconds and at the end. In between, ``update`` only reads
+    the clock.
 
     Args:
       steps: number of steps of the whole run.
@@ -59,7 +59,7 @@ class Progress:
         self._console = Console(stderr=True)
 
     def update(self, done: int, record: Mapping[str, Any]) -> None:
-        """Take note of where the run stands.
+        """Record the progress of the run.
 
         Args:
           done: steps taken.

@@ -1,4 +1,4 @@
-"""A run folder belongs to one configuration."""
+"""Run folders, each claimed by one configuration."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def refuse_other_config(
 
     Args:
       folder: the run folder.
-      config: what makes the run the run that it is; whatever JSON can hold (tuples
-        count as lists).
+      config: the configuration that identifies the run; whatever JSON can hold
+        (tuples count as lists).
       force: go on in the folder of another configuration, whose ``config.json`` is
         then replaced.
 

@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM and Ctrl-C after a last save."""
+"""Stop requests: SIGTERM and Ctrl-C end a run after a last save."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any, Self
 
 EXIT_CODES = {"SIGTERM": 0, "SIGINT": 130}
 
-# Wrappers (uv, make, forked workers) may deliver one Ctrl-C twice; no person presses
-# so fast.
+# Two SIGINTs within this time count as one Ctrl-C: wrappers (uv, make, forked
+# workers) may deliver it twice.
 _ONE_PRESS_SECONDS = 0.2
 
 
 class StopRequest:
-    """While entered, notes the first SIGTERM or SIGINT instead of dying of it.
+    """Context that records the first SIGTERM or SIGINT instead of ending the process.
 
     The loop polls ``name`` and saves before it leaves. A second Ctrl-C quits at once,
-    with 130 and without saving, even while a compilation holds the main thread: a
-    thread of its own sees to it. Outside the main thread, where Python allows no
+    with 130 and without saving, even while a compilation blocks the main thread, since
+    a separate thread handles it. Outside the main thread, where Python allows no
     handlers, nothing is changed and ``name`` stays ``None``.
 
     Attributes:
@@ -46,8 +46,8 @@ class StopRequest:
             target=self._watch, name="stop-request", daemon=True
         )
         self._thread.start()
-        # Python runs handlers between two of its own instructions only; the number
-        # of the signal is in the pipe at once.
+        # Python runs handlers only between two bytecode instructions; the wakeup pipe
+        # receives the number of the signal immediately.
         self._wakeup_before = signal.set_wakeup_fd(
             self._pipe[1], warn_on_full_buffer=False
         )
@@ -89,7 +89,7 @@ class StopRequest:
             elif time.monotonic() - first > _ONE_PRESS_SECONDS:
                 cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
                 _say(f"{cursor}\nstopped at once; the last steps were not saved\n")
-                # Background saves would hold an ordinary exit back.
+                # An ordinary exit would wait for background saves.
                 os._exit(EXIT_CODES["SIGINT"])
 
 

@@ -1,4 +1,4 @@
-"""Train state, train step, and what a run needs around them.
+"""Train state, train steps on one and many devices, shardings, evaluation.
 
 Everything heavy (flax, orbax, rich, tensorboardX) is imported where it is used, so
 that importing this package loads none of it.
@@ -14,7 +14,7 @@ from jaxopt_lab.training.sharding import (
     init_sharded,
     state_shardings,
     state_specs,
-    stored_shardings,
+    storage_shardings,
 )
 from jaxopt_lab.training.sharding_rules import param_specs, parse_rules
 from jaxopt_lab.training.state import TrainState, init_state
@@ -40,5 +40,5 @@ __all__ = [
     "seed_shardings",
     "state_shardings",
     "state_specs",
-    "stored_shardings",
+    "storage_shardings",
 ]

@@ -31,7 +31,7 @@ def _mode(call: Callable[..., Any], train: bool) -> dict[str, Any]:
 
 
 def _keep_dtypes(new: ModelState, old: ModelState) -> ModelState:
-    """``new`` with the dtypes of ``old``: a step may not change its own types."""
+    """``new`` with the dtypes of ``old``: a step must not change dtypes."""
     return jax.tree.map(
         lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, old
     )
@@ -43,12 +43,12 @@ def _value(leaf: Any) -> Any:
 
 
 class _Layout:
-    """How the variables of a module lie in a nested dict with string keys."""
+    """Mapping between the variables of a module and a nested dict with string keys."""
 
     def __init__(self, state: Any) -> None:
         from flax import nnx
 
-        # No two paths become one: flax refuses nodes that mix strings and numbers.
+        # Paths stay distinct: flax refuses nodes that mix strings and numbers.
         self.variables = {
             tuple(str(part) for part in path): (path, variable)
             for path, variable in nnx.to_flat_state(state)
@@ -93,15 +93,15 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     changes is seen by the next. Only variables of type ``nnx.Param`` are parameters
     and receive gradients; every other variable is in ``model_state``.
 
-    Dropout: a module whose ``__call__`` takes ``rngs`` is handed
-    ``nnx.Rngs(dropout=key)``; give it on to ``nnx.Dropout`` as ``rngs=``. All passes
+    Dropout: a module whose ``__call__`` takes ``rngs`` receives
+    ``nnx.Rngs(dropout=key)``; pass it to ``nnx.Dropout`` as ``rngs=``. All passes
     of a step then share one mask, and shards and devices have their own. A module
     that holds its own random stream works too: the key and count are in
     ``model_state``, the count moves on with each training step, and ``key`` is not
     used by it.
 
     Training and evaluation mode are set by ``module.train()`` and ``module.eval()``;
-    a ``__call__`` that takes ``train`` or ``deterministic`` is told as well.
+    a ``__call__`` that takes ``train`` or ``deterministic`` receives the mode too.
     Variables that appear during a call (``sow``) are dropped.
 
     Args:
@@ -112,7 +112,7 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
 
     Raises:
       InputError: ``build`` gives something else than a module; parameters or state
-        handed to ``apply`` lack an entry (named).
+        passed to ``apply`` lack an entry (named).
 
     >>> from flax import nnx
     >>> model = from_nnx(lambda rngs: nnx.Linear(3, 2, rngs=rngs))
@@ -171,9 +171,9 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
     """A flax linen module as pure functions of plain dicts.
 
     The collection ``params`` is the parameters; all others (``batch_stats``, ...)
-    are ``model_state`` and mutable in training. ``key`` is handed on as
+    are ``model_state`` and mutable in training. ``key`` is passed as
     ``rngs={"dropout": key}``; a ``__call__`` that takes ``train`` or
-    ``deterministic`` is told the mode, others are called with the inputs alone.
+    ``deterministic`` receives the mode, others are called with the inputs alone.
 
     Args:
       module: the module.

@@ -1,9 +1,9 @@
-"""What a chain will ask of its gradient function, learned before it is asked.
+"""The gradients that a chain will ask for, learned before they are computed.
 
 The losses, metrics and first gradients of mSAM come from the passes over its shards;
 a pass over the whole batch besides would cost a quarter more. So the train step runs
-``tx.update`` once under ``jax.eval_shape``, with a gradient function that only takes
-notes. The model is not traced in it.
+``tx.update`` once under ``jax.eval_shape``, with a gradient function that only
+records. The model is not traced in it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from jaxtyping import PyTree
 
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.typing import Params, Updates
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 
-class Plan(NamedTuple):
-    """What ``dry_run`` found out.
+class GradientUsage(NamedTuple):
+    """Use of the gradient function by a chain, as ``dry_run`` finds it.
 
     Attributes:
       gradients: evaluations of the whole batch's gradient per step, the first pass
@@ -40,8 +40,8 @@ class Plan(NamedTuple):
     changed_before: tuple[str, ...]
 
 
-class _NotingGradFn:
-    """Answers with zeros and takes notes; a ``ShardedGradFn``."""
+class _RecordingGradFn:
+    """A ``ShardedGradFn`` that returns zeros and records its calls."""
 
     def __init__(self, params: Params, grads: Updates):
         self._params = jax.tree.leaves(params)
@@ -63,20 +63,20 @@ class _NotingGradFn:
     def mean(self, tree: PyTree) -> PyTree:
         return tree
 
-    def shard(self, num_shards: int) -> _NotingShards:
-        return _NotingShards(self, num_shards)
+    def shard(self, num_shards: int) -> _RecordingShards:
+        return _RecordingShards(self, num_shards)
 
-    def received(self, link: str, updates: Updates, params: Params) -> None:
+    def on_transform(self, transform: str, updates: Updates, params: Params) -> None:
         ours = {id(p) for p in self._params}
         if any(id(p) not in ours for p in jax.tree.leaves(params)):
-            return  # inside a lax.cond everything is a new object: nothing to tell
+            return  # inside a lax.cond everything is a new object: nothing to compare
         first = {id(g) for g in self._grads}
         if any(id(u) not in first for u in jax.tree.leaves(updates)):
-            self.changed.append(link)
+            self.changed.append(transform)
 
 
-class _NotingShards:
-    def __init__(self, whole: _NotingGradFn, num_shards: int):
+class _RecordingShards:
+    def __init__(self, whole: _RecordingGradFn, num_shards: int):
         self._whole = whole
         self._num_shards = num_shards
 
@@ -94,8 +94,8 @@ class _NotingShards:
 
 def dry_run(
     tx: optax.GradientTransformationExtraArgs, opt_state: PyTree, params: Params
-) -> Plan:
-    """Run ``tx.update`` on shapes alone and note what it asks for.
+) -> GradientUsage:
+    """Run ``tx.update`` on shapes alone and record the gradients it asks for.
 
     Args:
       tx: the transformation.
@@ -103,31 +103,31 @@ def dry_run(
       params: the parameters.
 
     Returns:
-      The plan of the step's first pass.
+      The use that it makes of its gradient function.
     """
-    notes: list[_NotingGradFn] = []
+    records: list[_RecordingGradFn] = []
 
     def update(grads: Updates, opt_state: PyTree, params: Params) -> PyTree:
-        grad_fn = _NotingGradFn(params, grads)
-        notes.append(grad_fn)
+        grad_fn = _RecordingGradFn(params, grads)
+        records.append(grad_fn)
         widest = max(
             (trees.accumulation_dtype(p.dtype) for p in jax.tree.leaves(params)),
             key=lambda dtype: jnp.finfo(dtype).bits,
             default=jnp.dtype(jnp.float32),
         )
-        value, door = jnp.zeros((), widest), ParameterDoor()
+        value, fused = jnp.zeros((), widest), FusedApplyRecorder()
         return tx.update(
-            grads, opt_state, params, grad_fn=grad_fn, value=value, door=door
+            grads, opt_state, params, grad_fn=grad_fn, value=value, fused_apply=fused
         )
 
     jax.eval_shape(update, params, opt_state, params)
-    (seen,) = notes
+    (seen,) = records
     num_shards, mode = 0, "unroll"
     # A scan over shards keeps one gradient alive at a time; serving it the first
     # pass would keep them all, so there the first pass is repeated instead.
     if len(seen.asked) == 1 and (only := next(iter(seen.asked)))[1] != "scan":
         num_shards, mode = only
-    return Plan(
+    return GradientUsage(
         gradients=1 + seen.calls,
         num_shards=num_shards,
         mode=loops.check_mode(mode),

@@ -35,12 +35,12 @@ def make_evaluator(
     Args:
       metric_fn: ``metric_fn(params, model_state, batch)`` gives the sum of each metric
         over the examples of a batch, and their total weight as ``"weight"``.
-      batches: the batches, all of one shape; or a function that gives them anew.
+      batches: the batches, all of one shape; or a function that gives a new iterator.
       eval_params: ``eval_params(params, opt_state)``, for optimizers that keep other
         parameters than those to evaluate.
       seeds: the state has a leading axis of seeds; the results then have it too.
       mode: how the loop over seeds runs; ``"auto"`` as in ``over_seeds``.
-      mesh: with ``seeds``: where they lie; see ``over_seeds``.
+      mesh: with ``seeds``: as in ``over_seeds``.
 
     Returns:
       The evaluator: sums on the device, one transfer at the end.

@@ -1,48 +1,47 @@
-"""The door through which a link hands over new parameters."""
+"""New parameters computed by a transformation itself, used where they are valid."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.typing import Params, Updates
 
 
-class ParameterDoor:
-    """Takes offers of new parameters and uses those that are still valid.
+class FusedApplyRecorder:
+    """Records new parameters and uses those that are still valid.
 
-    A link computes ``new = old + update`` chunk by chunk and offers all three. The
-    update travels on through the chain; at the end ``apply`` takes, leaf by leaf, the
-    offered parameter where the update that comes out is the very object that was
-    offered and belongs to the very parameter of the step, and adds the update
-    everywhere else. A later link that changes the update makes a new object, so the
-    ordinary way is then taken by itself; XLA removes whichever result is not used.
+    A transformation computes ``new = old + update`` chunk by chunk and records all
+    three. The update goes on through the chain; at the end ``apply`` uses, leaf by
+    leaf, the recorded parameter where the update that comes out is the very object that
+    was recorded and belongs to the very parameter of the step, and adds the update
+    everywhere else. A later transformation that changes the update makes a new object,
+    so that its update is added; XLA removes whichever result is not used.
 
     Lives for one trace of one step; it is not a tree and never enters a state.
     """
 
     def __init__(self) -> None:
         # Keyed by identity; the objects are kept, or their ids would be reused.
-        self._offers: dict[int, tuple[Any, Any, Any] | None] = {}
+        self._records: dict[int, tuple[Any, Any, Any] | None] = {}
         self._kept: list[Any] = []
 
-    def offer(self, updates: Updates, old_params: Params, new_params: Params) -> None:
+    def record(self, updates: Updates, old_params: Params, new_params: Params) -> None:
         """Say that adding ``updates`` to ``old_params`` gives ``new_params``.
 
         Args:
-          updates: the updates that the link returns, these very arrays.
-          old_params: the parameters that the link was given.
+          updates: the updates that the transformation returns, these very arrays.
+          old_params: the parameters that it was given.
           new_params: the parameters that it computed.
         """
         leaves = [jax.tree.leaves(t) for t in (updates, old_params, new_params)]
         for update, old, new in zip(*leaves, strict=True):
             self._kept.append(update)
             # One array that stands for two leaves says nothing about either.
-            twice = id(update) in self._offers
-            self._offers[id(update)] = None if twice else (update, old, new)
+            twice = id(update) in self._records
+            self._records[id(update)] = None if twice else (update, old, new)
 
     def apply(self, params: Params, updates: Updates) -> Params:
         """The parameters after the step.
@@ -56,26 +55,9 @@ class ParameterDoor:
         """
 
         def one(p: jax.Array, u: jax.Array) -> jax.Array:
-            update, old, new = self._offers.get(id(u)) or (None, None, None)
+            update, old, new = self._records.get(id(u)) or (None, None, None)
             if update is u and old is p and new is not None and new.dtype == p.dtype:
                 return new
-            return add(p, u)
+            return trees.add_update(p, u)
 
         return jax.tree.map(one, params, updates)
-
-
-def add(p: jax.Array, u: jax.Array) -> jax.Array:
-    """``p + u`` in the type of ``p``, summed in the wider of the two.
-
-    Args:
-      p: a parameter.
-      u: its update, of the same shape; the dtypes may differ.
-
-    Returns:
-      The sum, in the dtype of ``p``.
-    """
-    if p.dtype == u.dtype:
-        return p + u
-    pair = (trees.accumulation_dtype(p.dtype), trees.accumulation_dtype(u.dtype))
-    wide = max(pair, key=lambda dtype: jnp.finfo(dtype).bits)
-    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)

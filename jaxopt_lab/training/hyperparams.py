@@ -1,4 +1,4 @@
-"""The hyper-parameters that an optimizer state carries, for the log."""
+"""Hyper-parameters injected in an optimizer state, for the log."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
     Returns:
       ``{name: value}``; an array has a leading axis of seeds where the state has one.
       A name that occurs once stands alone (``"learning_rate"``). One that occurs
-      several times gets the place in front of it that tells the nodes apart: the
-      index in a chain, the label of a partition (``"0/rho"``, ``"bias/rho"``).
+      several times gets a prefix that distinguishes the nodes: the index in a
+      chain, the label of a partition (``"0/rho"``, ``"bias/rho"``).
 
     >>> tx = optax.inject_hyperparams(optax.sgd)(learning_rate=0.5)
     >>> {k: float(v) for k, v in hyperparams(tx.init(0.0)).items()}
@@ -64,7 +64,7 @@ def _collect(path: tuple[Any, ...], node: Any, found: list[Any]) -> None:
 
 
 def _place(path: tuple[Any, ...]) -> str:
-    # Names of fields are the same in every state and tell nobody anything.
+    # Field names are the same in every state and distinguish nothing.
     told = [k for k in path if not isinstance(k, jax.tree_util.GetAttrKey)]
     return trees.path_name(tuple(told))
 

@@ -1,4 +1,4 @@
-"""One train step on many devices, in three styles."""
+"""Data-parallel train steps in three styles: jit, shard_map, pmap."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_parallel_step(
     skip_nonfinite: bool = False,
     elementwise: bool = False,
     reduce_dtype: DTypeLike | None = None,
-    stored: TrainState | None = None,
+    storage: TrainState | None = None,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -50,10 +50,11 @@ def make_parallel_step(
 
     ``per_device`` says whether the gradient is that of each device's part by itself,
     averaged afterwards. In style jit this is a ``vmap`` over the parts, whose leading
-    axis lies on the devices: perturbations of ``sync="local"`` are then local, batch
-    statistics too, micro-batches are accumulated before anything is sent (a scan over
-    micro-batches in plain jit sends the gradient once for each), and gradients travel
-    in the parameters' type (plain jit sends those of bfloat16 products in bfloat16).
+    axis is sharded over the devices: perturbations of ``sync="local"`` are then local,
+    batch statistics too, micro-batches are accumulated before anything is sent (a scan
+    over micro-batches in plain jit sends the gradient once for each), and gradients
+    travel in the parameters' type (plain jit sends those of bfloat16 products in
+    bfloat16).
 
     Args:
       loss_fn: as in ``make_train_step``. Models with batch statistics must average
@@ -61,7 +62,7 @@ def make_parallel_step(
         ``per_device`` holds.
       tx: an optax transformation.
       mesh: a mesh with an axis ``"data"``; the batch is cut over it.
-      shardings: where the state lies, from ``state_shardings``.
+      shardings: of the state during a step, from ``state_shardings``.
       style: one of the three.
       per_device: ``None``: in style jit where ``micro_batches > 1`` or gradients are
         sent in another type, and in the others always. ``False`` is for style jit
@@ -74,8 +75,8 @@ def make_parallel_step(
         device then updates its own part (``make_zero_step``), by reduce-scatter and
         all-gather; any norm, basis or selection would be silently wrong.
       reduce_dtype: as in ``make_train_step``; only where gradients are per device.
-      stored: where the state is kept between steps, from ``stored_shardings``;
-        ``None``: where a step computes with it. For style jit.
+      storage: shardings of the state between steps, from ``storage_shardings``;
+        ``None``: those of ``shardings``. For style jit.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -90,21 +91,7 @@ def make_parallel_step(
     gradient at a place of its own: SAM's two with ``sync="global"``, one with
     ``"local"``. Dropout keys differ between the styles: a device folds its number in.
     """
-    if style not in STYLES:
-        raise unknown("style", style, STYLES)
-    if DATA_AXIS not in mesh.shape:
-        raise InputError(
-            f"the batch is cut over the mesh axis {DATA_AXIS!r}; the axes are "
-            + ", ".join(mesh.axis_names)
-        )
-    zero = not all(s.is_fully_replicated for s in jax.tree.leaves(shardings.opt_state))
-    if style != "jit":
-        if per_device is False:
-            raise InputError(f"style={style} always computes per device")
-        _refuse_sharded(style, mesh, shardings, elementwise)
-        if stored is not None:
-            raise InputError(f"style={style} keeps its state where it computes with it")
-    devices = mesh.shape[DATA_AXIS]
+    _check_style(style, mesh, shardings, per_device, elementwise, storage)
     local = per_device
     if local is None:
         local = style != "jit" or micro_batches > 1 or reduce_dtype is not None
@@ -113,42 +100,32 @@ def make_parallel_step(
             f"reduce_dtype={reduce_dtype} needs per_device=True: in plain jit the "
             "compiler chooses the type of what it sends"
         )
+    devices = mesh.shape[DATA_AXIS]
     local = local and devices > 1
+    options: dict[str, Any] = {
+        "micro_batches": micro_batches,
+        "micro_loop": micro_loop,
+        "skip_nonfinite": skip_nonfinite,
+        "reduce_dtype": reduce_dtype,
+    }
     step = make_train_step(
-        _placed(loss_fn, shardings) if style == "jit" else loss_fn,
+        _with_placed_params(loss_fn, shardings) if style == "jit" else loss_fn,
         tx,
         axis_name=DATA_AXIS if local else None,
-        micro_batches=micro_batches,
-        micro_loop=micro_loop,
-        skip_nonfinite=skip_nonfinite,
-        reduce_dtype=reduce_dtype,
+        **options,
     )
     if devices == 1 and style != "jit":
         return step
-    if zero and style == "shard_map":
-        step = make_zero_step(
-            loss_fn,
-            tx,
-            mesh,
-            shardings,
-            micro_batches=micro_batches,
-            micro_loop=micro_loop,
-            skip_nonfinite=skip_nonfinite,
-            reduce_dtype=reduce_dtype,
-        )
     if style == "jit":
-        run = _kept(_vmapped(step, mesh) if local else step, shardings)
-        run = run if stored is None else _in_pieces(run, shardings, stored)
-    elif style == "shard_map":
-        run = (
-            step
-            if zero
-            else jax.shard_map(
-                step, mesh=mesh, in_specs=(P(), P(DATA_AXIS)), out_specs=(P(), P())
-            )
-        )
-    else:
+        step = _per_device_vmap(step, mesh) if local else step
+        run = _with_shardings(step, shardings, storage)
+    elif style == "pmap":
         run = _pmapped(step, mesh)
+    elif _is_divided(shardings.opt_state):
+        run = make_zero_step(loss_fn, tx, mesh, shardings, **options)
+    else:
+        specs = (P(), P(DATA_AXIS))
+        run = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=(P(), P()))
 
     def checked(state: TrainState, batch: Batch) -> Any:
         check_batch(batch, devices)
@@ -157,24 +134,53 @@ def make_parallel_step(
     return checked
 
 
-def _placed(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLossFn:
-    """The loss with its parameters held where they lie, wherever it is asked.
+def _is_divided(shardings: Any) -> bool:
+    return not all(s.is_fully_replicated for s in jax.tree.leaves(shardings))
 
-    Perturbed parameters would otherwise inherit the cut of a divided perturbation,
-    and the model would run with weights in pieces, through all-to-alls.
+
+def _check_style(
+    style: str,
+    mesh: Mesh,
+    shardings: TrainState,
+    per_device: bool | None,
+    elementwise: bool,
+    storage: TrainState | None,
+) -> None:
+    """Refuse a style that cannot have this mesh, these shardings or options."""
+    if style not in STYLES:
+        raise unknown("style", style, STYLES)
+    if DATA_AXIS not in mesh.shape:
+        raise InputError(
+            f"the batch is cut over the mesh axis {DATA_AXIS!r}; the axes are "
+            + ", ".join(mesh.axis_names)
+        )
+    if style == "jit":
+        return
+    if per_device is False:
+        raise InputError(f"style={style} always computes per device")
+    _refuse_sharded(style, mesh, shardings, elementwise)
+    if storage is not None:
+        raise InputError(f"style={style} keeps its state where it computes with it")
+
+
+def _with_placed_params(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLossFn:
+    """The loss with its parameters constrained to their shardings at every call.
+
+    Perturbed parameters would otherwise inherit the sharding of a divided
+    perturbation, and the model would run on sharded weights, with all-to-alls.
     """
 
     def placed(params: Any, *rest: Any) -> Any:
-        return loss_fn(_held(params, shardings.params), *rest)
+        return loss_fn(_constrained(params, shardings.params), *rest)
 
     return placed
 
 
-def _held(tree: Any, shardings: Any) -> Any:
-    """A tree constrained to shardings, also where groups of devices run by themselves.
+def _constrained(tree: Any, shardings: Any) -> Any:
+    """A tree constrained to shardings, also inside of a group of devices.
 
-    Inside such a group (``seeds.each_group``) the mesh of the context has an axis that
-    is manual, and arrays constrained on the mesh as it is outside fit no others.
+    Inside of such a group (``seeds.each_group``) the context mesh has a manual axis;
+    a sharding on the outer mesh would not match the other arrays there.
     """
     if jax.sharding.get_abstract_mesh().manual_axes:
         shardings = jax.tree.map(lambda s: s.spec, shardings)
@@ -200,13 +206,13 @@ def _refuse_sharded(
         )
 
 
-def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:
+def _per_device_vmap(step: TrainStep, mesh: Mesh) -> TrainStep:
     devices = mesh.shape[DATA_AXIS]
 
     def run(state: TrainState, batch: Batch) -> Any:
         def cut(x: jax.Array) -> jax.Array:
             x = x.reshape(devices, x.shape[0] // devices, *x.shape[1:])
-            return _held(x, NamedSharding(mesh, P(DATA_AXIS)))
+            return _constrained(x, NamedSharding(mesh, P(DATA_AXIS)))
 
         mapped = jax.vmap(
             step,
@@ -220,22 +226,19 @@ def _vmapped(step: TrainStep, mesh: Mesh) -> TrainStep:
     return run
 
 
-def _kept(step: TrainStep, shardings: TrainState) -> TrainStep:
-    """The step with its new state where the old one lay."""
+def _with_shardings(
+    step: TrainStep, compute: TrainState, storage: TrainState | None
+) -> TrainStep:
+    """The step between states in ``storage``, or in ``compute`` where that is None."""
 
     def run(state: TrainState, batch: Batch) -> Any:
+        if storage is not None:
+            state = _constrained(state, compute)
         state, metrics = step(state, batch)
-        return _held(state, shardings), metrics
-
-    return run
-
-
-def _in_pieces(step: TrainStep, inside: TrainState, stored: TrainState) -> TrainStep:
-    """A step that ends with its state as ``inside`` says, of one kept as ``stored``."""
-
-    def run(state: TrainState, batch: Batch) -> Any:
-        state, metrics = step(_held(state, inside), batch)
-        return _held(state, stored), metrics
+        state = _constrained(state, compute)
+        if storage is not None:
+            state = _constrained(state, storage)
+        return state, metrics
 
     return run
 

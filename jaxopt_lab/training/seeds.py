@@ -76,10 +76,10 @@ def over_seeds(
 
 
 def each_group(fn: Callable[..., Any], mesh: Mesh | None, common: int = 0) -> Any:
-    """A function of stacked seeds, in which each group of devices sees its own only.
+    """A function of stacked seeds that each group of devices runs on its own seeds.
 
-    Left to the compiler, a loop over an axis that lies on several devices would bring
-    every item to all of them.
+    Without this, a loop over an axis sharded over several devices would make the
+    compiler gather every item on all of them.
 
     Args:
       fn: its arguments and results have a leading axis of seeds.
@@ -96,8 +96,8 @@ def each_group(fn: Callable[..., Any], mesh: Mesh | None, common: int = 0) -> An
 
     def run(*args: Any) -> Any:
         own = len(args) - common
-        # Not check_vma: the batch axis of a step inside is a named axis of a vmap,
-        # which lies on a mesh axis that is not manual; the check takes it for one.
+        # No check_vma: the batch axis of the inner step is a named vmap axis over a
+        # mesh axis that is not manual, which the check takes for a manual one.
         return jax.shard_map(
             fn,
             mesh=mesh,
@@ -111,15 +111,15 @@ def each_group(fn: Callable[..., Any], mesh: Mesh | None, common: int = 0) -> An
 
 
 def seed_shardings(shardings: Any, mesh: Mesh) -> Any:
-    """Where stacked states lie, from where the state of one seed does.
+    """Shardings of stacked states from those of one seed's state.
 
     Args:
       shardings: tree of ``NamedSharding`` of one state.
       mesh: its mesh.
 
     Returns:
-      The same tree with the seeds in front: cut over the axis ``"seeds"`` of the
-      mesh, whole where it has none.
+      The same tree with the seeds in front: sharded over the axis ``"seeds"`` of the
+      mesh, replicated where it has none.
     """
     front = SEEDS_AXIS if SEEDS_AXIS in mesh.shape else None
     return jax.tree.map(lambda s: NamedSharding(mesh, P(front, *s.spec)), shardings)
@@ -133,8 +133,7 @@ def init_seeds(
     Args:
       init: ``init(key) -> state`` of one seed.
       keys: typed keys, shape ``(num_seeds,)``.
-      shardings: where they are to lie, from ``seed_shardings``; ``None``: on one
-        device.
+      shardings: of the result, from ``seed_shardings``; ``None``: on one device.
 
     Returns:
       The stacked states, from one compiled program.

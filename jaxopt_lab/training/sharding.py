@@ -1,4 +1,4 @@
-"""Where every leaf of a train state lies on a mesh."""
+"""Shardings of all leaves of a train state on a mesh."""
 
 from __future__ import annotations
 
@@ -25,52 +25,52 @@ def state_specs(
     specs: PyTree,
     mesh: Mesh,
     *,
-    over: str | None = None,
-    whole: str = "",
-    factors: str = "",
+    zero_axis: str | None = None,
+    replicated: str = "",
+    factored: str = "",
 ) -> PyTree:
     """The spec of every leaf of an optimizer state.
 
-    A leaf belongs to the parameter whose path its own path contains. Of the same
-    shape, it lies as the parameter; with axes in front (a buffer of several), these
-    are whole and the rest lies as the parameter. A leaf that differs from it in the
-    last axis alone (codes and scales of its rows) lies as the parameter's other axes.
-    Leaves of other shapes hold blocks, numbered along the rows: their first axis is
-    cut as the parameter's first axis is, if that divides for all such leaves of the
-    parameter, and else they are whole. Factors, from which all of a matrix is
-    computed (low-rank ones, covariances, sums of rows), look the same as these:
-    ``factors`` names them.
+    A leaf belongs to the parameter whose path its own path contains. A leaf of the
+    same shape is sharded as the parameter; leading axes (a buffer of several) are
+    replicated and the rest is sharded as the parameter. A leaf that differs from it in
+    the last axis alone (codes and scales of its rows) is sharded as the parameter's
+    other axes. Leaves of other shapes hold blocks, numbered along the rows: their first
+    axis is sharded as the parameter's first axis, if that divides for all such leaves
+    of the parameter, and else they are replicated. Factors of a whole matrix (low-rank
+    ones, covariances, sums of rows) have such shapes too: ``factored`` names them.
 
-    With ``over`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
-    shape are cut along that mesh axis too, on the first of their axes that is whole
-    and divides (or else one that is cut already, into smaller parts), blocks along
-    their first axis, and factors along their longest axis that divides. No method of
-    the catalog then needs an all-to-all; the price in jit style is an all-gather of the
-    updates. Leaves named ``whole`` are not cut along it, since a step would bring them
-    together several times, and blocks whose own axis does not divide cannot be:
-    ``stored_shardings`` keeps both in pieces between the steps.
+    With ``zero_axis`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
+    shape are sharded over that mesh axis too, on the first of their axes that is
+    replicated and divides (or else one that is sharded already, into smaller parts),
+    blocks along their first axis, and factors along their longest axis that divides. No
+    method of the catalog then needs an all-to-all; the cost in jit style is an
+    all-gather of the updates. Leaves named ``replicated`` are not sharded over it,
+    since a step would gather them several times, and blocks whose own axis does not
+    divide cannot be: ``storage_shardings`` shards both between the steps.
 
     Args:
       opt_state: the state or its shapes (``jax.eval_shape(tx.init, params)``).
       params: the parameters or their shapes.
       specs: their specs, from ``param_specs``.
       mesh: the mesh.
-      over: a mesh axis along which the state is divided besides, or ``None``.
-      whole: regular expression on the paths of leaves that ``over`` does not cut.
-        ``whole_state`` of a row of the catalog.
-      factors: likewise of factors, where they are not of their parameter's shape.
-        ``factor_state`` of a row.
+      zero_axis: a mesh axis over which the state is divided in addition, or ``None``.
+      replicated: regular expression on the paths of leaves that ``zero_axis`` does not
+        divide. ``whole_state`` of a row of the catalog.
+      factored: regular expression on the paths of leaves that hold factors of a whole
+        matrix; they are sharded independently of the parameter. ``factored_state`` of a
+        row.
 
     Returns:
-      Specs in the structure of ``opt_state``. Keys and scalars are whole.
+      Specs in the structure of ``opt_state``. Keys and scalars are replicated.
 
     Raises:
-      InputError: the mesh has no axis ``over``.
+      InputError: the mesh has no axis ``zero_axis``.
     """
-    if over is not None and over not in mesh.shape:
+    if zero_axis is not None and zero_axis not in mesh.shape:
         raise InputError(
-            f"the mesh has no axis {over!r} to divide the optimizer state over; its "
-            "axes are " + ", ".join(mesh.axis_names)
+            f"the mesh has no axis {zero_axis!r} to divide the optimizer state over; "
+            "its axes are " + ", ".join(mesh.axis_names)
         )
     owners = [
         (tuple(map(str, path)), np.shape(p), spec)
@@ -80,7 +80,7 @@ def state_specs(
             strict=True,
         )
     ]
-    # The longest path first: "a" must not claim what belongs to "a/b".
+    # Longest path first: "a" must not match the leaves of "a/b".
     owners.sort(key=lambda owner: -len(owner[0]))
 
     def owner(path: Any) -> tuple[Any, tuple[int, ...], PartitionSpec] | None:
@@ -90,22 +90,22 @@ def state_specs(
     def named(pattern: str, path: Any) -> bool:
         return bool(pattern) and re.search(pattern, path_name(path)) is not None
 
-    # What is stored block by block for one parameter is cut together or not at all.
+    # All blockwise leaves of one parameter are sharded alike or not at all.
     rows: dict[Any, set[int]] = {}
     mixed: set[Any] = set()
     for path, leaf in jax.tree.leaves_with_path(opt_state):
         own = owner(path)
-        if own is None or named(whole, path) or named(factors, path):
+        if own is None or named(replicated, path) or named(factored, path):
             continue
         if np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
             rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
             if not _by_row(np.shape(leaf), own[1]):
                 mixed.add(own[0])
 
-    def together(own: Any, cut: Any) -> bool:
+    def divide_alike(own: Any, cut: Any) -> bool:
         return all(size % parts_of(cut, mesh) == 0 for size in rows[own])
 
-    def lies(path: Any, leaf: Any) -> PartitionSpec:
+    def spec_of(path: Any, leaf: Any) -> PartitionSpec:
         shape, own = np.shape(leaf), owner(path)
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) or not shape:
             return PartitionSpec()
@@ -115,24 +115,26 @@ def state_specs(
         elif _ends_with(shape, own[1]):
             more = len(shape) - len(own[1])
             spec = PartitionSpec(*[None] * more, *own[2])
-            if named(whole, path):
+            if named(replicated, path):
                 return spec
-        elif named(whole, path):
+        elif named(replicated, path):
             return PartitionSpec()
-        elif named(factors, path):
+        elif named(factored, path):
             free = PartitionSpec()
-            return free if over is None else _longest(shape, free, mesh, over)
+            return free if zero_axis is None else _longest(shape, free, mesh, zero_axis)
         elif _by_row(shape, own[1]):
             front = PartitionSpec(*(*own[2], *[None] * len(shape))[: len(shape) - 1])
-            if over is None or (own[0] in mixed and not together(own[0], over)):
+            if zero_axis is None or (
+                own[0] in mixed and not divide_alike(own[0], zero_axis)
+            ):
                 return front
-            return divided(shape[:-1], front, mesh, over)
+            return divided(shape[:-1], front, mesh, zero_axis)
         else:
-            cut = own[2][0] if own[2] and own[2][0] else over
-            return PartitionSpec(cut) if together(own[0], cut) else PartitionSpec()
-        return spec if over is None else divided(shape, spec, mesh, over)
+            cut = own[2][0] if own[2] and own[2][0] else zero_axis
+            return PartitionSpec(cut) if divide_alike(own[0], cut) else PartitionSpec()
+        return spec if zero_axis is None else divided(shape, spec, mesh, zero_axis)
 
-    return jax.tree_util.tree_map_with_path(lies, opt_state)
+    return jax.tree_util.tree_map_with_path(spec_of, opt_state)
 
 
 def _ends_with(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
@@ -150,56 +152,57 @@ def _by_row(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
 
 
 def divided(
-    shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, over: str
+    shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, zero_axis: str
 ) -> PartitionSpec:
-    """The spec with the first axis that divides cut along ``over``, if any.
+    """The spec with the first axis that divides sharded over ``zero_axis``, if any.
 
     Args:
       shape: of the array.
-      spec: where it lies already.
+      spec: its spec so far.
       mesh: the mesh.
-      over: a mesh axis.
+      zero_axis: a mesh axis.
 
     Returns:
-      The new spec; the given one where ``over`` is in it, or no axis divides. An axis
-      that is cut already is cut further only where no whole one divides.
+      The new spec; the given one where ``zero_axis`` is in it, or no axis divides. An
+      axis that is sharded already is divided further only where no replicated one
+      divides.
     """
     entries = list(spec) + [None] * (len(shape) - len(spec))
-    if any(over in axis_names(entry) for entry in entries):
+    if any(zero_axis in axis_names(entry) for entry in entries):
         return spec
-    fits = _that_divide(shape, entries, mesh, over)
+    fits = _divisible_axes(shape, entries, mesh, zero_axis)
     whole = [axis for axis in fits if entries[axis] is None]
-    return _cut(entries, (whole or fits)[0], over) if fits else spec
+    return _cut(entries, (whole or fits)[0], zero_axis) if fits else spec
 
 
 def _longest(
-    shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, over: str
+    shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh, zero_axis: str
 ) -> PartitionSpec:
-    """The spec with the longest axis that divides cut along ``over``, if any."""
+    """The spec with the longest axis that divides sharded over ``zero_axis``."""
     entries = list(spec) + [None] * (len(shape) - len(spec))
-    fits = _that_divide(shape, entries, mesh, over)
+    fits = _divisible_axes(shape, entries, mesh, zero_axis)
     parts = [parts_of(entry, mesh) for entry in entries]
     longest = max(fits, key=lambda axis: shape[axis] / parts[axis], default=None)
     if longest is None:
         return spec
-    return _cut(entries[: max(longest + 1, len(spec))], longest, over)
+    return _cut(entries[: max(longest + 1, len(spec))], longest, zero_axis)
 
 
-def _that_divide(
-    shape: tuple[int, ...], entries: list[Any], mesh: Mesh, over: str
+def _divisible_axes(
+    shape: tuple[int, ...], entries: list[Any], mesh: Mesh, zero_axis: str
 ) -> list[int]:
-    """The axes of which every part can be cut along ``over``."""
+    """The axes whose parts can be divided over ``zero_axis``."""
     return [
         axis
         for axis, size in enumerate(shape)
-        if size and size % (parts_of(entries[axis], mesh) * mesh.shape[over]) == 0
+        if size and size % (parts_of(entries[axis], mesh) * mesh.shape[zero_axis]) == 0
     ]
 
 
-def _cut(entries: list[Any], axis: int, over: str) -> PartitionSpec:
-    names = (*axis_names(entries[axis]), over)
+def _cut(entries: list[Any], axis: int, zero_axis: str) -> PartitionSpec:
+    names = (*axis_names(entries[axis]), zero_axis)
     entries = [*entries]
-    entries[axis] = names if len(names) > 1 else over
+    entries[axis] = names if len(names) > 1 else zero_axis
     return PartitionSpec(*entries)
 
 
@@ -212,24 +215,24 @@ def state_shardings(
     rules: Rules,
     mesh: Mesh,
     *,
-    over: str | None = None,
-    whole: str = "",
-    factors: str = "",
+    zero_axis: str | None = None,
+    replicated: str = "",
+    factored: str = "",
 ) -> TrainState:
-    """Where every leaf of a train state lies: a tree of ``NamedSharding``.
+    """Shardings of all leaves of a train state: a tree of ``NamedSharding``.
 
     Args:
       state: the state, or better its shapes: ``jax.eval_shape(init, key)``.
       rules: sharding rules of the parameters; see ``param_specs``.
       mesh: the mesh.
-      over: mesh axis over which the optimizer state is divided (ZeRO, stage 1), or
-        ``None``.
-      whole: as in ``state_specs``.
-      factors: as in ``state_specs``.
+      zero_axis: mesh axis over which the optimizer state is divided (ZeRO, stage 1),
+        or ``None``.
+      replicated: as in ``state_specs``.
+      factored: as in ``state_specs``.
 
     Returns:
       The shardings, for ``in_shardings``, ``out_shardings`` or ``jax.device_put``.
-      The model state, the key and the step are whole on every device.
+      The model state, the key and the step are replicated.
 
     Raises:
       InputError: as ``param_specs`` and ``state_specs``.
@@ -241,40 +244,42 @@ def state_shardings(
         state.params,
         specs,
         mesh,
-        over=over,
-        whole=whole,
-        factors=factors,
+        zero_axis=zero_axis,
+        replicated=replicated,
+        factored=factored,
     )
     found = everywhere._replace(params=specs, opt_state=opt)
     return jax.tree.map(lambda s: NamedSharding(mesh, s), found, is_leaf=_is_spec)
 
 
-def stored_shardings(state: TrainState, shardings: TrainState, over: str) -> TrainState:
-    """Where a state is kept between steps, so that nothing of the optimizer's is whole.
+def storage_shardings(
+    state: TrainState, shardings: TrainState, zero_axis: str
+) -> TrainState:
+    """Shardings of a state between steps, with no optimizer leaf replicated.
 
-    What a step computes with may not be divided: leaves that it needs whole, and blocks
-    that cross the pieces of their parameter. Such a leaf is cut here by itself, over
-    ``over`` and the mesh axes that it is not cut over yet, each along the longest axis
-    of the array that divides. A step gathers it first and cuts it again at its end
-    (``make_parallel_step(..., stored=...)``); that sends its bytes once.
+    A step may need leaves undivided: replicated ones, and blocks that cross the shards
+    of their parameter. Such a leaf is sharded here independently, over ``zero_axis``
+    and the mesh axes that it is not sharded over yet, each along the longest axis of
+    the array that divides. A step gathers it first and shards it again at its end
+    (``make_parallel_step(..., storage=...)``); that sends its bytes once.
 
     Args:
       state: the state or its shapes.
-      shardings: where a step computes with it, from ``state_shardings``.
-      over: the mesh axis over which the optimizer state is divided.
+      shardings: during a step, from ``state_shardings``.
+      zero_axis: the mesh axis over which the optimizer state is divided.
 
     Returns:
-      The shardings; those of leaves that are divided are as they were.
+      The shardings; those of leaves that are divided stay the same.
     """
 
     def kept(x: Any, there: Any) -> NamedSharding:
         used = {name for entry in there.spec for name in axis_names(entry)}
-        if over in used or jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if zero_axis in used or jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             return there
         mesh, spec = there.mesh, there.spec
-        # An axis of seeds is cut before anything of one seed's state is.
-        others = [n for n in mesh.axis_names if n not in (over, SEEDS_AXIS, *used)]
-        for name in (over, *others):
+        # The axis of seeds divides the seeds, not the state of one seed.
+        others = [n for n in mesh.axis_names if n not in (zero_axis, SEEDS_AXIS, *used)]
+        for name in (zero_axis, *others):
             spec = _longest(np.shape(x), spec, mesh, name)
         return NamedSharding(mesh, spec)
 
@@ -283,7 +288,7 @@ def stored_shardings(state: TrainState, shardings: TrainState, over: str) -> Tra
 
 
 def init_sharded(init: Any, key: jax.Array, shardings: Any) -> Any:
-    """A fresh state, made where it is to lie.
+    """A fresh state, initialised directly in its shardings.
 
     Args:
       init: ``init(key) -> state``.

@@ -1,4 +1,4 @@
-"""Which parameters are cut over which mesh axes, by their paths."""
+"""Sharding rules: partition specs of parameters by their paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse_rules(text: str) -> Rules:
     Args:
       text: rules separated by semicolons, each a regular expression, an equals sign
         and one entry for each axis of the array: ``-`` or the name of a mesh axis,
-        or several names joined by ``+``. Axes beyond the entries are whole.
+        or several names joined by ``+``. Axes beyond the entries are replicated.
 
     Returns:
       Pairs of expression and ``PartitionSpec``, in the order in which they are tried.
@@ -67,14 +67,14 @@ def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
       mesh: the mesh whose axes the specs name.
 
     Returns:
-      Specs in the structure of ``params``; parameters without a rule are whole on
-      every device.
+      Specs in the structure of ``params``; parameters without a rule are
+      replicated.
 
     Raises:
       InputError: a rule fits no parameter, names an axis that the mesh lacks or the
         same one twice, has more entries than the array has axes, or cuts an axis
-        into parts that are not equal. jax itself replicates such an array without a
-        word where it stands in a constraint.
+        into parts that are not equal. jax itself silently replicates such an array in
+        a sharding constraint.
 
     >>> from jaxopt_lab.training import make_mesh
     >>> rules = [("w", PartitionSpec("data"))]
@@ -112,7 +112,7 @@ def check_spec(
     Args:
       name: the array's path, for the message.
       shape: its shape.
-      spec: where it is to lie.
+      spec: its spec.
       mesh: the mesh.
 
     Raises:
@@ -156,7 +156,7 @@ def axis_names(entry: Any) -> tuple[str, ...]:
 
 
 def parts_of(entry: Any, mesh: Mesh) -> int:
-    """Into how many parts one entry of a spec cuts an axis.
+    """The number of parts into which one entry of a spec divides an axis.
 
     Args:
       entry: as in ``axis_names``.

@@ -1,4 +1,4 @@
-"""The train state: everything that a run is, as one tree of arrays."""
+"""The train state: all arrays carried from step to step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jaxopt_lab.core.typing import ModelState, Params
 
 
 class TrainState(NamedTuple):
-    """All that training carries from one step to the next.
+    """The arrays carried from one training step to the next.
 
     Attributes:
       step: int32 scalar, number of steps taken (skipped ones included).
-      params: the parameters, the tree that the optimizer sees.
-      model_state: what the model keeps besides (batch statistics, counts); an
-        empty dict where there is none.
+      params: the parameters, the tree given to the optimizer.
+      model_state: other state of the model (batch statistics, counts); an empty dict
+        where there is none.
       opt_state: state of the transformation.
       key: typed PRNG key; each step splits it.
     """
@@ -39,7 +39,7 @@ def init_state(
     """A fresh ``TrainState`` at step 0.
 
     Args:
-      tx: the transformation that will be handed to ``make_train_step``.
+      tx: the transformation that will be given to ``make_train_step``.
       params: initial parameters.
       key: typed PRNG key (``jax.random.key``) from which the steps draw.
       model_state: the model's own state; ``None`` means that it has none.

@@ -12,11 +12,11 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.gradients import BatchGrad
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
-from jaxopt_lab.training.dry_run import Plan, dry_run
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.dry_run import GradientUsage, dry_run
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.training.state import TrainState
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -34,12 +34,12 @@ def make_train_step(
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
-    The step is pure: it may be jitted (donate the state), mapped over devices or
-    seeds, scanned and differentiated. It evaluates the loss and its gradient once
-    (the first pass), hands the gradient to ``tx`` together with ``grad_fn`` (the
-    gradient elsewhere, same batch and same key), ``value`` (the loss) and ``door``,
-    and applies the updates. Loss, metrics and model state are those of the first
-    pass; later passes start from the old model state, and their new one is dropped.
+    The step is pure: it may be jitted (donate the state), mapped over devices or seeds,
+    scanned and differentiated. It evaluates the loss and its gradient once (the first
+    pass), passes the gradient to ``tx`` together with ``grad_fn`` (the gradient at
+    other points, same batch and same key), ``value`` (the loss) and ``fused_apply``, and
+    applies the updates. Loss, metrics and model state are those of the first pass;
+    later passes start from the old model state, and their new one is dropped.
 
     Args:
       loss_fn: ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
@@ -94,8 +94,8 @@ def make_train_step(
     )
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        plan = dry_run(chain, state.opt_state, state.params)
-        _check_plan(plan, state.opt_state)
+        usage = dry_run(chain, state.opt_state, state.params)
+        _check_usage(usage, state.opt_state)
         key, pass_key = jax.random.split(state.key)
 
         def evaluate(params: Params, batch: Batch, key: Any) -> Any:
@@ -111,22 +111,22 @@ def make_train_step(
             reduce_dtype=reduce_dtype,
         )
         (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
-            state.params, plan.num_shards, plan.mode
+            state.params, usage.num_shards, usage.mode
         )
         if "loss" in metrics:
             raise InputError(
                 "a metric of loss_fn is called 'loss', the name of the loss itself"
             )
-        door = ParameterDoor()
+        fused_apply = FusedApplyRecorder()
         updates, opt_state = chain.update(
             grads,
             state.opt_state,
             state.params,
             grad_fn=grad_fn,
             value=loss,
-            door=door,
+            fused_apply=fused_apply,
         )
-        params = door.apply(state.params, updates)
+        params = fused_apply.apply(state.params, updates)
         metrics = {"loss": loss, **metrics}
         if skip_nonfinite:
             finite = jnp.isfinite(loss) & jnp.isfinite(trees.global_norm(grads))
@@ -142,18 +142,18 @@ def make_train_step(
     return step
 
 
-def _check_plan(plan: Plan, opt_state: optax.OptState) -> None:
+def _check_usage(usage: GradientUsage, opt_state: optax.OptState) -> None:
     def is_multi(node: Any) -> bool:
         return isinstance(node, optax.MultiStepsState)
 
     multi = any(map(is_multi, jax.tree.leaves(opt_state, is_leaf=is_multi)))
-    if multi and plan.gradients > 1:
+    if multi and usage.gradients > 1:
         raise InputError(
             "optax.MultiSteps around a sharpness link is silently wrong: the link sees "
             "the gradient function of the last micro-batch only. Use "
             "make_train_step(..., micro_batches=k) instead"
         )
-    for link in plan.changed_before:
+    for link in usage.changed_before:
         warnings.warn(
             f"a transform stands in front of {link}: it changes only the direction of "
             f"the ascent, not the gradient that follows. Put {link} first in the chain",

@@ -1,4 +1,4 @@
-"""ZeRO, stage 1, with its collectives written out: for elementwise optimizers."""
+"""ZeRO, stage 1, with explicit collectives, for elementwise optimizers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.devices import narrowed, pmean
-from jaxopt_lab.core.gradients import BatchGrad
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.sharding import divided
@@ -35,15 +35,15 @@ def make_zero_step(
     """A step in which each device updates its own part of every parameter.
 
     With n devices: the gradients are reduce-scattered, ``tx`` sees a slice of
-    gradient, state and parameter, and the new slices are gathered. That is right if
-    ``tx`` treats every element by itself; a norm, a basis or a selection would be
-    that of the slice, without any error.
+    gradient, state and parameter, and the new slices are gathered. This is correct if
+    ``tx`` is elementwise; a norm, a basis or a selection would silently be that of the
+    slice.
 
     Args:
       loss_fn: as in ``make_train_step``.
       tx: an elementwise transformation that asks for no gradients elsewhere.
       mesh: a mesh of the one axis ``"data"``.
-      shardings: from ``state_shardings(..., over="data")``.
+      shardings: from ``state_shardings(..., zero_axis="data")``.
       micro_batches: as in ``make_train_step``.
       micro_loop: as in ``make_train_step``.
       skip_nonfinite: as in ``make_train_step``.
@@ -119,7 +119,7 @@ def make_zero_step(
     specs = jax.tree.map(
         lambda s: s.spec, shardings, is_leaf=lambda x: isinstance(x, NamedSharding)
     )
-    # What all_gather gives counts as different on every device under check_vma.
+    # check_vma would treat the results of all_gather as different on every device.
     return jax.shard_map(
         step,
         mesh=mesh,
@@ -130,7 +130,7 @@ def make_zero_step(
 
 
 def _axis(p: jax.Array, mesh: Mesh) -> int | None:
-    """The axis of a parameter that ``state_specs`` cuts for ``over="data"``."""
+    """The axis of a parameter that ``state_specs`` divides for ``zero_axis="data"``."""
     entries = tuple(divided(p.shape, P(), mesh, DATA_AXIS))
     return entries.index(DATA_AXIS) if DATA_AXIS in entries else None
 

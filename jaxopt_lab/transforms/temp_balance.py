@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import errors, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.layer_exponents import TempBalanceState
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
@@ -154,7 +154,7 @@ def scale_by_temp_balance(
                 assignment=assignment,
             )
             updates = jax.tree.map(_scaled, treedef.unflatten(list(scales)), updates)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return updates, TempBalanceState(count, state.exponents)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

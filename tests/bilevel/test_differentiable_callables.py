@@ -39,7 +39,7 @@ def test_the_loss_of_a_line_search_keeps_its_own_derivatives():
     f = lambda p: tx.update(jnp.float64(0.0), (), p, value_fn=value_fn)[0]
     assert np.isnan(jax.grad(f)(0.0))
     assert jax.grad(f)(1.0) == 0.0
-    assert "jaxopt_lab_shielded" in names[0]
+    assert "jaxopt_lab_opaque" in names[0]
 
 
 @pytest.mark.parametrize("name", ["sam", "msam", "lookbehind"])

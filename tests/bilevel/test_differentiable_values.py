@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conformance import problems
 from conformance.subject import Subject, step
-from support import audit
+from support import audit, cases
 
 from jaxopt_lab import catalog
 from jaxopt_lab.bilevel import differentiable
@@ -32,9 +32,8 @@ def assert_same_values(run, original, safe, *args):
     np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("name", audit.AUDIT)
+@pytest.mark.parametrize("name", cases.plain(audit.AUDIT, {"adam"}))
 def test_the_optimizers_of_the_audit(name, dtype):
     make, rate, _ = audit.AUDIT[name]
     params = audit.start(0, dtype)
@@ -42,8 +41,7 @@ def test_the_optimizers_of_the_audit(name, dtype):
     assert_same_values(run, make(rate), differentiable(make(rate)), params)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", cases.plain(CATALOG, {"sam", "adam_cm"}))
 def test_the_methods_of_the_catalog(name):
     tx = Subject(CATALOG[name]).transform()
 

@@ -10,7 +10,7 @@ from support import unrolled
 from jaxopt_lab.bilevel import InnerProblem, hypergrad
 from jaxopt_lab.core import trees
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 THETA = {"lr": jnp.float32(1e-3)}
 
 
@@ -62,7 +62,7 @@ def test_a_pair_takes_four_carries():
 
 
 def test_reverse_takes_the_roots_carries():
-    # Radices 25 and 40 of a thousand steps, 10 and 10 of a hundred.
+    # Lengths 25 and 40 of a thousand steps, 10 and 10 of a hundred.
     grown = bytes_of("reverse", 1000) - bytes_of("reverse", 100)
     assert 44 < grown < 46
 

@@ -66,7 +66,7 @@ def exact():
     return float(grad["log_lr"])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_persistent_evolution_has_no_bias_where_truncation_has():
     options = {"pairs": 512, "sigma": 0.01}
     mean, error = replicated(in_windows("pes", "particles", **options))

@@ -248,7 +248,7 @@ def test_no_train_step():
         hypergrad(lambda th, w: w, build(lambda state, batch: state), 1.0)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_lineax_is_loaded_by_those_who_solve_alone():
     code = """
 import sys

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support import cases
 from support import inner_problems as problems
 
 import jaxopt_lab
@@ -139,8 +140,7 @@ CASES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases.plain(CASES, {"rho"}))
 def test_finite_differences(name):
     make_tx, theta = CASES[name]
     theta = jax.tree.map(jnp.asarray, theta)
@@ -157,7 +157,7 @@ def test_finite_differences(name):
     np.testing.assert_allclose(value, outer(theta, info["carry"].params), rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_all_at_once_forward_is_reverse():
     theta = {
         "lr": jnp.linspace(0.1, 0.05, STEPS),

@@ -204,7 +204,7 @@ def test_windows_that_carry_over_are_truncated_backpropagation():
     assert problems.relative_error(truncated, jax.jit(jax.grad(second))(theta)) <= 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_without_an_outer_loss_the_window_losses_are_summed():
     outer, inner, theta = two_layers()
     every = inner.replace(

@@ -14,7 +14,7 @@ def as_in_the_command():
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_maml_meets_its_bars():
     errors, _, _ = benchmark.run(benchmark.methods()["maml"], benchmark.STEPS)
     assert errors.shape == (benchmark.TEST_TASKS, benchmark.ADAPTATION_STEPS + 1)

@@ -9,8 +9,8 @@ import pytest
 from support import unrolled
 
 import jaxopt_lab
-from jaxopt_lab.bilevel import loop, unroll
-from jaxopt_lab.bilevel.radices import radices
+from jaxopt_lab.bilevel import checkpointed_scan, unroll
+from jaxopt_lab.bilevel.checkpoint_schedule import checkpoint_schedule
 from jaxopt_lab.training import init_state, make_train_step
 
 SETTINGS = ["none", "step", "sqrt", 3, 4]
@@ -204,7 +204,9 @@ def test_the_number_of_bodies_does_not_grow():
     def traced(n, remat):
         calls = []
         jax.make_jaxpr(
-            lambda w: loop(lambda w, t: calls.append(0) or w, w, n, remat=remat)
+            lambda w: checkpointed_scan(
+                lambda w, t: calls.append(0) or w, w, n, remat=remat
+            )
         )(1.0)
         return len(calls)
 
@@ -227,12 +229,12 @@ def test_the_number_of_bodies_does_not_grow():
         (3, 4, (3,), 0),
     ],
 )
-def test_radices(n, levels, expected, rest):
-    assert radices(n, levels) == (expected, rest)
+def test_lengths(n, levels, expected, rest):
+    assert checkpoint_schedule(n, levels) == (expected, rest)
 
 
 @pytest.mark.parametrize("levels", [2, 3, 4])
-def test_radices_are_the_best(levels):
+def test_lengths_are_the_best(levels):
     def best(n, product, total, left, lowest):
         found = total + n - product
         if left:
@@ -244,7 +246,7 @@ def test_radices_are_the_best(levels):
         return found
 
     for n in range(2, 400):
-        found = radices(n, levels)
+        found = checkpoint_schedule(n, levels)
         assert found.steps == n
         assert found.carries == min(
             best(n, first, first, levels - 1, first) for first in range(2, n + 1)

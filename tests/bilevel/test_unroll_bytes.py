@@ -48,8 +48,8 @@ def planned(hidden, n, **options):
         (64, "sqrt", 5.8e6),
         (64, 3, 2.9e6),
         (64, 4, 2.3e6),
-        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.slow),
-        pytest.param(256, 3, 31e6, marks=pytest.mark.slow),
+        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.full),
+        pytest.param(256, 3, 31e6, marks=pytest.mark.full),
     ],
 )
 def test_reverse_mode(hidden, remat, bar):
@@ -60,7 +60,7 @@ def test_reverse_mode(hidden, remat, bar):
 
 
 @pytest.mark.parametrize(
-    "hidden, bar", [(64, 0.35e6), pytest.param(256, 3.2e6, marks=pytest.mark.slow)]
+    "hidden, bar", [(64, 0.35e6), pytest.param(256, 3.2e6, marks=pytest.mark.full)]
 )
 def test_forward_mode(hidden, bar):
     def tangent(rate, params, batch):
@@ -73,7 +73,7 @@ def test_forward_mode(hidden, bar):
 
 def test_a_number_of_steps_that_is_no_product():
     plan = planned(64, 997, remat=3)
-    assert (plan.radices, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
+    assert (plan.lengths, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
     assert plan.predicted_bytes == pytest.approx(measured(64, 997, 3), rel=0.03)
 
 

@@ -72,7 +72,7 @@ def derivatives(row):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(row.name, marks=() if row.name in QUICK else pytest.mark.slow)
+        pytest.param(row.name, marks=() if row.name in QUICK else pytest.mark.full)
         for row in catalog.of_kind("transform").values()
         if row.differentiable
     ],

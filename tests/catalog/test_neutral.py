@@ -21,7 +21,7 @@ BATCH = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)))
 
 
 def loss(params, batch):
-    return jnp.mean(jnp.sin(batch @ params["w"] + params["b"]) ** 2)
+    return jnp.mean(jnp.sin(batch @ params["w"] + params["b"][None]) ** 2)
 
 
 def inner():

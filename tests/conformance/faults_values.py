@@ -25,7 +25,9 @@ from jaxopt_lab.transforms import sharpness
 
 
 def strict_signature(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):
-    def update(updates, state, params=None, *, grad_fn=None, value=None, door=None):
+    def update(
+        updates, state, params=None, *, grad_fn=None, value=None, fused_apply=None
+    ):
         return sound_update(learning_rate, momentum, updates, state)
 
     return optax.GradientTransformationExtraArgs(sound_init, update)

@@ -1,4 +1,6 @@
-"""batch_grad: whole, in shards, in micro-batches."""
+"""batch_grad: whole, in shards, in micro-batches; gradient functions mapped."""
+
+import copy
 
 import chex
 import jax
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 
 import jaxopt_lab
+from jaxopt_lab.core import checks
+from jaxopt_lab.core.batch_gradients import BatchGrad, split_batch
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.gradients import BatchGrad, split_batch
+from jaxopt_lab.core.gradients import MappedGradFn, enter_transform
 from jaxopt_lab.core.typing import GradFn, ShardedGradFn
 
 X = jnp.arange(24.0).reshape(8, 3) / 10
@@ -76,7 +80,7 @@ def test_micro_batches_hold_one_parts_activations():
     assert temp(8) < temp(1) / 3
 
 
-def test_the_first_pass_is_served_to_whoever_asks_at_the_same_arrays():
+def test_the_first_pass_is_cached_for_whoever_asks_at_the_same_arrays():
     traced = []
 
     def counted(p, batch, key):
@@ -142,3 +146,87 @@ def test_keys_of_shards_are_distinct_and_one_shard_gets_the_key_itself():
 def test_bad_input(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def losses(p, x):
+    return jnp.tanh(x @ p["w"] + p["b"]) ** 2
+
+
+def doubled(inner):
+    """The gradient of ``loss`` at twice the parameters, negated."""
+    return MappedGradFn(
+        inner,
+        on_params=lambda p: jax.tree.map(lambda x: 2 * x, p),
+        on_grads=lambda g, p: jax.tree.map(lambda x, at: at - x, g, p),
+    )
+
+
+def test_a_mapped_gradient_function_maps_all_that_the_inner_one_can_do():
+    inner = jaxopt_lab.batch_grad(loss, X, example_losses=losses)
+    mapped = doubled(inner)
+    twice = jax.tree.map(lambda x: 2 * x, W)
+    expect = lambda g: jax.tree.map(lambda x, at: at - x, g, W)
+    chex.assert_trees_all_equal(mapped(W), expect(inner(twice)))
+    shards, inner_shards = mapped.shard(4), inner.shard(4)
+    chex.assert_trees_all_equal(shards(W, 2), expect(inner_shards(twice, 2)))
+    chex.assert_trees_all_close(
+        shards.mean(lambda grad: grad(W)), expect(inner(twice)), rtol=1e-13
+    )
+    chex.assert_trees_all_equal(mapped.example_losses(W), losses(twice, X))
+    some = jnp.array([1, 3])
+    chex.assert_trees_all_equal(
+        mapped.on_examples(W, some), expect(inner.on_examples(twice, some))
+    )
+    chex.assert_trees_all_equal(mapped.mean(W), W)
+
+
+def test_a_mapped_plain_function_has_no_shards():
+    mapped = doubled(lambda p, i=0: jax.tree.map(lambda x: i * x, p))
+    expected = jax.tree.map(lambda x: x - 6 * x, W)
+    chex.assert_trees_all_close(mapped(W, 3), expected, rtol=1e-14)
+    for name in ("shard", "mean", "example_losses", "on_examples", "on_transform"):
+        assert not hasattr(mapped, name)
+    assert copy.copy(mapped)(W, 3).keys() == W.keys()
+
+
+def test_every_function_of_the_inner_one_is_wrapped():
+    names = []
+
+    def wrap(fn):
+        def call(*args):
+            names.append(type(fn).__name__)
+            return fn(*args)
+
+        return call
+
+    mapped = MappedGradFn(
+        jaxopt_lab.batch_grad(loss, X, example_losses=losses), wrap=wrap
+    )
+    mapped(W)
+    mapped.shard(2)(W, 0)
+    mapped.shard(2).mean(lambda grad: grad(W))
+    mapped.example_losses(W)
+    mapped.on_examples(W, jnp.array([0]))
+    expected = ["BatchGrad", "BatchShards", "function", "function", "method", "method"]
+    assert names == expected
+
+
+def test_a_transform_is_announced_through_a_mapped_function():
+    class Listening:
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, params, i=0):
+            return params
+
+        def on_transform(self, transform, updates, params):
+            self.seen.append((transform, updates, params))
+
+    listening, grads, seen_by_it = Listening(), {"w": X}, {"w": X + 1}
+    mapped = MappedGradFn(listening, on_updates=lambda u: grads)
+    assert enter_transform("mine", seen_by_it, W, mapped) == (W, mapped)
+    ((transform, updates, params),) = listening.seen
+    assert transform == "mine" and updates is grads and params is W
+    # The check alone tells nobody.
+    checks.require_grad_fn("mine", W, mapped)
+    assert len(listening.seen) == 1

@@ -80,3 +80,22 @@ def test_impossible_decays_are_refused(value):
 def test_traced_decays_and_schedules_pass():
     moments.check_decay("b1", lambda count: 2.0)
     jax.jit(lambda b: moments.check_decay("b1", b))(2.0)
+
+
+def test_three_steps_of_adam_are_those_of_optax():
+    tx = optax.scale_by_adam(0.8, 0.95, 1e-3)
+    key, shape = jax.random.key(7), (3, 2)
+    w = jnp.zeros(shape)
+    state, mu, nu = tx.init(w), moments.zeros(w), moments.zeros(w)
+    for i in range(3):
+        g = jax.random.normal(jax.random.fold_in(key, i), shape)
+        expected, state = tx.update(g, state)
+        u, mu, nu = moments.adam_step(g, mu, nu, jnp.int32(i + 1), 0.8, 0.95, 1e-3)
+        np.testing.assert_allclose(u, expected, rtol=1e-13)
+
+
+def test_a_step_of_adam_keeps_the_type_of_its_moments():
+    g = jnp.ones(2, jnp.bfloat16)
+    zero = moments.zeros(g)
+    found = moments.adam_step(g, zero, zero, jnp.int32(1), 0.9, 0.99, 1e-8)
+    assert [x.dtype for x in found] == [jnp.float32] * 3

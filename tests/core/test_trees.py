@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -160,3 +161,29 @@ def test_differences_see_a_changed_container():
 
 def test_summary_counts_what_it_leaves_out():
     assert trees.summary([f"p{i}" for i in range(9)], limit=2) == "p0; p1; and 7 more"
+
+
+def test_an_inner_product_is_summed_in_the_wider_type():
+    a = {"w": jnp.full(4096, 0.1, jnp.bfloat16), "b": jnp.ones((2, 3), jnp.float32)}
+    b = {"w": jnp.ones(4096, jnp.float32), "b": jnp.full((2, 3), 2.0, jnp.float32)}
+    expected = 4096 * float(jnp.bfloat16(0.1)) + 12
+    assert trees.dot(a, b).dtype == jnp.float32
+    np.testing.assert_allclose(trees.dot(a, b), expected, rtol=1e-6)
+    wide = jax.tree.map(lambda x: x.astype(jnp.float64), b)
+    assert trees.dot(a, wide).dtype == trees.dot(wide, a).dtype == jnp.float64
+    assert float(trees.dot({}, {})) == 0.0
+
+
+def test_an_inner_product_with_itself_is_the_squared_norm():
+    tree = {"w": jnp.arange(6.0).reshape(2, 3), "s": jnp.array(-2.0), "e": jnp.ones(0)}
+    square = trees.global_norm(tree) ** 2
+    np.testing.assert_allclose(trees.dot(tree, tree), square, rtol=1e-15)
+    grad = jax.grad(lambda t: trees.dot(t, t))(tree)
+    chex.assert_trees_all_close(grad, jax.tree.map(lambda x: 2 * x, tree), rtol=1e-15)
+
+
+def test_an_update_is_added_in_the_wider_type():
+    p, u = jnp.array([256.0], jnp.bfloat16), jnp.array([1.5], jnp.float32)
+    assert trees.add_update(p, u).tolist() == [258.0]
+    assert trees.add_update(p, u.astype(p.dtype)).dtype == jnp.bfloat16
+    assert trees.add_update(u, p).dtype == jnp.float32

@@ -136,7 +136,7 @@ def test_a_fault_of_the_loss_is_seen():
         ({"chunk_size": 0}, "chunk_size must be a whole number"),
         ({"batches": {"x": jnp.ones(3)}}, "must be a list of batches, .* got a dict"),
         ({"batches": jnp.ones(3)}, "must be a list of batches"),
-        ({"batches": iter([jnp.ones(3)])}, "iterated anew"),
+        ({"batches": iter([jnp.ones(3)])}, "iterated for every"),
         ({"batches": []}, "at least one batch"),
         ({"batches": [jnp.ones(())]}, "share their leading axis"),
         ({"loss_fn": lambda w, x: x}, r"must give a scalar; got .* shape \(3,\)"),

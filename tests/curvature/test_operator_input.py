@@ -1,4 +1,4 @@
-"""What the operators refuse."""
+"""Operators: refused input."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ SQUARE = lambda w, x: jnp.mean((x @ w) ** 2)
     [
         (
             lambda: curvature.hessian(SQUARE, jnp.ones(2), iter([jnp.ones((3, 2))])),
-            "batches must be a list, or an object that can be iterated anew.*uses up",
+            "batches must be a list, or an object that can be iterated for every.*"
+            "uses up",
         ),
         (
             lambda: curvature.hessian(SQUARE, jnp.ones(2), {"x": jnp.ones((3, 2))}),

@@ -130,7 +130,7 @@ def test_bad_input(options, message):
 
 
 class State(NamedTuple):
-    """What the hook reads of a train state."""
+    """The fields of a train state that the hook reads."""
 
     step: object
     params: object

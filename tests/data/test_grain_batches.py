@@ -133,7 +133,7 @@ def test_each_seed_of_several_has_the_batches_of_that_seed_alone():
     assert not np.array_equal(together[0]["x"][0], together[0]["x"][1])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_worker_processes_give_the_same_batches_and_positions():
     here = GrainBatches(Squares(), 4, 0, transform=noisy)
     want = take(here, 5)

@@ -35,7 +35,7 @@ def test_flops_of_the_methods_are_within_the_bars():
         assert found[label]["plain steps"] >= passes
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_flops_on_the_convolutional_network_are_within_the_bars():
     found = sharpness.counts(sharpness.convnet_steps())
     bars = [bar for bar in sharpness.CONVNET_BARS if bar.flops is not None]

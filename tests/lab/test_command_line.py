@@ -9,6 +9,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import command_line, models, tasks
 from jaxopt_lab.lab.command_line import command, parse
 from jaxopt_lab.lab.commands.train import main, run_folder
+from jaxopt_lab.lab.configuration import base_prefix
 from jaxopt_lab.lab.run_options import ACCEPTED, PRESENTATION, RunOptions
 
 
@@ -121,7 +122,7 @@ def test_every_method_is_reachable():
 
 def test_base_options_with_a_taken_name_get_a_prefix():
     taken = {**vars(RunOptions()), **catalog.get("sam").details}
-    prefix = command_line._base_prefix(catalog.get("sam"))
+    prefix = base_prefix(catalog.get("sam"))
     assert all(prefix(name) == f"base_{name}" for name in taken)
     assert prefix("learning_rate") == "learning_rate"
 

@@ -24,7 +24,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(run):
-    """Where the report on its second seed lies."""
+    """Folder of the report on its second seed."""
     out = run.parent / "report"
     assert main([f"run={run}", "seed_index=1", f"out={out}", *SMALL]) == 0
     return out

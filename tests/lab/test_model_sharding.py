@@ -143,7 +143,7 @@ def trained(name, mesh):
     return step(state, placed)[0], found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", SMALL)
 def test_one_step_is_that_of_one_device(name):
     alone, _ = trained(name, None)
@@ -159,7 +159,7 @@ def test_one_step_is_that_of_one_device(name):
     assert any("model" in str(spec) for spec in lies.values())
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["convnet", "resnet20", "wide_resnet"])
 def test_weights_stay_where_they_are(name):
     """Activations travel along the model axis; no weight or gradient of one does."""

@@ -84,7 +84,7 @@ def test_a_resumed_run_may_change_its_mesh_but_not_its_numbers(tmp_path):
     assert not settings.keys() & {"mesh", "style", "zero", "rules"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_batch_statistics_are_global_unless_local_is_asked(tmp_path):
     words = ["steps=2", "log_every=1", "eval_every=0", "save_every=0", "progress=off"]
     words += ["model=resnet20", "batch_size=32"]

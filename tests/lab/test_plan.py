@@ -71,7 +71,7 @@ IMAGES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", IMAGES)
 def test_models_of_images(name):
     """Operations and arguments; the taps of convolutions in the padding left out."""
@@ -82,7 +82,7 @@ def test_models_of_images(name):
     assert found.arguments == pytest.approx(found.argument_check, rel=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
 def test_arguments_are_the_compilers(config):
     mesh = make_mesh("data:4,model:2")
@@ -113,7 +113,7 @@ def test_the_optimizer_state_is_divided(planned):
             local_bytes(x, s)
             for x, s in zip(
                 jax.tree.leaves(layout.state.opt_state),
-                jax.tree.leaves(layout.there.opt_state),
+                jax.tree.leaves(layout.storage.opt_state),
                 strict=True,
             )
         )
@@ -271,7 +271,7 @@ def test_help_names_every_option(capsys):
     assert "(default: llama-7b)" in out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["sam", "all"])
 def test_the_command(tmp_path, method):
     file = tmp_path / "plan.json"
@@ -306,7 +306,7 @@ TPU_PEAKS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("words", TPU_PEAKS)
 def test_the_estimated_peak_is_near_that_of_the_tpu_compiler(tmp_path, words):
     """Figures of libtpu 0.0.42.1 under jax 0.10.2, with adamw."""
@@ -326,7 +326,7 @@ def test_the_estimated_peak_is_near_that_of_the_tpu_compiler(tmp_path, words):
     assert figures["flops"] == pytest.approx(by_hand, rel=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_estimated_peak_of_convolutions_is_near_that_of_the_tpu_compiler():
     """ResNet-50 for v5e:2x4, as above, but for the partitioner, which takes longest."""
     model = MODELS["resnet50"]
@@ -350,7 +350,7 @@ def test_the_estimated_peak_of_convolutions_is_near_that_of_the_tpu_compiler():
     assert found.peak_estimate == pytest.approx(1.650e9, rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_tpu_compiler_where_it_is_there(tmp_path):
     pytest.importorskip("libtpu")
     file = tmp_path / "plan.json"

@@ -15,7 +15,7 @@ from experiments.benchmarks.lost_process import LONG, Processes, raising
 from jaxopt_lab.data.digits import load_digits
 from jaxopt_lab.runtime import read_metrics
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 OPTIONS = ["model=mlp", "log_every=5", "schedule=constant", "progress=off"]
 

@@ -101,7 +101,7 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     piece = tmp_path / "piece"
     script = (
         "import os, signal, sys\n"
-        "from experiments import runs, train\n"
+        "from experiments import train\n"
         "from jaxopt_lab.runtime.metrics import JsonLines\n"
         "write = JsonLines.write\n"
         "def stopping(self, step, record):\n"
@@ -127,8 +127,8 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     said = re.search(r"SIGTERM: saved at step 6; resume with: (.*)", done.stderr)
     again = shlex.split(said.group(1))
-    assert again[:3] == ["python", "-m", "experiments.train"]
-    assert main(again[3:]) == 0
+    assert again[:2] == ["jaxopt-lab", "train"]
+    assert main(again[2:]) == 0
     assert lines(piece) == lines(folder)
 
 

@@ -24,7 +24,7 @@ def test_scripts_and_notebooks_come_in_pairs():
     assert [p.stem for p in SCRIPTS] == [p.stem for p in NOTEBOOKS]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_it_runs_with_small_settings(path, tmp_path):
     # A process of its own: 32 bits and one device, as a reader has them.

@@ -451,7 +451,7 @@ with Checkpoints(sys.argv[1], keep=2) as checkpoints:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("delay", [0.0, 0.02])
 def test_kill_during_a_save_loses_only_that_save(delay, tmp_path):
     program = [sys.executable, "-c", SAVE_FOREVER, str(tmp_path)]

@@ -14,7 +14,7 @@ from jaxopt_lab.runtime import Checkpoints, checkpoint_files
 from jaxopt_lab.runtime.checkpoint_files import complete_steps
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_killed_while_saving_it_resumes_from_the_last_whole_checkpoint(tmp_path):
     killed, saves = tmp_path / "killed", tmp_path / "killed" / "checkpoints"
     with program(TRAIN, killed, 100_000, 2, 0) as process:

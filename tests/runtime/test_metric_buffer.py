@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.runtime.metric_buffer import NonFinite, Window
+from jaxopt_lab.runtime.metric_buffer import MetricBuffer, NonFinite
 
 
 def filled(losses, start=0, **kwargs):
-    window = Window(start, **kwargs)
+    window = MetricBuffer(start, **kwargs)
     for loss in losses:
         window.add({"loss": jnp.asarray(loss, jnp.float64)})
     return window
@@ -24,7 +24,7 @@ def test_means_are_those_of_all_steps_in_float64():
 
 
 def test_low_precision_is_averaged_in_float64():
-    window = Window(0)
+    window = MetricBuffer(0)
     for _ in range(300):
         window.add({"loss": jnp.bfloat16(1.0), "other": jnp.int32(1)})
     assert window.means() == {"loss": 1.0, "other": 1.0}
@@ -45,13 +45,13 @@ def test_the_bad_seed_is_named():
 
 
 def test_only_the_loss_must_be_finite():
-    window = Window(0)
+    window = MetricBuffer(0)
     window.add({"loss": jnp.float64(1.0), "perplexity": jnp.float64(np.inf)})
     assert window.fetch() is None
 
 
 def test_skipped_steps_do_not_count():
-    window = Window(0, skip=True)
+    window = MetricBuffer(0, skip=True)
     for loss, skipped in ((1.0, 0.0), (np.nan, 1.0), (3.0, 0.0), (np.inf, 1.0)):
         values = {"loss": jnp.float64(loss), "skipped": jnp.float64(skipped)}
         window.add(values)

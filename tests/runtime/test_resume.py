@@ -79,10 +79,10 @@ def test_the_comparison_sees_a_lost_position(tmp_path, whole, monkeypatch):
 
 
 def test_the_comparison_sees_lost_metrics(tmp_path, whole, monkeypatch):
-    from jaxopt_lab.runtime.metric_buffer import Window
+    from jaxopt_lab.runtime.metric_buffer import MetricBuffer
 
     train(tmp_path, STEPS, act=terminate, at=13)
-    monkeypatch.setattr(Window, "__init__", _forgetful(Window.__init__))
+    monkeypatch.setattr(MetricBuffer, "__init__", _forgetful(MetricBuffer.__init__))
     result = train(tmp_path, STEPS)
     assert bits(result.state) == whole[None][0]
     assert records(tmp_path) != whole[None][1]

@@ -17,7 +17,7 @@ def has_lines(folder, number):
     return lambda: file.exists() and file.read_bytes().count(b"\n") >= number
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name, code", [("SIGTERM", 0), ("SIGINT", 130)])
 def test_saves_and_exits_and_goes_on_as_if_nothing_had_been(name, code, tmp_path):
     with program(TRAIN, tmp_path / "a", 100_000, 0, 1) as process:

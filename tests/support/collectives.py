@@ -1,4 +1,4 @@
-"""What a compiled program sends between devices, for tests."""
+"""Collectives and bytes sent by a compiled program, for tests."""
 
 from __future__ import annotations
 

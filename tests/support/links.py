@@ -1,4 +1,4 @@
-"""What every sharpness method is asked: counts, bytes, derivatives, zero radius."""
+"""Checks of every sharpness method: counts, bytes, derivatives, zero radius."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def check_zero_gradients(
     theta: Sequence[float],
     zero_params: bool = False,
 ) -> None:
-    """Where every gradient is zero, values and derivatives are finite."""
+    """Check that values and derivatives are finite where every gradient is zero."""
     params, batch, loss = problem()
     if zero_params:
         params = jax.tree.map(jnp.zeros_like, params)

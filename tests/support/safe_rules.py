@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.extend
 
-from jaxopt_lab.bilevel.interpreter import rewrite
+from jaxopt_lab.bilevel.rewrite_jaxpr import rewrite_jaxpr
 from jaxopt_lab.bilevel.safe_primitives import PLAIN, Slopes
 
 
@@ -25,7 +25,7 @@ def safe(fn: Callable[..., Any], slopes: Slopes = PLAIN) -> Callable[..., Any]:
 
     def call(*args: Any) -> Any:
         traced, out = jax.make_jaxpr(fn, return_shape=True)(*args)
-        flat = jax.extend.core.jaxpr_as_fun(rewrite(traced, slopes))(*args)
+        flat = jax.extend.core.jaxpr_as_fun(rewrite_jaxpr(traced, slopes))(*args)
         return jax.tree.unflatten(jax.tree.structure(out), flat)
 
     return call

@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import checks, gradients, trees
 from jaxopt_lab.core.perturbation import perturb
 
 
@@ -11,13 +11,13 @@ def shard_sam(rho, num_shards, mode="unroll"):
     """Sharpness-aware gradient of each shard by itself, averaged."""
 
     def update(updates, state, params=None, *, grad_fn=None, **extra):
-        params, grad_fn = requirements.require_grad_fn("mine", updates, params, grad_fn)
+        params, grad_fn = gradients.enter_transform("mine", updates, params, grad_fn)
         mask = trees.resolve_mask(None, params)
 
         def sharp(grad):
             return grad(perturb(params, grad(params), rho, mask, "all"))
 
-        shards = requirements.require_shards("mine", grad_fn).shard(num_shards)
+        shards = checks.require_shards("mine", grad_fn).shard(num_shards)
         mean = shards.mean(sharp, mode)
         return jax.tree.map(lambda g, u: g.astype(u.dtype), mean, updates), state
 

@@ -106,7 +106,7 @@ def test_initialisation_is_that_of_the_module(net):
 
 
 def test_round_trip_through_the_module_is_exact():
-    """What a module sees in its variables is what was put in."""
+    """The variables of a module hold the values that were put in."""
 
     class Mirror(nnx.Module):
         def __init__(self, rngs):

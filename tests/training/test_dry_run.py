@@ -1,4 +1,4 @@
-"""What the dry run learns about a chain."""
+"""The dry run of a chain: gradients, shards, order."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The parameter door: taken where it is valid, and only there."""
+"""Recorded parameters: used where they are valid, and only there."""
 
 import chex
 import jax
@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxopt_lab.training import init_state, make_train_step
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 PARAMS = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0])}
 MARK = 100.0
@@ -16,11 +16,11 @@ MARK = 100.0
 def fused(offer=True):
     """SGD that offers parameters which are recognisably not ``p + u``."""
 
-    def update(updates, state, params=None, *, door=None, **extra):
+    def update(updates, state, params=None, *, fused_apply=None, **extra):
         updates = jax.tree.map(lambda g: -0.1 * g, updates)
-        if offer and door is not None:
+        if offer and fused_apply is not None:
             marked = jax.tree.map(lambda p, u: p + u + MARK, params, updates)
-            door.offer(updates, params, marked)
+            fused_apply.record(updates, params, marked)
         return updates, state
 
     return optax.GradientTransformationExtraArgs(lambda p: optax.EmptyState(), update)
@@ -73,25 +73,25 @@ def test_partition_takes_it_for_the_leaf_concerned():
 
 
 def test_one_object_for_two_leaves_is_not_taken():
-    door = ParameterDoor()
+    recorder = FusedApplyRecorder()
     u = jnp.array([1.0])
     params = [jnp.array([1.0]), jnp.array([5.0])]
-    door.offer([u, u], params, [jnp.array([-1.0]), jnp.array([-2.0])])
+    recorder.record([u, u], params, [jnp.array([-1.0]), jnp.array([-2.0])])
     chex.assert_trees_all_equal(
-        door.apply(params, [u, u]), [jnp.array([2.0]), jnp.array([6.0])]
+        recorder.apply(params, [u, u]), [jnp.array([2.0]), jnp.array([6.0])]
     )
 
 
 def test_an_offer_for_other_parameters_is_not_taken():
-    door = ParameterDoor()
+    recorder = FusedApplyRecorder()
     u, p = jnp.array([1.0]), jnp.array([1.0])
-    door.offer([u], [jnp.array([1.0])], [jnp.array([-9.0])])
-    chex.assert_trees_all_equal(door.apply([p], [u]), [jnp.array([2.0])])
+    recorder.record([u], [jnp.array([1.0])], [jnp.array([-9.0])])
+    chex.assert_trees_all_equal(recorder.apply([p], [u]), [jnp.array([2.0])])
 
 
 def test_an_offer_in_another_type_is_not_taken():
-    door = ParameterDoor()
+    recorder = FusedApplyRecorder()
     u, p = jnp.array([1.0], jnp.float32), jnp.array([1.0], jnp.bfloat16)
-    door.offer([u], [p], [jnp.array([-9.0], jnp.float32)])
-    (out,) = door.apply([p], [u])
+    recorder.record([u], [p], [jnp.array([-9.0], jnp.float32)])
+    (out,) = recorder.apply([p], [u])
     assert out.dtype == jnp.bfloat16 and float(out[0]) == 2.0

@@ -1,4 +1,4 @@
-"""What a step on many devices sends, refuses and keeps."""
+"""Steps on many devices: bytes sent, refused input, kept shardings."""
 
 import functools
 
@@ -44,10 +44,10 @@ def loss_fn(params, model_state, batch, key):
     return jnp.mean(rows), (model_state, {})
 
 
-def made(tx, mesh="data", rules=(), over=None, dtype=jnp.float32, **options):
+def made(tx, mesh="data", rules=(), zero_axis=None, dtype=jnp.float32, **options):
     mesh = make_mesh(mesh)
     state = init_state(tx, params(dtype), jax.random.key(0))
-    there = state_shardings(state, rules, mesh, over=over)
+    there = state_shardings(state, rules, mesh, zero_axis=zero_axis)
     step = make_parallel_step(loss_fn, tx, mesh, there, **options)
     return step, jax.device_put(state, there), there, mesh
 
@@ -117,7 +117,7 @@ def test_local_perturbations_send_one_gradient_and_common_ones_two(options):
 
 
 def test_zero_in_jit_style_gathers_the_updates():
-    sent = bytes_sent(optax.adam(1e-3), over="data")
+    sent = bytes_sent(optax.adam(1e-3), zero_axis="data")
     divides = (PARAMETERS - 7) / PARAMETERS
     assert sent == {
         ("all-reduce", "data"): ONE,
@@ -127,7 +127,7 @@ def test_zero_in_jit_style_gathers_the_updates():
 
 def test_zero_in_shard_map_sends_as_much_as_plain():
     sent = bytes_sent(
-        optax.adam(1e-3), over="data", style="shard_map", elementwise=True
+        optax.adam(1e-3), zero_axis="data", style="shard_map", elementwise=True
     )
     share = (PARAMETERS - 7) / PARAMETERS * (N - 1) / N * 4
     assert sent == {
@@ -141,10 +141,19 @@ def test_zero_in_shard_map_sends_as_much_as_plain():
 @pytest.mark.parametrize(
     "options",
     [
-        {"over": "data"},
-        {"over": "data", "style": "shard_map", "elementwise": True},
-        {"over": "data", "style": "shard_map", "elementwise": True, "micro_batches": 2},
-        {"mesh": "data:4,model:2", "rules": [("a", P(None, "model"))], "over": "data"},
+        {"zero_axis": "data"},
+        {"zero_axis": "data", "style": "shard_map", "elementwise": True},
+        {
+            "zero_axis": "data",
+            "style": "shard_map",
+            "elementwise": True,
+            "micro_batches": 2,
+        },
+        {
+            "mesh": "data:4,model:2",
+            "rules": [("a", P(None, "model"))],
+            "zero_axis": "data",
+        },
         {"mesh": "data:4,model:2", "rules": [("c", P("model"))], "per_device": True},
     ],
     ids=str,
@@ -177,7 +186,7 @@ def test_divided_states_give_the_numbers_of_one_device(options, skip_nonfinite):
     [
         {},
         {"style": "shard_map"},
-        {"style": "shard_map", "over": "data", "elementwise": True},
+        {"style": "shard_map", "zero_axis": "data", "elementwise": True},
     ],
     ids=str,
 )
@@ -203,7 +212,7 @@ def test_gradients_in_bfloat16_are_rounded_and_no_more(options):
 def test_a_nan_on_one_device_skips_the_step_on_all():
     step, state, _, _ = made(
         optax.adam(1e-3),
-        over="data",
+        zero_axis="data",
         style="shard_map",
         elementwise=True,
         skip_nonfinite=True,
@@ -222,7 +231,7 @@ def test_a_nan_on_one_device_skips_the_step_on_all():
 def test_the_slice_of_a_norm_is_silently_wrong_which_is_why_it_is_refused():
     tx = optax.chain(optax.clip_by_global_norm(0.01), optax.sgd(0.1, momentum=0.9))
     step, state, _, _ = made(
-        tx, over="data", style="shard_map", elementwise=True, dtype=jnp.float64
+        tx, zero_axis="data", style="shard_map", elementwise=True, dtype=jnp.float64
     )
     wrong, _ = jax.jit(step)(state, batch(jnp.float64))
     right, _ = jax.jit(make_train_step(loss_fn, tx))(state, batch(jnp.float64))
@@ -235,8 +244,8 @@ def test_the_slice_of_a_norm_is_silently_wrong_which_is_why_it_is_refused():
         ({"style": "jitt"}, "unknown style 'jitt'; perhaps you meant 'jit'"),
         ({"mesh": "model:8"}, "mesh axis 'data'; the axes are model"),
         ({"style": "pmap", "mesh": "data:4,model:2"}, "one axis 'data'.*style=jit"),
-        ({"style": "pmap", "over": "data"}, "style=pmap with a sharded state"),
-        ({"style": "shard_map", "over": "data"}, "elementwise=True"),
+        ({"style": "pmap", "zero_axis": "data"}, "style=pmap with a sharded state"),
+        ({"style": "shard_map", "zero_axis": "data"}, "elementwise=True"),
         (
             {"reduce_dtype": "bfloat16", "per_device": False},
             "reduce_dtype=bfloat16 needs per_device=True",

@@ -20,7 +20,7 @@ from jaxopt_lab.training import (
     parse_rules,
     state_shardings,
     state_specs,
-    stored_shardings,
+    storage_shardings,
 )
 from jaxopt_lab.training.state import TrainState
 
@@ -88,12 +88,12 @@ def test_rules_that_do_not_fit(rules, said):
         param_specs(SHAPES, rules, make_mesh("data:2,model:4"))
 
 
-def adam_specs(**over):
+def adam_specs(**options):
     mesh = make_mesh("data:4,model:2")
     params = {"w": SHAPES["head"]["kernel"], "b": SHAPES["blocks"][0]["scale"]}
     specs = param_specs(params, [("w", P(None, "model"))], mesh)
     state = jax.eval_shape(optax.adam(1e-3).init, params)
-    return state_specs(state, params, specs, mesh, **over)[0]
+    return state_specs(state, params, specs, mesh, **options)[0]
 
 
 def test_state_lies_as_its_parameters():
@@ -103,10 +103,10 @@ def test_state_lies_as_its_parameters():
 
 
 def test_zero_divides_a_whole_axis_besides():
-    found = adam_specs(over="data")
+    found = adam_specs(zero_axis="data")
     assert found.mu == {"w": P("data", "model"), "b": P()}
     with pytest.raises(InputError, match="no axis 'replica' to divide"):
-        adam_specs(over="replica")
+        adam_specs(zero_axis="replica")
 
 
 def test_leading_axes_stay_whole_and_other_shapes_follow_the_rows():
@@ -141,10 +141,10 @@ def test_factors_are_cut_by_themselves():
     state = {"basis": {"a": leaf(16, 8)}, "basis_error": {"a": leaf(16, 64)}}
     specs = ({"a": leaf(16, 64)}, {"a": P()}, mesh)
     cut = {"basis": {"a": P("data")}, "basis_error": {"a": P("data", None)}}
-    assert state_specs(state, *specs, over="data") == cut
+    assert state_specs(state, *specs, zero_axis="data") == cut
     # Along the longest axis.
     state = {"right": {"a": leaf(8, 64)}, "codes": {"a": leaf(4)}}
-    assert state_specs(state, *specs, over="data", factors="right") == {
+    assert state_specs(state, *specs, zero_axis="data", factored="right") == {
         "right": {"a": P(None, "data")},
         "codes": {"a": P()},
     }
@@ -164,7 +164,7 @@ def test_what_a_step_needs_whole_is_kept_in_pieces():
         "odd": {"a": leaf(3)},
         "key": jax.eval_shape(lambda: jax.random.key(0)),
     }
-    whole = {"over": "data", "whole": "left|right"}
+    whole = {"zero_axis": "data", "replicated": "left|right"}
     inside = state_specs(opt_state, params, specs, mesh, **whole)
     assert inside["mu"] == {"a": P(None, ("model", "data")), "b": P(("model", "data"))}
     assert inside["left"]["a"] == inside["right"]["a"] == P()
@@ -179,7 +179,7 @@ def test_what_a_step_needs_whole_is_kept_in_pieces():
         place(P()),
     )
     stored = jax.tree.map(
-        lambda s: s.spec, stored_shardings(state, shardings, "data").opt_state
+        lambda s: s.spec, storage_shardings(state, shardings, "data").opt_state
     )
     assert stored["mu"] == inside["mu"] and stored["key"] == P()
     assert stored["left"]["a"] == P("model") and stored["odd"]["a"] == P()
@@ -188,7 +188,7 @@ def test_what_a_step_needs_whole_is_kept_in_pieces():
     assert stored["values"]["a"] == P("model", "data")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["microadam", "adamw4bit", "ldadam", "adam_cm"])
 def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
     """Stacked layers, cut along columns: blocks cross the pieces."""
@@ -209,10 +209,10 @@ def test_no_state_is_whole_on_a_mesh_of_two_axes(name):
 
     rules = [("w", P(None, None, "model")), ("v", P(None, "model", None))]
     abstract = jax.eval_shape(init, jax.random.key(0))
-    named = {"whole": row.whole_state, "factors": row.factored_state}
-    inside = state_shardings(abstract, rules, mesh, over="data", **named)
-    stored = stored_shardings(abstract, inside, "data")
-    step = jax.jit(make_parallel_step(loss_fn, tx, mesh, inside, stored=stored))
+    named = {"replicated": row.whole_state, "factored": row.factored_state}
+    inside = state_shardings(abstract, rules, mesh, zero_axis="data", **named)
+    stored = storage_shardings(abstract, inside, "data")
+    step = jax.jit(make_parallel_step(loss_fn, tx, mesh, inside, storage=stored))
     alone = jax.jit(make_train_step(loss_fn, tx))
     state, single = (
         init_sharded(init, jax.random.key(0), stored),
@@ -243,7 +243,7 @@ def test_blocks_are_cut_together_or_not_at_all():
     mesh = make_mesh("data:8")
     leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
     state = {"codes": {"a": leaf(256)}, "scales": {"a": leaf(4)}}
-    found = state_specs(state, {"a": leaf(16, 64)}, {"a": P()}, mesh, over="data")
+    found = state_specs(state, {"a": leaf(16, 64)}, {"a": P()}, mesh, zero_axis="data")
     assert found == {"codes": {"a": P()}, "scales": {"a": P()}}
 
 
@@ -256,7 +256,7 @@ def test_the_longest_path_owns_a_leaf():
     assert state_specs(state, params, specs, mesh).trace == specs
 
 
-def made(name, over):
+def made(name, zero_axis):
     tx = CATALOG[name].make()
     if CATALOG[name].role == "wrapper":
         tx = CATALOG[name].wrap(optax.sgd(0.1, momentum=0.9))
@@ -267,7 +267,7 @@ def made(name, over):
         return init_state(tx, zeros, key)
 
     shapes = jax.eval_shape(init, jax.random.key(0))
-    return init, state_shardings(shapes, [], make_mesh(), over=over)
+    return init, state_shardings(shapes, [], make_mesh(), zero_axis=zero_axis)
 
 
 @pytest.mark.parametrize("name", ["adam", "adam_cm", "sam", "adamw8bit", "microadam"])

@@ -178,7 +178,7 @@ def after(base, low, high):
     return optax.chain(base, preset(low, high))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("role, factory", [("link", preset), ("wrapper", after)])
 def test_the_conformance_battery(role, factory):
     row = Transform(

@@ -1,49 +1,35 @@
-"""What the theory says about the batch size, against what was measured."""
+"""The claims of the theory about the batch size, and their tables."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from experiments.harness.report import Report, Table
 from experiments.studies.batch_hessian.config import Config
-from experiments.studies.batch_hessian.measure import Spectra
-from jaxopt_lab.lab.statistics import Interval, mean_interval
+from experiments.studies.batch_hessian.measure import Measured, Spectra
+from experiments.studies.verdicts import Claim
 
 
-class Verdict(NamedTuple):
-    """What became of a claim.
-
-    Attributes:
-      claim: the claim, in words.
-      measured: the numbers behind the verdict.
-      word: ``"holds"``, ``"does not"`` or ``"undecided"``.
-    """
-
-    claim: str
-    measured: str
-    word: str
-
-
-def slope(batch_sizes: tuple[int, ...], rates: np.ndarray, config: Config) -> Interval:
-    """Slope of a straight line in a log-log plot, fitted for each seed.
+def slopes(batch_sizes: tuple[int, ...], rates: np.ndarray) -> np.ndarray:
+    """Slopes of straight lines in a log-log plot, one for each seed.
 
     Args:
       batch_sizes: batch sizes.
-      rates: learning rates, shape ``(batch sizes, seeds)``; seeds with a NaN are left
-        out.
-      config: the size of the experiment.
+      rates: learning rates, shape ``(batch sizes, seeds)``.
 
     Returns:
-      The mean slope over the seeds and half its interval; NaN where no seed is left,
-      or a single batch size is given.
+      The slopes of the seeds without a NaN; empty for a single batch size.
     """
-    whole = rates[:, ~np.isnan(rates).any(axis=0)]
+    whole = whole_seeds(rates)
     if not whole.shape[1] or len(batch_sizes) < 2:
-        return Interval(float("nan"), float("nan"))
+        return np.zeros(0)
     logs = np.log(np.asarray(batch_sizes, np.float64))
-    slopes = np.polyfit(logs, np.log(whole), 1)[0]
-    return mean_interval(slopes, config.confidence)
+    return np.polyfit(logs, np.log(whole), 1)[0]
+
+
+def whole_seeds(rates: np.ndarray) -> np.ndarray:
+    """The columns of ``rates`` without a NaN, a rate at the end of its grid."""
+    return rates[:, ~np.isnan(rates).any(axis=0)]
 
 
 def halves(config: Config) -> tuple[slice, slice]:
@@ -52,23 +38,20 @@ def halves(config: Config) -> tuple[slice, slice]:
     return slice(0, (count + 2) // 2), slice(count // 2, count)
 
 
-def verdicts(
-    spectra: Spectra, rates: dict[str, np.ndarray], config: Config
-) -> list[Verdict]:
-    """Decide the claims.
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims with their evidence.
 
     Args:
-      spectra: eigenvalues.
-      rates: largest stable learning rates, of ``"sgd"``, ``"adam"`` and the
-        ``"linearised"`` SGD.
-      config: the size of the experiment.
+      measured: eigenvalues and learning rates.
+      config: the size of the study.
 
     Returns:
-      The verdicts.
+      The claims.
     """
+    spectra, rates = measured.spectra, measured.rates
     small, large = halves(config)
     found = [
-        _grows(spectra, config),
+        _grows(spectra),
         _formula("largest", spectra.largest, spectra.predicted[0], config),
         _formula("smallest", spectra.smallest, spectra.predicted[1], config),
     ]
@@ -80,87 +63,107 @@ def verdicts(
         ("adam", small, 0.5, "small batches: square root"),
         ("adam", large, 0.0, "large batches: flat"),
     ):
-        sizes = config.batch_sizes[part]
-        measured = slope(sizes, rates[name][part], config)
-        claim = (
-            f"{name}, {regime} (slope {claimed:g} within {config.tolerance:g}, "
-            f"B = {sizes[0]} to {sizes[-1]})"
+        sizes, near = config.batch_sizes[part], config.tolerance
+        found.append(
+            Claim(
+                f"{regime} (slope {claimed:g} within {near:g}, "
+                f"B = {sizes[0]} to {sizes[-1]})",
+                name,
+                slopes(sizes, rates[name][part]),
+                (claimed - near, claimed + near),
+            )
         )
-        found.append(_slope(claim, measured, claimed, config))
-    steep = slope(config.batch_sizes[small], rates["sgd"][small], config)
-    less = slope(config.batch_sizes[small], rates["adam"][small], config)
-    apart = steep.mean - less.mean
-    half = float(np.hypot(steep.half, less.half))
-    found.append(
-        Verdict(
+    sizes = config.batch_sizes[small]
+    both = whole_seeds(np.concatenate([rates[name][small] for name in ("sgd", "adam")]))
+    steep, less = (slopes(sizes, part) for part in np.split(both, 2))
+    return [
+        *found,
+        Claim(
             "small batches: SGD's rate grows faster with the batch than Adam's",
-            f"difference of slopes {apart:+.2f} +- {half:.2f}",
-            _sign(apart, half),
-        )
+            "sgd, adam",
+            steep - less,
+        ),
+        _two_over(spectra, rates["sgd"]),
+        _at_least(rates["sgd"], rates["linearised"]),
+    ]
+
+
+def _grows(spectra: Spectra) -> Claim:
+    rest = np.maximum(spectra.largest[-1], spectra.whole[0])
+    return Claim(
+        "the largest eigenvalue is larger in the smallest batches than in the largest "
+        "ones and in the whole set",
+        "Hessian",
+        spectra.largest[0] - rest,
     )
-    found.append(_two_over(spectra, rates["sgd"]))
-    found.append(_at_least(rates["sgd"], rates["linearised"]))
-    return found
-
-
-def _at_least(rates: np.ndarray, linearised: np.ndarray) -> Verdict:
-    ratios = np.nanmean(rates, axis=1) / linearised.mean(axis=1)
-    text = f"stable rate over it: {ratios.min():.2f} to {ratios.max():.2f}"
-    claim = "SGD trains at least up to the exact threshold of the linearised dynamics"
-    return Verdict(claim, text, "holds" if ratios.min() >= 1 else "does not")
-
-
-def _sign(mean: float, half: float) -> str:
-    if not abs(mean) > half:
-        return "undecided"
-    return "holds" if mean > 0 else "does not"
-
-
-def _slope(claim: str, measured: Interval, claimed: float, config: Config) -> Verdict:
-    text = f"slope {measured.mean:.2f} +- {measured.half:.2f}"
-    distance = abs(measured.mean - claimed)
-    half = 0.0 if np.isnan(measured.half) else measured.half
-    if np.isnan(distance):
-        word = "undecided"
-    elif distance + half <= config.tolerance:
-        word = "holds"
-    else:
-        word = "does not" if distance - half > config.tolerance else "undecided"
-    return Verdict(claim, text, word)
-
-
-def _grows(spectra: Spectra, config: Config) -> Verdict:
-    means = spectra.largest.mean(axis=1)
-    b = config.batch_sizes
-    text = (
-        f"largest: B={b[0]} {means[0]:.3g}, B={b[-1]} {means[-1]:.3g}, whole set "
-        f"{spectra.whole[0]:.3g}"
-    )
-    above = bool(means[0] > spectra.whole[0] and means[0] > means[-1])
-    claim = "extremal eigenvalues are larger in smaller batches"
-    return Verdict(claim, text, "holds" if above else "does not")
 
 
 def _formula(
     which: str, measured: np.ndarray, predicted: np.ndarray, config: Config
-) -> Verdict:
-    ratios = measured.mean(axis=1) / predicted
-    text = ", ".join(
-        f"B={b} {ratio:.2f}"
-        for b, ratio in zip(config.batch_sizes, ratios, strict=True)
+) -> Claim:
+    near = config.formula_tolerance
+    return Claim(
+        f"the additive formula gives the {which} eigenvalue within {100 * near:g} % "
+        "at every batch size",
+        "Hessian",
+        measured / predicted[:, None],
+        (1 - near, 1 + near),
+        evidence="measured over predicted",
     )
-    worst = float(np.max(np.abs(ratios - 1)))
-    claim = (
-        f"the additive formula gives the {which} eigenvalue within "
-        f"{100 * config.formula_tolerance:g} %"
-    )
-    word = "holds" if worst <= config.formula_tolerance else "does not"
-    return Verdict(claim, f"measured over predicted: {text}", word)
 
 
-def _two_over(spectra: Spectra, rates: np.ndarray) -> Verdict:
-    ratios = np.nanmean(rates, axis=1) * spectra.largest.mean(axis=1) / 2
-    text = f"stable rate over it: {ratios.min():.2f} to {ratios.max():.2f}"
-    close = bool(ratios.min() > 0.8 and ratios.max() < 1.25)
-    claim = "SGD's stable rate is 2 over the batch's largest eigenvalue, within 25 %"
-    return Verdict(claim, text, "holds" if close else "does not")
+def _two_over(spectra: Spectra, rates: np.ndarray) -> Claim:
+    return Claim(
+        "the stable rate is 2 over the batch's largest eigenvalue, within 25 %, at "
+        "every batch size",
+        "sgd",
+        whole_seeds(rates) * spectra.largest.mean(axis=1)[:, None] / 2,
+        (0.8, 1.25),
+        evidence="stable rate over it",
+    )
+
+
+def _at_least(rates: np.ndarray, linearised: np.ndarray) -> Claim:
+    return Claim(
+        "SGD trains at least up to the exact threshold of the linearised dynamics, at "
+        "every batch size",
+        "sgd",
+        whole_seeds(rates) / linearised.mean(axis=1)[:, None],
+        (1.0, float("inf")),
+        evidence="stable rate over it",
+    )
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers, table and figure.
+
+    Args:
+      measured: eigenvalues and learning rates.
+      config: the size of the study.
+
+    Returns:
+      The report.
+    """
+    from experiments.studies.batch_hessian import figures
+
+    spectra, rates = measured.spectra, measured.rates
+    value, error = spectra.variance
+    table = Table(
+        f"P = {spectra.num_params}, element variance {value:.2e} ± {error:.0e}; whole "
+        f"set: largest {spectra.whole[0]:.3g}, smallest {spectra.whole[1]:.3g}; "
+        f"largest residual {spectra.residual:.0e} of the largest eigenvalue",
+        ("B", "largest", "formula", "smallest", "formula", *rates),
+        [
+            (
+                str(size),
+                f"{spectra.largest[i].mean():.3g}",
+                f"{spectra.predicted[0, i]:.3g}",
+                f"{spectra.smallest[i].mean():.3g}",
+                f"{spectra.predicted[1, i]:.3g}",
+                *(f"{np.exp(np.nanmean(np.log(rates[n][i]))):.3g}" for n in rates),
+            )
+            for i, size in enumerate(config.batch_sizes)
+        ],
+    )
+    figure = figures.against_batch_size(spectra, rates, config)
+    return Report(measured._asdict(), [table], {"batch_size": figure})

@@ -1,13 +1,15 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on batch sizes."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from experiments.studies.study import QUICK, STANDARD, Settings
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study; a seed is an order of batches.
 
     Attributes:
       examples: digits of the data set, N.
@@ -24,14 +26,11 @@ class Config:
         linearised SGD.
       gram_draws: number of such subsamples.
       steps: steps of a training whose stability is tested.
-      seeds: orders of batches; each gives a largest stable learning rate.
       sgd_rates: smallest and largest learning rate of SGD.
       adam_rates: smallest and largest learning rate of Adam.
       rates: learning rates between them, equidistant in the logarithm.
       tolerance: how far a slope may be from the claimed one.
       formula_tolerance: relative error allowed to the eigenvalue formula.
-      confidence: of the intervals over seeds.
-      seed: of everything.
     """
 
     examples: int = 1024
@@ -47,19 +46,24 @@ class Config:
     gram_examples: int = 32
     gram_draws: int = 3
     steps: int = 100
-    seeds: int = 6
+    seeds: int = 2
     sgd_rates: tuple[float, float] = (0.03, 100.0)
     adam_rates: tuple[float, float] = (3e-4, 3.0)
     rates: int = 25
     tolerance: float = 0.2
     formula_tolerance: float = 0.2
-    confidence: float = 0.95
-    seed: int = 0
 
 
-CONFIGS = {
-    "quick": Config(),
-    "full": Config(
+SIZES = {
+    QUICK: Config(
+        batch_sizes=(1, 8, 64, 512),
+        batches=2,
+        gram_examples=16,
+        gram_draws=2,
+        steps=30,
+        rates=9,
+    ),
+    STANDARD: Config(
         width=32,
         batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
         batches=16,
@@ -67,7 +71,7 @@ CONFIGS = {
         variance_batches=32,
         variance_probes=8,
         gram_examples=64,
-        gram_draws=4,
+        gram_draws=5,
         steps=300,
         seeds=10,
         rates=41,

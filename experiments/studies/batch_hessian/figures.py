@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.studies.batch_hessian.claims import halves, slope
+from experiments.harness import figures as style
+from experiments.studies.batch_hessian.claims import halves, slopes
 from experiments.studies.batch_hessian.config import Config
 from experiments.studies.batch_hessian.measure import Spectra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = {"largest": "#1f5fa8", "smallest": "#c2571a", "sgd": "#1f5fa8"}
-_COLORS |= {"adam": "#2f8f5b", "linearised": "#8a8f98"}
+_COLORS = {
+    "largest": style.BLUE,
+    "smallest": style.ORANGE,
+    "sgd": style.BLUE,
+    "adam": style.GREEN,
+    "linearised": style.GREY,
+}
 _LABELS = {"linearised": "linearised SGD, exact threshold"}
 
 
@@ -37,10 +43,7 @@ def against_batch_size(
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 5.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, ((left, right),) = style.grid(1, 2, 11.0, 5.4)
     for i, name in enumerate(("largest", "smallest")):
         _eigenvalues(left, name, getattr(spectra, name), spectra, i, config)
     left.set_ylabel("magnitude of the eigenvalue")
@@ -53,9 +56,8 @@ def against_batch_size(
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("batch size")
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        # Below the axes: inside, some line is always in the way.
+        style.tidy(axes)
+        # Below the axes: inside, it always covers some line.
         axes.legend(
             frameon=False,
             fontsize="small",
@@ -89,15 +91,16 @@ def _rates(axes: Any, name: str, values: np.ndarray, config: Config) -> None:
     color, sizes = _COLORS[name], np.array(config.batch_sizes)
     axes.plot(sizes, values, ".", color=color, alpha=0.5)
     middle = np.exp(np.nanmean(np.log(values), axis=1))
-    slopes = []
+    texts = []
     for part in halves(config):
-        fitted = slope(config.batch_sizes[part], values[part], config).mean
-        slopes.append(f"{fitted:.2f}")
+        found = slopes(config.batch_sizes[part], values[part])
+        fitted = float(found.mean()) if found.size else float("nan")
+        texts.append(f"{fitted:.2f}")
         if np.isnan(fitted):
             continue
         x = sizes[part]
         centre = np.exp(np.mean(np.log(x)))
         height = np.exp(np.mean(np.log(middle[part])))
         axes.plot(x, height * (x / centre) ** fitted, "--", color=color, linewidth=1.0)
-    label = f"{_LABELS.get(name, name)}; slopes {', '.join(slopes)}"
+    label = f"{_LABELS.get(name, name)}; slopes {', '.join(texts)}"
     axes.plot(sizes, middle, color=color, label=label)

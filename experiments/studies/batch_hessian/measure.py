@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.harness.store import Store
 from experiments.studies.batch_hessian.config import Config
 from jaxopt_lab.core import trees
 from jaxopt_lab.curvature import (
@@ -20,10 +21,8 @@ from jaxopt_lab.curvature import (
     hessian,
     lanczos,
 )
-from jaxopt_lab.curvature.stability.element_variance import (
-    ElementVariance,
-    element_variance,
-)
+from jaxopt_lab.curvature.stability.element_variance import element_variance
+from jaxopt_lab.data import load_digits
 
 Batch = tuple[jax.Array, jax.Array]
 
@@ -52,7 +51,7 @@ class Spectra(NamedTuple):
       smallest: likewise.
       whole: largest and smallest of the whole set's Hessian.
       residual: largest residual of all, relative to the largest eigenvalue beside it.
-      variance: of the elements of one example's Hessian.
+      variance: of the elements of one example's Hessian, and its standard error.
       predicted: largest and smallest that random matrix theory gives for each batch
         size, shape ``(2, batch sizes)``.
       num_params: P.
@@ -62,7 +61,7 @@ class Spectra(NamedTuple):
     smallest: np.ndarray
     whole: tuple[float, float]
     residual: float
-    variance: ElementVariance
+    variance: tuple[float, float]
     predicted: np.ndarray
     num_params: int
 
@@ -98,7 +97,7 @@ def prepare(config: Config, images: np.ndarray, labels: np.ndarray) -> Point:
     Returns:
       The point.
     """
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.first_seed)
     chosen = rng.permutation(len(images))[: config.examples]
     x = jnp.asarray(np.asarray(images)[chosen].reshape(len(chosen), -1), jnp.float32)
     y = jnp.asarray(labels[chosen], jnp.int32)
@@ -132,8 +131,8 @@ def spectra(point: Point, config: Config) -> Spectra:
     Returns:
       Measured and predicted eigenvalues.
     """
-    key = jax.random.key(config.seed)
-    rng = np.random.default_rng(config.seed + 1)
+    key = jax.random.key(config.first_seed)
+    rng = np.random.default_rng(config.first_seed + 1)
     worst = 0.0
 
     def extremes(batch: Batch) -> tuple[float, float]:
@@ -184,10 +183,52 @@ def spectra(point: Point, config: Config) -> Spectra:
         measured[:, :, 1],
         whole,
         worst,
-        variance,
+        (float(variance.value), float(variance.standard_error)),
         np.array(predicted),
         number,
     )
+
+
+class Measured(NamedTuple):
+    """Everything that is measured.
+
+    Attributes:
+      loss: of the network where it is measured.
+      spectra: eigenvalues.
+      rates: largest stable learning rates of ``"sgd"``, ``"adam"`` and the exact
+        threshold of ``"linearised"`` SGD, shape ``(batch sizes, seeds)``.
+    """
+
+    loss: float
+    spectra: Spectra
+    rates: dict[str, np.ndarray]
+
+
+def measure(config: Config, store: Store) -> Measured:
+    """Train a little, then measure eigenvalues and stable learning rates.
+
+    Args:
+      config: the size of the study.
+      store: keeps what is measured.
+
+    Returns:
+      The measurements.
+    """
+    train = load_digits().train
+    point = prepare(config, train["image"], train["label"])
+    rows = store.group("measured")
+    rates: dict[str, np.ndarray] = {}
+    for name in (*OPTIMIZERS, "linearised"):
+
+        def found(name: str = name) -> dict[str, np.ndarray]:
+            if name == "linearised":
+                return {"rates": linearised_rates(point, config)}
+            return {"rates": stable_rates(point, name, config)}
+
+        rates[name] = rows.measured(name, found)["rates"]
+    kept = rows.measured("spectra", lambda: spectra(point, config)._asdict())
+    size = int(kept.pop("num_params"))
+    return Measured(point.loss, Spectra(**kept, num_params=size), rates)  # type: ignore[arg-type]
 
 
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
@@ -234,7 +275,7 @@ def stable_rates(point: Point, name: str, config: Config) -> np.ndarray:
     rates = jnp.asarray(grid, jnp.float32)
     found = []
     for size in config.batch_sizes:
-        rng = np.random.default_rng(config.seed + 2)
+        rng = np.random.default_rng(config.first_seed + 2)
         row = []
         for _ in range(config.seeds):
             order = [rng.permutation(examples)[:size] for _ in range(config.steps)]
@@ -254,7 +295,7 @@ def linearised_rates(point: Point, config: Config) -> np.ndarray:
     Returns:
       Learning rates, shape ``(batch sizes, subsamples)``.
     """
-    rng = np.random.default_rng(config.seed + 3)
+    rng = np.random.default_rng(config.first_seed + 3)
     found = []
     for _ in range(config.gram_draws):
         places = rng.permutation(len(point.y))[: config.gram_examples]

@@ -1,1 +1,4 @@
-"""What compressed optimizer state costs and saves in training."""
+"""Cost and savings of compressed optimizer state in training.
+
+Run as ``python -m experiments.studies.compressed quick`` or ``standard``.
+"""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.harness import figures
 from jaxopt_lab.plotting import style
 
 if TYPE_CHECKING:
@@ -27,10 +28,7 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = figures.grid(1, 1, 7.0, 4.2)
     top, least = 0.0, np.inf
     for i, (name, losses) in enumerate(found.items()):
         mean = losses.mean(axis=0)
@@ -76,10 +74,7 @@ def price(
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = figures.grid(1, 1, 7.0, 4.2)
     gone = []
     rows = zip(names, size, loss, interval, strict=True)
     for i, (name, x, y, (low, high)) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What is trained: a model, its data, and where it starts."""
+"""The training problems: a model and its data."""
 
 from __future__ import annotations
 

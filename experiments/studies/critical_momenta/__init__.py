@@ -1,4 +1,4 @@
-"""What a memory of critical gradients and momenta is said to do, measured.
+"""Claims about a memory of critical gradients and momenta, measured.
 
-Run as ``python -m experiments.studies.critical_momenta quick`` or ``full``.
+Run as ``python -m experiments.studies.critical_momenta quick`` or ``standard``.
 """

@@ -1,4 +1,4 @@
-"""How old the entries of a buffer are, and how far an optimizer steps."""
+"""Age of the entries of a buffer, and length of an optimizer's steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE = 1e-3
 
 
 class Course(NamedTuple):
-    """What was seen at each step, shape ``(steps,)``.
+    """Measurements at each step, shape ``(steps,)``.
 
     Attributes:
       age: mean age of the entries in use, in steps; NaN without a buffer.
@@ -60,7 +60,7 @@ def course(row: Row, config: Config) -> Course:
       config: steps and sizes.
 
     Returns:
-      What was seen.
+      The measurements.
     """
     dataset = load_digits()
     model = networks.dense(config.stream_width, dataset.input_shape)

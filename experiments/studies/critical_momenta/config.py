@@ -1,4 +1,4 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on critical momenta."""
 
 from __future__ import annotations
 
@@ -6,69 +6,74 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+from experiments.studies.study import QUICK, STANDARD, Settings
+
 Schedule = Literal["cosine", "constant"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study; ``seeds`` are those of streams and texts.
+
+    As many other seeds choose the step size.
 
     Attributes:
       starts: starting points on a toy; the first half chooses the step size, the
         second half gives the figures.
       toy_steps: steps on a toy.
       toy_rates: step sizes to choose from.
-      schedules: how the step size goes.
-      flow_steps: small steps of gradient descent that tell a start's own basin.
+      schedules: of the step size.
+      flow_steps: small steps of gradient descent that find a start's own basin.
       toys: names of the landscapes; empty: all.
       drawn: trajectories in a picture.
       buffer_steps: steps of the network whose buffer is looked at.
       stream_tasks: tasks in a stream, one after the other.
       stream_steps: steps in each task, each on a batch that is seen once.
       stream_rates: step sizes to choose from.
-      stream_seeds: seeds that give the figures; as many others choose the step size.
       stream_width: units of the hidden layers.
       batch_size: examples in a batch.
       text_steps: steps of the language model.
       text_rates: step sizes to choose from.
-      text_seeds: seeds that give the figures; as many others choose.
       text_width: units of the LSTM.
       context: characters in an example.
     """
 
-    starts: int = 300
-    toy_steps: int = 2000
-    toy_rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
+    seeds: int = 1
+    starts: int = 60
+    toy_steps: int = 300
+    toy_rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     schedules: tuple[Schedule, ...] = ("cosine",)
-    flow_steps: int = 8000
-    toys: tuple[str, ...] = ()
+    flow_steps: int = 2000
+    toys: tuple[str, ...] = ("wells .1", "levy, 2-D")
     drawn: int = 12
-    buffer_steps: int = 600
-    stream_tasks: int = 6
-    stream_steps: int = 60
-    stream_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
-    stream_seeds: int = 3
+    buffer_steps: int = 100
+    stream_tasks: int = 2
+    stream_steps: int = 20
+    stream_rates: tuple[float, ...] = (1e-3, 1e-2)
     stream_width: int = 64
     batch_size: int = 16
-    text_steps: int = 60
-    text_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)
-    text_seeds: int = 2
+    text_steps: int = 10
+    text_rates: tuple[float, ...] = (3e-3, 3e-2)
     text_width: int = 48
     context: int = 32
 
 
-CONFIGS: Mapping[str, Config] = {
-    "quick": Config(),
-    "full": Config(
+SIZES: Mapping[str, Config] = {
+    QUICK: Config(),
+    STANDARD: Config(
+        seeds=6,
+        starts=300,
+        toy_steps=2000,
+        toy_rates=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0),
+        flow_steps=8000,
+        toys=(),
         schedules=("cosine", "constant"),
         buffer_steps=2000,
         stream_tasks=20,
         stream_steps=100,
         stream_rates=(3e-4, 1e-3, 3e-3, 1e-2),
-        stream_seeds=8,
         text_steps=400,
         text_rates=(1e-3, 3e-3, 1e-2, 3e-2),
-        text_seeds=4,
         text_width=64,
         context=48,
     ),

@@ -19,7 +19,7 @@ _SMALL = 5e-3
 
 
 class Escapes(NamedTuple):
-    """What an optimizer came to on a toy; shapes ``(rates, starts)`` but for the last.
+    """Ends of an optimizer on a toy; shapes ``(rates, starts)`` but for the last.
 
     Attributes:
       hit: whether the end is near the target.
@@ -44,7 +44,7 @@ def escapes(row: Row, toy: Toy, schedule: Schedule, config: Config) -> Escapes:
       config: starts, steps and step sizes.
 
     Returns:
-      What it came to.
+      The ends.
     """
     starts = toy.starts(config.starts)
     rates = jnp.asarray(config.toy_rates, jnp.float32)
@@ -96,7 +96,7 @@ def _run(
 
 
 def elsewhere(toy: Toy, config: Config) -> np.ndarray:
-    """Which starts lie in the basin of another minimum.
+    """Marks the starts in the basin of another minimum.
 
     Args:
       toy: the landscape.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness import figures as style
 from experiments.studies.critical_momenta.buffers import Course
 from experiments.studies.critical_momenta.escapes import Escapes
 from experiments.studies.critical_momenta.toys import Toy
@@ -16,25 +17,6 @@ from experiments.studies.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def _new(columns: int, width: float = 3.4, height: float = 3.6) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _tidy(axes: Any) -> None:
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _colors(names: Sequence[str]) -> dict[str, Any]:
-    from matplotlib import colormaps
-
-    palette = colormaps["tab10"]
-    return {name: palette(i % palette.N) for i, name in enumerate(names)}
 
 
 def rate_curves(
@@ -48,23 +30,21 @@ def rate_curves(
     Args:
       panels: scores by method, by problem.
       rates: the step sizes.
-      ylabel: what the score is.
+      ylabel: name of the score.
       scale: factor on it.
 
     Returns:
       The figure; the circle is the step size that the method chose.
     """
     columns = min(4, len(panels))
-    from matplotlib.figure import Figure
-
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.8 * columns, 3.4 * rows + 1.2), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = style.grid(rows, columns, 3.8 * columns, 3.4 * rows + 1.2)
+    grid = grid.ravel()
     for axes, (title, scores) in zip(grid, panels.items(), strict=False):
-        colors = _colors(list(scores))
+        colors = style.colors(list(scores))
         for name, score in scores.items():
-            style = "--" if "cm" not in name else "-"
-            axes.plot(rates, scale * score.curve, style, color=colors[name], label=name)
+            dash = "--" if "cm" not in name else "-"
+            axes.plot(rates, scale * score.curve, dash, color=colors[name], label=name)
             chosen = list(rates).index(score.rate)
             axes.plot(score.rate, scale * score.curve[chosen], "o", color=colors[name])
         axes.set_xscale("log")
@@ -72,13 +52,11 @@ def rate_curves(
         axes.minorticks_off()
         axes.set_title(title)
         axes.set_xlabel("learning rate")
-        _tidy(axes)
+        style.tidy(axes)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     grid[0].set_ylabel(ylabel)
-    handles, labels = grid[0].get_legend_handles_labels()
-    place = "outside lower center"
-    figure.legend(handles, labels, loc=place, ncols=2 * columns - 1, frameon=False)
+    style.legend_below(figure, grid[0], 2 * columns - 1)
     return figure
 
 
@@ -96,13 +74,13 @@ def ways(
     Returns:
       The figure; circles are ends, the star is the target.
     """
-    figure, grid = _new(len(found))
+    figure, (grid,) = style.grid(1, len(found), 3.4 * len(found), 3.6)
     at = list(rates).index(rate)
     line = np.linspace(*toy.window, 201)
     for axes, (name, escapes) in zip(grid, found.items(), strict=True):
         if toy.dims == 1:
             points = jnp.asarray(line[:, None], jnp.float32)
-            axes.plot(line, jax.vmap(toy.loss)(points), color="#8a8f98")
+            axes.plot(line, jax.vmap(toy.loss)(points), color=style.GREY)
         else:
             mesh = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1)
             flat = jnp.asarray(mesh.reshape(-1, 2), jnp.float32)
@@ -113,7 +91,7 @@ def ways(
             axes.set_xlim(*toy.window)
             axes.set_ylim(*toy.window)
         for way, hit in zip(escapes.path[at], escapes.hit[at], strict=False):
-            color = "#1f5fa8" if hit else "#b3332b"
+            color = style.BLUE if hit else style.RED
             other = (
                 np.asarray(jax.vmap(toy.loss)(jnp.asarray(way)))
                 if toy.dims == 1
@@ -125,7 +103,7 @@ def ways(
         if toy.dims == 1:
             height = float(toy.loss(jnp.asarray(toy.target, jnp.float32)))
             star = (toy.target[0], height)
-        axes.plot(*star, "*", color="#c77700", markersize=12)
+        axes.plot(*star, "*", color=style.AMBER, markersize=12)
         axes.set_title(name)
         axes.set_xlabel("x")
     grid[0].set_ylabel("loss" if toy.dims == 1 else "y")
@@ -142,8 +120,8 @@ def courses(found: Mapping[str, Course]) -> Figure:
     Returns:
       The figure.
     """
-    figure, grid = _new(3, 4.2, 4.2)
-    colors = _colors(list(found))
+    figure, (grid,) = style.grid(1, 3, 12.6, 4.2)
+    colors = style.colors(list(found))
     labels = ("mean age of the buffer (steps)", "norm of the update", "loss (nats)")
     for axes, name, label in zip(grid, Course._fields, labels, strict=True):
         for method, course in found.items():
@@ -154,9 +132,8 @@ def courses(found: Mapping[str, Course]) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("step")
         axes.set_ylabel(label)
-        _tidy(axes)
-    handles, names = grid[1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
+        style.tidy(axes)
+    style.legend_below(figure, grid[1], 5)
     return figure
 
 

@@ -60,7 +60,7 @@ def follow(
       tx: the optimizer.
       key: typed key of initial weights and training.
       batches: stacked, with a leading axis of steps.
-      watch: ``watch(opt_state) -> tree`` of what else to keep of every step.
+      watch: ``watch(opt_state) -> tree``, kept of every step too.
 
     Returns:
       The last state; and for every step ``loss`` and ``accuracy`` of the batch before

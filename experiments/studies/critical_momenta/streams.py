@@ -34,7 +34,7 @@ class Stream(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What the tasks are drawn from.
+    """The set that the tasks are drawn from.
 
     Attributes:
       name: of the set.
@@ -51,7 +51,7 @@ def examples(fashion: Path | None) -> Examples:
     """Read the set.
 
     Args:
-      fashion: where Fashion-MNIST lies; ``None``: digits.
+      fashion: folder of Fashion-MNIST; ``None``: digits.
 
     Returns:
       Its training part; Fashion-MNIST at half the size.
@@ -73,7 +73,7 @@ def streams(change: Change, config: Config, source: Examples) -> Stream:
     """Tasks one after the other, drawn for each seed.
 
     Args:
-      change: what is new in a task: ``"labels"``, the classes have other names;
+      change: the difference between tasks: ``"labels"``, the classes have other names;
         ``"rotation"``, all images are turned by a multiple of 90 degrees.
       config: number of tasks, steps, seeds.
       source: what they are drawn from.
@@ -84,8 +84,8 @@ def streams(change: Change, config: Config, source: Examples) -> Stream:
     _, images, labels = source
     size = config.stream_steps * config.batch_size
     all_images, all_labels = [], []
-    for seed in range(2 * config.stream_seeds):
-        rng = np.random.default_rng(seed)
+    for seed in range(2 * config.seeds):
+        rng = np.random.default_rng(config.first_seed + seed)
         for task in range(config.stream_tasks):
             chosen = rng.permutation(len(labels))[:size]
             if len(chosen) < size:
@@ -99,7 +99,7 @@ def streams(change: Change, config: Config, source: Examples) -> Stream:
             all_images.append(some)
             all_labels.append(named)
     lead = (
-        2 * config.stream_seeds,
+        2 * config.seeds,
         config.stream_tasks * config.stream_steps,
         config.batch_size,
     )
@@ -130,5 +130,5 @@ def accuracies(row: Row, stream: Stream, config: Config) -> np.ndarray:
     over_seeds = jax.vmap(run, (None, 0, 0, 0))
     program = jax.jit(jax.vmap(over_seeds, (0, None, None, None)))
     rates = jnp.asarray(config.stream_rates, jnp.float32)
-    keys = seed_keys(0, len(stream.labels))
+    keys = seed_keys(config.first_seed, len(stream.labels))
     return np.asarray(program(rates, keys, *stream))

@@ -20,7 +20,7 @@ class Toy(NamedTuple):
       tolerance: how near an end must be to count as a hit.
       low: lowest coordinate of a start.
       high: highest coordinate of a start.
-      window: what a picture shows, lowest and highest coordinate.
+      window: lowest and highest coordinate of a picture.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Where the sharpness of a network settles while it is trained.
+"""Sharpness of a network along its training, over the edge of stability.
 
-Run as ``python -m experiments.studies.edge_of_stability quick`` or ``full``.
+Run as ``python -m experiments.studies.edge_of_stability quick`` or ``standard``.
 """

@@ -1,52 +1,34 @@
-"""What is said about the edge of stability, and whether it holds here."""
+"""The claims about the edge of stability, and their table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import numpy as np
 
+from experiments.harness.report import Report
 from experiments.studies.edge_of_stability.config import Config, Row
-from experiments.studies.edge_of_stability.measure import Trajectory
-from jaxopt_lab.lab.statistics import bootstrap_interval
+from experiments.studies.edge_of_stability.measure import Measured
+from experiments.studies.verdicts import Claim, exact
 
 
-class Verdict(NamedTuple):
-    """A claim and what was found.
+def claim(
+    row: Row, text: str, values: np.ndarray, accepted: tuple[float, float]
+) -> Claim:
+    """A claim on the mean over seeds.
 
-    Attributes:
-      row: name of the optimizer.
-      claim: what is said.
-      low: lower end of the 95 % bootstrap interval of the mean over seeds.
-      value: the mean.
-      high: its upper end.
-      accepted: range of values in which the claim holds.
-      word: ``"holds"``, ``"does not"`` or ``"undecided"``.
+    Args:
+      row: the optimizer.
+      text: the claim, in words.
+      values: one for each seed.
+      accepted: range of the mean in which it is right.
+
+    Returns:
+      The claim; an exact one, contradicted, where a seed diverged: it settles nowhere.
     """
-
-    row: str
-    claim: str
-    low: float
-    value: float
-    high: float
-    accepted: tuple[float, float]
-    word: str
-
-
-def _verdict(
-    row: Row, claim: str, values: np.ndarray, accepted: tuple[float, float]
-) -> Verdict:
-    low, high = bootstrap_interval(values)
-    least, most = accepted
-    word = "undecided"
-    if least <= low and high <= most:
-        word = "holds"
-    elif high < least or most < low:
-        word = "does not"
-    if not np.all(np.isfinite(values)):
-        word = "does not"
-    return Verdict(row.name, claim, low, float(np.mean(values)), high, accepted, word)
+    finite = np.isfinite(values)
+    if not finite.all():
+        diverged = f"{np.sum(~finite)} of {len(values)} seeds diverged"
+        return exact(text, False, diverged, row.name)
+    return Claim(text, row.name, values, accepted)
 
 
 def settled(values: np.ndarray, config: Config) -> np.ndarray:
@@ -62,55 +44,59 @@ def settled(values: np.ndarray, config: Config) -> np.ndarray:
     return values[-max(1, round(config.settled * config.points)) :].mean(axis=0)
 
 
-def verdicts(
-    found: Mapping[Row, Trajectory],
-    config: Config,
-) -> list[Verdict]:
-    """The verdicts on all rows.
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims about all optimizers with their evidence.
 
     Args:
-      found: what was measured.
-      config: the size of the experiment.
+      measured: by optimizer.
+      config: the size of the study.
 
     Returns:
-      One for each claim.
+      The claims.
     """
     near = (1 - config.tolerance, 1 + config.tolerance)
-    told = []
-    for row, path in found.items():
+    found = []
+    for row, path in measured.items():
         end = settled(path.sharpness, config)
         if row.kind == "sgd":
             assert path.batch_sharpness is not None
             batch = settled(path.batch_sharpness, config)
-            told.append(
-                _verdict(row, "batch sharpness settles at the edge", batch, near)
-            )
-            told.append(
-                _verdict(
+            found += [
+                claim(row, "batch sharpness settles at the edge", batch, near),
+                claim(
                     row,
-                    "largest eigenvalue settles below batch sharpness",
+                    "the largest eigenvalue settles below batch sharpness",
                     end - batch,
                     (-np.inf, 0.0),
-                )
-            )
+                ),
+            ]
             continue
-        told.append(_verdict(row, "sharpness settles at the edge", end, near))
+        found.append(claim(row, "sharpness settles at the edge", end, near))
         if row.progressive:
             lowest = np.nanmin(path.sharpness, axis=0)
-            told.append(
-                _verdict(
-                    row,
-                    "it comes from below: its lowest value on the way",
-                    lowest,
-                    (0.0, 2 / 3),
-                )
-            )
-        told.append(
-            _verdict(
-                row,
-                "the loss falls all the same: last over first loss",
-                path.loss[-1] / path.loss[0],
-                (0.0, 0.1),
-            )
-        )
-    return told
+            text = "sharpness comes from below 2/3 of the edge"
+            found.append(claim(row, text, lowest, (0.0, 2 / 3)))
+        ratio = path.loss[-1] / path.loss[0]
+        text = "the loss falls all the same, to less than a tenth"
+        found.append(claim(row, text, ratio, (0.0, 0.1)))
+    return found
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers and figure.
+
+    Args:
+      measured: by optimizer.
+      config: the size of the study.
+
+    Returns:
+      The report.
+    """
+    from experiments.studies.edge_of_stability import figures
+
+    del config
+    paths = [
+        {"row": row.name, "edge": row.edge, **path._asdict()}
+        for row, path in measured.items()
+    ]
+    return Report({"paths": paths}, figures={"paths": figures.paths(measured)})

@@ -1,4 +1,4 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on the edge of stability."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import optax
+
+from experiments.studies.study import QUICK, STANDARD, Settings
 
 Kind = Literal["gd", "momentum", "adam", "sgd"]
 
@@ -32,7 +34,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name in tables."""
         return f"{self.kind}, rate {self.rate:g}"
 
     @property
@@ -62,25 +64,24 @@ class Row:
         return optax.sgd(self.rate, MOMENTUM if self.kind == "momentum" else None)
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study; a seed has its own initial weights and batches.
 
     Attributes:
       rows: the optimizers.
-      seeds: number of seeds; each has its own initial weights and batches.
-      points: how often the sharpness is measured.
+      points: number of measurements of the sharpness.
       every: steps between two measurements.
       examples: images trained on.
       batch_size: images in a batch of SGD.
       width: units of each of the two hidden layers.
       lanczos_steps: at most as many products for an eigenvalue.
       settled: the last part of the run, in which the sharpness is averaged.
-      tolerance: how far from the edge still counts as at the edge.
+      tolerance: distance from the edge that counts as at the edge.
     """
 
     rows: tuple[Row, ...]
-    seeds: int = 4
+    seeds: int = 2
     points: int = 30
     every: int = 100
     examples: int = 400
@@ -99,10 +100,10 @@ _ROWS = (
     Row("sgd", 0.3),
 )
 
-CONFIGS: Mapping[str, Any] = {
-    "quick": Config(_ROWS),
-    "full": Config(
-        (*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.4)),
+SIZES: Mapping[str, Any] = {
+    QUICK: Config(rows=_ROWS, points=10, every=50),
+    STANDARD: Config(
+        rows=(*_ROWS, Row("gd", 0.3), Row("adam", 5e-4), Row("sgd", 0.4)),
         seeds=10,
         points=60,
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.harness import figures as style
 from experiments.studies.edge_of_stability.config import Row
 from experiments.studies.edge_of_stability.measure import Trajectory
 
@@ -23,15 +24,12 @@ def paths(found: Mapping[Row, Trajectory]) -> Figure:
     Returns:
       The figure; thin lines are seeds, thick ones their means.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.1 * len(found), 5.6), layout="constrained")
-    grid = figure.subplots(2, len(found), sharex=True, squeeze=False)
+    figure, grid = style.grid(2, len(found), 3.1 * len(found), 5.6, sharex=True)
     for (above, below), (row, path) in zip(grid.T, found.items(), strict=True):
-        above.axhline(1.0, color="#b3332b", linestyle="--", label=row.formula)
-        _lines(above, path.steps, path.sharpness, "#1f5fa8", "largest eigenvalue")
+        above.axhline(1.0, color=style.RED, linestyle="--", label=row.formula)
+        _lines(above, path.steps, path.sharpness, style.BLUE, "largest eigenvalue")
         if path.batch_sharpness is not None:
-            _lines(above, path.steps, path.batch_sharpness, "#c77700", "batch")
+            _lines(above, path.steps, path.batch_sharpness, style.AMBER, "batch")
         _lines(below, path.steps, path.loss, "#4a4f57", None)
         above.set_title(row.name)
         above.set_ylim(0, 1.6)
@@ -41,8 +39,7 @@ def paths(found: Mapping[Row, Trajectory]) -> Figure:
     grid[0, 0].set_ylabel("sharpness over the edge of stability")
     grid[1, 0].set_ylabel("loss on the whole set")
     for axes in grid.flat:
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        style.tidy(axes)
     return figure
 
 

@@ -1,7 +1,8 @@
-"""One optimizer on the network, and the curvature along its way."""
+"""Optimizers on the network, and the curvature along their way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.harness.store import Store
 from experiments.studies.edge_of_stability import network
 from experiments.studies.edge_of_stability.config import B2, Config, Row
 from jaxopt_lab import curvature
@@ -17,7 +19,7 @@ from jaxopt_lab.training import seed_keys
 
 
 class Trajectory(NamedTuple):
-    """What was measured; sharpness in multiples of the row's edge.
+    """Measurements along one training; sharpness in multiples of the row's edge.
 
     Attributes:
       steps: step of each measurement, from 0, shape ``(points + 1,)``.
@@ -38,6 +40,32 @@ class Trajectory(NamedTuple):
     rises: np.ndarray
 
 
+Measured = Mapping[Row, Trajectory]
+
+
+def measure(config: Config, store: Store) -> Measured:
+    """Train with every optimizer.
+
+    Args:
+      config: the size of the study.
+      store: keeps the measurements of every optimizer.
+
+    Returns:
+      The measurements.
+    """
+    data = network.digits(config.examples)
+    rows, found = store.group("paths"), {}
+    for row in config.rows:
+
+        def arrays(row: Row = row) -> dict[str, np.ndarray]:
+            path = follow(row, config, data)._asdict()
+            return {name: x for name, x in path.items() if x is not None}
+
+        kept = rows.measured(row.name, arrays, row)
+        found[row] = Trajectory(**{"batch_sharpness": None, **kept})  # type: ignore[arg-type]
+    return found
+
+
 def follow(row: Row, config: Config, data: network.Data) -> Trajectory:
     """Train with one optimizer from every seed.
 
@@ -49,7 +77,10 @@ def follow(row: Row, config: Config, data: network.Data) -> Trajectory:
     Returns:
       The measurements.
     """
-    each = [_one(row, config, data, key) for key in seed_keys(0, config.seeds)]
+    each = [
+        _one(row, config, data, key)
+        for key in seed_keys(config.first_seed, config.seeds)
+    ]
     stacked = {
         name: np.stack([found[name] for found in each], axis=1) for name in each[0]
     }
@@ -109,7 +140,7 @@ def _curvature(
     if row.kind == "adam":
         diagonal = curvature.adam_diagonal(state, b2=B2)
         operator = curvature.preconditioned(operator, diagonal)
-    # The same start vector at every point: what changes is the network.
+    # The same start vector at every point: only the network changes.
     top = curvature.top_eigenvalues(
         operator, key, num_steps=config.lanczos_steps, tol=None, traced=True
     )

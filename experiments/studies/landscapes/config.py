@@ -1,22 +1,25 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on minima side by side."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Literal, NamedTuple
 
+from experiments.studies.samples import Sizes
+from experiments.studies.study import QUICK, STANDARD, Settings
+
 Network = Literal["mlp", "convnet"]
 Loss = Literal["squared", "cross-entropy"]
 
 
 class Case(NamedTuple):
-    """What is trained.
+    """A network and its loss.
 
     Attributes:
       network: name of the network.
       loss: ``"squared"``: half the squared distance to the one-hot label, whose
-        curvature stays where the training loss goes to zero; ``"cross-entropy"``:
-        whose curvature goes there with it, so that whoever trains further is flatter.
+        curvature stays while the training loss goes to zero; ``"cross-entropy"``:
+        whose curvature goes to zero with it, so that longer training looks flatter.
     """
 
     network: Network
@@ -36,16 +39,16 @@ class Case(NamedTuple):
 _DENSE = (Case("mlp", "squared"), Case("mlp", "cross-entropy"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study.
+
+    A seed has its own split, initialisation, order of batches and random directions,
+    the same for all methods.
 
     Attributes:
-      seeds: number of seeds; each has its own split, initialisation, order of batches
-        and random directions, the same for all methods.
       steps: optimizer steps.
       cases: networks and losses.
-      first_seed: the first of consecutive seeds.
       train_examples: examples trained on; the landscapes are theirs.
       validation_examples: examples on which settings are chosen; the rest is the test.
       batch_size: examples in a batch of training.
@@ -65,22 +68,19 @@ class Config:
       points: points along an axis of a landscape, odd.
       filter_reach: largest step along filter-normalised directions, in the norms of
         the filters.
-      rise: how much the unit step along Hessian directions raises the quadratic model
-        of SGD's loss, in units of the loss.
+      rise: rise of the quadratic model of SGD's loss after the unit step along Hessian
+        directions, in units of the loss.
       hessian_reach: largest step along Hessian directions, in these unit steps.
       directions: random directions for each seed.
-      noise: how far the average-direction sharpness goes from the minimum: root mean
+      noise: distance of the average-direction sharpness from the minimum: root mean
         square change of a weight.
       filter_step: step along filter-normalised directions at which the rise of the
         loss is told.
       lanczos_steps: Hessian products at most for the two largest eigenvalues.
-      confidence: confidence of the intervals.
     """
 
-    seeds: int
     steps: int
     cases: tuple[Case, ...] = _DENSE
-    first_seed: int = 0
     train_examples: int = 400
     validation_examples: int = 400
     batch_size: int = 32
@@ -104,12 +104,29 @@ class Config:
     noise: float = 0.03
     filter_step: float = 0.2
     lanczos_steps: int = 40
-    confidence: float = 0.95
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of examples; the test has all that are left."""
+        return Sizes(
+            self.train_examples, self.validation_examples, None, self.batch_size
+        )
 
 
-CONFIGS = {
-    "quick": Config(seeds=4, steps=400, directions=6),
-    "full": Config(
+SIZES = {
+    QUICK: Config(
+        seeds=2,
+        steps=60,
+        cases=_DENSE[:1],
+        directions=2,
+        points=7,
+        rates=(0.05, 0.1),
+        adam_rates=(2e-3, 5e-3),
+        radii=(0.1, 0.2),
+        shard_radii=(0.1, 0.2),
+        lanczos_steps=20,
+    ),
+    STANDARD: Config(
         seeds=8,
         steps=600,
         cases=(

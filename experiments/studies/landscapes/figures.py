@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.studies.landscapes.config import Case, Config
-from experiments.studies.landscapes.measures import Cuts
+from experiments.studies.landscapes.flatness import Cuts
 from jaxopt_lab.curvature import Line
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.surfaces import loss_contours
@@ -41,7 +41,7 @@ def planes(cuts: Mapping[str, Cuts], config: Config, case: Case) -> Figure:
             panels[key] = (surface.first, surface.second, surface.losses)
             across[key] = f"first direction\n({unit})"
             upward[key] = f"second direction\n({unit})"
-    # One steep corner would take the colours from all others.
+    # Without the cut, one steep corner takes up the whole range of colours.
     highest = float(np.quantile(np.stack([z for *_, z in panels.values()]), 0.95))
     return loss_contours(
         panels,

@@ -16,7 +16,7 @@ Schedule = Callable[[Any], Any]
 
 
 class Setting(NamedTuple):
-    """What is tuned; numbers, or arrays with one entry for each setting."""
+    """Tuned options; numbers, or arrays with one entry for each setting."""
 
     rate: Any
     rho: Any
@@ -27,7 +27,7 @@ class Row:
     """An optimizer and the settings that it may choose from.
 
     Attributes:
-      name: what it is called.
+      name: in tables.
       settings: as many for every row.
       build: ``build(schedule, rho, mode) -> transformation``; ``mode`` is how loops
         inside it run.

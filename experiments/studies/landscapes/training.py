@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.studies.landscapes import samples
+from experiments.studies import samples
 from experiments.studies.landscapes.config import Case, Config
 from experiments.studies.landscapes.rows import Row, Setting
 from jaxopt_lab.core import loops
@@ -22,7 +22,7 @@ from jaxopt_lab.training import from_nnx, init_seeds, init_state, make_train_ste
 
 
 class Laboratory(NamedTuple):
-    """What all optimizers share; made once for each case, by ``prepare``.
+    """Data and losses of a case, shared by its optimizers; made by ``prepare``.
 
     Attributes:
       config: the size of the experiment.
@@ -85,7 +85,8 @@ def prepare(config: Config, case: Case, dataset: Dataset) -> Laboratory:
     model = from_nnx(
         models.get(case.network).build(options, dataset.input_shape, classes)
     )
-    sample = samples.draw(config, len(labels))
+    seeds = range(config.first_seed, config.first_seed + config.seeds)
+    sample = samples.draw(labels, seeds, config.sizes, steps=config.steps)
 
     def outputs(params: Params, batch: Batch) -> jax.Array:
         return model.apply(params, {}, losses.to_float(batch["image"]), train=True)[0]
@@ -116,7 +117,7 @@ def prepare(config: Config, case: Case, dataset: Dataset) -> Laboratory:
 
 
 class Minima(NamedTuple):
-    """Where an optimizer ends.
+    """The end of an optimizer's trainings.
 
     Attributes:
       setting: the setting with the best mean validation accuracy; of equals the first.
@@ -169,7 +170,7 @@ def _side_by_side(row: Row, lab: Laboratory) -> list[list[Params]]:
     over_seeds = jax.vmap(train, in_axes=(None, 0, 0))
     program = jax.jit(jax.vmap(over_seeds, in_axes=(0, None, None)))
     grid = Setting(*map(jnp.asarray, np.array(row.settings, np.float32).T))
-    # Taken apart on the host: each place would be a program of its own on the device.
+    # Indexed on the host: on the device each index would compile a program.
     stacked = jax.device_get(program(grid, lab.params, lab.sample))
     return [
         [loops.take(loops.take(stacked, i), j) for j in range(lab.config.seeds)]
@@ -178,7 +179,7 @@ def _side_by_side(row: Row, lab: Laboratory) -> list[list[Params]]:
 
 
 def _one_by_one(row: Row, lab: Laboratory) -> list[list[Params]]:
-    """A call of the compiled step after another: for convolutions on CPU."""
+    """One call of a compiled step after another, for convolutions on CPU."""
 
     @jax.jit
     def start(setting: Setting, params: Params, key: jax.Array) -> Any:

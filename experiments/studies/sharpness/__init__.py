@@ -1,4 +1,4 @@
-"""What sharpness-aware methods are said to do, measured on digits.
+"""Claims about sharpness-aware methods, measured on digits.
 
-Run as ``python -m experiments.studies.sharpness quick`` or ``full``.
+Run as ``python -m experiments.studies.sharpness quick`` or ``standard``.
 """

@@ -1,4 +1,4 @@
-"""What the papers claim against what was measured."""
+"""The claims of the papers, and their evidence."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from experiments.studies.sharpness.columns import (
     TUNED,
     UNTUNED,
     Column,
-    Result,
+    Measured,
+    Results,
     Scores,
     equal_radius,
+    results,
     tuned,
 )
 from experiments.studies.sharpness.config import Config, Panel
 from experiments.studies.sharpness.evaluation import CLEAN, LOSS
-from jaxopt_lab.lab.statistics import bootstrap_interval
-
-# (panel, column, row)
-Results = Mapping[tuple[str, str, str], Result]
+from experiments.studies.verdicts import Claim
 
 
-class Claim(NamedTuple):
-    """One method is better than another: more accurate, or flatter.
+class Compared(NamedTuple):
+    """One method is said to be better than another: more accurate, or flatter.
 
     Attributes:
       column: where.
@@ -39,53 +38,33 @@ class Claim(NamedTuple):
     worse: str
 
 
-class Verdict(NamedTuple):
-    """What became of a claim.
-
-    Attributes:
-      claim: the claim.
-      gain: mean over seeds of what the better one gains: accuracy, or the logarithm of
-        the ratio where smaller is better.
-      low: lower end of its bootstrap interval.
-      high: upper end.
-      word: ``"holds"``: the interval is above 0; ``"does not"``: below; ``"level"``: it
-        contains 0 and lies within the margin of it; ``"undecided"``: it is wider.
-    """
-
-    claim: Claim
-    gain: float
-    low: float
-    high: float
-    word: str
-
-
 _SGDS = ("sgd", "sgd, decay tuned", "sgd, early stopping", "sgd, equal gradients")
 
 
-def claims(config: Config) -> list[Claim]:
-    """What is said about the methods.
+def compared(config: Config) -> list[Compared]:
+    """The comparisons that the papers make.
 
     Args:
       config: the size of the experiment.
 
     Returns:
-      The claims about rows that are run, in the order of the table.
+      Those of rows that are run, in the order of the table.
     """
     found = []
     for panel in config.panels:
         there = {row.name for row in rows.of(panel)}
-        found += [c for c in _claims(panel) if {c.better, c.worse} <= there]
+        found += [c for c in _compared(panel) if {c.better, c.worse} <= there]
     return found
 
 
-def _claims(panel: Panel) -> list[Claim]:
+def _compared(panel: Panel) -> list[Compared]:
     others = [row.name for row in rows.ROWS if row.name not in (*_SGDS, "sam")]
     found = []
     for column in tuned(panel):
         pairs: Sequence[tuple[str, str]] = ()
         if column.name in (CLEAN, TUNED, UNTUNED):
             pairs = [("sam", sgd) for sgd in _SGDS]
-            # Of those without decay, only what is said beside the tuned ones.
+            # Without decay, only the comparisons beside the tuned ones.
             pairs += [(name, "sam") for name in others if column.name != UNTUNED]
         elif column.flat:
             pairs = () if column.name == LOSS else [("sam", sgd) for sgd in _SGDS]
@@ -99,7 +78,7 @@ def _claims(panel: Panel) -> list[Claim]:
                 ("lookbehind k=2 static", "sam"),
                 ("lookbehind k=5 static", "sam"),
             ]
-        found += [Claim(column, *pair) for pair in pairs]
+        found += [Compared(column, *pair) for pair in pairs]
     chain = [
         ("sam", "sgd"),
         ("sam", "sgd, equal gradients"),
@@ -108,45 +87,53 @@ def _claims(panel: Panel) -> list[Claim]:
     ]
     for column in equal_radius(panel):
         if column.measure != LOSS:
-            found += [Claim(column, *pair) for pair in chain]
+            found += [Compared(column, *pair) for pair in chain]
     return found
 
 
-def verdict(claim: Claim, results: Results, config: Config) -> Verdict | None:
-    """Decide a claim.
+def gain(said: Compared, results: Results) -> Claim | None:
+    """A comparison with its evidence.
 
     Args:
-      claim: the claim.
+      said: the comparison.
       results: by names of panel, column and row.
-      config: the size of the experiment.
 
     Returns:
-      The verdict, or None where one of the two has no setting in the column. The
-      interval is over seeds; it does not account for the choice of settings, nor for
-      the number of claims.
+      The claim, or None where one of the two has no setting in the column. It is about
+      points of accuracy, or the logarithm of the ratio where smaller is better, paired
+      over seeds; it does not account for the choice of settings.
     """
-    column = claim.column
+    column = said.column
     found = [
         results.get((column.panel, column.name, name))
-        for name in (claim.better, claim.worse)
+        for name in (said.better, said.worse)
     ]
     if found[0] is None or found[1] is None:
         return None
     better, worse = found[0].values, found[1].values
+    where = f"{column.panel}, {column.name}"
     if column.flat:
-        # An eigenvalue of a converged run may be anything small.
+        # An eigenvalue of a converged run may be zero or below.
         tiny = np.finfo(np.float32).tiny
-        gain = np.log(np.maximum(worse, tiny)) - np.log(np.maximum(better, tiny))
-    else:
-        gain = better - worse
-    low, high = bootstrap_interval(
-        gain, confidence=config.confidence, resamples=config.resamples
-    )
-    within = not column.flat and -config.margin <= low and high <= config.margin
-    word = "holds" if low > 0 else "does not" if high < 0 else "undecided"
-    if word == "undecided" and within:
-        word = "level"
-    return Verdict(claim, float(gain.mean()), low, high, word)
+        ratio = np.log(np.maximum(worse, tiny)) - np.log(np.maximum(better, tiny))
+        return Claim(f"{said.better} flatter {said.worse}", where, ratio, unit=" ln")
+    text = f"{said.better} > {said.worse}"
+    return Claim(text, where, better - worse, scale=100, unit=" points")
+
+
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims of the papers about the rows that were run, with their evidence.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The claims.
+    """
+    found = results(measured, config)
+    every = [gain(said, found) for said in compared(config)]
+    return [claim for claim in every if claim is not None]
 
 
 class Agreement(NamedTuple):
@@ -164,15 +151,15 @@ class Agreement(NamedTuple):
 
 
 def redundancy(scores: Mapping[str, Scores], panel: Panel) -> Agreement | None:
-    """Whether Lookbehind's alpha is more than a factor on its step size.
+    """Agreement of two Lookbehinds whose alpha is said to be a factor on the step size.
 
     Args:
       scores: by name of row.
       panel: their panel.
 
     Returns:
-      How far two Lookbehinds of the same product of step size and alpha agree; None
-      where one of them was not run.
+      That of two of the same product of step size and alpha; None where one of them
+      was not run.
     """
     names = ("lookbehind k=2 static", "lookbehind k=2 alpha=0.2")
     if not set(names) <= scores.keys():

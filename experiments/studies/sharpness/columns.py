@@ -18,6 +18,8 @@ from experiments.studies.sharpness.evaluation import (
 )
 
 Scores = Mapping[str, np.ndarray]
+Measured = Mapping[str, Mapping[str, Scores]]
+"""Scores by method, by panel."""
 
 FLATNESS = (EIGENVALUE, AVERAGE, LOSS)
 EQUAL_RADIUS_ROWS = ("sgd", "sgd, equal gradients", "sam", "msam m=4", "msam m=16")
@@ -26,7 +28,7 @@ UNTUNED = "no decay"
 
 
 class Column(NamedTuple):
-    """What is compared.
+    """A measure in which methods are compared.
 
     Attributes:
       panel: name of the panel.
@@ -66,6 +68,10 @@ class Result(NamedTuple):
     at_the_edge: bool
     values: np.ndarray
     curve: np.ndarray
+
+
+# (panel, column, row)
+Results = Mapping[tuple[str, str, str], Result]
 
 
 def tuned(panel: Panel) -> list[Column]:
@@ -164,3 +170,24 @@ def _at_radius(
         if plain and np.isclose(setting.rho, wanted):
             return i
     return None
+
+
+def results(measured: Measured, config: Config) -> Results:
+    """Every method in every column.
+
+    Args:
+      measured: scores by method, by panel.
+      config: the size of the study.
+
+    Returns:
+      By names of panel, column and row.
+    """
+    found = {}
+    for panel in config.panels:
+        for row in rows.of(panel):
+            scores = measured[panel.name][row.name]
+            for column in (*tuned(panel), *equal_radius(panel)):
+                one = result(row, scores, column, panel)
+                if one is not None:
+                    found[panel.name, column.name, row.name] = one
+    return found

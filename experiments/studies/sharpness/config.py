@@ -1,24 +1,25 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on sharpness-aware methods."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Literal
 
+from experiments.studies.samples import Sizes
+from experiments.studies.study import QUICK, STANDARD, Settings
+
 TaskName = Literal["digits", "fashion"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """One training set, and what the methods may choose from on it.
+    """One training set, and the settings that the methods may choose from on it.
 
     Every row has the same number of settings to choose from, ``len(rates)``.
 
     Attributes:
       name: heading, and name of the file of its results.
       task: ``"digits"``, a dense network; ``"fashion"``, a convolutional one.
-      seeds: number of seeds; each has its own split, initialisation and order of
-        batches, the same for all methods.
       steps: optimizer steps.
       flipped: part of the training labels that are replaced by wrong ones.
       train_examples: examples trained on.
@@ -44,7 +45,6 @@ class Panel:
 
     name: str
     task: TaskName
-    seeds: int
     steps: int
     flipped: float = 0.0
     train_examples: int = 400
@@ -64,14 +64,26 @@ class Panel:
     equal_radii: tuple[float, ...] = ()
     without: tuple[str, ...] = ()
 
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of examples."""
+        return Sizes(
+            self.train_examples,
+            self.validation_examples,
+            self.test_examples,
+            self.batch_size,
+        )
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study.
+
+    A seed has its own split, initialisation and order of batches, the same for all
+    methods.
 
     Attributes:
       panels: the training sets.
-      first_seed: the first of consecutive seeds.
       width: units of each hidden layer of the dense network.
       depth: number of its hidden layers.
       channels: channels of the convolutions of the convolutional network.
@@ -84,14 +96,9 @@ class Config:
       directions: random directions of the average-direction sharpness, each taken
         both ways.
       distance: length of each of them.
-      resamples: resamples of the bootstrap.
-      confidence: confidence of its intervals.
-      margin: where an interval contains 0 and lies within this many units of
-        accuracy of it, the two methods are level.
     """
 
     panels: tuple[Panel, ...]
-    first_seed: int = 0
     width: int = 100
     depth: int = 2
     channels: tuple[int, ...] = (12, 24)
@@ -102,15 +109,11 @@ class Config:
     lanczos_steps: int = 20
     directions: int = 8
     distance: float = 0.5
-    resamples: int = 10_000
-    confidence: float = 0.95
-    margin: float = 0.005
 
 
-_FULL_DIGITS = Panel(
+_STANDARD_DIGITS = Panel(
     "digits",
     "digits",
-    seeds=10,
     steps=800,
     radius_decays=(0.0, 5e-3),
     rates=(0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2),
@@ -128,9 +131,8 @@ _SLOW = (
     "lookbehind k=5 adaptive",
 )
 _QUICK_DIGITS = dataclasses.replace(
-    _FULL_DIGITS,
-    seeds=3,
-    steps=200,
+    _STANDARD_DIGITS,
+    steps=30,
     without=_SLOW,
     radius_decays=(0.0,),
     rates=(0.02, 0.05, 0.1, 0.2),
@@ -138,13 +140,12 @@ _QUICK_DIGITS = dataclasses.replace(
     stops=(0.25, 0.5),
 )
 
-# Wrong labels are resisted best with a small step size. The decays and stops are those
-# of a second full run: in the first, seen with its results, decays of 0.02 and 0.04
-# beside the radii were already too large and 0 was chosen everywhere.
-_FULL_WRONG = Panel(
+# A small step size resists wrong labels best. The decays and stops are those of a
+# second run: in a first, seen with its results, decays of 0.02 and 0.04 beside the
+# radii were already too large and 0 was chosen everywhere.
+_STANDARD_WRONG = Panel(
     "digits-40-percent-wrong",
     "digits",
-    seeds=8,
     steps=800,
     flipped=0.4,
     learning_rate=0.01,
@@ -157,9 +158,8 @@ _FULL_WRONG = Panel(
     without=("msam m=16",),
 )
 _QUICK_WRONG = dataclasses.replace(
-    _FULL_WRONG,
-    seeds=3,
-    steps=200,
+    _STANDARD_WRONG,
+    steps=30,
     radii=(1, 2),
     radius_decays=(0.0, 0.01),
     rates=(0.002, 0.005, 0.01, 0.02),
@@ -169,10 +169,9 @@ _QUICK_WRONG = dataclasses.replace(
     without=("msam m=16", *_SLOW),
 )
 
-_FULL_FASHION = Panel(
+_STANDARD_FASHION = Panel(
     "fashion",
     "fashion",
-    seeds=5,
     steps=300,
     train_examples=2000,
     validation_examples=1000,
@@ -192,25 +191,29 @@ _FULL_FASHION = Panel(
     ),
 )
 _QUICK_FASHION = dataclasses.replace(
-    _FULL_FASHION,
-    seeds=2,
-    steps=100,
+    _STANDARD_FASHION,
+    steps=10,
     equal_radii=(0.05,),
-    without=(*_FULL_FASHION.without, "lookbehind k=2 static"),
+    without=(*_STANDARD_FASHION.without, "lookbehind k=2 static"),
 )
 
-CONFIGS = {
-    "quick": Config(
-        (_QUICK_DIGITS, _QUICK_WRONG, _QUICK_FASHION), noise_draws=2, directions=4
+SIZES = {
+    QUICK: Config(
+        panels=(_QUICK_DIGITS, _QUICK_WRONG, _QUICK_FASHION),
+        seeds=2,
+        noise_draws=1,
+        directions=2,
+        lanczos_steps=10,
     ),
-    "full": Config(
-        (
-            _FULL_DIGITS,
-            _FULL_WRONG,
-            _FULL_FASHION,
+    STANDARD: Config(
+        seeds=6,
+        panels=(
+            _STANDARD_DIGITS,
+            _STANDARD_WRONG,
+            _STANDARD_FASHION,
             dataclasses.replace(
-                _FULL_WRONG, name="digits-20-percent-wrong", flipped=0.2
+                _STANDARD_WRONG, name="digits-20-percent-wrong", flipped=0.2
             ),
-        )
+        ),
     ),
 }

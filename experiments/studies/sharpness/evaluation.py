@@ -1,4 +1,4 @@
-"""What is measured at the end of a training: accuracies, and how flat the loss is."""
+"""Measurements at the end of a training: accuracies and flatness of the loss."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.studies.samples import Sample
 from experiments.studies.sharpness.config import Config, Panel
-from experiments.studies.sharpness.samples import Sample
 from experiments.studies.sharpness.tasks import Task
 from jaxopt_lab import curvature
 from jaxopt_lab.core import loops, trees
@@ -89,7 +89,7 @@ def probe(task: Task, config: Config) -> Probe:
     def accuracies(params: Params, sample: Sample, *args: Any) -> jax.Array:
         level, draw, data = args
         # The same draws at every level, scaled.
-        key = jax.random.fold_in(sample.noise_key, draw)
+        key = jax.random.fold_in(sample.measure_key, draw)
         params = with_noise(params, level, key)
         found = []
         for part in (sample.validation, sample.test):
@@ -108,7 +108,7 @@ def probe(task: Task, config: Config) -> Probe:
         over_seeds = jax.vmap(accuracies, in_axes=(0, 0, None, None, None))
         of_accuracies = jax.jit(jax.vmap(over_seeds, in_axes=(0, *(None,) * 4)))
         over_seeds = jax.vmap(flatness, in_axes=(0, 0, None))
-        # One setting at a time: the Krylov vectors of all would fill the memory.
+        # One setting at a time: the Krylov vectors of all do not fit into memory.
         of_flatness = jax.jit(
             lambda params, *rest: jax.lax.map(lambda p: over_seeds(p, *rest), params)
         )
@@ -145,7 +145,7 @@ def flatness_of(
     *,
     traced: bool,
 ) -> dict[str, Any]:
-    """How flat the training loss is where a run ended.
+    """Flatness of the training loss at the end of a run.
 
     Args:
       loss: ``loss(params, batch)``, a mean over the examples.
@@ -166,7 +166,7 @@ def flatness_of(
         "label": sample.labels[: config.flatness_examples],
     }
     # The same start and the same directions for all methods.
-    start_key, direction_key = jax.random.split(sample.noise_key)
+    start_key, direction_key = jax.random.split(sample.measure_key)
     top = curvature.top_eigenvalues(
         curvature.hessian(loss, params, [batch]),
         start_key,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.harness import figures as style
 from experiments.studies.sharpness import rows
-from experiments.studies.sharpness.claims import Results
-from experiments.studies.sharpness.columns import Column, Result, tuned
+from experiments.studies.sharpness.columns import Column, Result, Results, tuned
 from experiments.studies.sharpness.config import Panel
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def radius_curves(panel: Panel, chosen: Sequence[rows.Row], results: Results) -> Figure:
+def radius_curves(
+    panel: Panel, chosen: Sequence[rows.Row], results: Results, seeds: int
+) -> Figure:
     """Means over seeds against the radius, one plot for each column of a panel.
 
     Methods without a radius are horizontal lines, at their chosen setting. Solid
@@ -29,24 +31,22 @@ def radius_curves(panel: Panel, chosen: Sequence[rows.Row], results: Results) ->
       panel: the panel.
       chosen: the methods to draw.
       results: by names of panel, column and row.
+      seeds: their number.
 
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
     columns = tuned(panel)
     across = min(3, len(columns))
     down = -(-len(columns) // across)
-    figure = Figure(figsize=(4.6 * across, 4.2 * down + 1), layout="constrained")
-    plots = np.ravel(figure.subplots(down, across))
+    figure, grid = style.grid(down, across, 4.6 * across, 4.2 * down + 1)
+    plots = np.ravel(grid)
     for axes, column in zip(plots, columns, strict=False):
         _draw(axes, column, panel, chosen, results)
     for axes in plots[len(columns) :]:
         axes.set_visible(False)
-    plots[0].set_ylabel(f"test accuracy (%), mean of {panel.seeds} seeds")
-    handles, labels = plots[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    plots[0].set_ylabel(f"test accuracy (%), mean of {seeds} seeds")
+    style.legend_below(figure, plots[0], 6)
     return figure
 
 
@@ -57,14 +57,12 @@ def _draw(
     chosen: Sequence[rows.Row],
     results: Results,
 ) -> None:
-    from matplotlib import colormaps
-
-    palette = colormaps["tab20"]
+    palette = style.colors([row.name for row in chosen], "tab20")
     factor = 1 if column.flat else 100
     heights = []
-    for i, row in enumerate(chosen):
+    for row in chosen:
         result = results.get((panel.name, column.name, row.name))
-        color = palette(i % palette.N)
+        color = palette[row.name]
         if result is None:
             continue
         height = factor * result.curve[result.chosen]
@@ -80,8 +78,7 @@ def _draw(
     axes.set_yscale("log" if column.flat else "linear")
     axes.set_xlabel("radius")
     axes.set_title(column.name)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.tidy(axes)
 
 
 def _curve(

@@ -1,4 +1,4 @@
-"""The tables at the end, and the file of what they say."""
+"""The tables, the figures, and the file of what they say."""
 
 from __future__ import annotations
 
@@ -7,129 +7,105 @@ from typing import Any
 
 import numpy as np
 
-from experiments.studies.sharpness import rows
-from experiments.studies.sharpness.claims import Results, Verdict
-from experiments.studies.sharpness.columns import Column, Result, equal_radius, tuned
+from experiments.harness.report import Report, Table
+from experiments.studies.sharpness import columns, rows
+from experiments.studies.sharpness.claims import Agreement, redundancy
+from experiments.studies.sharpness.columns import Column, Measured, Result, Results
 from experiments.studies.sharpness.config import Config, Panel
-from experiments.studies.tables import print_table
-from jaxopt_lab.lab.statistics import bootstrap_interval
+from jaxopt_lab.lab.statistics import mean_interval
 
 
-def record(
-    config: Config, results: Results, verdicts: Sequence[Verdict]
-) -> dict[str, Any]:
-    """What the tables say, for programs.
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers, tables and figures.
 
     Args:
-      config: the size of the experiment.
-      results: by names of panel, column and row.
-      verdicts: the verdicts.
+      measured: scores by method, by panel.
+      config: the size of the study.
 
     Returns:
-      A tree that JSON takes.
+      The report.
     """
+    from experiments.studies.sharpness import figures
+
+    results = columns.results(measured, config)
+    alike = {
+        panel.name: agreement
+        for panel in config.panels
+        if (agreement := redundancy(measured[panel.name], panel)) is not None
+    }
+    tables = [
+        _table(panel, group, config, results)
+        for panel in config.panels
+        for group in _groups(panel)
+    ]
+    if alike:
+        tables.append(_alike(alike))
+    drawn = {
+        panel.name: figures.radius_curves(panel, rows.of(panel), results, config.seeds)
+        for panel in config.panels
+    }
+    record = {"results": _results(config, results), "alpha": alike}
+    return Report(record, tables, drawn)
+
+
+def _results(config: Config, results: Results) -> list[dict[str, Any]]:
     panels = {panel.name: panel for panel in config.panels}
     by_name = {row.name: row for row in rows.ROWS}
-    measured = []
-    for (panel, column, name), found in results.items():
-        setting = rows.settings(by_name[name], panels[panel])[found.chosen]
-        measured.append(
-            {
-                "panel": panel,
-                "column": column,
-                "method": name,
-                "gradients": by_name[name].gradients,
-                "setting": setting._asdict(),
-                "at_the_edge": found.at_the_edge,
-                "values": np.asarray(found.values).tolist(),
-                "curve": np.asarray(found.curve).tolist(),
-            }
-        )
-    said = [
+    return [
         {
-            "panel": v.claim.column.panel,
-            "column": v.claim.column.name,
-            "better": v.claim.better,
-            "worse": v.claim.worse,
-            "gain": v.gain,
-            "low": v.low,
-            "high": v.high,
-            "verdict": v.word,
+            "panel": panel,
+            "column": column,
+            "method": name,
+            "gradients": by_name[name].gradients,
+            "setting": rows.settings(by_name[name], panels[panel])[found.chosen],
+            **found._asdict(),
         }
-        for v in verdicts
+        for (panel, column, name), found in results.items()
     ]
-    return {"results": measured, "verdicts": said}
 
 
-def show(config: Config, results: Results, verdicts: Sequence[Verdict]) -> None:
-    """Print the tables of all panels, and the verdicts.
-
-    Args:
-      config: the size of the experiment.
-      results: by names of panel, column and row.
-      verdicts: the verdicts.
-    """
-    for panel in config.panels:
-        for columns in _groups(panel):
-            _print(panel, columns, config, results)
-    said = []
-    for v in verdicts:
-        column = v.claim.column
-        factor, unit = (1, " ln") if column.flat else (100, "")
-        gain, low, high = (factor * x for x in (v.gain, v.low, v.high))
-        said.append(
-            (
-                column.panel,
-                column.name,
-                f"{v.claim.better} {'flatter' if column.flat else '>'} {v.claim.worse}",
-                f"{gain:+.2f} ({low:+.2f} to {high:+.2f}){unit}",
-                v.word,
-            )
-        )
-    print_table(
-        "claims, paired over seeds; gain in points of accuracy, or in ln of the ratio "
-        "where flatter is better",
-        ("panel", "column", "claim", "gain", "verdict"),
-        said,
+def _alike(found: dict[str, Agreement]) -> Table:
+    return Table(
+        "lookbehind with alpha 0.5 and 0.2 at equal alpha * step size, no decay",
+        ("panel", "runs", "of equal accuracy", "largest difference (points)"),
+        [
+            (name, str(a.runs), str(a.equal), f"{100 * a.largest:.2f}")
+            for name, a in found.items()
+        ],
     )
 
 
 def _groups(panel: Panel) -> list[list[Column]]:
     """Columns that fit beside each other."""
-    by_radius = [
-        [c for c in equal_radius(panel) if c.rho == rho] for rho in panel.equal_radii
-    ]
-    return [tuned(panel), *by_radius]
+    equal = columns.equal_radius(panel)
+    by_radius = [[c for c in equal if c.rho == rho] for rho in panel.equal_radii]
+    return [columns.tuned(panel), *by_radius]
 
 
-def _print(
-    panel: Panel, columns: Sequence[Column], config: Config, results: Results
-) -> None:
+def _table(
+    panel: Panel, group: Sequence[Column], config: Config, results: Results
+) -> Table:
     wrong = f", {100 * panel.flipped:g} % wrong labels" if panel.flipped else ""
     title = (
-        f"{panel.name}{wrong}: test accuracy (%), {panel.seeds} seeds; * setting at "
-        "the edge of its grid"
+        f"{panel.name}{wrong}: test accuracy (%), {config.seeds} seeds, 95 % "
+        "intervals; * setting at the edge of its grid"
     )
-    if panel.flatness and columns[0].rho is None:
+    if panel.flatness and group[0].rho is None:
         title += "; flatness where clean accuracy is best, geometric means"
     lines = []
     for row in rows.of(panel):
-        found = [results.get((panel.name, c.name, row.name)) for c in columns]
-        if not any(found):
-            continue
-        cells = [_cell(*pair, config) for pair in zip(columns, found, strict=True)]
-        lines.append((row.name, f"{row.gradients:g}", *cells))
-    print_table(title, ("method", "gradients", *(c.name for c in columns)), lines)
+        found = [results.get((panel.name, c.name, row.name)) for c in group]
+        if any(found):
+            cells = [_cell(*pair) for pair in zip(group, found, strict=True)]
+            lines.append((row.name, f"{row.gradients:g}", *cells))
+    return Table(title, ("method", "gradients", *(c.name for c in group)), lines)
 
 
-def _cell(column: Column, found: Result | None, config: Config) -> str:
+def _cell(column: Column, found: Result | None) -> str:
     if found is None:
         return "-"
-    values = found.values
     if column.flat:
-        return f"{np.exp(np.mean(np.log(np.maximum(values, 1e-30)))):.3g}"
-    low, high = bootstrap_interval(
-        values, confidence=config.confidence, resamples=config.resamples
-    )
+        return f"{np.exp(np.mean(np.log(np.maximum(found.values, 1e-30)))):.3g}"
+    mean, half = mean_interval(found.values)
     edge = "*" if found.at_the_edge else ""
-    return f"{100 * values.mean():.2f}{edge} ({100 * low:.2f} to {100 * high:.2f})"
+    return f"{100 * mean:.2f}{edge} ± {100 * half:.2f}"

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import optax
 
 from experiments.studies.sharpness.config import Config, Panel
-from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab import methods
 
 
 class Setting(NamedTuple):
-    """What is tuned; numbers, or arrays with one entry for each setting.
+    """Tuned options; numbers, or arrays with one entry for each setting.
 
     Attributes:
       rate: step size at the first step.
@@ -36,11 +36,11 @@ class Row:
     """A method with its fixed options.
 
     Attributes:
-      name: what it is called.
+      name: in tables.
       method: row of the catalog; empty for SGD itself.
       options: its options besides the radius.
       radii: four radii to choose from.
-      tunes: what its settings differ in.
+      tunes: the option in which its settings differ.
       base_updates: updates of the base optimizer in one step.
       rate_scale: factor on the step size. Lookbehind goes
         ``alpha * base_updates * rate`` in a step; the factor makes that one rate.
@@ -61,7 +61,7 @@ class Row:
         """Gradient evaluations of the whole training, in those of plain SGD."""
         if not self.method:
             return float(self.lengthened)
-        return catalog.get(self.method, "transform").gradients_per_step(**self.options)
+        return methods.get(self.method).gradients_per_step(**self.options)
 
 
 def _lookbehind(k: int, radii: tuple[float, ...], kind: str, alpha: float = 0.5) -> Row:
@@ -72,7 +72,7 @@ def _lookbehind(k: int, radii: tuple[float, ...], kind: str, alpha: float = 0.5)
         {"k": k, "adaptive": adaptive, "alpha": alpha},
         radii,
         base_updates=k,
-        # The adaptive alpha is not known beforehand; it lies between 1/2 and 1.
+        # The adaptive alpha, between 1/2 and 1, is not known beforehand.
         rate_scale=1 / k if adaptive else 1 / (alpha * k),
     )
 
@@ -182,11 +182,8 @@ def optimizer(
     )
     if not row.method:
         return base
-    method = catalog.get(row.method, "transform")
-    options = dict(row.options)
+    options = {**row.options, "rho": setting.rho}
     if "mode" in options and panel.task == "fashion":
-        # Convolutions with a kernel for each shard are slow on CPU.
+        # XLA:CPU runs convolutions with a kernel for each shard slowly.
         options["mode"] = "unroll"
-    if method.role == "wrapper":
-        return method.wrap(base, rho=setting.rho, **options)
-    return optax.chain(method.make(rho=setting.rho, **options), base)
+    return methods.compose(methods.get(row.method), options, base)

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from experiments.studies.fashion import fashion_mnist, pooled
+from experiments.studies.samples import whole
 from experiments.studies.sharpness.config import Config, TaskName
-from jaxopt_lab.data import Dataset, load_digits
+from jaxopt_lab.data import load_digits
 from jaxopt_lab.lab import models
 from jaxopt_lab.lab.models.configs import ConvNetConfig, MLPConfig
 from jaxopt_lab.training import Functional, from_nnx
 
 
 class Task(NamedTuple):
-    """The whole of a set, to be split anew for each seed, and its network.
+    """The whole of a set, to be split for each seed, and its network.
 
     Attributes:
       images: all images.
@@ -40,7 +39,7 @@ def load(name: TaskName, config: Config, fashion: Path | None = None) -> Task:
     Args:
       name: the task.
       config: sizes of the networks.
-      fashion: where Fashion-MNIST lies; see ``fashion_mnist``.
+      fashion: folder of Fashion-MNIST; see ``fashion_mnist``.
 
     Returns:
       The task.
@@ -58,18 +57,3 @@ def load(name: TaskName, config: Config, fashion: Path | None = None) -> Task:
     convnet = ConvNetConfig(channels=config.channels, dense=config.dense)
     build = models.get("convnet").build(convnet, images.shape[1:], 10)
     return Task(images, labels, from_nnx(build), vectorised=False)
-
-
-def whole(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
-    """Both parts of a set as one, to be split anew.
-
-    Args:
-      dataset: a set of images.
-
-    Returns:
-      ``(images, labels)``.
-    """
-    parts = (dataset.train, dataset.test)
-    images = np.concatenate([part["image"] for part in parts])
-    labels = np.concatenate([part["label"] for part in parts])
-    return jnp.asarray(images), jnp.asarray(labels)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.studies.sharpness import evaluation, rows, samples
+from experiments.studies import samples
+from experiments.studies.sharpness import evaluation, rows
 from experiments.studies.sharpness.config import Config, Panel
 from experiments.studies.sharpness.tasks import Task
 from jaxopt_lab.core import loops
@@ -29,7 +30,7 @@ class Laboratory:
     Attributes:
       config: the size of the experiment.
       task: data and network.
-      probe: what is measured at the end of a training.
+      probe: measurements at the end of a training.
     """
 
     config: Config
@@ -59,7 +60,7 @@ class Laboratory:
         grid = rows.Setting(*map(jnp.asarray, columns))
         sample = sample._replace(order=sample.order[:, : panel.steps * row.lengthened])
         trained = self._programs[known](grid, params, sample)
-        # Of one shape for all rows: otherwise the measurements are compiled anew.
+        # One shape for all rows: another would compile the measurements again.
         sample = sample._replace(order=sample.order[:, :0])
         return evaluation.measure(self.probe, trained, sample, panel, self.config)
 
@@ -73,8 +74,13 @@ class Laboratory:
           The samples of all its seeds, long enough for its longest training.
         """
         steps = panel.steps * max(row.lengthened for row in rows.of(panel))
+        first = self.config.first_seed
         return samples.draw(
-            panel, self.task.labels, self.config.first_seed, steps=steps
+            self.task.labels,
+            range(first, first + self.config.seeds),
+            panel.sizes,
+            steps=steps,
+            flipped=panel.flipped,
         )
 
     def _program(self, row: rows.Row, panel: Panel) -> Train:

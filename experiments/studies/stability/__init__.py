@@ -1,4 +1,4 @@
-"""Where SGD stops being stable: predicted thresholds against simulated runs.
+"""Thresholds of SGD's stability, predicted and simulated.
 
-Run as ``python -m experiments.studies.stability quick`` or ``full``.
+Run as ``python -m experiments.studies.stability quick`` or ``standard``.
 """

@@ -1,47 +1,32 @@
-"""What theory says of the thresholds, against what was measured."""
+"""The claims of the theory about the thresholds, and their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from experiments.harness.report import Report, Table
 from experiments.studies.stability.config import Config
-from experiments.studies.stability.measure import Line, crossing
-from jaxopt_lab.curvature import PlainRuns
-from jaxopt_lab.lab.statistics import mean_interval
+from experiments.studies.stability.measure import Line, Measured, Plain, crossing
+from experiments.studies.verdicts import Claim, exact
+
+_ROUNDING = 1e-6
 
 
-class Verdict(NamedTuple):
-    """What became of a claim.
-
-    Attributes:
-      claim: the claim, in words.
-      where: the problems that it was asked of.
-      measured: the numbers behind the verdict.
-      word: ``"holds"``, ``"does not"`` or ``"undecided"``.
-    """
-
-    claim: str
-    where: str
-    measured: str
-    word: str
-
-
-def verdicts(lines: Sequence[Line], config: Config) -> list[Verdict]:
-    """Decide the claims about every problem.
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims about every problem with their evidence.
 
     Args:
-      lines: the measurements.
-      config: the size of the experiment.
+      measured: the measurements.
+      config: the size of the study.
 
     Returns:
-      The verdicts, problem by problem.
+      The claims, problem by problem.
     """
     found = []
-    for name in dict.fromkeys(line.problem for line in lines):
-        mine = [line for line in lines if line.problem == name]
+    for name in dict.fromkeys(line.problem for line in measured.lines):
+        mine = [line for line in measured.lines if line.problem == name]
         found += [
             _signs(name, mine, config),
             _agreement(name, mine, config),
@@ -52,41 +37,36 @@ def verdicts(lines: Sequence[Line], config: Config) -> list[Verdict]:
             _monotone(name, sampling, [x for x in mine if x.sampling == sampling])
             for sampling in dict.fromkeys(line.sampling for line in mine)
         ]
+    if measured.plain is not None:
+        found.append(plain_claim(measured.plain, config))
     return found
 
 
-def _signs(name: str, lines: Sequence[Line], config: Config) -> Verdict:
-    right = wrong = open_ = 0
-    for line in lines:
-        for factor, values in zip(config.factors, line.measured, strict=True):
-            mean, half = mean_interval(values, config.confidence)
-            above = factor > 1
-            if abs(mean) <= half:
-                open_ += 1
-            elif (mean > 0) == above:
-                right += 1
-            else:
-                wrong += 1
-    word = "does not" if wrong else "undecided" if open_ else "holds"
-    text = f"{right} right, {wrong} wrong, {open_} undecided of {right + wrong + open_}"
-    claim = "the mean square grows exactly above the exact threshold"
-    return Verdict(claim, name, text, word)
-
-
-def _agreement(name: str, lines: Sequence[Line], config: Config) -> Verdict:
-    # Below it the slowest directions of the range decide, which a few hundred steps
-    # do not reach.
-    above = np.asarray(config.factors) > 1
-    worst = max(
-        float(np.max(np.abs(line.measured.mean(axis=1) - line.predicted)[above]))
-        for line in lines
+def _signs(name: str, lines: Sequence[Line], config: Config) -> Claim:
+    sign = np.sign(np.asarray(config.factors) - 1)[:, None]
+    return Claim(
+        "the mean square grows exactly above the exact threshold, at every rate",
+        name,
+        np.concatenate([sign * line.measured for line in lines]),
+        evidence="growth in the predicted direction, where it is the least certain",
     )
-    claim = f"above it, growth is ln(spectral radius), within {config.tolerance:g}"
-    word = "holds" if worst <= config.tolerance else "does not"
-    return Verdict(claim, name, f"largest difference {worst:.4f}", word)
 
 
-def _sufficient(name: str, lines: Sequence[Line]) -> Verdict:
+def _agreement(name: str, lines: Sequence[Line], config: Config) -> Claim:
+    # Only above it: below, the slowest directions of the range decide, which a few
+    # hundred steps do not reach.
+    above = np.asarray(config.factors) > 1
+    differences = [(x.measured - x.predicted[:, None])[above] for x in lines]
+    return Claim(
+        f"above it, growth is ln(spectral radius) within {config.tolerance:g}, at "
+        "every rate",
+        name,
+        np.concatenate(differences),
+        (-config.tolerance, config.tolerance),
+    )
+
+
+def _sufficient(name: str, lines: Sequence[Line]) -> Claim:
     # The tests are theorems for Bernoulli sampling only.
     ratios = [
         (line.max_sample / line.exact, line.coherence / line.exact)
@@ -94,60 +74,108 @@ def _sufficient(name: str, lines: Sequence[Line]) -> Verdict:
         if line.sampling == "bernoulli"
     ]
     low, high = np.min(ratios, axis=0), np.max(ratios, axis=0)
-    ordered = all(1 - 1e-6 <= a <= b * (1 + 1e-6) for a, b in ratios)
-    text = (
+    ordered = all(1 - _ROUNDING <= a <= b * (1 + _ROUNDING) for a, b in ratios)
+    return exact(
+        "exact <= max_sample <= coherence threshold (Bernoulli)",
+        ordered,
         f"max_sample {low[0]:.2f} to {high[0]:.2f}, coherence {low[1]:.2f} to "
-        f"{high[1]:.2f} times the exact one"
+        f"{high[1]:.2f} times the exact one",
+        name,
     )
-    claim = "exact <= max_sample <= coherence threshold (Bernoulli)"
-    return Verdict(claim, name, text, "holds" if ordered else "does not")
 
 
-def _converse(name: str, lines: Sequence[Line]) -> Verdict:
+def _converse(name: str, lines: Sequence[Line]) -> Claim:
     ratios = [
         line.converse / line.exact for line in lines if line.sampling == "bernoulli"
     ]
-    text = f"{min(ratios):.3f} to {max(ratios):.3f} times the exact one"
-    claim = "the partial converse is a lower bound here (Bernoulli)"
-    below = all(ratio <= 1 + 1e-6 for ratio in ratios)
-    return Verdict(claim, name, text, "holds" if below else "does not")
-
-
-def _monotone(name: str, sampling: str, lines: Sequence[Line]) -> Verdict:
-    measured = [crossing(line) for line in lines]
-    text = ", ".join(
-        f"B={line.batch_size}: {at:.4g} ({line.exact:.4g})"
-        for line, at in zip(lines, measured, strict=True)
-    )
-    claim = f"the measured threshold falls with the batch size ({sampling})"
-    if np.any(np.isnan(measured)):
-        return Verdict(claim, name, text, "undecided")
-    return Verdict(
-        claim,
+    return exact(
+        "the partial converse is a lower bound here (Bernoulli)",
+        all(ratio <= 1 + _ROUNDING for ratio in ratios),
+        f"{min(ratios):.3f} to {max(ratios):.3f} times the exact one",
         name,
-        text,
-        "holds" if bool(np.all(np.diff(measured) > 0)) else "does not",
     )
 
 
-def plain_verdict(runs: PlainRuns, growth: float, name: str, config: Config) -> Verdict:
-    """Whether independent runs would have shown the divergence that there is.
+def _monotone(name: str, sampling: str, lines: Sequence[Line]) -> Claim:
+    crossings = [[crossing(x.rates, g) for g in x.measured.T] for x in lines]
+    text = ", ".join(
+        f"B={line.batch_size}: {np.mean(at):.4g} ({line.exact:.4g})"
+        for line, at in zip(lines, crossings, strict=True)
+    )
+    return Claim(
+        f"the measured threshold rises with the batch size ({sampling})",
+        name,
+        np.diff(np.asarray(crossings), axis=0),
+        evidence=text,
+    )
+
+
+def plain_claim(plain: Plain, config: Config) -> Claim:
+    """The claim that independent runs would have shown the divergence.
 
     Args:
-      runs: the runs, above the threshold.
-      growth: true growth of the mean square in a step, above 0.
-      name: of the problem.
-      config: the size of the experiment.
+      plain: the runs, above the threshold.
+      config: the size of the study.
 
     Returns:
-      The verdict.
+      The claim; exact, of one simulation of many runs.
     """
-    steps = runs.log_mean_square.shape[0]
-    seen, true = float(runs.log_mean_square[-1]), growth * steps
-    text = (
+    steps = plain.runs.log_mean_square.shape[0]
+    seen, true = float(plain.runs.log_mean_square[-1]), plain.growth * steps
+    return exact(
+        "independent runs show the divergence (without resampling)",
+        seen > true / 2,
         f"at {config.plain_factor:g} of the threshold, after {steps} steps of "
         f"{config.plain_runs} runs: ln mean square {seen:+.1f}, true {true:+.1f}; "
-        f"{100 * float(runs.grown):.0f} % of the runs have grown"
+        f"{100 * float(plain.runs.grown):.0f} % of the runs have grown",
+        plain.problem,
     )
-    claim = "independent runs show the divergence (without resampling)"
-    return Verdict(claim, name, text, "holds" if seen > true / 2 else "does not")
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers, table and figures.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The report.
+    """
+    from experiments.studies.stability import figures
+
+    drawn = {}
+    if measured.plain is not None:
+        drawn["plain_runs"] = figures.plain_runs(measured.plain, config)
+    for sampling in config.samplings:
+        mine = [line for line in measured.lines if line.sampling == sampling]
+        drawn[f"growth_{sampling}"] = figures.growth_curves(mine)
+    return Report({"lines": measured.lines}, [_table(measured.lines)], drawn)
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    rows = []
+    for line in lines:
+        rates = (
+            crossing(line.rates, line.measured.mean(axis=1)),
+            line.exact,
+            line.max_sample,
+            line.coherence,
+            line.gradient_descent,
+            line.converse,
+        )
+        rows.append(
+            (
+                line.problem,
+                line.sampling.replace("_", " "),
+                str(line.batch_size),
+                f"{line.sigma_per_sample:.3f}",
+                *(f"{rate:.4g}" for rate in rates),
+            )
+        )
+    names = ("measured", "exact", "max_sample", "coherence", "2/lambda_1", "converse")
+    return Table(
+        "learning rates; the simple tests are for Bernoulli sampling",
+        ("problem", "sampling", "B", "sigma/n", *names),
+        rows,
+    )

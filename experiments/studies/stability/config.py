@@ -1,22 +1,22 @@
-"""The settings of the experiment: everything that is a number."""
+"""The numbers of the study on the stability of SGD."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from experiments.studies.study import QUICK, STANDARD, Settings
 from jaxopt_lab.curvature import Sampling
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """One size of the experiment.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study; a seed is an independent repetition of a simulation.
 
     Attributes:
       factors: learning rates, in multiples of the exact threshold.
       samplings: how batches are drawn.
       runs: directions of a simulation.
       steps: its steps.
-      repetitions: its independent repetitions.
       network_runs: directions of the network's simulation.
       network_steps: its steps.
       groups: examples, directions and curvature of the groups of identical Hessians:
@@ -35,15 +35,14 @@ class Config:
       plain_batch_size: their batch size.
       tolerance: how far the measured growth may be from the predicted one, above the
         threshold.
-      confidence: of the intervals over repetitions.
-      seed: of everything.
+      problems: among ``"groups"``, ``"linear"`` and ``"network"``.
     """
 
     factors: tuple[float, ...] = (0.9, 0.97, 1.03, 1.1, 1.2, 1.5)
     samplings: tuple[Sampling, ...] = ("bernoulli", "without_replacement")
     runs: int = 500
     steps: int = 120
-    repetitions: int = 4
+    seeds: int = 2
     network_runs: int = 200
     network_steps: int = 75
     groups: tuple[int, int, float] = (8, 4, 3.0)
@@ -60,18 +59,26 @@ class Config:
     plain_factor: float = 1.1
     plain_batch_size: int = 4
     tolerance: float = 0.03
-    confidence: float = 0.95
-    seed: int = 0
+    problems: tuple[str, ...] = ("groups", "linear", "network")
 
 
-CONFIGS = {
-    "quick": Config(),
-    "full": Config(
+SIZES = {
+    QUICK: Config(
+        factors=(0.9, 1.1, 1.5),
+        runs=200,
+        steps=60,
+        network_runs=50,
+        network_steps=30,
+        groups_batch_sizes=(1, 4),
+        linear_batch_sizes=(1, 4),
+        network_batch_sizes=(1, 6),
+    ),
+    STANDARD: Config(
         factors=(0.5, 0.7, 0.8, 0.9, 0.97, 1.03, 1.1, 1.2, 1.35, 1.5, 2.0),
         samplings=("bernoulli", "without_replacement", "with_replacement"),
         runs=2000,
         steps=240,
-        repetitions=6,
+        seeds=6,
         network_runs=500,
         network_steps=120,
         network_batch_sizes=(1, 2, 3, 6),

@@ -1,4 +1,4 @@
-"""Growth against the learning rate, and why independent runs mislead."""
+"""Growth against the learning rate, and independent runs that mislead."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.harness import figures as style
 from experiments.studies.stability.config import Config
-from experiments.studies.stability.measure import Line
-from jaxopt_lab.curvature import PlainRuns
+from experiments.studies.stability.measure import Line, Plain
 from jaxopt_lab.lab.statistics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = ("#1f5fa8", "#c2571a", "#2f8f5b", "#7b4fa3", "#8a6d1d")
+_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.VIOLET, style.OCHRE)
 
 
-def growth_curves(lines: Sequence[Line], config: Config) -> Figure:
+def growth_curves(lines: Sequence[Line]) -> Figure:
     """Measured and predicted growth, a panel for each problem, a colour for each B.
 
     Dots are measured, with intervals over the repetitions; curves are the logarithm
@@ -27,19 +27,16 @@ def growth_curves(lines: Sequence[Line], config: Config) -> Figure:
 
     Args:
       lines: measurements under one sampling.
-      config: the size of the experiment.
 
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(line.problem for line in lines))
-    figure = Figure(figsize=(5.2 * len(names), 4.6), layout="constrained")
-    for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names, strict=True):
+    figure, grid = style.grid(1, len(names), 5.2 * len(names), 4.6)
+    for axes, name in zip(grid[0], names, strict=True):
         mine = [line for line in lines if line.problem == name]
         for line, color in zip(mine, _COLORS, strict=False):
-            _draw(axes, line, color, config)
+            _draw(axes, line, color)
         axes.axvline(mine[0].gradient_descent, color="black", linestyle=":")
         axes.axhline(0.0, color="black", linewidth=0.8)
         axes.set_xscale("log")
@@ -47,7 +44,7 @@ def growth_curves(lines: Sequence[Line], config: Config) -> Figure:
         axes.set_title(f"{name}, n = {mine[0].examples}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("growth of ln mean square in a step")
-        axes.spines[["top", "right"]].set_visible(False)
+        style.tidy(axes, lines=False)
         axes.legend(loc="upper left", framealpha=1.0, edgecolor="none")
     sampling = lines[0].sampling.replace("_", " ")
     figure.suptitle(
@@ -65,8 +62,8 @@ def _ticks(axes: Any) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw(axes: Any, line: Line, color: str, config: Config) -> None:
-    intervals = [mean_interval(v, config.confidence) for v in line.measured]
+def _draw(axes: Any, line: Line, color: str) -> None:
+    intervals = [mean_interval(v) for v in line.measured]
     axes.plot(line.rates, line.predicted, color=color, linewidth=1.0, alpha=0.7)
     axes.errorbar(
         line.rates,
@@ -81,22 +78,18 @@ def _draw(axes: Any, line: Line, color: str, config: Config) -> None:
     axes.axvline(line.coherence, color=color, linewidth=1.2, linestyle="--")
 
 
-def plain_runs(runs: PlainRuns, growth: float, name: str, config: Config) -> Figure:
+def plain_runs(plain: Plain, config: Config) -> Figure:
     """Independent runs above the threshold: median, spread, their mean, the truth.
 
     Args:
-      runs: the runs.
-      growth: true growth of the mean square in a step.
-      name: of the problem.
-      config: the size of the experiment.
+      plain: the runs.
+      config: the size of the study.
 
     Returns:
       The figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = style.grid(1, 1, 6.4, 4.2)
+    runs, growth = plain.runs, plain.growth
     logs = np.asarray(runs.log_squares)
     steps = np.arange(1, len(logs) + 1)
     low, middle, high = np.quantile(logs, [0.05, 0.5, 0.95], axis=1)
@@ -113,9 +106,9 @@ def plain_runs(runs: PlainRuns, growth: float, name: str, config: Config) -> Fig
     axes.set_xlabel("step")
     axes.set_ylabel(r"$\ln \|w\|^2$")
     axes.set_title(
-        f"{name}, B = {config.plain_batch_size}, {config.plain_factor:g} of the exact "
-        "threshold"
+        f"{plain.problem}, B = {config.plain_batch_size}, "
+        f"{config.plain_factor:g} of the exact threshold"
     )
-    axes.spines[["top", "right"]].set_visible(False)
+    style.tidy(axes, lines=False)
     axes.legend(frameon=False)
     return figure

@@ -1,13 +1,16 @@
-"""Predicted and measured growth of one problem."""
+"""Predicted and measured growth of every problem."""
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness.store import Store
+from experiments.studies.stability import problems
 from experiments.studies.stability.config import Config
 from experiments.studies.stability.problems import Problem
 from jaxopt_lab.curvature import (
@@ -20,6 +23,7 @@ from jaxopt_lab.curvature import (
     simple_thresholds,
     spectral_radius,
 )
+from jaxopt_lab.data import load_digits
 
 
 class Line(NamedTuple):
@@ -56,6 +60,72 @@ class Line(NamedTuple):
     measured: np.ndarray
 
 
+class Plain(NamedTuple):
+    """Independent runs of one problem a little above its threshold.
+
+    Attributes:
+      problem: its name.
+      runs: the runs.
+      growth: growth of the mean square in a step that they should show.
+    """
+
+    problem: str
+    runs: PlainRuns
+    growth: float
+
+
+class Measured(NamedTuple):
+    """Everything that is measured.
+
+    Attributes:
+      lines: a line for each problem, sampling and batch size.
+      plain: independent runs of the groups; ``None`` without these.
+    """
+
+    lines: list[Line]
+    plain: Plain | None
+
+
+def measure(config: Config, store: Store) -> Measured:
+    """Simulate every problem.
+
+    Args:
+      config: the size of the study.
+      store: not used: no problem takes more than a few minutes.
+
+    Returns:
+      The measurements.
+    """
+    del store
+    # A perturbation of 1e-6 around a minimum is below the resolution of float32.
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        return _measure(config)
+
+
+def _measure(config: Config) -> Measured:
+    found, plain = [], None
+    for name in config.problems:
+        problem = _problem(name, config)
+        for sampling in config.samplings:
+            began = time.perf_counter()
+            found += lines(problem, sampling, config)
+            took = time.perf_counter() - began
+            print(f"{problem.name}, {sampling}: {took:.0f} s", flush=True)
+        if name == "groups":
+            runs, growth = illustration(problem, config)
+            plain = Plain(problem.name, runs, growth)
+    return Measured(found, plain)
+
+
+def _problem(name: str, config: Config) -> Problem:
+    if name == "groups":
+        return problems.groups(config)
+    if name == "linear":
+        return problems.two_layer_linear(config)
+    train = load_digits().train
+    return problems.network(config, train["image"], train["label"])
+
+
 def lines(problem: Problem, sampling: Sampling, config: Config) -> list[Line]:
     """Measure a problem at all batch sizes and learning rates.
 
@@ -70,7 +140,7 @@ def lines(problem: Problem, sampling: Sampling, config: Config) -> list[Line]:
     hessians, sizes = problem.hessians, problem.batch_sizes
     n = hessians.factors.shape[0]
     measured = coherence(hessians)
-    key = jax.random.key(config.seed)
+    key = jax.random.key(config.first_seed)
 
     def radius(rate: jax.Array, size: jax.Array) -> jax.Array:
         return spectral_radius(hessians, rate, size, sampling=sampling).value
@@ -82,7 +152,7 @@ def lines(problem: Problem, sampling: Sampling, config: Config) -> list[Line]:
             key,
             runs=problem.runs,
             steps=problem.steps,
-            repetitions=config.repetitions,
+            repetitions=config.seeds,
         ).rates
 
     # With replacement the batch size is a shape.
@@ -118,20 +188,20 @@ def lines(problem: Problem, sampling: Sampling, config: Config) -> list[Line]:
     return found
 
 
-def crossing(line: Line) -> float:
-    """Where the measured growth passes zero, between two learning rates.
+def crossing(rates: np.ndarray, growth: np.ndarray) -> float:
+    """The learning rate at which the measured growth passes zero, interpolated.
 
     Args:
-      line: the measurement.
+      rates: learning rates, ascending.
+      growth: growth at each.
 
     Returns:
       The learning rate; NaN where it passes zero nowhere.
     """
-    means = line.measured.mean(axis=1)
-    for i in range(len(means) - 1):
-        if means[i] <= 0 < means[i + 1]:
-            part = -means[i] / (means[i + 1] - means[i])
-            return float(line.rates[i] + part * (line.rates[i + 1] - line.rates[i]))
+    for i in range(len(growth) - 1):
+        if growth[i] <= 0 < growth[i + 1]:
+            part = -growth[i] / (growth[i + 1] - growth[i])
+            return float(rates[i] + part * (rates[i + 1] - rates[i]))
     return float("nan")
 
 
@@ -159,4 +229,4 @@ def illustration(problem: Problem, config: Config) -> tuple[PlainRuns, float]:
             steps=config.plain_steps,
         )
 
-    return simulate(rate, jax.random.key(config.seed)), float(jnp.log(true))
+    return simulate(rate, jax.random.key(config.first_seed)), float(jnp.log(true))

@@ -77,7 +77,7 @@ def two_layer_linear(config: Config) -> Problem:
     Returns:
       The problem, its Hessians from the Gram matrix of the network's factors.
     """
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.first_seed)
     inputs, hidden, outputs = config.linear_sizes
     params = {
         "one": jnp.asarray(rng.normal(size=(inputs, hidden))),
@@ -175,9 +175,9 @@ def network(config: Config, images: np.ndarray, labels: np.ndarray) -> Problem:
       InputError: the network does not fit the digits.
     """
     n, width = config.network_examples, config.network_width
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.first_seed)
     chosen = rng.permutation(len(images))[:n]
-    # Means of 2 x 2 pixels: a network of a third of the size, with curvature enough.
+    # Means of 2 x 2 pixels make a network of a third of the size.
     pooled = np.asarray(images)[chosen].reshape(n, 4, 2, 4, 2).mean(axis=(2, 4))
     x = jnp.asarray(pooled.reshape(n, 16), jnp.float64)
     y = jax.nn.one_hot(jnp.asarray(labels[chosen]), 10, dtype=jnp.float64)

@@ -2,7 +2,7 @@
 
 ``maml``, ``reptile``, ``imaml`` and ``anil`` each make a
 ``meta_loss(params, task) -> (value, adapted)``; one differentiates its mean over tasks
-and hands the gradient to any optax transformation:
+and passes the gradient to any optax transformation:
 
 >>> import jax, jax.numpy as jnp, optax
 >>> loss = lambda w, batch: jnp.mean((w - batch["y"]) ** 2)

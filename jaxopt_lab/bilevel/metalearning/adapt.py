@@ -1,4 +1,4 @@
-"""The inner loop of every method here: a few steps on the support set of a task."""
+"""Inner loop of the meta-learning methods: a few steps on a task's support set."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.bilevel.loop import Remat, levels_of, loop, stacking_loop
+from jaxopt_lab.bilevel.checkpointed_scan import (
+    Remat,
+    checkpointed_scan,
+    levels_of,
+    stacking_scan,
+)
 from jaxopt_lab.bilevel.metalearning.task import Task
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.gradients import batch_grad
+from jaxopt_lab.core.masking import is_masked
 from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
 
 Carry: TypeAlias = tuple[Params, Any]
 
 
-def _is_hole(x: Any) -> bool:
-    return isinstance(x, optax.MaskedNode)
-
-
 @dataclasses.dataclass(frozen=True)
 class Adaptation:
-    """How parameters adapt to a batch; see ``adapt`` for the meaning of each.
+    """Options of an adaptation; see ``adapt`` for the meaning of each.
 
     Attributes:
       loss: ``loss(params, batch) -> scalar``.
@@ -52,39 +54,39 @@ class Adaptation:
         levels_of(self.remat)
 
     def moving(self, params: Params) -> Params:
-        """The leaves that move; ``optax.MaskedNode`` in the places of the others."""
+        """The leaves that move; ``optax.MaskedNode`` for the others."""
         if self.mask is None:
             return params
         mask = trees.resolve_mask(self.mask, params)
         return jax.tree.map(lambda m, p: p if m else optax.MaskedNode(), mask, params)
 
     def whole(self, moving: Params, params: Params) -> Params:
-        """The leaves that move, and those of ``params`` in the places left out."""
+        """The leaves that move, completed by those of ``params``."""
         if self.mask is None:
             return moving
         return jax.tree.map(
-            lambda part, p: p if _is_hole(part) else part,
+            lambda part, p: p if is_masked(part) else part,
             moving,
             params,
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
 
     def first(self, params: Params) -> Carry:
-        """What the first step gets."""
+        """The carry of the first step."""
         moving = self.moving(jax.tree.map(jnp.asarray, params))
         return moving, self.inner.init(moving)
 
     def step(self, carry: Carry, t: jax.Array, params: Params, support: Batch) -> Carry:
         """One step on the batch that belongs to it."""
         moving, state = carry
-        # The gradient is that of the moving leaves alone: those that rest cost no
-        # backward pass, and the derivative with respect to them goes through here.
+        # Differentiate by the moving leaves alone: the others cost no backward pass,
+        # and their derivative goes through the closure.
         grad_fn = batch_grad(
             lambda moving, batch: self.loss(self.whole(moving, params), batch),
             loops.take(support, t) if self.per_step else support,
         )
         update = optax.with_extra_args_support(self.inner).update
-        # It remembers this gradient, for a link that asks for it once more.
+        # grad_fn caches this gradient for a link that evaluates it again.
         _, grads = grad_fn.value_and_grad(moving)
         updates, state = update(grads, state, moving, grad_fn=grad_fn)
         return optax.apply_updates(moving, updates), state
@@ -92,7 +94,7 @@ class Adaptation:
     def __call__(self, params: Params, support: Batch) -> Params:
         """The adapted parameters, differentiable with respect to the first ones."""
         self.check(support)
-        moving, _ = loop(
+        moving, _ = checkpointed_scan(
             lambda carry, t: self.step(carry, t, params, support),
             self.first(params),
             self.steps,
@@ -131,7 +133,7 @@ def adapt(
     per_step: bool = False,
     remat: Remat = "none",
 ) -> Params:
-    r"""Parameters after a few steps on one task: what is done at test time.
+    r"""Parameters after a few steps on one task, as at test time.
 
     .. math:: θ_0 = θ, \qquad
         θ_{t+1} = θ_t + \mathrm{inner}(\nabla L_{\mathrm{support}}(θ_t)), \qquad
@@ -143,16 +145,16 @@ def adapt(
 
     Args:
       loss: ``loss(params, batch) -> scalar``, a mean over the examples.
-      params: where it starts, real floating arrays.
+      params: starting point, real floating arrays.
       support: tree of arrays with a common leading axis, the examples.
       inner: any optax transformation; links that evaluate the gradient themselves
-        get ``grad_fn`` on the same batch. Its state starts anew with every task.
+        get ``grad_fn`` on the same batch. Its state is initialised for every task.
       steps: number of steps, at least 1.
       mask: which leaves move: tree of booleans, a prefix of one, or a function of the
         parameters; the optimizer sees only these. ``None``: all of them.
       per_step: the arrays of ``support`` have one axis more in front, of length
         ``steps``: a batch for each step.
-      remat: what a reverse pass stores, as in ``bilevel.loop``; ``"none"`` is the
+      remat: what a reverse pass stores, as in ``checkpointed_scan``; ``"none"`` is the
         fastest and right for a handful of steps.
 
     Returns:
@@ -217,5 +219,5 @@ def adaptation_losses(
 
     first = judge(params, task.query)
     carry = adaptation.first(params)
-    _, after = stacking_loop(step, carry, steps, remat="none")
+    _, after = stacking_scan(step, carry, steps, remat="none")
     return jnp.concatenate([first[None], after])

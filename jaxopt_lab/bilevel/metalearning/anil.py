@@ -1,10 +1,10 @@
-"""ANIL: MAML in which almost no inner loop is left."""
+"""ANIL: MAML with an inner loop over the head alone."""
 
 from __future__ import annotations
 
 import optax
 
-from jaxopt_lab.bilevel.loop import Remat
+from jaxopt_lab.bilevel.checkpointed_scan import Remat
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.maml import after_adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss
@@ -42,7 +42,7 @@ def anil(
       first_order: hold the updates constant, as in ``maml``.
       per_step: as in ``adapt``.
       query_loss: the loss on the query set if it is another one.
-      remat: what the reverse pass stores, as in ``bilevel.loop``.
+      remat: what the reverse pass stores, as in ``checkpointed_scan``.
 
     Returns:
       ``meta_loss(params, task) -> (value, adapted)``, as of ``maml``. At test time,

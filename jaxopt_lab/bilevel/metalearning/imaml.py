@@ -1,4 +1,4 @@
-"""iMAML: MAML whose gradient does not pass through the inner loop."""
+"""iMAML: MAML with implicit gradients, independent of the inner loop's path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxopt_lab.core.typing import Batch, LossFn, Params, Scalar
 
 
 def proximal(loss: LossFn, anchor: Params, strength: Scalar) -> LossFn:
-    r"""A loss that also keeps near to other parameters.
+    r"""A loss with a proximal term that keeps parameters near others.
 
     .. math:: L(φ) + \frac{λ}{2} \lVert φ - θ \rVert^2
 
@@ -56,7 +56,7 @@ def imaml(
     tol: float | None = None,
     query_loss: LossFn | None = None,
 ) -> MetaLoss:
-    r"""MAML with implicit gradients: by the place reached, not by the way there.
+    r"""MAML with implicit gradients: they depend on the solution, not on the path.
 
     .. math:: φ(θ) = \arg\min_φ L_{\mathrm{support}}(φ)
             + \frac{λ}{2} \lVert φ - θ \rVert^2, \qquad
@@ -112,7 +112,7 @@ def imaml(
     judge = loss if query_loss is None else query_loss
 
     # The support set is an argument, not closed over: inside of a scan the rule runs
-    # when the tracers of the body are gone.
+    # after the tracers of the body have ended.
     def near(w: Params, params: Params, strength: Scalar, support: Batch) -> jax.Array:
         return proximal(loss, params, strength)(w, support)
 
@@ -123,8 +123,8 @@ def imaml(
 
     @minimum.defjvp
     def _(primals: Any, tangents: Any) -> tuple[Params, Params]:
-        # By the function itself, not by the loop, so that this rule also has the
-        # right derivative.
+        # Call the function itself, not the loop, so that the derivative of this rule is
+        # implicit too.
         reached = minimum(*primals)
         slope = jax.grad(near)
         _, along = jax.jvp(lambda *theta: slope(reached, *theta), primals, tangents)
@@ -148,7 +148,7 @@ def conjugate_gradients(
 ) -> Params:
     """The solution of a symmetric positive system, with derivatives.
 
-    Not by lineax, which gives up with NaN where a direction has hardly any curvature:
+    lineax is not used here: it returns NaN where a direction has hardly any curvature;
     far from a minimum the Hessian of a relu network has such directions, and one task
     among thousands would end the meta-training.
 
@@ -164,7 +164,7 @@ def conjugate_gradients(
     eps = max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(b))
     stop: float = eps**0.75 if tol is None else tol
     cg = functools.partial(jax.scipy.sparse.linalg.cg, tol=stop, maxiter=steps)
-    # It has derivatives itself, but none in reverse with the zeros that it starts at.
+    # cg has derivatives itself, but no reverse mode from its zero start.
     return jax.lax.custom_linear_solve(
         product, b, lambda product, b: cg(product, b)[0], symmetric=True
     )

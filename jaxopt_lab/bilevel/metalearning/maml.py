@@ -1,4 +1,4 @@
-"""MAML: initial parameters from which a few steps go a long way."""
+"""MAML: initial parameters that adapt to a task in few steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.bilevel.loop import Remat
+from jaxopt_lab.bilevel.checkpointed_scan import Remat
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
 from jaxopt_lab.core.typing import LossFn, Params
@@ -43,7 +43,7 @@ def maml(
       first_order: first-order MAML.
       per_step: as in ``adapt``.
       query_loss: the loss on the query set if it is another one.
-      remat: what the reverse pass stores, as in ``bilevel.loop``.
+      remat: what the reverse pass stores, as in ``checkpointed_scan``.
 
     Returns:
       ``meta_loss(params, task) -> (value, adapted)``, to be differentiated with

@@ -1,4 +1,4 @@
-"""Reptile: towards where the tasks' own training goes."""
+"""Reptile: the displacement of a task's training as meta-gradient."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def reptile(
     per_step: bool = False,
     query_loss: LossFn | None = None,
 ) -> MetaLoss:
-    r"""Reptile: the displacement of a task's training in the place of a gradient.
+    r"""Reptile: the displacement of a task's training instead of a gradient.
 
     .. math:: g = θ - φ, \qquad
         φ = \mathrm{adapt}(θ, \mathrm{support}), \qquad
         θ \leftarrow θ - ε g = θ + ε (φ - θ)
 
     The function that is returned has the query loss of φ as its value and g as its
-    gradient, so that it takes the place of ``maml`` in any program, and g, averaged
+    gradient, so that it replaces ``maml`` in any program, and g, averaged
     over tasks, goes into any optax transformation: ``optax.sgd(ε)`` is the paper's
-    update. The gradient has nothing of the query set; one that is wanted in it belongs
-    into the support set.
+    update. The gradient does not depend on the query set; add its examples to the
+    support set to use them.
 
     Args:
       loss: ``loss(params, batch) -> scalar``, a mean over the examples.
@@ -62,7 +62,7 @@ def reptile(
 
     Reference: Nichol, Achiam, Schulman, "On first-order meta-learning algorithms",
     arXiv:1803.02999, algorithms 1 and 2; with Adam outside they divide g by the
-    inner rate, which Adam does not feel.
+    inner rate, to which Adam is invariant.
     """
     adaptation = Adaptation(loss, inner, steps, per_step=per_step)
     judge = loss if query_loss is None else query_loss
@@ -80,7 +80,7 @@ def reptile(
 
 @jax.custom_jvp
 def with_gradient(value: jax.Array, params: Params, gradient: Updates) -> jax.Array:
-    """``value``, with ``gradient`` in the place of its derivative by ``params``.
+    """``value``, with ``gradient`` as its derivative by ``params``.
 
     Args:
       value: real scalar.

@@ -1,4 +1,4 @@
-"""Regression on sinusoids: the smallest family of tasks that shows adaptation."""
+"""Sinusoid regression: the smallest family of tasks that shows adaptation."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def sinusoid_task(
     Args:
       key: typed key; the same key gives the same task.
       shots: points to adapt to.
-      queries: points to be judged by.
+      queries: points for evaluation.
       amplitude: A is uniform between these.
       phase: ϕ is uniform between these, in radians.
       interval: x is uniform between these.
-      noise: σ, of the support's y only: one is judged by the sinusoid itself.
+      noise: σ, of the support's y only; the queries are noise-free.
       places: ``"random"``: the queries are drawn like the support; ``"grid"``: they
         are equally spaced from end to end, for a test or a plot.
       dtype: of x and y.

@@ -13,7 +13,7 @@ from jaxopt_lab.core.typing import Batch, Params
 
 
 class Task(NamedTuple):
-    """Examples to adapt to, and others of the same kind to be judged by.
+    """Examples to adapt to, and others of the same task for evaluation.
 
     Attributes:
       support: a batch, as the loss takes it: tree of arrays whose common leading axis

@@ -22,11 +22,11 @@ class ClassPool:
 
     Attributes:
       examples: the arrays without the labels, leading axis N, in their own order.
-      members: int32 ``(classes, largest class)``, where the examples of each class
-        stand in ``examples``; -1 behind the last one.
-      sizes: int32 ``(classes,)``, how many each class has.
+      members: int32 ``(classes, largest class)``, indices of the examples of each
+        class; -1 after the last one.
+      sizes: int32 ``(classes,)``, number of examples of each class.
       label: the name of the labels; static.
-      smallest: how many examples the smallest class has; static, so that a task too
+      smallest: number of examples of the smallest class; static, so that a task too
         large for it is an error inside ``jit`` too.
     """
 
@@ -73,7 +73,7 @@ def class_pool(
     classes: Sequence[int] | None = None,
     label: str = "label",
 ) -> ClassPool:
-    """A labelled set made ready for ``few_shot_task``.
+    """A labelled set prepared for ``few_shot_task``.
 
     Args:
       examples: arrays by name with a common leading axis, such as
@@ -142,7 +142,7 @@ def few_shot_task(
       pool: from ``class_pool``.
       ways: number of classes, N.
       shots: examples of each class to adapt to, K.
-      queries: examples of each class to be judged by.
+      queries: examples of each class for evaluation.
 
     Returns:
       The task, in batches like the examples of the pool: ``ways * shots`` and
@@ -187,12 +187,12 @@ def few_shot_task(
 def distinct(key: jax.Array, n: int | jax.Array, k: int) -> jax.Array:
     """``k`` different whole numbers below ``n``, uniformly and in random order.
 
-    In k small steps, not by a permutation of all n: with k of 16 and n of 6000 that
-    is what makes it possible to draw tasks inside of the training program.
+    In k small steps instead of a permutation of all n: with k of 16 and n of 6000 this
+    makes it cheap to draw tasks inside of the training program.
 
     Args:
       key: typed key.
-      n: how many numbers there are; may be traced.
+      n: upper bound, exclusive; may be traced.
       k: how many to draw, static.
 
     Returns:

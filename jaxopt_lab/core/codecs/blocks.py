@@ -1,10 +1,10 @@
-"""How an array is cut into blocks, and how what is stored for it is shaped.
+"""Division of arrays into blocks, and shapes of their codes and scales.
 
-Blocks are runs of consecutive elements in row-major order, so they depend on the
-global shape only and never on how an array is spread over devices. What is stored
-keeps the number of axes of the array wherever it can, with the leading axes in front:
-then a sharding of the array along its first axis is one of the codes and scales too,
-and no reshape in here moves elements between devices.
+Blocks are runs of consecutive elements in row-major order, so they depend on the global
+shape only and never on the sharding of an array. Codes and scales keep the number of
+axes of the array where possible, with the leading axes in front: a sharding of the
+array along its first axis then applies to codes and scales too, and no reshape here
+moves elements between devices.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import is_integer
 from jaxopt_lab.core.errors import InputError
 
 Granularity = int | Literal["row", "tensor"]
@@ -31,8 +32,7 @@ def check_granularity(name: str, value: Granularity) -> None:
     Raises:
       InputError: it is none of them.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not (whole or value in ("row", "tensor")):
+    if not (is_integer(value, low=1) or value in ("row", "tensor")):
         raise InputError(
             f"{name} must be a number of elements of at least 1, 'row' or 'tensor'; "
             f"got {value!r}"
@@ -229,7 +229,7 @@ class Blocks(NamedTuple):
         return codes.reshape(*self._before, *self.code_tile)
 
     def split_scales(self, scales: jax.Array) -> jax.Array:
-        """What is stored for each block, beside its tile.
+        """Scales (one number for each block), aligned with the tiles.
 
         Args:
           scales: array of ``scales_shape``.

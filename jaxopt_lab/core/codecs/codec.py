@@ -38,7 +38,7 @@ class Coded(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What the codes of a block are relative to, each ``(..., 1)`` or ``None``."""
+    """Reference values of the codes of a block, each ``(..., 1)`` or ``None``."""
 
     scale: jax.Array | None
     offset: jax.Array | None
@@ -46,7 +46,7 @@ class Range(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Codec(abc.ABC):
-    """How arrays become codes; immutable, so that it can be shared and compared.
+    """Interface of the codecs; immutable, so that they can be shared and compared.
 
     A subclass says how the range of a block is found (``range_of``) and how elements
     become codes and back (``to_codes``, ``from_codes``); blocks, packing, dtypes and
@@ -75,7 +75,7 @@ class Codec(abc.ABC):
           x: tiles, float32 or float64; ``self.axes`` are those of a tile.
 
         Returns:
-          Arrays of the same dtype, with axes of length 1 in the place of a tile's.
+          Arrays of the same dtype, with axes of length 1 instead of those of a tile.
         """
 
     @abc.abstractmethod
@@ -146,8 +146,8 @@ class Codec(abc.ABC):
         cut = self.cut(x.shape, block)
         wide = cut.split(x.astype(trees.accumulation_dtype(x.dtype)))
         if not self.continuous:
-            # Through the scales alone a derivative would be a small and misleading
-            # part of the whole one.
+            # A derivative through the scales alone would be a small and misleading part
+            # of the whole derivative.
             wide = jax.lax.stop_gradient(wide)
         at = self.range_of(wide)
         noise = None
@@ -190,7 +190,7 @@ class Codec(abc.ABC):
         return cut.join(self.from_codes(codes, at, wide)).astype(dtype)
 
     def cut(self, shape: Shape, block: int | None = None) -> Blocks:
-        """How an array is cut into blocks.
+        """The division of an array into blocks.
 
         Args:
           shape: its shape.
@@ -210,7 +210,7 @@ class Codec(abc.ABC):
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
     ) -> jax.Array:
-        """What ``decode`` gives back of ``x``, with the derivative of ``x`` itself.
+        """Encode and decode ``x`` with a straight-through derivative.
 
         Args:
           x: floating array.
@@ -232,8 +232,8 @@ def straight_through(x: jax.Array, value: jax.Array) -> jax.Array:
     """``value``, with the derivative of ``x``.
 
     Args:
-      x: what is differentiated.
-      value: what it is worth, same shape and dtype.
+      x: differentiated in the backward pass.
+      value: returned in the forward pass; same shape and dtype.
 
     Returns:
       Exactly ``value``: ``x + (value - x)`` would round it.

@@ -93,11 +93,11 @@ def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
     y = a * np.float32(slope[0]) + np.float32(intercept[0])
     for s, c in zip(slope[1:], intercept[1:], strict=True):
         line = a * np.float32(s) + np.float32(c)
-        # Not jnp.minimum, which hands NaN on: that doubles the time of a step.
+        # Not jnp.minimum: its propagation of NaN doubles the time of a step.
         y = jnp.where(line < y, line, y)
     index = jnp.floor(y)
     # The bins on the two sides of a decade's edge differ in width, so that the
-    # middle between the codes there lies 0.2 of a bin above the edge.
+    # midpoint between the codes there is 0.2 of a bin above the edge.
     bits = jax.lax.bitcast_convert_type(y, jnp.int32) & np.int32(0x7F800000)
     edge = jax.lax.bitcast_convert_type(bits, jnp.float32)
     index = index - (y - edge < np.float32(0.2)).astype(y.dtype) - np.float32(first)

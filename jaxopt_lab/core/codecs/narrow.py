@@ -23,13 +23,13 @@ class Cast(Codec):
     """Elements in another floating type.
 
     bfloat16 is stored as its bits, uint16: a bfloat16 array that a loop updates costs
-    4 bytes an element on XLA:CPU, its bits cost nothing. An array in the very type
-    comes back as it was. A key rounds to bfloat16 stochastically, and has no effect on
+    4 bytes an element on XLA:CPU, its bits cost nothing. An array of the same type
+    is returned unchanged. A key rounds to bfloat16 stochastically, and has no effect on
     the others.
 
     Attributes:
       dtype: ``"bfloat16"``, ``"float32"`` or ``"float64"``.
-      block: has no meaning here.
+      block: unused.
 
     >>> Cast("bfloat16").encode(jnp.ones(2)).codes.dtype
     dtype('uint16')

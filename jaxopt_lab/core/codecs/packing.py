@@ -40,6 +40,6 @@ def unpack(packed: jax.Array) -> jax.Array:
     >>> unpack(jnp.array([[18, 240]], jnp.uint8)).tolist()
     [[1, 15], [2, 0]]
     """
-    # A shift that broadcasts: joining two arrays would write both out first.
+    # A broadcasting shift: concatenating two arrays would materialize both first.
     shifts = np.array([4, 0], np.uint8).reshape((1,) * (packed.ndim - 2) + (2, 1))
     return (packed >> shifts) & np.uint8(15)

@@ -56,7 +56,8 @@ class SquareRoot(Codec):
         top = 2**self.bits - 1
         steps = relative(jnp.sqrt(jnp.abs(x)), at.scale) * top
         if self.round_up:
-            # A value that was decoded must get its own code again, not the next.
+            # A decoded value must be encoded to its own code again, not to the next
+            # one.
             whole = jnp.ceil(steps - 1e-3)
             whole = jnp.where((x > 0) & (whole < 1), jnp.ones_like(whole), whole)
         else:

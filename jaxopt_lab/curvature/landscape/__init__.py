@@ -1,1 +1,1 @@
-"""The loss along directions."""
+"""Loss landscapes: the loss along directions."""

@@ -1,4 +1,4 @@
-"""What directions need beyond ``trees`` and ``vector_trees``: checks and lengths."""
+"""Checks and lengths of directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_like(tree: PyTree, params: Params, name: str) -> None:
     """Refuse a tree that has other paths or shapes than the parameters.
 
     Args:
-      tree: what was given; its dtypes do not matter.
+      tree: the tree given; its dtypes do not matter.
       params: the parameters.
       name: name of the argument, for the message.
 
@@ -35,7 +35,7 @@ def check_like(tree: PyTree, params: Params, name: str) -> None:
 
 
 def wide_dtype(x: Any) -> jnp.dtype:
-    """The type in which an array or number is summed.
+    """The dtype in which an array or number is summed.
 
     Args:
       x: an array or a number.
@@ -60,12 +60,12 @@ def wide(x: Any) -> Array:
 
 
 def rescaled(tree: Params, length: Array, norm: Array) -> Params:
-    """A tree brought from one norm to another; zero where it has none.
+    """A tree rescaled from one norm to another; zero where its norm is zero.
 
     Args:
       tree: arrays, float32 or better; leaves that are not floating stay.
-      length: the norm that is wanted.
-      norm: the norm that it has.
+      length: the new norm.
+      norm: its current norm.
 
     Returns:
       ``tree * length / norm``.

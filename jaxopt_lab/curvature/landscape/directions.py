@@ -1,4 +1,4 @@
-"""Directions in which a loss landscape is cut: random ones, and eigenvectors."""
+"""Directions of a loss landscape: random ones, normalised, and eigenvectors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def normalize_direction(
     biases: Biases = "zero",
     filter_axis: FilterAxis = -1,
 ) -> Params:
-    r"""A direction on the scale of the weights, so that landscapes can be compared.
+    r"""A direction rescaled to the weights, so that landscapes can be compared.
 
     With :math:`f` the filters, the layers (tensors), or the whole model,
 
@@ -72,7 +72,7 @@ def normalize_direction(
 
     Args:
       direction: a tree like ``params``, for instance a ``random_direction``.
-      params: the point through which the landscape is cut.
+      params: the point through which the landscape goes.
       by: ``"filter"``, ``"layer"`` (each tensor by itself) or ``"model"`` (one factor
         for all).
       biases: tensors with at most one axis (biases, gains of normalisations):
@@ -94,7 +94,7 @@ def normalize_direction(
 
     A perturbation on the scale of the weights is only comparable where scaling a
     layer changes the loss. Before a batch normalisation it does not; see
-    ``landscape.plane`` for statistics estimated anew at each point.
+    ``landscape.plane`` for statistics re-estimated at each point.
 
     Decisions: the bare norm stands in the denominator; the original code adds 1e-10,
     a relative difference of at most that over the norm of the direction. Tensors with
@@ -155,7 +155,7 @@ def hessian_directions(
     eigenvectors: list[Params] | Params,
     loss_rise: Scalar = 1.0,
 ) -> list[Params]:
-    r"""Eigenvectors, as long as it takes to change the loss by a given amount.
+    r"""Eigenvectors, scaled so that each changes the loss by a given amount.
 
     .. math:: d_i = \sqrt{2 \Delta L / |\lambda_i|}\; v_i / \|v_i\|_2,
 
@@ -218,7 +218,7 @@ def cosine(one: Params, two: Params) -> Array:
     0.6000000238418579
     """
     norms = trees.global_norm(one) * trees.global_norm(two)
-    product = vector_trees.dot(one, two).astype(norms.dtype)
+    product = trees.dot(one, two).astype(norms.dtype)
     return trees.safe_divide(product, norms)
 
 

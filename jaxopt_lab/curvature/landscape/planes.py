@@ -59,7 +59,7 @@ def grid(reach: float = 1.0, points: int = 21) -> np.ndarray:
 
     Args:
       reach: the largest coordinate, above 0.
-      points: how many, odd, so that the middle one is exactly 0.
+      points: their number, odd, so that the middle one is exactly 0.
 
     Returns:
       float64, shape ``(points,)``, symmetric.
@@ -197,14 +197,14 @@ def plane(
     Args:
       loss_fn: ``loss_fn(params, batch)``, the mean over the examples of the batch.
         With ``state_at`` it is called as ``loss_fn(params, batch, state)``. It is
-        compiled once for each function object: hand over the same one again, not a
-        new lambda.
+        compiled once for each function object: pass the same one again, not a new
+        lambda.
       params: the point w. Parameters below float32 are cast up, and ``loss_fn`` sees
         them so: a step along a direction is finer than bfloat16.
       first: the direction d_0, a tree like ``params``.
       second: the direction d_1.
-      batches: a list, or anything that can be gone through again and again. A batch
-        counts as much as it has examples.
+      batches: a list, or anything that can be iterated repeatedly. A batch is
+        weighted by its number of examples.
       first_steps: coordinates along ``first``, an odd number, 0 among them. Default:
         ``grid()``, 21 from -1 to 1.
       second_steps: the same along ``second``. Default: those along ``first``.
@@ -214,10 +214,10 @@ def plane(
         ``"unroll"`` for convolutions on CPU, where XLA runs them 20 to 40 times slower
         inside a loop and 3 to 10 times slower side by side, else ``"vmap"``.
       chunk_size: points in one program.
-      state_at: ``state_at(params) -> state``, computed once at each point and handed
-        to ``loss_fn`` as its third argument, for instance batch statistics estimated
-        anew on fixed data. Default: ``loss_fn`` takes two arguments. Like ``loss_fn``,
-        hand over the same function object again.
+      state_at: ``state_at(params) -> state``, computed once at each point and passed
+        to ``loss_fn`` as its third argument, for instance batch statistics
+        re-estimated on fixed data. Default: ``loss_fn`` takes two arguments. Like
+        ``loss_fn``, pass the same function object again.
       progress: called as ``progress(done, total)`` after each chunk, in points.
       example_weights: ``example_weights(batch)``, the weight of every example, such as
         0 for padding; ``loss_fn`` must be the mean under the same weights. Default: 1
@@ -238,8 +238,8 @@ def plane(
     Decisions: loss-landscapes and LLA walk a zig-zag grid, whose rows differ by one
     cell and may miss the trained point; here every row has the same coordinates and
     the middle is exactly w. Running statistics of normalisations are no parameters
-    and never move along a direction: freeze them in ``loss_fn``, or estimate them
-    anew at each point with ``state_at``.
+    and never move along a direction: freeze them in ``loss_fn``, or re-estimate them
+    at each point with ``state_at``.
 
     >>> import jax.numpy as jnp
     >>> loss = lambda w, x: jnp.mean((w[0] - x) ** 2) + w[1] ** 2

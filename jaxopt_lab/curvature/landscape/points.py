@@ -25,7 +25,7 @@ Progress: TypeAlias = Callable[[int, int], Any]
 
 
 class Evaluation(NamedTuple):
-    """How the points of a landscape are gone through; see ``landscape.plane``."""
+    """Options for evaluating the points of a landscape; see ``landscape.plane``."""
 
     mode: Mode
     chunk_size: int
@@ -48,7 +48,7 @@ def evaluate(
       corners: trees of one structure: a point and directions, or several points.
       coefficients: float64, shape ``(points, corners)``.
       batches: see ``landscape.plane``.
-      evaluation: how to go through the points.
+      evaluation: the options.
 
     Returns:
       float64, shape ``(points,)``; the mean over batches is taken in float64.
@@ -69,7 +69,7 @@ def evaluate(
     found = []
     for start in range(0, total, size):
         chunk = coefficients[start : start + size]
-        # The last chunk is filled up, for the sake of one compiled shape.
+        # The last chunk is padded, so that one shape is compiled.
         filled = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), 0)])
         losses = _mean_over_batches(loss_fn, evaluation, mode, corners, filled, batches)
         found.append(losses[: len(chunk)])
@@ -79,7 +79,7 @@ def evaluate(
 
 
 def _in_one_dtype(corners: Sequence[Params]) -> tuple[Params, ...]:
-    # That of the first, the point itself, so that every point is of its types.
+    # The structure of the first corner, the point itself: all points get its dtypes.
     first = jax.tree.map(wide, corners[0])
     others = (
         jax.tree.map(lambda w, x: jnp.asarray(x).astype(w.dtype), first, corner)
@@ -114,7 +114,7 @@ def _mean_over_batches(
     if state_at is not None:
         states = _states(corners, coefficients, state_at=state_at, mode=mode)
     weights_fn = evaluation.example_weights
-    # Nothing is read back before all is under way.
+    # Read results back only after all programs are dispatched.
     pairs = [
         (
             _losses(corners, coefficients, states, batch, loss_fn=loss_fn, mode=mode),
@@ -126,7 +126,7 @@ def _mean_over_batches(
         raise InputError("batches must hold at least one batch; got none")
     losses, weights = (np.asarray(x, np.float64) for x in zip(*pairs, strict=True))
     weights = weights[:, None]
-    # A batch of padding may hold anything: 0 * NaN would spoil the mean.
+    # A batch of padding may hold NaN, and 0 * NaN would make the mean NaN.
     sums = np.sum(np.where(weights == 0, 0, weights * losses), axis=0)
     return sums / np.sum(weights)
 

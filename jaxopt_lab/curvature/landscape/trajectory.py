@@ -23,8 +23,8 @@ class TrajectoryDirections(NamedTuple):
       directions: the principal directions, each a tree like the parameters, unit norm
         over all leaves together, float32 or better, orthogonal to one another.
       origin: the last snapshot, in float32 or better: the point to cut through.
-      coordinates: shape ``(snapshots, k)``: where each snapshot lies, seen from the
-        origin, along the directions; the last row is 0.
+      coordinates: shape ``(snapshots, k)``: of each snapshot along the directions,
+        relative to the origin; the last row is 0.
       explained_variance_ratio: shape ``(k,)``: part of the snapshots' variance along
         each direction, largest first; their sum says how much of the run the picture
         shows.
@@ -43,15 +43,15 @@ def trajectory_directions(
 
     The rows :math:`\theta_t - \theta_T` are centred and their principal components
     taken; they come from the matrix of inner products of the snapshots, n x n, so
-    that no vector of all parameters is ever made.
+    that no flat vector of all parameters is needed.
 
     Args:
       snapshots: parameters along the run, the last one last: a list of trees, or one
         tree with a leading axis of snapshots. At least ``num_directions + 1``.
-      num_directions: k, how many.
+      num_directions: k, their number.
 
     Returns:
-      The directions, the last snapshot, and where the others lie.
+      The directions, the last snapshot, and the coordinates of the others.
 
     Raises:
       InputError: there are too few snapshots, or they do not fit each other.
@@ -96,7 +96,7 @@ def trajectory_directions(
 
     def direction(weights: Array) -> Params:
         unit, _ = vector_trees.unit(vector_trees.combine(weights, centred))
-        side = vector_trees.dot(loops.take(rows, 0), unit)
+        side = trees.dot(loops.take(rows, 0), unit)
         return vector_trees.scale(jnp.where(side < 0, -1, 1), unit)
 
     directions = [direction(vectors[:, i]) for i in order]
@@ -109,7 +109,7 @@ def trajectory_directions(
 
 def _from_the_last(x: Array) -> Array:
     if not trees.is_floating(x):
-        # Counts do not move; a direction has zeros for them.
+        # Integer leaves do not move: their entries in a direction are zero.
         return jnp.zeros(x.shape, jnp.float32)
     return wide(x) - wide(x[-1:])
 

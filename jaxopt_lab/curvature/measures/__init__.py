@@ -1,1 +1,1 @@
-"""How sharp a point is, and how noisy its gradients."""
+"""Measures of a point: sharpness and gradient noise."""

@@ -1,4 +1,4 @@
-"""How much the loss rises in random directions, on average."""
+"""Average sharpness: mean rise of the loss in random directions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def average_direction_sharpness(
         E_u[L(w + r u)] - L(w), \quad u \text{ uniform on the unit sphere},
 
     which is :math:`r^2 \operatorname{tr} H / 2P` for small r: the flatness in most
-    directions, of which the largest eigenvalue says nothing.
+    directions, which the largest eigenvalue does not measure.
 
     Args:
       loss_fn: see ``ascent_sharpness``.
@@ -54,9 +54,9 @@ def average_direction_sharpness(
       key: typed key of the directions. One key along a run: otherwise the curve is
         noise of the directions.
       radius: r, in units of the parameters' norm.
-      num_directions: how many random directions.
-      antithetic: go from w both ways along each. The gradient's part cancels, so that
-        the error is one of the curvature alone, at twice the cost.
+      num_directions: number of random directions.
+      antithetic: use both signs of each. The contribution of the gradient cancels, so
+        that the error is one of the curvature alone, at twice the cost.
       mask: leaves that move. Default: all.
       example_weights: weight of every example of a batch.
 

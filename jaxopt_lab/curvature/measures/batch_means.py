@@ -24,9 +24,9 @@ class Estimate(NamedTuple):
 
     Attributes:
       value: scalar, the mean.
-      standard_error: scalar, its standard deviation as the spread of the draws tells
-        it; NaN for a single draw, which tells nothing.
-      draws: how many there were, int32.
+      standard_error: scalar, its standard deviation from the spread of the draws; NaN
+        for a single draw.
+      draws: their number, int32.
     """
 
     value: Array
@@ -84,7 +84,7 @@ def batch_loss(
     point: Point,
     batch: Batch,
 ) -> tuple[Array, Array]:
-    """Loss of a batch, and how much it counts.
+    """Loss of a batch, and its weight.
 
     Args:
       loss_fn: ``loss_fn(params, batch)``, a mean over the examples.
@@ -107,7 +107,7 @@ def batch_value_and_grad(
     point: Point,
     batch: Batch,
 ) -> tuple[tuple[Array, PyTree], Array]:
-    """Loss and gradient of a batch, and how much it counts.
+    """Loss and gradient of a batch, and its weight.
 
     Args:
       loss_fn: ``loss_fn(params, batch)``, a mean over the examples.
@@ -143,9 +143,9 @@ def batch_rayleigh(
     """
     product = HessianProduct(example_weights=example_weights, loss_fn=loss_fn)
     grads = jax.grad(_loss(loss_fn, point, batch))(point.free)
-    # Along the unit vector: a small gradient's square would underflow.
+    # Along the unit vector: the square of a small gradient would underflow.
     along, norm = vector_trees.unit(grads)
-    curved = vector_trees.dot(along, product(point, batch, along))
+    curved = trees.dot(along, product(point, batch, along))
     return (curved, norm), product.weight(batch)
 
 
@@ -161,13 +161,13 @@ def each_batch(
 
     Args:
       fn: gives a value and a weight.
-      batches: a list, or an object that can be iterated anew.
+      batches: a list, or an object that can be iterated repeatedly.
 
     Returns:
-      What ``fn`` gave.
+      The results of ``fn``.
 
     Raises:
-      InputError: ``batches`` is used up by one pass, a single batch, or empty.
+      InputError: ``batches`` is exhausted by one pass, a single batch, or empty.
     """
     check_batches(batches)
     found = [fn(batch) for batch in batches]
@@ -183,13 +183,13 @@ def mean_over_batches(
 
     Args:
       fn: gives the mean over a batch's examples, and the batch's weight.
-      batches: a list, or an object that can be iterated anew.
+      batches: a list, or an object that can be iterated repeatedly.
 
     Returns:
       The weighted mean, like the values.
 
     Raises:
-      InputError: ``batches`` is used up by one pass, a single batch, or empty.
+      InputError: ``batches`` is exhausted by one pass, a single batch, or empty.
     """
     check_batches(batches)
     total, weights = None, None
@@ -215,7 +215,7 @@ def data_loss(
     Args:
       loss_fn: ``loss_fn(params, batch)``, a mean over the examples.
       point: the parameters.
-      batches: a list, or an object that can be iterated anew.
+      batches: a list, or an object that can be iterated repeatedly.
       example_weights: see ``hessian``.
 
     Returns:

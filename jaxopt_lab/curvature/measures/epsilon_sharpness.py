@@ -1,4 +1,4 @@
-"""How much the loss can rise in a small box around the parameters."""
+"""Epsilon-sharpness: largest rise of the loss in a small box."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from jaxopt_lab.curvature.operators.products import Weights
 
 
 class EpsilonSharpness(NamedTuple):
-    """What ``epsilon_sharpness`` found; scalars.
+    """Result of ``epsilon_sharpness``; scalars.
 
     Attributes:
       value: the rise in percent of one plus the loss.
       loss: the loss at the point.
-      largest_loss: the largest that was met in the box.
+      largest_loss: the largest loss found in the box.
     """
 
     value: Array
@@ -87,7 +87,7 @@ def epsilon_sharpness(
 
     Cost: ``steps + 1`` gradients of the data set. Three trees like the parameters.
 
-    Decisions: the largest loss met on the way counts, so that the value is a lower
+    Decisions: the largest loss on the path counts, so that the value is a lower
     bound of the maximum. The paper maximises with ten iterations of L-BFGS-B, also a
     lower bound; the ascent along signs is exact in one step where the loss is linear
     in the box, and needs no line search.

@@ -19,7 +19,6 @@ from jaxopt_lab.curvature.measures.batch_means import (
     mean_over_batches,
 )
 from jaxopt_lab.curvature.measures.noise_scale import NoiseScale, with_jackknife
-from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point, split
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
 
@@ -49,7 +48,7 @@ def _from_deviations(
 @jax.jit
 def _deviation(mean: PyTree, grads: PyTree) -> tuple[Array, Array]:
     apart = jax.tree.map(jnp.subtract, grads, mean)
-    return vector_trees.dot(apart, apart), vector_trees.dot(apart, mean)
+    return trees.dot(apart, apart), trees.dot(apart, mean)
 
 
 def noise_scale(
@@ -77,8 +76,8 @@ def noise_scale(
         examples; batch normalization frozen, dropout off.
       params: tree of parameters; those narrower than float32 are cast up.
       batches: at least two batches of random examples, three for errors: a list, or
-        an object that can be iterated anew.
-      mask: leaves whose gradients are looked at. Default: all.
+        an object that can be iterated repeatedly.
+      mask: leaves whose gradients are used. Default: all.
       example_weights: weight of every example of a batch, such as 0 for padding.
 
     Returns:
@@ -150,14 +149,14 @@ def example_noise_scale(
 ) -> NoiseScale:
     r"""Noise scale from the gradient of every single example.
 
-    ``noise_scale`` with batches of one example: the most that a set can tell.
+    ``noise_scale`` with batches of one example: the most precise estimate of a set.
 
     Args:
       loss_fn: as for ``noise_scale``; it is called with batches of one example too.
       params: tree of parameters; those narrower than float32 are cast up.
-      batches: a list, or an object that can be iterated anew. Every leaf has the
+      batches: a list, or an object that can be iterated repeatedly. Every leaf has the
         examples along its first axis.
-      mask: leaves whose gradients are looked at. Default: all.
+      mask: leaves whose gradients are used. Default: all.
       example_weights: 1 for an example that counts, 0 for padding.
 
     Returns:

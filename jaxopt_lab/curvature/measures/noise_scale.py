@@ -1,4 +1,4 @@
-"""The gradient noise scale: how many examples a gradient is worth averaging over."""
+"""The gradient noise scale: estimates with jackknife errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class NoiseScale(NamedTuple):
     Attributes:
       value: :math:`\operatorname{tr} \Sigma / |G|^2`, in examples. The quotient of two
         unbiased estimates, itself biased by the order of its error squared.
-      standard_error: of the value, by the jackknife; NaN where there is too little to
-        tell it.
+      standard_error: of the value, by the jackknife; NaN with too few draws.
       trace: the estimate of :math:`\operatorname{tr} \Sigma`, the variance of a
         single example's gradient, all entries added.
       trace_error: its standard error.
@@ -58,7 +57,7 @@ def with_jackknife(
         mean = trees.safe_divide(jnp.sum(jnp.where(used, without, 0)), n)
         spread = jnp.sum(jnp.where(used, (without - mean) ** 2, 0))
         root = trees.safe_sqrt(spread * trees.safe_divide(n - 1, n))
-        # Without one of two draws there is no variance left to look at.
+        # With one of two draws left out, no variance is left to estimate.
         return jnp.where(jnp.isfinite(spread), root, jnp.nan)
 
     return NoiseScale(

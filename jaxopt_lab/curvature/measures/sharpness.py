@@ -1,4 +1,4 @@
-"""How much the loss rises along the step of a sharpness-aware method."""
+"""Sharpness as the rise of the loss along the step of SAM, ASAM or SAMSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LossFn = Callable[[Any, Batch], Array]
 
 
 @partial(jax.jit, static_argnums=(3, 5))
-def _ascended(
+def _perturbed(
     free: PyTree,
     grads: PyTree,
     rho: Scalar,
@@ -54,7 +54,7 @@ def ascent_sharpness(
     batches: Iterable[Batch],
     rho: Scalar = 0.05,
     *,
-    scaling: ScalingName = "sam",
+    scaling: ScalingName = "identity",
     eta: Scalar = 0.01,
     p: NormOrder = math.inf,
     adapt_mask: MaskOrFn | None = None,
@@ -70,17 +70,18 @@ def ascent_sharpness(
     Args:
       loss_fn: ``loss_fn(params, batch) -> scalar``, the mean over the batch's
         examples; batch normalization frozen, dropout off. Pass the same function
-        object again at the next point: compiled programs are found by it.
+        object again at the next point: compiled programs are cached by it.
       params: tree of parameters; those narrower than float32 are cast up.
-      batches: a list of batches, or an object that can be iterated anew for each
+      batches: a list of batches, or an object that gives a new iterator for each
         pass. They are weighted by their numbers of examples.
       rho: length of the step; the published 0.05 for SAM, 0.5 for ASAM.
-      scaling: the diagonal T: ``"sam"``, 1; ``"asam"``, ``|w| + eta``; ``"samson"``.
-      eta: added to the magnitudes in T; not used with ``"sam"``.
-      p: order of SAMSON's norm; used with ``"samson"`` only.
+      scaling: the diagonal T: ``"identity"``, 1; ``"abs"``, ``|w| + eta``;
+        ``"abs_over_range"``, that divided by the norm of the tensor.
+      eta: added to the magnitudes in T; not used with ``"identity"``.
+      p: order of SAMSON's norm; used with ``"abs_over_range"`` only.
       adapt_mask: leaves that T scales. Default: all but those called ``bias``.
       mask: leaves that move. Default: all.
-      per_batch: every batch climbs along its own gradient, and the mean of their
+      per_batch: every batch ascends along its own gradient, and the mean of their
         rises is taken: the m-sharpness of batches of m examples, which is larger.
       example_weights: weight of every example of a batch, such as 0 for padding.
 
@@ -115,8 +116,8 @@ def ascent_sharpness(
         point.free,
     )
 
-    def climbed(grads: PyTree) -> Point:
-        free = _ascended(point.free, grads, rho, scaling, eta, p, adapted)
+    def perturbed(grads: PyTree) -> Point:
+        free = _perturbed(point.free, grads, rho, scaling, eta, p, adapted)
         return point._replace(free=free)
 
     def first(batch: Batch) -> Any:
@@ -124,13 +125,13 @@ def ascent_sharpness(
 
     def rise(batch: Batch) -> tuple[Array, Array]:
         (loss, grads), weight = first(batch)
-        there, _ = batch_loss(loss_fn, example_weights, climbed(grads), batch)
+        there, _ = batch_loss(loss_fn, example_weights, perturbed(grads), batch)
         return there - loss, weight
 
     if per_batch:
         return mean_over_batches(rise, batches)
     loss, grads = mean_over_batches(first, batches)
-    return data_loss(loss_fn, climbed(grads), batches, example_weights) - loss
+    return data_loss(loss_fn, perturbed(grads), batches, example_weights) - loss
 
 
 def sam_sharpness(
@@ -152,7 +153,9 @@ def sam_sharpness(
     Returns:
       ``L(w + rho g / |g|) - L(w)``, a scalar.
     """
-    return ascent_sharpness(loss_fn, params, batches, rho, scaling="sam", **options)
+    return ascent_sharpness(
+        loss_fn, params, batches, rho, scaling="identity", **options
+    )
 
 
 def asam_sharpness(
@@ -178,5 +181,5 @@ def asam_sharpness(
       ``L(w + rho T^2 g / |T g|) - L(w)``, a scalar.
     """
     return ascent_sharpness(
-        loss_fn, params, batches, rho, scaling="asam", eta=eta, **options
+        loss_fn, params, batches, rho, scaling="abs", eta=eta, **options
     )

@@ -1,1 +1,1 @@
-"""Matrices known by their products with vectors."""
+"""Linear operators: curvature matrices by their products with vectors."""

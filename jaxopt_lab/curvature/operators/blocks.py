@@ -1,4 +1,4 @@
-"""The point at which curvature is taken, split in what moves and what does not."""
+"""The point of a curvature operator, split into free and fixed parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Point(NamedTuple):
     fixed: PyTree
 
     def merge(self, free: PyTree) -> Params:
-        """The whole parameters with these in the place of the free ones."""
+        """All parameters, with these as the free ones."""
         return jax.tree.map(
             lambda a, b: b if a is None else a,
             free,
@@ -42,7 +42,7 @@ def split(params: Params, mask: MaskOrFn | None) -> Point:
 
     Args:
       params: the parameters. Leaves of integer type, and typed keys, never move.
-      mask: which leaves move: a tree of booleans, a prefix of one, or a function of
+      mask: leaves that move: a tree of booleans, a prefix of one, or a function of
         the parameters. Default: all floating ones.
 
     Returns:

@@ -2,7 +2,7 @@
 
 .. math:: H v = \\sum_b n_b H_b v / \\sum_b n_b
 
-A mean of the batches' means would count the examples of a short last batch more.
+A mean of the batches' means would overweight the examples of a short last batch.
 """
 
 from __future__ import annotations
@@ -117,15 +117,15 @@ def over_batches(
     Args:
       product: curvature of one batch.
       point: the parameters.
-      batches: a list, or an object that can be iterated anew for every product.
-      reduce: how the batches are gone through; see ``hessian``.
+      batches: a list, or an object that can be iterated for every product.
+      reduce: loop over the batches; see ``hessian``.
       linearize: store a linear map for each batch; for Hessians.
 
     Returns:
       The operator.
 
     Raises:
-      InputError: the batches are used up by one pass, are none, or cannot be stacked;
+      InputError: the batches are exhausted by one pass, are none, or cannot be stacked;
         an option is unknown.
     """
     if reduce not in get_args(Reduce):
@@ -183,17 +183,17 @@ def _streamed(
 
 
 def check_batches(batches: Any) -> None:
-    """Refuse what is no collection of batches, or one that a pass uses up.
+    """Refuse what is no collection of batches, or is exhausted by one pass.
 
     Args:
-      batches: what was given.
+      batches: the argument given.
 
     Raises:
       InputError: it is an iterator, or a single batch.
     """
     if isinstance(batches, Iterator):
         raise InputError(
-            "batches must be a list, or an object that can be iterated anew for every "
+            "batches must be a list, or an object that can be iterated for every "
             f"product; got a {type(batches).__name__}, which one pass uses up"
         )
     if isinstance(batches, Mapping) or hasattr(batches, "shape"):

@@ -1,4 +1,4 @@
-"""Second moments of the examples' gradients: the Fisher information, and its namesake.
+"""Second moments of the examples' gradients: true and empirical Fisher information.
 
 The empirical Fisher takes the labels of the data, the Fisher those that the model
 itself would give. Only the second is curvature of the model; they agree where the
@@ -112,7 +112,7 @@ def fisher(
       model_fn: ``model_fn(params, batch) -> (examples, outputs)``: logits, or means.
         More than one leading axis is allowed where ``example_weights`` has them too.
       params: tree of parameters, cast up to float32.
-      batches: as in ``hessian``; the labels in them are not looked at.
+      batches: as in ``hessian``; the labels in them are not used.
       key: typed PRNG key. The draws are fixed by it: the operator is one matrix.
       likelihood: ``"categorical"``, outputs are logits; or ``"normal"`` with
         variance 1, outputs are means (loss: half the squared error, summed over the

@@ -37,14 +37,14 @@ def hessian(
         examples. Batch normalization frozen, dropout off or with one fixed key:
         otherwise the loss is no sum over examples, and no two products share a
         matrix. Pass the same function object again at the next point: the compiled
-        programs are found by it.
+        programs are cached by it.
       params: tree of parameters. Those narrower than float32 are cast up to it.
-      batches: a list of batches, or an object that can be iterated anew for every
+      batches: a list of batches, or an object that can be iterated for every
         product (a data loader; it is then read from the host each time). Sizes may
         differ. A batch may be sharded over devices along its examples.
-      mask: which parameters the matrix runs over: a tree of booleans, a prefix of
+      mask: parameters that the matrix covers: a tree of booleans, a prefix of
         one, or a function of the parameters. The others are constants: the result is
-        a diagonal block. Vectors have ``None`` in their places. Default: all.
+        a diagonal block. Vectors have ``None`` there. Default: all.
       example_weights: ``example_weights(batch)``, an array of the weight of every
         example, such as 0 for padding; their sum is the batch's n_b. ``loss_fn`` must
         be the mean under the same weights. Default: 1 each.

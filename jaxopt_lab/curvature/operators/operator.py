@@ -1,4 +1,4 @@
-"""What every algorithm here works on: a symmetric matrix known by its products."""
+"""The operator: a symmetric matrix given by its products with vectors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Shapes(NamedTuple):
         return cls(tuple(leaves), structure)
 
     def tree(self) -> PyTree:
-        """The tree again."""
+        """The tree of the shapes."""
         return jax.tree.unflatten(self.structure, self.leaves)
 
 
@@ -122,7 +122,7 @@ def check_vector(v: PyTree, like: PyTree, name: str = "the vector") -> None:
     Args:
       v: the vector.
       like: ``Operator.like``.
-      name: what to call it in the error.
+      name: its name in the error.
 
     Raises:
       InputError: structure, shapes or dtypes differ.
@@ -144,7 +144,7 @@ def make_operator(
 
     Args:
       apply: ``apply(data, v) -> H v``, hashable and traceable.
-      data: what it needs.
+      data: its first argument.
       like: tree of the vectors' shapes.
 
     Returns:

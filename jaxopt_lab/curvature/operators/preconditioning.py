@@ -1,4 +1,4 @@
-"""Curvature as an adaptive optimizer sees it: scaled by its diagonal."""
+"""Preconditioned curvature: the Hessian scaled by the diagonal of an optimizer."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _root(like: PyTree, diagonal: PyTree) -> PyTree:
 def adam_diagonal(
     opt_state: PyTree, *, b2: float | Array = 0.999, eps: float | Array = 1e-8
 ) -> PyTree:
-    r"""The diagonal by which Adam divides, read from its state.
+    r"""The diagonal preconditioner of Adam, from its state.
 
     .. math:: D = \sqrt{\nu / (1 - b_2^t)} + \epsilon
 
@@ -125,7 +125,7 @@ def adam_diagonal(
       opt_state: state of an optimizer with one ``optax.scale_by_adam`` in it (adam,
         adamw, ..., in any chain).
       b2: decay of its second moment, which the state does not hold.
-      eps: what it adds to the root.
+      eps: its term added to the root.
 
     Returns:
       A tree like the parameters. At step 0, where Adam has no moment yet, all entries

@@ -1,7 +1,7 @@
 """Curvature of one batch times a vector.
 
 Each class is a description that hashes by its functions: the programs compiled for it
-are found again when the same functions are used at the next point of a training run.
+are reused when the same functions are used at the next point of a training run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Product(Protocol):
         ...
 
     def weight(self, batch: Batch) -> Array:
-        """How much the batch counts in the mean over batches: a scalar."""
+        """Weight of the batch in the mean over batches: a scalar."""
         ...
 
 
@@ -92,7 +92,7 @@ class HessianProduct(_Weighted):
         return jax.jvp(self._grad(point, batch), (point.free,), (v,))[1]
 
     def linear(self, point: Point, batch: Batch) -> Callable[[PyTree], PyTree]:
-        """The same product with all that does not depend on ``v`` computed before."""
+        """The same product with everything independent of ``v`` computed in advance."""
         return jax.linearize(self._grad(point, batch), point.free)[1]
 
 
@@ -114,7 +114,8 @@ class GgnProduct(_Weighted):
 
         outputs, tangent = jax.jvp(model, (point.free,), (v,))
         curved = jax.jvp(output_gradient, (outputs,), (tangent,))[1]
-        # The vjp's own forward pass is the primal of the jvp: XLA merges the two.
+        # The forward pass of the vjp is the primal of the jvp: XLA merges the two
+        # (CSE).
         return jax.vjp(model, point.free)[1](curved)[0]
 
 
@@ -184,7 +185,7 @@ class FisherProduct(_Weighted):
 
 
 def _shares(weights: Array, dtype: Any) -> Array:
-    # In the type of the values from the start: a share rounded to float32 would be
-    # the largest error of a product in float64.
+    # Computed in the dtype of the values: a weight rounded to float32 would be the
+    # largest error of a product in float64.
     wide = weights.astype(trees.accumulation_dtype(dtype))
     return trees.safe_divide(wide, jnp.sum(wide)).astype(dtype)

@@ -1,6 +1,6 @@
 """Vectors that are trees: products, norms, random draws, and stacks of them.
 
-A parameter tree is never made into one flat array: on a sharded leaf that would be a
+A parameter tree is never flattened into one array: on a sharded leaf that would be a
 gather. Sums run in float32 or better, and matrix units at full precision: their
 default on accelerators keeps 8 to 11 bits, too few to keep vectors orthogonal.
 """
@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree
 
@@ -19,40 +18,6 @@ from jaxopt_lab.core import errors, trees
 
 Probe = Literal["rademacher", "normal"]
 _FULL = jax.lax.Precision.HIGHEST
-
-
-def scalar_dtype(tree: PyTree) -> jnp.dtype:
-    """The type in which inner products over a tree are summed.
-
-    Args:
-      tree: arrays or ``jax.ShapeDtypeStruct``.
-
-    Returns:
-      float64 if any leaf is, else float32.
-    """
-    wide = any(
-        trees.accumulation_dtype(x.dtype) == np.float64 for x in jax.tree.leaves(tree)
-    )
-    return jnp.dtype(np.float64 if wide else np.float32)
-
-
-def dot(a: PyTree, b: PyTree) -> Array:
-    """Inner product over all leaves.
-
-    Args:
-      a: tree of floating arrays.
-      b: tree of the same structure and shapes.
-
-    Returns:
-      Scalar of ``scalar_dtype``.
-    """
-    dtype = scalar_dtype(a)
-
-    def one(x: Array, y: Array) -> Array:
-        x, y = x.astype(dtype), y.astype(dtype)
-        return jnp.tensordot(x, y, axes=x.ndim, precision=_FULL)
-
-    return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
 
 
 def scale(factor: Array | float, a: PyTree) -> PyTree:
@@ -104,16 +69,16 @@ def unit(a: PyTree) -> tuple[PyTree, Array]:
     Returns:
       ``(a / norm, norm)``; the zero vector stays zero.
     """
-    norm = trees.global_norm(a).astype(scalar_dtype(a))
+    norm = trees.global_norm(a).astype(trees.scalar_dtype(a))
     return scale(trees.safe_divide(jnp.ones_like(norm), norm), a), norm
 
 
 def empty_stack(like: PyTree, rows: int) -> PyTree:
-    """Room for ``rows`` vectors, filled with zeros.
+    """A zero-filled buffer for ``rows`` vectors.
 
     Args:
       like: tree of arrays or ``jax.ShapeDtypeStruct``.
-      rows: how many vectors.
+      rows: number of vectors.
 
     Returns:
       A tree of arrays ``(rows, *shape)``, sharded like the vectors.
@@ -130,7 +95,7 @@ def set_row(stack: PyTree, i: int | Array, a: PyTree) -> PyTree:
     """The stack with vector ``i`` replaced.
 
     Args:
-      stack: what ``empty_stack`` made.
+      stack: from ``empty_stack``.
       i: index, possibly traced.
       a: the vector.
 
@@ -151,7 +116,7 @@ def coefficients(stack: PyTree, a: PyTree) -> Array:
     Returns:
       ``(rows,)``.
     """
-    dtype = scalar_dtype(a)
+    dtype = trees.scalar_dtype(a)
 
     def one(rows: Array, x: Array) -> Array:
         rows, x = rows.astype(dtype), x.astype(dtype)
@@ -182,15 +147,15 @@ def combine(weights: Array, stack: PyTree) -> PyTree:
 
 
 def orthogonal_part(a: PyTree, stack: PyTree) -> PyTree:
-    """What is left of a vector outside of the span of orthonormal ones.
+    """The component of a vector orthogonal to orthonormal ones.
 
     Args:
       a: the vector.
       stack: orthonormal vectors, and rows of zeros.
 
     Returns:
-      ``a`` less its projection, subtracted twice: once leaves an error of the size
-      of the rounding of ``a``, which is all there is where little is left.
+      ``a`` less its projection, subtracted twice: one subtraction leaves an error of
+      the size of the rounding of ``a``, which dominates a small remainder.
     """
     for _ in range(2):
         inside = combine(coefficients(stack, a), stack)
@@ -199,7 +164,7 @@ def orthogonal_part(a: PyTree, stack: PyTree) -> PyTree:
 
 
 def check_probe(probe: str) -> None:
-    """Refuse a distribution that is not known.
+    """Refuse an unknown distribution.
 
     Args:
       probe: the name given.

@@ -1,1 +1,1 @@
-"""Eigenvalues, densities, traces."""
+"""Spectra: eigenvalues, densities, traces, diagonals."""

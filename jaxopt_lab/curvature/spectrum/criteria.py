@@ -13,7 +13,7 @@ Rank = Literal["participation", "entropy", "stable"]
 
 
 class LlaCriteria(NamedTuple):
-    """How negative a spectrum is, and by how many steps and probes that was found.
+    """Negativity of a spectrum, with the numbers of steps and probes behind it.
 
     Attributes:
       r_e: ``|min / max|`` of the Ritz values, mean over the probes.
@@ -95,7 +95,7 @@ def effective_rank(
     size: int | None = None,
     kind: Rank = "participation",
 ) -> float:
-    r"""How many eigenvalues carry the curvature.
+    r"""Effective rank: the number of eigenvalues that carry the curvature.
 
     With :math:`s_i = |\lambda_i|`, the singular values, and :math:`p_i = s_i / \sum s`:
 

@@ -23,9 +23,9 @@ class SpectralDensity(NamedTuple):
       grid: ``(g,)``.
       density: mean over the probes, ``(g,)``; its integral over the whole line is 1.
       standard_error: of the mean over the probes, ``(g,)``; NaN with one probe. The
-        error of k, which is not in it, ends where k is large enough to resolve
+        error of finite k, not included, vanishes where k is large enough to resolve
         ``sigma2``.
-      sigma2: variance of the Gaussian that stands for each eigenvalue.
+      sigma2: variance of the Gaussian of each eigenvalue.
       nodes: Ritz values of each probe, ascending, ``(m, k)``. Where a Krylov space
         ended before k, copies of the largest.
       weights: their weights, ``(m, k)``, of sum 1 for each probe; 0 for the copies.
@@ -58,7 +58,7 @@ def spectral_density(
     probe: Probe = "rademacher",
     traced: bool = False,
 ) -> SpectralDensity:
-    r"""How the eigenvalues are distributed, by stochastic Lanczos quadrature.
+    r"""Spectral density by stochastic Lanczos quadrature.
 
     .. math::
         \phi(x) = \frac{1}{m} \sum_{p=1}^{m} \sum_{i=1}^{k}
@@ -74,7 +74,7 @@ def spectral_density(
       num_probes: m.
       sigma2: variance of the Gaussians, in squared units of the eigenvalues. Default:
         a hundredth of the range of the Ritz values, squared.
-      grid: where the density is wanted, any order, ``(g,)``. Default: ``num_points``
+      grid: evaluation points, any order, ``(g,)``. Default: ``num_points``
         equally spaced ones over the Ritz values and a margin.
       num_points: see ``grid``.
       margin: at either end, as a part of the range.

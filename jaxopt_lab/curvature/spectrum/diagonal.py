@@ -32,7 +32,7 @@ class DiagonalEstimate(NamedTuple):
 def _update(
     mean: PyTree, squares: PyTree, z: PyTree, hz: PyTree, count: Array
 ) -> tuple[PyTree, PyTree]:
-    """Welford's update: sums of squares would cancel."""
+    """Welford's update, which avoids the cancellation of sums of squares."""
     sample = jax.tree.map(jnp.multiply, z, hz)
     away = jax.tree.map(jnp.subtract, sample, mean)
     mean = jax.tree.map(lambda m, d: m + d / count.astype(d.dtype), mean, away)

@@ -1,4 +1,4 @@
-"""Trace by a sketch of the large eigenvalues and probes of the rest (Hutch++)."""
+"""Hutch++: trace by a sketch of the large eigenvalues and probes of the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hutchpp_trace(
         Q = \operatorname{orth}(H S), \; g_p = (I - Q Q^\top) z_p
 
     with s Rademacher columns in S and s Rademacher probes z. The first part is exact;
-    only what the sketch leaves over is estimated.
+    only the remainder outside of the sketch is estimated.
 
     Args:
       operator: H, symmetric. The gain is for matrices with few large eigenvalues.
@@ -94,7 +94,7 @@ def hutchpp_of(
         matvecs += 1
         rest, left, norm = _new_direction(basis, image)
         scale = max(scale, float(norm))
-        # A column inside of the span of the others leaves rounding: no direction.
+        # A column in the span of the others leaves only rounding error: drop it.
         if float(left) > _eps(operator.like) * operator.size**0.5 * 10 * scale:
             basis = _keep(basis, kept, rest)
             kept += 1

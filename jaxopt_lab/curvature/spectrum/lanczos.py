@@ -1,4 +1,4 @@
-"""The Lanczos iteration with full reorthogonalization, and a guard on breakdown."""
+"""Lanczos iteration with full reorthogonalization and a breakdown guard."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _State(NamedTuple):
 def _start(
     v: PyTree, like: Shapes, num_steps: int, keep: bool
 ) -> tuple[_State, PyTree | None]:
-    """The state before the first step, and room for the basis."""
+    """The state before the first step, and a buffer for the basis."""
     current, norm = vt.unit(v)
     zero = jnp.zeros_like(norm)
     basis = vt.empty_stack(like.tree(), num_steps) if keep else None
@@ -91,13 +91,13 @@ def _insert(basis: PyTree | None, state: _State) -> PyTree | None:
 def _advance(state: _State, basis: PyTree | None, w: PyTree) -> _State:
     """One step, given ``w = H current`` and the basis with ``current`` in it."""
     j, q = state.step, state.current
-    alpha = vt.dot(q, w)
+    alpha = trees.dot(q, w)
     w = vt.add_scaled(vt.add_scaled(w, -alpha, q), -state.beta, state.previous)
     if basis is not None:
         w = vt.orthogonal_part(w, basis)
     following, beta = vt.unit(w)
-    # What is left after an exhausted space is rounding: about eps for each entry, of
-    # the size of the matrix. `beta` itself is not part of that size.
+    # After the space is exhausted the residual is rounding error: about eps for each
+    # entry, times the scale of the matrix. `beta` itself is not part of that scale.
     scale = jnp.maximum(state.scale, jnp.abs(alpha) + state.beta)
     eps = max(jnp.finfo(x.dtype).eps for x in jax.tree.leaves(q))
     threshold = 10 * float(eps) * trees.count(q) ** 0.5
@@ -115,7 +115,7 @@ def _advance(state: _State, basis: PyTree | None, w: PyTree) -> _State:
 
 
 _start_on_host = jax.jit(_start, static_argnums=(1, 2, 3))
-# Two programs: in one, XLA:CPU copies the whole basis, and that takes most of the time.
+# Two programs: in a single one, XLA:CPU copies the whole basis, the largest cost.
 _insert_on_host = jax.jit(_insert, donate_argnums=0)
 _advance_on_host = jax.jit(_advance)
 
@@ -166,8 +166,8 @@ def lanczos(
 
     Every new vector is made orthogonal to all before it, twice. The iteration stops
     where the space is exhausted: if :math:`b_j \le 10\, \epsilon \sqrt{P}\, s`, with
-    s the largest :math:`|a_i| + |b_i|` so far, what is left is rounding, and going on
-    would give eigenvalues that the matrix does not have.
+    s the largest :math:`|a_i| + |b_i|` so far, the residual is rounding error, and more
+    steps would give spurious eigenvalues.
 
     Args:
       operator: H, symmetric.
@@ -176,8 +176,8 @@ def lanczos(
       start: start vector instead of a drawn one, like ``operator.like``; any norm.
       tol: stop as soon as the wanted Ritz pairs have residuals of at most ``tol``
         times the largest absolute Ritz value. Not with ``traced``. Default: all steps.
-      wanted: number of pairs that ``tol`` looks at.
-      which: at which end they are: ``"largest"``, ``"smallest"``, ``"magnitude"``.
+      wanted: number of pairs that ``tol`` applies to.
+      which: the end of the spectrum: ``"largest"``, ``"smallest"``, ``"magnitude"``.
       reorthogonalize: False holds three vectors instead of k + 3. Eigenvalues at the
         ends then come out right, but several times; there are no vectors.
       traced: run as one compiled program instead of a Python loop around a compiled

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a self-adjoint map of matrices, inside of one program."""
+"""Locally optimal CG: largest eigenvalue of a self-adjoint map, in one program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Eigenvalue(NamedTuple):
 
     Attributes:
       value: the Rayleigh quotient.
-      residual: norm of ``A x - value x`` for the unit vector x: an eigenvalue lies
+      residual: norm of ``A x - value x`` for the unit vector x: an eigenvalue is
         within this distance.
       steps: applications of A beyond the first.
     """
@@ -57,8 +57,8 @@ def largest_eigenvalue(
 
     Args:
       apply: a self-adjoint linear map of arrays of the shape of ``start``.
-      start: where to begin; it must not be orthogonal to the eigenvector, and must
-        lie in the space on which the map is wanted.
+      start: starting point; it must not be orthogonal to the eigenvector, and must
+        lie in the subspace of interest.
       tol: relative residual at which to stop; default ``eps ** 0.6``.
       max_steps: most steps.
 
@@ -97,15 +97,16 @@ def largest_eigenvalue(
         residual = current.ax - carry.value * current.x
         direction = _away(residual, current.x)
         fresh = _Pair(direction, apply(direction))
-        # What is left of the last step is amplified, rounding errors of its image
-        # with it, when it lies almost in the span of the other two.
+        # Normalizing amplifies the rounding errors of the last step and its image when
+        # it is almost in the span of the other two.
         last = _orthogonal(carry.last, (current, fresh), eps**0.25)
         pairs = (current, fresh, last)
         small = jnp.stack(
             [jnp.stack([jnp.vdot(p.x, q.ax) for q in pairs]) for p in pairs]
         )
         small = (small + small.T) / 2
-        # A missing vector must not compete, not even where all values are negative.
+        # A missing (zero) vector must not be chosen, even where all values are
+        # negative.
         low = -2 * jnp.max(jnp.sum(jnp.abs(small), axis=1)) - 1
         missing = jnp.stack([jnp.sum(p.x * p.x) < 0.5 for p in pairs])
         small = small + jnp.diag(jnp.where(missing, low, 0))
@@ -145,7 +146,7 @@ def _away(vector: jax.Array, unit: jax.Array) -> jax.Array:
 
 
 def _orthogonal(pair: _Pair, others: tuple[_Pair, _Pair], least: float) -> _Pair:
-    """``pair`` made orthogonal to the others; zeros if hardly anything is left."""
+    """``pair`` made orthogonal to the others; zeros if the remainder is negligible."""
     for other in others:
         part = jnp.vdot(other.x, pair.x)
         pair = _Pair(pair.x - part * other.x, pair.ax - part * other.ax)

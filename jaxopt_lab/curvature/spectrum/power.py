@@ -1,4 +1,4 @@
-"""Power iteration, as a check."""
+"""Power iteration, as a check on Lanczos."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PowerResult(NamedTuple):
 
 @jax.jit
 def _step(v: PyTree, u: PyTree) -> tuple[PyTree, Array, Array]:
-    value = vt.dot(v, u)
+    value = trees.dot(v, u)
     residual = trees.global_norm(vt.add_scaled(u, -value, v))
     return vt.unit(u)[0], value, residual
 
@@ -56,7 +56,7 @@ def power_iteration(
 
     It approaches from below, needs many more products than Lanczos for the same
     digits, and where the matrix is indefinite the eigenvalue may be the most negative
-    one. Nothing here is built on it.
+    one. No other estimate uses it.
 
     Args:
       operator: H, symmetric.

@@ -1,4 +1,4 @@
-"""A spectrum from Ritz values and their weights, as a density."""
+"""Densities from Ritz values and quadrature weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def broadened(
     Args:
       nodes: the points, ``(..., k)``.
       weights: their weights, same shape.
-      grid: where the density is wanted, ``(g,)``.
+      grid: evaluation points, ``(g,)``.
       sigma2: variance of the Gaussians, positive.
 
     Returns:
-      ``(..., g)``, float64. Nothing is renormalized on the grid: what lies outside of
-      it is missing from the sum, and that is information.
+      ``(..., g)``, float64. Not renormalized on the grid: mass outside of the grid is
+      missing from the sum, which is information.
 
     >>> density = broadened(np.array([0.0]), np.array([1.0]), np.array([0.0]), 1.0)
     >>> round(float(density[0]), 4)
@@ -29,7 +29,7 @@ def broadened(
     nodes, grid = np.asarray(nodes, np.float64), np.asarray(grid, np.float64)
     weights = np.asarray(weights, np.float64)
     total = np.zeros((*nodes.shape[:-1], len(grid)))
-    # Node by node: the whole table would be probes x nodes x grid.
+    # Loop over nodes: a full table would have probes x nodes x grid entries.
     for i in range(nodes.shape[-1]):
         distance = grid - nodes[..., i, None]
         total += weights[..., i, None] * np.exp(-(distance**2) / (2 * sigma2))
@@ -43,8 +43,7 @@ def standard_error(samples: np.ndarray) -> np.ndarray:
       samples: independent samples, ``(m, ...)``.
 
     Returns:
-      The sample deviation over the root of m; NaN for a single sample, which says
-      nothing about its error.
+      The sample deviation over the root of m; NaN for a single sample.
     """
     m = len(samples)
     if m < 2:

@@ -1,4 +1,4 @@
-"""Extreme eigenvalues with the residuals that say how far they can be trusted."""
+"""Extreme eigenvalues with residuals as error bounds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, check_vector, draw
@@ -38,7 +39,7 @@ class TopEigenvalues(NamedTuple):
         """Values and residuals as numbers by name, for records.
 
         Args:
-          name: what stands before the number of the pair.
+          name: prefix of the number of the pair.
 
         Returns:
           ``NAME_1``, ``NAME_1_residual``, ``NAME_2``, ...
@@ -76,7 +77,7 @@ def top_eigenvalues(
     Args:
       operator: H, symmetric.
       key: typed PRNG key for the start vector.
-      k: how many, at most P.
+      k: their number, at most P.
       num_steps: products at most; at least ``k``.
       tol: stop when the residuals of all k pairs are at most ``tol`` times the
         largest absolute Ritz value. A value's error is below its residual, and for
@@ -84,7 +85,7 @@ def top_eigenvalues(
         some 6 digits of it. None: take all steps (``traced`` always does).
       which: ``"largest"``, ``"smallest"``, both algebraic, or ``"magnitude"``. The
         lower edge of a loss Hessian converges several times later than the upper: 20
-        steps leave it wrong by half its size. Look at the residual.
+        steps leave it wrong by half its size. Check the residual.
       start: a vector to start from, such as the top eigenvector at an earlier point
         of training (``loops.take(previous.vectors, 0)``).
       start_noise: norm of the random part added to the normalized ``start``: an
@@ -158,7 +159,7 @@ def _pick(result: Any, k: int, which: Which) -> TopEigenvalues:
 
 
 def _dtype(tree: PyTree) -> Any:
-    return vt.scalar_dtype(tree)
+    return trees.scalar_dtype(tree)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

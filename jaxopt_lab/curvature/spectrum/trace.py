@@ -1,4 +1,4 @@
-"""Traces from random probes, with the error that they have."""
+"""Traces from random probes, with standard errors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
@@ -24,7 +25,7 @@ class TraceEstimate(NamedTuple):
     Attributes:
       value: the estimate.
       standard_error: its standard error, from the spread of the samples; NaN with one.
-      samples: what each probe gave, ``(m,)``, float64.
+      samples: estimate of each probe, ``(m,)``, float64.
       matvecs: products spent.
     """
 
@@ -34,7 +35,7 @@ class TraceEstimate(NamedTuple):
     matvecs: int
 
 
-quadratic_form = jax.jit(vt.dot)
+quadratic_form = jax.jit(trees.dot)
 
 
 @partial(jax.jit, static_argnums=(0, 3, 4))
@@ -43,7 +44,7 @@ def _chunk(
 ) -> Array:
     def one(key: Array) -> Array:
         z = vt.draw(key, like.tree(), probe)
-        return vt.dot(z, apply(data, z))
+        return trees.dot(z, apply(data, z))
 
     return jax.vmap(one)(keys)
 
@@ -72,12 +73,12 @@ def hutchinson_trace(
       num_probes: m, at most.
       tol: stop when the standard error is at most ``tol`` times the absolute
         estimate. Default: all probes.
-      min_probes: probes before ``tol`` is looked at, at least 2: a few that agree by
-        chance would end it too soon.
+      min_probes: probes before ``tol`` applies, at least 2: a few that agree by
+        chance would stop it too early.
       probe: ``"rademacher"`` or ``"normal"``.
       chunk: probes that run together in one program (``vmap``), with as many times
         the memory of a product. 1: one by one, driven from the host, the only way for
-        streamed batches, and the quick one for convolutions on CPU.
+        streamed batches, and the fast one for convolutions on CPU.
 
     Returns:
       A ``TraceEstimate``; the values do not depend on ``chunk`` but for rounding.

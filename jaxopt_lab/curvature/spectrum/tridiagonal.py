@@ -1,4 +1,4 @@
-"""Eigenvalues of the tridiagonal matrix that Lanczos leaves."""
+"""Eigenpairs of the tridiagonal matrix of Lanczos."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def ritz_traced(alphas: Array, betas: Array, valid: Array, scale: Array) -> Ritz
     """
     k = alphas.shape[0]
     inside = jnp.arange(k) < valid
-    # Outside of the spectrum, so that the sorted order puts the real ones first,
-    # and of its size, so that rounding does not grow.
+    # Padding above the spectrum, so that sorting puts the true values first, and of
+    # the same scale, so that rounding errors do not grow.
     outside = jnp.where(scale > 0, 4 * scale, jnp.ones_like(scale))
     off = jnp.where(jnp.arange(1, k) < valid, betas[: k - 1], 0)
     tridiagonal = jnp.diag(jnp.where(inside, alphas, outside))

@@ -1,1 +1,1 @@
-"""When SGD is stable, and what a batch does to the Hessian."""
+"""Stability of SGD, and the effect of batches on the Hessian."""

@@ -1,4 +1,4 @@
-"""How much the Hessians of single examples differ, element by element."""
+"""Variance of the elements of single examples' Hessians."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def output_factor(
     z = outputs.astype(accumulation_dtype(outputs.dtype))
     if callable(output_loss):
         values, vectors = jnp.linalg.eigh(jax.hessian(output_loss)(z, target))
-        # The root of a rounding error would be far above the error.
+        # The root of a rounding error would be far larger than the error.
         limit = z.shape[0] * jnp.finfo(z.dtype).eps * values[-1]
         kept = jnp.where(values > limit, values, 0)
         return safe_sqrt(kept)[:, None] * vectors.T
@@ -174,7 +174,8 @@ def gram_matrix(
     for i in range(len(blocks)):
         blocks[i] += [blocks[j][i].T for j in range(i + 1, len(blocks))]
     gram = jnp.block(blocks)
-    # Inside a diagonal block the order of summation need not be symmetric.
+    # Inside a diagonal block the order of summation need not be symmetric, so
+    # symmetrize.
     return (gram + gram.T) / 2
 
 
@@ -198,7 +199,7 @@ def ggn_hessians(
       chunk_size: see ``gram_matrix``.
 
     Returns:
-      What the stability functions take; ``r = n C``.
+      The Hessians, with ``r = n C``.
 
     Raises:
       InputError: see ``gram_matrix``.
@@ -219,8 +220,8 @@ def ggn_hessians(
     return from_gram(gram, _examples(inputs, targets))
 
 
-# Not closures: parameters would become constants of the program, and every call would
-# compile anew.
+# Top-level functions instead of closures: closed-over parameters would become constants
+# of the program, and every call would compile again.
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _rows(
     model_fn: ModelFn, params: Params, inputs: Any, targets: Any, output_loss: Any

@@ -1,4 +1,4 @@
-"""Learning rate and momentum from the ends of a spectrum."""
+"""Polyak's learning rate and momentum from the ends of a spectrum."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def polyak(largest: Scalar, smallest: Scalar) -> Momentum:
 
     Args:
       largest: largest Ritz value, such as ``LanczosResult.values[-1]``.
-      smallest: the smallest that is to be followed, above 0. Which Ritz value of a
-        network's spectrum, which has zeros and negative ones, should stand here, the
-        paper's text that was available does not say.
+      smallest: the smallest relevant one, above 0. The available text of the paper
+        does not say which Ritz value of a network's spectrum, with its zero and
+        negative ones, to use.
 
     Returns:
       Learning rate and momentum.

@@ -1,4 +1,4 @@
-"""The Hessians of single examples, in the eigenbasis of their mean."""
+"""Hessians of single examples, in the eigenbasis of their mean."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def from_factors(factors: jax.Array, *, rtol: float | None = None) -> SampleHess
     if n * c < d:
         gram = jnp.matmul(flat, flat.T, precision=HIGHEST)
         return from_gram(gram, n, rtol=rtol)
-    # Scaled before it is squared: the mean, not the sum, is near 1 in most uses.
+    # Scale before squaring: the mean, not the sum, is near 1 in most uses.
     mean = jnp.matmul(flat.T, flat / n, precision=HIGHEST)
     values, vectors = jnp.linalg.eigh((mean + mean.T) / 2)
     values, keep = _cut(values[::-1], rtol, n * c)
@@ -106,7 +106,7 @@ def from_gram(
     wide = gram.astype(accumulation_dtype(gram.dtype))
     values, vectors = jnp.linalg.eigh((wide + wide.T) / 2)
     values, keep = _cut(values[::-1], rtol, rows)
-    # Small positive eigenvalues that are cut must lose their columns too.
+    # Columns of small positive eigenvalues set to 0 must be zeroed too.
     factors = vectors[:, ::-1] * (safe_sqrt(values) * keep)[None]
     return SampleHessians(factors.reshape(num_samples, -1, rows), values / num_samples)
 
@@ -118,8 +118,8 @@ def from_hessians(
 
     Args:
       hessians: shape ``(n, d, d)``, symmetric and positive semi-definite.
-      rtol: as in ``from_factors``; also how far below 0, relative to the largest
-        magnitude, an eigenvalue may lie.
+      rtol: as in ``from_factors``; also the tolerated negative part of an
+        eigenvalue, relative to the largest magnitude.
       check: whether indefinite matrices are refused; inside of ``jit`` they never
         are, and negative eigenvalues count as 0.
 

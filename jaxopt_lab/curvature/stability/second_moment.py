@@ -1,4 +1,4 @@
-"""The second moment of linearised SGD: its map, and where that stops contracting."""
+"""Second-moment map of linearised SGD, its spectral radius and threshold."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def second_moment_map(
       hessians: the example Hessians.
       learning_rate: eta.
       batch_size: B.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
       population: N, if the Hessians are those of a subsample; default, their number.
 
     Returns:
@@ -161,7 +161,7 @@ def spectral_radius(
       hessians: the example Hessians.
       learning_rate: eta.
       batch_size: B.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
       population: N, if the Hessians are those of a subsample.
       tol: relative residual at which to stop; default ``eps ** 0.6``. The error of
         the value is of second order in it where the next eigenvalue is not close.
@@ -208,7 +208,7 @@ def exact_threshold(
     Args:
       hessians: the example Hessians.
       batch_size: B.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
       population: N, if the Hessians are those of a subsample.
       tol: relative residual at which to stop; default ``eps ** 0.6``.
       max_steps: most steps.
@@ -257,7 +257,7 @@ def _step(
     return lambda m: along * m + eta**2 * b * mean_square(hessians, m)
 
 
-# Compiled here, as a loop that is called without jit would be compiled every time.
+# Jitted here: a loop called without jit would compile in every call.
 @functools.partial(jax.jit, static_argnums=(4, 5))
 def _spectral_radius(
     hessians: SampleHessians,

@@ -51,14 +51,14 @@ class PlainRuns(NamedTuple):
 def batch_weights(
     key: jax.Array, num_samples: int, batch_size: Scalar, sampling: Sampling
 ) -> jax.Array:
-    """How often each example is in a random batch, divided by its size.
+    """Counts of each example in a random batch, divided by the batch size.
 
     Args:
       key: typed key.
       num_samples: n.
       batch_size: B; with Bernoulli sampling its mean. May be traced, except with
         replacement.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
 
     Returns:
       Shape ``(n,)``, float; sums to 1, with Bernoulli sampling in the mean.
@@ -97,7 +97,7 @@ def linear_step(
       hessians: the example Hessians.
       learning_rate: eta, possibly traced.
       batch_size: B, see ``batch_weights``.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
 
     Returns:
       ``step(key, w)`` for w of shape ``(r,)``, in the coordinates of ``hessians``.
@@ -131,7 +131,7 @@ def growth_rate(
     The second moment is carried by rare runs, so that the mean over independent runs
     has the wrong sign near the threshold, and more steps make it worse. Here each
     step multiplies unit directions by the random map, records the logarithm of the
-    mean of their squared growth, and draws the directions anew in proportion to it:
+    mean of their squared growth, and resamples the directions in proportion to it:
     they then follow the rare runs, and the mean of the records estimates the
     logarithm of the spectral radius of the second-moment map. A first third is
     dropped, while the directions settle.
@@ -194,7 +194,7 @@ def plain_runs(
     runs: int = 1000,
     steps: int = 100,
 ) -> PlainRuns:
-    """Independent runs: what NOT to estimate a threshold from.
+    """Independent runs, for illustration: NOT an estimate of the threshold.
 
     Near the threshold the mean is carried by runs too rare to occur: most shrink
     although the mean square grows. For illustrations; ``growth_rate`` measures.

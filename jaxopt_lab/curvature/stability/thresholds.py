@@ -1,4 +1,4 @@
-"""When linearised SGD is stable: coherence, simple tests, the exact threshold."""
+"""Stability thresholds of linearised SGD: coherence, simple tests, exact."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jaxopt_lab.curvature.stability.second_moment import (
 
 
 class Coherence(NamedTuple):
-    r"""How much the curvatures of single examples share their directions.
+    r"""Coherence: the alignment of the curvatures of single examples.
 
     Attributes:
       alignment: :math:`S_{ij} = \|H_i^{1/2} H_j^{1/2}\|_F = \sqrt{\mathrm{tr}\,H_i
@@ -191,7 +191,7 @@ def stable_lr(
     SGD linearised at a minimum that interpolates the data, with the Gauss-Newton
     matrices of single examples; there they are the Hessians. Elsewhere the gradient
     noise that does not vanish is left out, and so are negative curvatures: the rate
-    then says what the curvature alone allows.
+    is then the limit set by the curvature alone.
 
     Args:
       model_fn: ``model_fn(params, inputs) -> outputs`` of shape ``(m, C)``, see
@@ -202,7 +202,7 @@ def stable_lr(
       batch_size: B of the training.
       output_loss: the loss of one example's outputs; the training loss is the MEAN
         over examples. See ``output_factor``.
-      sampling: how batches are drawn.
+      sampling: sampling scheme of batches.
       population: N, number of training examples; default m.
       chunk_size: see ``gram_matrix``.
 

@@ -1,1 +1,1 @@
-"""Networks and students of which the mean is known."""
+"""Theory: networks and students with known means."""

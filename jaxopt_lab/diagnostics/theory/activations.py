@@ -23,7 +23,7 @@ Activation: TypeAlias = str | Pointwise
 
 
 class Moments(NamedTuple):
-    """What the recursion through depth needs of an activation.
+    """Gaussian moments of an activation, for the recursion through depth.
 
     Attributes:
       function: the activation.
@@ -67,7 +67,7 @@ def moments_of(activation: Activation) -> Moments:
 
 
 def critical_weight_variance(activation: str) -> float:
-    """Weight variance times the fan-in at which signals neither grow nor die out.
+    """Weight variance times the fan-in at which signals neither grow nor decay.
 
     Args:
       activation: ``"linear"``, ``"relu"`` or ``"tanh"``. Biases are zero at
@@ -101,8 +101,8 @@ def critical_init(
     :math:`C_W` of the activation. Initialise biases with zeros.
 
     Args:
-      activation: ``"linear"``, ``"relu"`` or ``"tanh"``: the one that was applied to
-        what this layer takes in.
+      activation: ``"linear"``, ``"relu"`` or ``"tanh"``: the one applied to
+        the inputs of this layer.
       in_axis: axes of the inputs, as in ``jax.nn.initializers.variance_scaling``.
       out_axis: axes of the outputs.
       batch_axis: axes that are neither, nor a receptive field.
@@ -152,8 +152,8 @@ def _relu_product(kaa: Array, kbb: Array, kab: Array) -> Array:
 def _relu_product_jvp(primals, tangents):
     kaa, kbb, _ = primals
     daa, dbb, dab = tangents
-    # Written out because the root and the angle have infinite slopes at correlation
-    # 1, which cancel.
+    # The derivative is explicit: root and angle have infinite slopes at correlation 1,
+    # which cancel.
     root, opening = _angle(*primals)
     slope_a = safe_divide(root, 2 * kaa)
     slope_b = safe_divide(root, 2 * kbb)

@@ -10,8 +10,8 @@ between units. Their covariance over the inputs, the kernel K, obeys
 
 At the critical weight variance neither the size of a signal nor a difference between
 two signals grows or dies out exponentially: ``relu`` 2, ``tanh`` and ``linear`` 1, all
-with :math:`C_b = 0`. There ``relu`` and ``linear`` keep K for ever, and ``tanh`` loses
-it like :math:`1/(2l)`.
+with :math:`C_b = 0`. There ``relu`` and ``linear`` keep K constant, and under ``tanh``
+it decays like :math:`1/(2l)`.
 
 Finite width n: over random weights, :math:`\frac1n\sum_i z_i^2` scatters around K with
 a variance of order l/n, and its mean is off by order l/n too, except for ``relu`` and
@@ -187,7 +187,7 @@ def correlations(kernel: ArrayLike) -> Array:
 def susceptibilities(
     variance: ArrayLike, activation: Activation, *, c_w: Scalar
 ) -> Susceptibilities:
-    """How fast sizes and differences of signals grow in a layer.
+    """Growth of sizes and differences of signals in a layer.
 
     Args:
       variance: K of the layer, any shape, at least 0.
@@ -205,7 +205,7 @@ def susceptibilities(
     """
     _check(c_w, 0.0)
     k, moments = wide(variance), moments_of(activation)
-    # Rows of an elementwise function: a tangent of ones gives every entry's slope.
+    # For an elementwise function a tangent of ones gives the derivative of every entry.
     parallel = jax.jvp(moments.square, (k,), (jnp.ones_like(k),))[1]
     product = lambda kab: moments.product(k, k, kab)
     perpendicular = jax.jvp(product, (k,), (jnp.ones_like(k),))[1]
@@ -234,7 +234,7 @@ def finite_width(
         + \tfrac12 C_W v''(K_l)\, \mathrm{Var}\,Q_l,
 
     and the mean square over n units has the mean of Q and the variance
-    :math:`2 K_l^2/n + \mathrm{Var}\,Q_l`. What is left out is of order
+    :math:`2 K_l^2/n + \mathrm{Var}\,Q_l`. The error is of order
     :math:`(l/n)^2`.
 
     Args:

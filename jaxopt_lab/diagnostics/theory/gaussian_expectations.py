@@ -16,9 +16,9 @@ variance  error (128 nodes)  Gauss-Hermite of 64 nodes
 100       1.5e-3             6e-2
 ========  =================  ==========================
 
-(``tests/curvature/test_gaussian_expectations.py`` holds the middle column.) A
-function with a kink converges like the square of the step only, and its derivatives
-are wrong, because they are taken from the derivatives of the function.
+(``tests/curvature/test_gaussian_expectations.py`` holds the middle column.) For a
+function with a kink the error is of second order in the step, and the derivatives are
+wrong, because they are computed from the derivatives of the function.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _REACH = 8.5  # the weight beyond is 2e-17
 
 
 def wide(x: ArrayLike) -> Array:
-    """The array in the real type in which this room computes.
+    """The array in the real dtype of these computations.
 
     Args:
       x: number or array of any real type.

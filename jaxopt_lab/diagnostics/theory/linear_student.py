@@ -1,14 +1,13 @@
 r"""Training and test error of gradient descent in a linear student, in closed form.
 
-A teacher :math:`y = \bar w x + \varepsilon` labels P samples; a student
-:math:`\hat y = w x` of the same N weights learns them by gradient descent on the sum of
-squares. All are independent Gaussians of mean 0: the N entries of ``x`` with
-variance 1/N, the entries of the teacher :math:`\bar w` with
-:math:`\sigma_{\bar w}^2`, the noise :math:`\varepsilon` with
-:math:`\sigma_\varepsilon^2`, the initial weights with :math:`\sigma_0^2`. Every
-eigenvector of :math:`X X^T` learns by itself. With :math:`r_\lambda(t)` the part of
-its error that is left, :math:`e^{-\lambda t}` for gradient flow and
-:math:`(1 - \eta\lambda)^{t/\eta}` for steps of size :math:`\eta`, and
+A teacher :math:`y = \bar w x + \varepsilon` labels P samples; a student :math:`\hat y =
+w x` of the same N weights learns them by gradient descent on the sum of squares. All
+are independent Gaussians of mean 0: the N entries of ``x`` with variance 1/N, the
+entries of the teacher :math:`\bar w` with :math:`\sigma_{\bar w}^2`, the noise
+:math:`\varepsilon` with :math:`\sigma_\varepsilon^2`, the initial weights with
+:math:`\sigma_0^2`. The eigenvectors of :math:`X X^T` learn independently. With
+:math:`r_\lambda(t)` the remaining part of the error, :math:`e^{-\lambda t}` for
+gradient flow and :math:`(1 - \eta\lambda)^{t/\eta}` for steps of size :math:`\eta`, and
 :math:`S = \sigma_{\bar w}^2 + \sigma_0^2`,
 
 .. math::
@@ -18,8 +17,8 @@ its error that is left, :math:`e^{-\lambda t}` for gradient flow and
     E_{train}(t) &= \frac1\alpha \big\langle (\lambda S + \sigma_\varepsilon^2)\,
     r_\lambda^2 \big\rangle + \Big(1 - \frac1\alpha\Big) \sigma_\varepsilon^2,
 
-the brackets being means over the spectrum. The first term of the test error is what
-is not learned yet, the second the noise that has been learned; slow modes (small
+the brackets being means over the spectrum. The first term of the test error is the
+signal not learned yet, the second the learned noise; slow modes (small
 :math:`\lambda`) learn mostly noise. They are most common at P = N, where the spectrum
 reaches down to zero: there training for too long hurts the most.
 
@@ -131,7 +130,7 @@ def optimal_stopping_time(
     r"""Time of gradient flow at which the test error is least.
 
     A mode by itself should stop at :math:`\ln(1 + \lambda S / \sigma_\varepsilon^2) /
-    \lambda`, later the smaller its eigenvalue. The best common time lies between the
+    \lambda`, later the smaller its eigenvalue. The best common time is between the
     extremes: it is taken from a logarithmic grid and refined by 60 bisections of the
     derivative.
 
@@ -162,7 +161,7 @@ def optimal_stopping_time(
     task = LinearTask(*(jnp.asarray(value, dtype) for value in task))
     still: LinearTask = jax.lax.stop_gradient(task)
     spread = still.teacher + still.initial
-    # Without noise any positive number keeps the search finite; its result is not used.
+    # Without noise any positive number keeps the search finite; the result is unused.
     ratio = spread / jnp.where(still.noise == 0, 1, still.noise)
     x = fixed.eigenvalues * ratio
     alone = jnp.where(x == 0, 1, jnp.log1p(x) / jnp.where(x == 0, 1, x)) * ratio
@@ -182,8 +181,8 @@ def optimal_stopping_time(
 
     low, high = jax.lax.fori_loop(0, 60, halve, ends)
     found = (low + high) / 2
-    # One Newton step from the solution moves it by rounding only, and its derivative
-    # is that of the implicit function.
+    # One Newton step at the solution changes it by rounding error only, and has the
+    # derivative of the implicit function.
     curved = jax.grad(_slope)(found, fixed, still)
     slope = _slope(found, spectrum, task)
     refined = found - safe_divide(slope, jax.lax.stop_gradient(curved))
@@ -206,7 +205,7 @@ def simulate_linear_student(
       features: N, number of weights.
       samples: P, number of training samples.
       task: the three variances.
-      steps: how many.
+      steps: their number.
       learning_rate: step on the sum of squares / 2; below 2 over the largest
         eigenvalue, which is about ``(1 + sqrt(P / N))**2``.
 
@@ -245,7 +244,7 @@ def simulate_linear_student(
 
 
 def _product(a: Array, b: Array) -> Array:
-    # An accelerator's default would round the factors to fewer bits.
+    # The default matmul precision of accelerators rounds the factors to fewer bits.
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -264,8 +263,8 @@ def _learned_over_eigenvalue(
     step = learning_rate * some
     smooth = step < 1
     log = jnp.log1p(-jnp.where(smooth, step, 0.5))
-    # A mode that overshoots changes its sign each step; the power of a negative number
-    # would be NaN. Steps are whole numbers.
+    # An overshooting mode changes its sign each step; a real power of a negative number
+    # is NaN, so the sign is computed from the parity of the whole number of steps.
     size = jnp.where(smooth, 1, step - 1)
     stuck = size == 0
     power = jnp.exp(times * jnp.log(jnp.where(stuck, 1, size)))

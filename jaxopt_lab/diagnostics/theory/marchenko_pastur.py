@@ -49,7 +49,7 @@ def check_ratio(name: str, value: object) -> None:
 
     Args:
       name: name of the argument, for the message.
-      value: what was given; traced values pass.
+      value: the argument; traced values pass.
 
     Raises:
       InputError: it is zero, negative, infinite or NaN.
@@ -82,7 +82,7 @@ def marchenko_pastur_density(eigenvalue: ArrayLike, alpha: ArrayLike) -> Array:
     r"""Continuous part of the density; its integral is ``min(1, alpha)``.
 
     Args:
-      eigenvalue: where, any shape.
+      eigenvalue: evaluation points, any shape.
       alpha: samples over features, P/N, positive; broadcast against it.
 
     Returns:
@@ -108,12 +108,12 @@ def marchenko_pastur(alpha: ArrayLike, nodes: int = 256) -> Spectrum:
     its Jacobi matrix is :math:`B B^T` with ``B`` bidiagonal, :math:`\sqrt\alpha` on the
     diagonal and 1 below. The squared singular values of ``B`` are the nodes, the
     squared first entries of its left singular vectors the weights. Singular values
-    rather than eigenvalues of the product, because those of a small node would lose
-    twice as many digits and could be negative.
+    are used because small eigenvalues of the product would lose twice as many digits
+    and could be negative.
 
     Args:
       alpha: samples over features, P/N; a positive number or traced scalar.
-      nodes: how many. The rule is exact for polynomials up to degree
+      nodes: their number. The rule is exact for polynomials up to degree
         ``2 * nodes - 1``; for :math:`e^{-\lambda t}` it is at rounding error up to
         about ``t = nodes**2 / 40`` at ``alpha = 1``, where small eigenvalues are
         dense, and longer elsewhere.

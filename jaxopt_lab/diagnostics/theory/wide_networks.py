@@ -1,4 +1,4 @@
-"""Ensembles of random networks, to check the recursion through depth against."""
+"""Simulated ensembles of random networks, to check the recursion through depth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def simulate_kernels(
       activation: a name or a function; see ``activations.moments_of``.
       depth: number of layers, at least 1.
       width: units in every layer, at least 1.
-      networks: how many are drawn, at least 1.
+      networks: number of draws, at least 1.
       c_w: weight variance times the fan-in, at least 0.
       c_b: bias variance, at least 0.
 
@@ -56,7 +56,7 @@ def simulate_kernels(
     if inputs.ndim != 2:
         raise InputError(f"inputs must have shape (m, n); got {inputs.shape}")
     function = moments_of(activation).function
-    # The initialisers that a network would be given, so that they are checked too.
+    # Uses the library's initialisers, which are thereby checked too.
     kernel_init = jax.nn.initializers.variance_scaling(c_w, "fan_in", "normal")
     bias_init = jax.nn.initializers.normal(c_b**0.5)
 
@@ -81,5 +81,5 @@ def simulate_kernels(
 
 
 def _product(a: Array, b: Array) -> Array:
-    # An accelerator's default would round the factors to fewer bits.
+    # The default matmul precision of accelerators rounds the factors to fewer bits.
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -1,1 +1,1 @@
-"""What the weights and activations alone tell."""
+"""Diagnostics from weights and activations alone."""

@@ -1,4 +1,4 @@
-"""Degenerate filters of a convolution: near zero, alike, or as if never trained."""
+"""Degenerate convolution filters: near zero, similar, or apparently untrained."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class FilterQuality(NamedTuple):
     """Signs of degenerate filters in one layer; scalars, float32 or better.
 
     Attributes:
-      sparsity: share of the filters that are near zero altogether.
+      sparsity: share of the filters that are near zero.
       variance_entropy: 0 where all filters are multiples of one (after their mean is
-        taken off), ``log10(k)`` where they spread in all directions alike.
-      relative_entropy: the same by what as many random filters have at least; near 1
-        the layer looks untrained. NaN where filters have not nine weights.
+        subtracted), ``log10(k)`` where they spread in all directions alike.
+      relative_entropy: the same over the lower bound of as many random filters; near
+        1 the layer looks untrained. NaN unless filters have nine weights.
       clean_entropy: ``variance_entropy`` of the filters that are not near zero.
       orthogonality: 1 where the output channels are orthogonal, 0 where all are
         multiples of one.
@@ -38,7 +38,7 @@ class FilterQuality(NamedTuple):
 def filter_quality(kernel: jax.Array, *, threshold: Scalar = 0.01) -> FilterQuality:
     r"""Sparsity, variance entropy and orthogonality of a layer's filters.
 
-    With the n filters of k weights as rows, their mean taken off, and singular values
+    With the n filters of k weights as rows, their mean subtracted, and singular values
     :math:`\sigma_i` of that matrix,
 
     .. math::
@@ -96,7 +96,7 @@ def filter_quality(kernel: jax.Array, *, threshold: Scalar = 0.01) -> FilterQual
 
 
 def random_entropy(n: int) -> float:
-    """What the variance entropy of n random 3 x 3 filters hardly falls below.
+    """Approximate lower bound of the variance entropy of n random 3 x 3 filters.
 
     Args:
       n: number of filters.
@@ -116,7 +116,7 @@ def _entropy(filters: jax.Array, used: jax.Array) -> jax.Array:
     count = jnp.sum(weights)
     mean = trees.safe_divide(jnp.sum(weights * filters, axis=0), count)
     values = jnp.linalg.svdvals(weights * (filters - mean[None]))
-    # What rounding leaves of equal filters has no directions.
+    # The differences of equal filters are rounding error, without a direction.
     size = jnp.linalg.svdvals(weights * filters)[0]
     rounding = max(filters.shape) * float(jnp.finfo(filters.dtype).eps) * size
     squares = jnp.where(values > jax.lax.stop_gradient(rounding), values**2, 0)

@@ -63,10 +63,10 @@ def collect_filters(
       params: the parameters; kernels are those leaves that begin with ``spatial`` and
         have two more axes.
       spatial: the size of the filters.
-      mask: which leaves to look at. Default: all.
+      mask: leaves to use. Default: all.
 
     Returns:
-      ``(n, k)``, float32 or better; a filter of zeros stays one.
+      ``(n, k)``, float32 or better; a filter of zeros stays zero.
 
     Raises:
       InputError: there is no such kernel, or the mask does not fit.
@@ -119,7 +119,7 @@ def filter_shift(
     limits: tuple[float, float] | None = None,
     bins: int = 70,
 ) -> jax.Array:
-    r"""How far apart the filters of two networks are distributed.
+    r"""Distribution shift between the filters of two networks.
 
     With :math:`P_i, Q_i` the histograms of the i-th principal coefficient of the two
     sets and :math:`v_i` its share of the variance,
@@ -134,7 +134,7 @@ def filter_shift(
         many networks give the basis of all of them.
       limits: ends of the histograms, the same for all coefficients. Default: the
         smallest and the largest coefficient of both sets.
-      bins: how many bins.
+      bins: number of bins.
 
     Returns:
       Scalar, float32 or better, in nats; 0 for equal histograms, symmetric.
@@ -144,7 +144,7 @@ def filter_shift(
 
     Decisions: as in the authors' notebook, the density of an empty bin is taken for
     the machine epsilon of float32, and the histogram then sums to 1 again: D between
-    sets that hardly overlap tells that number, not a divergence. A histogram has no
+    sets that hardly overlap reflects that number, not a divergence. A histogram has no
     useful derivative.
 
     >>> a = jax.random.normal(jax.random.key(0), (100, 9))
@@ -176,10 +176,10 @@ def filter_shift(
 
 def _histograms(x: jax.Array, low: jax.Array, high: jax.Array, bins: int) -> jax.Array:
     """Histograms of the columns, ``(k, bins)``; each sums to 1 and has no zeros."""
-    # Where all coefficients are equal any width will do.
+    # Where all coefficients are equal any positive width works.
     width = jnp.where(high > low, high - low, 1)
     place = jnp.floor((x - low) / width * bins).astype(jnp.int32)
-    # The last bin is closed, as numpy's; what lies outside the limits is left out.
+    # The last bin is closed, as in numpy; values outside the limits are not counted.
     place = jnp.where(x == high, bins - 1, place)
     inside = (x >= low) & (x <= high)
     place = jnp.where(inside, jnp.clip(place, 0, bins - 1), bins)

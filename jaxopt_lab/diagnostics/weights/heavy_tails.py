@@ -1,4 +1,4 @@
-"""Power-law exponents of the spectra of weight matrices, free of their aspect ratio."""
+"""Power-law exponents of weight spectra, corrected for the aspect ratio (FARMS)."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def farms_eigenvalues(
     r"""Squared singular values of many windows of one aspect ratio, pooled (FARMS).
 
     The spectrum of a random matrix depends on its aspect ratio alone, and a fit of
-    its tail takes that for a heavier or lighter tail; windows of one ratio are
+    its tail mistakes that for a heavier or lighter tail; windows of one ratio are
     comparable between layers. They have r rows and ``floor(r Q)`` columns. With a
     fixed number o of them for a dimension of length m, the step is
     ``s = max(1, floor((m - r) / (o - 1)))``, and they begin at ``i s``.
 
     Args:
       matrix: ``(m, n)``, in the papers' orientation, outputs by inputs.
-      rows: r; lowered to what the matrix has room for at the ratio. Default: half of
-        the most that it has room for.
+      rows: r; lowered to the largest that fits the matrix at the ratio. Default: half
+        of that.
       aspect: Q, columns per row.
-      windows: o, how many for each dimension, fewer where they would coincide; not
+      windows: o, their number for each dimension, fewer where they would coincide; not
         used with ``stride``.
       stride: a fixed step in both dimensions instead.
 
@@ -67,7 +67,7 @@ def farms_eigenvalues(
 
     Decisions: the official code takes 100 rows whatever the matrix has. In its image
     version the windows then begin at negative indices, come out with another ratio,
-    and nothing says so; its language version lowers them, as we do.
+    without notice; its language version lowers them, as we do.
 
     >>> farms_eigenvalues(jnp.ones((6, 4)), rows=2, stride=2).shape
     (12,)
@@ -130,8 +130,8 @@ def farms_blocks(
 
     Decisions: the two agree up to ``Q = 1``. Above it the official code steps by
     ``c / Q`` rows but counts blocks of c, so that with ``Q = 2`` half of the kernel is
-    never looked at. It also scales by the root of a half, which moves no exponent;
-    we do not.
+    not used. It also scales by the root of a half, which changes no exponent; we do
+    not.
     """
     if kernel.ndim < 3 or 0 in kernel.shape:
         raise InputError(
@@ -169,14 +169,14 @@ def layer_spectrum(
     Args:
       kernel: ``(inputs, outputs)``, or ``(..., inputs, outputs)`` with the spatial axes
         of a convolution in front. A kernel of attention with the axis of the heads
-        last wants to be reshaped to a matrix first.
+        last must be reshaped to a matrix first.
       sampling: ``"farms"``: windows (``farms_eigenvalues``) or, for a convolution,
         blocks (``farms_blocks``, every metric a mean over them, counts added up);
         ``"full"``: the whole matrix, the positions of a convolution pooled.
       fit: see ``spectrum_metrics``.
       aspect: Q, columns per row of windows and blocks.
       rows: of a window; see ``farms_eigenvalues``, as for the next two.
-      windows: how many for each dimension.
+      windows: their number for each dimension.
       stride: a fixed step instead.
       blocks: see ``farms_blocks``.
 
@@ -214,7 +214,7 @@ def layer_spectrum(
 
 
 def gathered(kernel: jax.Array) -> jax.Array:
-    """A kernel with all of it on every device: singular values need all of it.
+    """A kernel replicated on every device, as singular values need all of it.
 
     Args:
       kernel: any array.
@@ -236,7 +236,7 @@ def layer_spectra(
 
     Args:
       params: the parameters; leaves with fewer than two axes are left out.
-      mask: which leaves to look at. Default: all.
+      mask: leaves to use. Default: all.
       **options: as for ``layer_spectrum``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Nuclear norm, its cheap upper bound, and the entropy of a matrix of activations."""
+"""Nuclear norm, its cheap upper bound, and entropy of activation matrices."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class TokenMatrixMetrics(NamedTuple):
     Attributes:
       nuclear_norm: sum of the singular values of the normalised activations.
       column_norm_sum: sum of the norms of their columns.
-      column_norm_sum_per_token: the same by N, what the official code reports as the
-        "matrix nuclear norm".
+      column_norm_sum_per_token: the same divided by N, the "matrix nuclear norm" of
+        the official code.
       entropy: their matrix entropy, between 0 and 1.
     """
 
@@ -45,7 +45,7 @@ def normalise_tokens(activations: jax.Array) -> jax.Array:
       activations: ``(N, d)``, one token a row.
 
     Returns:
-      ``(N, d)``, float32 or better: the mean over the rows is taken off, each row is
+      ``(N, d)``, float32 or better: the mean over the rows is subtracted, each row is
       divided by its norm. A row that is the mean, up to the rounding of the largest
       row, becomes zero, with zero derivatives; the official code divides 0 by 0
       there, or takes the direction of the rounding error.
@@ -59,7 +59,7 @@ def normalise_tokens(activations: jax.Array) -> jax.Array:
     wide = _wide_matrix(activations, "activations")
     centred = wide - jnp.mean(wide, axis=0, keepdims=True)
     norms = trees.safe_sqrt(jnp.sum(centred**2, axis=1, keepdims=True))
-    # What the mean's rounding leaves of such a row has a direction without meaning.
+    # The remainder of such a row is rounding error of the mean: set it to zero.
     size = trees.safe_sqrt(jnp.max(jnp.sum(wide**2, axis=1)))
     rounding = jnp.finfo(wide.dtype).eps * jax.lax.stop_gradient(size)
     return trees.safe_divide(centred, jnp.where(norms > rounding, norms, 0))
@@ -94,8 +94,8 @@ def column_norm_sum(matrix: jax.Array, top: int | None = None) -> jax.Array:
 
     Args:
       matrix: ``(m, n)``.
-      top: how many columns are summed, the largest. Default: ``min(m, n)``, as in the
-        official code; with fewer than all it is no bound.
+      top: number of columns that are summed, the largest ones. Default: ``min(m, n)``,
+        as in the official code; with fewer than all it is no bound.
 
     Returns:
       Scalar, float32 or better, safe at zero columns in value and derivative. Costs
@@ -160,7 +160,7 @@ def matrix_entropy(matrix: jax.Array) -> jax.Array:
 def token_matrix_metrics(
     activations: jax.Array, top: int | None = None
 ) -> TokenMatrixMetrics:
-    """How far a layer's activations of N tokens are compressed.
+    """Compression of a layer's activations of N tokens.
 
     Args:
       activations: ``(N, d)``, one token a row.

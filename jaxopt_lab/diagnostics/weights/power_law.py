@@ -15,16 +15,16 @@ Fit = Literal["median", "goodness-of-fit"]
 
 
 class SpectrumMetrics(NamedTuple):
-    """What is known of one spectrum, the squared singular values of a layer.
+    """Metrics of one spectrum, the squared singular values of a layer.
 
     Every field is a scalar. ``alpha`` to ``tail`` are the fit, the others need none.
 
     Attributes:
       alpha: exponent of the density ``x^(-alpha)`` above ``xmin``.
       distance: Kolmogorov-Smirnov distance of the tail from that law.
-      xmin: where the tail begins.
-      tail: how many values it has, int32.
-      count: how many values the spectrum has, zeros left out, int32.
+      xmin: the smallest value of the tail.
+      tail: number of its values, int32.
+      count: number of values of the spectrum, zeros left out, int32.
       largest: the largest value; of a whole matrix its squared spectral norm.
       total: their sum; of a whole matrix its squared Frobenius norm.
       mean: their mean, zeros included.
@@ -61,7 +61,7 @@ def spectrum_metrics(
       eigenvalues: non-negative real array of any shape, all of it one spectrum.
       fit: ``"median"``: the upper half, ``i = floor(N / 2)``; ``"goodness-of-fit"``:
         the i of smallest D, which costs N^2 operations.
-      name: what to call the array in an error.
+      name: name of the array in an error.
 
     Returns:
       The metrics, float32 or better. ``alpha`` is inf where the tail is a single
@@ -110,7 +110,8 @@ def spectrum_metrics(
         start = jnp.minimum(first + count // 2, size - 1)
     else:
         distances = jax.lax.map(lambda i: at(i)[1], index[:-1], batch_size=64)
-        # Zeros are no candidates; neither is the largest value alone, as officially.
+        # Zeros are no candidates; nor is the largest value alone, as in the official
+        # code.
         allowed = index[:-1] >= jnp.minimum(first, size - 2)
         start = jnp.argmin(jnp.where(allowed, distances, jnp.inf)).astype(jnp.int32)
     alpha, distance = at(start)

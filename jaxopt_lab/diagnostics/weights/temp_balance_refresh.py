@@ -1,4 +1,4 @@
-"""The exponents of TempBalance, computed anew between steps."""
+"""Refresh of the TempBalance exponents between steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.core import Tracer
 from jax.sharding import NamedSharding
 from jaxtyping import PyTree
@@ -19,6 +18,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.layer_exponents import TempBalanceState
+from jaxopt_lab.core.masking import is_masked
 from jaxopt_lab.core.typing import MaskOrFn, Params
 from jaxopt_lab.diagnostics.weights.heavy_tails import (
     Sampling,
@@ -38,7 +38,7 @@ def refresh_temp_balance(
     min_eigenvalues: int = 5,
     **windows: Any,
 ) -> PyTree:
-    """The optimizer state with the exponents of the present parameters.
+    """The optimizer state with exponents recomputed from the parameters.
 
     To be called between steps, once an epoch. Costs the singular values of every
     window of every balanced kernel; kernels are taken (and, where sharded,
@@ -51,7 +51,7 @@ def refresh_temp_balance(
       mask: kernels to balance (leaves with at least two axes). Default: all but the
         first and the last in the order of their paths, numbers in them read as
         numbers. jax sorts dictionaries by name, so where the names do not follow the
-        network, say what to balance.
+        network, pass the mask.
       sampling: ``"farms"``, or ``"full"`` for the exponents of TempBalance itself.
       fit: see ``heavy_tails.spectrum_metrics``.
       min_eigenvalues: layers with fewer eigenvalues (zeros not counted) keep the base
@@ -60,7 +60,7 @@ def refresh_temp_balance(
 
     Returns:
       The same state otherwise: structure, shapes, dtypes and shardings are kept, so
-      that nothing is compiled anew. A leaf with fewer than two axes (a bias) follows
+      that nothing is compiled again. A leaf with fewer than two axes (a bias) follows
       the only balanced kernel beside it in its dictionary, as parameters of one
       module do in the official code; there a batch normalisation may follow the
       convolution of its name, here it keeps the base rate.
@@ -79,7 +79,7 @@ def refresh_temp_balance(
         found = True
         old = _on_leaves(part.exponents, params)
         leaves = jax.tree.leaves_with_path(params)
-        chosen = _chosen(leaves, [not _is_hole(o) for o in old], params, mask)
+        chosen = _chosen(leaves, [not is_masked(o) for o in old], params, mask)
         own = {
             i: _exponent(
                 gathered(leaves[i][1]),
@@ -92,14 +92,14 @@ def refresh_temp_balance(
             if is_it
         }
         new = [
-            o if _is_hole(o) else _in_place_of(o, _of_layer(i, leaves, own))
+            o if is_masked(o) else _in_place_of(o, _of_layer(i, leaves, own))
             for i, o in enumerate(old)
         ]
         exponents = jax.tree.map(
-            lambda o, sub: o if _is_hole(o) else sub,
+            lambda o, sub: o if is_masked(o) else sub,
             part.exponents,
             jax.tree.structure(params).unflatten(new),
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
         return part._replace(exponents=exponents)
 
@@ -121,31 +121,27 @@ def _exponent(
     min_eigenvalues: int,
     windows: tuple[tuple[str, Any], ...],
 ) -> jax.Array:
-    """One program for each shape of a kernel, kept from one epoch to the next."""
+    """One program for each kernel shape, cached between epochs."""
     metrics = layer_spectrum(kernel, sampling=sampling, fit=fit, **dict(windows))
     counts = (metrics.count >= min_eigenvalues) & jnp.isfinite(metrics.alpha)
     return jnp.where(counts, metrics.alpha, 0)
 
 
-def _is_hole(x: Any) -> bool:
-    return isinstance(x, optax.MaskedNode)
-
-
 def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:
-    """What the state has for each leaf: a scalar, or the hole that it lies in."""
+    """The state's entry for each leaf: a scalar, or the masked node around it."""
     try:
         full = jax.tree.map(
             lambda o, sub: jax.tree.map(lambda _: o, sub),
             exponents,
             params,
-            is_leaf=_is_hole,
+            is_leaf=is_masked,
         )
     except ValueError as error:
         lines = trees.differences(exponents, params, shapes=False)
         raise InputError(
             f"params are not those of the optimizer state: {trees.summary(lines)}"
         ) from error
-    return jax.tree.leaves(full, is_leaf=_is_hole)
+    return jax.tree.leaves(full, is_leaf=is_masked)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -159,7 +155,7 @@ def _chosen(
     params: Params,
     mask: MaskOrFn | None,
 ) -> list[bool]:
-    """Which leaves are kernels to balance."""
+    """Select the leaves that are kernels to balance."""
     kernel = [
         there and np.ndim(leaf) >= 2 and np.size(leaf) > 0
         for (_, leaf), there in zip(leaves, present, strict=True)
@@ -196,5 +192,5 @@ def _in_place_of(old: jax.Array, value: jax.Array | None) -> jax.Array:
         return new
     if isinstance(old.sharding, NamedSharding):
         return jax.device_put(new, old.sharding)
-    # Through the host: a scalar committed to one device would not mix with others.
+    # Via the host: a scalar committed to one device cannot be combined with others.
     return jnp.asarray(np.asarray(new))

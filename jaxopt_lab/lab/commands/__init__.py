@@ -1,1 +1,50 @@
-"""The commands of ``jaxopt-lab``, one module each."""
+"""The commands of ``jaxopt-lab``, one module each with a function ``main(words)``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from jaxopt_lab.core.errors import InputError
+
+HELP = ("-h", "--help", "help")
+"""Words that ask for the help of a command."""
+
+COMMANDS = {
+    "train": "train a network with a method of the catalog",
+    "inspect": "curvature, weights and landscape of a trained run, as one page",
+    "plan": "bytes, operations and step time on devices that need not exist",
+}
+"""One line for each command."""
+
+
+def guarded(
+    run: Callable[[Sequence[str]], int],
+    words: Sequence[str],
+    *,
+    stopped: str = "stopped",
+) -> int:
+    """Run a command; end in one line instead of a traceback.
+
+    Args:
+      run: the command, of its words; it returns the exit status.
+      words: its words.
+      stopped: said after Ctrl-C.
+
+    Returns:
+      The command's own status; 2 after an ``InputError``; 130 after Ctrl-C; 0 where
+      the reader of a pipe has left.
+    """
+    try:
+        return run(list(words))
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except BrokenPipeError:
+        # ``... --help | head``: without this, flushing at exit fails once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{stopped}\n")
+        return 130

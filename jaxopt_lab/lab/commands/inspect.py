@@ -1,4 +1,4 @@
-"""Look at a trained network: ``python -m experiments.inspect run=runs/NAME``."""
+"""Measure a trained network: ``jaxopt-lab inspect run=runs/NAME``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.commands import guarded
 from jaxopt_lab.lab.inspect import options as options_of
 
 
@@ -19,21 +19,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       Exit status: 0; 2 for bad input; 130 after Ctrl-C.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        options = options_of.parse(words)
-        folder = Path(options.out or Path(options.run) / "inspect").expanduser()
-        from jaxopt_lab.lab.inspect import measure, page, subject
+    words = sys.argv[1:] if arguments is None else arguments
+    return guarded(_inspect, words, stopped="stopped; nothing was written")
 
-        found = subject.read(options)
-        findings = measure.measure(found, options, _say)
-        page.write(found, findings, options, folder)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; nothing was written\n")
-        return 130
+
+def _inspect(words: Sequence[str]) -> int:
+    options = options_of.parse(words)
+    folder = Path(options.out or Path(options.run) / "inspect").expanduser()
+    from jaxopt_lab.lab.inspect import measure, page, trained_network
+
+    found = trained_network.read(options)
+    findings = measure.measure(found, options, _say)
+    page.write(found, findings, options, folder)
     scalars = findings.probe.scalars
     print(
         f"largest eigenvalue {scalars['top_1']:.4g} (residual "
@@ -44,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _say(what: str) -> None:
-    print(what, flush=True)
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a run would need of devices that are not there yet.
+"""Cost of a run on devices that need not exist.
 
-Run as ``python -m experiments.plan model=llama-7b method=microadam
-mesh=data:64,model:8 batch=1024``; ``--help`` lists the options.
+``jaxopt-lab plan model=llama-7b method=microadam mesh=data:64,model:8 batch=1024``;
+``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.lab.command_line import asks_help, known_words, program
+from jaxopt_lab.lab.commands import guarded
 
 _MOST_DEVICES = 4096
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What is planned."""
+    """Options of a plan."""
 
     model: str = "llama-7b"
     """the model: gpt2-124m, llama-60m, llama-1b, llama-7b, llama-70b, resnet50 or
@@ -51,21 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after the program's name; ``None``: those of the process.
 
     Returns:
-      Exit status: 0, or 2 for bad input.
+      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if any(word in ("-h", "--help", "help") for word in words):
+    return guarded(_plan, sys.argv[1:] if arguments is None else arguments)
+
+
+def _plan(words: Sequence[str]) -> int:
+    if asks_help(words):
         print(_help())
         return 0
-    try:
-        options = parse(words)
-        _make_devices(options)
-        from jaxopt_lab.lab.plan import show
+    options = parse(words)
+    _make_devices(options)
+    from jaxopt_lab.lab.plan import show
 
-        show.run(options)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    show.run(options)
     return 0
 
 
@@ -81,13 +82,8 @@ def parse(words: Sequence[str]) -> PlanOptions:
     Raises:
       InputError: a word that is none, an unknown name or a value out of range.
     """
-    from jaxopt_lab.lab.command_line import words as split
-
-    given: dict[str, Any] = dict(split(words))
-    fields = {field.name: field for field in dataclasses.fields(PlanOptions)}
-    for name in given:
-        if name not in fields:
-            raise unknown("option", name, fields)
+    fields = [field.name for field in dataclasses.fields(PlanOptions)]
+    given: dict[str, Any] = dict(known_words(words, fields))
     for name, accepted in (
         ("zero", ("none", "state", "all")),
         ("chip", ("auto", "v5e", "v5p", "H100", "H200")),
@@ -156,7 +152,7 @@ def _help() -> str:
     text = inspect.getsource(PlanOptions)
     option = r"    (\w+): [^\n]*? = ([^\n]*)\n    \"\"\"(.*?)\"\"\""
     found = re.findall(option, text, re.DOTALL)
-    lines = ["python -m experiments.plan key=value ...", ""]
+    lines = [f"{program('plan')} key=value ...", ""]
     lines += [
         f"  {name:8} {' '.join(what.split())} (default: {default.strip(chr(34))})"
         for name, default, what in found

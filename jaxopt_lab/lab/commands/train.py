@@ -1,14 +1,14 @@
-"""Train a network: ``python -m experiments.train method=sam task=digits``."""
+"""Train a network: ``jaxopt-lab train method=sam task=digits``."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import command_line
+from jaxopt_lab.lab.commands import guarded
 from jaxopt_lab.lab.run_options import RunOptions
 
 
@@ -22,30 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
       Exit status: 0; 1 for a loss that is not finite; 2 for bad input; 130 after
       Ctrl-C.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        kind = command_line.wants_list(words)
-        if kind is not None:
-            from jaxopt_lab.catalog import tables
-
-            print(tables.listing(kind))
-            return 0
-        return _train(words)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except BrokenPipeError:
-        # `... --help | head`: whoever was reading has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        # Inside the loop it is a request to save; here there is nothing to save yet,
-        # or everything is saved already.
-        sys.stderr.write("\nstopped outside of the training loop\n")
-        return 130
+    words = sys.argv[1:] if arguments is None else arguments
+    # Inside the loop Ctrl-C is a request to save; outside of it there is nothing to
+    # save yet, or everything is saved already.
+    return guarded(_train, words, stopped="stopped outside of the training loop")
 
 
 def _train(words: Sequence[str]) -> int:
+    if "--list" in words:
+        from jaxopt_lab.catalog import tables
+
+        print(tables.listing(command_line.listed_kind(words)))
+        return 0
     configuration = command_line.parse(words)
     folder = run_folder(configuration.run)
     _configure_jax(x64=configuration.model.dtype == "float64")
@@ -75,7 +63,7 @@ def _train(words: Sequence[str]) -> int:
         return 0
     if outcome.fitted is None:
         print(
-            "this run was complete already; existing=overwrite trains anew", flush=True
+            "this run was complete already; existing=overwrite starts again", flush=True
         )
     report.draw_curves(outcome.summary, folder)
     report.print_summary(outcome.summary, folder)

@@ -1,4 +1,1 @@
-"""What the loss around a trained network looks like, as one page.
-
-Run as ``python -m experiments.inspect run=runs/NAME``.
-"""
+"""Curvature, weights and loss landscape of a trained network, as one page."""

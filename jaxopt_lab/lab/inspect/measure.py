@@ -1,4 +1,4 @@
-"""Everything that is measured around a trained network."""
+"""Measurements around a trained network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import jax
 from jaxopt_lab import curvature, diagnostics
 from jaxopt_lab.lab import probing
 from jaxopt_lab.lab.inspect.options import InspectOptions
-from jaxopt_lab.lab.inspect.subject import Subject
+from jaxopt_lab.lab.inspect.trained_network import TrainedNetwork
 
 Say = Callable[[str], None]
 
 
 class Findings(NamedTuple):
-    """What was measured.
+    """Results of the measurements.
 
     Attributes:
       probe: eigenvalues, trace, density, layers and the rise along ascents.
@@ -36,22 +36,22 @@ class Findings(NamedTuple):
     eigen: Any
 
 
-def measure(subject: Subject, options: InspectOptions, say: Say) -> Findings:
+def measure(network: TrainedNetwork, options: InspectOptions, say: Say) -> Findings:
     """Measure everything.
 
     Args:
-      subject: the network.
+      network: the network.
       options: how closely.
-      say: is told what is going on.
+      say: gets a line before each measurement.
 
     Returns:
       The findings; the same ones whenever the same network is looked at.
     """
-    params, batches = subject.params, subject.batches
+    params, batches = network.params, network.batches
     key = probing.probe_key()
 
     def loss(params: Any, batch: Any) -> jax.Array:
-        return subject.loss_fn(params, subject.model_state, batch)
+        return network.loss_fn(params, network.model_state, batch)
 
     shared: dict[str, Any] = {"example_weights": probing.weight_of}
     say("eigenvalues, trace, density, layers")

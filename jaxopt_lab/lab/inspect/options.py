@@ -1,4 +1,4 @@
-"""The options of ``python -m experiments.inspect``."""
+"""The options of ``jaxopt-lab inspect``."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
-from jaxopt_lab.lab import command_line
-
-PROGRAM = "python -m experiments.inspect"
-_HELP = ("-h", "--help", "help")
+from jaxopt_lab.lab.command_line import asks_help, known_words, program
+from jaxopt_lab.lab.commands import HELP
 
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """Which run is looked at, and how closely."""
+    """Options of an inspection: a run, and the effort of the measurements."""
 
     run: str = ""
     """folder of a run of jaxopt_lab.lab.commands.train"""
     step: int = -1
     """step of the checkpoint; -1: the newest"""
     seed_index: int = 0
-    """which of the run's seeds, from 0"""
+    """one of the run's seeds, from 0"""
     examples: int = 512
     """training examples over which everything is measured"""
     k: int = 5
@@ -35,7 +33,7 @@ class InspectOptions:
     points: int = 21
     """points along each axis of the landscapes; odd"""
     reach: float = 1.0
-    """how far they go, in multiples of the weights' own filter norms"""
+    """half their width, in multiples of the weights' own filter norms"""
     out: str = ""
     """folder of the results; empty: inspect inside the run's folder"""
 
@@ -66,20 +64,17 @@ def parse(arguments: Sequence[str]) -> InspectOptions:
     """
     import tyro
 
-    asks_help = any(word in _HELP for word in arguments)
-    given = command_line.words([w for w in arguments if w not in _HELP])
     names = [field.name for field in dataclasses.fields(InspectOptions)]
-    for name in given:
-        if name not in names:
-            raise unknown("option", name, names)
+    given = known_words([w for w in arguments if w not in HELP], names)
+    called = program("inspect")
     words = [part for name, value in given.items() for part in (f"--{name}", value)]
     options = tyro.cli(
         InspectOptions,
-        args=[*words, "--help"] if asks_help else words,
-        prog=PROGRAM,
+        args=[*words, "--help"] if asks_help(arguments) else words,
+        prog=called,
         description=(
             "Measure curvature, weight spectra and loss landscape of a trained "
-            f"network:\n{PROGRAM} run=runs/NAME. Writes report.html (one file that "
+            f"network:\n{called} run=runs/NAME. Writes report.html (one file that "
             "holds everything), its figures,\nresults.jsonl and arrays.npz."
         ),
         use_underscores=True,

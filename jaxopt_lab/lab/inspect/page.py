@@ -12,7 +12,7 @@ import numpy as np
 from jaxopt_lab import plotting
 from jaxopt_lab.lab.inspect.measure import Findings
 from jaxopt_lab.lab.inspect.options import InspectOptions
-from jaxopt_lab.lab.inspect.subject import Subject
+from jaxopt_lab.lab.inspect.trained_network import TrainedNetwork
 from jaxopt_lab.plotting import Section
 
 if TYPE_CHECKING:
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 def write(
-    subject: Subject, findings: Findings, options: InspectOptions, folder: Path
+    network: TrainedNetwork, findings: Findings, options: InspectOptions, folder: Path
 ) -> None:
     """Write ``report.html``, the figures, ``results.jsonl`` and ``arrays.npz``.
 
     Args:
-      subject: the network.
+      network: the network.
       findings: what was measured.
       options: how closely.
       folder: made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = _figures(subject, findings)
+    figures = _figures(network, findings)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=130)
     record = {
-        "step": subject.step,
+        "step": network.step,
         "examples": options.examples,
         "matvecs": findings.probe.matvecs,
         **findings.probe.scalars,
@@ -43,9 +43,9 @@ def write(
     }
     (folder / "results.jsonl").write_text(json.dumps(record) + "\n")
     np.savez(folder / "arrays.npz", **_arrays(findings))
-    run = subject.configuration.run
-    title = f"{run.method} on {run.task} with {run.model}, step {subject.step}"
-    sections = _sections(subject, findings, options, figures)
+    run = network.configuration.run
+    title = f"{run.method} on {run.task} with {run.model}, step {network.step}"
+    sections = _sections(network, findings, options, figures)
     (folder / "report.html").write_text(plotting.html_page(title, sections))
 
 
@@ -74,7 +74,7 @@ def _layers(findings: Findings) -> dict[str, tuple[float, float]]:
     }
 
 
-def _figures(subject: Subject, findings: Findings) -> dict[str, Figure]:
+def _figures(network: TrainedNetwork, findings: Findings) -> dict[str, Figure]:
     arrays = findings.probe.arrays
     layers = _layers(findings)
     values, residuals = zip(*layers.values(), strict=True)
@@ -106,14 +106,14 @@ def _figures(subject: Subject, findings: Findings) -> dict[str, Figure]:
     if findings.eigen is not None:
         panels["top two eigenvectors"] = _panel(findings.eigen)
     figures["contours"] = plotting.loss_contours(panels)
-    if subject.records:
-        figures["curves"] = plotting.training_curves(subject.records)
-    probed = [r for r in subject.records if "curvature/top_1" in r]
+    if network.records:
+        figures["curves"] = plotting.training_curves(network.records)
+    probed = [r for r in network.records if "curvature/top_1" in r]
     if probed:
         figures["along"] = plotting.sharpness_curve(
             [r["step"] for r in probed],
             {"largest eigenvalue": [r["curvature/top_1"] for r in probed]},
-            _rates(subject.records, [r["step"] for r in probed]),
+            _rates(network.records, [r["step"] for r in probed]),
         )
     return figures
 
@@ -132,7 +132,7 @@ def _rates(records: list[dict[str, Any]], steps: list[int]) -> list[float] | Non
 
 
 def _sections(
-    subject: Subject,
+    network: TrainedNetwork,
     findings: Findings,
     options: InspectOptions,
     figures: Mapping[str, Figure],
@@ -143,7 +143,7 @@ def _sections(
         (str(i), f"{scalars[f'top_{i}']:.6g}", f"{scalars[f'top_{i}_residual']:.2g}")
         for i in range(1, count + 1)
     ]
-    rate = _rates(subject.records, [subject.step])
+    rate = _rates(network.records, [network.step])
     numbers = [
         ("quantity", "value", "error"),
         ("trace", f"{scalars['trace']:.6g}", f"{scalars['trace_error']:.2g}"),
@@ -172,7 +172,7 @@ def _sections(
             "Run",
             f"Measured over {options.examples} training examples in evaluation mode, "
             f"with {findings.probe.matvecs} Hessian-vector products.",
-            [("option", "value"), *_options(subject)],
+            [("option", "value"), *_options(network)],
             shown("curves", "along"),
         ),
         Section(
@@ -201,15 +201,15 @@ def _sections(
     ]
 
 
-def _options(subject: Subject) -> list[tuple[str, str]]:
-    run = subject.configuration.run
+def _options(network: TrainedNetwork) -> list[tuple[str, str]]:
+    run = network.configuration.run
     chosen = {
         "method": run.method,
-        **subject.configuration.method,
-        **{f"base {k}": v for k, v in subject.configuration.base.items()},
+        **network.configuration.method,
+        **{f"base {k}": v for k, v in network.configuration.base.items()},
         "task": run.task,
         "model": run.model,
         "batch size": run.batch_size,
-        "checkpoint": f"step {subject.step} of {run.steps}",
+        "checkpoint": f"step {network.step} of {run.steps}",
     }
     return [(name, str(value)) for name, value in chosen.items()]

@@ -1,4 +1,4 @@
-"""What can be chosen about each model.
+"""Options of each model.
 
 The configurations are apart from the modules so that a command line can list every
 model and its options without importing flax, which takes longer than all the rest.
@@ -16,7 +16,7 @@ NormName = Literal["batch", "group"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What all models share."""
+    """Options of all models."""
 
     dtype: DTypeName = "float32"
     """type of the computation; parameters are float32 (float64 for float64, which
@@ -45,7 +45,7 @@ class ConvNetConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class ResNetConfig(ModelConfig):
-    """What the residual networks share."""
+    """Options of the residual networks."""
 
     norm: NormName = "batch"
     """normalisation: batch (statistics of the batch, averages kept for evaluation)

@@ -1,4 +1,4 @@
-"""How the models of the lab are cut over a mesh axis ``"model"``."""
+"""Sharding rules of the lab's models over a mesh axis ``"model"``."""
 
 from __future__ import annotations
 

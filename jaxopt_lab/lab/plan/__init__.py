@@ -1,1 +1,1 @@
-"""What a run needs of the devices, before it has any."""
+"""Cost of a run on devices that need not exist."""

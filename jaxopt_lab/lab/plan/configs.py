@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from jaxopt_lab.lab.models.configs import ResNet50Config
 from jaxopt_lab.lab.plan.decoder import Decoder
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.lab.plan.residual_network import ResidualNetwork
-from jaxopt_lab.lab.plan.subject import Subject
 from jaxopt_lab.lab.plan.vision_transformer import VisionTransformer
 
 # The sizes of the llama-60m and -1b of the low-memory literature (GaLore and after).
-MODELS: dict[str, Subject] = {
+MODELS: dict[str, PlannedModel] = {
     "gpt2-124m": Decoder(50257, 768, 12, 12, 12, 3072, 1024, gated=False),
     "llama-60m": Decoder(32000, 512, 8, 8, 8, 1376, 1024),
     "llama-1b": Decoder(32000, 2048, 24, 32, 32, 5461, 2048),

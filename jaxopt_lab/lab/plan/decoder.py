@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab.core.typing import TrainLossFn
-from jaxopt_lab.lab.plan import layers
-from jaxopt_lab.lab.plan.subject import Layer, float32
+from jaxopt_lab.lab.plan import transformer_layer
+from jaxopt_lab.lab.plan.planned_model import Layer, float32
 from jaxopt_lab.training.sharding_rules import Rules
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """A decoder; see ``Subject`` for its methods.
+    """A decoder; see ``PlannedModel`` for its methods.
 
     Attributes:
       vocabulary: number of tokens.
@@ -41,19 +41,19 @@ class Decoder:
     gated: bool = True
 
     @property
-    def layer(self) -> layers.Layer:
+    def layer(self) -> transformer_layer.Layer:
         """One of its layers."""
-        return layers.Layer(
+        return transformer_layer.Layer(
             self.width, self.heads, self.kv_heads, self.hidden, self.gated
         )
 
     @property
     def example(self) -> str:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return f"{self.context} tokens"
 
     def init(self) -> tuple[Any, Any]:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         tree: dict[str, Any] = {
             "embedding": (self.vocabulary, self.width),
             "norm": (self.width,),
@@ -80,13 +80,13 @@ class Decoder:
 
         def loss(params: Any, model_state: Any, batch: Any, key: Any, /) -> Any:
             tokens = batch["tokens"]
-            params = layers.held_but_layers(params, gathered)
+            params = transformer_layer.held_but_layers(params, gathered)
             x = params["embedding"].astype(dtype)[tokens[:, :-1]]
             if not self.gated:
                 x = x + params["positions"].astype(dtype)[None]
             there = None if gathered is None else gathered["layers"]
-            x = layers.through(self.layer, x, params["layers"], there)
-            x = layers.norm(x, params, "norm")
+            x = transformer_layer.through(self.layer, x, params["layers"], there)
+            x = transformer_layer.norm(x, params, "norm")
             head = params["head"] if self.gated else params["embedding"].T
             losses = _cross_entropy(x @ head.astype(dtype), tokens[:, 1:])
             return jnp.mean(losses), (model_state, {})
@@ -94,15 +94,15 @@ class Decoder:
         return loss
 
     def logits(self, size: int) -> int:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return size * self.context * self.vocabulary
 
     def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return self.layer, self.layer.activations(size, self.context)
 
     def hand_flops(self, size: int) -> float:
-        """See ``Subject``; six a weight and token for the output matrix."""
+        """See ``PlannedModel``; six a weight and token for the output matrix."""
         per_token = self.depth * self.layer.flops(self.context)
         per_token += 6 * self.width * self.vocabulary
         return float(size * self.context * per_token)

@@ -11,17 +11,18 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab.core.meshes import DATA_AXIS
-from jaxopt_lab.lab.plan import layers, wire, work
+from jaxopt_lab.lab.plan import wire, work
 from jaxopt_lab.lab.plan.kept import Residual, kept, local_bytes
 from jaxopt_lab.lab.plan.layout import Layout, place, transform
 from jaxopt_lab.lab.plan.module_text import read_module
 from jaxopt_lab.lab.plan.partitioned import compile_partitioned
-from jaxopt_lab.lab.plan.subject import Subject
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
+from jaxopt_lab.lab.plan.transformer_layer import held as constrained
 from jaxopt_lab.training import make_parallel_step
 
 
 class Plan(NamedTuple):
-    """What a step needs of each device.
+    """Bytes, operations and messages of one step on each device.
 
     Attributes:
       arguments: bytes of parameters, optimizer state and batch: exact.
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
       residuals: what the backward pass needs, the largest first.
       logits: bytes of the logits among them, in whose place their cotangent comes.
       gradients: bytes of one tree of gradients.
-      working: bytes of one layer that the backward pass computes anew; 0: none is.
+      working: bytes of one layer that the backward pass recomputes; 0: none is.
       gathered: bytes of optimizer state that a step brings from other devices.
       flops: operations of the products in one step; NaN where a loop is unknown.
       sent: what goes over the wire.
@@ -61,7 +62,7 @@ class Plan(NamedTuple):
         """Arguments and the most of three moments.
 
         At the end of the forward pass all residuals are there. In the layers that are
-        computed anew the logits are gone, and gradients of all stacked layers and one
+        recomputed the logits are gone, and gradients of all stacked layers and one
         layer's own values have come; where no layer is, gradients come as residuals go.
         At the update there are the gradients, and what is gathered of a divided state.
         """
@@ -72,7 +73,7 @@ class Plan(NamedTuple):
         return self.arguments + max(self.activations, inside, update)
 
 
-def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
+def lower(model: PlannedModel, method: str, layout: Layout) -> tuple[Any, Any]:
     """The loss, and one train step traced and lowered for the layout's devices.
 
     Args:
@@ -88,15 +89,15 @@ def lower(model: Subject, method: str, layout: Layout) -> tuple[Any, Any]:
         loss,
         transform(method),
         layout.mesh,
-        layout.inside,
+        layout.compute,
         style="jit",
-        stored=layout.there,
+        storage=layout.storage,
     )
-    state = jax.tree.map(place, layout.state, layout.there)
+    state = jax.tree.map(place, layout.state, layout.storage)
     return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)
 
 
-def plan(model: Subject, method: str, layout: Layout) -> Plan:
+def plan(model: PlannedModel, method: str, layout: Layout) -> Plan:
     """Compile one step and read what it needs.
 
     Args:
@@ -109,7 +110,7 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
       this backend they are wrong by 2 to 23 times for such a program.
     """
     loss, lowered = lower(model, method, layout)
-    # No code is run: the cheapest there is will do.
+    # The program never runs: optimization level 0 compiles fastest.
     found = compile_partitioned(lowered, xla_backend_optimization_level=0)
     module = read_module(found.text)
     size = jax.tree.leaves(layout.batch)[0].shape[0]
@@ -135,11 +136,11 @@ def plan(model: Subject, method: str, layout: Layout) -> Plan:
 
 
 def residuals(loss: Any, layout: Layout) -> list[Residual]:
-    """What the linearised loss holds on each device.
+    """Residuals of the linearised loss on each device.
 
     Args:
-      loss: from ``Subject.loss_fn``.
-      layout: where its arguments lie.
+      loss: from ``PlannedModel.loss_fn``.
+      layout: shardings of its arguments.
 
     Returns:
       The residuals, the largest first; see ``kept``.
@@ -149,7 +150,7 @@ def residuals(loss: Any, layout: Layout) -> list[Residual]:
     return kept(scalar, *parts, layout.batch)
 
 
-def _working(model: Subject, layout: Layout, size: int) -> float:
+def _working(model: PlannedModel, layout: Layout, size: int) -> float:
     """Bytes of one layer while its backward pass runs.
 
     What its linearisation holds, and cotangents: of its input and parameters, as they
@@ -162,14 +163,15 @@ def _working(model: Subject, layout: Layout, size: int) -> float:
     x = place(shape, NamedSharding(layout.mesh, P(DATA_AXIS)))
 
     def one(x: Any) -> jax.ShapeDtypeStruct:
-        there = NamedSharding(layout.mesh, P(*x.sharding.spec[1:]))
-        return jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=there)
+        sharding = NamedSharding(layout.mesh, P(*x.sharding.spec[1:]))
+        return jax.ShapeDtypeStruct(x.shape[1:], x.dtype, sharding=sharding)
 
     stored = jax.tree.map(one, layout.placed("params")["layers"])
     gathered = None if layout.gathered is None else layout.gathered["layers"]
     used = stored if gathered is None else jax.tree.map(place, stored, gathered)
     found = kept(
-        lambda both: layer(both[0], layers.held(both[1], gathered)), (x, stored)
+        lambda both: layer(both[0], constrained(both[1], gathered)),
+        (x, stored),
     )
     held = sum(r.nbytes for r in found) + found[0].nbytes
     return held + sum(local_bytes(v, v.sharding) for v in jax.tree.leaves((x, used)))
@@ -177,7 +179,7 @@ def _working(model: Subject, layout: Layout, size: int) -> float:
 
 def _gathered(layout: Layout) -> float:
     """Bytes of optimizer state that a step has beyond what a device stores."""
-    trees = layout.state.opt_state, layout.inside.opt_state, layout.there.opt_state
+    trees = layout.state.opt_state, layout.compute.opt_state, layout.storage.opt_state
     return sum(
         local_bytes(x, whole) - local_bytes(x, part)
         for x, whole, part in zip(*map(jax.tree.leaves, trees), strict=True)

@@ -1,4 +1,4 @@
-"""What a forward pass has to keep for its backward pass, by the program alone."""
+"""Residuals that a forward pass keeps for its backward pass, from the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-# A compiler joins these to what reads them and does them anew in the backward pass: a
+# A compiler fuses these into their uses and recomputes them in the backward pass: a
 # result of theirs need not be kept where its operands are.
 _ARITHMETIC = "abs add add_any cos div erf exp exp2 expm1 integer_pow log log1p \
 logistic max min mul neg pow rsqrt sign sin sqrt square sub tanh"
@@ -44,7 +44,7 @@ def local_bytes(x: Any, sharding: Any) -> float:
 
 
 def kept(fn: Callable[..., Any], *arguments: Any) -> list[Residual]:
-    """What the linearisation of a function holds, under the compiler's shardings.
+    """Residuals of a function's linearisation, under the compiler's shardings.
 
     The residuals of ``jax.vjp``, but for arguments, constants, and what elementwise
     operations make of others: where a residual is such, it is traced back to values
@@ -123,7 +123,7 @@ def _needed(jaxpr: Any) -> list[Any]:
             stored |= set(operands)
 
     def sources(v: Any) -> Iterator[Any]:
-        """What ``v`` is made of among what is in memory anyway."""
+        """The sources of ``v`` among the values that are in memory anyway."""
         if hasattr(v, "val") or v in given or v not in varying:
             return
         if v in stored:

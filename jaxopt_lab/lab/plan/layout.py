@@ -1,4 +1,4 @@
-"""Shapes and places of a train state and a batch."""
+"""Shapes and shardings of a train state and a batch."""
 
 from __future__ import annotations
 
@@ -9,48 +9,47 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.lab import methods
 from jaxopt_lab.lab.plan.kept import local_bytes
-from jaxopt_lab.lab.plan.subject import Subject
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.training import init_state
-from jaxopt_lab.training.sharding import divided, state_specs, stored_shardings
+from jaxopt_lab.training.sharding import divided, state_specs, storage_shardings
 from jaxopt_lab.training.sharding_rules import param_specs
 from jaxopt_lab.training.state import TrainState
 
 
 class Layout(NamedTuple):
-    """A train state and a batch by shape and place.
+    """A train state and a batch by shape and sharding.
 
     Attributes:
       mesh: the mesh.
       state: shapes of the state.
-      there: its shardings between two steps.
-      inside: its shardings in a step.
+      storage: its shardings between two steps.
+      compute: its shardings in a step.
       batch: shapes of the batch, with shardings.
-      gathered: where the parameters lie while they are used, if not as stored.
+      gathered: shardings of the parameters while they are used, if not the stored.
     """
 
     mesh: Mesh
     state: TrainState
-    there: TrainState
-    inside: TrainState
+    storage: TrainState
+    compute: TrainState
     batch: Any
     gathered: Any
 
     def bytes_of(self, part: str) -> float:
         """Bytes on one device of a part of the state, such as ``"params"``."""
-        shapes, there = getattr(self.state, part), getattr(self.there, part)
+        trees = getattr(self.state, part), getattr(self.storage, part)
         return sum(
-            local_bytes(x, s)
-            for x, s in zip(
-                jax.tree.leaves(shapes), jax.tree.leaves(there), strict=True
-            )
+            local_bytes(x, s) for x, s in zip(*map(jax.tree.leaves, trees), strict=True)
         )
 
     def placed(self, part: str) -> Any:
         """A part of the state by shape, with its shardings."""
-        return jax.tree.map(place, getattr(self.state, part), getattr(self.there, part))
+        return jax.tree.map(
+            place, getattr(self.state, part), getattr(self.storage, part)
+        )
 
 
 def place(x: Any, sharding: Any) -> jax.ShapeDtypeStruct:
@@ -63,7 +62,7 @@ def transform(method: str, **options: Any) -> optax.GradientTransformation:
 
     Args:
       method: its name.
-      **options: in place of its defaults.
+      **options: values by name, defaults for the others.
 
     Returns:
       The transformation.
@@ -71,19 +70,14 @@ def transform(method: str, **options: Any) -> optax.GradientTransformation:
     Raises:
       InputError: an unknown name or option, or a value out of range.
     """
-    row = catalog.get(method, "transform")
-    if row.role == "optimizer":
-        return row.make(**options)
-    base = catalog.get("adamw", "transform").make()
-    if row.role == "wrapper":
-        return row.wrap(base, **options)
-    return optax.chain(row.make(**options), base)
+    base = methods.alone(methods.get("adamw"), {})
+    return methods.compose(methods.get(method), options, base)
 
 
 def lay_out(
-    model: Subject, method: str, mesh: Mesh, batch: int, *, zero: str
+    model: PlannedModel, method: str, mesh: Mesh, batch: int, *, zero: str
 ) -> Layout:
-    """Shapes and places of a run's state and batch.
+    """Shapes and shardings of a run's state and batch.
 
     Args:
       model: the model.
@@ -115,7 +109,7 @@ def lay_out(
             )
             for name in params
         }
-    tx = transform(method)
+    row, tx = methods.get(method), transform(method)
     state = jax.eval_shape(
         lambda p, m, k: init_state(tx, p, k, m), params, model_state, jax.random.key(0)
     )
@@ -124,20 +118,22 @@ def lay_out(
         params,
         specs,
         mesh,
-        over=None if zero == "none" else DATA_AXIS,
-        whole=catalog.get(method, "transform").whole_state,
-        factors=catalog.get(method, "transform").factored_state,
+        zero_axis=None if zero == "none" else DATA_AXIS,
+        replicated=row.whole_state,
+        factored=row.factored_state,
     )
-    whole = jax.tree.map(lambda _: P(), state)
-    inside = jax.tree.map(
+    replicated = jax.tree.map(lambda _: P(), state)
+    compute = jax.tree.map(
         lambda s: NamedSharding(mesh, s),
-        whole._replace(params=specs, opt_state=opt),
+        replicated._replace(params=specs, opt_state=opt),
         is_leaf=_spec,
     )
-    there = inside if zero == "none" else stored_shardings(state, inside, DATA_AXIS)
-    over = NamedSharding(mesh, P(DATA_AXIS))
-    placed = jax.tree.map(lambda x: place(x, over), model.batch(batch))
-    return Layout(mesh, state, there, inside, placed, gathered)
+    storage = compute
+    if zero != "none":
+        storage = storage_shardings(state, compute, DATA_AXIS)
+    divided_batch = NamedSharding(mesh, P(DATA_AXIS))
+    placed = jax.tree.map(lambda x: place(x, divided_batch), model.batch(batch))
+    return Layout(mesh, state, storage, compute, placed, gathered)
 
 
 def _spec(x: Any) -> bool:

@@ -148,7 +148,7 @@ def _instruction(name: str, rest: str) -> Instruction | None:
 
 
 def _inside(text: str, opening: int) -> str:
-    """What stands between the bracket at ``opening`` and its own closing one."""
+    """The text between the bracket at ``opening`` and its closing one."""
     depth = 0
     for i in range(opening, len(text)):
         depth += {"(": 1, ")": -1}.get(text[i], 0)

@@ -1,4 +1,4 @@
-"""The lab's residual networks as the subject of a plan."""
+"""The lab's residual networks as planned models."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jaxopt_lab.core.typing import TrainLossFn
 from jaxopt_lab.lab.models import resnet
 from jaxopt_lab.lab.models.configs import ResNetConfig
 from jaxopt_lab.lab.models.sharding import RESIDUAL
-from jaxopt_lab.lab.plan import layers
-from jaxopt_lab.lab.plan.subject import Layer
+from jaxopt_lab.lab.plan import transformer_layer
+from jaxopt_lab.lab.plan.planned_model import Layer
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import from_nnx
 from jaxopt_lab.training.sharding_rules import Rules
@@ -21,7 +21,7 @@ from jaxopt_lab.training.sharding_rules import Rules
 
 @dataclasses.dataclass(frozen=True)
 class ResidualNetwork:
-    """A classifier of images; see ``Subject`` for its methods.
+    """A classifier of images; see ``PlannedModel`` for its methods.
 
     Attributes:
       name: its name in ``jaxopt_lab.lab.models``.
@@ -37,7 +37,7 @@ class ResidualNetwork:
 
     @property
     def example(self) -> str:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return f"{self.side} x {self.side} pixels"
 
     def _functional(self, dtype: Any) -> Any:
@@ -45,11 +45,11 @@ class ResidualNetwork:
         return from_nnx(resnet.build(config, (self.side, self.side, 3), self.classes))
 
     def init(self) -> tuple[Any, Any]:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return jax.eval_shape(self._functional(jnp.float32).init, jax.random.key(0))
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         image = (size, self.side, self.side, 3)
         return {
             "image": jax.ShapeDtypeStruct(image, jnp.float32),
@@ -57,7 +57,7 @@ class ResidualNetwork:
         }
 
     def rules(self) -> Rules:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return RESIDUAL
 
     def loss_fn(self, dtype: Any = jnp.bfloat16, gathered: Any = None) -> TrainLossFn:
@@ -65,20 +65,20 @@ class ResidualNetwork:
         loss = losses.classification_loss(self._functional(dtype))
 
         def placed(params: Any, *rest: Any) -> Any:
-            return loss(layers.held(params, gathered), *rest)
+            return loss(transformer_layer.held(params, gathered), *rest)
 
         return placed
 
     def logits(self, size: int) -> int:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return size * self.classes
 
     def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
-        """See ``Subject``: all is kept."""
+        """See ``PlannedModel``: all is kept."""
         return None
 
     def hand_flops(self, size: int) -> float:
-        """See ``Subject``.
+        """See ``PlannedModel``.
 
         The three products of a convolution (forward, gradients of its input and of its
         kernel) pair the same pixels and taps of the kernel, those in the padding left

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.lab import methods
 from jaxopt_lab.lab.plan import estimate, tpu, wire
 from jaxopt_lab.lab.plan.chips import CHIPS, Chip
 from jaxopt_lab.lab.plan.configs import MODELS
 from jaxopt_lab.lab.plan.layout import Layout, lay_out
-from jaxopt_lab.lab.plan.subject import Subject
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.training import make_mesh
 
 
@@ -36,7 +36,7 @@ def run(options: Any) -> None:
     if options.model not in MODELS:
         raise unknown("model", options.model, MODELS)
     if options.method != "all":
-        catalog.get(options.method, "transform")
+        methods.get(options.method)
     mesh = make_mesh(options.mesh)
     target = tpu.mesh_like(mesh, options.target) if options.target else None
     if DATA_AXIS not in mesh.shape or set(mesh.shape) - {DATA_AXIS, "model"}:
@@ -56,7 +56,7 @@ def run(options: Any) -> None:
         return lay_out(model, method, mesh, options.batch, zero=options.zero)
 
     if options.method == "all":
-        layouts = {name: laid(name) for name in catalog.of_kind("transform")}
+        layouts = {name: laid(name) for name in methods.names()}
         figures = _all(estimate.state_table(layouts), console, options)
     else:
         one = laid(options.method)
@@ -111,7 +111,7 @@ def _all(rows: list[tuple[str, float, float]], console: Any, options: Any) -> An
 def _one(
     plan: estimate.Plan,
     real: tpu.Memory | None,
-    model: Subject,
+    model: PlannedModel,
     options: Any,
     layout: Layout,
     console: Any,
@@ -132,7 +132,7 @@ def _one(
         table.add_row(f"  {r.dtype}{list(r.shape)}", _gb(r.nbytes), "of all devices")
     table.add_row("gradients, float32", _gb(plan.gradients), "shape")
     if plan.working:
-        table.add_row("one layer computed anew", _gb(plan.working), "estimate")
+        table.add_row("one recomputed layer", _gb(plan.working), "estimate")
     if plan.gathered:
         table.add_row("state gathered for a step", _gb(plan.gathered), "estimate")
     table.add_row("peak", _gb(plan.peak_estimate), "estimate")

@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.plan import estimate
 from jaxopt_lab.lab.plan.layout import Layout
-from jaxopt_lab.lab.plan.subject import Subject
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
 
 
 class Memory(NamedTuple):
-    """What the compiler for a TPU says of one device.
+    """Memory of one device by the compiler for a TPU.
 
     Attributes:
       peak: bytes in use at most.
@@ -72,7 +72,7 @@ def _version() -> str | None:
         return None
 
 
-def memory(model: Subject, method: str, layout: Layout) -> Memory:
+def memory(model: PlannedModel, method: str, layout: Layout) -> Memory:
     """Compile one step for the layout's devices; takes minutes.
 
     Args:

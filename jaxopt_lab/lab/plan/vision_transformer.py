@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.typing import TrainLossFn
-from jaxopt_lab.lab.plan import layers
-from jaxopt_lab.lab.plan.subject import Layer, float32
+from jaxopt_lab.lab.plan import transformer_layer
+from jaxopt_lab.lab.plan.planned_model import Layer, float32
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training.sharding_rules import Rules
 
 
 @dataclass(frozen=True)
 class VisionTransformer:
-    """A classifier of images cut into patches; see ``Subject`` for its methods.
+    """A classifier of images cut into patches; see ``PlannedModel`` for its methods.
 
     The first token is a learned one, from which the classes are read.
 
@@ -40,9 +40,9 @@ class VisionTransformer:
     classes: int
 
     @property
-    def layer(self) -> layers.Layer:
+    def layer(self) -> transformer_layer.Layer:
         """One of its layers."""
-        return layers.Layer(
+        return transformer_layer.Layer(
             self.width, self.heads, self.heads, self.hidden, gated=False, causal=False
         )
 
@@ -53,11 +53,11 @@ class VisionTransformer:
 
     @property
     def example(self) -> str:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return f"{self.side} x {self.side} pixels"
 
     def init(self) -> tuple[Any, Any]:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         width = self.width
         return float32(
             {
@@ -74,7 +74,7 @@ class VisionTransformer:
         ), {}
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         image = (size, self.side, self.side, 3)
         return {
             "image": jax.ShapeDtypeStruct(image, jnp.float32),
@@ -90,35 +90,35 @@ class VisionTransformer:
         rows, patch = self.side // self.patch, self.patch
 
         def loss(params: Any, model_state: Any, batch: Any, key: Any, /) -> Any:
-            params = layers.held_but_layers(params, gathered)
+            params = transformer_layer.held_but_layers(params, gathered)
             image = batch["image"].astype(dtype)
             # A product for each patch: the convolution whose stride is its size.
             x = image.reshape(-1, rows, patch, rows, patch, 3)
             x = jnp.swapaxes(x, 2, 3).reshape(-1, rows * rows, patch * patch * 3)
-            x = layers.product(x, params, "patches")
-            first = layers.row(params["token"], dtype)
+            x = transformer_layer.product(x, params, "patches")
+            first = transformer_layer.row(params["token"], dtype)
             first = jnp.broadcast_to(first, (x.shape[0], 1, self.width))
             x = jnp.concatenate([first, x], axis=1)
             x = x + params["positions"].astype(dtype)[None]
             there = None if gathered is None else gathered["layers"]
-            x = layers.through(self.layer, x, params["layers"], there)
-            x = layers.norm(x[:, :1], params, "norm")
-            logits = layers.product(x, params, "head")[:, 0]
+            x = transformer_layer.through(self.layer, x, params["layers"], there)
+            x = transformer_layer.norm(x[:, :1], params, "norm")
+            logits = transformer_layer.product(x, params, "head")[:, 0]
             found = losses.cross_entropy(logits, batch["label"])
             return jnp.mean(found), (model_state, {})
 
         return loss
 
     def logits(self, size: int) -> int:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return size * self.classes
 
     def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
-        """See ``Subject``."""
+        """See ``PlannedModel``."""
         return self.layer, self.layer.activations(size, self.patches + 1)
 
     def hand_flops(self, size: int) -> float:
-        """See ``Subject``; nobody needs the gradient of the image."""
+        """See ``PlannedModel``; nobody needs the gradient of the image."""
         tokens = self.patches + 1
         layer = self.depth * tokens * self.layer.flops(tokens)
         patches = 4 * self.patches * self.patch**2 * 3 * self.width

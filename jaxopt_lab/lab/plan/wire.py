@@ -1,4 +1,4 @@
-"""What a program sends between devices, by kind and mesh axis."""
+"""Messages of a program between devices, by kind and mesh axis."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def get(name: str) -> Task:
 
     Args:
       name: a name of the table, or ``tfds:NAME`` for any image-classification set
-        of TFDS that lies prepared in ``data_dir``.
+        of TFDS that is prepared in ``data_dir``.
 
     Returns:
       The row.

@@ -12,13 +12,16 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import (
+    increment,
+    is_integer,
+    value_at,
+)
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.compressed.columns import gathered
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic
+from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 
 Named = Literal["output", "row", "tensor", "element"]
 Blocks: TypeAlias = Named | int | tuple[int, ...]
@@ -112,66 +115,63 @@ def scale_by_adam_mini(
     """
     check_arguments(scale_by_adam_mini, locals())
 
-    def cuts(params: Params) -> list[_Cut]:
+    def scalars(state: Any) -> _StepScalars:
+        values = (jnp.asarray(value_at(x, state.count)) for x in (b1, b2, eps))
+        return _StepScalars(increment(state.count), *values)
+
+    @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
+    def link(params: Params) -> list[_Cut]:
         return [
             _cut(trees.path_name(path), leaf, partition)
             for path, leaf in jax.tree.leaves_with_path(params)
         ]
 
-    def init(params: Params) -> ScaleByAdamMiniState:
-        rows = [
-            (moments.zeros(p), cut.zeros(p))
-            for cut, p in zip(cuts(params), jax.tree.leaves(params), strict=True)
-        ]
-        columns = gathered(jax.tree.structure(params), rows, 2)
-        return ScaleByAdamMiniState(jnp.zeros((), jnp.int32), *columns)
+    return link
 
-    def update(
-        updates: Updates, state: Any, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, Any]:
-        del params, extra
-        numbers = [jnp.asarray(value_at(x, state.count)) for x in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
-        grads, structure = jax.tree.flatten(updates)
-        rows = []
-        for cut, g, mu, nu in zip(
-            cuts(updates),
-            grads,
-            jax.tree.leaves(state.mu),
-            jax.tree.leaves(state.nu),
-            strict=True,
-        ):
-            run = automatic(cut.step, (g, mu, nu))
-            rows.append(run(g, mu, nu, *numbers, count))
-        directions, *columns = gathered(structure, rows, 3)
-        return directions, ScaleByAdamMiniState(count, *columns)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+class _LeafState(NamedTuple):
+    mu: jax.Array
+    nu: jax.Array
+
+
+class _StepScalars(NamedTuple):
+    """The hyper-parameters at one step, and its number, from 1."""
+
+    count: jax.Array
+    b1: jax.Array
+    b2: jax.Array
+    eps: jax.Array
 
 
 class _Cut(NamedTuple):
-    """A tensor as an array of blocks: its shape, and the axes inside of a block."""
+    """A tensor as an array of blocks: its shape, and the axes inside of a block.
+
+    A ``LeafMethod``.
+    """
 
     shape: tuple[int, ...]
     inside: tuple[int, ...]
 
-    def zeros(self, param: jax.Array) -> jax.Array:
+    def init(self, leaf: jax.Array) -> _LeafState:
         # Of the parameter itself where its axes are kept: shardings stay.
-        wide = moments.zeros(param)
+        wide = moments.zeros(leaf)
         if wide.shape != self.shape:
             wide = jnp.zeros(self.shape, wide.dtype)
-        return jnp.sum(wide, self.inside, keepdims=True)
+        nu = jnp.sum(wide, self.inside, keepdims=True)
+        return _LeafState(moments.zeros(leaf), nu)
 
-    def step(self, g: Any, mu: Any, nu: Any, b1: Any, b2: Any, eps: Any, count: Any):
-        """``(direction, first moment, second moment)``."""
+    def update(
+        self, g: jax.Array, state: _LeafState, p: None, scalars: _StepScalars
+    ) -> tuple[jax.Array, _LeafState]:
+        del p
+        (mu, nu), (count, b1, b2, eps) = state, scalars
         mu = moments.average(mu, g, b1)
         wide = g.astype(nu.dtype).reshape(self.shape)
         size = max(1, math.prod(self.shape[axis] for axis in self.inside))
         mean = jnp.sum(wide * wide, self.inside, keepdims=True) / size
         nu = moments.average(nu, mean, b2)
-        corrections = (moments.bias_correction(b, count, mu.dtype) for b in (b1, b2))
-        u = moments.adam_direction(mu.reshape(self.shape), nu, eps, *corrections)
-        return u.reshape(g.shape).astype(g.dtype), mu, nu
+        u = moments.corrected_direction(mu.reshape(self.shape), nu, count, b1, b2, eps)
+        return u.reshape(g.shape).astype(g.dtype), _LeafState(mu, nu)
 
 
 def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
@@ -191,7 +191,7 @@ def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
             "tensor": (),
             "element": tuple(range(leaf.ndim)),
         }[blocks]
-    elif isinstance(blocks, int) and not isinstance(blocks, bool):
+    elif is_integer(blocks):
         if not shape or blocks < 1 or shape[-1] % blocks:
             raise InputError(
                 f"{blocks} blocks of {name} must divide its last axis; its shape is "

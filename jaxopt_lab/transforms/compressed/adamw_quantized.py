@@ -68,8 +68,8 @@ def adamw_quantized(
       seed: of the first key, with ``stochastic``.
 
     Returns:
-      The optimizer. Its ``update`` needs ``params``; given a ``door``, it offers the
-      new parameters.
+      The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
+      records the new parameters.
 
     Raises:
       InputError: a number is out of range, a mask does not fit, or ``params`` is
@@ -119,7 +119,7 @@ def adamw8bit(
       The optimizer.
 
     Memory: 2 + 8 / block bytes per parameter, 2.03; ``optax.adamw`` has 8. On CPU a
-    step needs temporaries of a few chunks and, unless the door takes the parameters
+    step needs temporaries of a few chunks and, without the fused apply
     or the gradients' buffer is free, 4 bytes per parameter for the updates. Gradient
     evaluations: 1 a step.
 

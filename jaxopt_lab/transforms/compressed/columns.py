@@ -1,16 +1,15 @@
-"""Masks and states of links that treat each leaf by itself."""
+"""Masks that shape the program."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
 
-from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar
+from jaxopt_lab.core.typing import MaskOrFn, Params
 
 D = TypeVar("D")
 
@@ -42,57 +41,3 @@ def static_mask(
         if not isinstance(value, bool | np.bool_):
             raise InputError(f"{name} must be known when the program is traced")
     return [bool(value) for value in values]
-
-
-def gathered(structure: Any, rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
-    """One tree for each column of what is kept of the leaves.
-
-    Args:
-      structure: structure of the parameters.
-      rows: for each leaf, what is kept of it.
-      width: number of columns, for trees without leaves.
-
-    Returns:
-      The trees.
-
-    >>> gathered(jax.tree.structure({"a": 0, "b": 0}), [(1, 2), (3, 4)], 2)
-    [{'a': 1, 'b': 3}, {'a': 2, 'b': 4}]
-    """
-    columns = zip(*rows, strict=True) if rows else [()] * width
-    return [jax.tree.unflatten(structure, column) for column in columns]
-
-
-class Adam(NamedTuple):
-    """The numbers of one step of Adam.
-
-    Attributes:
-      count: int32, steps done, this one included.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
-    """
-
-    count: jax.Array
-    b1: Scalar
-    b2: Scalar
-    eps: Scalar
-
-    def step(
-        self, g: jax.Array, mu: jax.Array, nu: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """One step.
-
-        Args:
-          g: gradient, of any floating dtype.
-          mu: first moment.
-          nu: second moment.
-
-        Returns:
-          ``(direction, first moment, second moment)`` in the dtype of the moments.
-        """
-        mu = moments.average(mu, g, self.b1)
-        nu = moments.average_of_squares(nu, g, self.b2)
-        corrections = (
-            moments.bias_correction(b, self.count, mu.dtype) for b in (self.b1, self.b2)
-        )
-        return moments.adam_direction(mu, nu, self.eps, *corrections), mu, nu

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.explicit_axes import reshard_here
+from jaxopt_lab.core.per_leaf import columns
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.compressed.explicit_axes import here
 
 
 class AdamWState(NamedTuple):
@@ -69,27 +70,28 @@ def adamw_elements(
         del extra
         if params is None:
             raise InputError("update needs params: the weight decay acts on them")
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         numbers = (learning_rate, b1, b2, eps, weight_decay)
         rate, keep1, keep2, small, decay = (
-            here(value_at(x, state.count)) for x in numbers
+            reshard_here(value_at(x, state.count)) for x in numbers
         )
 
-        def step(m: jax.Array, v: jax.Array, p: jax.Array) -> jax.Array:
+        def step(g: jax.Array, m: jax.Array, v: jax.Array, p: jax.Array) -> Any:
+            direction, m, v = moments.adam_step(g, m, v, count, keep1, keep2, small)
             dtype = m.dtype
-            corrections = (
-                moments.bias_correction(keep, count, dtype) for keep in (keep1, keep2)
-            )
-            direction = moments.adam_direction(m, v, small, *corrections)
             scale = -jnp.asarray(rate, dtype)
-            pull = scale * jnp.asarray(decay, dtype) * jnp.asarray(here(decays), dtype)
-            return (scale * direction + pull * p.astype(dtype)).astype(p.dtype)
+            pull = (
+                scale
+                * jnp.asarray(decay, dtype)
+                * jnp.asarray(reshard_here(decays), dtype)
+            )
+            moved = (scale * direction + pull * p.astype(dtype)).astype(p.dtype)
+            return moved, m, v
 
-        def averaged(average: Any, keep: Any, old: Updates) -> Updates:
-            return jax.tree.map(lambda m, g: average(m, g, keep), old, updates)
-
-        mu = averaged(moments.average, keep1, state.mu)
-        nu = averaged(moments.average_of_squares, keep2, state.nu)
-        return jax.tree.map(step, mu, nu, params), AdamWState(count, mu, nu)
+        grads, structure = jax.tree.flatten(updates)
+        others = map(jax.tree.leaves, (state.mu, state.nu, params))
+        rows = [step(*row) for row in zip(grads, *others, strict=True)]
+        steps, mu, nu = columns(structure, rows, 3)
+        return steps, AdamWState(count, mu, nu)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import Coded
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Updates
+from jaxopt_lab.core.explicit_axes import with_auto_axes
+from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed import chunks
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic
 from jaxopt_lab.transforms.compressed.layout import of_one, owners
 from jaxopt_lab.transforms.compressed.slots import Slot, common_tile
 
@@ -47,7 +46,7 @@ class Step(NamedTuple):
         updates: Updates,
         kept: Sequence[Coded],
         params: Params | None,
-        door: Any,
+        fused_apply: FusedApply | None,
     ) -> tuple[Updates, list[Coded]]:
         """The updates and the new stored state.
 
@@ -55,7 +54,7 @@ class Step(NamedTuple):
           updates: gradients.
           kept: what is stored for each leaf of the state.
           params: the parameters, or ``None``.
-          door: takes the new parameters, or ``None``.
+          fused_apply: records the new parameters, or ``None``.
 
         Returns:
           Updates, and what is stored now.
@@ -73,7 +72,7 @@ class Step(NamedTuple):
         for k, new in zip(shared, self._without_tensors(shared, params), strict=True):
             after[k] = self.slots[k].encode(new, self.key)
         moved, offered = [], []
-        offers = door is not None and params is not None
+        offers = fused_apply is not None and params is not None
         for i, (g, p) in enumerate(zip(grads, weights, strict=True)):
             mine = [k for k, owner in enumerate(owned) if owner == i]
             tensor = _Tensor(self, i, owned, mine, shared)
@@ -83,8 +82,8 @@ class Step(NamedTuple):
             for k, stored in zip(mine, arrays, strict=True):
                 after[k] = stored
         result = jax.tree.unflatten(structure, moved)
-        if door is not None and params is not None:
-            door.offer(result, params, jax.tree.unflatten(structure, offered))
+        if fused_apply is not None and params is not None:
+            fused_apply.record(result, params, jax.tree.unflatten(structure, offered))
         return result, after
 
     def _without_tensors(
@@ -143,7 +142,7 @@ class _Tensor(NamedTuple):
             return self._replace(step=step, shared=shared).update(g, p, kept, offers)
 
         like = (g, p if offers else None, kept)
-        return automatic(run, like)(g, p, kept, self.shared, self.step.key)
+        return with_auto_axes(run, like)(g, p, kept, self.shared, self.step.key)
 
     def update(
         self, g: jax.Array, p: jax.Array | None, kept: Sequence[Coded], offers: bool
@@ -191,7 +190,9 @@ class _Tensor(NamedTuple):
             ]
             u, new = self.advance(seen[0], there, own)
             coded = [self._encode(s, x, part) for s, x in zip(slots, new, strict=True)]
-            moved = [u] if there is None or not offers else [u, add(there, u)]
+            moved = (
+                [u] if there is None or not offers else [u, trees.add_update(there, u)]
+            )
             new_ranges = jax.tree.leaves([x._replace(codes=None) for x in coded])
             return [*moved, *(x.codes for x in coded), *new_ranges]
 
@@ -218,20 +219,3 @@ class _Tensor(NamedTuple):
             return slot.encode(x)
         ids = slot.block_ids(part.first, part.rows, part.row, part.size)
         return slot.encode(x, self.step.key, ids)
-
-
-def add(p: jax.Array, u: jax.Array) -> jax.Array:
-    """``p + u`` in the type of ``p``, as ``optax.apply_updates`` and the door do it.
-
-    Args:
-      p: a parameter, or a part of one.
-      u: its update.
-
-    Returns:
-      The sum.
-    """
-    if p.dtype == u.dtype:
-        return p + u
-    pair = [trees.accumulation_dtype(x.dtype) for x in (p, u)]
-    wide = max(pair, key=lambda dtype: np.dtype(dtype).itemsize)
-    return (p.astype(wide) + u.astype(wide)).astype(p.dtype)

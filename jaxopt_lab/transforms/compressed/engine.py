@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.codecs import Coded
-from jaxopt_lab.core.typing import Params, Updates
+from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
+from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed.elementwise import Step, Transformation
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic, storing
 from jaxopt_lab.transforms.compressed.layout import Codecs
 from jaxopt_lab.transforms.compressed.slots import Slot
 
@@ -89,7 +89,7 @@ class Engine(NamedTuple):
             for slot, x in zip(slots, leaves, strict=True)
         ]
         kept = [
-            storing(slot.encode, x, slot.block)(x)
+            with_block_axes(slot.encode, x, slot.block)(x)
             for slot, x in zip(slots, hidden, strict=True)
         ]
         key = None if self.seed is None else jax.random.key(self.seed)
@@ -101,7 +101,7 @@ class Engine(NamedTuple):
         state: Any,
         params: Params | None = None,
         *,
-        door: Any = None,
+        fused_apply: FusedApply | None = None,
         **extra: Any,
     ) -> tuple[Updates, Any]:
         """One step.
@@ -110,7 +110,7 @@ class Engine(NamedTuple):
           updates: gradients.
           state: the state.
           params: the parameters, where the inner transformation needs them.
-          door: where new parameters can be offered, or ``None``.
+          fused_apply: records new parameters, or ``None``.
           **extra: handed on.
 
         Returns:
@@ -128,20 +128,20 @@ class Engine(NamedTuple):
             if self.inner_for is not None:
                 inner_for = self.inner_for(like)
             step = Step(inner_for, template, slots, now, self.chunk, extra)
-            updates, kept = step.run(updates, kept, params, door)
+            updates, kept = step.run(updates, kept, params, fused_apply)
         else:
-            if door is not None:
-                extra["door"] = door
+            if fused_apply is not None:
+                extra["fused_apply"] = fused_apply
             places = jax.tree.leaves(template)
             values = [
-                automatic(functools.partial(slot.decode, shape=slot.shape), place)(x)
+                with_auto_axes(partial(slot.decode, shape=slot.shape), place)(x)
                 for slot, x, place in zip(slots, kept, places, strict=True)
             ]
             inner = jax.tree.unflatten(jax.tree.structure(template), values)
             updates, inner = self.base.update(updates, inner, params, **extra)
             new = jax.tree.leaves(inner)
             kept = [
-                automatic(slot.encode, old)(x, now)
+                with_auto_axes(slot.encode, old)(x, now)
                 for slot, x, old in zip(slots, new, kept, strict=True)
             ]
         structure = jax.tree.structure(template)

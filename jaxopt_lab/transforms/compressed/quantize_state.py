@@ -50,7 +50,7 @@ def quantize_state(
       elementwise: say that the inner transformation treats every element by itself
         (Adam, momentum, Lion, with their decay and learning rate; not clipping by a
         norm, not factored moments). Then large tensors are updated chunk by chunk in
-        place, and new parameters are offered to the train step's ``door``.
+        place, and new parameters are recorded with ``fused_apply``.
       chunk: elements in a chunk, with ``elementwise`` on CPU; ``None`` for whole
         tensors at a time.
       straight_through: store the rounded values themselves: the same trajectory and no
@@ -69,7 +69,7 @@ def quantize_state(
     Memory: 1 + 4 / block bytes for each coded element of 8 bits, half of that and
     4 / block for one of 4 bits. Gradient evaluations: those of ``inner``. On CPU one
     step needs temporaries of a few copies of the tensors, with ``elementwise`` of a
-    few chunks and, unless the door takes the parameters, one copy for the updates.
+    few chunks and, without the fused apply, one copy for the updates.
 
     Sharding: blocks are runs of consecutive elements of the whole tensor, so the
     numbers do not depend on the mesh. Tensors sharded along the first axis, whole

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import decayed_weights, step_size
 from jaxopt_lab.core.options import (
@@ -139,7 +139,7 @@ def critical_gradients(
         mixed = memory.mixed(state.buffer, entry, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
         buffer = memory.stored(state.buffer, entry, updates, state.count)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, CriticalGradientsState(count, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import finished, step_size
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -129,7 +129,7 @@ def scale_by_critical_momenta(
     ) -> tuple[Updates, Any]:
         del params, extra
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         weight = memory.weight_at(state.count)
         # The authors' first step stores the gradient itself and moves nothing.
         silent = (state.count == 0) & (weight != 0)

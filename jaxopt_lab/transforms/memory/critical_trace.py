@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import decayed_weights, step_size
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments, takes
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
@@ -66,7 +66,7 @@ def critical_trace(
         mixed = memory.mixed(state.buffer, trace, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
         buffer = memory.stored(state.buffer, trace, updates, state.count)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, CriticalTraceState(count, trace, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

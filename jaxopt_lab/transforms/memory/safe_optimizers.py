@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
@@ -64,7 +64,7 @@ def scale_by_momentum(
 
         trace = jax.tree.map(one, state.trace, updates)
         moves = jax.tree.map(lambda g, t: t.astype(g.dtype), updates, trace)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, MomentumState(count, trace)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -130,7 +130,7 @@ def scale_by_rms(
             moves = jax.tree.map(direction, updates, nu, mu)
         else:
             moves = jax.tree.map(direction, updates, nu)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return moves, RmsState(count, nu, mu)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -183,7 +183,7 @@ def scale_by_adam(
     ) -> tuple[Updates, Any]:
         del params, extra
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         mu = jax.tree.map(lambda m, g: moments.average(m, g, now[0]), state.mu, updates)
         moves, nu, nu_max = adam_step(
             updates, mu, updates, state.nu, state.nu_max, count, *now
@@ -225,9 +225,7 @@ def adam_step(
         nu_max = jax.tree.map(jnp.maximum, nu_max, nu)
 
     def direction(g: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-        c1 = moments.bias_correction(b1, count, m.dtype)
-        c2 = moments.bias_correction(b2, count, m.dtype)
-        return moments.adam_direction(m, v, eps, c1, c2).astype(g.dtype)
+        return moments.corrected_direction(m, v, count, b1, b2, eps).astype(g.dtype)
 
     roots = nu if nu_max is None else nu_max
     return jax.tree.map(direction, updates, mean, roots), nu, nu_max

@@ -9,13 +9,13 @@ import optax
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import (
-    Passes,
+    PerturbationScope,
     Sync,
-    gradient_above,
+    gradient_at_perturbed,
     stateless_link,
 )
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def asam(
@@ -89,13 +89,15 @@ def asam(
     arXiv:2102.11600. Code followed: SamsungLabs/ASAM.
     """
     check_arguments(asam, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "asam",
         rho,
-        scaling="asam",
+        scaling="abs",
         eta=eta,
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
     )
-    return stateless_link(ascent, gradient_above, Passes(sync, axis_name))
+    return stateless_link(
+        perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)
+    )

@@ -8,14 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
-from jaxopt_lab.core.options import (
-    NON_NEGATIVE,
-    POSITIVE,
-    UNIT,
-    check_arguments,
-)
+from jaxopt_lab.core import checks, gradients, trees
+from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
 
@@ -26,7 +21,7 @@ class BsamState(NamedTuple):
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       key: typed key from which every step draws.
-      noise: like the parameters, how far they stand from their mean now.
+      noise: like the parameters, their current offset from the mean.
       momentum: like the parameters, running average of the gradients.
       precision: like the parameters, s; the variance of one is ``1 / (N s)``.
     """
@@ -37,7 +32,7 @@ class BsamState(NamedTuple):
     momentum: Updates
     precision: Updates
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The mean of the parameters; see ``eval_params``."""
         return jax.tree.map(jnp.subtract, params, self.noise)
 
@@ -108,7 +103,7 @@ def bsam(
     ``rho=0.1`` and starts from ``s = 1``, an ascent a hundred times longer at the
     start; the defaults here are shorter because that diverges where gradients are
     large (Rosenbrock's valley). A much used port takes ``1 / (N s)`` for the standard
-    deviation and climbs from the noisy point.
+    deviation and ascends from the noisy point.
 
     >>> import jaxopt_lab
     >>> loss = lambda w, x: jnp.mean(x) * w**2 / 2
@@ -126,7 +121,7 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
-        requirements.require_float32("bsam", params, trees.resolve_mask(None, params))
+        checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
         return BsamState(
             count=jnp.zeros((), jnp.int32),
@@ -145,19 +140,19 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
-        noisy, grad_fn = requirements.require_grad_fn("bsam", updates, params, grad_fn)
+        noisy, grad_fn = gradients.enter_transform("bsam", updates, params, grad_fn)
         at = lambda value: value_at(value, state.count)
         rate, radius, decay, floor = map(
             at, (learning_rate, rho, weight_decay, damping)
         )
         keep, keep_s = at(b1), at(b2)
-        mean = state.evaluated(noisy)
+        mean = state.eval_params(noisy)
 
-        def climb(w: jax.Array, g: jax.Array, s: jax.Array) -> jax.Array:
+        def perturb(w: jax.Array, g: jax.Array, s: jax.Array) -> jax.Array:
             return w + jnp.asarray(radius, s.dtype) * g.astype(s.dtype) / s
 
-        above = jax.tree.map(climb, mean, updates, state.precision)
-        sharp = averaged(grad_fn, axis_name)(above, 0)
+        perturbed = jax.tree.map(perturb, mean, updates, state.precision)
+        sharp = averaged(grad_fn, axis_name)(perturbed, 0)
 
         def average(m: jax.Array, g: jax.Array, w: jax.Array) -> jax.Array:
             part, prior = jnp.asarray(keep, m.dtype), jnp.asarray(decay, m.dtype)
@@ -170,7 +165,7 @@ def bsam(
             new = trees.safe_sqrt(s) * jnp.abs(g.astype(s.dtype))
             return part * s + (1 - part) * (new + least + jnp.asarray(decay, s.dtype))
 
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         precision = jax.tree.map(sharpen, state.precision, updates)
         key = jax.random.fold_in(state.key, count)
         noise = _noise(key, num_data, precision)
@@ -178,7 +173,8 @@ def bsam(
         def move(
             u: jax.Array, m: jax.Array, s: jax.Array, new: jax.Array, old: jax.Array
         ) -> jax.Array:
-            # The noises first: their difference does not lose the step in rounding.
+            # Subtract the noises first: adding the step to their sum would round it
+            # off.
             return ((new - old) - jnp.asarray(rate, m.dtype) * m / s).astype(u.dtype)
 
         moves = jax.tree.map(

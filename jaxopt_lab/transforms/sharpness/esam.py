@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import checks, gradients, trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaged
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 class EsamState(NamedTuple):
@@ -90,7 +90,7 @@ def esam(
 
     Decisions: the norm is that of the tensors drawn, as in the authors' code, where
     the others have no gradient; the paper's has all of them. The authors leave the
-    gradients of tensors not drawn uncomputed, in which their saving lies; here ``g`` is
+    gradients of tensors not drawn uncomputed, which is their saving; here ``g`` is
     given, so the first pass costs what it costs. Their cut-off is a strict inequality,
     so that one example fewer is taken than they say; ours takes
     ``round(gamma * examples)``. Their denominator adds 1e-7, ours is the bare norm.
@@ -110,7 +110,9 @@ def esam(
     arXiv:2110.03141. Code compared: dydjw9/Efficient_SAM.
     """
     check_arguments(esam, locals())
-    ascent = Ascent("esam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
+    perturbation = Perturbation(
+        "esam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
 
     def init_fn(params: Params) -> EsamState:
         del params
@@ -125,29 +127,29 @@ def esam(
         **extra: Any,
     ) -> tuple[Updates, EsamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("esam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform("esam", updates, params, grad_fn)
         share = jnp.asarray(value_at(beta, state.count))
         radius = jnp.asarray(value_at(rho, state.count))
         allowed = trees.resolve_mask(perturb_mask, w, "perturb_mask")
-        requirements.require_float32("esam", w, allowed)
+        checks.require_float32("esam", w, allowed)
         mask = _drawn(allowed, share, state.key, state.count)
         wide = trees.accumulation_dtype(jnp.result_type(radius, share))
-        climb = dataclasses.replace(
-            ascent,
+        perturb = dataclasses.replace(
+            perturbation,
             rho=radius.astype(wide) / share.astype(wide),
             perturb_mask=mask,
         ).at(w, state.count)
-        above = climb(w, updates)
+        perturbed = perturb(w, updates)
         if gamma < 1:
-            whole = requirements.require_examples(grad_fn)
-            rise = whole.example_losses(above) - whole.example_losses(w)
+            whole = checks.require_examples(grad_fn)
+            rise = whole.example_losses(perturbed) - whole.example_losses(w)
             number = max(1, round(gamma * rise.shape[0]))
             _, hardest = jax.lax.top_k(jax.lax.stop_gradient(rise), number)
-            sharp = whole.on_examples(above, hardest)
+            sharp = whole.on_examples(perturbed, hardest)
         else:
-            sharp = averaged(grad_fn, axis_name)(above, 0)
+            sharp = averaged(grad_fn, axis_name)(perturbed, 0)
         sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, EsamState(count, state.key)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -1,4 +1,4 @@
-"""Where to evaluate, for methods whose parameters are not the ones they train."""
+"""Evaluation parameters of methods that train perturbed or fast weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jaxopt_lab.core.typing import Params
 
 
 @runtime_checkable
-class ElsewhereState(Protocol):
-    """State of a method whose parameters are kept away from the ones to evaluate."""
+class HasEvalParams(Protocol):
+    """State of a method whose evaluation parameters differ from the trained ones."""
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The parameters to evaluate at, from the ones that are trained."""
         ...
 
@@ -46,11 +46,13 @@ def eval_params(params: Params, state: Any) -> Params:
     (0.3, 0.8)
     """
 
-    def is_elsewhere(node: Any) -> bool:
-        return isinstance(node, ElsewhereState)
+    def has_eval_params(node: Any) -> bool:
+        return isinstance(node, HasEvalParams)
 
-    nodes = [x for x in jax.tree.leaves(state, is_leaf=is_elsewhere) if is_elsewhere(x)]
+    nodes = [
+        x for x in jax.tree.leaves(state, is_leaf=has_eval_params) if has_eval_params(x)
+    ]
     if len(nodes) > 1:
         kinds = ", ".join(type(node).__name__ for node in nodes)
         raise InputError(f"the state has several parameters to evaluate at: {kinds}")
-    return nodes[0].evaluated(params) if nodes else params
+    return nodes[0].eval_params(params) if nodes else params

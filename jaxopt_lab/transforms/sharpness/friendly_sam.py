@@ -12,8 +12,8 @@ from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaging_link, running_average
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def friendly_sam(
@@ -28,7 +28,7 @@ def friendly_sam(
     r"""Ascend along the noise of the mini-batch, without the full gradient.
 
     A link ``g(w) -> g'(w)`` that stands FIRST in a chain. The running average e of
-    the gradients stands for the gradient of the whole data set, and the ascent leaves
+    the gradients estimates the gradient of the whole data set, and the ascent leaves
     it out:
 
     .. math::
@@ -77,19 +77,21 @@ def friendly_sam(
     CVPR 2024, arXiv:2403.12350. Code followed: nblt/F-SAM.
     """
     check_arguments(friendly_sam, locals())
-    ascent = Ascent("friendly_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
+    perturbation = Perturbation(
+        "friendly_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
 
-    def aim(
-        average: Updates, first: Updates, count: jax.Array
+    def direction_fn(
+        average: Updates, grad_at_params: Updates, count: jax.Array
     ) -> tuple[Updates, Updates]:
-        # Zeros at first, so that d_0 = g_0 without a case of its own.
+        # The average starts at zero, which gives d_0 = g_0 without a special case.
         part = value_at(sigma, count)
         direction = jax.tree.map(
             lambda g, e: g - jnp.asarray(part, g.dtype) * e.astype(g.dtype),
-            first,
+            grad_at_params,
             average,
         )
         keep = value_at(decay, count)
-        return direction, running_average(average, first, keep, count)
+        return direction, running_average(average, grad_at_params, keep, count)
 
-    return averaging_link(ascent, aim, axis_name)
+    return averaging_link(perturbation, direction_fn, axis_name)

@@ -14,16 +14,16 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent, Climb
-from jaxopt_lab.transforms.sharpness.link import Passes, Sync, stateless_link
-from jaxopt_lab.transforms.sharpness.projection import across
+from jaxopt_lab.transforms.sharpness.link import PerturbationScope, Sync, stateless_link
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
+from jaxopt_lab.transforms.sharpness.projection import orthogonal_component
 
 
 def gsam(
     rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     alpha: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.4,
-    scaling: ScalingName = "sam",
+    scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
@@ -41,18 +41,20 @@ def gsam(
         g' = g_p - \alpha g_\perp, \quad
         g_\perp = g - \frac{\langle g, g_p \rangle}{\|g_p\|_2^2} g_p :
 
-    going up along the part of g across ``g_p`` leaves the perturbed loss unchanged to
-    first order and shrinks its distance to the plain loss, the surrogate gap.
+    an ascent along the component of g orthogonal to ``g_p`` leaves the perturbed loss
+    unchanged to first order and shrinks its distance to the plain loss, the surrogate
+    gap.
 
     Args:
       rho: radius of the ascent; a number, a traced scalar, or a schedule of the
         number of updates. ``rho_following`` ties it to the step size as in the paper.
-      alpha: weight of the orthogonal part; number, traced scalar or schedule. 0 is
+      alpha: weight of the orthogonal component; number, traced scalar or schedule. 0 is
         ``sam``.
-      scaling: the diagonal T of the ascent: ``"sam"``, 1; ``"asam"`` or ``"samson"``
-        as in the links of these names. The norms of the decomposition have no T.
-      eta: added to the magnitudes in T; not used with ``"sam"``.
-      p: order of SAMSON's norm; used with ``"samson"`` only.
+      scaling: the diagonal T of the ascent: ``"identity"``, 1; ``"abs"``, that of
+        ``asam``; ``"abs_over_range"``, that of ``samson``. The norms of the
+        decomposition have no T.
+      eta: added to the magnitudes in T; not used with ``"identity"``.
+      p: order of SAMSON's norm; used with ``"abs_over_range"`` only.
       adapt_mask: leaves that T scales: a tree of booleans, or a function of the
         parameters that gives one. Default: all but those called ``bias``.
       perturb_mask: leaves that move. Default: all.
@@ -92,7 +94,7 @@ def gsam(
     arXiv:2203.08065. Code followed: juntang-zhuang/GSAM.
     """
     check_arguments(gsam, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "gsam",
         rho,
         scaling=scaling,
@@ -103,16 +105,22 @@ def gsam(
         norm_over=norm_over,
     )
 
-    def descend(
-        climb: Climb, grad: GradFn, params: Params, first: Updates, count: jax.Array
+    def combine(
+        perturb: PerturbFn,
+        grad: GradFn,
+        params: Params,
+        grad_at_params: Updates,
+        count: jax.Array,
     ) -> Updates:
-        sharp = grad(climb(params, first), 0)
+        sharp = grad(perturb(params, grad_at_params), 0)
         part = value_at(alpha, count)
         return jax.tree.map(
-            lambda s, v: s - jnp.asarray(part, v.dtype) * v, sharp, across(first, sharp)
+            lambda s, v: s - jnp.asarray(part, v.dtype) * v,
+            sharp,
+            orthogonal_component(grad_at_params, sharp),
         )
 
-    return stateless_link(ascent, descend, Passes(sync, axis_name))
+    return stateless_link(perturbation, combine, PerturbationScope(sync, axis_name))
 
 
 def rho_following(

@@ -1,4 +1,4 @@
-"""The frame of the sharpness links: whose gradient, where, and averaged how."""
+"""Shared scaffolding of SAM-type links: perturb, evaluate, average over shards."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import devices, loops, requirements
+from jaxopt_lab.core import checks, devices, gradients, loops
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent, Climb
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
 
 Sync = Literal["global", "local"]
 
-# body(grad, first) -> gradient for the base optimizer, where ``grad(params, i)`` is
-# the gradient elsewhere and ``first`` the one at the parameters
+# body(grad, grad_at_params) -> gradient for the base optimizer; ``grad(point, i)`` is
+# the gradient at another point
 Body = Callable[[GradFn, Updates], Updates]
 
-# descend(climb, grad, params, first, count) -> gradient for the base optimizer
-Descend = Callable[[Climb, GradFn, Params, Updates, jax.Array], Updates]
+# combine(perturb, grad, params, grad_at_params, count) -> gradient for the base
+# optimizer
+CombineFn = Callable[[PerturbFn, GradFn, Params, Updates, jax.Array], Updates]
 
-# aim(average, first, count) -> (direction of the ascent, new average)
-Aim = Callable[[Updates, Updates, jax.Array], tuple[Updates, Updates]]
+# direction_fn(average, grad_at_params, count) -> (direction of the ascent, new average)
+DirectionFn = Callable[[Updates, Updates, jax.Array], tuple[Updates, Updates]]
 
 
 class SamState(NamedTuple):
-    """State of the sharpness links that remember nothing: 0 bytes per parameter.
+    """State of the links without memory: 0 bytes per parameter.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
@@ -38,14 +40,14 @@ class SamState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Passes:
-    """Over which part of the batch each perturbation is taken.
+class PerturbationScope:
+    """Part of the batch over which each perturbation is taken (m-sharpness).
 
     Attributes:
       sync: ``"global"``: along the gradient averaged over all devices; ``"local"``:
         along each device's own.
       axis_name: the devices' axis, for a plain ``grad_fn``.
-      num_shards: number of shards on this device, each perturbed by itself;
+      num_shards: number of shards on this device, each with its own perturbation;
         ``None``: the whole batch at once.
       mode: how the loop over the shards runs.
     """
@@ -67,22 +69,22 @@ class Passes:
 
         Args:
           link: name of the method, for error messages.
-          body: what to do with a gradient function and the gradient at ``params``.
+          body: maps a gradient function and the gradient at ``params`` to a gradient.
           updates: the gradient that the link was given.
           params: the parameters.
-          grad_fn: the gradient elsewhere.
+          grad_fn: gradient function for other points.
 
         Returns:
           The gradient for the base optimizer, in the dtypes of ``updates``.
         """
         if self.sync == "local" or self.num_shards is not None:
             name = f"{link}(sync='local')" if self.num_shards is None else link
-            sharded = requirements.require_shards(name, grad_fn)
+            sharded = checks.require_shards(name, grad_fn)
             shards = sharded.shard(self.num_shards or 1)
 
             def on_shard(grad: Callable[[Params], Updates]) -> Updates:
                 def at(params: Params, i: int | jax.Array = 0) -> Updates:
-                    del i  # one batch and one key for all passes of a shard
+                    del i  # all evaluations of a shard share one batch and one key
                     return grad(params)
 
                 return body(at, grad(params))
@@ -105,18 +107,20 @@ def averaged(grad_fn: GradFn, axis_name: str | None) -> GradFn:
     """
     if axis_name is None:
         return grad_fn
-    return lambda params, i=0: devices.pmean(grad_fn(params, i), axis_name)
+    return gradients.MappedGradFn(
+        grad_fn, on_grads=lambda grads, _: devices.pmean(grads, axis_name)
+    )
 
 
 def stateless_link(
-    ascent: Ascent, descend: Descend, passes: Passes
+    perturbation: Perturbation, combine: CombineFn, scope: PerturbationScope
 ) -> optax.GradientTransformationExtraArgs:
-    """A sharpness link that remembers only the number of its updates.
+    """A sharpness link whose only state is its update count.
 
     Args:
-      ascent: how it climbs.
-      descend: what it makes of the climb; see ``Descend``.
-      passes: over which part of the batch.
+      perturbation: its perturbation rule.
+      combine: computes the gradient to return; see ``CombineFn``.
+      scope: part of the batch of each perturbation.
 
     Returns:
       The link; its state is a ``SamState``.
@@ -135,21 +139,21 @@ def stateless_link(
         **extra: Any,
     ) -> tuple[Updates, SamState]:
         del extra
-        link = ascent.link
-        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
-        climb = ascent.at(params, state.count)
+        link = perturbation.link
+        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
+        perturb = perturbation.at(params, state.count)
 
-        def body(grad: GradFn, first: Updates) -> Updates:
-            return descend(climb, grad, params, first, state.count)
+        def body(grad: GradFn, grad_at_params: Updates) -> Updates:
+            return combine(perturb, grad, params, grad_at_params, state.count)
 
-        sharp = passes.run(link, body, updates, params, grad_fn)
-        return sharp, SamState(count=jnp.asarray(optax.safe_increment(state.count)))
+        sharp = scope.run(link, body, updates, params, grad_fn)
+        return sharp, SamState(count=increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 class AverageState(NamedTuple):
-    """State of the links that aim with an average: 4 bytes per float32 parameter.
+    """State of the links that ascend along an average: 4 bytes per float32 parameter.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
@@ -161,13 +165,13 @@ class AverageState(NamedTuple):
 
 
 def averaging_link(
-    ascent: Ascent, aim: Aim, axis_name: str | None
+    perturbation: Perturbation, direction_fn: DirectionFn, axis_name: str | None
 ) -> optax.GradientTransformationExtraArgs:
     """A sharpness link whose ascent depends on the gradients of earlier steps.
 
     Args:
-      ascent: how it climbs.
-      aim: along what, and what it remembers; see ``Aim``.
+      perturbation: its perturbation rule.
+      direction_fn: gives the ascent direction and the new average; see ``DirectionFn``.
       axis_name: the devices' axis, for a plain ``grad_fn``.
 
     Returns:
@@ -187,19 +191,19 @@ def averaging_link(
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
         del extra
-        link = ascent.link
-        params, grad_fn = requirements.require_grad_fn(link, updates, params, grad_fn)
-        climb = ascent.at(params, state.count)
-        direction, average = aim(state.average, updates, state.count)
+        link = perturbation.link
+        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
+        perturb = perturbation.at(params, state.count)
+        direction, average = direction_fn(state.average, updates, state.count)
 
-        def body(grad: GradFn, first: Updates) -> Updates:
-            del first
-            return grad(climb(params, direction), 0)
+        def body(grad: GradFn, grad_at_params: Updates) -> Updates:
+            del grad_at_params
+            return grad(perturb(params, direction), 0)
 
-        passes = Passes(axis_name=axis_name)
-        sharp = passes.run(link, body, updates, params, grad_fn)
+        scope = PerturbationScope(axis_name=axis_name)
+        sharp = scope.run(link, body, updates, params, grad_fn)
         average = jax.tree.map(lambda a, s: a.astype(s.dtype), average, state.average)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return sharp, AverageState(count, average)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -211,7 +215,7 @@ def running_average(
     """``decay * average + (1 - decay) * gradient``; the gradient itself at first.
 
     Args:
-      average: what was remembered.
+      average: the average so far.
       gradient: the newest gradient.
       decay: in [0, 1].
       count: number of updates so far.
@@ -228,20 +232,24 @@ def running_average(
     return jax.tree.map(one, average, gradient)
 
 
-def gradient_above(
-    climb: Climb, grad: GradFn, params: Params, first: Updates, count: jax.Array
+def gradient_at_perturbed(
+    perturb: PerturbFn,
+    grad: GradFn,
+    params: Params,
+    grad_at_params: Updates,
+    count: jax.Array,
 ) -> Updates:
-    """The ``Descend`` of SAM: the gradient at the end of one climb.
+    """The ``CombineFn`` of SAM: the gradient at the perturbed point.
 
     Args:
-      climb: the climb of this update.
-      grad: the gradient elsewhere.
+      perturb: the perturbation function of this update.
+      grad: gradient function for other points.
       params: the parameters.
-      first: the gradient at the parameters.
+      grad_at_params: the gradient at the parameters.
       count: number of updates so far.
 
     Returns:
       The gradient at the perturbed point.
     """
     del count
-    return grad(climb(params, first), 0)
+    return grad(perturb(params, grad_at_params), 0)

@@ -1,4 +1,4 @@
-"""Lookahead: k steps forward, one step back; with extra arguments passed on."""
+"""Lookahead: k steps forward, one step back; extra arguments are passed on."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 
 
 class LookaheadState(NamedTuple):
-    """State of ``lookahead``: 4 bytes per float32 parameter beyond the base's.
+    """State of ``lookahead``: 4 bytes per float32 parameter beyond the inner state.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       slow: like the parameters, the slow weights.
-      inner: state of the base optimizer.
+      inner: state of the inner optimizer.
     """
 
     count: jax.Array
     slow: Params
     inner: Any
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The slow weights; see ``eval_params``."""
         return jax.tree.map(lambda s, p: s.astype(p.dtype), self.slow, params)
 
@@ -41,34 +41,35 @@ def lookahead(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Let fast weights run ahead, and follow them part of the way.
 
-    A wrapper that owns its base optimizer. The PARAMETERS of the training are the fast
-    weights f, which take the base's steps. After every k of them, the slow weights s
-    follow, and the fast ones start again from there:
+    A wrapper that owns its inner optimizer. The PARAMETERS of the training are the fast
+    weights f, which take the inner optimizer's steps. After every k of them, the slow
+    weights s follow, and the fast ones start again from there:
 
     .. math::
         s \leftarrow s + \alpha (f - s), \quad f \leftarrow s.
 
-    Unlike ``optax.lookahead`` it hands extra arguments on, so that its base may be
-    ``chain(sam(...), ...)``: with ``sam`` that is "Lookahead + SAM", a baseline of
-    ``lookbehind``, which ascends k times from one batch instead.
+    Unlike ``optax.lookahead`` it passes extra arguments on, so that the inner optimizer
+    may be ``chain(sam(...), ...)``: with ``sam`` that is "Lookahead + SAM", a baseline
+    of ``lookbehind``, which ascends k times from one batch instead.
 
     Args:
-      inner: the base optimizer; its state runs through and is not reset.
-      k: number of steps of the fast weights; 1 with ``alpha = 1`` is the base.
+      inner: the inner optimizer; its state runs through and is not reset.
+      k: number of steps of the fast weights; 1 with ``alpha = 1`` is the inner
+        optimizer.
       alpha: part of the way, in [0, 1]; number, traced scalar or schedule of the
         number of updates.
 
     Returns:
-      An optimizer; its ``update`` takes ``params`` and hands every extra argument on,
-      except ``door``.
+      An optimizer; its ``update`` takes ``params`` and passes every extra argument on,
+      except ``fused_apply``.
 
     Raises:
       InputError: ``params`` is missing, ``k`` is no whole number of at least 1, or
         ``alpha`` is out of [0, 1].
 
-    Gradient evaluations: the base's. Memory: 4 bytes per float32 parameter, the slow
-    weights. Differentiable in ``alpha``, the base's hyper-parameters and the
-    parameters.
+    Gradient evaluations: the inner optimizer's. Memory: 4 bytes per float32 parameter,
+    the slow weights. Differentiable in ``alpha``, the inner optimizer's
+    hyper-parameters and the parameters.
 
     Decisions: one tree of parameters, as everywhere here (optax asks for pairs);
     evaluate at the slow weights, which ``eval_params(params, state)`` gives.
@@ -88,29 +89,29 @@ def lookahead(
     step back", NeurIPS 2019, arXiv:1907.08610.
     """
     check_arguments(lookahead, locals())
-    inner_tx = optax.with_extra_args_support(inner)
+    inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> LookaheadState:
-        # A copy: state and parameters that share buffers cannot both be donated.
+        # Copied: state and parameters that share buffers cannot both be donated.
         slow = jax.tree.map(lambda p: jnp.array(p), params)
-        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner_tx.init(params))
+        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner.init(params))
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, LookaheadState]:
         if params is None:
             raise InputError("lookahead needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
-        steps, base_state = inner_tx.update(updates, state.inner, params, **extra)
+        extra.pop("fused_apply", None)
+        steps, inner_state = inner.update(updates, state.inner, params, **extra)
         fast = optax.apply_updates(params, steps)
         part = value_at(alpha, state.count)
         met = jax.tree.map(
             lambda s, f: s + jnp.asarray(part, s.dtype) * (f - s), state.slow, fast
         )
         back = jax.tree.map(lambda u, m, p: (m - p).astype(u.dtype), steps, met, params)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         turn = count % k == 0
         slow = trees.select(turn, met, state.slow)
-        return trees.select(turn, back, steps), LookaheadState(count, slow, base_state)
+        return trees.select(turn, back, steps), LookaheadState(count, slow, inner_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -9,22 +9,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import gradients, trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaged
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 class LookbehindState(NamedTuple):
-    """State of ``lookbehind``: 0 bytes per parameter beyond the base's.
+    """State of ``lookbehind``: 0 bytes per parameter beyond the inner state.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of the schedules of
         ``lookbehind`` itself.
-      inner: state of the base optimizer; it has taken k steps for each update.
+      inner: state of the inner optimizer; it has taken k steps for each update.
     """
 
     count: jax.Array
@@ -32,11 +32,11 @@ class LookbehindState(NamedTuple):
 
 
 class _Inner(NamedTuple):
-    """Between two inner steps."""
+    """Values carried between two inner steps."""
 
-    point: Params  # v_i, where the perturbations have led
-    first: Updates  # gradient there
-    moved: Updates  # f_i - w, what the base has done so far
+    point: Params  # v_i, after the perturbations so far
+    grad_at_point: Updates  # gradient there
+    moved: Updates  # f_i - w, sum of the inner optimizer's steps so far
     inner: Any
 
 
@@ -46,7 +46,7 @@ def lookbehind(
     *,
     k: Annotated[int, COUNT] = 2,
     alpha: Annotated[ScalarOrSchedule | Literal["adaptive"], UNIT] = 0.5,
-    scaling: ScalingName = "sam",
+    scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
@@ -58,12 +58,12 @@ def lookbehind(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend k times in a row, step down from each point, go part of the way.
 
-    A wrapper that owns its base optimizer. With fast weights f and points v,
+    A wrapper that owns its inner optimizer. With fast weights f and points v,
 
     .. math::
         v_0 &= f_0 = w, \\
         v_i &= v_{i-1} + \rho \frac{T^2 g(v_{i-1})}{\|T g(v_{i-1})\|_2}, \quad
-        f_i = \mathrm{base}(f_{i-1}, g(v_i)), \quad i = 1 \dots k, \\
+        f_i = \mathrm{inner}(f_{i-1}, g(v_i)), \quad i = 1 \dots k, \\
         w &\leftarrow w + \alpha (f_k - w).
 
     T is taken at the perturbed point ``v_{i-1}``. With ``alpha="adaptive"`` every
@@ -71,19 +71,19 @@ def lookbehind(
     contradicts the first.
 
     Args:
-      inner: the base optimizer. Its state, momentum and step counts included, advances
+      inner: the inner optimizer. Its state, momentum and step counts included, advances
         k times for each update and is neither reset nor interpolated, so schedules
         INSIDE it run k times as fast. It sees the fast weights as its parameters and
-        gets the extra arguments of ``update``, except ``door``.
+        gets the extra arguments of ``update``, except ``fused_apply``.
       rho: radius of EACH ascent; a number, a traced scalar, or a schedule of the
         number of updates.
-      k: number of inner steps. k = 1 with ``alpha = 1`` is ``chain(sam, base)``.
+      k: number of inner steps. k = 1 with ``alpha = 1`` is ``chain(sam, inner)``.
       alpha: part of the way that is gone, in [0, 1]: number, traced scalar or
         schedule; or ``"adaptive"``.
-      scaling: the diagonal T: ``"sam"``, 1; ``"asam"`` or ``"samson"`` as in the
-        links of these names.
-      eta: added to the magnitudes in T; not used with ``"sam"``.
-      p: order of SAMSON's norm; used with ``"samson"`` only.
+      scaling: the diagonal T: ``"identity"``, 1; ``"abs"``, that of ``asam``;
+        ``"abs_over_range"``, that of ``samson``.
+      eta: added to the magnitudes in T; not used with ``"identity"``.
+      p: order of SAMSON's norm; used with ``"abs_over_range"`` only.
       adapt_mask: leaves that T scales: a tree of booleans, or a function of the
         parameters that gives one. Default: all but those called ``bias``.
       perturb_mask: leaves that move on the ascents. Default: all.
@@ -110,9 +110,9 @@ def lookbehind(
         float32, or a name is unknown.
 
     Gradient evaluations: ``k + 1`` a step (``2 k`` with ``fresh_ascent_gradient``).
-    Memory: no state of its own; the perturbed point and the fast weights live during
-    a step, and one more copy with ``"adaptive"``. Differentiable in ``rho``,
-    ``alpha``, ``eta``, the base's hyper-parameters and the parameters, also at zero
+    Memory: no state of its own; the perturbed point and the fast weights live during a
+    step, and one more copy with ``"adaptive"``. Differentiable in ``rho``, ``alpha``,
+    ``eta``, the inner optimizer's hyper-parameters and the parameters, also at zero
     gradients.
 
     Decisions: we follow the authors' code, where the adaptive alpha is one for each
@@ -125,7 +125,7 @@ def lookbehind(
     Measured: against SAM, which spends fewer gradients, small gains on digits clean and
     under weight noise with ``k = 2``, none under wrong labels once the decay is tuned
     (``python -m experiments.studies.sharpness full``). The points do not depend on
-    the fast weights, so for a base of SGD without weight decay a static ``alpha``
+    the fast weights, so with SGD without weight decay a static ``alpha``
     matters only through its product with the learning rate: tune one of the two.
 
     >>> import jaxopt_lab
@@ -142,8 +142,8 @@ def lookbehind(
     chandar-lab/Lookbehind-SAM.
     """
     check_arguments(lookbehind, locals())
-    inner_tx = optax.with_extra_args_support(inner)
-    ascent = Ascent(
+    inner = optax.with_extra_args_support(inner)
+    perturbation = Perturbation(
         "lookbehind",
         rho,
         scaling=scaling,
@@ -155,7 +155,7 @@ def lookbehind(
     )
 
     def init_fn(params: Params) -> LookbehindState:
-        return LookbehindState(jnp.zeros((), jnp.int32), inner_tx.init(params))
+        return LookbehindState(jnp.zeros((), jnp.int32), inner.init(params))
 
     def update_fn(
         updates: Updates,
@@ -165,30 +165,30 @@ def lookbehind(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
-        # The base's new fast weights are not the step's new parameters.
-        extra.pop("door", None)
-        slow, grad_fn = requirements.require_grad_fn(
+        # The inner optimizer's new fast weights are not the new parameters of the step.
+        extra.pop("fused_apply", None)
+        slow, grad_fn = gradients.enter_transform(
             "lookbehind", updates, params, grad_fn
         )
-        climb = ascent.at(slow, state.count)
+        perturb = perturbation.at(slow, state.count)
         grad = averaged(grad_fn, axis_name)
 
         def one_step(at: _Inner, i: int | jax.Array) -> _Inner:
-            point = climb(at.point, at.first)
+            point = perturb(at.point, at.grad_at_point)
             sharp = grad(point, i)
             sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
             fast = optax.apply_updates(slow, at.moved)
-            step, base_state = inner_tx.update(
+            step, inner_state = inner.update(
                 sharp, at.inner, fast, grad_fn=grad_fn, **extra
             )
             moved = jax.tree.map(jnp.add, at.moved, step)
-            return _Inner(point, sharp, moved, base_state)
+            return _Inner(point, sharp, moved, inner_state)
 
         def later_step(at: _Inner, i: int | jax.Array) -> _Inner:
             if fresh_ascent_gradient:
                 fresh = grad(at.point, i)
                 fresh = jax.tree.map(lambda g, u: g.astype(u.dtype), fresh, updates)
-                at = at._replace(first=fresh)
+                at = at._replace(grad_at_point=fresh)
             return one_step(at, i)
 
         still = jax.tree.map(jnp.zeros_like, updates)
@@ -206,14 +206,14 @@ def lookbehind(
             part = value_at(alpha, state.count)
             parts = jax.tree.map(lambda _: part, at.moved)
         gone = jax.tree.map(lambda a, m: jnp.asarray(a, m.dtype) * m, parts, at.moved)
-        count = jnp.asarray(optax.safe_increment(state.count))
+        count = increment(state.count)
         return gone, LookbehindState(count, at.inner)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 def agreement(one: jax.Array, two: jax.Array) -> jax.Array:
-    """How well two moves of a tensor agree: ``(cos + 1) / 2``.
+    """Agreement of two moves of a tensor: ``(cos + 1) / 2``.
 
     Args:
       one: a move, real.

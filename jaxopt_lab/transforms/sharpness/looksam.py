@@ -8,17 +8,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import gradients, trees
+from jaxopt_lab.core.checks import (
+    increment,
+    value_at,
+)
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaged
-from jaxopt_lab.transforms.sharpness.projection import across
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
+from jaxopt_lab.transforms.sharpness.projection import orthogonal_component
 
-# An orthogonal part that is shorter than this many units of rounding, relative to the
-# gradient, is rounding: made a unit vector, it would be noise of full length.
+# An orthogonal component shorter than this many units of rounding, relative to the
+# gradient, is rounding error: normalized, it would be noise of full length.
 _ROUNDING_UNITS = 100
 
 
@@ -27,12 +30,12 @@ class LookSamState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far.
-      sideways: like the parameters, the unit vector u of the last sharp gradient's
-        part across the plain one; zeros at first.
+      orthogonal_component: like the parameters, the unit vector u of the part of the
+        last sharp gradient that is orthogonal to the plain one; zeros at first.
     """
 
     count: jax.Array
-    sideways: Updates
+    orthogonal_component: Updates
 
 
 def looksam(
@@ -47,8 +50,8 @@ def looksam(
     r"""Sharpness-aware gradient every few steps, and its direction in between.
 
     A link ``g(w) -> g'(w)`` that stands FIRST in a chain. Every ``every`` steps, the
-    first one included, ``g'`` is that of ``sam`` and the direction of its part across
-    g is kept,
+    first one included, ``g'`` is that of ``sam`` and the direction of its component
+    orthogonal to g is kept,
 
     .. math::
         u = \frac{v}{\|v\|_2}, \quad v = g' - \frac{\langle g', g\rangle}{\|g\|_2^2} g,
@@ -82,8 +85,8 @@ def looksam(
     Differentiable in ``rho``, ``alpha`` and the parameters, also at zero gradients.
 
     Decisions: norms over all parameters together, as in the paper (two much used
-    ports take them for each tensor). Where the part across is shorter than 100 units
-    of rounding relative to ``g'``, u is zero.
+    ports take them for each tensor). Where the orthogonal component is shorter than
+    100 units of rounding relative to ``g'``, u is zero.
 
     >>> import jaxopt_lab
     >>> link = jaxopt_lab.looksam(rho=0.5, every=2)
@@ -92,7 +95,7 @@ def looksam(
     >>> grad_fn, state = jaxopt_lab.batch_grad(loss, batch), link.init(w)
     >>> sharp, state = link.update(grad_fn(w), state, w, grad_fn=grad_fn)
     >>> between, state = link.update(grad_fn(w), state, w, grad_fn=grad_fn)
-    >>> [round(float(x), 3) for x in state.sideways]  # across (2, 6)
+    >>> [round(float(x), 3) for x in state.orthogonal_component]  # orthogonal to (2, 6)
     [-0.949, 0.316]
 
     Reference: Liu, Mai, Chen, Hsieh and You, "Towards Efficient and Scalable
@@ -100,7 +103,9 @@ def looksam(
     MarlonBecker/MSAM, which has it as a baseline.
     """
     check_arguments(looksam, locals())
-    ascent = Ascent("looksam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
+    perturbation = Perturbation(
+        "looksam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
 
     def init_fn(params: Params) -> LookSamState:
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -115,29 +120,29 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = requirements.require_grad_fn("looksam", updates, params, grad_fn)
-        climb = ascent.at(w, state.count)
+        w, grad_fn = gradients.enter_transform("looksam", updates, params, grad_fn)
+        perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
         def fresh() -> tuple[Updates, Updates]:
-            sharp = grad(climb(w, updates), 0)
+            sharp = grad(perturb(w, updates), 0)
             sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-            side = _unit(across(sharp, updates), trees.global_norm(sharp))
-            return sharp, _like(side, state.sideways)
+            side = _unit(orthogonal_component(sharp, updates), trees.global_norm(sharp))
+            return sharp, _like(side, state.orthogonal_component)
 
         def between() -> tuple[Updates, Updates]:
             length = value_at(alpha, state.count) * trees.global_norm(updates)
             leant = jax.tree.map(
                 lambda g, u: g + (length.astype(u.dtype) * u).astype(g.dtype),
                 updates,
-                state.sideways,
+                state.orthogonal_component,
             )
-            return leant, state.sideways
+            return leant, state.orthogonal_component
 
         turn = state.count % every == 0
-        sharp, sideways = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
-        count = jnp.asarray(optax.safe_increment(state.count))
-        return sharp, LookSamState(count, sideways)
+        sharp, component = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
+        count = increment(state.count)
+        return sharp, LookSamState(count, component)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

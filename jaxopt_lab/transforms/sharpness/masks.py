@@ -1,4 +1,4 @@
-"""Masks that make known methods of ``sam``: normalisation only, Fisher-sparse."""
+"""Perturbation masks of published methods: normalisation layers only, Fisher-sparse."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fisher_mask(loss_fn: LossFn, params: Params, batch: Batch, keep: float) -> P
     The information of an entry is the sum over the examples of its squared gradient.
     ``sam(rho, perturb_mask=mask, norm_over="all")`` is the Fisher-sparse SAM of the
     reference, which masks after it has normalised, so that the perturbation is shorter
-    than ``rho``. The authors compute the mask anew in every epoch.
+    than ``rho``. The authors recompute the mask in every epoch.
 
     Args:
       loss_fn: ``loss_fn(params, batch) -> scalar``, a mean over the examples.
@@ -69,7 +69,7 @@ def fisher_mask(loss_fn: LossFn, params: Params, batch: Batch, keep: float) -> P
     information = jax.tree.map(lambda g: jnp.sum(jnp.square(g), axis=0), grads)
     leaves, structure = jax.tree.flatten(information)
     flat = jnp.concatenate([jnp.ravel(x) for x in leaves])
-    # By rank, not by a threshold: ties would let more entries through.
+    # Select by rank: with a threshold, ties would let more entries through.
     _, best = jax.lax.top_k(flat, round(keep * flat.size))
     chosen = jnp.zeros(flat.shape, bool).at[best].set(True)
     cuts, start = [], 0

@@ -1,4 +1,4 @@
-"""Momentum-SAM: the perturbation along the momentum, at no cost."""
+"""Momentum-SAM: perturbation along the momentum, without a second gradient."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import perturb
@@ -19,19 +19,19 @@ _LINK = "momentum_sam"
 
 
 class MomentumSamState(NamedTuple):
-    """State of ``momentum_sam``: 0 bytes per parameter beyond the base's.
+    """State of ``momentum_sam``: 0 bytes per parameter beyond the inner state.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      rho: float scalar, radius at which the parameters now stand perturbed.
-      inner: state of the base optimizer, the momentum in it.
+      rho: float scalar, radius of the current perturbation.
+      inner: state of the inner optimizer, the momentum in it.
     """
 
     count: jax.Array
     rho: jax.Array
     inner: Any
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The unperturbed parameters; see ``eval_params``."""
         return _moved(params, momentum_of(self.inner, params), -self.rho)
 
@@ -42,7 +42,7 @@ def momentum_sam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Take the gradient ahead along the momentum.
 
-    A wrapper that owns its base optimizer. With its momentum m (0 at first), the
+    A wrapper that owns its inner optimizer. With its momentum m (0 at first), the
     gradient of a step is that at
 
     .. math::
@@ -50,26 +50,28 @@ def momentum_sam(
 
     ahead of ``w`` in the direction of the step, a longer Nesterov look-ahead of fixed
     length. The PARAMETERS of the training are the perturbed ones, so that the one
-    gradient of a plain step is the right one: the update is the base's, minus the old
-    perturbation, plus the new one. Evaluate at ``eval_params(params, state)``.
+    gradient of a plain step is the right one: the update is the inner optimizer's,
+    minus the old perturbation, plus the new one. Evaluate at ``eval_params(params,
+    state)``.
 
     Args:
       inner: an optimizer with a momentum: ``trace`` of ``optax.sgd(momentum=)``, or
         ``mu`` of the Adam and Lion family. It sees the perturbed parameters, so decay
         in it is taken there.
-      rho: length of the perturbation, in the units of the parameters' norm; a number,
-        a traced scalar, or a schedule of the number of updates. 0 gives the base.
-        It grows with the network: the authors' README uses 3.
+      rho: length of the perturbation, in the units of the parameters' norm; a number, a
+        traced scalar, or a schedule of the number of updates. 0 gives the inner
+        optimizer. It grows with the network: the authors' README uses 3.
 
     Returns:
       An optimizer; its ``update`` takes ``params``. It needs no ``grad_fn``.
 
     Raises:
-      InputError: the base has no momentum or several, ``params`` is missing, ``rho``
-        is negative, or a parameter is narrower than float32.
+      InputError: the inner optimizer has no momentum or several, ``params`` is missing,
+        ``rho`` is negative, or a parameter is narrower than float32.
 
     Gradient evaluations: 1 a step. Memory: no state of its own. Differentiable in
-    ``rho``, the base's hyper-parameters and the parameters, also at zero gradients.
+    ``rho``, the inner optimizer's hyper-parameters and the parameters, also at zero
+    gradients.
 
     Decisions: we follow the authors' code. The sign is MINUS: m is a sum of gradients,
     so the perturbation points ahead along the step, downhill. Weight decay is taken at
@@ -89,13 +91,13 @@ def momentum_sam(
     MarlonBecker/MSAM.
     """
     check_arguments(momentum_sam, locals())
-    inner_tx = optax.with_extra_args_support(inner)
+    inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
-        state = inner_tx.init(params)
+        state = inner.init(params)
         momentum_of(state, params)
-        requirements.require_float32(_LINK, params, trees.resolve_mask(None, params))
-        # Of the type that the radius has at every later step.
+        checks.require_float32(_LINK, params, trees.resolve_mask(None, params))
+        # The dtype of the radius in every later step.
         dtype = jax.eval_shape(trees.global_norm, params).dtype
         return MomentumSamState(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), state)
 
@@ -104,18 +106,18 @@ def momentum_sam(
     ) -> tuple[Updates, MomentumSamState]:
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
-        # The new parameters are not the base's, so it must not offer them.
-        extra.pop("door", None)
+        # The inner optimizer's new parameters are not those of the step.
+        extra.pop("fused_apply", None)
         old = momentum_of(state.inner, params)
-        steps, base_state = inner_tx.update(updates, state.inner, params, **extra)
-        new = momentum_of(base_state, params)
+        steps, inner_state = inner.update(updates, state.inner, params, **extra)
+        new = momentum_of(inner_state, params)
         radius = jnp.asarray(value_at(rho, state.count), state.rho.dtype)
         zero = jax.tree.map(jnp.zeros_like, steps)
         back = _moved(zero, old, -state.rho)
         ahead = _moved(zero, new, radius)
         moves = jax.tree.map(lambda u, b, a: u + (a + b), steps, back, ahead)
-        count = jnp.asarray(optax.safe_increment(state.count))
-        return moves, MomentumSamState(count, radius, base_state)
+        count = increment(state.count)
+        return moves, MomentumSamState(count, radius, inner_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -146,19 +148,19 @@ def momentum_of(state: Any, params: Params) -> Updates:
     structure = jax.tree.structure(params)
     found: list[Updates] = []
 
-    def holds(node: Any) -> bool:
-        # By field, not by attribute: arrays have a method called `trace`.
+    def has_momentum(node: Any) -> bool:
+        # Compare fields, not attributes: arrays have a method `trace`.
         names = set(getattr(node, "_fields", ())) & {"trace", "mu"}
         trees_of = [getattr(node, name) for name in sorted(names)]
         here = [t for t in trees_of if jax.tree.structure(t) == structure]
         found.extend(here)
         return bool(here)
 
-    jax.tree.leaves(state, is_leaf=holds)
+    jax.tree.leaves(state, is_leaf=has_momentum)
     if len(found) != 1:
         number = "no momentum" if not found else f"{len(found)} momenta"
         raise InputError(
-            f"{_LINK} needs a base with one momentum (optax.sgd(..., momentum=0.9), "
-            f"optax.adam); the given one has {number}"
+            f"{_LINK} needs an inner optimizer with one momentum (optax.sgd(..., "
+            f"momentum=0.9), optax.adam); the given one has {number}"
         )
     return found[0]

@@ -11,15 +11,19 @@ from jaxopt_lab.core import loops
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
-from jaxopt_lab.transforms.sharpness.link import Passes, gradient_above, stateless_link
+from jaxopt_lab.transforms.sharpness.link import (
+    PerturbationScope,
+    gradient_at_perturbed,
+    stateless_link,
+)
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def msam(
     rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     num_shards: Annotated[int, COUNT] = 4,
-    scaling: ScalingName = "sam",
+    scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
@@ -44,10 +48,10 @@ def msam(
       num_shards: m, the NUMBER of shards on this device (not the number of examples
         in one, which Foret et al. call m). It divides the number of examples. With
         several devices under ``pmap`` or ``shard_map`` every device has m of them.
-      scaling: the diagonal T: ``"sam"``, 1; ``"asam"`` or ``"samson"`` as in the
-        links of these names.
-      eta: added to the magnitudes in T; not used with ``"sam"``.
-      p: order of SAMSON's norm; used with ``"samson"`` only.
+      scaling: the diagonal T: ``"identity"``, 1; ``"abs"``, that of ``asam``;
+        ``"abs_over_range"``, that of ``samson``.
+      eta: added to the magnitudes in T; not used with ``"identity"``.
+      p: order of SAMSON's norm; used with ``"abs_over_range"`` only.
       adapt_mask: leaves that T scales: a tree of booleans, or a function of the
         parameters that gives one. Default: all but those called ``bias``.
       perturb_mask: leaves that move. Default: all.
@@ -83,7 +87,7 @@ def msam(
     >>> link = jaxopt_lab.msam(rho=0.5, num_shards=2)
     >>> grad_fn = jaxopt_lab.batch_grad(loss, batch)
     >>> sharp, _ = link.update(grad_fn(w), link.init(w), w, grad_fn=grad_fn)
-    >>> float(sharp)  # -1.5 and 1.5: each shard climbs its own way
+    >>> float(sharp)  # -1.5 and 1.5: each shard ascends its own way
     0.0
 
     Reference: Behdin, Song, Gupta, Keerthi, Acharya, Ocejo, Dexter, Khanna, Durfee and
@@ -92,7 +96,7 @@ def msam(
     davda54/sam shard by shard.
     """
     check_arguments(msam, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "msam",
         rho,
         scaling=scaling,
@@ -102,5 +106,5 @@ def msam(
         perturb_mask=perturb_mask,
         norm_over=norm_over,
     )
-    passes = Passes(num_shards=num_shards, mode=mode)
-    return stateless_link(ascent, gradient_above, passes)
+    scope = PerturbationScope(num_shards=num_shards, mode=mode)
+    return stateless_link(perturbation, gradient_at_perturbed, scope)

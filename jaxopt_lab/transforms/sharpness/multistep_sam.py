@@ -11,8 +11,8 @@ import optax
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent, Climb
-from jaxopt_lab.transforms.sharpness.link import Passes, Sync, stateless_link
+from jaxopt_lab.transforms.sharpness.link import PerturbationScope, Sync, stateless_link
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
 
 
 def multistep_sam(
@@ -81,20 +81,24 @@ def multistep_sam(
     Minimization", ICML 2022, arXiv:2206.06232; a baseline of "Lookbehind-SAM".
     """
     check_arguments(multistep_sam, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "multistep_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )
 
-    def descend(
-        climb: Climb, grad: GradFn, params: Params, first: Updates, count: jax.Array
+    def combine(
+        perturb: PerturbFn,
+        grad: GradFn,
+        params: Params,
+        grad_at_params: Updates,
+        count: jax.Array,
     ) -> Updates:
         del count
 
         def again(point: Params, i: int | jax.Array) -> Params:
-            return climb(point, grad(point, i - 1))
+            return perturb(point, grad(point, i - 1))
 
-        # The first ascent stays outside of the scan: its gradient is there already.
-        point = climb(params, first)
+        # The first ascent stays outside of the scan: its gradient is already computed.
+        point = perturb(params, grad_at_params)
         if unroll or num_ascent == 1:
             for i in range(1, num_ascent):
                 point = again(point, i)
@@ -103,4 +107,4 @@ def multistep_sam(
             point, _ = jax.lax.scan(lambda v, i: (again(v, i), None), point, rest)
         return grad(point, num_ascent - 1)
 
-    return stateless_link(ascent, descend, Passes(sync, axis_name))
+    return stateless_link(perturbation, combine, PerturbationScope(sync, axis_name))

@@ -9,14 +9,14 @@ import optax
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import (
-    Passes,
+    PerturbationScope,
     SamState,
     Sync,
-    gradient_above,
+    gradient_at_perturbed,
     stateless_link,
 )
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 __all__ = ["SamState", "sam"]
 
@@ -86,5 +86,9 @@ def sam(
     for Efficiently Improving Generalization", ICLR 2021, arXiv:2010.01412.
     """
     check_arguments(sam, locals())
-    ascent = Ascent("sam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
-    return stateless_link(ascent, gradient_above, Passes(sync, axis_name))
+    perturbation = Perturbation(
+        "sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
+    return stateless_link(
+        perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)
+    )

@@ -10,13 +10,13 @@ import optax
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import (
-    Passes,
+    PerturbationScope,
     Sync,
-    gradient_above,
+    gradient_at_perturbed,
     stateless_link,
 )
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def samson(
@@ -99,14 +99,16 @@ def samson(
     sebastienwood/SamsonViT.
     """
     check_arguments(samson, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "samson",
         rho,
-        scaling="samson",
+        scaling="abs_over_range",
         eta=eta,
         p=p,
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
     )
-    return stateless_link(ascent, gradient_above, Passes(sync, axis_name))
+    return stateless_link(
+        perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)
+    )

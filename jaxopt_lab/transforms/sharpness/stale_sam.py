@@ -8,27 +8,28 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements, trees
+from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 class StaleSamState(NamedTuple):
-    """State of ``stale_sam``: 4 bytes per float32 parameter beyond the base's.
+    """State of ``stale_sam``: 4 bytes per float32 parameter beyond the inner state.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      offset: like the parameters, the perturbation under which they stand.
-      inner: state of the base optimizer.
+      offset: like the parameters, the perturbation that they contain.
+      inner: state of the inner optimizer.
     """
 
     count: jax.Array
     offset: Params
     inner: Any
 
-    def evaluated(self, params: Params) -> Params:
+    def eval_params(self, params: Params) -> Params:
         """The unperturbed parameters; see ``eval_params``."""
         return jax.tree.map(jnp.subtract, params, self.offset)
 
@@ -41,21 +42,21 @@ def stale_sam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend along the gradient of the step before.
 
-    A wrapper that owns its base optimizer. With ``g_{t-1}`` the gradient of the step
+    A wrapper that owns its inner optimizer. With ``g_{t-1}`` the gradient of the step
     before (none at first),
 
     .. math::
         g_t = \nabla L_t\Big(w_t + \rho \frac{g_{t-1}}{\|g_{t-1}\|_2}\Big), \quad
-        w_{t+1} = \mathrm{base}(w_t, g_t).
+        w_{t+1} = \mathrm{inner}(w_t, g_t).
 
     The PARAMETERS of the training are the perturbed ones, so that the one gradient of
     a plain step is the right one. Evaluate at ``eval_params(params, state)``.
 
     Args:
-      inner: the base optimizer; it sees the unperturbed parameters.
+      inner: the inner optimizer; it sees the unperturbed parameters.
       rho: radius of the ascent, in the units of the parameters' norm; a number, a
-        traced scalar, or a schedule of the number of updates. 0 gives the base
-        exactly.
+        traced scalar, or a schedule of the number of updates. 0 gives the inner
+        optimizer exactly.
       perturb_mask: leaves that move: a tree of booleans, or a function of the
         parameters that gives one. Default: all.
 
@@ -68,12 +69,13 @@ def stale_sam(
 
     Gradient evaluations: 1 a step. Memory: 4 bytes per float32 parameter, the
     perturbation itself; the parameters without it are then a subtraction away and
-    nothing drifts while ``rho`` changes. Differentiable in ``rho``, the base's
-    hyper-parameters and the parameters, also at zero gradients.
+    nothing drifts while ``rho`` changes. Differentiable in ``rho``, the inner
+    optimizer's hyper-parameters and the parameters, also at zero gradients.
 
     Decisions: this is the common core of the asynchronous and "previous gradient"
     variants, whose gradient is that of the perturbed point; no code is followed, and
-    there are no recorded trajectories. Decay in the base is taken at the unperturbed
+    there are no recorded trajectories. Decay in the inner optimizer is taken at the
+    unperturbed
     parameters, as with ``sam``.
 
     >>> import jaxopt_lab
@@ -87,33 +89,33 @@ def stale_sam(
     al., arXiv:2010.01412, for the ascent.
     """
     check_arguments(stale_sam, locals())
-    ascent = Ascent("stale_sam", rho, perturb_mask=perturb_mask)
-    inner_tx = optax.with_extra_args_support(inner)
+    perturbation = Perturbation("stale_sam", rho, perturb_mask=perturb_mask)
+    inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> StaleSamState:
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
-        requirements.require_float32("stale_sam", params, mask)
+        checks.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
-        return StaleSamState(jnp.zeros((), jnp.int32), offset, inner_tx.init(params))
+        return StaleSamState(jnp.zeros((), jnp.int32), offset, inner.init(params))
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, StaleSamState]:
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
-        extra.pop("door", None)
-        steps, base_state = inner_tx.update(
-            updates, state.inner, state.evaluated(params), **extra
+        extra.pop("fused_apply", None)
+        steps, inner_state = inner.update(
+            updates, state.inner, state.eval_params(params), **extra
         )
-        climb = ascent.at(params, state.count)
-        offset = climb(jax.tree.map(jnp.zeros_like, params), updates)
+        perturb = perturbation.at(params, state.count)
+        offset = perturb(jax.tree.map(jnp.zeros_like, params), updates)
         moves = jax.tree.map(
             lambda u, new, old: u + (new - old).astype(u.dtype),
             steps,
             offset,
             state.offset,
         )
-        count = jnp.asarray(optax.safe_increment(state.count))
-        return moves, StaleSamState(count, offset, base_state)
+        count = increment(state.count)
+        return moves, StaleSamState(count, offset, inner_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

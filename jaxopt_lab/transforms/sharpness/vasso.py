@@ -11,8 +11,8 @@ from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, Scalar, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaging_link, running_average
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def vasso(
@@ -77,16 +77,18 @@ def vasso(
     BingcongLi/VaSSO.
     """
     check_arguments(vasso, locals())
-    ascent = Ascent(
+    perturbation = Perturbation(
         "vasso", rho, perturb_mask=perturb_mask, norm_over=norm_over, damping=eps
     )
 
-    def aim(
-        average: Updates, first: Updates, count: jax.Array
+    def direction_fn(
+        average: Updates, grad_at_params: Updates, count: jax.Array
     ) -> tuple[Updates, Updates]:
         keep = 1 - value_at(theta, count)
-        average = running_average(average, first, keep, count)
-        direction = jax.tree.map(lambda e, g: e.astype(g.dtype), average, first)
+        average = running_average(average, grad_at_params, keep, count)
+        direction = jax.tree.map(
+            lambda e, g: e.astype(g.dtype), average, grad_at_params
+        )
         return direction, average
 
-    return averaging_link(ascent, aim, axis_name)
+    return averaging_link(perturbation, direction_fn, axis_name)

@@ -8,21 +8,21 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import requirements
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import gradients
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.sharpness.ascent import Ascent
 from jaxopt_lab.transforms.sharpness.link import averaged
+from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 class WsamState(NamedTuple):
-    """State of ``wsam``: 0 bytes per parameter beyond the base's.
+    """State of ``wsam``: 0 bytes per parameter beyond the inner state.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      inner: state of the base optimizer.
+      inner: state of the inner optimizer.
     """
 
     count: jax.Array
@@ -42,26 +42,27 @@ def wsam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Minimise the loss plus a weight times its sharpness.
 
-    A wrapper that owns its base optimizer. With g the gradient, ``g_p`` the one at
-    the perturbed point of ``sam`` and :math:`a = \gamma / (1 - \gamma)`, the
-    sharpness has the gradient ``g_p - g``. Decoupled, it does not enter the base's
+    A wrapper that owns its inner optimizer. With g the gradient, ``g_p`` the one at the
+    perturbed point of ``sam`` and :math:`a = \gamma / (1 - \gamma)`, the sharpness has
+    the gradient ``g_p - g``. Decoupled, it does not enter the inner optimizer's
     moments:
 
     .. math::
-        w \leftarrow w + \mathrm{base}(g) - \eta\, a\, (g_p - g);
+        w \leftarrow w + \mathrm{inner}(g) - \eta\, a\, (g_p - g);
 
-    coupled, the base gets :math:`a g_p + (1 - a) g`.
+    coupled, the inner optimizer gets :math:`a g_p + (1 - a) g`.
 
     Args:
-      inner: the base optimizer.
+      inner: the inner optimizer.
       rho: radius of the ascent, in the units of the parameters' norm; a number, a
-        traced scalar, or a schedule of the number of updates. 0 gives the base.
+        traced scalar, or a schedule of the number of updates. 0 gives the inner
+        optimizer.
       learning_rate: step size :math:`\eta` of the decoupled part, as a rule the
-        base's; number, traced scalar or schedule. Not used when coupled.
-      gamma: weight of the sharpness in [0, 1): 0 is the base, 0.5 (coupled) is
-        ``sam``, more than that extrapolates beyond it. Number, traced scalar or
+        inner optimizer's; number, traced scalar or schedule. Not used when coupled.
+      gamma: weight of the sharpness in [0, 1): 0 is the inner optimizer, 0.5 (coupled)
+        is ``sam``, more than that extrapolates beyond it. Number, traced scalar or
         schedule.
-      decoupled: keep the sharpness out of the base.
+      decoupled: keep the sharpness out of the inner optimizer.
       perturb_mask: leaves that move: a tree of booleans, or a function of the
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
@@ -69,7 +70,7 @@ def wsam(
 
     Returns:
       An optimizer. Its ``update`` takes ``params`` and the extra argument ``grad_fn``
-      and hands extra arguments on to the base, except ``door``.
+      and passes extra arguments on to the inner optimizer, except ``fused_apply``.
 
     Raises:
       InputError: ``params`` or ``grad_fn`` is missing, ``rho`` is negative, ``gamma``
@@ -99,11 +100,13 @@ def wsam(
     arXiv:2305.15817.
     """
     check_arguments(wsam, locals())
-    ascent = Ascent("wsam", rho, perturb_mask=perturb_mask, norm_over=norm_over)
-    inner_tx = optax.with_extra_args_support(inner)
+    perturbation = Perturbation(
+        "wsam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+    )
+    inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> WsamState:
-        return WsamState(jnp.zeros((), jnp.int32), inner_tx.init(params))
+        return WsamState(jnp.zeros((), jnp.int32), inner.init(params))
 
     def update_fn(
         updates: Updates,
@@ -113,10 +116,10 @@ def wsam(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
-        extra.pop("door", None)
-        w, grad_fn = requirements.require_grad_fn("wsam", updates, params, grad_fn)
-        climb = ascent.at(w, state.count)
-        sharp = averaged(grad_fn, axis_name)(climb(w, updates), 0)
+        extra.pop("fused_apply", None)
+        w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn)
+        perturb = perturbation.at(w, state.count)
+        sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)
         gap = jax.tree.map(lambda s, g: s.astype(g.dtype) - g, sharp, updates)
         share = value_at(gamma, state.count)
         weight = share / (1 - share)
@@ -129,12 +132,12 @@ def wsam(
             )
 
         given = updates if decoupled else plus(updates, weight)
-        steps, base_state = inner_tx.update(
+        steps, inner_state = inner.update(
             given, state.inner, w, grad_fn=grad_fn, **extra
         )
         if decoupled:
             steps = plus(steps, -value_at(learning_rate, state.count) * weight)
-        count = jnp.asarray(optax.safe_increment(state.count))
-        return steps, WsamState(count, base_state)
+        count = increment(state.count)
+        return steps, WsamState(count, inner_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

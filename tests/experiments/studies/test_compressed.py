@@ -1,4 +1,4 @@
-"""The experiment on compressed optimizer state, at a tiny size."""
+"""The study on compressed optimizer state, at a tiny size."""
 
 import dataclasses
 import json
@@ -9,13 +9,13 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.studies.compressed import __main__ as command
-from experiments.studies.compressed import figures, methods, panels, runs
-from experiments.studies.compressed.config import CONFIGS
+from experiments.studies.compressed import figures, measure, methods, panels
+from experiments.studies.compressed.__main__ import STUDY
+from experiments.studies.compressed.config import SIZES
 from jaxopt_lab.lab import program_bytes
 
 TINY = dataclasses.replace(
-    CONFIGS["quick"],
+    SIZES["quick"],
     steps=3,
     tuned_steps=2,
     rates=(1e-3, 1e-2),
@@ -64,8 +64,8 @@ def test_the_second_text_swaps_the_case(text):
 def test_a_run_is_that_of_the_optimizer():
     """The compiled step with its schedule against a loop by hand."""
     panel = panels.images(TINY)
-    made = runs.stepper(methods.ADAMW, panel, TINY)
-    state, losses = runs.follow(made, panel, 1e-2, 5, TINY, None)
+    made = measure.stepper(methods.ADAMW, panel, TINY)
+    state, losses = measure.follow(made, panel, 1e-2, 5, TINY, None)
     assert losses.shape == (3,)
 
     shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, 1, 3, 0.1)
@@ -104,19 +104,20 @@ def test_a_method_that_diverges_does_not_flatten_the_curves():
 
 def test_a_missing_text_ends_the_run_at_once(tmp_path, capsys):
     out = tmp_path / "new"
-    assert command.main(["quick", f"out={out}", f"text={tmp_path / 'none.txt'}"]) == 2
+    assert STUDY.main(["quick", f"out={out}", f"text={tmp_path / 'none.txt'}"]) == 2
     assert "none.txt" in capsys.readouterr().err and not out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(text, tmp_path, capsys, monkeypatch):
     few = (methods.ADAMW, methods.EIGHT, methods.LDADAM_8)
     monkeypatch.setattr(methods, "ALL", few)
-    rows = command.run(TINY, tmp_path / "new", text=str(text))
+    outcome = STUDY.run(TINY, tmp_path / "new", text=str(text))
     folder = tmp_path / "new"
     record = json.loads((folder / "results.json").read_text())
+    rows = record["rows"]
     assert [r["method"] for r in rows] == 3 * [m.name for m in few]
-    assert len(record["rows"]) == len(rows) and len(record["verdicts"]) == 6
+    assert len(record["verdicts"]) == len(outcome.verdicts) == 6
     state = {r["method"]: r["state_bytes"] for r in rows if r["panel"] == "convnet"}
     assert state["AdamW"] == pytest.approx(8, abs=0.5)
     assert all(np.isfinite(r["loss"]) for r in rows)
@@ -124,4 +125,4 @@ def test_runs_and_leaves_its_files(text, tmp_path, capsys, monkeypatch):
         for what in ("loss", "bytes"):
             data = (folder / f"{panel}-{what}.png").read_bytes()
             assert data.startswith(b"\x89PNG")
-    assert "behind AdamW" in capsys.readouterr().out
+    assert "AdamW better than LDAdam 8" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The experiment on critical momenta, at a tiny size."""
+"""The study on critical momenta, at a tiny size."""
 
 import dataclasses
 import json
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from experiments.studies import scores
-from experiments.studies.critical_momenta import __main__ as command
 from experiments.studies.critical_momenta import (
     buffers,
     escapes,
@@ -17,10 +16,11 @@ from experiments.studies.critical_momenta import (
     streams,
     toys,
 )
-from experiments.studies.critical_momenta.config import CONFIGS
+from experiments.studies.critical_momenta.__main__ import STUDY
+from experiments.studies.critical_momenta.config import SIZES
 
 TINY = dataclasses.replace(
-    CONFIGS["quick"],
+    SIZES["quick"],
     starts=8,
     flow_steps=20,
     toys=("wells .1", "levy, 2-D"),
@@ -31,12 +31,11 @@ TINY = dataclasses.replace(
     stream_tasks=2,
     stream_steps=2,
     stream_rates=(1e-3,),
-    stream_seeds=1,
+    seeds=1,
     stream_width=4,
     batch_size=2,
     text_steps=2,
     text_rates=(1e-3,),
-    text_seeds=1,
     text_width=4,
     context=4,
 )
@@ -115,11 +114,11 @@ def test_streams_change_what_they_say():
     assert not np.array_equal(labels.labels[0, :2], turned.labels[0, :2])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("to be, or not to be, that is the question. " * 60)
-    told = command.run(TINY, tmp_path / "new", text=str(text))
+    told = STUDY.run(TINY, tmp_path / "new", text=str(text)).verdicts
     folder = tmp_path / "new"
     record = json.loads((folder / "results.json").read_text())
     assert {row["where"] for row in record["toys"]} == {

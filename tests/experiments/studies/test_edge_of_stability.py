@@ -1,4 +1,4 @@
-"""The experiment on the edge of stability, at a tiny size."""
+"""The study on the edge of stability, at a tiny size."""
 
 import dataclasses
 import json
@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.studies.edge_of_stability import __main__ as command
 from experiments.studies.edge_of_stability import claims, measure, network
-from experiments.studies.edge_of_stability.config import B2, CONFIGS, Row
+from experiments.studies.edge_of_stability.__main__ import STUDY
+from experiments.studies.edge_of_stability.config import B2, SIZES, Row
+from experiments.studies.verdicts import judge
 from jaxopt_lab.training import seed_keys
 
 TINY = dataclasses.replace(
-    CONFIGS["quick"],
+    SIZES["quick"],
     seeds=2,
     points=3,
     every=2,
@@ -73,17 +74,21 @@ def test_adam_is_measured_with_its_diagonal_after_the_first_step():
 
 def test_verdict_words():
     row = Row("gd", 0.1)
-    word = lambda values: claims._verdict(row, "c", np.array(values), (0.9, 1.1)).word
-    assert word([1.0, 1.01]) == "holds"
-    assert word([2.0, 2.1]) == "does not"
-    assert word([0.8, 1.0]) == "undecided"
-    assert word([1.0, np.nan]) == "does not"
+
+    def word(values):
+        return judge([claims.claim(row, "c", np.array(values), (0.9, 1.1))])[0].word
+
+    assert word([1.0, 1.01, 1.0, 0.99, 1.0]) == "shown"
+    assert word([2.0, 2.1, 2.0, 2.1, 2.0]) == "contradicted"
+    assert word([0.8, 1.0, 0.8, 1.0, 0.9]) == "undecided"
+    assert word([1.0, 1.01]) == "undecided"
+    assert word([1.0, np.nan]) == "contradicted"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys):
     rows = (Row("gd", 0.1), Row("adam", 1e-3), Row("sgd", 0.1))
-    told = command.run(dataclasses.replace(TINY, rows=rows), tmp_path / "new")
+    told = STUDY.run(dataclasses.replace(TINY, rows=rows), tmp_path / "new").verdicts
     record = json.loads((tmp_path / "new" / "results.json").read_text())
     assert [p["row"] for p in record["paths"]] == [row.name for row in rows]
     assert np.shape(record["paths"][2]["batch_sharpness"]) == (4, 2)
@@ -91,4 +96,4 @@ def test_runs_and_leaves_its_files(tmp_path, capsys):
     assert len(told) == len(record["verdicts"]) == 8
     png = (tmp_path / "new" / "paths.png").read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert "edge of stability" in capsys.readouterr().out
+    assert "settles at the edge" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The minima side by side, at a tiny size."""
+"""The study on minima side by side, at a tiny size."""
 
 import dataclasses
 import json
@@ -8,22 +8,14 @@ import jax.flatten_util
 import numpy as np
 import pytest
 
-from experiments.studies.landscapes import __main__ as command
-from experiments.studies.landscapes import (
-    figures,
-    measures,
-    report,
-    rows,
-    samples,
-    training,
-)
-from experiments.studies.landscapes.config import CONFIGS, Case
-from jaxopt_lab.core.errors import InputError
+from experiments.studies.landscapes import claims, figures, flatness, rows, training
+from experiments.studies.landscapes.__main__ import STUDY
+from experiments.studies.landscapes.config import SIZES, Case
 from jaxopt_lab.curvature.landscape.planes import Line, Surface
 from jaxopt_lab.data import load_digits
 
 TINY = dataclasses.replace(
-    CONFIGS["quick"],
+    SIZES["quick"],
     seeds=2,
     steps=3,
     cases=(Case("mlp", "squared"),),
@@ -45,11 +37,13 @@ def as_in_the_command():
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path, capsys, monkeypatch, as_in_the_command):
     chosen = [row for row in rows.rows(TINY) if row.name in ("SGD", "SAM")]
-    monkeypatch.setattr(command.rows, "rows", lambda _: chosen)
-    results = command.run(TINY, tmp_path)
+    monkeypatch.setattr(rows, "rows", lambda _: chosen)
+    outcome = STUDY.run(TINY, tmp_path)
+    results = outcome.measured
+    assert len(outcome.verdicts) == 3
     record = json.loads((tmp_path / "results.json").read_text())
     assert [r["optimizer"] for r in record["results"]] == ["SGD", "SAM"]
     for found in record["results"]:
@@ -73,7 +67,7 @@ def test_runs_and_leaves_its_files(tmp_path, capsys, monkeypatch, as_in_the_comm
     assert "SAM / SGD" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_one_by_one_and_side_by_side_are_the_same(as_in_the_command):
     lab = training.prepare(TINY, Case("mlp", "cross-entropy"), load_digits())
     assert lab.mode == "vmap"
@@ -84,20 +78,20 @@ def test_one_by_one_and_side_by_side_are_the_same(as_in_the_command):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_measures_are_what_they_say(as_in_the_command):
     lab = training.prepare(TINY, Case("mlp", "squared"), load_digits())
     params = [jax.tree.map(lambda x, j=j: x[j], lab.params) for j in range(2)]
-    found, vectors = measures.measure(lab, params)
+    found, vectors = flatness.flatness(lab, params)
     flat, unravel = jax.flatten_util.ravel_pytree(params[1])
     batch = lab.batch(lab.sample.train[1])
     dense = jax.hessian(lambda v: lab.loss(unravel(v), batch))(flat)
     values = np.linalg.eigvalsh(np.asarray(dense))
     assert abs(found.top[1] - values[-1]) <= found.residual[1] + 1e-4 * values[-1]
     # To second order the mean rise is that of the quadratic model.
-    scaled = measures._directions(lab, 1, params[1])
+    scaled = flatness._directions(lab, 1, params[1])
     config = dataclasses.replace(TINY, filter_step=0.01)
-    rise = measures._mean_rise(lab._replace(config=config), params[1], scaled, batch)
+    rise = flatness._mean_rise(lab._replace(config=config), params[1], scaled, batch)
     raveled = [np.asarray(jax.flatten_util.ravel_pytree(d)[0]) for d in scaled]
     model = np.mean([0.01**2 / 2 * d @ dense @ d for d in raveled])
     np.testing.assert_allclose(rise, model, rtol=0.1)
@@ -110,26 +104,10 @@ def test_convolutions_on_cpu_are_driven_from_the_host():
 
 
 def test_all_rows_have_the_same_tuning_budget():
-    for config in CONFIGS.values():
-        assert {len(row.settings) for row in rows.rows(config)} == {4}
+    for size, budget in (("quick", 2), ("standard", 4)):
+        assert {len(row.settings) for row in rows.rows(SIZES[size])} == {budget}
     names = {row.name for row in rows.rows(TINY)}
-    assert {name for pair in report.PAIRS for name in pair} == names
-
-
-def test_samples_are_disjoint_and_differ_between_seeds():
-    sample = samples.draw(TINY, 1797)
-    assert sample.test.shape == (2, 997) and sample.order.shape == (2, 3, 32)
-    for parts in zip(sample.train, sample.validation, sample.test, strict=True):
-        assert set(np.concatenate(parts).tolist()) == set(range(1797))
-    assert not np.array_equal(sample.train[0], sample.train[1])
-    with pytest.raises(InputError, match="= 800; accepted: less than the 800"):
-        samples.draw(TINY, 800)
-
-
-def test_geometric_interval():
-    mean, low, high = report.geometric_interval(np.array([1.0, 100.0]), 0.95)
-    assert mean == pytest.approx(10.0) and low * high == pytest.approx(100.0)
-    assert np.isnan(report.geometric_interval(np.array([1.0, 0.0]), 0.95)).all()
+    assert {name for pair in claims.PAIRS for name in pair} == names
 
 
 def test_the_planes_are_on_one_scale():
@@ -139,7 +117,7 @@ def test_the_planes_are_on_one_scale():
     def cuts(k):
         surface = Surface(at, at, k * bowl, 0.0)
         lines = Line(at, k * bowl[:, :2])
-        return measures.Cuts(lines, lines, surface, surface)
+        return flatness.Cuts(lines, lines, surface, surface)
 
     drawn = figures.planes({"SGD": cuts(1.0), "SAM": cuts(0.5)}, TINY, TINY.cases[0])
     limits = {axes.collections[0].get_clim() for axes in drawn.axes[:4]}
@@ -147,12 +125,6 @@ def test_the_planes_are_on_one_scale():
     assert low == pytest.approx(0.05) and 1.0 < high <= 2.1
     assert drawn.axes[4].get_ylabel() == "training loss (half squared error)"
     assert "lambda_{SGD}" in drawn.axes[2].get_xlabel()
-
-
-def test_bad_words_are_refused(capsys):
-    assert command.main(["huge"]) == 2
-    assert command.main(["quick", "where=here"]) == 2
-    assert "accepted: out" in capsys.readouterr().err
 
 
 def test_names_of_the_cases():

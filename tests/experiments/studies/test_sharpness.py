@@ -1,4 +1,4 @@
-"""The experiment on the claims of the sharpness papers, at a tiny size."""
+"""The study on the claims of the sharpness papers, at a tiny size."""
 
 import dataclasses
 import gzip
@@ -11,25 +11,23 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.studies import fashion
-from experiments.studies.sharpness import __main__ as command
+from experiments.harness.store import Store
 from experiments.studies.sharpness import (
     claims,
     columns,
     evaluation,
+    measure,
     rows,
-    samples,
     tasks,
     training,
 )
-from experiments.studies.sharpness.config import CONFIGS, Config, Panel
-from experiments.studies.sharpness.store import PanelFile
+from experiments.studies.sharpness.__main__ import STUDY
+from experiments.studies.sharpness.config import SIZES, Config, Panel
+from experiments.studies.verdicts import judge
 from jaxopt_lab import batch_grad
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab.statistics import bootstrap_interval
 
 BY_NAME = {row.name: row for row in rows.ROWS}
-LABELS = jnp.arange(1797, dtype=jnp.int32) % 10
 
 
 def all_but(*names):
@@ -39,7 +37,6 @@ def all_but(*names):
 CLEAN = Panel(
     "clean",
     "digits",
-    seeds=2,
     steps=3,
     rates=(0.02, 0.05),
     radii=(0, 1),
@@ -60,13 +57,13 @@ WRONG = dataclasses.replace(
     without=all_but("sgd", "sgd, early stopping", "sam"),
 )
 TINY = Config(
-    (CLEAN, WRONG),
+    panels=(CLEAN, WRONG),
+    seeds=2,
     width=8,
     noise_draws=1,
     lanczos_steps=3,
     directions=1,
     flatness_examples=20,
-    resamples=100,
 )
 
 
@@ -76,10 +73,10 @@ def result_of(name, scores, column, panel):
     return found
 
 
-def verdict_of(claim, results):
-    found = claims.verdict(claim, results, TINY)
-    assert found is not None
-    return found
+def verdict_of(said, results):
+    claim = claims.gain(said, results)
+    assert claim is not None
+    return judge([claim])[0]
 
 
 @pytest.fixture
@@ -89,12 +86,13 @@ def as_in_the_command():
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_leaves_its_files_and_goes_on_where_it_was_killed(
     tmp_path, capsys, monkeypatch, as_in_the_command
 ):
-    verdicts = command.run(TINY, tmp_path)
-    assert {v.claim.better for v in verdicts} >= {"sam", "lookbehind k=2 static"}
+    verdicts = STUDY.run(TINY, tmp_path).verdicts
+    said = {v.claim for v in verdicts}
+    assert said >= {"sam > sgd", "lookbehind k=2 static > sam"}
     record = json.loads((tmp_path / "results.json").read_text())
     assert len(record["verdicts"]) == len(verdicts)
     for found in record["results"]:
@@ -104,7 +102,7 @@ def test_leaves_its_files_and_goes_on_where_it_was_killed(
     for name in ("clean.png", "wrong.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     shown = capsys.readouterr().out
-    assert "sam > sgd" in shown and "[7/7" in shown
+    assert "sam > sgd" in shown and "wrong, sam: " in shown
 
     cut = json.loads((tmp_path / "clean.json").read_text())
     del cut["rows"]["sam"]
@@ -117,12 +115,12 @@ def test_leaves_its_files_and_goes_on_where_it_was_killed(
         return scores(self, row, panel, sample)
 
     monkeypatch.setattr(training.Laboratory, "scores", spy)
-    command.run(TINY, tmp_path)
+    STUDY.run(TINY, tmp_path)
     assert trained == [("clean", "sam")]
     again = json.loads((tmp_path / "results.json").read_text())
     assert again["verdicts"] == record["verdicts"]
 
-    # What a killed run leaves: the rows before it, and none after.
+    # A killed run leaves the rows before it, and none after.
     def killed(self, row, panel, sample):
         if row.name == "sam":
             raise KeyboardInterrupt
@@ -130,35 +128,37 @@ def test_leaves_its_files_and_goes_on_where_it_was_killed(
 
     monkeypatch.setattr(training.Laboratory, "scores", killed)
     with pytest.raises(KeyboardInterrupt):
-        command.run(dataclasses.replace(TINY, panels=(WRONG,)), tmp_path / "killed")
+        STUDY.run(dataclasses.replace(TINY, panels=(WRONG,)), tmp_path / "killed")
     left = json.loads((tmp_path / "killed" / "wrong.json").read_text())
     assert list(left["rows"]) == ["sgd", "sgd, early stopping"]
 
 
 def test_a_file_of_other_settings_or_damaged_is_refused(tmp_path):
-    file = PanelFile(tmp_path, CLEAN, TINY)
-    file.add(BY_NAME["sgd"], {"clean": np.zeros((2, 2, 2))}, 1.0)
-    again = PanelFile(tmp_path, CLEAN, TINY)
-    found = again.scores(BY_NAME["sgd"])
+    def group(panel=CLEAN, config=TINY):
+        return measure.panel_rows(Store(tmp_path, None), panel, config)
+
+    sgd = measure.about(BY_NAME["sgd"], CLEAN)
+    group().add("sgd", {"clean": np.zeros((2, 2, 2))}, sgd)
+    found = group().get("sgd", sgd)
     assert found is not None
     np.testing.assert_array_equal(found["clean"], np.zeros((2, 2, 2)))
-    assert again.scores(BY_NAME["sam"]) is None
+    assert group().get("sam", measure.about(BY_NAME["sam"], CLEAN)) is None
     changed = dataclasses.replace(BY_NAME["sgd"], rate_scale=2.0)
-    assert again.scores(changed) is None
-    # What only the verdicts depend on may change.
-    PanelFile(tmp_path, CLEAN, dataclasses.replace(TINY, resamples=5))
+    assert group().get("sgd", measure.about(changed, CLEAN)) is None
+    # A panel does not depend on the others.
+    group(config=dataclasses.replace(TINY, panels=(CLEAN,)))
     for other in (
         (dataclasses.replace(CLEAN, steps=4), TINY),
         (CLEAN, dataclasses.replace(TINY, width=9)),
     ):
         with pytest.raises(InputError, match="other settings"):
-            PanelFile(tmp_path, *other)
+            group(*other)
     (tmp_path / "clean.json").write_text("{")
     with pytest.raises(InputError, match="cannot read"):
-        PanelFile(tmp_path, CLEAN, TINY)
+        group()
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", SIZES.values(), ids=SIZES)
 def test_all_rows_have_the_same_tuning_budget(config):
     for panel in config.panels:
         sizes = {len(rows.settings(row, panel)) for row in rows.of(panel)}
@@ -169,11 +169,11 @@ def test_all_rows_have_the_same_tuning_budget(config):
         assert set(panel.without) <= set(BY_NAME)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", SIZES.values(), ids=SIZES)
 def test_every_claim_is_about_rows_and_columns_that_there_are(config):
     headings = {(c.panel, c.name) for c in columns.columns(config)}
     panels = {panel.name: panel for panel in config.panels}
-    found = claims.claims(config)
+    found = claims.compared(config)
     for claim in found:
         assert (claim.column.panel, claim.column.name) in headings
         there = {row.name for row in rows.of(panels[claim.column.panel])}
@@ -185,23 +185,6 @@ def test_every_claim_is_about_rows_and_columns_that_there_are(config):
             assert (*where, *pair) in said
     for sgd in ("sgd, decay tuned", "sgd, early stopping"):
         assert ("digits-40-percent-wrong", "decay tuned", "sam", sgd) in said
-
-
-def test_samples_are_disjoint_and_only_labels_differ_between_the_panels():
-    right = samples.draw(CLEAN, LABELS, 0, steps=3)
-    wrong = samples.draw(WRONG, LABELS, 0, steps=3)
-    for name in ("train", "validation", "test", "order"):
-        np.testing.assert_array_equal(getattr(right, name), getattr(wrong, name))
-    assert right.test.shape == (2, 997)
-    for parts in zip(right.train, right.validation, right.test, strict=True):
-        assert set(np.concatenate(parts).tolist()) == set(range(1797))
-    np.testing.assert_array_equal(right.labels, LABELS[right.train])
-    changed = np.sum(np.asarray(right.labels != wrong.labels), axis=1)
-    np.testing.assert_array_equal(changed, [160, 160])
-    assert set(np.unique(wrong.labels)) <= set(range(10))
-    assert not np.array_equal(right.train[0], right.train[1])
-    few = samples.draw(dataclasses.replace(CLEAN, test_examples=5), LABELS, 0, steps=1)
-    np.testing.assert_array_equal(few.test, right.test[:, :5])
 
 
 def test_noise_is_on_kernels_and_scales_with_the_largest_weight():
@@ -262,7 +245,7 @@ def test_early_stopping_is_a_shorter_training():
     np.testing.assert_allclose(whole, last_params(row, setting, shorter, 5), rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_step_by_step_is_the_same_as_in_one_program(as_in_the_command):
     task = tasks.load("digits", TINY)
     found = []
@@ -321,10 +304,10 @@ def test_without_decay_is_a_choice_among_fewer_settings():
 @pytest.mark.parametrize(
     ("gains", "word"),
     [
-        ((0.1, 0.2, 0.3), "holds"),
-        ((-0.1, 0.2), "undecided"),
-        ((-0.001, 0.002), "level"),
-        ((-0.2, -0.1), "does not"),
+        ((0.1, 0.2, 0.3, 0.2, 0.1), "shown"),
+        ((-0.1, 0.2, -0.1, 0.2, 0.1), "undecided"),
+        ((-0.001, 0.002, 0.001, -0.002, 0.0), "undecided"),
+        ((-0.2, -0.1, -0.1, -0.2, -0.1), "contradicted"),
     ],
 )
 def test_verdicts(gains, word):
@@ -332,30 +315,31 @@ def test_verdicts(gains, word):
         return columns.Result(0, False, np.array(values), np.zeros(4))
 
     column = columns.tuned(CLEAN)[0]
-    claim = claims.Claim(column, "sam", "sgd")
+    claim = claims.Compared(column, "sam", "sgd")
     results = {
         ("clean", "clean", "sam"): of(gains),
         ("clean", "clean", "sgd"): of([0.0] * len(gains)),
     }
     assert verdict_of(claim, results).word == word
-    assert claims.verdict(claim, {}, TINY) is None
+    assert claims.gain(claim, {}) is None
 
 
 def test_flatter_means_smaller_and_counts_by_ratios():
     column = next(c for c in columns.tuned(CLEAN) if c.name == evaluation.EIGENVALUE)
-    claim = claims.Claim(column, "sam", "sgd")
+    claim = claims.Compared(column, "sam", "sgd")
     results = {
         ("clean", column.name, "sam"): columns.Result(
-            0, False, np.array([1.0, 10.0]), np.zeros(2)
+            0, False, np.array([1.0, 10.0, 1.0, 2.0, 3.0]), np.zeros(2)
         ),
         ("clean", column.name, "sgd"): columns.Result(
-            0, False, np.array([2.0, 20.0]), np.zeros(2)
+            0, False, np.array([2.0, 20.0, 2.1, 4.0, 6.0]), np.zeros(2)
         ),
     }
     found = verdict_of(claim, results)
-    assert found.word == "holds" and found.gain == pytest.approx(np.log(2))
-    turned = claims.Claim(column, "sgd", "sam")
-    assert verdict_of(turned, results).word == "does not"
+    assert found.word == "shown"
+    assert found.mean == pytest.approx(np.log(2), abs=0.01)
+    turned = claims.Compared(column, "sgd", "sam")
+    assert verdict_of(turned, results).word == "contradicted"
 
 
 def test_agreement_of_the_two_lookbehinds():
@@ -368,15 +352,6 @@ def test_agreement_of_the_two_lookbehinds():
     }
     assert claims.redundancy(scores, CLEAN) == claims.Agreement(6, 5, 0.25)
     assert claims.redundancy({}, CLEAN) is None
-
-
-def test_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
-    draws = np.random.default_rng(1).normal(size=(400, 20))
-    intervals = [
-        bootstrap_interval(x, resamples=500, seed=i) for i, x in enumerate(draws)
-    ]
-    covered = np.mean([low <= 0 <= high for low, high in intervals])
-    assert 0.88 < covered < 0.98
 
 
 def write_fashion(folder, count=40):
@@ -395,55 +370,51 @@ def write_fashion(folder, count=40):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_panel_with_convolutions(tmp_path, capsys, as_in_the_command):
     fashion = write_fashion(tmp_path / "fashion_mnist")
     panel = dataclasses.replace(
         CLEAN,
         name="fashion",
         task="fashion",
-        seeds=1,
         steps=2,
         train_examples=40,
         validation_examples=20,
         batch_size=8,
         without=all_but("sgd", "msam m=4"),
     )
-    config = dataclasses.replace(TINY, panels=(panel,), channels=(2, 2), dense=4)
+    config = dataclasses.replace(
+        TINY, panels=(panel,), seeds=1, channels=(2, 2), dense=4
+    )
     # The folder itself, or the one that it lies in.
-    command.run(config, tmp_path / "out", fashion)
-    command.run(config, tmp_path / "out", fashion.parent)
+    STUDY.run(config, tmp_path / "out", fashion=str(fashion))
+    STUDY.run(config, tmp_path / "out", fashion=str(fashion.parent))
     record = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {found["method"] for found in record["results"]} == {"sgd", "msam m=4"}
     assert "msam m=4" in capsys.readouterr().out
 
 
-def test_pooling_takes_means_of_two_by_two_pixels():
-    image = jnp.array([[0, 255], [255, 255]], jnp.uint8).reshape(1, 2, 2, 1)
-    np.testing.assert_allclose(fashion.pooled(image), np.full((1, 1, 1, 1), 0.75))
-
-
 def test_bad_words_are_refused(tmp_path, capsys):
-    assert command.main(["huge"]) == 2
-    assert command.main(["quick", "where=here"]) == 2
-    assert "accepted: out=FOLDER" in capsys.readouterr().err
-    assert command.main(["quick", "only=digit"]) == 2
+    assert STUDY.main(["huge"]) == 2
+    assert STUDY.main(["quick", "where=here"]) == 2
+    assert "accepted: fashion, first_seed, only, out" in capsys.readouterr().err
+    assert STUDY.main(["quick", "only=digit"]) == 2
     assert "digits" in capsys.readouterr().err
     out = f"out={tmp_path / 'out'}"
-    assert command.main(["quick", "only=fashion", out]) == 2
+    assert STUDY.main(["quick", "only=fashion", out]) == 2
     assert "fashion=FOLDER" in capsys.readouterr().err
     empty = f"fashion={tmp_path}"
-    assert command.main(["quick", "only=fashion", out, empty]) == 2
+    assert STUDY.main(["quick", "only=fashion", out, empty]) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ") and message.count("\n") == 1
 
 
 def test_other_seeds_can_be_asked_for(capsys):
-    assert command._first_seed({"first_seed": "100"}) == 100
-    assert command.main(["quick", "only=digits", "first_seed=x"]) == 2
+    assert measure.prepare(TINY, first_seed="100")[0].first_seed == 100
+    assert STUDY.main(["quick", "only=digits", "first_seed=x"]) == 2
     assert "first_seed=x cannot be read" in capsys.readouterr().err
 
 
 def test_help_says_how_long_it_takes(capsys):
-    assert command.main(["--help"]) == 0
+    assert STUDY.main(["--help"]) == 0
     assert "on one core" in capsys.readouterr().out

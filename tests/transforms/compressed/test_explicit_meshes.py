@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxopt_lab
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.transforms.compressed import moments
 
 SHAPES = {"w": (64, 256), "conv": (16, 4, 256), "b": (24,), "small": (3, 5)}
@@ -71,12 +71,12 @@ def spread(values, mesh):
     return jax.tree.map(lambda x: jax.device_put(x, lies(x)), values)
 
 
-def run(tx, place=lambda x: x, door=False):
+def run(tx, place=lambda x: x, fused=False):
     def step(params, state, grads):
-        if door:
-            entrance = ParameterDoor()
-            updates, state = tx.update(grads, state, params, door=entrance)
-            return entrance.apply(params, updates), state
+        if fused:
+            recorder = FusedApplyRecorder()
+            updates, state = tx.update(grads, state, params, fused_apply=recorder)
+            return recorder.apply(params, updates), state
         updates, state = tx.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
@@ -109,12 +109,12 @@ def test_the_steps_of_one_device(name):
 
 
 @pytest.mark.parametrize("name", ["8 bits in chunks", "MicroAdam in chunks"])
-def test_through_the_door(name):
+def test_through_the_fused_apply(name):
     mesh = jax.make_mesh((8,), ("x",))
     with jax.set_mesh(mesh):
-        many = run(METHODS[name](), lambda x: spread(x, mesh), door=True)
+        many = run(METHODS[name](), lambda x: spread(x, mesh), fused=True)
     chex.assert_trees_all_equal(
-        *jax.device_get((many, run(METHODS[name](), door=True)))
+        *jax.device_get((many, run(METHODS[name](), fused=True)))
     )
 
 

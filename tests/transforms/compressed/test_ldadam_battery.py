@@ -22,7 +22,7 @@ def with_defaults(row, **values):
     return dataclasses.replace(row, options=options)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("error", ["float32", "4-bit"])
 def test_rank_1_passes_every_check(error):
     """The battery's matrices are too small for the default rank."""

@@ -11,7 +11,7 @@ import pytest
 from support import replay, vectors
 from support.ldadam_cases import optimizer
 
-from jaxopt_lab.training.fused_apply import ParameterDoor
+from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.transforms.compressed.ldadam import ldadam
 from jaxopt_lab.transforms.compressed.ldadam.chunks import Cut
 from jaxopt_lab.transforms.compressed.low_rank import Layout
@@ -32,13 +32,13 @@ def test_vectors(name):
     assert replay.worst(case, after) <= 1e-10
 
 
-def trajectory(tx, params, grads, door=False):
+def trajectory(tx, params, grads, fused=False):
     def step(params, state, g):
-        entrance = ParameterDoor() if door else None
-        updates, state = tx.update(g, state, params, door=entrance)
-        if entrance is None:
+        recorder = FusedApplyRecorder() if fused else None
+        updates, state = tx.update(g, state, params, fused_apply=recorder)
+        if recorder is None:
             return optax.apply_updates(params, updates), state
-        return entrance.apply(params, updates), state
+        return recorder.apply(params, updates), state
 
     state, run = tx.init(params), jax.jit(step)
     for g in grads:
@@ -56,7 +56,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("error", ["none", "float32", "bfloat16", "4-bit"])
 def test_pieces_change_no_step(error):
-    """Also where a part is left over, in stacks, and through the door."""
+    """Also where a part is left over, in stacks, and through the fused apply."""
     # Codes cut like numbers, so one of both takes what is left over, and stacks.
     shapes = {
         name: shape
@@ -77,8 +77,8 @@ def test_pieces_change_no_step(error):
     }
     params, grads = draw(0), [draw(t) for t in range(1, 4)]
     whole = trajectory(make(None), params, grads)
-    for door in (False, True):
-        pieces = trajectory(make(1024), params, grads, door)
+    for fused in (False, True):
+        pieces = trajectory(make(1024), params, grads, fused)
         chex.assert_trees_all_close(whole[0], pieces[0], rtol=0, atol=1e-11)
         for name in ("mu", "nu"):
             parts = [getattr(x[1], name) for x in (whole, pieces)]
@@ -117,10 +117,10 @@ def test_pieces_cut_no_block(left, block):
 # updates, where they are wanted. Columns are cut one run at a time here, which XLA
 # would read by a plain slice, and then copy what is overwritten.
 @pytest.mark.parametrize(
-    ("error", "door"),
+    ("error", "fused"),
     [("none", True), ("bfloat16", True), ("4-bit", True), ("bfloat16", False)],
 )
-def test_temporaries_are_pieces(error, door, monkeypatch):
+def test_temporaries_are_pieces(error, fused, monkeypatch):
     # The suite's eight virtual devices would cut the pieces into eight runs each.
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     shapes = {
@@ -131,17 +131,17 @@ def test_temporaries_are_pieces(error, door, monkeypatch):
     state = jax.eval_shape(tx.init, shapes)
 
     def step(params, state, g):
-        entrance = ParameterDoor() if door else None
-        updates, state = tx.update(g, state, params, door=entrance)
-        if entrance is None:
+        recorder = FusedApplyRecorder() if fused else None
+        updates, state = tx.update(g, state, params, fused_apply=recorder)
+        if recorder is None:
             return optax.apply_updates(params, updates), state
-        return entrance.apply(params, updates), state
+        return recorder.apply(params, updates), state
 
     fn = jax.jit(step, donate_argnums=(0, 1))
     memory = fn.lower(shapes, state, shapes).compile().memory_analysis()
     per = memory.temp_size_in_bytes / 2**21
     print(f"{error}: {per:.3f}")
-    assert per <= (0.5 if door else 4.5)
+    assert per <= (0.5 if fused else 4.5)
 
 
 def test_products_need_no_repacking(monkeypatch):

@@ -198,7 +198,7 @@ def drift(steps, period, monkeypatch):
     return float(worst)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_running_sum_does_not_drift(monkeypatch):
     steps = 100_000
     refreshed = drift(steps, buffer_module.REFRESH, monkeypatch)

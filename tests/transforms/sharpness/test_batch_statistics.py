@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support import cases
 
 import jaxopt_lab
 from jaxopt_lab.lab.models import MODELS, configs
@@ -67,8 +68,7 @@ def rounding(tree):
     return {"rtol": 1e-6, "atol": 1e-6 * max(map(jnp.max, jax.tree.leaves(tree)))}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", cases.plain(METHODS, {"sam"}))
 def test_statistics_are_those_of_a_plain_step(name, resnet, plain):
     old = resnet[2]
     state, metrics = one_step(METHODS[name](), resnet)
@@ -89,7 +89,7 @@ def test_statistics_are_those_of_a_plain_step(name, resnet, plain):
     assert max(float(jnp.max(jnp.abs(a - b))) for a, b in pairs) > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_statistics_of_a_later_pass_would_be_seen(resnet, plain):
     loss_fn, params, statistics, batch = resnet
     # What a step would leave that kept the statistics of its second pass.

@@ -17,7 +17,7 @@ PARAMS = {name: jnp.full(3, 0.1 * i) for i, name in enumerate(GRADS)}
 
 
 def moves(count=0, rho=0.5, **options):
-    """What the link adds to the parameters at one step, as numpy arrays."""
+    """The perturbation of the link in one step, as numpy arrays."""
     link, asked = jaxopt_lab.esam(rho, **options), []
 
     def spy(at, i=0):

@@ -1,4 +1,4 @@
-"""What holds for every row of the family: accumulation, label groups, costs."""
+"""Properties of every row of the family: accumulation, label groups, costs."""
 
 import chex
 import jax

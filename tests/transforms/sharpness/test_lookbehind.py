@@ -27,7 +27,7 @@ def optimizer(case, **options):
         parity.rho_of(case),
         k=hyper["k"],
         alpha="adaptive" if alpha == -1 else alpha,
-        scaling="asam" if case.meta["method"].endswith("asam") else "sam",
+        scaling="abs" if case.meta["method"].endswith("asam") else "identity",
         eta=hyper.get("eta", 0.0),
         adapt_mask=parity.WEIGHTS,
         **options,
@@ -119,7 +119,7 @@ def by_hand(params, grad, k, rho, eta, rate, alpha):
 def test_the_scaling_is_taken_at_the_perturbed_point():
     w, curvature = np.array([2.0, -1.0]), np.array([1.0, 3.0])
     tx = jaxopt_lab.lookbehind(
-        optax.sgd(0.1), 0.3, k=3, alpha=0.4, scaling="asam", eta=0.02
+        optax.sgd(0.1), 0.3, k=3, alpha=0.4, scaling="abs", eta=0.02
     )
     grad_fn = lambda p, i=0: curvature * p
     updates, _ = tx.update(grad_fn(w), tx.init(w), w, grad_fn=grad_fn)
@@ -192,7 +192,7 @@ def maker(alpha):
             v[0],
             k=2,
             alpha=part,
-            scaling="asam",
+            scaling="abs",
             eta=v[1],
         )
 

@@ -41,7 +41,7 @@ def test_it_is_the_loop_by_hand():
     tx = optax.chain(jaxopt_lab.looksam(0.1, every=2, alpha=0.3), optax.sgd(0.1))
     got, state = links.trajectory(tx, 5, chain_state=True)
     np.testing.assert_allclose(flat(got), w, rtol=1e-11, atol=1e-14)
-    assert abs(float(trees.global_norm(state[0].sideways)) - 1) < 1e-12
+    assert abs(float(trees.global_norm(state[0].orthogonal_component)) - 1) < 1e-12
 
 
 def test_every_step_it_is_sam():

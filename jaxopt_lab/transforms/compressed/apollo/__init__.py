@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import (
@@ -20,18 +20,18 @@ from jaxopt_lab.core.options import (
     check_arguments,
     takes,
 )
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.apollo.kernel import (
+    Dense,
     Granularity,
+    LeafState,
     Matrix,
-    projection,
+    StepScalars,
 )
 from jaxopt_lab.transforms.compressed.columns import (
-    Adam,
-    gathered,
     static_mask,
 )
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
 
@@ -139,11 +139,20 @@ def scale_by_apollo(
     """
     check_arguments(scale_by_apollo, locals())
 
-    def layouts(params: Params) -> list[Layout | None]:
+    def scalars(state: Any) -> StepScalars:
+        now = (value_at(x, state.count) for x in (b1, b2, eps, scale, growth))
+        count = increment(state.count)
+        return StepScalars(count, *map(jnp.asarray, now), state.key, state.count // gap)
+
+    constants = lambda: {"key": jax.random.key(seed)}
+
+    @per_leaf(ScaleByApolloState, LeafState, scalars, constants=constants)
+    def link(params: Params) -> list[Dense | Matrix]:
         leaves = jax.tree.leaves_with_path(params)
         layers = static_mask(stacked, params, "stacked", default=False)
         chosen = static_mask(low_rank, params, "low_rank", default=None)
-        made: list[Layout | None] = []
+        made: list[Dense | Matrix] = []
+        index = 0
         for (path, leaf), stack, low in zip(leaves, layers, chosen, strict=True):
             layout = Layout.of(leaf.shape, stack, "smaller")
             if low and not layout.is_matrix:
@@ -151,53 +160,14 @@ def scale_by_apollo(
                     f"low_rank chose {trees.path_name(path)}, of shape {leaf.shape}, "
                     "which is no matrix"
                 )
-            made.append(layout if low is not False and layout.is_matrix else None)
+            if low is False or not layout.is_matrix:
+                made.append(Dense())
+                continue
+            made.append(Matrix(layout, rank, granularity, index))
+            index += 1
         return made
 
-    def init(params: Params) -> ScaleByApolloState:
-        rows = []
-        for layout, p in zip(layouts(params), jax.tree.leaves(params), strict=True):
-            dtype = trees.accumulation_dtype(p.dtype)
-            if layout is None:
-                norm = jnp.zeros((), jnp.float32)
-                rows.append((moments.zeros(p), moments.zeros(p), norm))
-                continue
-            front, (side, other) = p.shape[: layout.stacked], layout.sides
-            inside = (*front, min(rank, side), other)
-            shapes = (inside, inside, front)
-            rows.append([jnp.zeros(shape, dtype) for shape in shapes])
-        columns = gathered(jax.tree.structure(params), rows, 3)
-        key = jax.random.key(seed)
-        return ScaleByApolloState(jnp.zeros((), jnp.int32), key, *columns)
-
-    def update(
-        updates: Updates, state: Any, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, Any]:
-        del params, extra
-        values = (value_at(x, state.count) for x in (b1, b2, eps))
-        count = jnp.asarray(optax.safe_increment(state.count))
-        adam = Adam(count, *map(jnp.asarray, values))
-        ends = [jnp.asarray(value_at(x, state.count)) for x in (scale, growth)]
-        grads, structure = jax.tree.flatten(updates)
-        columns = map(jax.tree.leaves, (state.mu, state.nu, state.norm))
-        rows, index = [], 0
-        for layout, g, *kept in zip(layouts(updates), grads, *columns, strict=True):
-            if layout is None:
-                mu, nu, norm = kept
-                u, mu, nu = adam.step(g, mu, nu)
-                rows.append((u.astype(g.dtype), mu, nu, norm))
-                continue
-            dtype = kept[0].dtype
-            shape = (*kept[0].shape[:-1], layout.sides[0])
-            p = projection(state.key, state.count // gap, index, shape, dtype)
-            matrix = Matrix(layout, granularity)
-            step = automatic(matrix.step, (g, *kept))
-            rows.append(step(g, *kept, p, adam, *ends))
-            index += 1
-        directions, *columns = gathered(structure, rows, 4)
-        return directions, ScaleByApolloState(count, state.key, *columns)
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    return link
 
 
 @takes(scale_by_apollo)

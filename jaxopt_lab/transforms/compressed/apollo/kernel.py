@@ -7,12 +7,49 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.typing import Scalar
-from jaxopt_lab.transforms.compressed.columns import Adam
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
 Granularity = Literal["channel", "tensor"]
+
+
+class StepScalars(NamedTuple):
+    """The hyper-parameters at one step.
+
+    Attributes:
+      count: int32, number of the step, from 1.
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      scale: factor of the direction.
+      growth: by which factor it may be longer than the last.
+      key: typed key that every projection is drawn from.
+      refresh: int32, number of the projection.
+    """
+
+    count: jax.Array
+    b1: Scalar
+    b2: Scalar
+    eps: Scalar
+    scale: Scalar
+    growth: Scalar
+    key: jax.Array
+    refresh: jax.Array
+
+
+class LeafState(NamedTuple):
+    """State of one leaf.
+
+    Attributes:
+      mu: first moment, of the projected gradient where it is projected.
+      nu: second.
+      norm: of the last direction, before ``scale``; 0: no limit.
+    """
+
+    mu: jax.Array
+    nu: jax.Array
+    norm: jax.Array
 
 
 def projection(
@@ -36,48 +73,55 @@ def projection(
     return draw.astype(dtype) / jnp.sqrt(jnp.asarray(shape[-2], dtype))
 
 
+class Dense(NamedTuple):
+    """Adam of a leaf that is not projected, a ``LeafMethod``."""
+
+    def init(self, leaf: jax.Array) -> LeafState:
+        zeros = moments.zeros
+        return LeafState(zeros(leaf), zeros(leaf), jnp.zeros((), jnp.float32))
+
+    def update(
+        self, g: jax.Array, state: LeafState, p: None, scalars: StepScalars
+    ) -> tuple[jax.Array, LeafState]:
+        del p
+        u, mu, nu = moments.adam_step(g, state.mu, state.nu, *scalars[:4])
+        return u.astype(g.dtype), state._replace(mu=mu, nu=nu)
+
+
 class Matrix(NamedTuple):
-    """A tensor as a matrix, or as a stack of them.
+    """APOLLO of a tensor as a matrix, or as a stack of them, a ``LeafMethod``.
 
     Attributes:
       layout: how it is read.
+      rank: rows of the projection, at most.
       granularity: whether each column has a factor, or the whole.
+      index: which of the projected leaves.
     """
 
     layout: Layout
+    rank: int
     granularity: Granularity
+    index: int
 
-    def step(
-        self,
-        g: jax.Array,
-        mu: jax.Array,
-        nu: jax.Array,
-        norm: jax.Array,
-        p: jax.Array,
-        adam: Adam,
-        scale: Scalar,
-        growth: Scalar,
-    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """One step.
+    def init(self, leaf: jax.Array) -> LeafState:
+        dtype = trees.accumulation_dtype(leaf.dtype)
+        front, (side, other) = leaf.shape[: self.layout.stacked], self.layout.sides
+        inside = (*front, min(self.rank, side), other)
+        zeros = (jnp.zeros(shape, dtype) for shape in (inside, inside, front))
+        return LeafState(*zeros)
 
-        Args:
-          g: gradient of the tensor.
-          mu: first moment of the projected gradient.
-          nu: second.
-          norm: norm of the last direction, before ``scale``; 0: no limit.
-          p: projection.
-          adam: the numbers of Adam.
-          scale: factor of the direction.
-          growth: by which factor it may be longer than the last.
-
-        Returns:
-          ``(direction, first moment, second moment, norm)``.
-        """
+    def update(
+        self, g: jax.Array, state: LeafState, p: None, scalars: StepScalars
+    ) -> tuple[jax.Array, LeafState]:
+        del p
+        (mu, nu, norm), scale, growth = state, scalars.scale, scalars.growth
         dtype = mu.dtype
         axes = (-2,) if self.granularity == "channel" else (-2, -1)
         full = self.layout.read(g.astype(dtype))
-        small = p @ full
-        adapted, mu, nu = adam.step(small, mu, nu)
+        shape = (*mu.shape[:-1], self.layout.sides[0])
+        basis = projection(scalars.key, scalars.refresh, self.index, shape, dtype)
+        small = basis @ full
+        adapted, mu, nu = moments.adam_step(small, mu, nu, *scalars[:4])
         u = full * trees.safe_divide(_norm(adapted, axes), _norm(small, axes))
         length = _norm(u, (-2, -1))
         most = jnp.asarray(growth, dtype) * norm[..., None, None]
@@ -87,7 +131,7 @@ class Matrix(NamedTuple):
         u = u * jnp.where(limited, shrink, jnp.ones_like(shrink))
         norm = jnp.where(limited, most, length)[..., 0, 0]
         u = self.layout.write(jnp.asarray(scale, dtype) * u)
-        return u.astype(g.dtype), mu, nu, norm
+        return u.astype(g.dtype), LeafState(mu, nu, norm)
 
 
 def _norm(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:

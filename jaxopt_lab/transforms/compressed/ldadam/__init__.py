@@ -47,7 +47,7 @@ def scale_by_ldadam(**options: Any) -> optax.GradientTransformationExtraArgs:
 
     Memory: 4 rank (p + 2 q) / (p q) bytes per parameter of a matrix, and for the error
     4, 2, 0.56 or 0; 8 for dense leaves. With rank 16 and 1024 x 4096: 0.13 without
-    error. On CPU a step needs temporaries of a few pieces and, unless the door takes
+    error. On CPU a step needs temporaries of a few pieces and, with no fused apply of
     the parameters, 4 bytes per parameter for the updates; elsewhere, and where blocks
     of the error do not fit a matrix's rows, it works on whole matrices.
     Gradient evaluations: 1 a step, and about 12 rank operations a parameter.
@@ -99,8 +99,8 @@ def ldadam(
       **options: arguments of ``scale_by_ldadam``.
 
     Returns:
-      The optimizer. Its ``update`` needs ``params``; given a ``door``, it offers the
-      new parameters.
+      The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
+      records the new parameters.
 
     Raises:
       InputError: an argument is out of range or unknown, a mask does not fit, or

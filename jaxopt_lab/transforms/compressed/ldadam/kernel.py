@@ -19,8 +19,8 @@ Factorization = Literal["qr", "cholesky"]
 START_ITERATIONS = 4
 
 
-class Numbers(NamedTuple):
-    """The numbers of one step.
+class StepScalars(NamedTuple):
+    """The hyper-parameters at one step.
 
     Attributes:
       count: int32, steps done before.
@@ -28,6 +28,8 @@ class Numbers(NamedTuple):
       b2: decay of the second.
       eps: added to the root.
       rho: weight of the past in the subspace.
+      rate: learning rate; ``None`` gives the bare direction.
+      decay: weight decay, or ``None``.
     """
 
     count: jax.Array
@@ -35,6 +37,8 @@ class Numbers(NamedTuple):
     b2: Scalar
     eps: Scalar
     rho: Scalar
+    rate: Scalar | None = None
+    decay: Scalar | None = None
 
 
 class How(NamedTuple):
@@ -141,19 +145,20 @@ def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
     return decay / (1 - decay)
 
 
-def corrections(numbers: Numbers, dtype: Any, later: int = 0) -> list[jax.Array]:
-    """Corrections of the biases of both moments.
+def corrections(scalars: StepScalars, dtype: Any) -> list[jax.Array]:
+    """Corrections of the biases of both moments before the step.
 
     Args:
-      numbers: those of the step.
+      scalars: those of the step.
       dtype: floating type.
-      later: 0 before the step, 1 after it.
 
     Returns:
       Two scalars.
     """
-    count = numbers.count + later
-    return [moments.bias_correction(b, count, dtype) for b in (numbers.b1, numbers.b2)]
+    return [
+        moments.bias_correction(b, scalars.count, dtype)
+        for b in (scalars.b1, scalars.b2)
+    ]
 
 
 def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
@@ -174,7 +179,7 @@ def advance(
     mu: jax.Array,
     nu: jax.Array,
     turn: Turn,
-    numbers: Numbers,
+    scalars: StepScalars,
     sided: Sided,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
@@ -184,25 +189,26 @@ def advance(
       mu: ``(rank, q)``, first moment in the old subspace.
       nu: second moment there.
       turn: from the old subspace to the new one.
-      numbers: those of the step.
+      scalars: those of the step.
       sided: how ``x`` is stored.
 
     Returns:
       ``(direction, error, first moment, second moment)``.
     """
-    before = corrections(numbers, x.dtype)
+    before = corrections(scalars, x.dtype)
     mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
     inside = sided.onto(x, turn.towards)
     moved = turn.rotation @ mu
-    gone = jnp.concatenate([inside + _ratio(numbers.b1, x.dtype) * moved, mu])
+    gone = jnp.concatenate([inside + _ratio(scalars.b1, x.dtype) * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
     turned = turn.rotation @ mean
     spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
-    mu = moments.average(moved, inside, numbers.b1)
+    mu = moments.average(moved, inside, scalars.b1)
     nu = before[1] * jnp.abs(spread)
-    nu = moments.average_of_squares(nu, inside, numbers.b2)
-    after = corrections(numbers, x.dtype, 1)
-    direction = moments.adam_direction(mu, nu, numbers.eps, *after)
+    nu = moments.average_of_squares(nu, inside, scalars.b2)
+    direction = moments.corrected_direction(
+        mu, nu, scalars.count + 1, scalars.b1, scalars.b2, scalars.eps
+    )
     return sided.spanned(turn.back, direction), error, mu, nu
 
 
@@ -221,11 +227,11 @@ class Search(NamedTuple):
     products: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     whole: Callable[[jax.Array], jax.Array]
 
-    def basis(self, numbers: Numbers, how: How) -> jax.Array:
+    def basis(self, scalars: StepScalars, how: How) -> jax.Array:
         """The new basis.
 
         Args:
-          numbers: those of the step.
+          scalars: those of the step.
           how: how it is found.
 
         Returns:
@@ -235,9 +241,9 @@ class Search(NamedTuple):
         factorized = low_rank.orthonormal
         if how.factorization == "cholesky":
             factorized = low_rank.cholesky_orthonormal
-        first = numbers.count == 0
+        first = scalars.count == 0
         # In the first step A is X, also where rho is 1.
-        rho = jnp.asarray(numbers.rho, old.dtype)
+        rho = jnp.asarray(scalars.rho, old.dtype)
         past = jnp.where(first, jnp.zeros_like(rho), rho)
 
         def orthonormal(basis: jax.Array) -> jax.Array:
@@ -268,23 +274,3 @@ class Search(NamedTuple):
                 lambda: orthonormal(old),
             )
         return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
-
-
-def dense_step(
-    g: jax.Array, mu: jax.Array, nu: jax.Array, numbers: Numbers
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One step of Adam, for what has no subspace.
-
-    Args:
-      g: gradient.
-      mu: first moment.
-      nu: second moment.
-      numbers: those of the step.
-
-    Returns:
-      ``(direction, first moment, second moment)``.
-    """
-    mu = moments.average(mu, g, numbers.b1)
-    nu = moments.average_of_squares(nu, g, numbers.b2)
-    after = corrections(numbers, mu.dtype, 1)
-    return moments.adam_direction(mu, nu, numbers.eps, *after), mu, nu

@@ -7,18 +7,16 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.codecs import Cast, Codec, Coded
 from jaxopt_lab.transforms.compressed import low_rank
-from jaxopt_lab.transforms.compressed.elementwise import add
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
 from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
 from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     How,
-    Numbers,
     Search,
     Sided,
+    StepScalars,
     Turn,
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
@@ -39,8 +37,8 @@ class Kept(NamedTuple):
     high: Any
 
 
-class Pace(NamedTuple):
-    """How far a parameter goes.
+class StepSize(NamedTuple):
+    """The size of a step of a parameter.
 
     Attributes:
       rate: the learning rate.
@@ -130,56 +128,64 @@ class Leaf(NamedTuple):
     def update(
         self,
         g: jax.Array,
-        p: jax.Array | None,
         kept: Kept,
-        numbers: Numbers,
-        pace: Pace | None,
-        offers: bool,
-    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        p: jax.Array | None,
+        scalars: StepScalars,
+        decays: Any = True,
+        writes: bool = False,
+    ) -> tuple[jax.Array, Kept, jax.Array | None]:
         """One step.
 
         Args:
           g: gradient.
-          p: parameter; only used with ``pace``.
-          kept: what is kept.
-          numbers: those of the step.
-          pace: how far the parameter goes; ``None`` gives the direction itself.
-          offers: whether the new parameter is wanted.
+          kept: state of the leaf.
+          p: parameter; ``None`` gives the direction itself.
+          scalars: those of the step.
+          decays: whether the parameter decays, possibly traced.
+          writes: whether the new parameter is wanted.
 
         Returns:
-          ``(update, new parameter or None, what is kept now)``.
+          ``(update, new state, new parameter or None)``.
         """
-        p = None if pace is None else p
-        if not self.low_rank:
-            u, mu, nu = ldadam_kernel.dense_step(g, kept.mu, kept.nu, numbers)
-            u = self._paced(u, p, pace, g.dtype)
-            new = add(p, u) if offers and p is not None else None
-            return u, new, kept._replace(mu=mu, nu=nu)
-        numbers = Numbers(*map(jnp.asarray, numbers))
+        size = None
+        if scalars.rate is not None and scalars.decay is not None:
+            pull = jnp.asarray(scalars.decay, self.dtype)
+            size = StepSize(
+                jnp.asarray(scalars.rate, self.dtype),
+                pull * jnp.asarray(decays, self.dtype),
+            )
+        if self.low_rank:
+            return self._matrices(g, p, kept, scalars, size, writes)
+        u, mu, nu = moments.adam_step(
+            g,
+            kept.mu,
+            kept.nu,
+            scalars.count + 1,
+            scalars.b1,
+            scalars.b2,
+            scalars.eps,
+        )
+        u = self._sized(u, p, size, g.dtype)
+        new = trees.add_update(p, u) if writes and p is not None else None
+        return u, kept._replace(mu=mu, nu=nu), new
 
-        def run(g: Any, p: Any, kept: Kept, numbers: Numbers, pace: Any) -> Any:
-            return self._matrices(g, p, kept, numbers, pace, offers)
-
-        like = (g, p if offers else None, kept)
-        return automatic(run, like)(g, p, kept, numbers, pace)
-
-    def _paced(
-        self, u: jax.Array, p: jax.Array | None, pace: Pace | None, dtype: Any
+    def _sized(
+        self, u: jax.Array, p: jax.Array | None, size: StepSize | None, dtype: Any
     ) -> jax.Array:
         """The update of a direction."""
-        if pace is None or p is None:
+        if size is None or p is None:
             return u.astype(dtype)
-        return (-pace.rate * (u + pace.pull * p.astype(self.dtype))).astype(p.dtype)
+        return (-size.rate * (u + size.pull * p.astype(self.dtype))).astype(p.dtype)
 
     def _matrices(
         self,
         g: jax.Array,
         p: jax.Array | None,
         kept: Kept,
-        numbers: Numbers,
-        pace: Pace | None,
-        offers: bool,
-    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        scalars: StepScalars,
+        size: StepSize | None,
+        writes: bool,
+    ) -> tuple[jax.Array, Kept, jax.Array | None]:
         """The step of each of the stacked matrices."""
         layers = self.layout.shape[: self.layout.stacked]
         idle = {
@@ -193,7 +199,7 @@ class Leaf(NamedTuple):
         }
 
         def one(g: Any, p: Any, kept: Kept) -> Any:
-            return _Matrix(self, numbers, pace, offers).step(g, p, kept)
+            return _Matrix(self, scalars, size, writes).step(g, p, kept)
 
         apart = kept._replace(**dict.fromkeys(idle))
         flat = lambda x: x.reshape(*layers, -1)
@@ -209,22 +215,23 @@ class Leaf(NamedTuple):
         u, new, now = (jax.vmap(one) if layers else one)(*given)
         now = now._replace(**idle)
         now = jax.tree.map(lambda x, was: x.reshape(was.shape), now, kept)
-        return u.reshape(g.shape), None if new is None else new.reshape(g.shape), now
+        new = None if new is None else new.reshape(g.shape)
+        return u.reshape(g.shape), now, new
 
 
 class _Matrix(NamedTuple):
     """The step of one matrix."""
 
     leaf: Leaf
-    numbers: Numbers
-    pace: Pace | None
-    offers: bool
+    scalars: StepScalars
+    size: StepSize | None
+    writes: bool
 
     def step(
         self, g: jax.Array, p: jax.Array | None, kept: Kept
     ) -> tuple[jax.Array, jax.Array | None, Kept]:
         """``(update, new parameter or None, what is kept now)``."""
-        leaf, numbers = self.leaf, self.numbers
+        leaf, scalars = self.leaf, self.scalars
         sided = Sided(leaf.layout.left)
         block = leaf.slot(leaf.layout.matrix).block if leaf.feeds_back else 1
         cut = Cut.of(leaf.layout, block, leaf.chunk)
@@ -242,7 +249,7 @@ class _Matrix(NamedTuple):
             shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
             return x + slot.decode(jax.tree.unflatten(structure, shaped), x.shape)
 
-        before = ldadam_kernel.corrections(numbers, leaf.dtype)[0]
+        before = ldadam_kernel.corrections(scalars, leaf.dtype)[0]
         old = kept.projector
 
         def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -266,16 +273,16 @@ class _Matrix(NamedTuple):
             x = x if sided.left else x.T
             return past * (old @ mean) + (1 - past) * x
 
-        projector = Search(old, products, whole).basis(numbers, leaf.how)
-        turn = Turn.of(projector, old, numbers.b1, sided)
+        projector = Search(old, products, whole).basis(scalars, leaf.how)
+        turn = Turn.of(projector, old, scalars.b1, sided)
         out = g.dtype if p is None else p.dtype
         # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
         # leaves out; and ranges get new arrays.
-        over = not self.offers and out == g.dtype
+        over = not self.writes and out == g.dtype
         first = [held(g, True) if over else held(jnp.zeros_like(g, out))]
         read = [] if over else [held(g)]
         if p is not None:
-            (first if self.offers else read).append(held(p))
+            (first if self.writes else read).append(held(p))
         ranges = [held(x) for x in coded[1:]]
         carried = [
             *first,
@@ -289,14 +296,14 @@ class _Matrix(NamedTuple):
             slope = now[0] if over else seen[0]
             there = None
             if p is not None:
-                there = self._matrix(now[1] if self.offers else seen[len(read) - 1])
+                there = self._matrix(now[1] if self.writes else seen[len(read) - 1])
             mu, nu, *stored = now[len(first) :]
             x = total(slope, [*stored[:1], *seen[len(read) :]])
-            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, numbers, sided)
-            u = leaf._paced(u, there, self.pace, out)
+            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, scalars, sided)
+            u = leaf._sized(u, there, self.size, out)
             moved = [u]
-            if self.offers and there is not None:
-                moved.append(add(there, u))
+            if self.writes and there is not None:
+                moved.append(trees.add_update(there, u))
             new: list[jax.Array] = []
             if coded:
                 found = leaf.slot(rest.shape).encode(rest)
@@ -305,7 +312,7 @@ class _Matrix(NamedTuple):
 
         after, _ = cut.loop(body, carried, [*read, *ranges], [])
         u, *rest = after
-        new = rest.pop(0) if self.offers and p is not None else None
+        new = rest.pop(0) if self.writes and p is not None else None
         mu, nu, *stored = rest
         error, low, high = (*stored, None, None, None)[:3]
         return u, new, Kept(projector, mu, nu, error, low, high)

@@ -1,4 +1,4 @@
-"""The transformation around the kernel of LDAdam: trees, schedules, the door."""
+"""The transformation around the kernel of LDAdam: arguments, schedules, leaves."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from jaxopt_lab.core.options import (
     UNIT,
     check_arguments,
 )
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.compressed.columns import gathered, static_mask
+from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
+from jaxopt_lab.transforms.compressed.columns import static_mask
 from jaxopt_lab.transforms.compressed.ldadam.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Factorization,
     How,
-    Numbers,
     Projector,
     Start,
+    StepScalars,
 )
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Kept, Leaf, Pace
+from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Kept, Leaf
 from jaxopt_lab.transforms.compressed.low_rank import Layout, Side
 
 
@@ -127,7 +128,14 @@ class LDAdam:
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """The transformation."""
-        return optax.GradientTransformationExtraArgs(self._init, self._update)
+        lift = per_leaf(
+            ScaleByLDAdamState,
+            Kept,
+            self._scalars,
+            optimizer=None if self.learning_rate is None else "ldadam",
+            mask=self.mask,
+        )
+        return lift(self._leaves)
 
     def _leaves(self, params: Params) -> list[Leaf]:
         """How each leaf is treated."""
@@ -159,57 +167,14 @@ class LDAdam:
             )
         return made
 
-    def _init(self, params: Params) -> Any:
-        structure = jax.tree.structure(params)
-        pairs = zip(self._leaves(params), jax.tree.leaves(params), strict=True)
-        kept = [leaf.init(p) for leaf, p in pairs]
-        columns = gathered(structure, kept, len(Kept._fields))
-        return ScaleByLDAdamState(jnp.zeros((), jnp.int32), *columns)
-
-    def _update(
-        self,
-        updates: Updates,
-        state: Any,
-        params: Params | None = None,
-        *,
-        door: Any = None,
-        **extra: Any,
-    ) -> tuple[Updates, Any]:
-        del extra
-        if params is None and self.learning_rate is not None:
-            raise InputError("ldadam needs params: the weight decay acts on them")
-        leaves = self._leaves(updates if params is None else params)
+    def _scalars(self, state: Any) -> StepScalars:
+        """The hyper-parameters of a step, all arrays."""
+        values = (self.b1, self.b2, self.eps, self.rho)
+        now = [jnp.asarray(value_at(x, state.count)) for x in values]
         if self.learning_rate is None:
-            params = door = None
-        grads, structure = jax.tree.flatten(updates)
-        weights = [None] * len(grads) if params is None else jax.tree.leaves(params)
-        decays = [True] * len(grads)
-        if params is not None:
-            decays = jax.tree.leaves(trees.resolve_mask(self.mask, params))
-        columns = [jax.tree.leaves(tree) for tree in state[1:]]
-        numbers = Numbers(
-            state.count,
-            *(value_at(x, state.count) for x in (self.b1, self.b2, self.eps, self.rho)),
+            return StepScalars(state.count, *now, None, None)
+        rate, decay = (
+            jnp.asarray(value_at(x, state.count))
+            for x in (self.learning_rate, self.weight_decay)
         )
-        offers = door is not None and params is not None
-        moved, offered, kept = [], [], []
-        for leaf, g, p, decay, *arrays in zip(
-            leaves, grads, weights, decays, *columns, strict=True
-        ):
-            pace = None
-            if self.learning_rate is not None:
-                rate, pull = (
-                    jnp.asarray(value_at(x, state.count), leaf.dtype)
-                    for x in (self.learning_rate, self.weight_decay)
-                )
-                pace = Pace(rate, pull * jnp.asarray(decay, leaf.dtype))
-            u, new, now = leaf.update(g, p, Kept(*arrays), numbers, pace, offers)
-            moved.append(u)
-            offered.append(new)
-            kept.append(now)
-        result = jax.tree.unflatten(structure, moved)
-        if door is not None and params is not None:
-            door.offer(result, params, jax.tree.unflatten(structure, offered))
-        count = jnp.asarray(optax.safe_increment(state.count))
-        columns = gathered(structure, kept, len(Kept._fields))
-        return result, ScaleByLDAdamState(count, *columns)
+        return StepScalars(state.count, *now, rate, decay)

@@ -95,7 +95,7 @@ def microadam(
     with the direction u of ``scale_by_microadam``, where all other arguments, the
     decisions and the derivatives are described. This is the chain of that link,
     ``optax.add_decayed_weights`` and ``optax.scale_by_learning_rate`` in one loop, so
-    that the train step's ``door`` can take the new parameters from it.
+    that the train step can take the new parameters from it (fused apply).
 
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule of the number
@@ -106,14 +106,14 @@ def microadam(
       **options: arguments of ``scale_by_microadam``.
 
     Returns:
-      The optimizer. Its ``update`` needs ``params``; given a ``door``, it offers the
-      new parameters.
+      The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
+      records the new parameters.
 
     Raises:
       InputError: an argument is out of range or unknown, a mask does not fit, or
         ``params`` is missing.
 
-    Memory: as ``scale_by_microadam``; where the door takes the parameters the updates
+    Memory: as ``scale_by_microadam``; with the fused apply the updates
     cost nothing. Gradient evaluations: 1 a step.
 
     >>> import jax.numpy as jnp, jaxopt_lab

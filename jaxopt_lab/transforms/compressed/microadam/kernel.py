@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.codecs import Coded
 from jaxopt_lab.core.codecs.codec import straight_through
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
-from jaxopt_lab.transforms.compressed.elementwise import add
-from jaxopt_lab.transforms.compressed.microadam.numbers import Numbers
+from jaxopt_lab.transforms.compressed.microadam.scalars import WindowScalars
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
 from jaxopt_lab.transforms.compressed.slots import Slot
 
@@ -95,9 +94,9 @@ class Kernel(NamedTuple):
         g: jax.Array,
         p: jax.Array | None,
         stored: Stored,
-        numbers: Numbers,
+        scalars: WindowScalars,
         decays: Any,
-        offers: bool,
+        writes: bool,
     ) -> tuple[jax.Array, jax.Array | None, Stored]:
         """One step.
 
@@ -105,9 +104,9 @@ class Kernel(NamedTuple):
           g: gradient.
           p: parameter; ``None`` where nothing depends on it.
           stored: what is kept.
-          numbers: those of the step.
+          scalars: those of the step.
           decays: whether this parameter decays, possibly traced.
-          offers: whether the new parameter is wanted.
+          writes: whether the new parameter is wanted.
 
         Returns:
           ``(update, new parameter or None, what is kept now)``.
@@ -132,13 +131,13 @@ class Kernel(NamedTuple):
         error, *ranges = self.slot.held(kept, unit)
         out = g.dtype if p is None else p.dtype
         # Zeros of several tensors of one shape would be made once and then copied, so
-        # updates go over the gradient; where a door makes them useless, they are zeros
-        # at first, because XLA then leaves them out.
-        over = not offers and out == g.dtype
+        # updates go over the gradient; where the fused apply makes them useless, they
+        # are zeros at first, because XLA then leaves them out.
+        over = not writes and out == g.dtype
         first = [held(g)._replace(apart=True) if over else held(jnp.zeros_like(g, out))]
         read = [] if over else [held(g)]
         if p is not None:
-            (first if offers else read).append(held(p))
+            (first if writes else read).append(held(p))
         # What is read by several operations gets a new array: XLA would copy the old
         # one whole in every iteration.
         fresh = [x._replace(array=jnp.zeros_like(x.array)) for x in ranges]
@@ -150,22 +149,24 @@ class Kernel(NamedTuple):
             slope = carried[0] if over else seen[0]
             there = None
             if p is not None:
-                there = carried[1] if offers else seen[len(read) - 1]
+                there = carried[1] if writes else seen[len(read) - 1]
             indices, values, codes = carried[len(first) : len(first) + 3]
             old = kept._replace(codes=codes)
             if coded:
                 old = Coded(codes, *seen[len(read) :])
             u, ring_now, new = self._advance(
-                slope, (indices, values), old, numbers, part.shape
+                slope, (indices, values), old, scalars, part.shape
             )
-            if numbers.rate is not None and there is not None:
-                rate = jnp.asarray(numbers.rate, self.dtype)
-                pull = jnp.asarray(numbers.decay, self.dtype) * jnp.asarray(
+            if scalars.rate is not None and there is not None:
+                rate = jnp.asarray(scalars.rate, self.dtype)
+                pull = jnp.asarray(scalars.decay, self.dtype) * jnp.asarray(
                     decays, self.dtype
                 )
                 u = -rate * (u + pull * there.astype(self.dtype))
             u = u.astype(out)
-            moved = [u, add(there, u)] if offers and there is not None else [u]
+            moved = (
+                [u, trees.add_update(there, u)] if writes and there is not None else [u]
+            )
             return [*moved, *ring_now, *(x for x in new if x is not None)]
 
         after = chunks.in_chunks(
@@ -177,7 +178,7 @@ class Kernel(NamedTuple):
             chunk=chunks.even_chunk(math.prod(self.shape), unit, self.chunk),
         )
         u, *rest = after
-        new = rest.pop(0) if offers else None
+        new = rest.pop(0) if writes else None
         if not coded:
             rest += [stored.low, stored.high]
         return u, new, Stored(*rest)
@@ -187,7 +188,7 @@ class Kernel(NamedTuple):
         g: jax.Array,
         ring: tuple[jax.Array, jax.Array],
         old: Coded,
-        numbers: Numbers,
+        scalars: WindowScalars,
         shape: tuple[int, ...],
     ) -> tuple[jax.Array, list[jax.Array], Coded]:
         """Direction, window and error of a part that begins at a block."""
@@ -218,7 +219,7 @@ class Kernel(NamedTuple):
                 tail = flat[whole * cut.block :].reshape(1, last)
                 pieces.append((tail, slice(whole, whole + 1), cut.last_picks))
         done = [
-            self._blocks(x, indices[at], values[at], picks, numbers)
+            self._blocks(x, indices[at], values[at], picks, scalars)
             for x, at, picks in pieces
         ]
         if not done:
@@ -234,8 +235,8 @@ class Kernel(NamedTuple):
         )
         direction, rest = direction.reshape(shape), rest.reshape(shape)
         new = self.slot.encode(rest)
-        if numbers.error_share is not None:
-            share = jnp.asarray(numbers.error_share, self.dtype)
+        if scalars.error_share is not None:
+            share = jnp.asarray(scalars.error_share, self.dtype)
             kept = rounded(self.slot.decode(new, shape))
             direction = direction + share * kept
             new = self.slot.encode((1 - share) * kept)
@@ -248,7 +249,7 @@ class Kernel(NamedTuple):
         indices: jax.Array,
         values: jax.Array,
         picks: int,
-        numbers: Numbers,
+        scalars: WindowScalars,
     ) -> tuple[jax.Array, ...]:
         """``(direction, what is left, indices, values)`` of equal blocks."""
         rows, block = x.shape
@@ -259,7 +260,7 @@ class Kernel(NamedTuple):
             x, places
         )
         missing = ((0, 0), (0, values.shape[-1] - picks))
-        current = (jnp.arange(self.window, dtype=jnp.int32) == numbers.row)[
+        current = (jnp.arange(self.window, dtype=jnp.int32) == scalars.row)[
             None, :, None
         ]
 
@@ -283,10 +284,10 @@ class Kernel(NamedTuple):
             )(empty, where, weighted)
 
         direction = moments.adam_direction(
-            moment(numbers.mean_weights, window),
-            moment(numbers.square_weights, window * window),
-            numbers.eps,
-            numbers.mean_correction,
-            numbers.square_correction,
+            moment(scalars.mean_weights, window),
+            moment(scalars.square_weights, window * window),
+            scalars.eps,
+            scalars.mean_correction,
+            scalars.square_correction,
         )
         return direction, left, indices, values

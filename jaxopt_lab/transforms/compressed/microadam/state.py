@@ -1,4 +1,4 @@
-"""The transformation around the kernel of MicroAdam: trees, schedules, the door."""
+"""The transformation around the kernel of MicroAdam: arguments and schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import optax
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.explicit_axes import with_block_axes
 from jaxopt_lab.core.options import (
     COUNT,
     DECAY,
@@ -23,13 +23,16 @@ from jaxopt_lab.core.options import (
     Interval,
     check_arguments,
 )
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.block_top_k import LARGEST_BLOCK, Density
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
-from jaxopt_lab.transforms.compressed.columns import gathered
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic, storing
 from jaxopt_lab.transforms.compressed.microadam.kernel import Kernel, Stored
-from jaxopt_lab.transforms.compressed.microadam.numbers import Numbers, step_numbers
+from jaxopt_lab.transforms.compressed.microadam.scalars import (
+    StepScalars,
+    WindowScalars,
+    window_scalars,
+)
 from jaxopt_lab.transforms.compressed.min_max import MinMax4
 
 
@@ -109,10 +112,30 @@ class MicroAdam:
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """The transformation."""
-        return optax.GradientTransformationExtraArgs(self._init, self._update)
+        lift = per_leaf(
+            ScaleByMicroAdamState,
+            Stored,
+            self._scalars,
+            optimizer=None if self.learning_rate is None else "microadam",
+            mask=self.mask,
+        )
+        return lift(lambda params: [*map(self._leaf, jax.tree.leaves(params))])
 
-    def _kernel(self, leaf: jax.Array) -> Kernel:
-        return Kernel(
+    def _scalars(self, state: Any) -> StepScalars:
+        count, rate = state.count, self.learning_rate
+        share = self.densify
+        dense = isinstance(share, int | float) and share == 0
+        values = (self.b1, self.b2, self.eps, self.weight_decay)
+        now = [jnp.asarray(value_at(x, count)) for x in values]
+        return StepScalars(
+            count,
+            *now,
+            None if dense else jnp.asarray(value_at(share, count)),
+            None if rate is None else jnp.asarray(value_at(rate, count)),
+        )
+
+    def _leaf(self, leaf: jax.Array) -> _Leaf:
+        kernel = Kernel(
             leaf.shape,
             trees.accumulation_dtype(leaf.dtype),
             self.window,
@@ -122,87 +145,32 @@ class MicroAdam:
             self.straight_through,
             self.chunk,
         )
+        return _Leaf(kernel, self.window_bias_correction)
 
-    def _init(self, params: Params) -> Any:
-        leaves, structure = jax.tree.flatten(params)
-        kept = [self._empty(p) for p in leaves]
-        columns = gathered(structure, kept, len(Stored._fields))
-        return ScaleByMicroAdamState(jnp.zeros((), jnp.int32), *columns)
 
-    def _empty(self, leaf: jax.Array) -> Stored:
-        kernel = self._kernel(leaf)
-        init = functools.partial(_kernel_init, kernel)
-        return storing(init, leaf, kernel.unit)(leaf)
+class _Leaf(NamedTuple):
+    """MicroAdam of one leaf, a ``LeafMethod``."""
 
-    def _update(
-        self,
-        updates: Updates,
-        state: Any,
-        params: Params | None = None,
-        *,
-        door: Any = None,
-        **extra: Any,
-    ) -> tuple[Updates, Any]:
-        del extra
-        if params is None and self.learning_rate is not None:
-            raise InputError("microadam needs params: the weight decay acts on them")
-        if self.learning_rate is None:
-            params = door = None
-        grads, structure = jax.tree.flatten(updates)
-        weights = [None] * len(grads) if params is None else jax.tree.leaves(params)
-        decays = [True] * len(grads)
-        if params is not None:
-            decays = jax.tree.leaves(trees.resolve_mask(self.mask, params))
-        trees_kept = [jax.tree.leaves(tree) for tree in state[1:]]
-        moved, offered, kept = [], [], []
-        for g, p, decay, *arrays in zip(
-            grads, weights, decays, *trees_kept, strict=True
-        ):
-            u, new, stored = self._tensor(
-                g, p, decay, Stored(*arrays), state.count, door is not None
-            )
-            moved.append(u)
-            offered.append(new)
-            kept.append(stored)
-        result = jax.tree.unflatten(structure, moved)
-        if door is not None and params is not None:
-            door.offer(result, params, jax.tree.unflatten(structure, offered))
-        count = jnp.asarray(optax.safe_increment(state.count))
-        columns = gathered(structure, kept, len(Stored._fields))
-        return result, ScaleByMicroAdamState(count, *columns)
+    kernel: Kernel
+    bias_window: bool
 
-    def _tensor(
+    def init(self, leaf: jax.Array) -> Stored:
+        init = functools.partial(_kernel_init, self.kernel)
+        return with_block_axes(init, leaf, self.kernel.unit)(leaf)
+
+    def update(
         self,
         g: jax.Array,
+        state: Stored,
         p: jax.Array | None,
-        decay: Any,
-        stored: Stored,
-        count: jax.Array,
-        offers: bool,
-    ) -> tuple[jax.Array, jax.Array | None, Stored]:
-        kernel = self._kernel(g if p is None else p)
-        b1, b2, eps, pull = (
-            value_at(x, count) for x in (self.b1, self.b2, self.eps, self.weight_decay)
+        scalars: StepScalars,
+        decays: Any = True,
+        writes: bool = False,
+    ) -> tuple[jax.Array, Stored, jax.Array | None]:
+        now = window_scalars(
+            scalars, self.kernel.window, self.bias_window, self.kernel.dtype
         )
-        rate = self.learning_rate
-        share = self.densify
-        dense = isinstance(share, int | float) and share == 0
-        numbers = step_numbers(
-            count,
-            self.window,
-            b1,
-            b2,
-            eps,
-            None if dense else value_at(share, count),
-            None if rate is None else value_at(rate, count),
-            pull,
-            self.window_bias_correction,
-            kernel.dtype,
-        )
-        numbers = jax.tree.map(jnp.asarray, numbers)
-        run = functools.partial(_kernel_step, kernel, offers)
-        like = (g, p if offers else None, stored)
-        return automatic(run, like)(g, p, stored, numbers, jnp.asarray(decay))
+        return _kernel_step(self.kernel, writes, g, p, state, now, jnp.asarray(decays))
 
 
 # Without jit around them each of their operations would be compiled by itself.
@@ -215,11 +183,12 @@ def _kernel_init(kernel: Kernel, leaf: jax.Array) -> Stored:
 @functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _kernel_step(
     kernel: Kernel,
-    offers: bool,
+    writes: bool,
     g: jax.Array,
     p: jax.Array | None,
     stored: Stored,
-    numbers: Numbers,
+    scalars: WindowScalars,
     decays: jax.Array,
-) -> tuple[jax.Array, jax.Array | None, Stored]:
-    return kernel.update(g, p, stored, numbers, decays, offers)
+) -> tuple[jax.Array, Stored, jax.Array | None]:
+    u, new, stored = kernel.update(g, p, stored, scalars, decays, writes)
+    return u, stored, new

@@ -12,13 +12,11 @@ from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments, takes
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.columns import (
-    Adam,
-    gathered,
     static_mask,
 )
-from jaxopt_lab.transforms.compressed.explicit_axes import automatic
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.soap import kernel as soap_kernel
 from jaxopt_lab.transforms.compressed.soap.kernel import Kept
@@ -130,7 +128,14 @@ def scale_by_soap(
     check_arguments(scale_by_soap, locals())
     third = b2 if factor_decay is None else factor_decay
 
-    def leaves(params: Params) -> list[_Leaf]:
+    def scalars(state: Any) -> soap_kernel.StepScalars:
+        given = (value_at(x, state.count) for x in (b1, b2, eps, third))
+        return soap_kernel.StepScalars(
+            state.count, *map(jnp.asarray, (*given, precondition_frequency))
+        )
+
+    @per_leaf(ScaleBySoapState, Kept, scalars)
+    def link(params: Params) -> list[_Leaf]:
         flat = jax.tree.leaves(params)
         layers = static_mask(stacked, params, "stacked", default=False)
         layouts = (
@@ -138,35 +143,11 @@ def scale_by_soap(
         )
         return [_Leaf(layout, max_precondition_dim) for layout in layouts]
 
-    def init(params: Params) -> ScaleBySoapState:
-        pairs = zip(leaves(params), jax.tree.leaves(params), strict=True)
-        rows = [leaf.init(p) for leaf, p in pairs]
-        columns = gathered(jax.tree.structure(params), rows, 6)
-        return ScaleBySoapState(jnp.zeros((), jnp.int32), *columns)
-
-    def update(
-        updates: Updates, state: Any, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, Any]:
-        del params, extra
-        given = (value_at(x, state.count) for x in (b1, b2, eps, third))
-        numbers = soap_kernel.Numbers(state.count, *map(jnp.asarray, given))
-        grads, structure = jax.tree.flatten(updates)
-        columns = map(jax.tree.leaves, state[1:])
-        rows = []
-        for leaf, g, *arrays in zip(leaves(updates), grads, *columns, strict=True):
-            kept = Kept(*arrays)
-            run = automatic(leaf.update, (g, kept))
-            u, kept = run(g, kept, numbers, jnp.asarray(precondition_frequency))
-            rows.append((u, *kept))
-        directions, *columns = gathered(structure, rows, 7)
-        count = jnp.asarray(optax.safe_increment(state.count))
-        return directions, ScaleBySoapState(count, *columns)
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    return link
 
 
 class _Leaf(NamedTuple):
-    """How one leaf is treated."""
+    """SOAP of one leaf, a ``LeafMethod``."""
 
     layout: Layout
     longest: int
@@ -194,20 +175,21 @@ class _Leaf(NamedTuple):
         self,
         g: jax.Array,
         kept: Kept,
-        numbers: soap_kernel.Numbers,
-        frequency: jax.Array,
+        p: None,
+        scalars: soap_kernel.StepScalars,
     ) -> tuple[jax.Array, Kept]:
         """``(direction, what is kept now)``."""
+        del p
         if not any(self.sides):
-            adam = Adam(numbers.count + 1, numbers.b1, numbers.b2, numbers.eps)
-            u, mu, nu = adam.step(g, kept.mu, kept.nu)
+            count, b1, b2, eps, *_ = scalars
+            u, mu, nu = moments.adam_step(g, kept.mu, kept.nu, count + 1, b1, b2, eps)
             return u.astype(g.dtype), kept._replace(mu=mu, nu=nu)
         read, write = self.layout.read, self.layout.write
         squares = [
             x if has else None for x, has in zip(kept[2:], self.sides * 2, strict=True)
         ]
         old = Kept(read(kept.mu), read(kept.nu), *squares)
-        one = lambda g, old: soap_kernel.step(g, old, numbers, frequency)
+        one = lambda g, old: soap_kernel.step(g, old, scalars)
         run = jax.vmap(one) if self.layout.stacked else one
         u, new = run(read(g.astype(kept.mu.dtype)), old)
         squares = [

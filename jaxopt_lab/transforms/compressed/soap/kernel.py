@@ -31,8 +31,8 @@ class Kept(NamedTuple):
     right_basis: Any
 
 
-class Numbers(NamedTuple):
-    """The numbers of one step.
+class StepScalars(NamedTuple):
+    """The hyper-parameters at one step.
 
     Attributes:
       count: int32, steps done before, the first included.
@@ -40,6 +40,7 @@ class Numbers(NamedTuple):
       b2: decay of the second.
       eps: added to the root.
       factor_decay: decay of ``left`` and ``right``.
+      frequency: int32, steps between two refreshes of the bases.
     """
 
     count: jax.Array
@@ -47,6 +48,7 @@ class Numbers(NamedTuple):
     b2: Scalar
     eps: Scalar
     factor_decay: Scalar
+    frequency: jax.Array
 
 
 def eigenbasis(factor: jax.Array) -> jax.Array:
@@ -107,29 +109,25 @@ def refreshed(factor: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array
     return jnp.linalg.qr(jnp.where(lost[None, :], basis, turned))[0], order
 
 
-def step(
-    g: jax.Array, old: Kept, numbers: Numbers, frequency: jax.Array
-) -> tuple[jax.Array, Kept]:
+def step(g: jax.Array, old: Kept, scalars: StepScalars) -> tuple[jax.Array, Kept]:
     """One step.
 
     Args:
       g: gradient ``(p, q)``, float32 or better.
       old: what was kept.
-      numbers: those of the step.
-      frequency: int32, steps between two refreshes of the bases.
+      scalars: those of the step.
 
     Returns:
       ``(direction, what is kept now)``; a direction of zero in the first step.
     """
-    count, b1, b2, eps, factor_decay = numbers
+    count, b1, b2, eps, factor_decay, frequency = scalars
     first = count == 0
     inside = _into(g, old)
     mu = moments.average(old.mu, g, b1)
     nu = moments.average_of_squares(old.nu, inside, b2)
     # The first step is not one of Adam's.
     steps = jnp.maximum(count, 1)
-    corrections = (moments.bias_correction(b, steps, g.dtype) for b in (b1, b2))
-    direction = moments.adam_direction(_into(mu, old), nu, eps, *corrections)
+    direction = moments.corrected_direction(_into(mu, old), nu, steps, b1, b2, eps)
     direction = _back(direction, old)
     mu, nu, direction = (
         jnp.where(first, jnp.zeros_like(new), new) for new in (mu, nu, direction)

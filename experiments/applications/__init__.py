@@ -1,0 +1,1 @@
+"""Application systems: one command, one table and one figure each."""

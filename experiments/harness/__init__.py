@@ -1,0 +1,1 @@
+"""The command line, the results files and the store of studies and applications."""

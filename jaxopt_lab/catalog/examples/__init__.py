@@ -1,0 +1,1 @@
+"""Tiny inputs of parts, as NumPy arrays; rows name them."""

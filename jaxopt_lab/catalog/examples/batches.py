@@ -1,0 +1,53 @@
+"""Tiny batches of labelled images, tokens and classifiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def labelled_images() -> dict[str, Any]:
+    """Six images of four pixels in three classes.
+
+    >>> labelled_images()["batch"]["image"].shape
+    (6, 2, 2)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"image": rng.normal(size=(6, 2, 2)), "label": labels}
+    return {"batch": batch, "num_classes": 3, "alpha": 0.8}
+
+
+def student_and_teacher() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers.
+
+    >>> sorted(student_and_teacher()["params"])
+    ['student', 'teacher']
+    """
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 8).astype(np.int32)
+    return {
+        "batch": {"image": rng.normal(size=(8, 4)), "label": labels},
+        "params": {
+            "student": rng.normal(size=(4, 3)),
+            "teacher": 2 * rng.normal(size=(4, 3)),
+        },
+        "weight": 0.6,
+        "temperature": 2.0,
+    }
+
+
+def prompts() -> dict[str, Any]:
+    """Three prompts of different lengths, and a model that is a table of logits.
+
+    >>> prompts()["lengths"].tolist()
+    [4, 1, 2]
+    """
+    rng = np.random.default_rng(0)
+    return {
+        "prompt": rng.integers(0, 5, (3, 4)).astype(np.int32),
+        "lengths": np.array([4, 1, 2], np.int32),
+        "params": rng.normal(size=(5, 5)),
+        "max_tokens": 5,
+    }

@@ -1,0 +1,37 @@
+"""Tiny weight matrices and gram matrices of their inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def calibrated() -> dict[str, Any]:
+    """Four outputs of six inputs, and the gram matrix of twelve correlated inputs.
+
+    >>> calibrated()["weight"].shape
+    (4, 6)
+    """
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(6, 6)) / np.arange(1, 7)
+    x = rng.normal(size=(12, 6)) @ mixing
+    return {"weight": rng.normal(size=(4, 6)), "gram": x.T @ x}
+
+
+def coarse() -> dict[str, Any]:
+    """The same for four bits.
+
+    >>> coarse()["bits"]
+    4
+    """
+    return {**calibrated(), "bits": 4}
+
+
+def coarse_unsigned() -> dict[str, Any]:
+    """The same on the unsigned grid.
+
+    >>> coarse_unsigned()["codec"]
+    'gptq'
+    """
+    return {**coarse(), "codec": "gptq"}

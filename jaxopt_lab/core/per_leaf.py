@@ -1,0 +1,178 @@
+"""Methods written for one leaf, lifted to trees of parameters.
+
+A method says what it keeps of one leaf and how it updates it. The loop over the tree,
+the count, the columns of the state, the fused apply, the mask of the weight decay and
+meshes of explicit axes are the same for all of them, and are here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import increment
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.explicit_axes import with_auto_axes
+from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, Updates
+
+
+class LeafMethod(Protocol):
+    """One leaf's part of a method; everything about it that is known at trace time."""
+
+    def init(self, leaf: jax.Array, /) -> tuple[Any, ...]:
+        """The state of the leaf before the first step, a ``NamedTuple``."""
+        ...
+
+    def update(
+        self, g: jax.Array, state: Any, p: Any, scalars: Any, /, *options: Any
+    ) -> tuple[Any, ...]:
+        """``(update, new state)``, or ``(update, new state, new parameter)``.
+
+        A method lifted with ``optimizer=`` is given the parameter and two options more:
+        ``decays``, a boolean scalar, and ``writes``, whether the new parameter is
+        wanted. Every other one gets ``p=None`` and returns a pair.
+        """
+        ...
+
+
+# methods(params) -> one for each leaf; of the gradients where there are no parameters
+Methods = Callable[[Params], Sequence[LeafMethod]]
+
+
+def per_leaf(
+    state_type: Callable[..., Any],
+    leaf_state: Any,
+    scalars: Callable[[Any], Any],
+    *,
+    constants: Callable[[], Mapping[str, Any]] | None = None,
+    optimizer: str | None = None,
+    mask: MaskOrFn | None = None,
+) -> Callable[[Methods], optax.GradientTransformationExtraArgs]:
+    """Decorator that makes a transformation of the methods of the leaves.
+
+    Args:
+      state_type: the state, a ``NamedTuple`` with a ``count`` and one tree like the
+        parameters for each field of ``leaf_state``.
+      leaf_state: type of the state of one leaf, a ``NamedTuple``.
+      scalars: ``scalars(state)``, the numbers of the step that all leaves share; they
+        reach a leaf as arguments, not as a closure, for meshes of explicit axes.
+      constants: further attributes of the state, which no step changes.
+      optimizer: name of a method that moves the parameters itself; its ``update``
+        requires them and takes part in the fused apply. ``None``: a direction.
+      mask: which leaves decay, for an optimizer.
+
+    Returns:
+      The decorator of a function ``methods(params)``.
+
+    >>> from typing import NamedTuple
+    >>> class State(NamedTuple):
+    ...     count: jax.Array
+    ...     trace: PyTree
+    >>> class Leaf(NamedTuple):
+    ...     trace: jax.Array
+    >>> class Momentum:
+    ...     def init(self, leaf):
+    ...         return Leaf(jnp.zeros_like(leaf))
+    ...     def update(self, g, state, p, decay):
+    ...         trace = g + decay * state.trace
+    ...         return trace, Leaf(trace)
+    >>> @per_leaf(State, Leaf, lambda state: jnp.asarray(0.5))
+    ... def momentum(params):
+    ...     return [Momentum() for _ in jax.tree.leaves(params)]
+    >>> g = {"w": jnp.array(2.0)}
+    >>> _, state = momentum.update(g, momentum.init(g))
+    >>> float(momentum.update(g, state)[0]["w"])
+    3.0
+    """
+
+    def lift(methods: Methods) -> optax.GradientTransformationExtraArgs:
+        def init(params: Params) -> Any:
+            leaves, structure = jax.tree.flatten(params)
+            rows = [
+                method.init(leaf)
+                for method, leaf in zip(methods(params), leaves, strict=True)
+            ]
+            kept = columns(structure, rows, len(leaf_state._fields))
+            return state_type(
+                count=jnp.zeros((), jnp.int32),
+                **(constants() if constants is not None else {}),
+                **dict(zip(leaf_state._fields, kept, strict=True)),
+            )
+
+        def update(
+            updates: Updates,
+            state: Any,
+            params: Params | None = None,
+            *,
+            fused_apply: FusedApply | None = None,
+            **extra: Any,
+        ) -> tuple[Updates, Any]:
+            del extra
+            if optimizer is not None and params is None:
+                raise InputError(
+                    f"{optimizer} needs params: the weight decay acts on them"
+                )
+            made = methods(updates if params is None else params)
+            if optimizer is None:
+                params = None
+            writes = fused_apply is not None and params is not None
+            grads, structure = jax.tree.flatten(updates)
+            weights = [None] * len(grads)
+            decays: list[Any] = weights
+            if params is not None:
+                weights = jax.tree.leaves(params)
+                decays = jax.tree.leaves(trees.resolve_mask(mask, params))
+            kept = [jax.tree.leaves(getattr(state, f)) for f in leaf_state._fields]
+            shared = scalars(state)
+            rows = []
+            for method, g, p, decay, *arrays in zip(
+                made, grads, weights, decays, *kept, strict=True
+            ):
+                old = leaf_state(*arrays)
+                options = () if p is None else (jnp.asarray(decay),)
+                run = functools.partial(_run, method, writes)
+                run = with_auto_axes(run, (g, old, p if writes else None))
+                u, new, written = run(g, old, p, shared, *options)
+                rows.append((u, written, *new))
+            moved, written, *kept = columns(structure, rows, 2 + len(kept))
+            if fused_apply is not None and params is not None:
+                fused_apply.record(moved, params, written)
+            after = dict(zip(leaf_state._fields, kept, strict=True))
+            return moved, state._replace(count=increment(state.count), **after)
+
+        return optax.GradientTransformationExtraArgs(init, update)
+
+    return lift
+
+
+def _run(
+    method: LeafMethod, writes: bool, g: Any, old: Any, p: Any, scalars: Any, *more: Any
+) -> tuple[Any, Any, Any]:
+    options = (*more, writes) if more else ()
+    u, new, *written = method.update(g, old, p, scalars, *options)
+    return u, new, written[0] if writes else None
+
+
+def columns(structure: Any, rows: Sequence[Sequence[Any]], width: int) -> list[PyTree]:
+    """One tree for each column of what there is for the leaves.
+
+    Args:
+      structure: structure of the parameters.
+      rows: for each leaf, ``width`` arrays.
+      width: number of columns, for trees without leaves.
+
+    Returns:
+      The trees.
+
+    >>> columns(jax.tree.structure({"a": 0, "b": 0}), [(1, 2), (3, 4)], 2)
+    [{'a': 1, 'b': 3}, {'a': 2, 'b': 4}]
+    """
+    found = zip(*rows, strict=True) if rows else [()] * width
+    return [jax.tree.unflatten(structure, column) for column in found]

@@ -1,0 +1,102 @@
+"""Mixup: convex combinations of the examples of a batch and of their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.typing import Batch, Scalar
+from jaxopt_lab.data.batches import Augment
+
+
+def mixup(
+    alpha: Annotated[Scalar, NON_NEGATIVE] = 0.2,
+    *,
+    num_classes: Annotated[int, COUNT],
+    inputs: Sequence[str] = ("image",),
+    label: str = "label",
+) -> Augment:
+    r"""Mix every example with another one of its batch.
+
+    With one :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)` and one random order
+    :math:`\pi` for a batch, and labels as probabilities,
+
+    .. math::
+        \tilde x_i = \lambda x_i + (1 - \lambda) x_{\pi(i)}, \quad
+        \tilde y_i = \lambda y_i + (1 - \lambda) y_{\pi(i)}.
+
+    Args:
+      alpha: strength, at least 0; 0 changes nothing, labels included.
+      num_classes: C, columns of the mixed labels.
+      inputs: entries to mix, each ``(B, ...)``. Integers become float32 between 0 and
+        1, divided by 255, as the losses do with images.
+      label: entry of the labels, integers ``(B,)``, mixed to ``(B, C)``; or floats
+        ``(B, C)`` that are mixed as they are.
+
+    Returns:
+      ``(key, batch) -> batch``. Labels become floats of the type of the first input.
+
+    Raises:
+      InputError: ``alpha`` is negative or ``num_classes`` no positive count; at the
+        call, an entry is missing or the labels have another shape.
+
+    >>> batch = {"image": jnp.eye(2), "label": jnp.array([0, 1])}
+    >>> mixed = mixup(1.0, num_classes=2)(jax.random.key(0), batch)
+    >>> bool(jnp.allclose(mixed["image"], mixed["label"]))
+    True
+
+    Source: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk
+    Minimization", arXiv:1710.09412. Their code draws one number a batch, too.
+    """
+    check_arguments(mixup, locals())
+    if not inputs:
+        raise InputError("inputs must name at least one entry of the batch; got none")
+
+    def transform(key: jax.Array, batch: Batch) -> Batch:
+        for name in (*inputs, label):
+            if name not in batch:
+                raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
+        if isinstance(alpha, int | float) and alpha == 0:
+            return batch
+        mixed = {name: _floats(batch[name]) for name in inputs}
+        first = mixed[inputs[0]]
+        mixed[label] = _probabilities(batch[label], num_classes, first)
+        wide = trees.accumulation_dtype(first.dtype)
+        weight_key, order_key = jax.random.split(key)
+        strength = jnp.asarray(alpha, wide)
+        weight = jax.random.beta(weight_key, strength, strength, dtype=wide)
+        order = jax.random.permutation(order_key, first.shape[0])
+
+        def mix(x: jax.Array) -> jax.Array:
+            own = x.astype(trees.accumulation_dtype(x.dtype))
+            part = weight.astype(own.dtype)
+            return (part * own + (1 - part) * own[order]).astype(x.dtype)
+
+        return {**batch, **jax.tree.map(mix, mixed)}
+
+    return transform
+
+
+def _floats(x: jax.Array) -> jax.Array:
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return x.astype(jnp.float32) / jnp.float32(255)
+    return x
+
+
+def _probabilities(labels: jax.Array, classes: int, inputs: jax.Array) -> jax.Array:
+    labels, count = jnp.asarray(labels), inputs.shape[0]
+    if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == (count,):
+        return jax.nn.one_hot(labels, classes, dtype=inputs.dtype)
+    if trees.is_floating(labels) and labels.shape == (count, classes):
+        return labels
+    raise InputError(
+        f"labels to mix must be integers of shape {(count,)} or floats of shape "
+        f"{(count, classes)}; got {labels.dtype} of shape {labels.shape}"
+    )

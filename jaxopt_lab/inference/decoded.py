@@ -1,0 +1,37 @@
+"""The contract of a decoder: a model step, and the tokens that a driver makes of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+from jaxopt_lab.core.typing import Params
+
+
+class ModelStep(Protocol):
+    """``model_step(params, cache, tokens, position) -> (logits, cache)``.
+
+    ``tokens`` are the integers ``(B,)`` at ``position``, an int32 scalar that counts
+    from 0; ``logits`` are those of the next token, ``(B, V)``. The cache keeps its
+    shapes and types.
+    """
+
+    def __call__(
+        self, params: Params, cache: Any, tokens: jax.Array, position: jax.Array, /
+    ) -> tuple[jax.Array, Any]: ...
+
+
+class Decoded(NamedTuple):
+    """The result of a decoder.
+
+    Attributes:
+      tokens: int32 ``(B, length)``: each row its prompt, then its new tokens, then
+        padding. -1 in place of a token whose logits held a NaN, and the row ends.
+      steps: int32 scalar, rounds in which new tokens were made.
+      calls: int32 scalar, calls of the model, the reading of the prompt included.
+    """
+
+    tokens: jax.Array
+    steps: jax.Array
+    calls: jax.Array

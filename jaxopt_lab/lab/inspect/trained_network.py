@@ -1,0 +1,104 @@
+"""A trained network, read back from its run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, ModelState, Params
+from jaxopt_lab.lab import command_line, probing, runs
+from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.inspect.options import InspectOptions
+from jaxopt_lab.runtime import Checkpoints, read_metrics
+from jaxopt_lab.runtime.run_folder import CONFIG
+
+
+class TrainedNetwork(NamedTuple):
+    """A network with its checkpoint, its loss and its examples.
+
+    Attributes:
+      configuration: of the run.
+      step: of the checkpoint.
+      params: the parameters to evaluate.
+      model_state: the model state that belongs to them.
+      loss_fn: ``loss_fn(params, model_state, batch)``, the mean in evaluation mode.
+      batches: the examples.
+      records: the run's records, those of the chosen seed.
+    """
+
+    configuration: Configuration
+    step: int
+    params: Params
+    model_state: ModelState
+    loss_fn: Callable[[Params, ModelState, Batch], jax.Array]
+    batches: Sequence[Batch]
+    records: list[dict[str, Any]]
+
+
+def read(options: InspectOptions) -> TrainedNetwork:
+    """Read a run.
+
+    Args:
+      options: name the folder, the step, the seed, and how many examples.
+
+    Returns:
+      The network.
+
+    Raises:
+      InputError: there is no run in the folder, it has no such checkpoint or seed, or
+        its data are not there any more.
+    """
+    folder = Path(options.run).expanduser()
+    configuration = _configuration(folder)
+    run = configuration.run
+    if options.seed_index >= run.seeds:
+        raise InputError(
+            f"seed_index={options.seed_index} is out of range; the run has "
+            f"{run.seeds} seed(s)"
+        )
+    program = runs.assemble(configuration)
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        chosen = None if options.step < 0 else options.step
+        restored = checkpoints.restore(program.state, chosen)
+    state = restored.state
+    if run.seeds > 1:
+        state = jax.tree.map(lambda x: x[options.seed_index], state)
+    eval_params = configuration.rows.method.eval_params_fn
+    params = state.params
+    if eval_params is not None:
+        params = eval_params(params, state.opt_state)
+    path = folder / "metrics.jsonl"
+    records = read_metrics(path) if path.exists() else []
+    return TrainedNetwork(
+        configuration,
+        restored.step,
+        params,
+        state.model_state,
+        probing.mean_loss(program.metric_fn),
+        program.fixed(options.examples),
+        [_of_seed(record, options.seed_index) for record in records],
+    )
+
+
+def _configuration(folder: Path) -> Configuration:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} holds no run: there is no {CONFIG} in it")
+    try:
+        settings = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    return command_line.from_settings(settings)
+
+
+def _of_seed(record: dict[str, Any], index: int) -> dict[str, Any]:
+    def one(value: Any) -> Any:
+        return value[index] if np.ndim(value) == 1 and len(value) > index else value
+
+    return {name: one(value) for name, value in record.items()}

@@ -1,0 +1,146 @@
+"""The options of a command as one dataclass, typed and documented for tyro."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from jaxopt_lab.lab import methods, models, tasks
+from jaxopt_lab.lab.configuration import Rows, base_prefix
+from jaxopt_lab.lab.run_options import RunOptions
+
+
+def form(rows: Rows) -> type:
+    """A dataclass of all options that can be given for these rows.
+
+    Args:
+      rows: method, base, task and model.
+
+    Returns:
+      The class; its fields are ``run``, one of the method's name, one of the base's,
+      and ``model_options``.
+    """
+    import tyro
+
+    plain = tyro.conf.OmitArgPrefixes
+    defaults = RunOptions(**rows.task.defaults)
+    method, base = rows.method, rows.base
+    groups: list[tuple[str, Any, Any]] = [
+        ("run", Annotated[RunOptions, plain], defaults),
+        (
+            method.name,
+            Annotated[_options_class(f"Options of {method.name}", method, str), plain],
+            None,
+        ),
+    ]
+    if base is not None:
+        title = f"Options of {base.name}, the base of {method.name}"
+        kind = _options_class(title, base, base_prefix(method))
+        groups.append((base.name, Annotated[kind, plain], None))
+    named = Annotated[rows.model.config, tyro.conf.arg(name="model")]
+    groups.append(("model_options", named, None))
+    return dataclasses.make_dataclass(
+        "Options",
+        [
+            (name, kind, dataclasses.field(default_factory=_maker(kind, default)))
+            for name, kind, default in groups
+        ],
+        frozen=True,
+    )
+
+
+def _maker(kind: Any, default: Any) -> Callable[[], Any]:
+    plain = kind.__origin__
+    return plain if default is None else lambda: default
+
+
+def _options_class(title: str, row: methods.Method, rename: Any) -> type:
+    import tyro
+
+    fields, names = [], {}
+    for name, option in row.details.items():
+        kind: Any = type(option.default)
+        text = option.help
+        if isinstance(option.accepted, tuple):
+            kind = Literal[option.accepted]
+        elif option.accepted is not None:
+            text = f"{text}; accepted: {option.accepted}"
+        annotated = Annotated[kind, tyro.conf.arg(help=text)]
+        shown = rename(name)
+        names[shown] = name
+        fields.append((shown, annotated, dataclasses.field(default=option.default)))
+    made = dataclasses.make_dataclass(
+        row.name, fields, frozen=True, namespace={"option_names": names}
+    )
+    made.__doc__ = f"{title}: {row.summary}."
+    return made
+
+
+def values(options: Any) -> dict[str, Any]:
+    """The options of a method under their own names, from its group in a form."""
+    own = type(options).option_names
+    return {name: getattr(options, field) for field, name in own.items()}
+
+
+def names(made: type) -> list[tuple[str, Any]]:
+    """Every name that a form takes, with the field behind it."""
+    found = []
+    for group in dataclasses.fields(made):
+        prefix = "model." if group.name == "model_options" else ""
+        inner: Any = group.default_factory
+        for field in dataclasses.fields(inner()):
+            found.append((f"{prefix}{field.name}", field))
+    return found
+
+
+def typed(
+    made: type, given: Mapping[str, str], program: str, *, asks_help: bool = False
+) -> Any:
+    """The options as typed values, in an instance of the form.
+
+    Args:
+      made: from ``form``.
+      given: texts by name.
+      program: how the command is started, for its help.
+      asks_help: print the help and exit.
+
+    Returns:
+      The instance.
+
+    Raises:
+      SystemExit: help was asked for (exit 0), or a value is not of its type (exit 2).
+    """
+    import tyro
+
+    sequences = {n for n, f in names(made) if "tuple" in str(f.type)}
+    arguments: list[str] = []
+    for name, value in given.items():
+        spelled = _capitalized(value)
+        parts = spelled.split(",") if name in sequences else [spelled]
+        arguments += [f"--{name}", *parts]
+    return tyro.cli(
+        made,
+        args=[*arguments, "--help"] if asks_help else arguments,
+        prog=program,
+        description=_description(program),
+        use_underscores=True,
+        config=(tyro.conf.FlagConversionOff,),
+    )
+
+
+def _capitalized(value: str) -> str:
+    return value.capitalize() if value.lower() in ("true", "false") else value
+
+
+def _description(program: str) -> str:
+    return (
+        "Train a network with a method of the catalog.\n\n"
+        f"Options are key=value: {program} method=sam rho=0.1 task=digits seeds=3\n"
+        f"(--key value works too). The options shown are those of the method, base "
+        "and model\nthat are given beside --help.\n\n"
+        f"methods: {', '.join(methods.names())}\n\n"
+        f"tasks: {', '.join(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set"
+        f"\n\nmodels:  {', '.join(models.MODELS)}\n\n"
+        f"{program} --list prints the catalog."
+    )

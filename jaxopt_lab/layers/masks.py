@@ -1,0 +1,48 @@
+"""Inputs of layers: their features, and which of their positions count."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core.errors import InputError
+
+
+def over_features(
+    layer: str, x: jax.Array, features: int, mask: jax.Array | None
+) -> jax.Array | None:
+    """The mask of a layer, ready to be combined with its input.
+
+    Args:
+      layer: name of the layer, for the message.
+      x: the input, ``(..., features)``.
+      features: size of its last axis.
+      mask: nonzero where a position counts, of the first axes of ``x`` without the
+        features: ``(B,)`` for images that are padding, ``(B, T)`` for tokens; or None.
+
+    Returns:
+      The mask as booleans with as many axes as ``x``, sizes 1 where it says nothing;
+      None if there is none.
+
+    Raises:
+      InputError: ``x`` is not floating, has other features, or the mask does not fit.
+
+    >>> over_features("norm", jnp.ones((2, 3, 4)), 4, jnp.array([1, 0])).shape
+    (2, 1, 1)
+    """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InputError(f"{layer} takes real floating inputs; got {x.dtype}")
+    if x.ndim < 2 or x.shape[-1] != features:
+        raise InputError(
+            f"{layer} takes inputs of shape (..., {features}) with at least two axes; "
+            f"got {x.shape}"
+        )
+    if mask is None:
+        return None
+    leading = x.shape[:-1]
+    if mask.ndim < 1 or mask.shape != leading[: mask.ndim]:
+        raise InputError(
+            f"mask must have the first axes of {leading}, one value for each position; "
+            f"got {mask.shape}"
+        )
+    return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))

@@ -1,0 +1,84 @@
+"""A layer's pure core as a flax nnx module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxopt_lab.core.functional import Functional
+
+
+class NnxLayer(nnx.Module):
+    """A layer's pure core as a flax nnx module.
+
+    Every entry of the core's parameters is an attribute of type ``nnx.Param``, every
+    entry of its state one of type ``nnx.BatchStat``. ``module.train()`` and
+    ``module.eval()`` set the mode, as for flax's own layers.
+
+    Args:
+      core: ``init`` and ``apply`` of the layer.
+      rngs: the module's random streams; the core's ``init`` gets a key of ``params``.
+      axis_name: axis over which the batch is divided, inside ``shard_map`` or
+        ``pmap``; None under plain ``jit``.
+
+    >>> from jaxopt_lab.layers import ghost_batch_norm
+    >>> norm = NnxLayer(ghost_batch_norm(3, ghost_size=2), rngs=nnx.Rngs(0))
+    >>> norm(jnp.ones((4, 3))).shape
+    (4, 3)
+    """
+
+    def __init__(
+        self, core: Functional, *, rngs: nnx.Rngs, axis_name: str | None = None
+    ) -> None:
+        params, state = core.init(rngs.params())
+        for name, value in params.items():
+            setattr(self, name, nnx.Param(value))
+        for name, value in state.items():
+            setattr(self, name, nnx.BatchStat(value))
+        self.core = core
+        self.axis_name = axis_name
+        self.names = (tuple(params), tuple(state))
+        self.use_running_average = False
+
+    def __call__(
+        self,
+        x: Any,
+        *,
+        use_running_average: bool | None = None,
+        mask: jax.Array | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Any:
+        """The layer's output; in training its state moves on.
+
+        Args:
+          x: the input of the core.
+          use_running_average: evaluate; by default as the module's mode says.
+          mask: nonzero where a position counts.
+          rngs: random streams; the core gets a key of ``dropout`` where they are given.
+
+        Returns:
+          The output of the core.
+        """
+        evaluate = self.use_running_average
+        if use_running_average is not None:
+            evaluate = use_running_average
+        params, state = (
+            {name: getattr(self, name).get_value() for name in names}
+            for names in self.names
+        )
+        y, new = self.core.apply(
+            params,
+            state,
+            x,
+            train=not evaluate,
+            key=None if rngs is None or evaluate else rngs.dropout(),
+            axis_name=self.axis_name,
+            mask=mask,
+        )
+        if not evaluate:
+            for name, value in new.items():
+                getattr(self, name).set_value(jnp.asarray(value))
+        return y

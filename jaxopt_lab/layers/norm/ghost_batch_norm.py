@@ -1,0 +1,178 @@
+"""Batch normalization of consecutive parts of a large batch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.layers.masks import over_features
+
+
+def ghost_batch_norm(
+    features: Annotated[int, COUNT],
+    *,
+    ghost_size: Annotated[int, COUNT] = 128,
+    momentum: Annotated[float, UNIT] = 0.1,
+    eps: Annotated[float, POSITIVE, STATIC] = 1e-5,
+    param_dtype: DTypeLike = jnp.float32,
+) -> Functional:
+    r"""Batch normalization that takes its statistics from parts of the batch.
+
+    In training the batch is cut into consecutive ghost batches :math:`i = 1 \ldots n`
+    of ``ghost_size`` examples, each normalized by its own mean and variance (ddof 0),
+    over the examples and all axes between them and the features:
+
+    .. math:: y_i = g \odot \frac{x_i - \mu_i}{\sqrt{\sigma_i^2 + \epsilon}} + b.
+
+    The running statistics follow one ghost batch after another, :math:`s \gets
+    (1 - m) s + m s_i`, with the variance of ddof 1; evaluation normalizes by them. A
+    large batch so keeps the noise of small ones. With equal ghost batches the gradient
+    of a mean loss is the mean of the gradients of separate passes.
+
+    Args:
+      features: size of the last axis.
+      ghost_size: examples of a ghost batch. A batch of at most this size is one
+        ghost batch, and the layer is plain batch normalization.
+      momentum: :math:`m`, the fraction that is new (torch's convention; flax's
+        ``momentum`` is the fraction kept), in ``[0, 1]``.
+      eps: :math:`\epsilon`, above 0.
+      param_dtype: type of parameters and statistics.
+
+    Returns:
+      ``init(key=None) -> ({"scale", "bias"}, {"mean", "var"})`` and ``apply(params,
+      state, x, *, train, key=None, axis_name=None, mask=None) -> (y, state)``. ``x``
+      is ``(B, ..., features)`` of any floating type, ``y`` has its shape and type; the
+      statistics are computed in float32, float64 for float64. ``mask``, of the first
+      axes of ``x``, is 0 for padding: it counts in no statistic and gives 0; a ghost
+      batch of padding alone leaves the running statistics as they are. ``axis_name``:
+      the batch is divided over this axis, in order, and ghost batches do not cross
+      devices. State: 2 numbers a feature. Kept for the gradient: three arrays of the
+      size of ``x`` in the type of the statistics. Differentiable to any order,
+      running statistics included; a ghost batch of equal values gives 0 and a gradient
+      of at most ``eps ** -0.5``.
+
+    Raises:
+      InputError: an argument is out of range; at the call, ``x`` has another number of
+        features or no floating type, or its batch cannot be cut evenly.
+
+    Source: Hoffer et al., "Train longer, generalize better", 2017
+    (https://arxiv.org/abs/1705.08741) and its code.
+
+    >>> norm = ghost_batch_norm(1, ghost_size=2)
+    >>> params, state = norm.init()
+    >>> x = jnp.array([[1.0], [3.0], [10.0], [30.0]])
+    >>> y, state = norm.apply(params, state, x, train=True)
+    >>> y.ravel().round(3).tolist(), round(float(state["mean"][0]), 3)
+    ([-1.0, 1.0, -1.0, 1.0], 2.18)
+    """
+    check_arguments(ghost_batch_norm, locals())
+
+    def init(key: jax.Array | None = None) -> tuple[Any, Any]:
+        ones, zeros = jnp.ones(features, param_dtype), jnp.zeros(features, param_dtype)
+        return {"scale": ones, "bias": zeros}, {"mean": zeros, "var": ones}
+
+    def apply(
+        params: dict[str, jax.Array],
+        state: dict[str, jax.Array],
+        x: jax.Array,
+        *,
+        train: bool,
+        key: jax.Array | None = None,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        wide = accumulation_dtype(x.dtype)
+        valid = over_features("ghost_batch_norm", x, features, mask)
+        z = x.astype(wide)
+        if valid is not None:
+            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
+            z = jnp.where(valid, z, 0)
+        if train:
+            chunks = _chunks(x.shape[0], ghost_size, axis_name)
+            z = z.reshape((chunks, x.shape[0] // chunks, -1, features))
+            inside = None
+            if valid is not None:
+                inside = jnp.broadcast_to(valid, (*x.shape[:-1], 1))
+                inside = inside.reshape((*z.shape[:-1], 1))
+            mean, var, count = _statistics(z, inside)
+            state = _fold(state, mean, var, count, momentum, axis_name)
+            mean, var = mean[:, None, None], var[:, None, None]
+        else:
+            shape = (1,) * (x.ndim - 1) + (features,)
+            mean, var = (state[s].astype(wide).reshape(shape) for s in ("mean", "var"))
+        y = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, wide))
+        shape = (1,) * (y.ndim - 1) + (features,)
+        scale, bias = (params[p].astype(wide).reshape(shape) for p in ("scale", "bias"))
+        y = (y * scale + bias).reshape(x.shape)
+        if valid is not None:
+            y = jnp.where(valid, y, 0)
+        return y.astype(x.dtype), state
+
+    return Functional(init, apply)
+
+
+def _chunks(batch: int, ghost_size: int, axis_name: str | None) -> int:
+    """Number of ghost batches on this device."""
+    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    size = min(ghost_size, batch * devices)
+    if batch == 0 or batch % size:
+        where = f" on each of {devices} devices" if devices > 1 else ""
+        raise InputError(
+            f"ghost_size={ghost_size} does not cut the batch of {batch} examples"
+            f"{where} evenly; take a divisor of it"
+        )
+    return batch // size
+
+
+def _statistics(
+    z: jax.Array, inside: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mean, variance and count of each chunk and feature; two passes over the data."""
+    if inside is None:
+        count = jnp.full((z.shape[0], 1), z.shape[1] * z.shape[2], z.dtype)
+        mean = jnp.mean(z, axis=(1, 2))
+        var = jnp.mean(jnp.square(z - mean[:, None, None]), axis=(1, 2))
+        return mean, var, count
+    count = jnp.sum(inside, axis=(1, 2), dtype=z.dtype)
+    safe = jnp.maximum(count, 1)
+    mean = jnp.sum(z, axis=(1, 2)) / safe
+    apart = jnp.where(inside, z - mean[:, None, None], 0)
+    return mean, jnp.sum(apart * apart, axis=(1, 2)) / safe, count
+
+
+def _fold(
+    state: dict[str, jax.Array],
+    mean: jax.Array,
+    var: jax.Array,
+    count: jax.Array,
+    momentum: float,
+    axis_name: str | None,
+) -> dict[str, jax.Array]:
+    """The running statistics after one ghost batch after another."""
+    unbiased = var * count / jnp.maximum(count - 1, 1)
+    new = {"mean": mean, "var": unbiased, "count": count}
+    if axis_name is not None:
+        new = {name: _gathered(x, axis_name) for name, x in new.items()}
+    fresh = jnp.where(new.pop("count") > 0, jnp.asarray(momentum, mean.dtype), 0)
+    kept = jnp.cumprod(jnp.flip(1 - fresh, 0), axis=0)
+    # What remains of a ghost batch after all that come behind it.
+    later = jnp.flip(jnp.concatenate([jnp.ones_like(kept[:1]), kept[:-1]]), 0)
+    folded = {}
+    for name, value in new.items():
+        old = state[name].astype(mean.dtype) * kept[-1]
+        folded[name] = old + jnp.sum(fresh * later * value, axis=0)
+    return {name: folded[name].astype(state[name].dtype) for name in state}
+
+
+def _gathered(x: jax.Array, axis_name: str) -> jax.Array:
+    """The parts of all devices in order, known to be the same on each of them."""
+    devices, i = jax.lax.axis_size(axis_name), jax.lax.axis_index(axis_name)
+    whole = jnp.zeros((devices, *x.shape), x.dtype).at[i].set(x)
+    return jax.lax.psum(whole, axis_name).reshape(-1, x.shape[-1])

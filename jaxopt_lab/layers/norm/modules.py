@@ -1,0 +1,56 @@
+"""The normalization layers as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import nnx
+
+from jaxopt_lab.layers.nnx_module import NnxLayer
+from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
+from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
+
+
+class LayerNormScaling(NnxLayer):
+    """Layer normalization scaled by the depth of its block, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      **options: those of ``layernorm_scaling``: ``index``, ``statistics``, ``eps``,
+        ``param_dtype``.
+
+    >>> norm = LayerNormScaling(4, index=3, rngs=nnx.Rngs(0))
+    >>> norm.scale.shape
+    (4,)
+    """
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs, **options: Any) -> None:
+        super().__init__(layernorm_scaling(features, **options), rngs=rngs)
+
+
+class GhostBatchNorm(NnxLayer):
+    """Batch normalization of consecutive parts of a batch, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``ghost_batch_norm``: ``ghost_size``, ``momentum``, ``eps``,
+        ``param_dtype``.
+
+    >>> norm = GhostBatchNorm(4, ghost_size=8, rngs=nnx.Rngs(0))
+    >>> norm.mean.shape
+    (4,)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = ghost_batch_norm(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)

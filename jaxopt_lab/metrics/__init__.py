@@ -1,0 +1,19 @@
+"""Metrics of predictions: mergeable sums, measures of sets, calibration."""
+
+from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
+from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.temperature_scaling import (
+    FittedTemperature,
+    apply_temperature,
+    fit_temperature,
+)
+
+__all__ = [
+    "FittedTemperature",
+    "MergeableMetric",
+    "accuracy",
+    "apply_temperature",
+    "expected_calibration_error",
+    "fit_temperature",
+]

@@ -1,0 +1,92 @@
+"""Metrics that are sums over examples until they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Metrics
+
+Sums = Any
+
+
+class MergeableMetric(NamedTuple):
+    """A metric as four pure functions of sums over examples.
+
+    Any split of the examples into batches, devices and processes gives the same: sums
+    are added, and divided only by ``compute``.
+
+    Attributes:
+      init: ``init(dtype=float32) -> sums`` of no examples. In float32 counts are exact
+        up to 2 ** 24 examples.
+      update: ``update(sums, batch) -> sums`` with the examples of a batch
+        ``{"outputs", "targets"[, "weight"]}`` added; weight 0 is padding, whose
+        content does not matter.
+      merge: ``merge(a, b) -> sums`` of both.
+      compute: ``compute(sums) -> {name: value}``; NaN of no examples.
+    """
+
+    init: Callable[..., Sums]
+    update: Callable[[Sums, Mapping[str, jax.Array]], Sums]
+    merge: Callable[[Sums, Sums], Sums]
+    compute: Callable[[Sums], Metrics]
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+    """Two sums added, entry by entry.
+
+    Args:
+      a: sums.
+      b: sums of the same metric.
+
+    Returns:
+      Their sum.
+
+    >>> merge({"n": jnp.ones(())}, {"n": jnp.ones(())})["n"].item()
+    2.0
+    """
+    return jax.tree.map(jnp.add, a, b)
+
+
+def labelled(
+    batch: Mapping[str, jax.Array],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Logits, labels and weights of a batch of classified examples.
+
+    Args:
+      batch: ``{"outputs": (B, C), "targets": (B,)[, "weight": (B,)]}``.
+
+    Returns:
+      Logits with zeros in place of padding, labels, weights (float32, or float64 where
+      the logits are).
+
+    Raises:
+      InputError: an entry is missing, shapes do not fit, or labels are no integers.
+    """
+    for name in ("outputs", "targets"):
+        if name not in batch:
+            raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
+    logits, labels = batch["outputs"], batch["targets"]
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise InputError(
+            "outputs and targets must have shapes (B, C) and (B,); got "
+            f"{logits.shape} and {labels.shape}"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise InputError(f"targets must be integers; got dtype {labels.dtype}")
+    wide = accumulation_dtype(logits.dtype)
+    weight = batch.get("weight")
+    if weight is None:
+        weight = jnp.ones(labels.shape, wide)
+    if weight.shape != labels.shape:
+        raise InputError(
+            f"weight must have shape {labels.shape}, one number per example; got "
+            f"{weight.shape}"
+        )
+    logits = jnp.where((weight != 0)[:, None], logits.astype(wide), 0)
+    return logits, labels, weight.astype(wide)

@@ -1,0 +1,67 @@
+"""The unsigned grid of GPTQ and QuantEase."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.quantize.grid import Grid, quotient
+
+
+@dataclasses.dataclass(frozen=True)
+class GPTQGrid(Grid):
+    r"""Unsigned codes from 0 to :math:`N = 2^{bits} - 1` on a range that contains 0.
+
+    With :math:`l = \min(0, \min x)` and :math:`h = \max(0, \max x)`, or -1 and 1 where
+    both are 0,
+
+    .. math::
+        s = (h - l) / N, \quad z = \mathrm{round}(-l / s), \quad
+        q = \mathrm{clip}(\mathrm{round}(x / s) + z, 0, N),
+
+    or, symmetric, with :math:`m = \max(-l, h)`, :math:`h = m`, :math:`l = -m` where
+    :math:`l < 0`, and :math:`z = 2^{bits-1}`.
+
+    Attributes:
+      bits: as of every grid; likewise ``granularity``.
+      symmetric: for parity with the published code. In a row without negative weights
+        half of the codes are lost and the upper half of the range is cut off; a weight
+        that was rounded once may be rounded to other values by a second fit.
+
+    >>> grid = GPTQGrid(bits=2)
+    >>> coded = grid.encode(jnp.array([[-1.0, 0.25, 2.0]]))
+    >>> coded.qvalue.tolist(), coded.zero_point.tolist()
+    ([[0, 1, 3]], [[1.0]])
+
+    Source: Frantar, Ashkboos, Hoefler and Alistarh, "GPTQ", arXiv:2210.17323. Code
+    followed: IST-DASLab/gptq.
+    """
+
+    symmetric: bool = False
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        return 0, 2**self.bits - 1
+
+    def fit(self, weight: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        axes, top = self.axes(weight), self.codes[1]
+        low = jnp.minimum(jnp.min(weight, axis=axes, keepdims=True), 0)
+        high = jnp.maximum(jnp.max(weight, axis=axes, keepdims=True), 0)
+        if self.symmetric:
+            high = jnp.maximum(-low, high)
+            low = jnp.where(low < 0, -high, low)
+        # The step of a subnormal range would be 0.
+        none = high - low < jnp.finfo(weight.dtype).tiny * top
+        low, high = jnp.where(none, -1, low), jnp.where(none, 1, high)
+        scale = quotient(high - low, top)
+        if self.symmetric:
+            return scale, jnp.full_like(scale, 2 ** (self.bits - 1))
+        return scale, jnp.round(quotient(-low, scale))
+
+    def round(
+        self, weight: jax.Array, scale: jax.Array, zero_point: jax.Array | None
+    ) -> jax.Array:
+        assert zero_point is not None
+        return jnp.clip(jnp.round(quotient(weight, scale)) + zero_point, *self.codes)

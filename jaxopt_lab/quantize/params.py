@@ -1,0 +1,147 @@
+"""Quantizing the matrices of a whole model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.quantize.input_grams import gram_function
+from jaxopt_lab.quantize.report import QuantizerReport
+
+Apply = Callable[[Params, Batch], Any]
+Quantize = Callable[..., tuple[QArray, QuantizerReport]]
+
+
+class Rule(NamedTuple):
+    """How the leaves that a pattern finds are quantized.
+
+    Attributes:
+      pattern: regular expression, searched in the path of a leaf (``"layer/kernel"``).
+      quantize: ``q(weight, gram, codec) -> (QArray, report)``; ``None``: the leaf
+        stays.
+      codec: its grid, or the name of one.
+    """
+
+    pattern: str
+    quantize: Quantize | None
+    codec: Any = "linear"
+
+
+class QuantizedParams(NamedTuple):
+    """The report of ``quantize_params``.
+
+    Attributes:
+      layers: the quantized leaves by path: codes of ``(outputs, inputs)`` and report.
+      output_error: squared difference of the model's outputs over all batches, relative
+        to the outputs; NaN without batches.
+      nbytes: bytes of all parameters, the quantized ones as codes.
+      nbytes_before: bytes of all parameters before.
+    """
+
+    layers: Mapping[str, tuple[QArray, QuantizerReport]]
+    output_error: float
+    nbytes: int
+    nbytes_before: int
+
+
+def quantize_params(
+    apply: Apply,
+    params: Params,
+    rules: Sequence[tuple[Any, ...]],
+    batches: Iterable[Batch] = (),
+) -> tuple[Params, QuantizedParams]:
+    r"""Quantize the leaves of a model that rules find, each by itself.
+
+    A leaf belongs to the first rule whose pattern its path contains. Its last axis is
+    the outputs, all others together the inputs, as in Flax. Leaves of fewer than two
+    axes stay as they are, and so do leaves without a rule.
+
+    Args:
+      apply: ``apply(params, batch) -> outputs``, the model in evaluation mode.
+      params: its parameters.
+      rules: ``Rule`` or ``(pattern, quantize, codec)``, the first match counts.
+      batches: calibration batches, of one shape or few; they give the gram matrix of
+        each matrix product's inputs and the error of the outputs. Empty: no gram
+        matrix, no output error.
+
+    Returns:
+      Parameters of the same shapes and types, their quantized leaves on the grid
+      (``apply`` takes them as before), and the report with the codes.
+
+    Raises:
+      InputError: a rule matches no leaf, or a quantizer refuses a leaf.
+
+    Memory: one gram matrix of float32 for each quantized matrix.
+
+    >>> from jaxopt_lab.quantize import LinearGrid, round_to_nearest
+    >>> params = {"kernel": jnp.array([[1.0], [0.3]]), "bias": jnp.zeros(1)}
+    >>> model = lambda p, x: x @ p["kernel"] + p["bias"]
+    >>> rules = [("kernel", round_to_nearest, LinearGrid(bits=2))]
+    >>> coarse, report = quantize_params(model, params, rules, [jnp.eye(2)])
+    >>> coarse["kernel"].ravel().tolist(), report.nbytes, report.nbytes_before
+    ([1.0, 0.0], 9, 12)
+    """
+    rules = [Rule(*rule) for rule in rules]
+    leaves = {
+        trees.path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(params)
+    }
+    chosen = _chosen(rules, leaves)
+    batches, grams_of = list(batches), gram_function(apply, chosen)
+    grams: dict[str, jax.Array] = {}
+    for batch in batches:
+        for name, gram in grams_of(params, batch).items():
+            grams[name] = grams[name] + gram if name in grams else gram
+    layers, nbytes = {}, trees.nbytes(params)
+    for name, rule in chosen.items():
+        leaf = leaves[name]
+        assert rule.quantize is not None
+        matrix = leaf.reshape(-1, leaf.shape[-1]).T
+        coded, report = rule.quantize(matrix, grams.get(name), rule.codec)
+        layers[name] = coded, report
+        leaves[name] = coded.dequantize().T.reshape(leaf.shape).astype(leaf.dtype)
+        nbytes += report.nbytes - trees.nbytes(leaf)
+    quantized = jax.tree.unflatten(jax.tree.structure(params), list(leaves.values()))
+    error = _output_error(apply, params, quantized, batches)
+    return quantized, QuantizedParams(layers, error, nbytes, trees.nbytes(params))
+
+
+def _chosen(rules: Sequence[Rule], leaves: Mapping[str, Any]) -> dict[str, Rule]:
+    matched, chosen = set(), {}
+    for name, leaf in leaves.items():
+        for i, rule in enumerate(rules):
+            if re.search(rule.pattern, name):
+                matched.add(i)
+                if rule.quantize is not None and jnp.ndim(leaf) >= 2:
+                    chosen[name] = rule
+                break
+    for i, rule in enumerate(rules):
+        if i not in matched:
+            raise InputError(
+                f"rule {rule.pattern!r} matches no leaf that an earlier rule has left; "
+                f"the leaves are {', '.join(leaves)}"
+            )
+    return chosen
+
+
+def _output_error(
+    apply: Apply, before: Params, after: Params, batches: Sequence[Batch]
+) -> float:
+    @jax.jit
+    def squares(before: Params, after: Params, batch: Batch) -> Any:
+        exact, coarse = apply(before, batch), apply(after, batch)
+        apart = jax.tree.map(jnp.subtract, coarse, exact)
+        return trees.global_norm(apart) ** 2, trees.global_norm(exact) ** 2
+
+    pairs = [squares(before, after, batch) for batch in batches]
+    if not pairs:
+        return float("nan")
+    error, size = (float(sum(pair[i] for pair in pairs)) for i in (0, 1))
+    return error / size if size else error

@@ -1,0 +1,69 @@
+"""The error of a quantized matrix on its inputs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import InputError
+
+
+class QuantizerReport(NamedTuple):
+    r"""The cost and the gain of one quantized matrix.
+
+    Attributes:
+      error: :math:`|(W - Q) X^\top|^2 / |W X^\top|^2`, a scalar; 0 where W X is 0.
+      nearest_error: that of rounding to the nearest on the same grid.
+      nbytes: bytes of codes, scales and zero points.
+    """
+
+    error: jax.Array
+    nearest_error: jax.Array
+    nbytes: int
+
+
+def calibration_error(
+    weight: jax.Array, quantized: jax.Array, gram: jax.Array | None
+) -> jax.Array:
+    r"""Squared error of the outputs, relative to the outputs.
+
+    .. math::
+        \operatorname{tr}((W - Q) G (W - Q)^\top) / \operatorname{tr}(W G W^\top),
+        \quad G = X^\top X.
+
+    Args:
+      weight: W, ``(outputs, inputs)``.
+      quantized: Q, of the same shape.
+      gram: G, ``(inputs, inputs)``; ``None``: the identity.
+
+    Returns:
+      A scalar in float32 or float64, 0 where the denominator is.
+
+    Raises:
+      InputError: the shapes do not fit.
+
+    >>> w = jnp.array([[1.0, 2.0]])
+    >>> float(calibration_error(w, w + 0.5, jnp.diag(jnp.array([1.0, 0.0]))))
+    0.25
+    """
+    if weight.ndim != 2 or weight.shape != quantized.shape:
+        raise InputError(
+            "weight and quantized must be matrices of one shape, (outputs, inputs); "
+            f"got {weight.shape} and {quantized.shape}"
+        )
+    inputs = weight.shape[1]
+    if gram is not None and gram.shape != (inputs, inputs):
+        raise InputError(
+            f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "
+            f"{gram.shape}"
+        )
+    dtype = trees.accumulation_dtype(weight.dtype)
+
+    def square(x: jax.Array) -> jax.Array:
+        return jnp.sum(x * (x if gram is None else x @ gram.astype(dtype)))
+
+    wide = weight.astype(dtype)
+    return trees.safe_divide(square(wide - quantized.astype(dtype)), square(wide))

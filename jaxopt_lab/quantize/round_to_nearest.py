@@ -1,0 +1,80 @@
+"""Rounding to the nearest code, without calibration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import jax
+
+from jaxopt_lab.core.errors import unknown
+from jaxopt_lab.core.options import STATIC, Interval
+from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.gptq_grid import GPTQGrid
+from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.linear_grid import LinearGrid
+from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
+
+GridName = Literal["linear", "gptq"]
+
+
+def named_grid(codec: Grid | GridName, bits: int = 8) -> Grid:
+    """A grid from its name.
+
+    Args:
+      codec: ``"linear"``, the symmetric ``LinearGrid``; ``"gptq"``, the ``GPTQGrid``;
+        or a grid, returned as it is.
+      bits: bits of a grid given by name.
+
+    Returns:
+      The grid.
+
+    Raises:
+      InputError: there is no such name, or ``bits`` is out of range.
+
+    >>> named_grid("gptq", 4).codes
+    (0, 15)
+    """
+    if isinstance(codec, Grid):
+        return codec
+    if codec not in get_args(GridName):
+        raise unknown("codec", str(codec), get_args(GridName))
+    return LinearGrid(bits) if codec == "linear" else GPTQGrid(bits)
+
+
+def round_to_nearest(
+    weight: jax.Array,
+    gram: jax.Array | None = None,
+    codec: Grid | GridName = "linear",
+    *,
+    bits: Annotated[int, Interval(2, 8), STATIC] = 8,
+) -> tuple[QArray, QuantizerReport]:
+    r"""Every weight at the nearest point of a grid.
+
+    Args:
+      weight: W, ``(outputs, inputs)``; a Flax kernel is its transpose.
+      gram: :math:`X^\top X` of the inputs, ``(inputs, inputs)``, for the report alone;
+        ``None``: the identity.
+      codec: the grid, ``LinearGrid`` or ``GPTQGrid``, or its name, ``"linear"`` or
+        ``"gptq"``.
+      bits: bits of a grid given by name, 2 to 8.
+
+    Returns:
+      The codes and the report, whose two errors are the same.
+
+    Raises:
+      InputError: the weight is no real floating matrix, or the gram matrix does not
+        fit.
+
+    Cost: one pass over the weight, and the product with the gram matrix. No
+    derivative.
+
+    >>> import jax.numpy as jnp
+    >>> w = jnp.array([[-1.0, 0.25, 2.0]])
+    >>> coded, report = round_to_nearest(w, codec="gptq", bits=2)
+    >>> coded.qvalue.tolist(), round(float(report.error), 4)
+    ([[0, 1, 3]], 0.0123)
+    """
+    grid = named_grid(codec, bits)
+    coded = grid.encode(weight)
+    error = calibration_error(weight, coded.dequantize(), gram)
+    return coded, QuantizerReport(error, error, grid.nbytes(coded))

@@ -1,0 +1,254 @@
+"""State of a training run: steps, records, finiteness checks and saves."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import differences, is_floating, summary
+from jaxopt_lab.runtime.checkpoints import Checkpoints
+from jaxopt_lab.runtime.metric_buffer import MetricBuffer
+from jaxopt_lab.runtime.metrics import Sink
+from jaxopt_lab.runtime.step_clock import StepClock
+from jaxopt_lab.training.evaluate import Evaluator
+from jaxopt_lab.training.hyperparams import hyperparams
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.training.step import TrainStep
+
+if TYPE_CHECKING:
+    from jaxopt_lab.core.typing import BatchSource
+
+Hook = Callable[[int, TrainState], Mapping[str, Any]]
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the message says when, and what is saved."""
+
+
+class Run:
+    """The mutable part of ``fit``: the current state and everything written about it.
+
+    Args:
+      state: where to start; copied, since the steps donate their state.
+      batches: source of batches.
+      sinks: where the records go.
+      checkpoints: where states are saved; ``None``: nowhere.
+      pending: metrics of the steps since the last record of a resumed run.
+      on_nonfinite: ``"stop"`` or ``"skip"``.
+
+    Attributes:
+      state: the current state.
+      start: steps taken before the run.
+      done: steps taken by now.
+      clock: wall time of the steps.
+      compile_seconds: tracing and compiling the step.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        batches: BatchSource,
+        *,
+        sinks: Sequence[Sink],
+        checkpoints: Checkpoints | None,
+        pending: Mapping[str, list] | None,
+        on_nonfinite: str,
+    ) -> None:
+        self.start = self.done = int(np.ravel(state.step)[0])
+        self.clock = StepClock(self.start)
+        self.compile_seconds = 0.0
+        self.state = jax.tree.map(jnp.copy, state)
+        self._batches, self._sinks, self._checkpoints = batches, sinks, checkpoints
+        self._on_nonfinite = on_nonfinite
+        self._buffer = MetricBuffer(self.start, pending, skip=on_nonfinite == "skip")
+        self._compiled: Any = None
+        self._tested: dict[str, Any] = {}
+        self._tested_at: int | None = None
+        self._saved: int | None = None
+
+    def take_step(self, step: TrainStep) -> None:
+        """Take one step on the next batch; the first call compiles it.
+
+        Args:
+          step: not yet jitted; the same one in every call.
+
+        Raises:
+          InputError: the step does not fit the state.
+        """
+        batch = self._batches.next()
+        if self._compiled is None:
+            began = time.perf_counter()
+            jitted = jax.jit(step, donate_argnums=0)
+            self._compiled = jitted.lower(self.state, batch).compile()
+            _check_step(self._compiled.out_info, self.state, self._on_nonfinite)
+            self.compile_seconds = time.perf_counter() - began
+            self.clock.start()
+        self.state, metrics = self._compiled(self.state, batch)
+        self.done += 1
+        self._buffer.add(metrics)
+
+    def log_train(self, *, clear: bool) -> dict[str, Any]:
+        """Write a record of kind ``"train"``.
+
+        Args:
+          clear: begin a new mean. A final record between two regular ones keeps the
+            buffer: a longer run resumed from here then logs the same means as an
+            uninterrupted one.
+
+        Returns:
+          The record.
+        """
+        record: dict[str, Any] = {**self._buffer.means()}
+        for name, value in _scalars(hyperparams(self.state.opt_state)).items():
+            record.setdefault(name, value)
+        record["steps_per_second"] = self.clock.recent_speed(self.done)
+        self._write("train", record)
+        if clear:
+            self._buffer.clear(self.done)
+        return record
+
+    def log_test(
+        self, evaluate: Evaluator | None, hooks: Sequence[Hook]
+    ) -> dict[str, Any]:
+        """Evaluate, and write a record of kind ``"test"`` with the results of hooks.
+
+        Args:
+          evaluate: evaluator of a state.
+          hooks: as in ``fit``.
+
+        Returns:
+          The results of the evaluator.
+
+        Raises:
+          InputError: a hook returns a name that is taken.
+        """
+        self._tested = {} if evaluate is None else evaluate(self.state)
+        self._tested_at = self.done
+        self._write("test", _with_hooks(self._tested, hooks, self.done, self.state))
+        return self._tested
+
+    def check_finite(self) -> None:
+        """Refuse to go on after a non-finite loss.
+
+        Raises:
+          NonFiniteLossError: a loss since the last record is not finite.
+        """
+        bad = self._buffer.fetch()
+        if bad is not None:
+            seed = "" if bad.seed is None else f" of seed {bad.seed}"
+            raise _not_finite(
+                f"the loss{seed} is {bad.value} at step {bad.step}", self._checkpoints
+            )
+
+    def save(self, *, force: bool = False) -> None:
+        """Save a checkpoint unless this step is saved already.
+
+        Args:
+          force: replace a checkpoint of the same step.
+
+        Raises:
+          NonFiniteLossError: losses or parameters are not finite.
+          InputError: the save failed.
+        """
+        checkpoints = self._checkpoints
+        if checkpoints is None or self._saved == self.done:
+            return
+        if self.done == self.start and checkpoints.latest() == self.start:
+            return
+        self.check_finite()
+        # The last update may have made the parameters non-finite; only the next loss
+        # would show it.
+        if self._on_nonfinite == "stop" and not bool(_all_finite(self.state.params)):
+            raise _not_finite(
+                f"the parameters are not finite after step {self.done}", checkpoints
+            )
+        data = {
+            "batches": self._batches.get_state(),
+            "pending": self._buffer.pending(),
+        }
+        metrics = self._tested if self._tested_at == self.done else None
+        checkpoints.save(self.done, self.state, data=data, metrics=metrics, force=force)
+        self._saved = self.done
+
+    def finish(self) -> None:
+        """Wait for the last step, save, and wait for the save.
+
+        Raises:
+          NonFiniteLossError: as ``save``.
+          InputError: as ``save``.
+        """
+        jax.block_until_ready(self.state)
+        self.clock.stop()
+        self.save(force=True)
+        if self._checkpoints is not None:
+            self._checkpoints.wait()
+
+    def _write(self, kind: str, record: Mapping[str, Any]) -> None:
+        for sink in self._sinks:
+            sink.write(
+                self.done, {"kind": kind, **record, "time": self.clock.elapsed()}
+            )
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    finite = [
+        jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(params) if is_floating(x)
+    ]
+    return jnp.all(jnp.array(finite))
+
+
+def _not_finite(what: str, checkpoints: Checkpoints | None) -> NonFiniteLossError:
+    latest = None
+    if checkpoints is not None:
+        # A failure of the wait would hide the cause.
+        with contextlib.suppress(InputError):
+            checkpoints.wait()
+        latest = checkpoints.latest()
+    if latest is None:
+        return NonFiniteLossError(f"{what}; no checkpoint was saved")
+    return NonFiniteLossError(f"{what}; the last good checkpoint is step {latest}")
+
+
+def _check_step(out: Any, state: TrainState, on_nonfinite: str) -> None:
+    if not (isinstance(out, tuple) and len(out) == 2):
+        raise InputError("the step must give (state, metrics)")
+    if lines := differences(state, out[0]):
+        raise InputError(
+            f"the step must keep shapes and types of the state: {summary(lines)}"
+        )
+    if "loss" not in out[1]:
+        raise InputError("the metrics of the step must have a 'loss'")
+    if on_nonfinite == "skip" and "skipped" not in out[1]:
+        raise InputError(
+            "on_nonfinite='skip' needs make_train_step(..., skip_nonfinite=True)"
+        )
+
+
+def _with_hooks(
+    tested: Mapping[str, Any], hooks: Sequence[Hook], done: int, state: TrainState
+) -> dict[str, Any]:
+    record = dict(tested)
+    for hook in hooks:
+        for name, value in hook(done, state).items():
+            if name in record or name in ("kind", "step", "time"):
+                raise InputError(f"a hook gave {name!r}, which the record has already")
+            record[name] = value
+    return record
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters for the log: one number where all seeds agree."""
+    out = {}
+    for name, value in values.items():
+        array = np.asarray(value)
+        same = array.size > 0 and bool(np.all(array == array.flat[0]))
+        out[name] = array.flat[0] if same else array
+    return out

@@ -1,0 +1,73 @@
+"""The contract of a search: ask for a candidate, tell its score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Candidate = dict[str, Any]
+State = dict[str, Any]
+
+
+class Search(NamedTuple):
+    """A search as three pure functions on the host.
+
+    Attributes:
+      init: ``init() -> state``, plain numbers, strings, lists and dicts (JSON where the
+        candidates are), with the entries ``best``, ``score`` and ``told``.
+      ask: ``ask(state, key) -> candidate``, values by name.
+      tell: ``tell(state, candidate, score) -> state``; larger scores are better.
+    """
+
+    init: Callable[[], State]
+    ask: Callable[[State, jax.Array], Candidate]
+    tell: Callable[[State, Candidate, float], State]
+
+
+def fresh() -> State:
+    """The state of a search that has seen nothing."""
+    return {"told": 0, "best": None, "score": -math.inf}
+
+
+def with_best(state: State, candidate: Candidate, score: float) -> State:
+    """A state that has seen one more candidate.
+
+    Args:
+      state: with ``told``, ``best`` and ``score``; other entries are kept.
+      candidate: values by name.
+      score: its score; NaN is never the best.
+
+    Returns:
+      A new state; of equal scores the first candidate stays.
+
+    >>> with_best(fresh(), {"x": 1}, 0.5)
+    {'told': 1, 'best': {'x': 1}, 'score': 0.5}
+    """
+    score = float(score)
+    better = not math.isnan(score) and (state["best"] is None or score > state["score"])
+    found = {"best": dict(candidate), "score": score} if better else {}
+    return {**state, "told": state["told"] + 1, **found}
+
+
+def run(
+    search: Search, score_of: Callable[[Candidate], float], key: jax.Array, budget: int
+) -> State:
+    """Ask, score and tell a number of times.
+
+    Args:
+      search: the search.
+      score_of: the score of a candidate.
+      key: typed key; candidate i is asked with ``jax.random.fold_in(key, i)``.
+      budget: how many candidates.
+
+    Returns:
+      The last state.
+    """
+    state = search.init()
+    for i in range(budget):
+        candidate = search.ask(state, jax.random.fold_in(key, i))
+        state = search.tell(state, candidate, score_of(candidate))
+    return state

@@ -1,0 +1,44 @@
+"""The estimators' oracles in plain NumPy, and the quantities that they improve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _cross_entropy(beta: float, outputs: Any, targets: Any) -> float:
+    z = beta * outputs
+    z = z - z.max(axis=1, keepdims=True)
+    own = z[np.arange(len(targets)), targets]
+    return float(np.sum(np.log(np.exp(z).sum(axis=1)) - own))
+
+
+def temperature_scaling(outputs: Any, targets: Any) -> Any:
+    """Golden-section search of the cross-entropy, which is convex in 1 / T."""
+    low, high = 0.01, 100.0
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(200):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        one, two = (_cross_entropy(b, outputs, targets) for b in (left, right))
+        low, high = (low, right) if one < two else (left, high)
+    # The minimum is flat: near it, the zero of the derivative is exact.
+    beta = (low + high) / 2
+    for _ in range(5):
+        p = np.exp(beta * outputs)
+        p /= p.sum(axis=1, keepdims=True)
+        mean = np.sum(p * outputs, axis=1)
+        slope = np.sum(mean - outputs[np.arange(len(targets)), targets])
+        beta -= slope / np.sum(np.sum(p * outputs**2, axis=1) - mean**2)
+    return {"temperature": 1 / beta}
+
+
+def cross_entropy(fitted: Any, outputs: Any, targets: Any) -> float:
+    """Cross-entropy of the logits, divided by the temperature where it is fitted."""
+    beta = 1.0 if fitted is None else 1 / float(fitted.temperature)
+    return _cross_entropy(beta, outputs, targets)
+
+
+ORACLES: dict[str, Callable[..., Any]] = {"temperature_scaling": temperature_scaling}
+MEASURES: dict[str, Callable[..., Any]] = {"temperature_scaling": cross_entropy}

@@ -1,0 +1,333 @@
+"""A row of a layer, and the values that its checks compare."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.extend.core import Literal
+
+import jaxopt_lab
+from battery.parts.subject import KEY, Form, Subject, Tree, is_float, weighted_sum
+from jaxopt_lab.catalog import CATALOG
+from jaxopt_lab.catalog.part import loaded
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.training import init_state, make_train_step
+from jaxopt_lab.training.adapters import from_linen, from_nnx
+
+Core = Any
+
+
+class LayerSubject(Subject):
+    """A layer in training mode, as a function of input, parameters and state.
+
+    The example says ``x`` and options; ``params`` and ``state`` of the inputs are
+    added to the layer's first ones, so that nothing stands at a special value.
+    """
+
+    kind = "layer"
+    first = "ghost_batch_norm"
+    varied = ("x",)
+    moving = ("x", "params")
+    examples = ("x", "mask")
+
+    def __init__(self, row: Any, *, apart: bool = False):
+        super().__init__(row, apart=apart)
+        shapes = jax.eval_shape(self.core().init, jax.random.wrap_key_data(KEY))
+
+        def offset(leaf: Any) -> Any:
+            if not is_float(leaf):
+                return np.zeros((), leaf.dtype)
+            waves = np.cos(np.arange(leaf.size)).reshape(leaf.shape)
+            return 0.2 + 0.1 * waves
+
+        self.inputs["params"] = jax.tree.map(offset, shapes[0])
+        self.inputs["state"] = jax.tree.map(offset, shapes[1])
+
+    @property
+    def features(self) -> int:
+        """Size of the last axis of the example."""
+        return jax.tree.leaves(self.inputs["x"])[0].shape[-1]
+
+    def core(self, features: int | None = None, **options: Any) -> Core:
+        """The pure core, with the example's options and others."""
+        chosen = {**self.options, **options}
+        return self.row.make(features or self.features, **chosen)
+
+    def start(self, inputs: Mapping[str, Any], key: Any, core: Core = None) -> Any:
+        """``(params, state)`` that the inputs stand for, of their types."""
+        core = self.core() if core is None else core
+
+        def added(first: Any, offset: Any) -> Any:
+            return first.astype(offset.dtype) + offset
+
+        first = core.init(jax.random.wrap_key_data(key))
+        given = (inputs["params"], inputs["state"])
+        return jax.tree.map(added, first, given)
+
+    def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
+        return self.train(self.core(), inputs, key)
+
+    def train(self, core: Core, inputs: Mapping[str, Any], key: Any) -> Tree:
+        """Output and state of a call in training mode."""
+        params, state = self.start(inputs, key, core)
+        y, state = core.apply(
+            params,
+            state,
+            inputs["x"],
+            train=True,
+            key=jax.random.wrap_key_data(key),
+            mask=inputs.get("mask"),
+        )
+        return {"y": y, "state": state}
+
+    def neutral(self) -> Form:
+        setting = self.row.reduces_to
+        core = self.core(**setting.options)
+
+        def simpler(inputs: Any, params: Any, state: Any) -> Any:
+            if setting.equals in CATALOG:
+                other = CATALOG[setting.equals].make(self.features, **setting.given)
+                return other.apply(params, state, inputs["x"], train=True)[0]
+            part = loaded(setting.equals)
+            if not inspect.isclass(part):
+                return part(params, inputs["x"], **setting.given)
+            build = lambda rngs: part(self.features, rngs=rngs, **setting.given)
+            return from_nnx(build).apply(params, state, inputs["x"], train=True)[0]
+
+        def both(inputs: Any) -> Any:
+            params, state = self.start(inputs, KEY, core)
+            return self.train(core, inputs, KEY)["y"], simpler(inputs, params, state)
+
+        return both, (self.inputs,)
+
+    def repeated(self) -> Any:
+        def function(params: Any, state: Any, x: Any, key: Any) -> Any:
+            return self.core().apply(
+                params, state, x, train=True, key=jax.random.wrap_key_data(key)
+            )
+
+        params, state = self.values["start"]
+
+        def following(args: Any, results: Any) -> Any:
+            return args[0], results[1], self.others["x"], args[3]
+
+        return function, (params, state, self.inputs["x"], KEY), following
+
+    def documented(self) -> list[Any]:
+        return [self.row.load(), loaded(self.row.module)]
+
+    def forms(self) -> dict[str, Callable[[], Form]]:
+        core = self.core()
+        named = {
+            "start": lambda i: self.start(i, KEY),
+            "evaluation": self._evaluation,
+            "alone": self._alone,
+            "padded": self._padded,
+            "divided": self._divided,
+            "first_pass": self._first_pass,
+            "nnx": lambda i: self._as_module(i, self._nnx),
+            "trained": lambda i: self.train(core, i, KEY),
+        }
+        return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
+
+    def rare_forms(self) -> dict[str, Callable[[], Form]]:
+        linen = lambda i: self._as_module(i, self._linen)
+        return {"linen": lambda: (linen, (self.inputs,))}
+
+    def _evaluate(self, inputs: Any, x: Any, state: Any = None) -> Any:
+        params, first = self.start(inputs, KEY)
+        state = first if state is None else state
+        return self.core().apply(params, state, x, train=False)
+
+    def _evaluation(self, inputs: Any) -> Any:
+        """First example beside two sets of others, and the state before and after."""
+        x, state = inputs["x"], self.start(inputs, KEY)[1]
+        neighbours = jax.tree.map(
+            lambda a, b: jnp.concatenate([a[:1], b[1:]]), x, self.others["x"]
+        )
+        (y, after), (z, last) = (self._evaluate(inputs, v) for v in (x, neighbours))
+        again, _ = self._evaluate(inputs, x, last)
+        return {
+            "beside": jax.tree.map(lambda a: a[:1], (y, z)),
+            "order": (y, again),
+            "state": (state, after),
+        }
+
+    def _alone(self, inputs: Any) -> Any:
+        """Two examples, each alone, and the batch."""
+        whole = self.call(inputs, KEY)["y"]
+
+        def one(i: int) -> Any:
+            own = {
+                n: jax.tree.map(lambda a: a[i : i + 1], inputs[n])
+                for n in self.present()
+            }
+            return self.call({**inputs, **own}, KEY)["y"]
+
+        parts = [one(0), one(1)]
+        together = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+        return together, jax.tree.map(lambda a: a[:2], whole)
+
+    def _padded(self, inputs: Any) -> Any:
+        """With as much padding behind, with one example masked, and their gradients."""
+        x = inputs["x"]
+        count = jax.tree.leaves(x)[0].shape[0]
+        behind = jax.tree.map(
+            lambda a: jnp.concatenate([a, jnp.full_like(a, jnp.nan)]), x
+        )
+        valid = jnp.arange(2 * count) < count
+
+        def with_mask(x: Any, mask: Any) -> Any:
+            def outputs(params: Any) -> Any:
+                given = {**inputs, "params": params, "x": x, "mask": mask}
+                return self.call(given, KEY)
+
+            total = lambda p: weighted_sum(
+                jax.tree.map(lambda a: a[:count], outputs(p)["y"])
+            )
+            return outputs(inputs["params"]), jax.grad(total)(inputs["params"])
+
+        (plain, plain_slope), (padded, padded_slope) = (
+            with_mask(x, jnp.ones(count)),
+            with_mask(behind, valid),
+        )
+        tail = jax.tree.map(lambda a: a[count:], padded["y"])
+        padded["y"] = jax.tree.map(lambda a: a[:count], padded["y"])
+        masked = jnp.arange(count) != 1
+        fill = lambda by: jax.tree.map(
+            lambda a: jnp.where(masked.reshape((-1,) + (1,) * (a.ndim - 1)), a, by), x
+        )
+        return {
+            "unmasked": (self.call(inputs, KEY), plain),
+            "padding": ((plain, plain_slope), (padded, padded_slope)),
+            "tail": tail,
+            "inside": (with_mask(fill(0.0), masked), with_mask(fill(jnp.nan), masked)),
+        }
+
+    def _divided(self, inputs: Any) -> Any:
+        """The batch divided over an axis of two, and whole."""
+        params, state = self.start(inputs, KEY)
+        halves = jax.tree.map(lambda a: a.reshape(2, -1, *a.shape[1:]), inputs["x"])
+
+        def one(x: Any) -> Any:
+            return self.core().apply(
+                params,
+                state,
+                x,
+                train=True,
+                key=jax.random.wrap_key_data(KEY),
+                axis_name="data",
+            )
+
+        y, after = jax.vmap(one, axis_name="data")(halves)
+        join = lambda a: a.reshape(-1, *a.shape[2:])
+        each = [jax.tree.map(lambda a, d=d: a[d], after) for d in range(2)]
+        return {"y": jax.tree.map(join, y), "states": each}
+
+    def _first_pass(self, inputs: Any) -> Any:
+        """State of the model after a step of SAM, and after its first pass."""
+        params, state = self.start(inputs, KEY)
+        core = self.core()
+        key = jax.random.wrap_key_data(KEY)
+
+        def loss(params: Any, state: Any, batch: Any, key: Any) -> Any:
+            y, state = core.apply(params, state, batch, train=True, key=key)
+            return weighted_sum(y), (state, {})
+
+        tx = optax.chain(jaxopt_lab.sam(0.5), optax.sgd(0.1))
+        step = make_train_step(loss, tx)
+        train = init_state(tx, params, key, model_state=state)
+        expected = core.apply(params, state, inputs["x"], train=True, key=key)[1]
+        return step(train, inputs["x"])[0].model_state, expected
+
+    def _nnx(self, core: Core) -> Functional:
+        from jaxopt_lab.layers import NnxLayer
+
+        return from_nnx(lambda rngs: NnxLayer(core, rngs=rngs))
+
+    def _linen(self, core: Core) -> Functional:
+        from jaxopt_lab.layers import LinenLayer
+
+        module = from_linen(LinenLayer(core), self.inputs["x"])
+
+        def init(key: Any) -> Any:
+            params, state = module.init(key)
+            return params, state.get("batch_stats", {})
+
+        def apply(params: Any, state: Any, x: Any, **options: Any) -> Any:
+            wrapped = {"batch_stats": state} if state else {}
+            y, after = module.apply(params, wrapped, x, **options)
+            return y, after.get("batch_stats", {})
+
+        return Functional(init, apply)
+
+    def _as_module(self, inputs: Any, module_of: Callable[[Core], Functional]) -> Any:
+        """``(module, core)``: first variables, training and evaluation."""
+        core, keys = self.core(), []
+
+        def listening(*args: Any, **options: Any) -> Any:
+            keys.append(options.get("key"))
+            return core.apply(*args, **options)
+
+        module = module_of(Functional(core.init, listening))
+        params, state = self.start(inputs, KEY)
+        key = jax.random.wrap_key_data(KEY)
+        trained = module.apply(params, state, inputs["x"], train=True, key=key)
+        # A module hands the core a key that it derives from its own.
+        given = keys[-1]
+        assert given is not None, "the module hands the core no key"
+        evaluated = module.apply(params, state, inputs["x"], train=False)
+        return {
+            "training": (
+                trained,
+                core.apply(params, state, inputs["x"], train=True, key=given),
+            ),
+            "evaluation": (evaluated, self._evaluate(inputs, inputs["x"])),
+            "variables": (module.init(key), core.init(key)),
+        }
+
+    # Without a program
+
+    def documented_bytes(self) -> float:
+        """The row's ``residual_bytes``, an expression in the options."""
+        values = {**self.row.defaults(), **self.options}
+        return float(eval(self.row.residual_bytes, {"__builtins__": {}}, values))
+
+    def state_types(self, train: bool) -> tuple[Any, Any]:
+        """Shapes, types and weak types of the state before and after a call."""
+        core = self.core()
+        params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
+
+        def after(params: Any, state: Any, x: Any) -> Any:
+            key = jax.random.wrap_key_data(KEY)
+            return core.apply(params, state, x, train=train, key=key)[1]
+
+        x = self.cast(np.float32)["x"]
+        return state, jax.eval_shape(after, params, state, x)
+
+    def residual_bytes(self) -> float:
+        """Bytes kept for the gradient per element of a float32 input."""
+        features = 256
+        core = self.core(features)
+        x = self.inputs["x"]
+        # Large, so that statistics hardly count.
+        places = [16 * n for n in x.shape[1:-1]]
+        x = jax.ShapeDtypeStruct((x.shape[0], *places, features), np.float32)
+        params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
+
+        def kept(params: Any, x: Any, state: Any) -> Any:
+            key = jax.random.wrap_key_data(KEY)
+            run = lambda p, x: core.apply(p, state, x, train=True, key=key)[0]
+            return jax.tree.leaves(jax.vjp(run, params, x)[1])
+
+        jaxpr = jax.make_jaxpr(kept)(params, x, state).jaxpr
+        free = set(jaxpr.invars) - {jaxpr.invars[len(jax.tree.leaves(params))]}
+        kept_vars = {v for v in jaxpr.outvars if not isinstance(v, Literal)} - free
+        total = sum(v.aval.size * v.aval.dtype.itemsize for v in kept_vars)
+        return total / x.size

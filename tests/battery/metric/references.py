@@ -1,0 +1,42 @@
+"""The metrics in plain NumPy, example by example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _weights(targets: Any, weight: Any) -> Any:
+    return np.ones(len(targets)) if weight is None else weight
+
+
+def accuracy(outputs: Any, targets: Any, weight: Any = None, top: int = 1) -> Any:
+    """Share of the examples whose label is among the ``top`` largest."""
+    hits = [y in np.argsort(-z)[:top] for z, y in zip(outputs, targets, strict=True)]
+    return {"accuracy": np.average(hits, weights=_weights(targets, weight))}
+
+
+def expected_calibration_error(
+    outputs: Any, targets: Any, weight: Any = None, bins: int = 15
+) -> Any:
+    """Bin by bin."""
+    weight = _weights(targets, weight)
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == targets
+    total = 0.0
+    for b in range(bins):
+        inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
+        if inside.any():
+            w = weight[inside]
+            gap = np.average(correct[inside], weights=w)
+            gap -= np.average(confidence[inside], weights=w)
+            total += w.sum() * abs(gap)
+    return {"expected_calibration_error": total / weight.sum()}
+
+
+REFERENCES: dict[str, Callable[..., Any]] = {
+    "accuracy": accuracy,
+    "expected_calibration_error": expected_calibration_error,
+}

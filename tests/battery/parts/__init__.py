@@ -1,0 +1,1 @@
+"""The battery of the kinds other than transforms: common checks, subjects, faults."""

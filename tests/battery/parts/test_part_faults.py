@@ -1,0 +1,33 @@
+"""The battery of parts can fail: for each of its checks, a part that it catches."""
+
+import re
+
+import pytest
+
+from battery.parts.faults import FAULTS
+from battery.parts.kinds import KINDS, SUBJECTS, TOYS
+from battery.parts.registry import CHECKS, failures, names_for
+
+ALL = [(kind, name) for kind in KINDS for name in FAULTS[kind]]
+
+
+@pytest.mark.parametrize(
+    "kind, toy",
+    [pytest.param(k, t, id=f"{k}-{t.name}") for k in KINDS for t in TOYS[k]],
+)
+def test_what_the_faults_are_planted_in_passes_everything(kind, toy):
+    every = names_for(kind, toy, ("plain", "full"))
+    assert failures(SUBJECTS[kind](toy), every) == {}
+
+
+@pytest.mark.parametrize("kind, name", ALL, ids=[f"{k}-{n}" for k, n in ALL])
+def test_a_fault_fails_these_checks(kind, name):
+    fault = FAULTS[kind][name]
+    found = failures(SUBJECTS[kind](fault.row, apart=True), fault.checks)
+    assert set(found) == fault.checks, found
+    assert re.search(fault.words, found[fault.aim], re.DOTALL), found[fault.aim]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_check_has_a_fault(kind):
+    assert {fault.aim for fault in FAULTS[kind].values()} == set(CHECKS[kind])

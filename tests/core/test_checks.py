@@ -1,0 +1,41 @@
+"""Checks of arguments: whole numbers, and the count of updates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lab.core import checks
+from jaxopt_lab.core.errors import InputError
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, np.int64(1), jnp.int32(1)])
+def test_only_an_int_is_a_whole_number(value):
+    assert not checks.is_integer(value)
+    with pytest.raises(InputError, match=r"^n must be a whole number; got "):
+        checks.check_integer("n", value)
+
+
+@pytest.mark.parametrize(
+    "bounds, accepted, refused, words",
+    [
+        ({}, (-3, 0, 9), (), ""),
+        ({"low": 0}, (0, 5), (-1,), "of at least 0; got -1"),
+        ({"high": 4}, (-2, 4), (5,), "of at most 4; got 5"),
+        ({"low": 1, "high": 3}, (1, 3), (0, 4), "from 1 to 3; got"),
+    ],
+)
+def test_bounds_are_included(bounds, accepted, refused, words):
+    for value in accepted:
+        checks.check_integer("n", value, **bounds)
+    for value in refused:
+        with pytest.raises(InputError, match=words):
+            checks.check_integer("n", value, **bounds)
+
+
+def test_the_count_of_updates_stops_at_the_largest():
+    largest = jnp.iinfo(jnp.int32).max
+    for count, after in ((0, 1), (largest - 1, largest), (largest, largest)):
+        new = checks.increment(jnp.int32(count))
+        assert isinstance(new, jax.Array) and new.dtype == jnp.int32
+        assert int(new) == after

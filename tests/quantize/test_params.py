@@ -1,0 +1,110 @@
+"""Quantizing the leaves of a model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.quantize import (
+    GPTQGrid,
+    LinearGrid,
+    gram_function,
+    quantize_params,
+    round_to_nearest,
+)
+
+RNG = np.random.default_rng(0)
+PARAMS = {
+    "one": {"kernel": RNG.normal(size=(4, 6)), "bias": RNG.normal(size=6)},
+    "two": {"kernel": RNG.normal(size=(6, 3)), "bias": np.zeros(3)},
+}
+BATCHES = [RNG.normal(size=(5, 4)), RNG.normal(size=(5, 4))]
+
+
+def model(params, x):
+    hidden = jax.nn.relu(x @ params["one"]["kernel"] + params["one"]["bias"][None])
+    return jax.jit(jnp.matmul)(hidden, params["two"]["kernel"])
+
+
+def hidden(x):
+    return np.maximum(x @ PARAMS["one"]["kernel"] + PARAMS["one"]["bias"], 0)
+
+
+def test_grams_are_those_of_the_inputs_of_each_kernel():
+    x = np.concatenate(BATCHES)
+    grams = gram_function(model, ["one/kernel", "two/kernel"])(PARAMS, x)
+    np.testing.assert_allclose(grams["one/kernel"], x.T @ x, rtol=1e-12)
+    np.testing.assert_allclose(grams["two/kernel"], hidden(x).T @ hidden(x), rtol=1e-12)
+
+
+def test_grams_follow_casts_axes_and_repeated_use():
+    kernel = RNG.normal(size=(2, 3, 4))
+    x = RNG.normal(size=(5, 3, 7, 2))
+
+    def once(params, x):
+        weight = params["w"].astype(jnp.float32)
+        x = x.astype(jnp.float32)
+        one = jnp.einsum("abo,nbta->nto", weight, x)
+        return one + jnp.einsum("nbta,abo->nto", 2 * x, weight)
+
+    flat = np.transpose(x, (0, 2, 3, 1)).reshape(-1, 6)
+    gram = gram_function(once, ["w"])({"w": kernel}, x)["w"]
+    assert gram.dtype == jnp.float32
+    np.testing.assert_allclose(gram, 5 * flat.T @ flat, rtol=1e-4)
+
+
+def test_a_kernel_used_otherwise_has_no_gram():
+    def transposed(params, x):
+        return x @ params["w"].T
+
+    assert (
+        gram_function(transposed, ["w"])({"w": np.ones((3, 4))}, np.ones((2, 4))) == {}
+    )
+
+
+def test_each_leaf_goes_by_its_first_rule():
+    rules = [
+        ("two", None),
+        ("kernel", round_to_nearest, LinearGrid(4)),
+        ("", round_to_nearest, GPTQGrid(2)),
+    ]
+    quantized, report = quantize_params(model, PARAMS, rules, BATCHES)
+    assert list(report.layers) == ["one/kernel"]
+    for path in (("one", "bias"), ("two", "kernel"), ("two", "bias")):
+        assert quantized[path[0]][path[1]] is PARAMS[path[0]][path[1]]
+    coded, one = report.layers["one/kernel"]
+    weight = PARAMS["one"]["kernel"].T
+    x = np.concatenate(BATCHES)
+    expected, exact = round_to_nearest(
+        jnp.asarray(weight), jnp.asarray(x.T @ x), LinearGrid(4)
+    )
+    np.testing.assert_array_equal(coded.qvalue, expected.qvalue)
+    np.testing.assert_allclose(one.error, exact.error, rtol=1e-12)
+    np.testing.assert_array_equal(quantized["one"]["kernel"], expected.dequantize().T)
+    assert report.nbytes_before - report.nbytes == 24 * 8 - (24 // 2 + 6 * 8)
+    outputs = [np.asarray(model(p, x)) for p in (PARAMS, quantized)]
+    size = np.sum(outputs[0] ** 2)
+    error = np.sum((outputs[1] - outputs[0]) ** 2) / size
+    np.testing.assert_allclose(report.output_error, error, rtol=1e-10)
+
+
+def test_without_batches_there_is_no_output_error():
+    rules = [("kernel", round_to_nearest, LinearGrid(8))]
+    _, report = quantize_params(model, PARAMS, rules)
+    assert np.isnan(report.output_error) and len(report.layers) == 2
+
+
+def test_convolutions_are_matrices_of_their_patches():
+    kernel = RNG.normal(size=(3, 3, 2, 4)).astype(np.float32)
+    rules = [("w", round_to_nearest, LinearGrid(8))]
+    quantized, report = quantize_params(lambda p, x: x, {"w": kernel}, rules)
+    assert report.layers["w"][0].qvalue.shape == (4, 18)
+    assert quantized["w"].shape == kernel.shape and quantized["w"].dtype == np.float32
+    np.testing.assert_allclose(quantized["w"], kernel, atol=np.abs(kernel).max() / 250)
+
+
+def test_a_rule_without_leaves_is_refused():
+    rules = [("kernel", round_to_nearest), ("two/kernel", None)]
+    with pytest.raises(InputError, match="rule 'two/kernel' matches no leaf that an"):
+        quantize_params(model, PARAMS, rules)

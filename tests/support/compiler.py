@@ -1,0 +1,45 @@
+"""How programs are compiled in the plain run: quickly; most of its time is that.
+
+The full run compiles them as users do. Only the compiler's effort differs: what a
+program computes, allocates and sends is decided before.
+"""
+
+import importlib.util
+import mmap
+import os
+import pathlib
+import sys
+
+_CHOICE = "JAXOPT_LAB_TESTS_COMPILER"
+# The older emitters make a program of a few operations in two thirds of the time.
+_QUICK_FLAGS = ("--xla_cpu_use_fusion_emitters=false",)
+
+
+def choose() -> None:
+    """Set XLA's flags, before jax starts; the processes of the run inherit them."""
+    if _CHOICE in os.environ:
+        return
+    os.environ[_CHOICE] = "as users" if "--full" in sys.argv else "quick"
+    if quick():
+        flags = [os.environ.get("XLA_FLAGS", "")]
+        flags += [flag for flag in _QUICK_FLAGS if _known(flag)]
+        os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+
+
+def quick() -> bool:
+    """Whether this run compiles with little effort."""
+    return os.environ.get(_CHOICE) == "quick"
+
+
+def _known(flag: str) -> bool:
+    """Whether this jaxlib knows a flag; one that it does not know ends the process."""
+    spec = importlib.util.find_spec("jaxlib")
+    name = flag.removeprefix("--").partition("=")[0].encode()
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for library in pathlib.Path(folder).glob("*.so"):
+            with library.open("rb") as file:
+                text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                if text.find(name) >= 0:
+                    return True
+    return False
