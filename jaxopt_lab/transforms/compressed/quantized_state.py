@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import errors
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.codecs import QArray
 from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
@@ -70,8 +69,6 @@ class QuantizedState(NamedTuple):
         """
         if self.chunk is not None:
             check_positive_count("chunk", self.chunk)
-        if self.coding.store not in ("codes", "values"):
-            raise errors.unknown("store", str(self.coding.store), ("codes", "values"))
         return Transformation(self.init, self.update)
 
     def init(self, params: Params) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jaxopt_lab.core.codecs import Codec, QArray
 from jaxopt_lab.transforms.compressed.chunks import ChunkedOperand
 
-Store = Literal["codes", "values"]
 # Elements handled together where no codec says how many.
 _WIDTH = 256
 
@@ -27,14 +26,15 @@ class LeafStorage:
       shape: shape of the whole tensor.
       dtype: its dtype.
       codec: ``None`` for a tensor that is stored as it is.
-      store: ``"values"`` keeps what the codes stand for instead of the codes.
+      straight_through: keep the rounded numbers instead of the codes, so that
+        derivatives pass.
     """
 
     index: int
     shape: tuple[int, ...]
     dtype: Any
     codec: Codec | None = None
-    store: Store = "codes"
+    straight_through: bool = False
 
     @property
     def block(self) -> int:
@@ -44,7 +44,7 @@ class LeafStorage:
     @property
     def coded(self) -> bool:
         """Whether it is stored as codes."""
-        return self.codec is not None and self.store == "codes"
+        return self.codec is not None and not self.straight_through
 
     def operands(self, stored: QArray, unit: int) -> list[ChunkedOperand]:
         """Its arrays with how much of them belongs to how many elements.
@@ -104,10 +104,9 @@ class LeafStorage:
         if key is not None:
             key = jax.random.fold_in(key, self.index)
         options: dict[str, Any] = {"key": key, "block_ids": block_ids}
-        if self.store == "values":
-            return QArray(
-                self.codec.rounded(x, block=self.block, **options), None, None
-            )
+        if self.straight_through:
+            values = self.codec.rounded(x, block=self.block, **options)
+            return QArray(values, None, None)
         return self.codec.encode(x, block=self.block, **options)
 
     def decode(self, stored: QArray, shape: tuple[int, ...]) -> jax.Array:

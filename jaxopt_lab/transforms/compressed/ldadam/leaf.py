@@ -21,7 +21,7 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.min_max import MinMax4
-from jaxopt_lab.transforms.compressed.storage import LeafStorage, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Error = Literal["float32", "bfloat16", "4-bit", "none"]
 
@@ -59,7 +59,7 @@ class Leaf(NamedTuple):
       rank: columns of the basis, at most.
       error: how the error is kept.
       how: how the subspace is found.
-      store: ``"codes"`` or ``"values"``.
+      straight_through: keep a rounded error as numbers.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -69,7 +69,7 @@ class Leaf(NamedTuple):
     rank: int
     error: Error
     how: How
-    store: Store
+    straight_through: bool
     chunk: int | None
 
     def storage(self, shape: tuple[int, ...]) -> LeafStorage:
@@ -80,7 +80,7 @@ class Leaf(NamedTuple):
             "4-bit": MinMax4(64),
             "none": None,
         }[self.error]
-        return LeafStorage(0, shape, self.dtype, codec, self.store)
+        return LeafStorage(0, shape, self.dtype, codec, self.straight_through)
 
     @property
     def feeds_back(self) -> bool:
@@ -90,7 +90,8 @@ class Leaf(NamedTuple):
     @property
     def ranged(self) -> bool:
         """Whether the error has ranges."""
-        return self.feeds_back and self.error == "4-bit" and self.store == "codes"
+        codes = self.error == "4-bit" and not self.straight_through
+        return self.feeds_back and codes
 
     def init(self, param: jax.Array) -> LeafState:
         """What is kept before the first step.
