@@ -2,12 +2,13 @@
 
 Run as ``python -m experiments.benchmarks.compressed [METHOD ...]``. Each method takes
 two ways: ``tx.update`` and ``optax.apply_updates``, and the fused apply of the train
-step, which takes the new parameters without a tree of updates between. The gradients are
-an argument that is not donated, parameters and state are. Peak is arguments, temporaries
-and outputs without what is aliased, of the compiled program; times are those of the
-process's CPU, in pairs, over the time of ``optax.adamw`` in the same minute. The tree
-has 19.9 million float32 parameters in unequal leaves: one that fits into the cache
-would make ``optax.adamw`` five times faster and every ratio look three times worse.
+step, which takes the new parameters without a tree of updates between. The gradients
+are an argument that is not donated, parameters and state are. Peak is arguments,
+temporaries and outputs without what is aliased, of the compiled program; times are
+those of the process's CPU, in pairs, over the time of ``optax.adamw`` in the same
+minute. The tree has 19.9 million float32 parameters in unequal leaves: one that fits
+into the cache would make ``optax.adamw`` five times faster and every ratio look three
+times worse.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ METHODS: Mapping[str, Callable[[], optax.GradientTransformation]] = {
 
 
 class Bar(NamedTuple):
-    """What a method may cost at most, as ratios to ``optax.adamw``."""
+    """Upper bounds on a method's cost, as ratios to ``optax.adamw``."""
 
     peak: float
     time: float
@@ -208,7 +209,7 @@ def cpu_ratio(a: Runner, b: Runner, pairs: int) -> Ratio:
 
 
 def figures(name: str, fused: bool, base: Program, pairs: int) -> dict[str, Any]:
-    """What one method costs in one of the two ways.
+    """Cost of one method in one of the two ways.
 
     Args:
       name: the method.

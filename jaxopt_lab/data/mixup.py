@@ -67,10 +67,8 @@ def mixup(
         mixed = {name: _floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
         mixed[label] = _probabilities(batch[label], num_classes, first)
-        wide = trees.accumulation_dtype(first.dtype)
         weight_key, order_key = jax.random.split(key)
-        strength = jnp.asarray(alpha, wide)
-        weight = jax.random.beta(weight_key, strength, strength, dtype=wide)
+        weight = symmetric_beta(weight_key, alpha)
         order = jax.random.permutation(order_key, first.shape[0])
 
         def mix(x: jax.Array) -> jax.Array:
@@ -81,6 +79,41 @@ def mixup(
         return {**batch, **jax.tree.map(mix, mixed)}
 
     return transform
+
+
+def symmetric_beta(key: jax.Array, alpha: Scalar) -> jax.Array:
+    r"""A number with the distribution :math:`\mathrm{Beta}(\alpha, \alpha)`.
+
+    With U and V uniform in [0, 1), a Student t variate of :math:`2 \alpha` degrees of
+    freedom, over the root of them, and the number are
+
+    .. math::
+        T = \sqrt{U^{-1/\alpha} - 1} \, \cos 2 \pi V, \quad
+        \tfrac12 + \tfrac12 \, T / \sqrt{1 + T^2},
+
+    without rejection, a program of ten operations instead of the two loops of
+    ``jax.random.beta``.
+
+    Args:
+      key: typed key.
+      alpha: above 0.
+
+    Returns:
+      A float32 scalar in [0, 1], whatever the type of the batch: the same key gives the
+      same mixture in every type.
+
+    >>> bool(0 <= symmetric_beta(jax.random.key(0), 0.2) <= 1)
+    True
+
+    Source: Bailey, "Polar Generation of Random Variates with the t-Distribution",
+    Mathematics of Computation 62 (1994).
+    """
+    u, v = jax.random.uniform(key, (2,), jnp.float32)
+    square = jnp.expm1(-jnp.log(u) / jnp.asarray(alpha, jnp.float32))
+    cosine = jnp.cos(jnp.float32(2 * jnp.pi) * v)
+    # 1 / T^2 is infinite for T = 0, and 0 where the square overflows.
+    length = 1 / jnp.sqrt(1 + 1 / (square * cosine**2))
+    return (1 + jnp.sign(cosine) * length) / 2
 
 
 def _floats(x: jax.Array) -> jax.Array:

@@ -37,8 +37,8 @@ def make_train_step(
     The step is pure: it may be jitted (donate the state), mapped over devices or seeds,
     scanned and differentiated. It evaluates the loss and its gradient once (the first
     pass), passes the gradient to ``tx`` together with ``grad_fn`` (the gradient at
-    other points, same batch and same key), ``value`` (the loss) and ``fused_apply``, and
-    applies the updates. Loss, metrics and model state are those of the first pass;
+    other points, same batch and same key), ``value`` (the loss) and ``fused_apply``,
+    and applies the updates. Loss, metrics and model state are those of the first pass;
     later passes start from the old model state, and their new one is dropped.
 
     Args:

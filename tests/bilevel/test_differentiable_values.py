@@ -11,14 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import problems
-from conformance.subject import Subject, step
-from support import audit, cases
+from support import audit
 
-from jaxopt_lab import catalog
 from jaxopt_lab.bilevel import differentiable
-
-CATALOG = catalog.of_kind("transform")
 
 
 def assert_same_values(run, original, safe, *args):
@@ -32,26 +27,14 @@ def assert_same_values(run, original, safe, *args):
     np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("name", cases.plain(audit.AUDIT, {"adam"}))
+@pytest.mark.parametrize("name", audit.AUDIT)
 def test_the_optimizers_of_the_audit(name, dtype):
     make, rate, _ = audit.AUDIT[name]
     params = audit.start(0, dtype)
     run = lambda tx, params: audit.run(tx, params, n=4)
     assert_same_values(run, make(rate), differentiable(make(rate)), params)
-
-
-@pytest.mark.parametrize("name", cases.plain(CATALOG, {"sam", "adam_cm"}))
-def test_the_methods_of_the_catalog(name):
-    tx = Subject(CATALOG[name]).transform()
-
-    def run(tx, params, batch):
-        state = tx.init(params)
-        for _ in range(2):
-            params, state, updates = step(tx, params, state, batch)
-        return params, state, updates
-
-    assert_same_values(run, tx, differentiable(tx), problems.params(), problems.batch())
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

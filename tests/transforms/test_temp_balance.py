@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conformance.battery import failures
-from conformance.subject import Subject
+from battery.registry import failures
+from battery.transform import Subject
 from support import vectors
 from support.tailed import gaussian, network
 
@@ -180,7 +180,7 @@ def after(base, low, high):
 
 @pytest.mark.full
 @pytest.mark.parametrize("role, factory", [("link", preset), ("wrapper", after)])
-def test_the_conformance_battery(role, factory):
+def test_the_battery(role, factory):
     row = Transform(
         name="temp_balance",
         family="curvature",

@@ -7,7 +7,7 @@ import numpy as np
 from battery.estimator.subject import EstimatorSubject
 from battery.parts.common import register_common
 from battery.parts.compare import assert_close, assert_finite
-from battery.parts.registry import check
+from battery.registry import check
 
 register_common(EstimatorSubject)
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}

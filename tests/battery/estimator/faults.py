@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from battery.estimator.toy import TOY, broken, example, fit_mean, with_fit
+from battery.faults import plant
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
 
 
 def documented(text: str):

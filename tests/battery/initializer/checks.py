@@ -7,7 +7,7 @@ import numpy as np
 from battery.initializer.subject import LARGE, InitializerSubject
 from battery.parts.common import register_common
 from battery.parts.compare import assert_equal
-from battery.parts.registry import check
+from battery.registry import check
 
 # Numbers of another type are other draws, and nothing goes in but a key.
 WITHOUT = ("float32", "bfloat16", "finite", "derivatives", "nan_visible", "vmap")

@@ -7,10 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from battery.faults import plant
 from battery.initializer.checks import WITHOUT
 from battery.initializer.toy import TOY, broken, example, scaled, with_init
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
 
 
 def documented(text: str):

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from battery.parts import programs
+from battery import programs
 from battery.parts.subject import KEY, OTHER_KEY, Form, Subject, Tree
 from jaxopt_lab.catalog.part import loaded
 

@@ -8,7 +8,7 @@ import numpy as np
 from battery.layer.subject import LayerSubject
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal, assert_finite
-from battery.parts.registry import check
+from battery.registry import check
 
 register_common(LayerSubject)
 

@@ -7,9 +7,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from battery.faults import plant
 from battery.layer.toy import TOY, broken, centring, example, with_apply
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
 from jaxopt_lab.core.functional import Functional
 
 

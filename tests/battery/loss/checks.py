@@ -8,7 +8,7 @@ import numpy as np
 from battery.loss.subject import INVARIANCES, LossSubject
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_finite
-from battery.parts.registry import check
+from battery.registry import check
 
 register_common(LossSubject)
 

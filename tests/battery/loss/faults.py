@@ -6,6 +6,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
+from battery.faults import plant
 from battery.loss.toy import (
     STATEFUL,
     TOY,
@@ -16,7 +17,6 @@ from battery.loss.toy import (
     with_loss,
 )
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
 
 
 def documented(text: str):

@@ -8,7 +8,7 @@ import numpy as np
 from battery.metric.subject import MetricSubject
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close
-from battery.parts.registry import check
+from battery.registry import check
 
 WITHOUT = ("derivatives",)
 register_common(MetricSubject, WITHOUT)

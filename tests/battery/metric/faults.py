@@ -7,10 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from battery.faults import plant
 from battery.metric.checks import WITHOUT
 from battery.metric.toy import TOY, broken, confidence, example, with_metric
 from battery.parts.common_faults import plant_common
-from battery.parts.faults import plant
 
 
 def documented(text: str):

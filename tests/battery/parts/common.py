@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from battery.parts import registry
+from battery import registry
 from battery.parts.compare import TIGHT, assert_close, assert_finite
 from battery.parts.subject import Subject, applicable, floats, is_float
 from jaxopt_lab.core import options

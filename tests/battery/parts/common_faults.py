@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from battery.parts.faults import plant
+from battery.faults import plant
 from battery.parts.subject import floats, is_float
 
 Change = Callable[[Any, Any], Any]

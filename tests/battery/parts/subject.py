@@ -12,9 +12,9 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from battery.parts import programs
-from battery.parts.op_by_op import OpByOp
-from battery.parts.programs import Together
+from battery import programs
+from battery.op_by_op import OpByOp
+from battery.programs import Together
 
 Tree = Any
 Form = tuple[Callable[..., Any], tuple[Any, ...]]

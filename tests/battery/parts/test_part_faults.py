@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from battery.parts.faults import FAULTS
+from battery.faults import FAULTS
 from battery.parts.kinds import KINDS, SUBJECTS, TOYS
-from battery.parts.registry import CHECKS, failures, names_for
+from battery.registry import CHECKS, failures, names_for
 
 ALL = [(kind, name) for kind in KINDS for name in FAULTS[kind]]
 

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from battery.parts.kinds import KINDS, SUBJECTS
-from battery.parts.registry import CHECKS, names_for
+from battery.registry import CHECKS, names_for
 from jaxopt_lab.catalog import of_kind
 
 MOST_PROGRAMS = 5

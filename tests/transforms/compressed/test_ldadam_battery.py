@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from conformance.battery import CHECKS, failures
-from conformance.subject import Subject
+from battery.registry import CHECKS, failures
+from battery.transform import Subject
 
 from jaxopt_lab import catalog
 
@@ -34,4 +34,4 @@ def test_rows_name_arguments_and_defaults_of_the_methods(row):
     tx = row.make()
     assert callable(tx.update)
     for name in row.known_failures:
-        assert CHECKS[name].applies(row)
+        assert CHECKS["transform"][name].applies(row)

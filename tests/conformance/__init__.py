@@ -1,1 +1,0 @@
-"""One battery of checks for every method, and planted faults for every check."""
