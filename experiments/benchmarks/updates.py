@@ -278,12 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def program(name: str) -> Program:
         return compiled(
-            catalog.get(name, "transform").make(), options.scale, fused_apply=True
+            catalog.get(name, "transform").make(), options.scale, fused=True
         )
 
-    base = compiled(
-        catalog.get(BASE, "transform").make(), options.scale, fused_apply=False
-    )
+    base = compiled(catalog.get(BASE, "transform").make(), options.scale, fused=False)
     found: dict[str, Any] = {
         "device": device,
         "copy, GB/s": rate / 1e9,

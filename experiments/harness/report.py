@@ -84,7 +84,8 @@ def plain(tree: Any) -> Any:
         return {str(name): plain(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [plain(value) for value in tree]
-    return tree.tolist() if hasattr(tree, "tolist") else tree
+    to_list = getattr(tree, "tolist", None)
+    return tree if to_list is None else to_list()
 
 
 def write(report: Report, folder: Path) -> None:
