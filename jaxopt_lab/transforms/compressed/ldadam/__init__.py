@@ -109,7 +109,7 @@ def ldadam(
     Gradient evaluations: 1 a step.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
     >>> state = jaxopt_lab.ldadam(1e-3, error="4-bit").init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)

@@ -117,7 +117,7 @@ def microadam(
     cost nothing. Gradient evaluations: 1 a step.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
     >>> state = jaxopt_lab.microadam(1e-3).init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)

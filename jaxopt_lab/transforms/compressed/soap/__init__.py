@@ -230,7 +230,7 @@ def soap(
     Gradient evaluations: 1 a step. Memory: 8 + 8 (p / q + q / p) bytes a parameter.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((128, 128)), "bias": jnp.ones(128)}
     >>> state = jaxopt_lab.soap(3e-3).init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 1)
