@@ -41,7 +41,6 @@ plant(
         "vmap_seeds",
         "vmap_hyper",
         "donation",
-        "sharded",
         "parallel",
         "multi_steps",
         "apply_if_finite",
@@ -50,7 +49,6 @@ plant(
 
 # The type of the carry shows wherever an update is traced with an old state.
 _TYPE_OF_STATE = {
-    "jit",
     "scan",
     "recompilation",
     "donation",

@@ -79,7 +79,7 @@ plant(
     "checkpoint",
     "structs",
     two_containers,
-    also={"abstract_init", "vmap_seeds", "sharded"},
+    also={"abstract_init", "vmap_seeds"},
 )
 
 
