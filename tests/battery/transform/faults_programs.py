@@ -44,6 +44,9 @@ plant(
         "parallel",
         "multi_steps",
         "apply_if_finite",
+        "float32",
+        "inject",
+        "schedules",
     },
 )
 
@@ -101,6 +104,7 @@ plant(
     "TracerBoolConversionError",
     branches_on_momentum,
     also={
+        "inject",
         "finite_at_zero_gradients",
         "finite_at_a_product",
         "finite_at_zero_parameters",
