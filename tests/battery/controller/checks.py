@@ -9,8 +9,8 @@ import hypothesis
 import jax
 from hypothesis import strategies as st
 
-from battery.controller.subject import ControllerSubject
 from battery import programs
+from battery.controller.subject import ControllerSubject
 from battery.parts.common import register_common
 from battery.parts.host import OF_FUNCTIONS
 from battery.registry import check

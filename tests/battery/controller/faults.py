@@ -9,8 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from battery.controller.toy import TOY, doubling, example, with_decide
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 from battery.parts.host import OF_FUNCTIONS
 
 

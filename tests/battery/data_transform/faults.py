@@ -7,8 +7,8 @@ from typing import Any
 
 from battery.data_transform.checks import WITHOUT
 from battery.data_transform.toy import TOY, broken, example, shift, with_results
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 
 
 def documented(text: str) -> Any:

@@ -10,8 +10,8 @@ from battery.decoder.subject import PAD, DecoderSubject
 from battery.parts.common import register_common
 from battery.parts.compare import assert_equal
 from battery.parts.host import OF_FUNCTIONS
-from battery.registry import check
 from battery.parts.subject import KEY
+from battery.registry import check
 from jaxopt_lab.catalog.part import loaded
 
 register_common(DecoderSubject, without=OF_FUNCTIONS)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from battery.decoder.toy import TOY, changed, loop
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 from battery.parts.host import OF_FUNCTIONS
 from jaxopt_lab.catalog.examples.batches import prompts
 

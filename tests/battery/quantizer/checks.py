@@ -6,8 +6,8 @@ import numpy as np
 
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal, assert_finite
-from battery.registry import check
 from battery.quantizer.subject import QuantizerSubject
+from battery.registry import check
 
 WITHOUT = ("derivatives",)
 register_common(QuantizerSubject, without=WITHOUT)

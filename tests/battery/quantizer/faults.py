@@ -7,8 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 from battery.quantizer.checks import WITHOUT
 from battery.quantizer.toy import TOY, broken, nearest, with_codes, with_report
 from jaxopt_lab.catalog.examples.matrices import coarse

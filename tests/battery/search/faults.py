@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
-from battery.parts.common_faults import plant_common
 from battery.faults import plant
+from battery.parts.common_faults import plant_common
 from battery.parts.host import OF_FUNCTIONS
 from battery.search.toy import TOY, changed, draws
 from jaxopt_lab.catalog.examples.decisions import small_space
