@@ -1,4 +1,4 @@
-"""What each method sends between eight devices, in each style, in bytes a parameter.
+"""Bytes a parameter that each method sends between eight devices, in each style.
 
 Run as ``python -m experiments.benchmarks.communication [METHOD ...]``, by default the
 whole catalog, which takes some minutes. Nothing is timed or run: the programs are
@@ -15,10 +15,11 @@ optimizer state divided, the last only for methods that treat every element by i
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+from experiments.benchmarks import options
 
 DEVICES = 8
 
@@ -48,7 +49,7 @@ WAYS = (
 
 
 class Found(NamedTuple):
-    """What one step sends.
+    """Messages of one step.
 
     Attributes:
       sent: bytes a parameter by kind of collective; scalars are left out.
@@ -193,10 +194,7 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
       words: the command line; ``None``: the program's.
     """
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = options.parser(__doc__)
     parser.add_argument("method", nargs="*", help="rows of the catalog; default: all")
     chosen = parser.parse_args(words).method
     os.environ["JAX_PLATFORMS"] = "cpu"

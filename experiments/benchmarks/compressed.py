@@ -55,7 +55,7 @@ METHODS: Mapping[str, Callable[[], optax.GradientTransformation]] = {
 
 
 class Bar(NamedTuple):
-    """What a method may cost at most, as ratios to ``optax.adamw``."""
+    """Upper bounds on a method's cost, as ratios to ``optax.adamw``."""
 
     peak: float
     time: float
@@ -209,7 +209,7 @@ def cpu_ratio(a: Runner, b: Runner, pairs: int) -> Ratio:
 
 
 def figures(name: str, fused: bool, base: Program, pairs: int) -> dict[str, Any]:
-    """What one method costs in one of the two ways.
+    """Cost of one method in one of the two ways.
 
     Args:
       name: the method.

@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def optimizers() -> dict[str, optax.GradientTransformation]:
-    """What is measured, besides ``optax.adamw``.
+    """The measured methods besides ``optax.adamw``.
 
     Returns:
       Optimizers by label.

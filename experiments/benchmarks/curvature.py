@@ -142,7 +142,7 @@ def conv_loss(params: PyTree, batch: dict[str, Array]) -> Array:
 
 
 def waiting(fn: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-    """A call that returns when its result is there.
+    """A call that blocks until its result is ready.
 
     Args:
       fn: the function.
@@ -171,7 +171,7 @@ def flops(fn: Callable[..., Any], *args: Any) -> float:
 def against_gradient(
     name: str, loss: Any, model: Any, params: PyTree, batch: Any
 ) -> dict[str, Any]:
-    """What products cost in gradients.
+    """Cost of products in gradients.
 
     Args:
       name: of the network, for the labels.
@@ -202,7 +202,7 @@ def against_gradient(
 
 
 def lanczos_steps(name: str, operator: curvature.Operator, v: PyTree) -> dict[str, Any]:
-    """What a Lanczos step costs in products.
+    """Cost of a Lanczos step in products.
 
     Args:
       name: of the network, for the labels.

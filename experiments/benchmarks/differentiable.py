@@ -1,4 +1,4 @@
-"""What `differentiable` costs: tracing, a forward pass and a reverse pass of Adam.
+"""Cost of `differentiable`: tracing, a forward pass and a reverse pass of Adam.
 
 Run as ``python -m experiments.benchmarks.differentiable``. The bars of the
 specification: tracing at most 8 times (aim 4), a forward pass 1.0, a reverse pass at

@@ -11,7 +11,6 @@ weights.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 import optax
 
 from experiments.benchmarks.maml import Layer, meta_train, network, outputs
+from experiments.benchmarks.options import meta_parser
 from experiments.benchmarks.paired import report
 from experiments.studies.fashion import fashion_mnist, pooled
 from jaxopt_lab.bilevel.metalearning import (
@@ -50,7 +50,7 @@ def pools(fashion: Path | None, seed: int) -> tuple[ClassPool, ClassPool]:
     """Images of the classes to meta-train on, and of those held out.
 
     Args:
-      fashion: where Fashion-MNIST lies, taken at half the size; ``None``: digits.
+      fashion: folder of Fashion-MNIST, used at half the size; ``None``: digits.
       seed: of the split.
 
     Returns:
@@ -82,7 +82,7 @@ def accuracy(layers: Params, batch: Batch) -> jax.Array:
 
 
 def methods() -> dict[str, MetaLoss]:
-    """What is compared: every method with plain gradient descent inside.
+    """The compared methods: every method with plain gradient descent inside.
 
     Returns:
       Meta-losses by name.
@@ -191,14 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
       arguments: command line; ``None`` for that of the process.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    listed = ", ".join(methods())
-    parser.add_argument("methods", nargs="*", default=["maml"], help=f"of {listed}")
+    parser = meta_parser(__doc__, methods(), STEPS)
     parser.add_argument("--fashion", type=Path, help="folder of Fashion-MNIST")
     parser.add_argument("--ways", type=int, default=3, help="classes of a task, to 4")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5])
-    parser.add_argument("--steps", type=int, default=STEPS, help="outer steps")
-    parser.add_argument("--seed", type=int, default=0, help="of the split of classes")
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"outer steps": options.steps, "seed": options.seed}
     try:

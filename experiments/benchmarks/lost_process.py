@@ -1,4 +1,4 @@
-"""How long the others stay when one of several processes is lost.
+"""Time until the others stop when one of several processes is lost.
 
 Run as ``python -m experiments.benchmarks.lost_process [--repeats N] [--json FILE]``.
 Two processes of two virtual devices train a small network on this machine, and one is
@@ -10,7 +10,6 @@ Seconds of a busy machine are longer; nothing else may run beside.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -25,6 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+
+from experiments.benchmarks import options
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("steps=1000000", "save_every=5", "eval_every=0")
@@ -65,7 +66,7 @@ class Processes:
         """Start them.
 
         Args:
-          folder: of the run; what they say on standard error lies beside it.
+          folder: of the run; their standard error is beside it.
           *words: options of ``jaxopt_lab.lab.commands.train``.
           count: how many.
           devices: virtual devices of each.
@@ -107,7 +108,7 @@ class Processes:
             process.wait()
 
     def said(self, i: int) -> str:
-        """What process ``i`` wrote on standard error."""
+        """Standard error of process ``i``."""
         return self._errors[i].read_text()
 
     def wait(self) -> list[int]:
@@ -168,7 +169,7 @@ CASES = (
 
 
 class Left(NamedTuple):
-    """How the other process left.
+    """The end of the other process.
 
     Attributes:
       seconds: from the loss to its exit.
@@ -211,10 +212,7 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
       words: the command line; ``None``: the program's.
     """
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = options.parser(__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="losses of each kind")
     parser.add_argument("--json", default="", help="also write the figures here")
     chosen = parser.parse_args(words)

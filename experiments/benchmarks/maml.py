@@ -10,7 +10,6 @@ interval over them. Seconds by the processor are those on one core under
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.benchmarks.options import meta_parser
 from experiments.benchmarks.paired import report
 from jaxopt_lab.bilevel.metalearning import (
     MetaLoss,
@@ -73,7 +73,7 @@ def network(key: jax.Array, widths: Sequence[int] = WIDTHS) -> list[Layer]:
 
 
 def outputs(layers: Sequence[Layer], x: jax.Array) -> jax.Array:
-    """What the network makes of ``x``, shape ``(examples, inputs)``."""
+    """Outputs of the network for ``x``, shape ``(examples, inputs)``."""
     *hidden, last = layers
     for layer in hidden:
         x = jax.nn.relu(x @ layer.kernel + layer.bias)
@@ -86,7 +86,7 @@ def square_loss(layers: Params, batch: Batch) -> jax.Array:
 
 
 def methods() -> dict[str, MetaLoss]:
-    """What is compared: plain gradient descent inside, Adam for iMAML.
+    """The compared methods: plain gradient descent inside, Adam for iMAML.
 
     Returns:
       Meta-losses by name.
@@ -281,11 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
       arguments: command line; ``None`` for that of the process.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    listed = ", ".join(methods())
-    parser.add_argument("methods", nargs="*", default=["maml"], help=f"of {listed}")
-    parser.add_argument("--steps", type=int, default=STEPS, help="outer steps")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = meta_parser(__doc__, methods(), STEPS)
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"outer steps": options.steps, "seed": options.seed}
     for name in options.methods:

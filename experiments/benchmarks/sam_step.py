@@ -159,7 +159,7 @@ def compiled_steps() -> dict[str, tuple[Any, Any]]:
 
 
 def figures(programs: dict[str, tuple[Any, Any]]) -> dict[str, float]:
-    """What XLA counts.
+    """Operations and bytes by XLA's counts.
 
     Args:
       programs: as ``compiled_steps`` gives them.

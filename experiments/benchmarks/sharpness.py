@@ -198,7 +198,7 @@ def _dense(tx: optax.GradientTransformation, batch_size: int = BATCH) -> Step:
 
 
 def counts(steps: Mapping[str, Step]) -> dict[str, dict[str, float]]:
-    """What XLA counts.
+    """Operations and bytes by XLA's counts.
 
     Args:
       steps: as ``compiled_steps`` gives them.

@@ -1,4 +1,4 @@
-"""What the figures of the sharpness-aware steps may be at most."""
+"""Upper bounds on the figures of the sharpness-aware steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGER_BATCHES = (512, 1024)
 
 
 class Bar(NamedTuple):
-    """What a figure may be at most.
+    """Upper bound on a figure.
 
     Attributes:
       method: label of the measured step.

@@ -5,7 +5,7 @@ cannot take less time than its parameters, gradients and state take through the 
 parameters and state once each way, gradients once. Their bytes over the time of the
 step, over the rate of a copy that is measured beside it, say how near a method is to
 that floor. A method that keeps past gradients (``*_cg``, ``*_cm``) writes one of them
-in a step, so its floor lies lower than said here, and its figure may pass 1. Methods
+in a step, so its floor is lower than said here, and its figure may pass 1. Methods
 that multiply matrices (``muon``, ``soap``, ``galore``, ``ldadam``, ``apollo``) work
 above the floor by nature. Times are those of the clock, paired with ``optax.adamw``;
 ``--scale`` makes the matrices of the tree of 19.9 million float32 parameters larger: it
@@ -187,7 +187,7 @@ def copy_rate(nbytes: int = 1 << 30, times: int = 20) -> float:
 
 
 def slowest_kernels(program: Program, most: int) -> dict[str, float]:
-    """Where a step spends its time, by the profiler of jax.
+    """Time of a step by operation, from the profiler of jax.
 
     Args:
       program: the step.
@@ -218,7 +218,7 @@ def slowest_kernels(program: Program, most: int) -> dict[str, float]:
 def measured(
     program: Program, base: Program, rate: float, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """What one method's step takes.
+    """Cost of one method's step.
 
     Args:
       program: the step.
@@ -278,12 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def program(name: str) -> Program:
         return compiled(
-            catalog.get(name, "transform").make(), options.scale, fused_apply=True
+            catalog.get(name, "transform").make(), options.scale, fused=True
         )
 
-    base = compiled(
-        catalog.get(BASE, "transform").make(), options.scale, fused_apply=False
-    )
+    base = compiled(catalog.get(BASE, "transform").make(), options.scale, fused=False)
     found: dict[str, Any] = {
         "device": device,
         "copy, GB/s": rate / 1e9,

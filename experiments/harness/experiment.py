@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What studies and applications have in common.
+    """Shared frame of studies and applications.
 
     Attributes:
       name: of its folder or module.

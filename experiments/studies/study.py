@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,6 +55,38 @@ class Study(Experiment):
 
     kind: ClassVar[str] = "studies"
     claims: Callable[[Any, Any], Sequence[Claim]]
+
+    @staticmethod
+    def of_folder(
+        name: str, purpose: str, options: Mapping[str, str] | None = None
+    ) -> Study:
+        """The study whose parts are the modules of a folder.
+
+        Args:
+          name: of the folder: ``config`` with ``SIZES``; ``measure`` with ``measure``
+            and, if there are options, ``prepare``; ``claims`` with ``claims`` and
+            ``report``.
+          purpose: see ``Experiment``.
+          options: see ``Experiment``.
+
+        Returns:
+          The study.
+        """
+        config, measure, claims = (
+            importlib.import_module(f"experiments.studies.{name}.{part}")
+            for part in ("config", "measure", "claims")
+        )
+        more = {"prepare": measure.prepare} if options else {}
+        return Study(
+            name=name,
+            purpose=purpose,
+            sizes=config.SIZES,
+            measure=measure.measure,
+            claims=claims.claims,
+            report=claims.report,
+            options=options or {},
+            **more,
+        )
 
     def run(
         self, settings: Any, folder: Path, *, quick: bool = False, **texts: str

@@ -1,8 +1,8 @@
 """The one rule by which all studies decide their claims.
 
-A claim says that the mean over seeds of something paired lies in a range, such as
-"the difference is above 0". It is *shown* where Student's interval lies in the range,
-*contradicted* where it lies outside, else *undecided*. The claims of one study share
+A claim says that the mean over seeds of a paired value is in a range, such as "the
+difference is above 0". It is *shown* where Student's interval is inside the range,
+*contradicted* where it is outside, else *undecided*. The claims of one study share
 the error rate of 5 % by Holm's procedure. Fewer than five seeds decide nothing.
 """
 
@@ -126,7 +126,7 @@ def judge(claims: Sequence[Claim], confidence: float = 0.95) -> list[Verdict]:
 
     The interval of a mean over n seeds is :math:`\bar x \pm t_{n-1} s / \sqrt n`. A
     claim on every line is shown where all lines' intervals lie in the range, and
-    contradicted where one lies outside at a level divided by their number.
+    contradicted where one is outside at a level divided by their number.
 
     Args:
       claims: all claims of the study.

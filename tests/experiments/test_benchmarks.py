@@ -1,4 +1,4 @@
-"""What the benchmarks count; times are left to the commands."""
+"""Counts of the benchmarks; times are left to the commands."""
 
 import jax
 import jax.numpy as jnp

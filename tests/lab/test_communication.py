@@ -1,4 +1,4 @@
-"""What every method sends, counted in the module after the partitioner."""
+"""Messages of every method, counted in the module after the partitioner."""
 
 import re
 

@@ -152,11 +152,11 @@ def test_one_step_is_that_of_one_device(name):
         jax.tree.leaves(alone[1:4]), jax.tree.leaves(spread[1:4]), strict=True
     ):
         np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-11)
-    lies = {
+    specs = {
         path_name(path): x.sharding.spec
         for path, x in jax.tree.leaves_with_path(spread.params)
     }
-    assert any("model" in str(spec) for spec in lies.values())
+    assert any("model" in str(spec) for spec in specs.values())
 
 
 @pytest.mark.full

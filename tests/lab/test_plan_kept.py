@@ -1,4 +1,4 @@
-"""What a backward pass needs kept, against counts by hand."""
+"""Residuals of a backward pass, against counts by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ def relu_of_normalised(x):
         ("a softmax and two numbers a row",
          lambda w, x: jnp.sum(jax.nn.softmax(x @ w, axis=-1) ** 2),
          FULL + 2 * ROWS * 4),
-        ("nothing of what is computed anew",
+        ("nothing of the recomputed values",
          lambda w, x: jnp.sum(jax.checkpoint(lambda w: jnp.sin(x @ w) @ w)(w)), 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

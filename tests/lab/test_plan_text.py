@@ -26,15 +26,15 @@ def network(params, x):
 def program():
     mesh = make_mesh("data:4,model:2")
 
-    def lies(shape, *spec):
+    def shaped(shape, *spec):
         there = NamedSharding(mesh, P(*spec))
         return jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=there)
 
     params = (
-        lies((LAYERS, WIDTH, HIDDEN), None, None, "model"),
-        lies((LAYERS, HIDDEN, WIDTH), None, "model"),
+        shaped((LAYERS, WIDTH, HIDDEN), None, None, "model"),
+        shaped((LAYERS, HIDDEN, WIDTH), None, "model"),
     )
-    x = lies((BATCH, WIDTH), "data")
+    x = shaped((BATCH, WIDTH), "data")
     found = compile_partitioned(jax.jit(jax.grad(network)).lower(params, x))
     assert found.exact
     return read_module(found.text)

@@ -135,15 +135,7 @@ def _at_least(rates: np.ndarray, linearised: np.ndarray) -> Claim:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, table and figure.
-
-    Args:
-      measured: eigenvalues and learning rates.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.batch_hessian import figures
 
     spectra, rates = measured.spectra, measured.rates

@@ -49,15 +49,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, tables and figures.
-
-    Args:
-      measured: runs by method, by panel.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.compressed import figures
 
     rows, tables, drawn = [], [], {}

@@ -2,31 +2,21 @@
 
 import sys
 
-from experiments.studies.critical_momenta.claims import claims, report
-from experiments.studies.critical_momenta.config import SIZES
-from experiments.studies.critical_momenta.measure import measure, prepare
 from experiments.studies.study import Study
 
-STUDY = Study(
-    name="critical_momenta",
-    purpose=(
-        "Adam, and Adam with critical momenta (CM), critical gradients (CG), "
-        "SAM and Lookahead: which minimum they reach on landscapes with "
-        "several, and how fast; how old a buffer is and how long the steps are; "
-        "online learning on a stream of tasks (digits, or Fashion-MNIST); a "
-        "small LSTM. Each chooses its learning rate on one half of the starts "
-        "or seeds and is scored on the other."
-    ),
-    sizes=SIZES,
-    measure=measure,
-    claims=claims,
-    report=report,
-    options={
+STUDY = Study.of_folder(
+    "critical_momenta",
+    "Adam, and Adam with critical momenta (CM), critical gradients (CG), "
+    "SAM and Lookahead: which minimum they reach on landscapes with "
+    "several, and how fast; how old a buffer is and how long the steps are; "
+    "online learning on a stream of tasks (digits, or Fashion-MNIST); a "
+    "small LSTM. Each chooses its learning rate on one half of the starts "
+    "or seeds and is scored on the other.",
+    {
         "fashion": "folder of Fashion-MNIST's IDX files, for the streams; default: "
         "digits",
         "text": "a text file for the LSTM; without it that panel is left out",
     },
-    prepare=prepare,
 )
 
 if __name__ == "__main__":

@@ -74,15 +74,7 @@ def _text(measured: Measured, config: Config) -> dict[str, dict[str, Score]]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, tables and figures.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.critical_momenta import figures
 
     toys = [

@@ -2,24 +2,15 @@
 
 import sys
 
-from experiments.studies.edge_of_stability.claims import claims, report
-from experiments.studies.edge_of_stability.config import SIZES
-from experiments.studies.edge_of_stability.measure import measure
 from experiments.studies.study import Study
 
-STUDY = Study(
-    name="edge_of_stability",
-    purpose=(
-        "Train a small tanh network on digits by (stochastic) gradient descent, "
-        "momentum and Adam, and measure the largest eigenvalue of the Hessian "
-        "along the way: does it rise to the edge of stability and stay there "
-        "(Cohen et al. 2021, 2022; Andreyev and Beneventano 2024)? quick: less "
-        "than a minute."
-    ),
-    sizes=SIZES,
-    measure=measure,
-    claims=claims,
-    report=report,
+STUDY = Study.of_folder(
+    "edge_of_stability",
+    "Train a small tanh network on digits by (stochastic) gradient descent, "
+    "momentum and Adam, and measure the largest eigenvalue of the Hessian "
+    "along the way: does it rise to the edge of stability and stay there "
+    "(Cohen et al. 2021, 2022; Andreyev and Beneventano 2024)? quick: less "
+    "than a minute.",
 )
 
 if __name__ == "__main__":

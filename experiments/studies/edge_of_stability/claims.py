@@ -83,15 +83,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers and figure.
-
-    Args:
-      measured: by optimizer.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.edge_of_stability import figures
 
     del config

@@ -50,15 +50,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, tables, figures and landscapes.
-
-    Args:
-      measured: by case and optimizer.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.landscapes import figures
 
     tables, drawn, landscapes = [], {}, {}

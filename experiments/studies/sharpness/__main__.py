@@ -2,34 +2,23 @@
 
 import sys
 
-from experiments.studies.sharpness.claims import claims
-from experiments.studies.sharpness.config import SIZES
-from experiments.studies.sharpness.measure import measure, prepare
-from experiments.studies.sharpness.report import report
 from experiments.studies.study import Study
 
-STUDY = Study(
-    name="sharpness",
-    purpose=(
-        "Claims about sharpness-aware methods, measured on digits: accuracy, "
-        "clean and under weight noise, with wrong labels, and flatness. Each "
-        "method has as many settings to choose from; rows that tune a radius "
-        "keep one step size.\n\n"
-        "quick: 2 seeds and 12 rows, a minute on one core; standard: all rows, "
-        "about twenty minutes on one core. Panels: digits, digits-40-percent- "
-        "wrong, fashion, and in standard digits-20-percent-wrong."
-    ),
-    sizes=SIZES,
-    measure=measure,
-    claims=claims,
-    report=report,
-    options={
+STUDY = Study.of_folder(
+    "sharpness",
+    "Claims about sharpness-aware methods, measured on digits: accuracy, "
+    "clean and under weight noise, with wrong labels, and flatness. Each "
+    "method has as many settings to choose from; rows that tune a radius "
+    "keep one step size.\n\n"
+    "quick: 2 seeds and 12 rows, a minute on one core; standard: all rows, "
+    "about twenty minutes on one core. Panels: digits, "
+    "digits-40-percent-wrong, fashion, and in standard digits-20-percent-wrong.",
+    {
         "fashion": "folder of Fashion-MNIST's IDX files or of prepared TFDS sets; "
         "without it the panel with the convolutional network is left out",
         "only": "names of panels, separated by commas",
         "first_seed": "the first of consecutive seeds",
     },
-    prepare=prepare,
 )
 
 if __name__ == "__main__":

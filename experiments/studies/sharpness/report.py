@@ -9,22 +9,14 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.studies.sharpness import columns, rows
-from experiments.studies.sharpness.claims import Agreement, redundancy
 from experiments.studies.sharpness.columns import Column, Measured, Result, Results
 from experiments.studies.sharpness.config import Config, Panel
+from experiments.studies.sharpness.redundancy import Agreement, redundancy
 from jaxopt_lab.lab.statistics import mean_interval
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, tables and figures.
-
-    Args:
-      measured: scores by method, by panel.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.sharpness import figures
 
     results = columns.results(measured, config)

@@ -133,15 +133,7 @@ def plain_claim(plain: Plain, config: Config) -> Claim:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers, table and figures.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The report.
-    """
+    """Numbers, tables and figures; see ``Experiment.report``."""
     from experiments.studies.stability import figures
 
     drawn = {}

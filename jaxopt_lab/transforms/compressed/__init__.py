@@ -14,12 +14,12 @@ from jaxopt_lab.transforms.compressed.apollo import (
     apollo,
     scale_by_apollo,
 )
-from jaxopt_lab.transforms.compressed.engine import QuantizeStateState
 from jaxopt_lab.transforms.compressed.ldadam import ldadam, scale_by_ldadam
 from jaxopt_lab.transforms.compressed.ldadam.state import ScaleByLDAdamState
 from jaxopt_lab.transforms.compressed.microadam import microadam, scale_by_microadam
 from jaxopt_lab.transforms.compressed.microadam.state import ScaleByMicroAdamState
 from jaxopt_lab.transforms.compressed.quantize_state import quantize_state
+from jaxopt_lab.transforms.compressed.quantized_state import QuantizeStateState
 from jaxopt_lab.transforms.compressed.selection import moments
 from jaxopt_lab.transforms.compressed.soap import ScaleBySoapState, scale_by_soap, soap
 

@@ -9,10 +9,13 @@ from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.elements import adamw_elements, check_adamw
-from jaxopt_lab.transforms.compressed.engine import Engine, Transformation
 from jaxopt_lab.transforms.compressed.layout import Codecs
+from jaxopt_lab.transforms.compressed.quantized_state import (
+    QuantizedState,
+    Transformation,
+)
 from jaxopt_lab.transforms.compressed.selection import Select, moments
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 def adamw_with(
@@ -67,7 +70,7 @@ def adamw_with(
 
         return one
 
-    return Engine(
+    return QuantizedState(
         base=adamw_elements(*numbers),
         coding=Codecs(m, v, select or moments(min_size), store),
         elementwise=True,

@@ -9,7 +9,7 @@ from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.adamw import adamw_with
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.selection import Select
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 def adamw8bit(

@@ -13,7 +13,7 @@ from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.adamw import adamw_with
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.selection import Select
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 SecondMoment = Literal["float32", "dynamic", "linear"]
 

@@ -8,10 +8,10 @@ from jaxopt_lab.core import codecs as codes
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
-from jaxopt_lab.transforms.compressed.engine import Engine
 from jaxopt_lab.transforms.compressed.layout import Codecs
+from jaxopt_lab.transforms.compressed.quantized_state import QuantizedState
 from jaxopt_lab.transforms.compressed.selection import Select, moments
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 DYNAMIC_M = codes.dynamic(8)
 DYNAMIC_V = codes.dynamic(8, signed=False)
@@ -102,4 +102,4 @@ def quantize_state(
     coding = Codecs(m, v, select or moments(), store)
     base = optax.with_extra_args_support(inner)
     first = seed if stochastic else None
-    return Engine(base, coding, elementwise, chunk, first).transformation()
+    return QuantizedState(base, coding, elementwise, chunk, first).transformation()

@@ -6,9 +6,7 @@ import json
 import struct
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from experiments.harness.store import Store
@@ -17,6 +15,7 @@ from experiments.studies.sharpness import (
     columns,
     evaluation,
     measure,
+    redundancy,
     rows,
     tasks,
     training,
@@ -24,7 +23,6 @@ from experiments.studies.sharpness import (
 from experiments.studies.sharpness.__main__ import STUDY
 from experiments.studies.sharpness.config import SIZES, Config, Panel
 from experiments.studies.verdicts import judge
-from jaxopt_lab import batch_grad
 from jaxopt_lab.core.errors import InputError
 
 BY_NAME = {row.name: row for row in rows.ROWS}
@@ -187,64 +185,6 @@ def test_every_claim_is_about_rows_and_columns_that_there_are(config):
         assert ("digits-40-percent-wrong", "decay tuned", "sam", sgd) in said
 
 
-def test_noise_is_on_kernels_and_scales_with_the_largest_weight():
-    kernel = jnp.zeros((300, 300)).at[0, 0].set(-2.0)
-    params = {"kernel": kernel, "bias": jnp.ones(5)}
-    noisy = evaluation.with_noise(params, 0.1, jax.random.key(0))
-    np.testing.assert_array_equal(noisy["bias"], params["bias"])
-    moved = np.asarray(noisy["kernel"] - kernel)
-    # Four standard errors of a standard deviation from 90,000 draws.
-    assert abs(moved.std() - 0.2) < 4 * 0.2 / np.sqrt(2 * moved.size)
-    still = evaluation.with_noise(params, 0.0, jax.random.key(0))
-    np.testing.assert_array_equal(still["kernel"], kernel)
-
-
-def last_params(row, setting, panel, steps):
-    """Parameters after steps on a quadratic."""
-    loss = lambda w, x: jnp.mean((x @ w) ** 2) / 2
-    x = jnp.array([[1.0, 0.5], [-0.5, 2.0], [0.3, 0.3], [1.0, -1.0]])
-    w = jnp.array([3.0, -1.0])
-    tx = optax.with_extra_args_support(rows.optimizer(row, setting, panel, TINY))
-    state = tx.init(w)
-    grad_fn = batch_grad(loss, x)
-
-    def one(carry, _):
-        w, state = carry
-        updates, state = tx.update(grad_fn(w), state, w, grad_fn=grad_fn)
-        return (optax.apply_updates(w, updates), state), None
-
-    return jax.jit(lambda c: jax.lax.scan(one, c, None, steps)[0][0])((w, state))
-
-
-def test_lookbehind_knows_its_alpha_only_as_a_factor_on_the_step_size():
-    panel = dataclasses.replace(CLEAN, steps=10)
-    setting = rows.Setting(jnp.array(0.05), jnp.array(0.0), jnp.array(0.1))
-    static, other, adaptive = (
-        last_params(BY_NAME[f"lookbehind k=2 {kind}"], setting, panel, 10)
-        for kind in ("static", "alpha=0.2", "adaptive")
-    )
-    # The step sizes are float32.
-    np.testing.assert_allclose(static, other, rtol=1e-6)
-    assert np.max(np.abs(static - adaptive)) > 1e-6
-    decayed = setting._replace(decay=jnp.array(0.1))
-    apart = [
-        last_params(BY_NAME[f"lookbehind k=2 {kind}"], decayed, panel, 10)
-        for kind in ("static", "alpha=0.2")
-    ]
-    assert np.max(np.abs(apart[0] - apart[1])) > 1e-5
-
-
-def test_early_stopping_is_a_shorter_training():
-    panel = dataclasses.replace(CLEAN, steps=10)
-    setting = rows.Setting(jnp.array(0.05), jnp.array(0.0), jnp.array(0.0))
-    stopped = setting._replace(stop=jnp.array(0.5))
-    row = BY_NAME["sgd, early stopping"]
-    whole = last_params(row, stopped, panel, 10)
-    np.testing.assert_array_equal(whole, last_params(row, stopped, panel, 5))
-    shorter = dataclasses.replace(panel, steps=5)
-    np.testing.assert_allclose(whole, last_params(row, setting, shorter, 5), rtol=1e-6)
-
-
 @pytest.mark.full
 def test_step_by_step_is_the_same_as_in_one_program(as_in_the_command):
     task = tasks.load("digits", TINY)
@@ -350,8 +290,8 @@ def test_agreement_of_the_two_lookbehinds():
         "lookbehind k=2 static": {"clean": one},
         "lookbehind k=2 alpha=0.2": {"clean": two},
     }
-    assert claims.redundancy(scores, CLEAN) == claims.Agreement(6, 5, 0.25)
-    assert claims.redundancy({}, CLEAN) is None
+    assert redundancy.redundancy(scores, CLEAN) == redundancy.Agreement(6, 5, 0.25)
+    assert redundancy.redundancy({}, CLEAN) is None
 
 
 def write_fashion(folder, count=40):
@@ -386,7 +326,7 @@ def test_the_panel_with_convolutions(tmp_path, capsys, as_in_the_command):
     config = dataclasses.replace(
         TINY, panels=(panel,), seeds=1, channels=(2, 2), dense=4
     )
-    # The folder itself, or the one that it lies in.
+    # The folder itself, or its parent.
     STUDY.run(config, tmp_path / "out", fashion=str(fashion))
     STUDY.run(config, tmp_path / "out", fashion=str(fashion.parent))
     record = json.loads((tmp_path / "out" / "results.json").read_text())

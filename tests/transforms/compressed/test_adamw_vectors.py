@@ -100,7 +100,9 @@ def test_codes_and_scales(name):
                 got = side_by_side(got, block)
             if kind == "fp8 ":
                 codec = codes.FloatingPoint8(block)
-                coded = codes.Coded(jnp.asarray(got), jnp.ones(got.size // block), None)
+                coded = codes.QArray(
+                    jnp.asarray(got), jnp.ones(got.size // block), None
+                )
                 got = np.asarray(codec.decode(coded, wanted.shape, jnp.float32))
             same = got.reshape(-1) == wanted.reshape(-1)
             assert same.mean() >= 0.995, f"step {t}, {moment} {k}: {same.mean()}"

@@ -148,7 +148,10 @@ def scale_by_apollo(
     def scalars(state: Any) -> StepScalars:
         now = (value_at(x, state.count) for x in (b1, b2, eps, scale, growth))
         count = increment(state.count)
-        return StepScalars(count, *map(jnp.asarray, now), state.key, state.count // gap)
+        refresh = state.count // gap
+        return StepScalars(
+            count, *map(jnp.asarray, now), key=state.key, refresh=refresh
+        )
 
     constants = lambda: {"key": jax.random.key(seed)}
 

@@ -15,7 +15,7 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
 from jaxopt_lab.transforms.compressed.ldadam.leaf import Error
 from jaxopt_lab.transforms.compressed.ldadam.state import LDAdam
 from jaxopt_lab.transforms.compressed.low_rank import Side
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 def scale_by_ldadam(

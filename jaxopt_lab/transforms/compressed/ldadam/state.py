@@ -22,9 +22,9 @@ from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.columns import static_mask
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
 from jaxopt_lab.transforms.compressed.ldadam.kernel import How, StepScalars
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Kept, Leaf
+from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf, LeafState
 from jaxopt_lab.transforms.compressed.low_rank import Layout, Side
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 class ScaleByLDAdamState(NamedTuple):
@@ -108,7 +108,7 @@ class LDAdam:
                 raise errors.unknown(name, str(value), accepted)
         lift = per_leaf(
             ScaleByLDAdamState,
-            Kept,
+            LeafState,
             self._scalars,
             optimizer=None if self.learning_rate is None else "ldadam",
             mask=self.mask,
@@ -150,9 +150,9 @@ class LDAdam:
         values = (self.b1, self.b2, self.eps, self.rho)
         now = [jnp.asarray(value_at(x, state.count)) for x in values]
         if self.learning_rate is None:
-            return StepScalars(state.count, *now, None, None)
+            return StepScalars(state.count, *now)
         rate, decay = (
             jnp.asarray(value_at(x, state.count))
             for x in (self.learning_rate, self.weight_decay)
         )
-        return StepScalars(state.count, *now, rate, decay)
+        return StepScalars(state.count, *now, rate=rate, decay=decay)

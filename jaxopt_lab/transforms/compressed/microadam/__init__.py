@@ -8,7 +8,7 @@ from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.block_top_k import Density
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.microadam.state import MicroAdam
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 def scale_by_microadam(

@@ -73,7 +73,7 @@ def window_scalars(
     Returns:
       The scalars.
     """
-    count, b1, b2, *others = scalars
+    count = scalars.count
     row = count % window
     age = (row - jnp.arange(window, dtype=jnp.int32)) % window
     seen = count + 1
@@ -86,9 +86,12 @@ def window_scalars(
 
     return WindowScalars(
         row,
-        weights(b1),
-        weights(b2),
-        moments.bias_correction(b1, seen, dtype),
-        moments.bias_correction(b2, seen, dtype),
-        *others,
+        weights(scalars.b1),
+        weights(scalars.b2),
+        moments.bias_correction(scalars.b1, seen, dtype),
+        moments.bias_correction(scalars.b2, seen, dtype),
+        scalars.eps,
+        scalars.decay,
+        scalars.densify,
+        scalars.rate,
     )

@@ -22,13 +22,13 @@ from jaxopt_lab.core.explicit_axes import with_block_axes
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.block_top_k import check_block_size
-from jaxopt_lab.transforms.compressed.microadam.kernel import Kernel, Stored
+from jaxopt_lab.transforms.compressed.microadam.kernel import Kernel, LeafState
 from jaxopt_lab.transforms.compressed.microadam.scalars import (
     StepScalars,
     WindowScalars,
     window_scalars,
 )
-from jaxopt_lab.transforms.compressed.slots import Store
+from jaxopt_lab.transforms.compressed.storage import Store
 
 
 class ScaleByMicroAdamState(NamedTuple):
@@ -100,7 +100,7 @@ class MicroAdam:
             check_positive_count("chunk", self.chunk)
         lift = per_leaf(
             ScaleByMicroAdamState,
-            Stored,
+            LeafState,
             self._scalars,
             optimizer=None if self.learning_rate is None else "microadam",
             mask=self.mask,
@@ -111,10 +111,13 @@ class MicroAdam:
         count, rate = state.count, self.learning_rate
         dense = isinstance(self.densify, int | float) and self.densify == 0
         values = (self.b1, self.b2, self.eps, self.weight_decay)
-        now = [jnp.asarray(value_at(x, count)) for x in values]
+        b1, b2, eps, decay = (jnp.asarray(value_at(x, count)) for x in values)
         return StepScalars(
             count,
-            *now,
+            b1,
+            b2,
+            eps,
+            decay,
             None if dense else jnp.asarray(value_at(self.densify, count)),
             None if rate is None else jnp.asarray(value_at(rate, count)),
         )
@@ -139,19 +142,19 @@ class _Leaf(NamedTuple):
     kernel: Kernel
     bias_window: bool
 
-    def init(self, leaf: jax.Array) -> Stored:
+    def init(self, leaf: jax.Array) -> LeafState:
         init = functools.partial(_kernel_init, self.kernel)
         return with_block_axes(init, leaf, self.kernel.unit)(leaf)
 
     def update(
         self,
         g: jax.Array,
-        state: Stored,
+        state: LeafState,
         p: jax.Array | None,
         scalars: StepScalars,
         decays: Any = True,
         writes: bool = False,
-    ) -> tuple[jax.Array, Stored, jax.Array | None]:
+    ) -> tuple[jax.Array, LeafState, jax.Array | None]:
         now = window_scalars(
             scalars, self.kernel.window, self.bias_window, self.kernel.dtype
         )
@@ -160,7 +163,7 @@ class _Leaf(NamedTuple):
 
 # Without jit around them each of their operations would be compiled by itself.
 @functools.partial(jax.jit, static_argnums=0, inline=True, keep_unused=True)
-def _kernel_init(kernel: Kernel, leaf: jax.Array) -> Stored:
+def _kernel_init(kernel: Kernel, leaf: jax.Array) -> LeafState:
     del leaf  # It says on which devices.
     return kernel.init()
 
@@ -171,9 +174,9 @@ def _kernel_step(
     writes: bool,
     g: jax.Array,
     p: jax.Array | None,
-    stored: Stored,
+    stored: LeafState,
     scalars: WindowScalars,
     decays: jax.Array,
-) -> tuple[jax.Array, Stored, jax.Array | None]:
+) -> tuple[jax.Array, LeafState, jax.Array | None]:
     u, new, stored = kernel.update(g, p, stored, scalars, decays, writes)
     return u, stored, new

@@ -22,7 +22,7 @@ from jaxopt_lab.transforms.compressed.columns import (
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.soap import kernel as soap_kernel
-from jaxopt_lab.transforms.compressed.soap.kernel import Kept
+from jaxopt_lab.transforms.compressed.soap.kernel import LeafState
 
 
 class ScaleBySoapState(NamedTuple):
@@ -143,7 +143,7 @@ def scale_by_soap(
             state.count, *map(jnp.asarray, (*given, precondition_frequency))
         )
 
-    @per_leaf(ScaleBySoapState, Kept, scalars)
+    @per_leaf(ScaleBySoapState, LeafState, scalars)
     def link(params: Params) -> list[_Leaf]:
         flat = jax.tree.leaves(params)
         layers = static_mask(stacked, params, "stacked", default=False)
@@ -168,7 +168,7 @@ class _Leaf(NamedTuple):
         is_matrix = self.layout.is_matrix
         return is_matrix and rows <= self.longest, is_matrix and columns <= self.longest
 
-    def init(self, param: jax.Array) -> Kept:
+    def init(self, param: jax.Array) -> LeafState:
         dtype = trees.accumulation_dtype(param.dtype)
         front = self.layout.shape[: self.layout.stacked]
         squares = [
@@ -178,15 +178,15 @@ class _Leaf(NamedTuple):
         factors = [jnp.zeros(shape, dtype) for shape in squares]
         # Zero at first: nothing is turned before the first step makes them.
         bases = [jnp.zeros(shape, dtype) for shape in squares]
-        return Kept(moments.zeros(param), moments.zeros(param), *factors, *bases)
+        return LeafState(moments.zeros(param), moments.zeros(param), *factors, *bases)
 
     def update(
         self,
         g: jax.Array,
-        kept: Kept,
+        kept: LeafState,
         p: None,
         scalars: soap_kernel.StepScalars,
-    ) -> tuple[jax.Array, Kept]:
+    ) -> tuple[jax.Array, LeafState]:
         """``(direction, what is kept now)``."""
         del p
         if not any(self.sides):
@@ -197,7 +197,7 @@ class _Leaf(NamedTuple):
         squares = [
             x if has else None for x, has in zip(kept[2:], self.sides * 2, strict=True)
         ]
-        old = Kept(read(kept.mu), read(kept.nu), *squares)
+        old = LeafState(read(kept.mu), read(kept.nu), *squares)
         one = lambda g, old: soap_kernel.step(g, old, scalars)
         run = jax.vmap(one) if self.layout.stacked else one
         u, new = run(read(g.astype(kept.mu.dtype)), old)
@@ -205,7 +205,7 @@ class _Leaf(NamedTuple):
             was if now is None else now
             for was, now in zip(kept[2:], new[2:], strict=True)
         ]
-        now = Kept(write(new.mu), write(new.nu), *squares)
+        now = LeafState(write(new.mu), write(new.nu), *squares)
         return write(u).astype(g.dtype), now
 
 

@@ -1,4 +1,4 @@
-"""Decode, run, encode: what all compressed states of this kind have in common."""
+"""Run any optax transformation on quantized state: dequantize, update, requantize."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.checks import check_positive_count
-from jaxopt_lab.core.codecs import Coded
+from jaxopt_lab.core.codecs import QArray
 from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed.elementwise import Step, Transformation
 from jaxopt_lab.transforms.compressed.layout import Codecs
-from jaxopt_lab.transforms.compressed.slots import Slot
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 
 class QuantizeStateState(NamedTuple):
@@ -39,7 +39,7 @@ class QuantizeStateState(NamedTuple):
     key: jax.Array | None
 
 
-class Engine(NamedTuple):
+class QuantizedState(NamedTuple):
     """A transformation and how its state is stored.
 
     Attributes:
@@ -66,7 +66,7 @@ class Engine(NamedTuple):
           It; extra arguments are handed on.
 
         Raises:
-          InputError: a value of the engine cannot be used.
+          InputError: an attribute cannot be used.
         """
         if self.chunk is not None:
             check_positive_count("chunk", self.chunk)
@@ -85,18 +85,18 @@ class Engine(NamedTuple):
         """
         state = self.base.init(params)
         leaves, structure = jax.tree.flatten(state)
-        slots = self.coding.slots(state)
+        storages = self.coding.storages(state)
         # XLA would compute the codes of an array of zeros while it compiles, slowly.
         hidden = [
-            x if slot.codec is None else jax.lax.optimization_barrier(x)
-            for slot, x in zip(slots, leaves, strict=True)
+            x if storage.codec is None else jax.lax.optimization_barrier(x)
+            for storage, x in zip(storages, leaves, strict=True)
         ]
         kept = [
-            with_block_axes(slot.encode, x, slot.block)(x)
-            for slot, x in zip(slots, hidden, strict=True)
+            with_block_axes(storage.encode, x, storage.block)(x)
+            for storage, x in zip(storages, hidden, strict=True)
         ]
         key = None if self.seed is None else jax.random.key(self.seed)
-        return _assembled(structure, kept, key)
+        return _pack(structure, kept, key)
 
     def update(
         self,
@@ -121,8 +121,8 @@ class Engine(NamedTuple):
         """
         like = updates if params is None else params
         template = jax.eval_shape(self.base.init, like)
-        slots = self.coding.slots(template)
-        kept = _taken_apart(state, slots)
+        storages = self.coding.storages(template)
+        kept = _unpack(state, storages)
         key = now = None
         if state.key is not None:
             key, now = jax.random.split(state.key)
@@ -130,39 +130,39 @@ class Engine(NamedTuple):
             inner_for = lambda i: self.base
             if self.inner_for is not None:
                 inner_for = self.inner_for(like)
-            step = Step(inner_for, template, slots, now, self.chunk, extra)
+            step = Step(inner_for, template, storages, now, self.chunk, extra)
             updates, kept = step.run(updates, kept, params, fused_apply)
         else:
             if fused_apply is not None:
                 extra["fused_apply"] = fused_apply
             places = jax.tree.leaves(template)
             values = [
-                with_auto_axes(partial(slot.decode, shape=slot.shape), place)(x)
-                for slot, x, place in zip(slots, kept, places, strict=True)
+                with_auto_axes(partial(storage.decode, shape=storage.shape), place)(x)
+                for storage, x, place in zip(storages, kept, places, strict=True)
             ]
             inner = jax.tree.unflatten(jax.tree.structure(template), values)
             updates, inner = self.base.update(updates, inner, params, **extra)
             new = jax.tree.leaves(inner)
             kept = [
-                with_auto_axes(slot.encode, old)(x, now)
-                for slot, x, old in zip(slots, new, kept, strict=True)
+                with_auto_axes(storage.encode, old)(x, now)
+                for storage, x, old in zip(storages, new, kept, strict=True)
             ]
         structure = jax.tree.structure(template)
-        return updates, _assembled(structure, kept, key, state)
+        return updates, _pack(structure, kept, key, state)
 
 
-def _assembled(
+def _pack(
     structure: Any,
-    kept: Sequence[Coded],
+    kept: Sequence[QArray],
     key: jax.Array | None,
     old: QuantizeStateState | None = None,
 ) -> QuantizeStateState:
     def tree(numbers: list[jax.Array | None], before: Any) -> Any:
-        # An array each: one that stands in twice could not be given away.
+        # An array each: a buffer cannot be donated twice.
         stand_ins = [jnp.zeros((), jnp.float32) for _ in numbers]
         if before is not None:
-            # Added up, since jit keeps for itself what is only handed on: a state
-            # that was given away would stay alive in these.
+            # A sum forces a new output buffer: jit forwards unmodified inputs, which
+            # would keep the donated state alive.
             stand_ins = [x + x if x.ndim == 0 else x for x in jax.tree.leaves(before)]
         filled = [
             x if x is not None else zero
@@ -170,29 +170,31 @@ def _assembled(
         ]
         return jax.tree.unflatten(structure, filled)
 
-    inner = jax.tree.unflatten(structure, [x.codes for x in kept])
-    scales = tree([x.scales for x in kept], old and old.scales)
+    inner = jax.tree.unflatten(structure, [x.qvalue for x in kept])
+    scales = tree([x.scale for x in kept], old and old.scales)
     offsets = None
-    if any(x.offsets is not None for x in kept):
-        offsets = tree([x.offsets for x in kept], old and old.offsets)
+    if any(x.zero_point is not None for x in kept):
+        offsets = tree([x.zero_point for x in kept], old and old.offsets)
     return QuantizeStateState(inner, scales, offsets, key)
 
 
-def _taken_apart(state: QuantizeStateState, slots: Sequence[Slot]) -> list[Coded]:
+def _unpack(state: QuantizeStateState, storages: Sequence[LeafStorage]) -> list[QArray]:
     """What is stored for each tensor, ``None`` for what only stands in."""
     stored = jax.tree.leaves(state.inner)
     scales = jax.tree.leaves(state.scales)
     offsets = jax.tree.leaves(state.offsets) or [None] * len(stored)
     kept = []
-    for slot, codes, scale, offset in zip(slots, stored, scales, offsets, strict=True):
+    for storage, codes, scale, offset in zip(
+        storages, stored, scales, offsets, strict=True
+    ):
         wanted = jax.eval_shape(
-            slot.encode, jax.ShapeDtypeStruct(slot.shape, slot.dtype)
+            storage.encode, jax.ShapeDtypeStruct(storage.shape, storage.dtype)
         )
         kept.append(
-            Coded(
+            QArray(
                 codes,
-                None if wanted.scales is None else scale,
-                None if wanted.offsets is None else jnp.asarray(offset),
+                None if wanted.scale is None else scale,
+                None if wanted.zero_point is None else jnp.asarray(offset),
             )
         )
     return kept

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.codecs import Codec, Coded
-from jaxopt_lab.transforms.compressed.chunks import Held
+from jaxopt_lab.core.codecs import Codec, QArray
+from jaxopt_lab.transforms.compressed.chunks import ChunkedOperand
 
 Store = Literal["codes", "values"]
 # Elements handled together where no codec says how many.
@@ -19,7 +19,7 @@ _WIDTH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Slot:
+class LeafStorage:
     """How one tensor is stored: as it is, as codes, or rounded.
 
     Attributes:
@@ -46,7 +46,7 @@ class Slot:
         """Whether it is stored as codes."""
         return self.codec is not None and self.store == "codes"
 
-    def held(self, stored: Coded, unit: int) -> list[Held]:
+    def operands(self, stored: QArray, unit: int) -> list[ChunkedOperand]:
         """Its arrays with how much of them belongs to how many elements.
 
         Args:
@@ -70,11 +70,17 @@ class Slot:
             return -(-size // self.block) * cut.bytes_each
 
         if cut is None:
-            return [Held(stored.codes, length_of_codes, (unit,), apart=True)]
-        codes = Held(stored.codes, length_of_codes, tile(cut.code_tile), apart=True)
+            return [
+                ChunkedOperand(stored.qvalue, length_of_codes, (unit,), gather=True)
+            ]
+        codes = ChunkedOperand(
+            stored.qvalue, length_of_codes, tile(cut.code_tile), gather=True
+        )
         count = lambda size: -(-size // self.block)
         return [codes] + [
-            Held(x, count, tile(cut.scale_tile)) for x in stored[1:] if x is not None
+            ChunkedOperand(x, count, tile(cut.scale_tile))
+            for x in stored[1:]
+            if x is not None
         ]
 
     def encode(
@@ -82,7 +88,7 @@ class Slot:
         x: jax.Array,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
-    ) -> Coded:
+    ) -> QArray:
         """The arrays that stand for the tensor, or for a part of it.
 
         Args:
@@ -94,15 +100,17 @@ class Slot:
           What is stored.
         """
         if self.codec is None:
-            return Coded(x, None, None)
+            return QArray(x, None, None)
         if key is not None:
             key = jax.random.fold_in(key, self.index)
         options: dict[str, Any] = {"key": key, "block_ids": block_ids}
         if self.store == "values":
-            return Coded(self.codec.rounded(x, block=self.block, **options), None, None)
+            return QArray(
+                self.codec.rounded(x, block=self.block, **options), None, None
+            )
         return self.codec.encode(x, block=self.block, **options)
 
-    def decode(self, stored: Coded, shape: tuple[int, ...]) -> jax.Array:
+    def decode(self, stored: QArray, shape: tuple[int, ...]) -> jax.Array:
         """The tensor, or a part of it.
 
         Args:
@@ -113,7 +121,7 @@ class Slot:
           The part in the tensor's dtype.
         """
         if not self.coded or self.codec is None:
-            return stored.codes
+            return stored.qvalue
         return self.codec.decode(stored, shape, self.dtype, block=self.block)
 
     def block_ids(self, first: Any, rows: int, row: int, size: int) -> jax.Array:
@@ -135,20 +143,20 @@ class Slot:
         return (starts[:, None] + here[None, :]).reshape(-1)
 
 
-def common_tile(slots: Sequence[Slot]) -> tuple[int, ...]:
+def common_tile(storages: Sequence[LeafStorage]) -> tuple[int, ...]:
     """Shape of the elements that must stay together for all of some tensors.
 
     Args:
-      slots: how they are stored.
+      storages: how they are stored.
 
     Returns:
       The tile of the coded ones where they share it, else the least common multiple
       of their blocks.
     """
     tiles = {
-        (slot.codec.cut(slot.shape, slot.block).tile, slot.block)
-        for slot in slots
-        if slot.coded and slot.codec is not None and slot.block > 1
+        (storage.codec.cut(storage.shape, storage.block).tile, storage.block)
+        for storage in storages
+        if storage.coded and storage.codec is not None and storage.block > 1
     }
     if not tiles:
         return (_WIDTH,)
@@ -156,4 +164,4 @@ def common_tile(slots: Sequence[Slot]) -> tuple[int, ...]:
         tile, block = tiles.pop()
         if math.prod(tile) == block:
             return tile
-    return (math.lcm(*(slot.block for slot in slots)),)
+    return (math.lcm(*(storage.block for storage in storages)),)
