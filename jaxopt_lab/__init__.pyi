@@ -12,6 +12,11 @@ from .bilevel import (
 from .core.gradients import batch_grad
 from .core.injection import inject_hyperparams
 from .core.masking import masked, partition
+from .layers.initializers import lecun_normal_untruncated
+from .layers.norm.ghost_batch_norm import ghost_batch_norm
+from .layers.norm.layernorm_scaling import layernorm_scaling
+from .losses import emo, shade
+from .metrics import apply_temperature, expected_calibration_error, fit_temperature
 from .transforms.compressed import (
     adam_mini,
     adamw4bit,
@@ -75,21 +80,28 @@ __all__ = [
     "adamw_fp8",
     "adamw_linear",
     "apollo",
+    "apply_temperature",
     "asam",
     "batch_grad",
     "bsam",
     "critical_gradients",
     "differentiable",
+    "emo",
     "esam",
     "eval_params",
+    "expected_calibration_error",
     "fisher_mask",
+    "fit_temperature",
     "friendly_sam",
     "from_train_step",
+    "ghost_batch_norm",
     "gsam",
     "hypergrad",
     "implicit_solution",
     "inject_hyperparams",
+    "layernorm_scaling",
     "ldadam",
+    "lecun_normal_untruncated",
     "lookahead",
     "lookbehind",
     "looksam",
@@ -115,6 +127,7 @@ __all__ = [
     "scale_by_soap",
     "sgd_cg",
     "sgd_cm",
+    "shade",
     "soap",
     "stale_sam",
     "unroll",
