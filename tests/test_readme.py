@@ -8,11 +8,19 @@ import jax.numpy as jnp
 import pytest
 
 from jaxopt_lab.catalog import tables
+from jaxopt_lab.core.errors import InputError
 
 pytestmark = pytest.mark.always
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = {p.name: p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+PAGES = {
+    page.name: page
+    for page in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
 
 
 def between(start, end, page=README):
@@ -49,6 +57,12 @@ def test_the_examples_run(name):
             assert jnp.allclose(names["jax"].grad(f)(0.01), slope, rtol=1e-2)
         if name == "README.md":
             assert jnp.all(names["w"] > 0)
+        if name == "CONTRIBUTING.md":
+            layer = names["scale"](2, start=0.5)
+            y, state = layer.apply(*layer.init(), jnp.ones((3, 2)), train=True)
+            assert state == {} and jnp.all(y == 0.5)
+            with pytest.raises(InputError, match="start"):
+                names["scale"](2, start=2.0)
 
 
 def test_the_commands_are_two_and_ci_reads_them():

@@ -8,7 +8,7 @@ from jaxopt_lab.core.checks import check_positive_count
 
 
 class BatchPlan(NamedTuple):
-    """How a batch is computed.
+    """Division of a batch over devices and accumulation steps.
 
     Attributes:
       batch: examples in all, at most ``micro_batch * accumulation * devices``.

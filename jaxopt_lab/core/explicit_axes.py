@@ -13,9 +13,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 def with_auto_axes(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
     """``f`` with its shardings left to the compiler.
 
-    On an explicit mesh jax asks at every reshape of a sharded array where the result
-    lies. A kernel that cuts tensors into blocks has many, and the compiler finds
-    them by itself.
+    On an explicit mesh jax needs the output sharding of every reshape of a sharded
+    array. A kernel that cuts tensors into blocks has many reshapes, and the compiler
+    infers their shardings.
 
     Args:
       f: function of arrays. What it closes over must be no array of an explicit
@@ -31,12 +31,12 @@ def with_auto_axes(f: Callable[..., Any], like: Any) -> Callable[..., Any]:
     if AxisType.Explicit not in mesh.axis_types:
         return f
 
-    def lies(x: Any) -> NamedSharding:
+    def sharding_of(x: Any) -> NamedSharding:
         found = _sharding(x)
-        # A constant may lie on no mesh yet.
+        # A constant may have no mesh yet.
         return NamedSharding(mesh, PartitionSpec()) if found.mesh.empty else found
 
-    return jax.sharding.auto_axes(f, out_sharding=jax.tree.map(lies, like))
+    return jax.sharding.auto_axes(f, out_sharding=jax.tree.map(sharding_of, like))
 
 
 def with_block_axes(
@@ -51,20 +51,20 @@ def with_block_axes(
 
     Returns:
       The function; on an explicit mesh its results are sharded along the first axis
-      as the tensor is, where that cuts no block, and else lie whole on every device.
+      as the tensor is, where that cuts no block, and else are replicated.
     """
-    lies = jax.typeof(tensor).sharding
+    sharding = jax.typeof(tensor).sharding
     mesh = _mesh(tensor)
     if AxisType.Explicit not in mesh.axis_types:
         return f
-    first = None if lies.mesh.empty or not lies.spec else lies.spec[0]
+    first = None if sharding.mesh.empty or not sharding.spec else sharding.spec[0]
     names = first if isinstance(first, tuple) else (first,)
     shards = math.prod(mesh.shape[name] for name in names if name is not None)
     even = shards > 1 and tensor.size % (shards * block) == 0
 
     def place(x: Any) -> NamedSharding:
-        if x.shape == tensor.shape and not lies.mesh.empty:
-            return lies
+        if x.shape == tensor.shape and not sharding.mesh.empty:
+            return sharding
         cut = even and x.ndim and x.shape[0] % shards == 0
         return NamedSharding(mesh, PartitionSpec(first) if cut else PartitionSpec())
 
@@ -76,7 +76,7 @@ def reshard_here(x: Any) -> Any:
     """A number that was made outside of ``with_auto_axes``, for use inside of it.
 
     Args:
-      x: a scalar or an array that lies whole on every device.
+      x: a replicated scalar or array.
 
     Returns:
       The same on the mesh of the context.
@@ -95,7 +95,7 @@ def _sharding(x: Any) -> NamedSharding:
 
 
 def _mesh(like: Any) -> Any:
-    """The mesh of the context, or else the one that an array lies on."""
+    """The mesh of the context, or else that of an array."""
     context = jax.sharding.get_abstract_mesh()
     meshes = [_sharding(x).mesh for x in jax.tree.leaves(like)]
     known = [mesh for mesh in meshes if not mesh.empty]

@@ -30,14 +30,13 @@ class LeafMethod(Protocol):
         """The state of the leaf before the first step, a ``NamedTuple``."""
         ...
 
-    def update(
-        self, g: jax.Array, state: Any, p: Any, scalars: Any, /, *options: Any
-    ) -> tuple[Any, ...]:
-        """``(update, new state)``, or ``(update, new state, new parameter)``.
+    @property
+    def update(self) -> Callable[..., tuple[Any, ...]]:
+        """``update(g, state, p, scalars)`` gives ``(update, new state)``.
 
-        A method lifted with ``optimizer=`` is given the parameter and two options more:
-        ``decays``, a boolean scalar, and ``writes``, whether the new parameter is
-        wanted. Every other one gets ``p=None`` and returns a pair.
+        One lifted with ``optimizer=`` takes two options more: ``decays``, a boolean
+        scalar, and ``writes``, whether the new parameter is wanted as a third result.
+        Every other one gets ``p=None``.
         """
         ...
 

@@ -67,11 +67,10 @@ def mixup(
         mixed = {name: _floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
         mixed[label] = _probabilities(batch[label], num_classes, first)
-        wide = trees.accumulation_dtype(first.dtype)
-        weight_key, order_key = jax.random.split(key)
-        strength = jnp.asarray(alpha, wide)
-        weight = jax.random.beta(weight_key, strength, strength, dtype=wide)
-        order = jax.random.permutation(order_key, first.shape[0])
+        # One draw and one sort: jax.random.permutation compiles several of both.
+        draws = jax.random.uniform(key, (first.shape[0] + 2,), jnp.float32)
+        weight = symmetric_beta(draws[0], draws[1], alpha)
+        order = jnp.argsort(draws[2:])
 
         def mix(x: jax.Array) -> jax.Array:
             own = x.astype(trees.accumulation_dtype(x.dtype))
@@ -81,6 +80,40 @@ def mixup(
         return {**batch, **jax.tree.map(mix, mixed)}
 
     return transform
+
+
+def symmetric_beta(u: jax.Array, v: jax.Array, alpha: Scalar) -> jax.Array:
+    r"""A number with the distribution :math:`\mathrm{Beta}(\alpha, \alpha)`.
+
+    With U and V uniform in [0, 1), a Student t variate of :math:`2 \alpha` degrees of
+    freedom, over the root of them, and the number are
+
+    .. math::
+        T = \sqrt{U^{-1/\alpha} - 1} \, \cos 2 \pi V, \quad
+        \tfrac12 + \tfrac12 \, T / \sqrt{1 + T^2},
+
+    without rejection, a program of ten operations instead of the two loops of
+    ``jax.random.beta``.
+
+    Args:
+      u: U, float32: the same key gives the same mixture for batches of every type.
+      v: V, float32.
+      alpha: above 0.
+
+    Returns:
+      float32 in [0, 1].
+
+    >>> float(symmetric_beta(jnp.float32(0.5), jnp.float32(0.0), 1.0)) > 0.85
+    True
+
+    Source: Bailey, "Polar Generation of Random Variates with the t-Distribution",
+    Mathematics of Computation 62 (1994).
+    """
+    square = jnp.expm1(-jnp.log(u) / jnp.asarray(alpha, jnp.float32))
+    cosine = jnp.cos(jnp.float32(2 * jnp.pi) * v)
+    # 1 / T^2 is infinite for T = 0, and 0 where the square overflows.
+    length = 1 / jnp.sqrt(1 + 1 / (square * cosine**2))
+    return (1 + jnp.sign(cosine) * length) / 2
 
 
 def _floats(x: jax.Array) -> jax.Array:

@@ -88,15 +88,15 @@ def emo(
         )
         q = jnp.where(own, q - jax.lax.stop_gradient(q), q)
     distance = _distance(q, labels, embedding.astype(wide))
-    share = jnp.asarray(share, wide)
+    part = jnp.asarray(share, wide)
     if form == "adaptive_distance":
         ratio = jax.lax.stop_gradient(distance / (losses + _EPS))
-        mixed = 2 * (1 - share) * ratio * losses + 2 * share * distance
+        mixed = 2 * (1 - part) * ratio * losses + 2 * part * distance
     else:
         # Rounding may leave a distance just below zero.
         above = jnp.maximum(jax.lax.stop_gradient(distance), 0)
         ratio = jax.lax.stop_gradient(losses) / (above + _EPS)
-        mixed = (1 - share) * losses + share * ratio * distance
+        mixed = (1 - part) * losses + part * ratio * distance
     return mixed if where is None else jnp.where(where != 0, mixed, 0)
 
 

@@ -34,7 +34,7 @@ def expected_calibration_error(*, bins: Annotated[int, COUNT] = 15) -> Mergeable
     r"""Mean difference between confidence and accuracy, in bins of the confidence.
 
     The confidence is the largest probability of the softmax. With the examples
-    :math:`B_b` whose confidence lies in :math:`((b - 1) / n, b / n]`,
+    :math:`B_b` whose confidence is in :math:`((b - 1) / n, b / n]`,
 
     .. math:: \sum_b \frac{|B_b|}{N}
         \left| \mathrm{acc}(B_b) - \mathrm{conf}(B_b) \right|.

@@ -21,7 +21,7 @@ Quantize = Callable[..., tuple[QArray, QuantizerReport]]
 
 
 class Rule(NamedTuple):
-    """How the leaves that a pattern finds are quantized.
+    """Quantization of the leaves whose paths match a pattern.
 
     Attributes:
       pattern: regular expression, searched in the path of a leaf (``"layer/kernel"``).

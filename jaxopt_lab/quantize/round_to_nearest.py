@@ -73,6 +73,8 @@ def round_to_nearest(
     >>> coded, report = round_to_nearest(w, codec="gptq", bits=2)
     >>> coded.qvalue.tolist(), round(float(report.error), 4)
     ([[0, 1, 3]], 0.0123)
+
+    Source: those of ``LinearGrid`` and ``GPTQGrid``.
     """
     grid = named_grid(codec, bits)
     coded = grid.encode(weight)

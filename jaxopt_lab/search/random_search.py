@@ -29,7 +29,7 @@ def random_search(space: Space) -> Search:
     Raises:
       InputError: the space or one of its dimensions is empty.
 
-    Of n candidates the best lies among the best share p of the space with probability
+    Of n candidates the best is among the best share p of the space with probability
     :math:`1 - (1 - p)^n`: 60 find the best 5 % with 95 %.
 
     >>> from jaxopt_lab.search import Choice, Interval, run

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import ArrayBatches, mixup
+from jaxopt_lab.data.mixup import symmetric_beta
 
 RNG = np.random.default_rng(0)
 BATCH = {
@@ -19,9 +21,9 @@ BATCH = {
 def test_every_example_is_mixed_with_one_other():
     found = jax.jit(mixup(0.7, num_classes=3))(jax.random.key(3), BATCH)
     image, labels = np.asarray(found["image"]), np.eye(3)[BATCH["label"]]
-    weight_key, order_key = jax.random.split(jax.random.key(3))
-    weight = float(jax.random.beta(weight_key, 0.7, 0.7, dtype=jnp.float64))
-    order = np.asarray(jax.random.permutation(order_key, 6))
+    draws = jax.random.uniform(jax.random.key(3), (8,), jnp.float32)
+    weight = np.float64(symmetric_beta(draws[0], draws[1], 0.7))
+    order = np.argsort(draws[2:])
     assert 0 < weight < 1 and sorted(order) == list(range(6))
     mixed = weight * BATCH["image"] + (1 - weight) * BATCH["image"][order]
     np.testing.assert_allclose(image, mixed, rtol=1e-14)
@@ -33,19 +35,19 @@ def test_every_example_is_mixed_with_one_other():
     assert found["weight"] is not None and found["label"].dtype == jnp.float64
 
 
-def test_the_weight_has_the_moments_of_its_distribution():
-    alpha = 0.4
-    batch = {"image": jnp.eye(2, dtype=jnp.float32), "label": jnp.arange(2)}
-    transform = mixup(alpha, num_classes=2)
-    mixed = jax.jit(jax.vmap(lambda key: transform(key, batch)["image"]))(
-        jax.random.split(jax.random.key(0), 4000)
-    )
-    # Half of the orders are the identity and mix an example with itself.
-    weights = np.asarray(mixed[:, 0, 0], np.float64)
-    weights = weights[np.asarray(mixed[:, 0, 1]) > 1e-7]
-    variance = 1 / (4 * (2 * alpha + 1))
-    np.testing.assert_allclose(np.mean(weights), 0.5, atol=0.04)
-    np.testing.assert_allclose(np.var(weights), variance, rtol=0.1)
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
+def test_the_weight_has_its_distribution(alpha):
+    u, v = jax.random.uniform(jax.random.key(0), (2, 4000), jnp.float32)
+    weights = jax.jit(symmetric_beta)(u, v, alpha)
+    found = scipy.stats.kstest(weights, scipy.stats.beta(alpha, alpha).cdf)
+    assert found.pvalue > 0.01
+
+
+def test_tiny_strengths_choose_one_of_two():
+    u, v = jax.random.uniform(jax.random.key(0), (2, 1000), jnp.float32)
+    weights = jax.jit(symmetric_beta)(u, v, 1e-4)
+    apart = np.minimum(weights, 1 - np.asarray(weights))
+    assert np.mean(apart < 1e-4) > 0.99 and 0.4 < np.mean(weights) < 0.6
 
 
 def test_strength_0_is_the_identity_and_soft_labels_stay_soft():

@@ -1,6 +1,6 @@
 """Block-wise codecs: arrays as codes of a few bits and a scale for each block.
 
-``codec.encode(x)`` gives a ``Coded`` of codes and scales, ``codec.decode(coded,
+``codec.encode(x)`` gives a ``QArray`` of codes and scales, ``codec.decode(coded,
 shape, dtype)`` the array back, ``codec.rounded(x)`` both in one with the derivative of
 the identity. Codecs are immutable and know nothing of optimizers.
 
@@ -15,13 +15,13 @@ the two codes in a byte.
 >>> from jaxopt_lab import codes
 >>> codec = codes.dynamic(4, block=64)
 >>> coded = codec.encode(jnp.linspace(-1.0, 1.0, 640).reshape(10, 64))
->>> coded.codes.shape, coded.codes.dtype, coded.scales.shape
+>>> coded.qvalue.shape, coded.qvalue.dtype, coded.scale.shape
 ((10, 32), dtype('uint8'), (10, 1))
 """
 
 from jaxopt_lab.core.codecs import packing
 from jaxopt_lab.core.codecs.blocks import Blocks, Granularity
-from jaxopt_lab.core.codecs.codec import Codec, Coded, straight_through
+from jaxopt_lab.core.codecs.codec import Codec, QArray, straight_through
 from jaxopt_lab.core.codecs.dynamic_map import Dynamic4, Dynamic8, dynamic
 from jaxopt_lab.core.codecs.float8 import Float8, FloatingPoint8
 from jaxopt_lab.core.codecs.linear import Linear
@@ -32,13 +32,13 @@ __all__ = [
     "Blocks",
     "Cast",
     "Codec",
-    "Coded",
     "Dynamic4",
     "Dynamic8",
     "Float8",
     "FloatingPoint8",
     "Granularity",
     "Linear",
+    "QArray",
     "SquareRoot",
     "dynamic",
     "packing",

@@ -21,20 +21,20 @@ from jaxopt_lab.core.codecs.blocks import (
 )
 
 
-class Coded(NamedTuple):
-    """An array as it is stored.
+class QArray(NamedTuple):
+    """A quantized array.
 
     Attributes:
-      codes: unsigned integers (``Cast``: or floats), of the shape of the array or,
+      qvalue: unsigned integers (``Cast``: or floats), of the shape of the array or,
         packed two to a byte, of about half its size.
-      scales: one number for each block, or ``None``; float32, for a float64 array
+      scale: one number for each block, or ``None``; float32, for a float64 array
         float64.
-      offsets: a second number for each block, or ``None``.
+      zero_point: a second number for each block, or ``None``.
     """
 
-    codes: jax.Array
-    scales: jax.Array | None
-    offsets: jax.Array | None
+    qvalue: jax.Array
+    scale: jax.Array | None
+    zero_point: jax.Array | None
 
 
 class Range(NamedTuple):
@@ -128,7 +128,7 @@ class Codec(abc.ABC):
         block: int | None = None,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
-    ) -> Coded:
+    ) -> QArray:
         """An array as codes.
 
         Args:
@@ -157,13 +157,13 @@ class Codec(abc.ABC):
             noise = _noise(key, block_ids, wide)
         codes = self.to_codes(wide, at, noise)
         stored = (None if r is None else r.reshape(cut.scales_shape) for r in at)
-        return Coded(
+        return QArray(
             cut.join_codes(packing.pack(codes) if self.packed else codes), *stored
         )
 
     def decode(
         self,
-        coded: Coded,
+        coded: QArray,
         shape: Shape,
         dtype: DTypeLike,
         *,
@@ -181,9 +181,9 @@ class Codec(abc.ABC):
           The array. Differentiable in the scales and offsets.
         """
         cut = self.cut(shape, block)
-        numbers = (coded.scales, coded.offsets)
+        numbers = (coded.scale, coded.zero_point)
         at = Range(*(None if x is None else cut.split_scales(x) for x in numbers))
-        codes = cut.split_codes(coded.codes)
+        codes = cut.split_codes(coded.qvalue)
         if self.packed:
             codes = packing.unpack(codes)
         wide = trees.accumulation_dtype(dtype)

@@ -49,12 +49,12 @@ def layernorm_scaling(
     Returns:
       ``init(key=None) -> ({"scale"[, "bias"]}, {})`` and ``apply(params, state, x, *,
       train, key=None, axis_name=None, mask=None) -> (y, state)``. ``x`` is ``(...,
-      features)`` of any floating type, ``y`` has its shape and type; the statistics
-      are float32, float64 for float64. ``mask``, of the leading axes of ``x``, is 0
-      for padding, which gives 0. Training and evaluation are the same, there is no
-      state, and examples are independent of each other. Kept for the gradient: two
-      arrays of the size of ``x`` in the type of the statistics; differentiable to any
-      order, at constant inputs too.
+      features)`` of any floating type, ``y`` has its shape and type; the statistics are
+      float32, float64 for float64. ``mask``, of the leading axes of ``x``, is 0 for
+      padding, which gives 0. Training and evaluation are the same, there is no state,
+      and examples are independent of each other. Kept for the gradient: two arrays of
+      the size of ``x`` in the type of the statistics; differentiable to any order, at
+      constant inputs too.
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of

@@ -5,21 +5,24 @@ from jaxopt_lab.transforms.compressed.adam_mini import (
     adam_mini,
     scale_by_adam_mini,
 )
-from jaxopt_lab.transforms.compressed.adamw4bit import adamw4bit
-from jaxopt_lab.transforms.compressed.adamw8bit import adamw8bit
-from jaxopt_lab.transforms.compressed.adamw_fp8 import adamw_fp8
-from jaxopt_lab.transforms.compressed.adamw_linear import adamw_linear
+from jaxopt_lab.transforms.compressed.adamw_quantized import (
+    adamw4bit,
+    adamw8bit,
+    adamw_fp8,
+    adamw_linear,
+    adamw_quantized,
+)
 from jaxopt_lab.transforms.compressed.apollo import (
     ScaleByApolloState,
     apollo,
     scale_by_apollo,
 )
-from jaxopt_lab.transforms.compressed.engine import QuantizeStateState
 from jaxopt_lab.transforms.compressed.ldadam import ldadam, scale_by_ldadam
 from jaxopt_lab.transforms.compressed.ldadam.state import ScaleByLDAdamState
 from jaxopt_lab.transforms.compressed.microadam import microadam, scale_by_microadam
 from jaxopt_lab.transforms.compressed.microadam.state import ScaleByMicroAdamState
 from jaxopt_lab.transforms.compressed.quantize_state import quantize_state
+from jaxopt_lab.transforms.compressed.quantized_state import QuantizeStateState
 from jaxopt_lab.transforms.compressed.selection import moments
 from jaxopt_lab.transforms.compressed.soap import ScaleBySoapState, scale_by_soap, soap
 
@@ -35,6 +38,7 @@ __all__ = [
     "adamw8bit",
     "adamw_fp8",
     "adamw_linear",
+    "adamw_quantized",
     "apollo",
     "ldadam",
     "microadam",

@@ -20,22 +20,22 @@ CHUNK = 65_536
 Shape = tuple[int, ...]
 
 
-class Held(NamedTuple):
-    """One of the arrays that belong to a tensor.
+class ChunkedOperand(NamedTuple):
+    """One of the arrays that belong to a tensor, to be cut in chunks.
 
     Attributes:
       array: the array.
       length: how many of its entries belong to how many elements of the tensor.
       tile: shape of the entries that belong to one unit of elements.
-      apart: read each chunk by an operation of its own. XLA fuses a plain slice into
-        every operation that uses it; if one of them comes after the chunk has been
-        written, it copies the whole array in every iteration to be safe.
+      gather: read chunks with a gather instead of a slice. XLA fuses a slice into each
+        use; if one use follows the write-back, it copies the whole array in every
+        iteration.
     """
 
     array: jax.Array
     length: Callable[[int], int]
     tile: Shape
-    apart: bool = False
+    gather: bool = False
 
 
 class Part(NamedTuple):
@@ -108,8 +108,8 @@ def even_chunk(size: int, unit: int, chunk: int | None) -> int | None:
 
 def in_chunks(
     body: Body,
-    carried: Sequence[Held],
-    read: Sequence[Held],
+    carried: Sequence[ChunkedOperand],
+    read: Sequence[ChunkedOperand],
     shape: Shape,
     *,
     tile: Shape,
@@ -142,12 +142,12 @@ def in_chunks(
     # without it every element looks its scale up by itself.
     tiled = row % unit == 0
 
-    def laid_out(held: Held) -> jax.Array:
-        tail = (-1, *held.tile) if tiled else (-1,)
-        return held.array.reshape(rows, *tail)
+    def laid_out(operand: ChunkedOperand) -> jax.Array:
+        tail = (-1, *operand.tile) if tiled else (-1,)
+        return operand.array.reshape(rows, *tail)
 
-    def width(held: Held, elements: int) -> int:
-        return elements // unit if tiled else held.length(elements)
+    def width(operand: ChunkedOperand, elements: int) -> int:
+        return elements // unit if tiled else operand.length(elements)
 
     def part(elements: int, first: Any) -> Part:
         inner = (elements // unit, *tile) if tiled else (elements,)
@@ -160,21 +160,23 @@ def in_chunks(
     ) -> list[jax.Array]:
         """One part, at ``at`` times ``begin`` elements."""
 
-        def piece(x: jax.Array, held: Held) -> jax.Array:
-            start = at * width(held, begin)
-            if held.apart:
-                numbers = start + jnp.arange(width(held, elements))
+        def piece(x: jax.Array, operand: ChunkedOperand) -> jax.Array:
+            start = at * width(operand, begin)
+            if operand.gather:
+                numbers = start + jnp.arange(width(operand, elements))
                 return x.at[:, numbers].get(mode="promise_in_bounds")
-            return jax.lax.dynamic_slice_in_dim(x, start, width(held, elements), axis=1)
+            return jax.lax.dynamic_slice_in_dim(
+                x, start, width(operand, elements), axis=1
+            )
 
-        old = [piece(x, held) for x, held in zip(arrays, carried, strict=True)]
-        seen = [piece(x, held) for x, held in zip(fixed, read, strict=True)]
+        old = [piece(x, operand) for x, operand in zip(arrays, carried, strict=True)]
+        seen = [piece(x, operand) for x, operand in zip(fixed, read, strict=True)]
         new = body(old, seen, part(elements, at * begin))
         return [
             jax.lax.dynamic_update_slice_in_dim(
-                x, y.reshape(was.shape), at * width(held, begin), axis=1
+                x, y.reshape(was.shape), at * width(operand, begin), axis=1
             )
-            for x, y, was, held in zip(arrays, new, old, carried, strict=True)
+            for x, y, was, operand in zip(arrays, new, old, carried, strict=True)
         ]
 
     arrays = [laid_out(x) for x in carried]
@@ -185,5 +187,6 @@ def in_chunks(
     if rest:
         arrays = advance(arrays, 1, number * step, rest)
     return [
-        x.reshape(held.array.shape) for x, held in zip(arrays, carried, strict=True)
+        x.reshape(operand.array.shape)
+        for x, operand in zip(arrays, carried, strict=True)
     ]

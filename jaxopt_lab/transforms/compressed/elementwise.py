@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.codecs import Coded
+from jaxopt_lab.core.codecs import QArray
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.layout import of_one, owners
-from jaxopt_lab.transforms.compressed.slots import Slot, common_tile
+from jaxopt_lab.transforms.compressed.storage import LeafStorage, common_tile
 
 Transformation = optax.GradientTransformationExtraArgs
 
@@ -28,7 +28,7 @@ class Step(NamedTuple):
     Attributes:
       inner_for: the transformation of the i-th parameter; all keep the same state.
       template: shapes and dtypes of the whole state.
-      slots: how its leaves are stored.
+      storages: how its leaves are stored.
       key: typed key of this step's rounding, or ``None``.
       chunk: elements in a chunk, or ``None``.
       extra: extra arguments for the transformation.
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
     inner_for: Callable[[int], Transformation]
     template: Any
-    slots: Sequence[Slot]
+    storages: Sequence[LeafStorage]
     key: jax.Array | None
     chunk: int | None
     extra: dict[str, Any]
@@ -44,10 +44,10 @@ class Step(NamedTuple):
     def run(
         self,
         updates: Updates,
-        kept: Sequence[Coded],
+        kept: Sequence[QArray],
         params: Params | None,
         fused_apply: FusedApply | None,
-    ) -> tuple[Updates, list[Coded]]:
+    ) -> tuple[Updates, list[QArray]]:
         """The updates and the new stored state.
 
         Args:
@@ -64,13 +64,13 @@ class Step(NamedTuple):
         grads, structure = jax.tree.flatten(updates)
         weights = [None] * len(grads) if params is None else jax.tree.leaves(params)
         shared = {
-            k: self.slots[k].decode(kept[k], self.slots[k].shape)
+            k: self.storages[k].decode(kept[k], self.storages[k].shape)
             for k, owner in enumerate(owned)
             if owner == -1
         }
         after = list(kept)
         for k, new in zip(shared, self._without_tensors(shared, params), strict=True):
-            after[k] = self.slots[k].encode(new, self.key)
+            after[k] = self.storages[k].encode(new, self.key)
         moved, offered = [], []
         offers = fused_apply is not None and params is not None
         for i, (g, p) in enumerate(zip(grads, weights, strict=True)):
@@ -107,8 +107,8 @@ class _Tensor(NamedTuple):
     shared: dict[int, jax.Array]
 
     @property
-    def slots(self) -> list[Slot]:
-        return [self.step.slots[k] for k in self.mine]
+    def storages(self) -> list[LeafStorage]:
+        return [self.step.storages[k] for k in self.mine]
 
     def advance(
         self, g: jax.Array, p: jax.Array | None, own: Sequence[jax.Array]
@@ -133,8 +133,8 @@ class _Tensor(NamedTuple):
         return u, new
 
     def placed(
-        self, g: jax.Array, p: jax.Array | None, kept: list[Coded], offers: bool
-    ) -> tuple[jax.Array, jax.Array | None, list[Coded]]:
+        self, g: jax.Array, p: jax.Array | None, kept: list[QArray], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[QArray]]:
         """``update``, on a mesh of any kind."""
 
         def run(g: Any, p: Any, kept: Any, shared: Any, key: Any) -> Any:
@@ -145,23 +145,23 @@ class _Tensor(NamedTuple):
         return with_auto_axes(run, like)(g, p, kept, self.shared, self.step.key)
 
     def update(
-        self, g: jax.Array, p: jax.Array | None, kept: Sequence[Coded], offers: bool
-    ) -> tuple[jax.Array, jax.Array | None, list[Coded]]:
+        self, g: jax.Array, p: jax.Array | None, kept: Sequence[QArray], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[QArray]]:
         """``(update, new parameter or None, what is stored)``."""
-        slots = self.slots
-        for slot in slots:
-            if slot.shape != g.shape:
+        storages = self.storages
+        for storage in storages:
+            if storage.shape != g.shape:
                 raise InputError(
                     f"elementwise=True needs moments of the parameters' shapes; got "
-                    f"{slot.shape} for a parameter of shape {g.shape}"
+                    f"{storage.shape} for a parameter of shape {g.shape}"
                 )
-        templates = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in slots]
+        templates = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in storages]
         out, _ = jax.eval_shape(self.advance, g, p, templates)
-        tile = common_tile(slots)
+        tile = common_tile(storages)
         unit = math.prod(tile)
 
-        def held(x: jax.Array) -> chunks.Held:
-            return chunks.Held(x, lambda n: n, tile)
+        def operand(x: jax.Array) -> chunks.ChunkedOperand:
+            return chunks.ChunkedOperand(x, lambda n: n, tile)
 
         # Codes and parameters are updated in place: one operation reads a chunk and
         # one that depends on it writes it. What several operations read (gradients,
@@ -170,13 +170,15 @@ class _Tensor(NamedTuple):
         # Every element is overwritten. The numbers differ because XLA would make one
         # array of equal ones of two tensors, and then copy it.
         blank = jnp.full_like(g, self.number % 1000, out.dtype)
-        first, read = [held(blank)], [held(g)]
+        first, read = [operand(blank)], [operand(g)]
         if p is not None:
-            (first if offers else read).append(held(p))
-        arrays = [slot.held(x, unit) for slot, x in zip(slots, kept, strict=True)]
+            (first if offers else read).append(operand(p))
+        arrays = [
+            storage.operands(x, unit) for storage, x in zip(storages, kept, strict=True)
+        ]
         codes = [x[0] for x in arrays]
         ranges = [y for x in arrays for y in x[1:]]
-        structure = jax.tree.structure([x._replace(codes=None) for x in kept])
+        structure = jax.tree.structure([x._replace(qvalue=None) for x in kept])
 
         def body(
             carried: Sequence[jax.Array], seen: Sequence[jax.Array], part: chunks.Part
@@ -185,16 +187,18 @@ class _Tensor(NamedTuple):
             numbers = jax.tree.unflatten(structure, seen[len(read) :])
             now = carried[len(first) : len(first) + len(codes)]
             own = [
-                slot.decode(x._replace(codes=c), part.shape)
-                for slot, x, c in zip(slots, numbers, now, strict=True)
+                storage.decode(x._replace(qvalue=c), part.shape)
+                for storage, x, c in zip(storages, numbers, now, strict=True)
             ]
             u, new = self.advance(seen[0], there, own)
-            coded = [self._encode(s, x, part) for s, x in zip(slots, new, strict=True)]
+            coded = [
+                self._encode(s, x, part) for s, x in zip(storages, new, strict=True)
+            ]
             moved = (
                 [u] if there is None or not offers else [u, trees.add_update(there, u)]
             )
-            new_ranges = jax.tree.leaves([x._replace(codes=None) for x in coded])
-            return [*moved, *(x.codes for x in coded), *new_ranges]
+            new_ranges = jax.tree.leaves([x._replace(qvalue=None) for x in coded])
+            return [*moved, *(x.qvalue for x in coded), *new_ranges]
 
         after = chunks.in_chunks(
             body,
@@ -207,15 +211,15 @@ class _Tensor(NamedTuple):
             g.shape,
             tile=tile,
             # Where nothing is coded, XLA needs no temporaries anyway.
-            chunk=self.step.chunk if any(slot.coded for slot in slots) else None,
+            chunk=self.step.chunk if any(s.coded for s in storages) else None,
         )
         new_codes = after[len(first) : len(first) + len(codes)]
         numbers = jax.tree.unflatten(structure, after[len(first) + len(codes) :])
-        stored = [x._replace(codes=c) for x, c in zip(numbers, new_codes, strict=True)]
+        stored = [x._replace(qvalue=c) for x, c in zip(numbers, new_codes, strict=True)]
         return after[0], after[1] if offers else None, stored
 
-    def _encode(self, slot: Slot, x: jax.Array, part: chunks.Part) -> Coded:
+    def _encode(self, storage: LeafStorage, x: jax.Array, part: chunks.Part) -> QArray:
         if self.step.key is None:
-            return slot.encode(x)
-        ids = slot.block_ids(part.first, part.rows, part.row, part.size)
-        return slot.encode(x, self.step.key, ids)
+            return storage.encode(x)
+        ids = storage.block_ids(part.first, part.rows, part.row, part.size)
+        return storage.encode(x, self.step.key, ids)

@@ -23,9 +23,9 @@ class MinMax4(Codec):
         u = (\max x - \min x) / 15, \quad
         c = \lfloor (x - \min x) / u + 1/2 \rfloor, \quad x \approx c u + \min x,
 
-    and c = 0 where u = 0. Minimum and maximum are stored as ``Coded.scales`` and
-    ``Coded.offsets``: as the bits of bfloat16 (uint16), and of a float64 array as they
-    are. Rounded to bfloat16 they need not enclose the block, so codes are clipped.
+    and c = 0 where u = 0. Minimum and maximum are stored as ``QArray.scale`` and
+    ``QArray.zero_point``: as the bits of bfloat16 (uint16), and of a float64 array as
+    they are. Rounded to bfloat16 they need not enclose the block, so codes are clipped.
 
     Attributes:
       block: elements that share a range.
@@ -37,7 +37,7 @@ class MinMax4(Codec):
     Space Overhead and Provable Convergence", NeurIPS 2024, arXiv:2405.15593.
 
     >>> coded = MinMax4(64).encode(jnp.linspace(0.0, 15.0, 64))
-    >>> coded.codes.shape, coded.scales.dtype
+    >>> coded.qvalue.shape, coded.scale.dtype
     ((32,), dtype('uint16'))
     """
 

@@ -28,8 +28,8 @@ def expected_calibration_error(
     total = 0.0
     for b in range(bins):
         inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
-        if inside.any():
-            w = weight[inside]
+        w = weight[inside]
+        if w.sum() > 0:
             gap = np.average(correct[inside], weights=w)
             gap -= np.average(confidence[inside], weights=w)
             total += w.sum() * abs(gap)

@@ -5,7 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-KINDS = ("layer", "loss", "metric", "estimator", "initializer")
+KINDS = (
+    "layer",
+    "loss",
+    "metric",
+    "estimator",
+    "initializer",
+    "quantizer",
+    "data transform",
+    "controller",
+    "search",
+    "decoder",
+    "recipe",
+)
 
 
 def _module(kind: str, name: str = "") -> Any:

@@ -92,10 +92,10 @@ def test_shapes_and_types(name, shape):
     coded = jax.eval_shape(codec.encode, x)
     back = jax.eval_shape(lambda c: codec.decode(c, shape, x.dtype), coded)
     assert (back.shape, back.dtype) == (x.shape, x.dtype)
-    if coded.scales is not None and shape:
-        assert coded.scales.ndim == len(shape)
-        assert coded.scales.size == codec.cut(shape).count
-    stored = coded.codes.size * coded.codes.dtype.itemsize
+    if coded.scale is not None and shape:
+        assert coded.scale.ndim == len(shape)
+        assert coded.scale.size == codec.cut(shape).count
+    stored = coded.qvalue.size * coded.qvalue.dtype.itemsize
     if codec.packed:
         cut = codec.cut(shape)
         assert stored == cut.count * math.ceil(cut.block / 2) or not x.size

@@ -170,7 +170,7 @@ def test_zero_gradients(zero_params):
     [
         ({"rho": -0.1}, "rho must be at least 0; got -0.1"),
         ({"num_shards": 0}, "num_shards must be a whole number of at least 1; got 0"),
-        ({"scaling": "sma"}, "unknown scaling 'sma'; perhaps you meant 'sam'"),
+        ({"scaling": "asb"}, "unknown scaling 'asb'; perhaps you meant 'abs'"),
         ({"mode": "scam"}, "perhaps you meant 'scan'"),
     ],
 )

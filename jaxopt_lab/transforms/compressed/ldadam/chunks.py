@@ -30,13 +30,13 @@ class Piece(NamedTuple):
       array: the array.
       front: rows that every column crosses: 1 where columns are stored one after the
         other, else the rows of the array.
-      apart: read each piece by an operation of its own, as in ``chunks.Held``: for
-        what is overwritten.
+      gather: read pieces with a gather, as in ``chunks.ChunkedOperand``: for what is
+        overwritten.
     """
 
     array: jax.Array
     front: int
-    apart: bool = False
+    gather: bool = False
 
 
 class Cut(NamedTuple):
@@ -138,7 +138,7 @@ class Cut(NamedTuple):
 
             def taken(x: jax.Array, piece: Piece) -> jax.Array:
                 axis = x.ndim - 2
-                if piece.apart:
+                if piece.gather:
                     # Of a single run XLA would make a plain slice again.
                     parts = 2 if count == 1 and x.shape[-1] % 2 == 0 else 1
                     x = x.reshape(*x.shape[:axis], units * parts, -1)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import Cast, Codec, Coded
+from jaxopt_lab.core.codecs import Cast, Codec, QArray
 from jaxopt_lab.transforms.compressed import low_rank
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
 from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
@@ -21,13 +21,13 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.min_max import MinMax4
-from jaxopt_lab.transforms.compressed.slots import Slot, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Error = Literal["float32", "bfloat16", "4-bit", "none"]
 
 
-class Kept(NamedTuple):
-    """What the state has of one leaf."""
+class LeafState(NamedTuple):
+    """State of one leaf."""
 
     projector: Any
     mu: Any
@@ -59,7 +59,7 @@ class Leaf(NamedTuple):
       rank: columns of the basis, at most.
       error: how the error is kept.
       how: how the subspace is found.
-      store: ``"codes"`` or ``"values"``.
+      straight_through: keep a rounded error as numbers.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -69,10 +69,10 @@ class Leaf(NamedTuple):
     rank: int
     error: Error
     how: How
-    store: Store
+    straight_through: bool
     chunk: int | None
 
-    def slot(self, shape: tuple[int, ...]) -> Slot:
+    def storage(self, shape: tuple[int, ...]) -> LeafStorage:
         """How the error of the tensor, or of whole blocks of it, is stored."""
         codec: Codec | None = {
             "float32": None,
@@ -80,7 +80,7 @@ class Leaf(NamedTuple):
             "4-bit": MinMax4(64),
             "none": None,
         }[self.error]
-        return Slot(0, shape, self.dtype, codec, self.store)
+        return LeafStorage(0, shape, self.dtype, codec, self.straight_through)
 
     @property
     def feeds_back(self) -> bool:
@@ -90,9 +90,10 @@ class Leaf(NamedTuple):
     @property
     def ranged(self) -> bool:
         """Whether the error has ranges."""
-        return self.feeds_back and self.error == "4-bit" and self.store == "codes"
+        codes = self.error == "4-bit" and not self.straight_through
+        return self.feeds_back and codes
 
-    def init(self, param: jax.Array) -> Kept:
+    def init(self, param: jax.Array) -> LeafState:
         """What is kept before the first step.
 
         Args:
@@ -105,34 +106,36 @@ class Leaf(NamedTuple):
         nothing = lambda: jnp.zeros((), jnp.float32)
         if not self.low_rank:
             rest = (nothing() for _ in range(3))
-            return Kept(nothing(), moments.zeros(param), moments.zeros(param), *rest)
+            return LeafState(
+                nothing(), moments.zeros(param), moments.zeros(param), *rest
+            )
         p, q = self.layout.sides
         rank = min(self.rank, p)
         before = self.layout.shape[: self.layout.stacked]
         basis = low_rank.starting_basis(p, rank, self.dtype)
         basis = jnp.broadcast_to(basis, (*before, p, rank))
         moment = lambda: jnp.zeros((*before, rank, q), self.dtype)
-        error = Coded(nothing(), None, None)
+        error = QArray(nothing(), None, None)
         if self.feeds_back:
             empty = moments.zeros(param)
-            slot = self.slot(self.layout.shape[self.layout.stacked :])
-            if slot.codec is not None:
+            storage = self.storage(self.layout.shape[self.layout.stacked :])
+            if storage.codec is not None:
                 empty = jnp.zeros(self.layout.shape, self.dtype)
                 # XLA would compute the codes while it compiles, slowly.
                 empty = jax.lax.optimization_barrier(empty)
-            error = (jax.vmap(slot.encode) if before else slot.encode)(empty)
+            error = (jax.vmap(storage.encode) if before else storage.encode)(empty)
         ranges = (nothing() if x is None else x for x in error[1:])
-        return Kept(basis, moment(), moment(), error.codes, *ranges)
+        return LeafState(basis, moment(), moment(), error.qvalue, *ranges)
 
     def update(
         self,
         g: jax.Array,
-        kept: Kept,
+        kept: LeafState,
         p: jax.Array | None,
         scalars: StepScalars,
         decays: Any = True,
         writes: bool = False,
-    ) -> tuple[jax.Array, Kept, jax.Array | None]:
+    ) -> tuple[jax.Array, LeafState, jax.Array | None]:
         """One step.
 
         Args:
@@ -180,11 +183,11 @@ class Leaf(NamedTuple):
         self,
         g: jax.Array,
         p: jax.Array | None,
-        kept: Kept,
+        kept: LeafState,
         scalars: StepScalars,
         size: StepSize | None,
         writes: bool,
-    ) -> tuple[jax.Array, Kept, jax.Array | None]:
+    ) -> tuple[jax.Array, LeafState, jax.Array | None]:
         """The step of each of the stacked matrices."""
         layers = self.layout.shape[: self.layout.stacked]
         idle = {
@@ -197,12 +200,12 @@ class Leaf(NamedTuple):
             if not used
         }
 
-        def one(g: Any, p: Any, kept: Kept) -> Any:
+        def one(g: Any, p: Any, kept: LeafState) -> Any:
             return _Matrix(self, scalars, size, writes).step(g, p, kept)
 
-        apart = kept._replace(**dict.fromkeys(idle))
+        used = kept._replace(**dict.fromkeys(idle))
         flat = lambda x: x.reshape(*layers, -1)
-        apart = apart._replace(
+        used = used._replace(
             **{
                 name: flat(getattr(kept, name))
                 for name in ("error", "low", "high")
@@ -210,7 +213,7 @@ class Leaf(NamedTuple):
             }
         )
         matrix = lambda x: x.reshape(*layers, *self.layout.matrix)
-        given = (matrix(g), None if p is None else matrix(p), apart)
+        given = (matrix(g), None if p is None else matrix(p), used)
         u, new, now = (jax.vmap(one) if layers else one)(*given)
         now = now._replace(**idle)
         now = jax.tree.map(lambda x, was: x.reshape(was.shape), now, kept)
@@ -227,15 +230,15 @@ class _Matrix(NamedTuple):
     writes: bool
 
     def step(
-        self, g: jax.Array, p: jax.Array | None, kept: Kept
-    ) -> tuple[jax.Array, jax.Array | None, Kept]:
+        self, g: jax.Array, p: jax.Array | None, kept: LeafState
+    ) -> tuple[jax.Array, jax.Array | None, LeafState]:
         """``(update, new parameter or None, what is kept now)``."""
         leaf, scalars = self.leaf, self.scalars
         sided = Sided(leaf.layout.left)
-        block = leaf.slot(leaf.layout.matrix).block if leaf.feeds_back else 1
+        block = leaf.storage(leaf.layout.matrix).block if leaf.feeds_back else 1
         cut = Cut.of(leaf.layout, block, leaf.chunk)
         rank = kept.mu.shape[0]
-        held = lambda x, apart=False: Piece(x, cut.front, apart)
+        operand = lambda x, gather=False: Piece(x, cut.front, gather)
         coded = [x for x in (kept.error, kept.low, kept.high) if x is not None]
 
         def total(slope: jax.Array, stored: Arrays) -> jax.Array:
@@ -243,10 +246,10 @@ class _Matrix(NamedTuple):
             x = self._matrix(slope).astype(leaf.dtype)
             if not stored:
                 return x
-            slot = leaf.slot(x.shape)
-            wanted, structure = jax.tree.flatten(jax.eval_shape(slot.encode, x))
+            storage = leaf.storage(x.shape)
+            wanted, structure = jax.tree.flatten(jax.eval_shape(storage.encode, x))
             shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
-            return x + slot.decode(jax.tree.unflatten(structure, shaped), x.shape)
+            return x + storage.decode(jax.tree.unflatten(structure, shaped), x.shape)
 
         before = ldadam_kernel.corrections(scalars, leaf.dtype)[0]
         old = kept.projector
@@ -261,7 +264,7 @@ class _Matrix(NamedTuple):
                 inner = mean @ ldadam_kernel.transposed(w)
                 return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
 
-            read = [held(g), Piece(kept.mu, rank), *map(held, coded)]
+            read = [operand(g), Piece(kept.mu, rank), *map(operand, coded)]
             nothing = [jnp.zeros_like(turned), jnp.zeros_like(sided.back(basis))]
             inner, outer = cut.loop(body, [], read, nothing)[1]
             return inner, outer if sided.left else outer.T
@@ -278,16 +281,16 @@ class _Matrix(NamedTuple):
         # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
         # leaves out; and ranges get new arrays.
         over = not self.writes and out == g.dtype
-        first = [held(g, True) if over else held(jnp.zeros_like(g, out))]
-        read = [] if over else [held(g)]
+        first = [operand(g, True) if over else operand(jnp.zeros_like(g, out))]
+        read = [] if over else [operand(g)]
         if p is not None:
-            (first if self.writes else read).append(held(p))
-        ranges = [held(x) for x in coded[1:]]
+            (first if self.writes else read).append(operand(p))
+        ranges = [operand(x) for x in coded[1:]]
         carried = [
             *first,
             Piece(kept.mu, rank, True),
             Piece(kept.nu, rank, True),
-            *(held(x, True) for x in coded[:1]),
+            *(operand(x, True) for x in coded[:1]),
             *(x._replace(array=jnp.zeros_like(x.array)) for x in ranges),
         ]
 
@@ -305,7 +308,7 @@ class _Matrix(NamedTuple):
                 moved.append(trees.add_update(there, u))
             new: list[jax.Array] = []
             if coded:
-                found = leaf.slot(rest.shape).encode(rest)
+                found = leaf.storage(rest.shape).encode(rest)
                 new = [y for y in found if y is not None]
             return [*moved, mu, nu, *new], sums
 
@@ -314,7 +317,7 @@ class _Matrix(NamedTuple):
         new = rest.pop(0) if self.writes and p is not None else None
         mu, nu, *stored = rest
         error, low, high = (*stored, None, None, None)[:3]
-        return u, new, Kept(projector, mu, nu, error, low, high)
+        return u, new, LeafState(projector, mu, nu, error, low, high)
 
     def _matrix(self, x: jax.Array) -> jax.Array:
         """A piece of something laid out as the tensor, as a matrix."""

@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import Coded
+from jaxopt_lab.core.codecs import QArray
 from jaxopt_lab.core.codecs.codec import straight_through
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.transforms.compressed.microadam.scalars import WindowScalars
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
-from jaxopt_lab.transforms.compressed.slots import Slot, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 
-class Stored(NamedTuple):
-    """What is kept for one tensor.
+class LeafState(NamedTuple):
+    """State of one leaf.
 
     Attributes:
       indices: int16 ``(blocks, window, picks)``, place of each entry in its block.
@@ -46,8 +46,8 @@ class Kernel(NamedTuple):
       window: rows of the window.
       density: picked share of a block.
       block_size: elements in a block of picks.
-      quant_block: elements that share a range of the error.
-      store: ``"codes"`` or ``"values"``.
+      codec: that of the error.
+      straight_through: keep rounded numbers instead of codes and bits.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -56,8 +56,8 @@ class Kernel(NamedTuple):
     window: int
     density: float
     block_size: int
-    quant_block: int
-    store: Store
+    codec: MinMax4
+    straight_through: bool
     chunk: int | None
 
     @property
@@ -66,26 +66,26 @@ class Kernel(NamedTuple):
         return TopBlocks.of(self.shape, self.block_size, self.density)
 
     @property
-    def slot(self) -> Slot:
+    def storage(self) -> LeafStorage:
         """How the error is stored."""
-        return Slot(0, self.shape, self.dtype, MinMax4(self.quant_block), self.store)
+        return LeafStorage(0, self.shape, self.dtype, self.codec, self.straight_through)
 
     @property
     def unit(self) -> int:
         """Elements that must stay together."""
-        return math.lcm(self.cut.block, self.slot.block)
+        return math.lcm(self.cut.block, self.storage.block)
 
-    def init(self) -> Stored:
+    def init(self) -> LeafState:
         """An empty window and no error."""
         ring = (self.cut.count, self.window, self.cut.picks)
         empty = jnp.zeros(ring, self.dtype)
-        coded = self.slot.encode(
+        coded = self.storage.encode(
             jax.lax.optimization_barrier(jnp.zeros(self.shape, self.dtype))
         )
-        return Stored(
+        return LeafState(
             jnp.zeros(ring, jnp.int16),
-            empty if self.store == "values" else narrowed(empty),
-            coded.codes,
+            empty if self.straight_through else narrowed(empty),
+            coded.qvalue,
             *(jnp.zeros((), jnp.float32) if x is None else x for x in coded[1:]),
         )
 
@@ -93,11 +93,11 @@ class Kernel(NamedTuple):
         self,
         g: jax.Array,
         p: jax.Array | None,
-        stored: Stored,
+        stored: LeafState,
         scalars: WindowScalars,
         decays: Any,
         writes: bool,
-    ) -> tuple[jax.Array, jax.Array | None, Stored]:
+    ) -> tuple[jax.Array, jax.Array | None, LeafState]:
         """One step.
 
         Args:
@@ -116,28 +116,32 @@ class Kernel(NamedTuple):
         blocks = lambda size: -(-size // self.cut.block) * picked
         ring_tile = (unit // self.cut.block, self.window, self.cut.picks)
 
-        def held(x: jax.Array) -> chunks.Held:
-            return chunks.Held(x, lambda size: size, (unit,))
+        def operand(x: jax.Array) -> chunks.ChunkedOperand:
+            return chunks.ChunkedOperand(x, lambda size: size, (unit,))
 
-        def ring(x: jax.Array) -> chunks.Held:
-            return chunks.Held(x, blocks, ring_tile, apart=True)
+        def ring(x: jax.Array) -> chunks.ChunkedOperand:
+            return chunks.ChunkedOperand(x, blocks, ring_tile, gather=True)
 
-        coded = self.store == "codes"
-        kept = Coded(
+        coded = not self.straight_through
+        kept = QArray(
             stored.error,
             stored.low if coded else None,
             stored.high if coded else None,
         )
-        error, *ranges = self.slot.held(kept, unit)
+        error, *ranges = self.storage.operands(kept, unit)
         out = g.dtype if p is None else p.dtype
         # Zeros of several tensors of one shape would be made once and then copied, so
         # updates go over the gradient; where the fused apply makes them useless, they
         # are zeros at first, because XLA then leaves them out.
         over = not writes and out == g.dtype
-        first = [held(g)._replace(apart=True) if over else held(jnp.zeros_like(g, out))]
-        read = [] if over else [held(g)]
+        first = [
+            operand(g)._replace(gather=True)
+            if over
+            else operand(jnp.zeros_like(g, out))
+        ]
+        read = [] if over else [operand(g)]
         if p is not None:
-            (first if writes else read).append(held(p))
+            (first if writes else read).append(operand(p))
         # What is read by several operations gets a new array: XLA would copy the old
         # one whole in every iteration.
         fresh = [x._replace(array=jnp.zeros_like(x.array)) for x in ranges]
@@ -151,9 +155,9 @@ class Kernel(NamedTuple):
             if p is not None:
                 there = carried[1] if writes else seen[len(read) - 1]
             indices, values, codes = carried[len(first) : len(first) + 3]
-            old = kept._replace(codes=codes)
+            old = kept._replace(qvalue=codes)
             if coded:
-                old = Coded(codes, *seen[len(read) :])
+                old = QArray(codes, *seen[len(read) :])
             u, ring_now, new = self._advance(
                 slope, (indices, values), old, scalars, part.shape
             )
@@ -181,16 +185,16 @@ class Kernel(NamedTuple):
         new = rest.pop(0) if writes else None
         if not coded:
             rest += [stored.low, stored.high]
-        return u, new, Stored(*rest)
+        return u, new, LeafState(*rest)
 
     def _advance(
         self,
         g: jax.Array,
         ring: tuple[jax.Array, jax.Array],
-        old: Coded,
+        old: QArray,
         scalars: WindowScalars,
         shape: tuple[int, ...],
-    ) -> tuple[jax.Array, list[jax.Array], Coded]:
+    ) -> tuple[jax.Array, list[jax.Array], QArray]:
         """Direction, window and error of a part that begins at a block."""
         narrow = jnp.finfo(g.dtype).bits < 32
 
@@ -202,7 +206,7 @@ class Kernel(NamedTuple):
             found = jnp.finfo(g.dtype)
             return jax.lax.reduce_precision(x, found.nexp, found.nmant)
 
-        total = rounded(g.astype(self.dtype) + rounded(self.slot.decode(old, shape)))
+        total = rounded(g.astype(self.dtype) + rounded(self.storage.decode(old, shape)))
         cut = self.cut
         size = math.prod(shape)
         whole, last = divmod(size, cut.block)
@@ -234,12 +238,12 @@ class Kernel(NamedTuple):
             )
         )
         direction, rest = direction.reshape(shape), rest.reshape(shape)
-        new = self.slot.encode(rest)
-        if scalars.densify is not None:
-            share = jnp.asarray(scalars.densify, self.dtype)
-            kept = rounded(self.slot.decode(new, shape))
+        new = self.storage.encode(rest)
+        if scalars.error_share is not None:
+            share = jnp.asarray(scalars.error_share, self.dtype)
+            kept = rounded(self.storage.decode(new, shape))
             direction = direction + share * kept
-            new = self.slot.encode((1 - share) * kept)
+            new = self.storage.encode((1 - share) * kept)
         rings = [x.reshape(was.shape) for x, was in zip(rings, ring, strict=True)]
         return direction, rings, new
 
@@ -268,7 +272,7 @@ class Kernel(NamedTuple):
             return jnp.where(current, jnp.pad(new, missing)[:, None], old)
 
         indices = entered(indices, places.astype(jnp.int16))
-        if self.store == "values":
+        if self.straight_through:
             rounded = widened(narrowed(entries), self.dtype)
             values = entered(values, straight_through(entries, rounded))
         else:

@@ -11,8 +11,8 @@ from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.typing import Scalar
 
 
-class Kept(NamedTuple):
-    """What is kept of a matrix (p, q); ``None`` for a side without a basis.
+class LeafState(NamedTuple):
+    """State of a matrix (p, q); ``None`` for a side without a basis.
 
     Attributes:
       mu: ``(p, q)``, first moment.
@@ -109,7 +109,9 @@ def refreshed(factor: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array
     return jnp.linalg.qr(jnp.where(lost[None, :], basis, turned))[0], order
 
 
-def step(g: jax.Array, old: Kept, scalars: StepScalars) -> tuple[jax.Array, Kept]:
+def step(
+    g: jax.Array, old: LeafState, scalars: StepScalars
+) -> tuple[jax.Array, LeafState]:
     """One step.
 
     Args:
@@ -137,7 +139,7 @@ def step(g: jax.Array, old: Kept, scalars: StepScalars) -> tuple[jax.Array, Kept
         left = moments.average(old.left, g @ g.T, factor_decay)
     if old.right is not None:
         right = moments.average(old.right, g.T @ g, factor_decay)
-    now = Kept(mu, nu, left, right, old.left_basis, old.right_basis)
+    now = LeafState(mu, nu, left, right, old.left_basis, old.right_basis)
     which = jnp.where(first, 1, jnp.where(count % frequency == 0, 2, 0))
     bases = (now.nu, now.left_basis, now.right_basis)
     factors = jax.lax.stop_gradient((left, right))
@@ -148,7 +150,7 @@ def step(g: jax.Array, old: Kept, scalars: StepScalars) -> tuple[jax.Array, Kept
     )
 
 
-def _into(x: jax.Array, kept: Kept) -> jax.Array:
+def _into(x: jax.Array, kept: LeafState) -> jax.Array:
     turned = x if kept.left_basis is None else kept.left_basis.T @ x
     if kept.right_basis is not None:
         turned = turned @ kept.right_basis
@@ -158,7 +160,7 @@ def _into(x: jax.Array, kept: Kept) -> jax.Array:
     return jnp.where(jnp.abs(turned) <= least, jnp.zeros_like(turned), turned)
 
 
-def _back(x: jax.Array, kept: Kept) -> jax.Array:
+def _back(x: jax.Array, kept: LeafState) -> jax.Array:
     if kept.left_basis is not None:
         x = kept.left_basis @ x
     return x if kept.right_basis is None else x @ kept.right_basis.T

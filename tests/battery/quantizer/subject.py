@@ -1,0 +1,141 @@
+"""A row of a quantizer on a tiny matrix, and the values that its checks compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from battery.parts.subject import Form, Subject, Tree
+from jaxopt_lab.catalog import of_kind
+from jaxopt_lab.catalog.part import loaded
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.quantize import calibration_error
+
+ORDER = np.array([3, 0, 5, 1, 4, 2])
+
+
+class QuantizerSubject(Subject):
+    """A quantizer as a function of a weight and the gram matrix of its inputs.
+
+    The example says ``weight``, ``(outputs, inputs)``, ``gram`` and options.
+    """
+
+    kind = "quantizer"
+    first = "nearest_linear"
+    varied = ("weight",)
+    examples = ("weight",)
+    differentiable = False
+
+    def quantize(self, weight: Any, gram: Any, **options: Any) -> Any:
+        """Codes and report with the example's options and others."""
+        options = self.row.checked({**self.options, **options})
+        return self.row.load()(weight, gram, **options)
+
+    def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
+        return {
+            "values": self.quantize(inputs["weight"], inputs["gram"])[0].dequantize()
+        }
+
+    def result_dtype(self, dtype: Any) -> Any:
+        return accumulation_dtype(dtype)
+
+    def neutral(self) -> Form:
+        setting = self.row.reduces_to
+        simpler = loaded(setting.equals)
+
+        def both(inputs: Any) -> Any:
+            weight, gram = inputs["weight"], inputs["gram"]
+            grid = self.quantize(weight, gram, **setting.options)[0].dequantize()
+            part = self.quantize(grid, gram, **setting.options)[0].dequantize()
+            return part, simpler(grid, **setting.given)
+
+        return both, (self.inputs,)
+
+    def forms(self) -> dict[str, Callable[[], Form]]:
+        named: dict[str, Callable[[Any], Any]] = {
+            "coded": self._coded,
+            "permuted": self._permuted,
+            "rows": self._rows,
+            "product": self._product,
+        }
+        return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
+
+    def _coded(self, inputs: Any) -> Any:
+        """Codes, those of the values again, errors claimed and measured, nearest."""
+        weight, gram = inputs["weight"], inputs["gram"]
+        coded, report = self.quantize(weight, gram)
+        values = coded.dequantize()
+        again, _ = self.quantize(values, gram)
+        nearest = self._nearest(weight)
+        return {
+            "codes": coded.qvalue,
+            "again": again.qvalue,
+            "claimed": (report.error, report.nearest_error),
+            "measured": (
+                calibration_error(weight, values, gram),
+                calibration_error(weight, nearest, gram),
+            ),
+        }
+
+    def _nearest(self, weight: Any) -> Any:
+        """The weight, rounded to the nearest code of the same grid."""
+        rows = of_kind("quantizer")
+        same = self.options.get("codec", self.row.defaults().get("codec", "linear"))
+        name = "nearest_gptq" if same == "gptq" else "nearest_linear"
+        chosen = {"codec": same, "bits": self.bits}
+        return rows[name].load()(weight, None, **chosen)[0].dequantize()
+
+    def _permuted(self, inputs: Any) -> Any:
+        """Codes of permuted columns, and permuted codes."""
+        weight, gram = jnp.asarray(inputs["weight"]), jnp.asarray(inputs["gram"])
+        permuted, _ = self.quantize(weight[:, ORDER], gram[ORDER][:, ORDER])
+        return permuted.qvalue, self.quantize(weight, gram)[0].qvalue[:, ORDER]
+
+    def _rows(self, inputs: Any) -> Any:
+        """Values of a zero row and of a constant one beside others."""
+        weight = jnp.asarray(inputs["weight"]).at[0].set(0).at[1].set(0.7)
+        coded, report = self.quantize(weight, inputs["gram"])
+        zeros, _ = self.quantize(jnp.zeros_like(weight), inputs["gram"])
+        return coded.dequantize()[:2], zeros.dequantize(), report
+
+    def _product(self, inputs: Any) -> Any:
+        """A product of whole numbers, rescaled, and that of the values."""
+        coded, _ = self.quantize(inputs["weight"], inputs["gram"])
+        count = coded.qvalue.shape[1]
+        x = jnp.arange(3 * count, dtype=jnp.int32).reshape(3, count) % 7 - 3
+        codes = coded.qvalue.astype(jnp.int32)
+        if coded.zero_point is not None:
+            codes = codes - coded.zero_point.astype(jnp.int32)
+        whole = jax.lax.dot(x, codes.T, preferred_element_type=jnp.int32)
+        scale = jnp.broadcast_to(coded.scale, codes.shape)[:, :1]
+        simulated = x.astype(scale.dtype) @ coded.dequantize().T
+        return whole.astype(scale.dtype) * scale.T, simulated
+
+    # Without a program
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code, by the row's formula."""
+        names = {**self.row.defaults(), **self.options}
+        return int(eval(self.row.bits, {"__builtins__": {}}, names))
+
+    def nbytes(self) -> tuple[float, float]:
+        """Bytes per weight of a large matrix, by the report and by the row."""
+        weight = jax.ShapeDtypeStruct((64, 4096), np.float32)
+        gram = jax.ShapeDtypeStruct((4096, 4096), np.float32)
+        found = []
+
+        def bytes_of(weight: Any, gram: Any) -> Any:
+            coded, report = self.quantize(weight, gram)
+            found.append(report.nbytes)
+            return coded
+
+        jax.eval_shape(bytes_of, weight, gram)
+        names = {**self.row.defaults(), **self.options}
+        return found[0] / (64 * 4096), float(
+            eval(self.row.bytes, {"__builtins__": {}}, names)
+        )

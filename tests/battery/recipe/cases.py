@@ -1,0 +1,77 @@
+"""How each recipe is set up on its row's example, and its plain counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.losses.classification import cross_entropy
+from jaxopt_lab.training import init_state
+
+Tree = Any
+
+
+class Case(NamedTuple):
+    """A recipe on a tiny problem.
+
+    Attributes:
+      step: ``step(build, options, **step_options)``, the step that ``build`` makes.
+      state: ``state(params, key)``, a fresh state.
+      plain: ``plain(make_train_step)``, what the step is at its neutral setting.
+      plain_state: ``plain_state(params, key)``, its state.
+      plain_part: ``plain_part(state)``, the role of a recipe's state that it trains.
+    """
+
+    step: Callable[..., Any]
+    state: Callable[..., Any]
+    plain: Callable[..., Any]
+    plain_state: Callable[..., Any]
+    plain_part: Callable[..., Any]
+
+
+def _apply(params: Any, state: Any, x: Any, *, train: bool, key: Any = None) -> Any:
+    del train, key
+    return x @ params, state
+
+
+MODEL = Functional(lambda key: (jnp.zeros((4, 3)), {}), _apply)
+
+
+def _tx() -> Any:
+    return optax.sgd(0.1, momentum=0.9)
+
+
+def _supervised(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    losses = cross_entropy(batch["image"] @ params, batch["label"])
+    return jnp.mean(losses), (model_state, {})
+
+
+def _distillation_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(MODEL, MODEL, _tx(), **options, **more)
+
+
+def _distillation_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_distillation
+
+    return init_distillation(_tx(), params["student"], params["teacher"], key)
+
+
+DISTILLATION = Case(
+    step=_distillation_step,
+    state=_distillation_state,
+    plain=lambda make: make(_supervised, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), params["student"], key),
+    plain_part=lambda state: (state.params["student"], state.opt_state["student"]),
+)
+
+CASES: dict[str, Case] = {"distillation": DISTILLATION}
+
+
+def key_of(bits: Any) -> Any:
+    """A key from its bits."""
+    return jax.random.wrap_key_data(bits)

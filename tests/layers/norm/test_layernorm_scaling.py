@@ -1,0 +1,152 @@
+"""LayerNorm scaling against stacks of decoder layers of the paper's repository."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.layers import LayerNormScaling, layernorm_scaling
+
+FOLDER = pathlib.Path(__file__).parents[2] / "vectors" / "layernorm_scaling"
+
+
+def load(case):
+    with np.load(FOLDER / f"{case}.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    return json.loads(str(arrays.pop("meta"))), arrays
+
+
+def rotated(x):
+    """Rotary positions, halves split, base 10000; ``x`` is (B, T, heads, D)."""
+    half = x.shape[-1] // 2
+    rates = 10000.0 ** (-np.arange(half) / half)
+    angles = (np.arange(x.shape[1])[:, None] * rates)[None, :, None]
+    cos, sin = np.cos(angles), np.sin(angles)
+    a, b = x[..., :half], x[..., half:]
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+
+
+def attention(weights, x, heads):
+    B, T, C = x.shape
+    split = lambda y: y.reshape(B, T, heads, -1)
+    q, k = (rotated(split(x @ weights[n])) for n in ("q", "k"))
+    scores = jnp.einsum("bthd,bshd->bhts", q, k) / np.sqrt(C // heads)
+    causal = np.tril(np.ones((T, T), bool))[None, None]
+    weighted = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf))
+    y = jnp.einsum("bhts,bshd->bthd", weighted, split(x @ weights["v"]))
+    return y.reshape(B, T, C) @ weights["o"]
+
+
+def perceptron(weights, x):
+    return (jax.nn.silu(x @ weights["gate"]) * (x @ weights["up"])) @ weights["down"]
+
+
+def stack(weights, x, meta):
+    """Outputs after each block, its norms scaled by the block's index from 1."""
+    outputs = []
+    for l, block in enumerate(weights):
+        index = 1 if meta["lns_scale"] is None else l + 1
+        core = layernorm_scaling(
+            x.shape[-1], index=index, statistics="rms", eps=meta["rms_eps"]
+        )
+        norm = lambda scale, h, core=core: core.apply(
+            {"scale": scale}, {}, h, train=True
+        )[0]
+        x = x + attention(block, norm(block["norm_before_attn"], x), meta["heads"])
+        x = x + perceptron(block, norm(block["norm_before_mlp"], x))
+        outputs.append(x)
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "case", ["lns_4layers", "lns_6layers_narrow", "pre_ln_baseline"]
+)
+def test_vectors(case):
+    meta, arrays = load(case)
+    weights = []
+    for l in range(meta["layers"]):
+        start = f"weight/layer{l}/"
+        names = [n for n in arrays if n.startswith(start)]
+        weights.append({n.split("/")[-1]: arrays[n] for n in names})
+
+    @jax.jit
+    def run(weights, x):
+        loss = lambda w, x: jnp.sum(stack(w, x, meta)[-1] * arrays["input/cotangent"])
+        return stack(weights, x, meta), jax.grad(loss, argnums=(0, 1))(weights, x)
+
+    outputs, (slopes, slope) = run(weights, arrays["input/x"])
+    close = {"rtol": 1e-9, "atol": 1e-11}
+    np.testing.assert_allclose(slope, arrays["grad/x"], **close)
+    for l, output in enumerate(outputs):
+        np.testing.assert_allclose(output, arrays[f"output/after_layer{l}"], **close)
+        for name in (n for n in arrays if n.startswith(f"grad/layer{l}/")):
+            got = slopes[l][name.split("/")[-1]]
+            np.testing.assert_allclose(got, arrays[name], **close, err_msg=name)
+
+
+def test_the_scale_is_the_root_of_the_index_and_nothing_else():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    for statistics in ("layer", "rms"):
+        plain = layernorm_scaling(4, statistics=statistics)
+        fifth = layernorm_scaling(4, index=5, statistics=statistics)
+
+        @jax.jit
+        def both(x, plain=plain, fifth=fifth):
+            params = jax.tree.map(lambda p: p + 0.3, plain.init()[0])
+            one, _ = plain.apply(params, {}, x, train=True)
+            return one, fifth.apply(params, {}, x, train=False)
+
+        one, (five, state) = both(x)
+        np.testing.assert_allclose(five * np.sqrt(5), one, rtol=1e-12)
+        assert state == {}
+
+
+def test_constant_inputs_have_finite_derivatives_to_second_order():
+    core = layernorm_scaling(3, index=2)
+    params = core.init()[0]
+    value = lambda x: jnp.sum(core.apply(params, {}, x, train=True)[0] ** 3)
+    second = jax.jit(jax.hessian(value))
+    for x in (np.zeros((1, 3)), np.full((1, 3), 4.0)):
+        assert np.all(np.isfinite(second(x)))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"index": 0}, "index must be a whole number of at least 1; got 0"),
+        ({"index": 1.5}, "index must be a whole number"),
+        ({"eps": 0.0}, "eps must be above 0; got 0.0"),
+        ({"statistics": "batch"}, "unknown statistics 'batch'"),
+    ],
+)
+def test_options_out_of_range(options, words):
+    with pytest.raises(InputError, match=words):
+        layernorm_scaling(4, **options)
+
+
+@pytest.mark.parametrize(
+    "x, mask, words",
+    [
+        (np.ones((2, 3)), None, r"inputs of shape \(..., 4\)"),
+        (np.ones(4), None, "at least two axes"),
+        (np.ones((2, 4), int), None, "real floating inputs; got int64"),
+        (np.ones((2, 4), complex), None, "real floating inputs; got complex128"),
+        (np.ones((2, 4)), np.ones(3), r"mask must have the first axes of \(2,\)"),
+    ],
+)
+def test_inputs_that_do_not_fit(x, mask, words):
+    core = layernorm_scaling(4)
+    with pytest.raises(InputError, match=words):
+        core.apply(core.init()[0], {}, x, train=True, mask=mask)
+
+
+def test_the_module_has_its_options():
+    norm = LayerNormScaling(4, index=4, statistics="rms", rngs=nnx.Rngs(0))
+    y = norm(jnp.ones((1, 4)))
+    np.testing.assert_allclose(y, 0.5, rtol=1e-6)
+    assert not hasattr(norm, "bias")
