@@ -18,6 +18,18 @@ MORE = {"muon": 10.0, "ldadam": 8.3, "sm3": 7.02, "adam_mini": 7.02}
 
 pytestmark = pytest.mark.slow
 
+PLAIN = ("sam", "adamw8bit", "lookbehind", "adamw", "sgd")
+"""One row of each role, and what an elementwise one is; the others in full."""
+
+
+def each(rows):
+    return [
+        pytest.param(
+            row, id=row.name, marks=() if row.name in PLAIN else pytest.mark.full
+        )
+        for row in rows
+    ]
+
 
 @pytest.fixture(autouse=True)
 def as_in_the_command():
@@ -32,7 +44,7 @@ def gradients(row):
     return 1 if row.name == "msam" else row.gradients
 
 
-@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", each(CATALOG.values()))
 def test_each_gradient_is_sent_once(row):
     found = communication.measure(row.name, WAYS["per device"]).sent
     assert found == {"all-reduce": pytest.approx(ONE * gradients(row), rel=1e-3)}
@@ -44,7 +56,7 @@ def test_local_perturbations_send_one_gradient(way):
     assert found == {"all-reduce": pytest.approx(ONE)}
 
 
-@pytest.mark.parametrize("row", CATALOG.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", each(CATALOG.values()))
 def test_a_divided_state_needs_no_all_to_all(row):
     way = WAYS["ZeRO jit"]._replace(options={"per_device": True})
     found = communication.measure(row.name, way)
@@ -56,9 +68,7 @@ def test_a_divided_state_needs_no_all_to_all(row):
         assert found.share == pytest.approx(1 / communication.DEVICES, rel=0.01)
 
 
-@pytest.mark.parametrize(
-    "row", [r for r in CATALOG.values() if r.elementwise], ids=lambda row: row.name
-)
+@pytest.mark.parametrize("row", each(r for r in CATALOG.values() if r.elementwise))
 def test_explicit_zero_sends_as_much_as_plain(row):
     found = communication.measure(row.name, WAYS["ZeRO shard_map"]).sent
     half = pytest.approx(ONE / 2)
