@@ -102,7 +102,7 @@ def test_codes_and_scales(name):
                 got = side_by_side(got, block)
             if kind == "fp8 ":
                 codec = codes.FloatingPoint8(block)
-                coded = codes.QArray(
+                coded = codes.EncodedArray(
                     jnp.asarray(got), jnp.ones(got.size // block), None
                 )
                 got = np.asarray(codec.decode(coded, wanted.shape, jnp.float32))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.transforms.compressed.microadam import microadam, scale_by_microadam
@@ -107,7 +107,7 @@ def test_nothing_is_lost_between_window_and_error():
     error = jax.tree.map(jnp.zeros_like, params)
 
     def decoded(state, k):
-        coded = QArray(state.error[k], state.low[k], state.high[k])
+        coded = EncodedArray(state.error[k], state.low[k], state.high[k])
         return codec.decode(coded, params[k].shape, jnp.float64)
 
     for t, g in enumerate(grads):

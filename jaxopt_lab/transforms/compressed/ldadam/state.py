@@ -30,7 +30,8 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Start,
     StepScalars,
 )
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf, LeafState
+from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf
+from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState
 from jaxopt_lab.transforms.compressed.low_rank import Layout, Side
 
 

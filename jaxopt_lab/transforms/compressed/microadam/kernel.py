@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.codecs.codec import straight_through
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
@@ -123,7 +123,7 @@ class Kernel(NamedTuple):
             return chunks.ChunkedOperand(x, blocks, ring_tile, gather=True)
 
         coded = not self.straight_through
-        kept = QArray(
+        kept = EncodedArray(
             stored.error,
             stored.low if coded else None,
             stored.high if coded else None,
@@ -157,7 +157,7 @@ class Kernel(NamedTuple):
             indices, values, codes = carried[len(first) : len(first) + 3]
             old = kept._replace(qvalue=codes)
             if coded:
-                old = QArray(codes, *seen[len(read) :])
+                old = EncodedArray(codes, *seen[len(read) :])
             u, ring_now, new = self._advance(
                 slope, (indices, values), old, scalars, part.shape
             )
@@ -191,10 +191,10 @@ class Kernel(NamedTuple):
         self,
         g: jax.Array,
         ring: tuple[jax.Array, jax.Array],
-        old: QArray,
+        old: EncodedArray,
         scalars: WindowScalars,
         shape: tuple[int, ...],
-    ) -> tuple[jax.Array, list[jax.Array], QArray]:
+    ) -> tuple[jax.Array, list[jax.Array], EncodedArray]:
         """Direction, window and error of a part that begins at a block."""
         narrow = jnp.finfo(g.dtype).bits < 32
 
