@@ -15,6 +15,28 @@ from jaxopt_lab.catalog import of_kind
 SUBJECTS = {"transform": (transform.Subject, of_kind("transform"))}
 """By kind of part: its subject, and its rows by name."""
 MOST_PROGRAMS = {"transform": 15}
+SIBLINGS = {
+    "adam_cg": "critical_gradients before Adam, whose rows are plain",
+    "sgd_cg": "critical_gradients before a momentum",
+    "rmsprop_cg": "critical_gradients before RMSprop",
+    "adamw_cm": "adam_cm and a decay",
+    "sgd_cm": "the buffer of adam_cm before a momentum",
+    "rmsprop_cm": "the buffer of adam_cm before RMSprop",
+    "adamw4bit": "the kernel of adamw8bit with another codec",
+    "adamw_fp8": "the kernel of adamw8bit with another codec",
+    "adamw_linear": "the kernel of adamw8bit with another codec",
+    "asam": "sam with scaling abs",
+    "samson": "sam with scaling abs_over_range",
+    "vasso": "the scaffolding of friendly_sam with another direction",
+    "momentum": "optax's",
+    "adamw": "optax's",
+    "lamb": "optax's",
+    "lion": "optax's",
+    "galore": "optax's",
+    "sm3": "optax's",
+    "muon": "optax's",
+}
+"""Transforms that share the code of another row: their battery waits for ``--full``."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -41,12 +63,13 @@ def _cases():
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
-                if CHECKS[kind][name].tier(row) == "full":
+                if CHECKS[kind][name].tier(row) == "full" or row.name in SIBLINGS:
                     marks.append(pytest.mark.full)
                 id_ = f"{row.name}-{name}"
                 yield pytest.param(kind, row.name, name, id=id_, marks=marks)
+            marks = [group, pytest.mark.full] if row.name in SIBLINGS else [group]
             yield pytest.param(
-                kind, row.name, None, id=f"{row.name}-programs", marks=group
+                kind, row.name, None, id=f"{row.name}-programs", marks=marks
             )
 
 

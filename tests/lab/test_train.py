@@ -13,6 +13,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from support import cases
 
 from jaxopt_lab import catalog
 from jaxopt_lab.lab import optimizers, report, runs
@@ -154,7 +155,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("method", list(catalog.of_kind("transform")))
+@pytest.mark.parametrize(
+    "method",
+    cases.plain(
+        catalog.of_kind("transform"), {"sam", "adam", "adamw8bit", "lookbehind"}
+    ),
+)
 def test_every_method_trains_from_the_command_line(method, tmp_path):
     size = 64
     words = [*TINY, f"method={method}", "steps=2", f"batch_size={size}"]

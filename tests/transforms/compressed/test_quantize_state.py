@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support import cases
 
 import jaxopt_lab
 from jaxopt_lab import quantize_state
@@ -68,7 +69,7 @@ def test_a_code_of_32_bits_is_the_transformation_itself(name, elementwise):
     chex.assert_trees_all_close((got, state.inner), (wanted, inner), **exact)
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("name", cases.plain(ELEMENTWISE, {"adam"}))
 def test_by_elements_is_as_a_whole(name):
     start = params()
     results = [
