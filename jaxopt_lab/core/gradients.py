@@ -59,6 +59,7 @@ def batch_grad(
     Raises:
       InputError: the batch is not divisible; the loss is no scalar.
 
+    >>> import jax.numpy as jnp
     >>> loss = lambda w, x: jnp.mean((x * w) ** 2)
     >>> grad_fn = batch_grad(loss, jnp.array([1.0, 3.0]))
     >>> float(grad_fn(jnp.array(1.0))), float(grad_fn.shard(2)(jnp.array(1.0), 1))

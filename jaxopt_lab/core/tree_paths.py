@@ -150,6 +150,7 @@ def differences(expected: PyTree, got: PyTree, *, shapes: bool = True) -> list[s
       Lines such as ``"dense/kernel: expected float32[8,4], got float32[8,5]"``,
       in the order of the paths; an empty list where nothing differs.
 
+    >>> import jax.numpy as jnp
     >>> differences({"a": jnp.ones(2, jnp.float32)}, {"b": jnp.ones(2)})
     ['a: missing (expected float32[2])', 'b: not expected']
     """

@@ -133,8 +133,9 @@ def dot(a: PyTree, b: PyTree) -> Array:
       b: tree of the same structure and shapes; the dtypes may differ.
 
     Returns:
-      Scalar of ``scalar_dtype(a, b)``; 0 for empty trees. Matrix units multiply at
-      full precision: their default keeps 8 to 11 bits.
+      Scalar of ``scalar_dtype(a, b)``; 0 for empty trees. A sum of products, not a
+      contraction: matrix units round their operands, and the contraction of sharded
+      axes is refused on meshes of explicit axes.
 
     >>> float(dot({"a": jnp.ones(2)}, {"a": jnp.array([1.0, 2.0])}))
     3.0
@@ -142,8 +143,7 @@ def dot(a: PyTree, b: PyTree) -> Array:
     dtype = scalar_dtype(a, b)
 
     def one(x: Array, y: Array) -> Array:
-        x, y = x.astype(dtype), y.astype(dtype)
-        return jnp.tensordot(x, y, axes=x.ndim, precision=jax.lax.Precision.HIGHEST)
+        return jnp.sum(x.astype(dtype) * y.astype(dtype))
 
     return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
 

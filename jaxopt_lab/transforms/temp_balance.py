@@ -112,7 +112,7 @@ def scale_by_temp_balance(
     Memory: 4 bytes for each leaf, not for each parameter. No gradient evaluations.
     Differentiable in the updates, ``low`` and ``high``.
 
-    >>> from jaxopt_lab.curvature import refresh_temp_balance
+    >>> from jaxopt_lab.diagnostics import refresh_temp_balance
     >>> W = jax.random.normal(jax.random.key(0), (16, 16))
     >>> params = {"a": {"w": W}, "b": {"w": W}, "c": {"w": W**5}, "d": {"w": W}}
     >>> tx = optax.chain(optax.sgd(0.1), scale_by_temp_balance(0.5, 1.5))

@@ -25,6 +25,8 @@ SIBLINGS = {
     "adamw4bit": "the kernel of adamw8bit with another codec",
     "adamw_fp8": "the kernel of adamw8bit with another codec",
     "adamw_linear": "the kernel of adamw8bit with another codec",
+    "bsam": "normal numbers differ by 1e-10 between programs of the quick compiler",
+    "microadam": "the plain run's compiler keeps a product 0 * inf of its derivative",
     "asam": "sam with scaling abs",
     "samson": "sam with scaling abs_over_range",
     "vasso": "the scaffolding of friendly_sam with another direction",
@@ -36,7 +38,7 @@ SIBLINGS = {
     "sm3": "optax's",
     "muon": "optax's",
 }
-"""Transforms that share the code of another row: their battery waits for ``--full``."""
+"""Transforms whose battery waits for ``--full``: most share the code of another row."""
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,8 +12,8 @@ order. ``codec.cut(shape)`` is the cut, a ``Blocks``; an array that ends in its
 the two codes in a byte.
 
 >>> import jax.numpy as jnp
->>> from jaxopt_lab import codes
->>> codec = codes.dynamic(4, block=64)
+>>> from jaxopt_lab.core import codecs
+>>> codec = codecs.dynamic(4, block=64)
 >>> coded = codec.encode(jnp.linspace(-1.0, 1.0, 640).reshape(10, 64))
 >>> coded.qvalue.shape, coded.qvalue.dtype, coded.scale.shape
 ((10, 32), dtype('uint8'), (10, 1))

@@ -54,6 +54,18 @@ class Donated:
     step: Callable[..., Any]
 
 
+def _copied(tree: Tree) -> Tree:
+    """The arrays in new buffers, those of typed keys too."""
+
+    def one(x: Any) -> Any:
+        if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.device_put(x, may_alias=False)
+        bits = jax.device_put(jax.random.key_data(x), may_alias=False)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(x))
+
+    return jax.tree.map(one, tree)
+
+
 class Subject:
     """A row of the catalog as a complete optimizer.
 
@@ -243,12 +255,11 @@ class Subject:
                 given = jax.tree.leaves((params, state))
                 params, state, _ = fn(params, state, batch)
                 # Of copies: what the host looks at cannot be given away.
-                copies = jax.device_put((params, state), may_alias=False)
-                after.append(jax.device_get(copies))
+                after.append(jax.device_get(_copied((params, state))))
                 deleted &= all(leaf.is_deleted() for leaf in given)
         x = batch["x"].copy()
         x[0, 0] = np.nan
-        nan = jax.device_get(fn(*after[0], {**batch, "x": x}))
+        nan = jax.device_get(fn(*_copied(after[0]), {**batch, "x": x}))
         said = [str(w.message) for w in said]
         return Donated(after, deleted, said, len(traces), nan, fn)
 
