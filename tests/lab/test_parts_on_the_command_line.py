@@ -52,7 +52,8 @@ def built(words, shape, classes=3):
         (
             ["loss=shade"],
             "loss=shade cannot be used by a training run: the loss is a regularizer, "
-            "of activations or parameters and has a state, which the step does not carry; "
+            "of activations or parameters and has a state, which the step does not "
+            "carry; "
             "accepted: cross_entropy",
         ),
         (["loss=emo", "loss.share=2"], "share=2.0 is out of range"),
