@@ -72,7 +72,8 @@ class Model:
             return builder.build(config, tuple(input_shape), num_classes)
         from jaxopt_lab.lab.models.norms import norm
 
-        chosen = norm(self, config.norm, norm_options or {})
+        named: Any = config
+        chosen = norm(self, named.norm, norm_options or {})
         return builder.build(config, tuple(input_shape), num_classes, chosen)
 
 
