@@ -113,12 +113,18 @@ def parse(arguments: Sequence[str]) -> Configuration:
         return row.checked(options_form.values(getattr(typed, row.name)))
 
     check_ranges(typed.run)
+    of_parts = {}
+    for place, row in rows.parts.items():
+        group = getattr(typed, f"{place}_options", None)
+        of_parts[place] = {} if group is None else options_form.values(group)
+        row.checked(of_parts[place])
     return Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
         model=typed.model_options,
         rows=rows,
+        parts=of_parts,
     )
 
 

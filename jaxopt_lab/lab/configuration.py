@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import methods, models, tasks
+from jaxopt_lab.lab import methods, models, parts, tasks
 from jaxopt_lab.lab.run_options import RunOptions
 
 
@@ -20,12 +21,15 @@ class Rows(NamedTuple):
         the method is an optimizer.
       task: of the tasks.
       model: of the models.
+      parts: of the catalog, by place: ``"norm"``, ``"loss"``, ``"augment"``; a place is
+        absent where nothing of the catalog is in it.
     """
 
     method: methods.Method
     base: methods.Method | None
     task: tasks.Task
     model: models.Model
+    parts: Mapping[str, catalog.Part]
 
 
 def resolve(given: Mapping[str, str]) -> Rows:
@@ -38,8 +42,8 @@ def resolve(given: Mapping[str, str]) -> Rows:
       The rows; ``model=auto`` is the task's own model.
 
     Raises:
-      InputError: a name is unknown, the base is no optimizer, or the model is of
-        another kind than the task.
+      InputError: a name is unknown, the base is no optimizer, the model is of another
+        kind than the task, or a part does not fit its place.
     """
     default = RunOptions()
     method = methods.get(given.get("method", default.method))
@@ -60,7 +64,8 @@ def resolve(given: Mapping[str, str]) -> Rows:
             f"model {model.name} takes {model.kind}, task {task.name} gives "
             f"{task.kind}; accepted: {', '.join(fitting)}"
         )
-    return Rows(method, base, task, model)
+    chosen = parts.rows_of(given, RunOptions(**task.defaults), model)
+    return Rows(method, base, task, model, chosen)
 
 
 def base_prefix(row: methods.Method) -> Callable[[str], str]:
@@ -87,6 +92,7 @@ class Configuration:
       base: options of the optimizer behind it; empty where the method is one.
       model: options of the model.
       rows: the rows that these options belong to, looked up once.
+      parts: options of ``rows.parts``, by place.
     """
 
     run: RunOptions
@@ -94,6 +100,12 @@ class Configuration:
     base: dict[str, Any]
     model: Any
     rows: Rows
+    parts: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def chosen(self, place: str) -> parts.Chosen | None:
+        """The part of the catalog in a place, with its options; None: there is none."""
+        row = self.rows.parts.get(place)
+        return None if row is None else parts.Chosen(row, self.parts[place])
 
     def flat(self) -> dict[str, Any]:
         """All options under the names that the command line gives them."""
@@ -104,4 +116,7 @@ class Configuration:
         named |= self.method
         named |= {prefix(name): value for name, value in self.base.items()}
         fields = dataclasses.asdict(self.model)
-        return named | {f"model.{name}": value for name, value in fields.items()}
+        named |= {f"model.{name}": value for name, value in fields.items()}
+        for place, options in self.parts.items():
+            named |= {f"{place}.{name}": value for name, value in options.items()}
+        return named

@@ -11,7 +11,7 @@ import jax
 from jaxopt_lab import data
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
-from jaxopt_lab.lab import tasks
+from jaxopt_lab.lab import parts, tasks
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training.seeds import seed_keys
 
@@ -42,7 +42,12 @@ class TaskData(NamedTuple):
     fixed: Callable[[int], Sequence[Batch]]
 
 
-def load(run: RunOptions, task: tasks.Task, context: int) -> TaskData:
+def load(
+    run: RunOptions,
+    task: tasks.Task,
+    context: int,
+    transform: parts.Chosen | None = None,
+) -> TaskData:
     """Read, or open, the data of a run's task.
 
     Sets that fit into memory are read once and live on the device. A TFDS set with
@@ -52,6 +57,7 @@ def load(run: RunOptions, task: tasks.Task, context: int) -> TaskData:
       run: names the folder, the batch size and the seeds.
       task: the task.
       context: characters in an example of a text task.
+      transform: the data transform of the catalog that ``run.augment`` names, if any.
 
     Returns:
       The data.
@@ -73,10 +79,16 @@ def load(run: RunOptions, task: tasks.Task, context: int) -> TaskData:
                 f"image_size={run.image_size} is for sets of TFDS; task {run.task} is "
                 "used at the size that it has"
             )
+        if transform is not None:
+            raise InputError(
+                f"augment={run.augment} is for sets in memory; with "
+                f"image_size={run.image_size} accepted: "
+                + ", ".join(parts.AUGMENTATIONS)
+            )
         from jaxopt_lab.lab.streaming import stream
 
-        parts = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
-        return TaskData("image", *parts, fixed=lambda n: _first(parts[-1](), n))
+        opened = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
+        return TaskData("image", *opened, fixed=lambda n: _first(opened[-1](), n))
     dataset = _read(task, run, context)
 
     def train(rows: range | None) -> data.BatchSource:
@@ -86,7 +98,7 @@ def load(run: RunOptions, task: tasks.Task, context: int) -> TaskData:
             dataset.train,
             run.batch_size,
             keys if run.seeds > 1 else keys[0],
-            augment=_augmentation(run, dataset.input_shape),
+            augment=_augmentation(run, dataset, transform),
         )
 
     def fixed(n: int) -> Sequence[Batch]:
@@ -171,12 +183,19 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         raise InputError(f"{error.reason}; image_size=224 streams it") from error
 
 
-def _augmentation(run: RunOptions, shape: tuple[int, ...]) -> Any:
-    if run.augment == "none":
-        return None
-    crop = data.pad_crop(max(1, shape[0] // 8))
-    return {
+def _augmentation(
+    run: RunOptions, dataset: data.Dataset, transform: parts.Chosen | None
+) -> Any:
+    crop = data.pad_crop(max(1, dataset.input_shape[0] // 8))
+    known = {
         "crop": crop,
         "flip": data.flip(),
         "crop_flip": data.compose(crop, data.flip()),
-    }[run.augment]
+    }
+    if transform is not None:
+        changed = parts.data_transform(transform, dataset.num_classes)
+        known[transform.row.name] = changed
+    chosen = [known[name] for name in run.augment.split(",") if name != "none"]
+    if not chosen:
+        return None
+    return chosen[0] if len(chosen) == 1 else data.compose(*chosen)

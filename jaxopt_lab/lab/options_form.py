@@ -6,9 +6,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from jaxopt_lab.lab import methods, models, tasks
+from jaxopt_lab import catalog
+from jaxopt_lab.core.options import Option
+from jaxopt_lab.lab import methods, models, parts, tasks
 from jaxopt_lab.lab.configuration import Rows, base_prefix
+from jaxopt_lab.lab.models import norms
 from jaxopt_lab.lab.run_options import RunOptions
+
+_NAMED = "_options"
+"""The end of the name of a group whose options have its name before theirs."""
 
 
 def form(rows: Rows) -> type:
@@ -19,7 +25,7 @@ def form(rows: Rows) -> type:
 
     Returns:
       The class; its fields are ``run``, one of the method's name, one of the base's,
-      and ``model_options``.
+      ``model_options``, and one such for each place of a part that has options.
     """
     import tyro
 
@@ -39,7 +45,13 @@ def form(rows: Rows) -> type:
         kind = _options_class(title, base, base_prefix(method))
         groups.append((base.name, Annotated[kind, plain], None))
     named = Annotated[rows.model.config, tyro.conf.arg(name="model")]
-    groups.append(("model_options", named, None))
+    groups.append((f"model{_NAMED}", named, None))
+    for place, row in rows.parts.items():
+        offered = parts.details(place, row)
+        if offered:
+            kind = _options_class(f"Options of {place}={row.name}", row, str, offered)
+            named = Annotated[kind, tyro.conf.arg(name=place)]
+            groups.append((f"{place}{_NAMED}", named, None))
     return dataclasses.make_dataclass(
         "Options",
         [
@@ -55,11 +67,16 @@ def _maker(kind: Any, default: Any) -> Callable[[], Any]:
     return plain if default is None else lambda: default
 
 
-def _options_class(title: str, row: methods.Method, rename: Any) -> type:
+def _options_class(
+    title: str,
+    row: catalog.Part,
+    rename: Any,
+    details: Mapping[str, Option] | None = None,
+) -> type:
     import tyro
 
     fields, names = [], {}
-    for name, option in row.details.items():
+    for name, option in (row.details if details is None else details).items():
         kind: Any = type(option.default)
         text = option.help
         if isinstance(option.accepted, tuple):
@@ -87,7 +104,8 @@ def names(made: type) -> list[tuple[str, Any]]:
     """Every name that a form takes, with the field behind it."""
     found = []
     for group in dataclasses.fields(made):
-        prefix = "model." if group.name == "model_options" else ""
+        place, ending, _ = group.name.partition(_NAMED)
+        prefix = f"{place}." if ending else ""
         inner: Any = group.default_factory
         for field in dataclasses.fields(inner()):
             found.append((f"{prefix}{field.name}", field))
@@ -123,7 +141,7 @@ def typed(
         made,
         args=[*arguments, "--help"] if asks_help else arguments,
         prog=program,
-        description=_description(program),
+        description=_description(program) if asks_help else "",
         use_underscores=True,
         config=(tyro.conf.FlagConversionOff,),
     )
@@ -131,6 +149,14 @@ def typed(
 
 def _capitalized(value: str) -> str:
     return value.capitalize() if value.lower() in ("true", "false") else value
+
+
+def _norms() -> str:
+    rows = [row for row in models.MODELS.values() if row.norms]
+    return "".join(
+        f"norms of the {row.name} (model.norm=): {', '.join(norms.accepted(row))}\n\n"
+        for row in rows
+    )
 
 
 def _description(program: str) -> str:
@@ -142,5 +168,8 @@ def _description(program: str) -> str:
         f"methods: {', '.join(methods.names())}\n\n"
         f"tasks: {', '.join(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set"
         f"\n\nmodels:  {', '.join(models.MODELS)}\n\n"
+        f"losses (loss=): {', '.join(parts.accepted('loss'))}\n\n"
+        f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"
+        f"{_norms()}"
         f"{program} --list prints the catalog."
     )

@@ -64,10 +64,13 @@ class RunOptions:
     """fall of the learning rate to zero after the warm-up"""
     warmup: float = 0.0
     """part of the steps in which the learning rate rises linearly from zero"""
+    loss: str = "cross_entropy"
+    """the loss of training, a loss of the catalog; tests report the cross-entropy"""
     label_smoothing: float = 0.0
     """probability that the target spreads over all classes"""
-    augment: Literal["none", "crop", "flip", "crop_flip"] = "none"
-    """random changes of training images: shifted by up to an eighth, mirrored"""
+    augment: str = "none"
+    """random changes of training images: crop, shifted by up to an eighth; flip,
+    mirrored; crop_flip; a data transform of the catalog; several, with commas"""
     image_size: int = 0
     """pixels a side to which images of a TFDS set are brought while they are streamed
     from its folder; 0: the set is read into memory as it is"""

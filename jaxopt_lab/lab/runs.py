@@ -15,10 +15,10 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import data, optimizers, placement, probing, statistics
+from jaxopt_lab.lab import data, optimizers, parts, placement, probing, statistics
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.layers import with_batch_axis
-from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY, RunOptions
+from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.runtime import (
     Checkpoints,
@@ -94,17 +94,22 @@ def assemble(configuration: Configuration) -> Program:
     """
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
-    loaded = data.load(run, configuration.rows.task, context)
+    loaded = data.load(
+        run, configuration.rows.task, context, configuration.chosen("augment")
+    )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
     build = configuration.rows.model.build(
-        configuration.model, loaded.input_shape, loaded.num_classes
+        configuration.model,
+        loaded.input_shape,
+        loaded.num_classes,
+        configuration.parts.get("norm"),
     )
     if placed is not None and placed.averages_statistics(run):
         build = with_batch_axis(build, DATA_AXIS)
     functional = from_nnx(build)
     tx = optimizers.build(placement.on_each_device(configuration, placed))
-    loss_fn = _loss(run, loaded.kind, functional)
+    loss_fn = _loss(configuration, loaded.kind, functional)
 
     def init(key: jax.Array) -> TrainState:
         init_key, step_key, _, noise_key = data.split_keys(key)
@@ -190,17 +195,16 @@ def own_noise(opt_state: Any, key: jax.Array) -> Any:
     return structure.unflatten(leaves)
 
 
-def _loss(run: RunOptions, kind: str, functional: Any) -> Any:
-    if kind == "image":
-        return losses.classification_loss(
-            functional, label_smoothing=run.label_smoothing
-        )
-    if run.label_smoothing:
+def _loss(configuration: Configuration, kind: str, functional: Any) -> Any:
+    run, part = configuration.run, configuration.chosen("loss")
+    assert part is not None
+    if kind != "image" and run.label_smoothing:
         raise InputError(
             f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
             "has none"
         )
-    return losses.next_token_loss(functional)
+    make = losses.classification_loss if kind == "image" else losses.next_token_loss
+    return make(functional, loss=parts.label_loss(part, run))
 
 
 def train(configuration: Configuration, folder: Path) -> Outcome:

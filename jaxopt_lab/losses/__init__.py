@@ -3,6 +3,14 @@
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.shade import ShadeState, shade
+from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 
-__all__ = ["ShadeState", "StatefulLoss", "cross_entropy", "emo", "shade"]
+__all__ = [
+    "ShadeState",
+    "StatefulLoss",
+    "cross_entropy",
+    "emo",
+    "shade",
+    "with_soft_labels",
+]

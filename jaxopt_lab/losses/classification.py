@@ -17,9 +17,11 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
+from jaxopt_lab.losses.soft_labels import with_soft_labels
 
 MetricFn = Callable[[Params, ModelState, Batch], Metrics]
 Prepare = Callable[[jax.Array], jax.Array]
+LabelLoss = Callable[[Params, jax.Array, jax.Array], jax.Array]
 
 
 def to_float(images: jax.Array) -> jax.Array:
@@ -50,15 +52,26 @@ def _check_smoothing(label_smoothing: float) -> None:
         raise InputError(f"label_smoothing must be in [0, 1); got {label_smoothing}")
 
 
+def _is_zero(number: float) -> bool:
+    return isinstance(number, int | float) and number == 0
+
+
 def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:
+    if labels.shape == logits.shape:
+        labels = jnp.argmax(labels, axis=-1)
     return (jnp.argmax(logits, axis=-1) == labels).astype(like.dtype)
+
+
+def _smoothed(label_smoothing: float) -> LabelLoss:
+    loss = with_soft_labels(cross_entropy)
+    return lambda params, logits, labels: loss(logits, labels, label_smoothing)
 
 
 def _train_loss(
     functional: Functional,
     inputs_of: Callable[[Batch], jax.Array],
     labels_name: str,
-    label_smoothing: float,
+    loss: LabelLoss,
 ) -> TrainLossFn:
     def loss_fn(
         params: Params, model_state: ModelState, batch: Batch, key: jax.Array, /
@@ -67,7 +80,7 @@ def _train_loss(
         logits, model_state = functional.apply(
             params, model_state, inputs_of(batch), train=True, key=key
         )
-        losses = cross_entropy(logits, labels, label_smoothing)
+        losses = loss(params, logits, labels)
         accuracy = jnp.mean(_correct(logits, labels, losses))
         return jnp.mean(losses), (model_state, {"accuracy": accuracy})
 
@@ -110,14 +123,17 @@ def classification_loss(
     *,
     prepare: Prepare | None = None,
     label_smoothing: float = 0.0,
+    loss: LabelLoss | None = None,
 ) -> TrainLossFn:
-    """Mean cross-entropy of an image classifier, in training mode.
+    """Mean loss of an image classifier, in training mode.
 
     Args:
       functional: the model; its outputs are logits of shape ``(B, C)``.
       prepare: applied to ``batch["image"]`` before the model, inside the compiled
         step (normalisation, casts). Default: ``to_float``.
       label_smoothing: in ``[0, 1)``, see ``cross_entropy``.
+      loss: ``loss(params, logits, labels)``, a number for each label. Default: the
+        cross-entropy, of integer labels or of probabilities ``(B, C)``.
 
     Returns:
       ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
@@ -125,24 +141,33 @@ def classification_loss(
       and accuracy are means over the batch, float32 or float64.
 
     Raises:
-      InputError: the smoothing is out of range; at the call, the batch lacks an
-        entry or its shapes do not fit.
+      InputError: the smoothing is out of range, or given beside a loss, which has its
+        own; at the call, the batch lacks an entry or its shapes do not fit.
     """
     _check_smoothing(label_smoothing)
+    if loss is not None and not _is_zero(label_smoothing):
+        raise InputError(
+            f"label_smoothing={label_smoothing} is for the default loss; a loss of "
+            "one's own takes its own options"
+        )
     prepare = to_float if prepare is None else prepare
     return _train_loss(
         functional,
         lambda batch: prepare(_leaf(batch, "image")),
         "label",
-        label_smoothing,
+        _smoothed(label_smoothing) if loss is None else loss,
     )
 
 
-def next_token_loss(functional: Functional) -> TrainLossFn:
-    """Mean cross-entropy of a language model, in nats per token, in training mode.
+def next_token_loss(
+    functional: Functional, *, loss: LabelLoss | None = None
+) -> TrainLossFn:
+    """Mean loss of a language model, in nats per token, in training mode.
 
     Args:
       functional: the model; its outputs are logits of shape ``(B, T, V)``.
+      loss: ``loss(params, logits, labels)``, a number for each token. Default: the
+        cross-entropy.
 
     Returns:
       ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
@@ -152,7 +177,12 @@ def next_token_loss(functional: Functional) -> TrainLossFn:
     Raises:
       InputError: at the call; the batch lacks an entry or its shapes do not fit.
     """
-    return _train_loss(functional, lambda batch: _leaf(batch, "inputs"), "targets", 0.0)
+    return _train_loss(
+        functional,
+        lambda batch: _leaf(batch, "inputs"),
+        "targets",
+        _smoothed(0.0) if loss is None else loss,
+    )
 
 
 def classification_metrics(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,8 @@ class Model:
       config: dataclass of its options; ``config()`` is the default.
       module: name of the file in this folder that builds it.
       description: one line for lists.
+      norms: its own normalizations, the default first, where it takes layers of the
+        catalog beside them (``config.norm``).
     """
 
     name: str
@@ -32,9 +34,14 @@ class Model:
     config: type[configs.ModelConfig]
     module: str
     description: str
+    norms: tuple[str, ...] = ()
 
     def build(
-        self, config: Any, input_shape: tuple[int, ...], num_classes: int
+        self,
+        config: Any,
+        input_shape: tuple[int, ...],
+        num_classes: int,
+        norm_options: Mapping[str, Any] | None = None,
     ) -> Callable[[nnx.Rngs], nnx.Module]:
         """A function that makes the module; hand it to ``training.from_nnx``.
 
@@ -42,6 +49,7 @@ class Model:
           config: an instance of ``self.config``.
           input_shape: shape of one input: (H, W, C) or (T,).
           num_classes: number of classes, or of tokens.
+          norm_options: options of ``config.norm``, a layer of the catalog.
 
         Returns:
           ``make(rngs) -> nnx.Module``. The module's call takes ``rngs=`` for
@@ -60,7 +68,13 @@ class Model:
                 f"model {self.name} needs at least 2 classes; got {num_classes}"
             )
         builder = importlib.import_module(f"jaxopt_lab.lab.models.{self.module}")
-        return builder.build(config, tuple(input_shape), num_classes)
+        if not self.norms:
+            return builder.build(config, tuple(input_shape), num_classes)
+        from jaxopt_lab.lab.models.norms import norm
+
+        named: Any = config
+        chosen = norm(self, named.norm, norm_options or {})
+        return builder.build(config, tuple(input_shape), num_classes, chosen)
 
 
 _ROWS = (
@@ -71,6 +85,7 @@ _ROWS = (
         configs.ConvNetConfig,
         "convnet",
         "small convolutional network for 8x8 to 32x32 images",
+        norms=("none",),
     ),
     Model(
         "resnet18",
@@ -106,6 +121,7 @@ _ROWS = (
         configs.TransformerConfig,
         "transformer",
         "GPT-style decoder",
+        norms=("layer",),
     ),
     Model("lstm", "text", configs.LSTMConfig, "lstm", "LSTM language model"),
 )

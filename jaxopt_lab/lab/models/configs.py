@@ -41,6 +41,8 @@ class ConvNetConfig(ModelConfig):
     """channels of the convolutions, one entry for each"""
     dense: int = 64
     """units of the dense layer between the convolutions and the output"""
+    norm: str = "none"
+    """normalization after each convolution: none, or a layer of the catalog"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ class TransformerConfig(ModelConfig):
     """largest number of tokens in an input"""
     dropout: float = 0.0
     """dropout rate on the embedding and on each branch, in [0, 1)"""
+    norm: str = "layer"
+    """normalization: layer, or a layer of the catalog. With one that depends on the
+    depth of its block, the initial weights do not: the output of a branch is not scaled
+    twice"""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.configs import ConvNetConfig
 from jaxopt_lab.lab.models.layers import conv, dtypes
+from jaxopt_lab.lab.models.norms import Norm
 
 
 def halve(x: jax.Array) -> jax.Array:
@@ -27,23 +28,26 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 class ConvNet(nnx.Module):
-    """Convolutions, each halved and rectified; a dense layer; the output."""
+    """Convolutions, normalized, halved and rectified; a dense layer; the output."""
 
     def __init__(
         self,
         config: ConvNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        norm: Norm | None,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         self.shape = shape
         height, width, last = shape
-        self.convs = nnx.List()
-        for channels in config.channels:
+        self.convs, self.norms = nnx.List(), nnx.List()
+        for index, channels in enumerate(config.channels, start=1):
             self.convs.append(
                 conv(last, channels, 3, bias=True, types=types, rngs=rngs)
             )
+            if norm is not None:
+                self.norms.append(norm(channels, index=index, types=types, rngs=rngs))
             height, width, last = height // 2, width // 2, channels
         self.dense = nnx.Linear(
             height * width * last,
@@ -57,16 +61,22 @@ class ConvNet(nnx.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         checks.same_images("convnet", images.shape, self.shape, any_size=False)
         x = images
-        for layer in self.convs:
+        for index, layer in enumerate(self.convs):
+            x = layer(x)
+            if self.norms:
+                x = self.norms[index](x)
             # The maximum of rectified values is the rectified maximum, on a
             # quarter of the values.
-            x = jax.nn.relu(halve(layer(x)))
+            x = jax.nn.relu(halve(x))
         x = x.reshape(x.shape[0], -1)
         return self.head(jax.nn.relu(self.dense(x)))
 
 
 def build(
-    config: ConvNetConfig, input_shape: tuple[int, ...], num_classes: int
+    config: ConvNetConfig,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    norm: Norm | None = None,
 ) -> Callable[[nnx.Rngs], ConvNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("convnet", input_shape)
@@ -78,4 +88,4 @@ def build(
             f"convnet: {count} convolutions halve the image {count} times, which "
             f"needs at least {2**count} pixels a side; got {shape[0]}x{shape[1]}"
         )
-    return lambda rngs: ConvNet(config, shape, num_classes, rngs)
+    return lambda rngs: ConvNet(config, shape, num_classes, norm, rngs)

@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models.configs import DTypeName, NormName
+from jaxopt_lab.layers.nnx_module import NnxLayer
 
 
 class DTypes(TypedDict):
@@ -86,13 +87,14 @@ def with_batch_axis(
       axis_name: an axis that is bound wherever the module is called in training.
 
     Returns:
-      A function that makes it with all its batch normalisations told.
+      A function that makes it with all its batch normalisations and layers of the
+      catalog told.
     """
 
     def built(rngs: nnx.Rngs) -> nnx.Module:
         module = build(rngs)
         for _, node in nnx.iter_graph(module):
-            if isinstance(node, nnx.BatchNorm):
+            if isinstance(node, nnx.BatchNorm | NnxLayer):
                 node.axis_name = axis_name
         return module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
+from jaxopt_lab.lab.models.norms import Norm
 
 SCALE = 0.02
 """Standard deviation of the initial weights."""
@@ -24,19 +26,34 @@ def _dense(
     return nnx.Linear(size, out, kernel_init=init, rngs=rngs, **types)
 
 
-class Block(nnx.Module):
-    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+def _norm(
+    norm: Norm | None, size: int, index: int, rngs: nnx.Rngs, types: DTypes
+) -> Any:
+    if norm is None:
+        return nnx.LayerNorm(size, rngs=rngs, **types)
+    return norm(size, index=index, types=types, rngs=rngs)
 
-    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs) -> None:
+
+class Block(nnx.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``; the index is from 1."""
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        norm: Norm | None,
+        index: int,
+        rngs: nnx.Rngs,
+    ) -> None:
         types, width = dtypes(config.dtype), config.width
         # 2 * depth branches add up in the residual stream: this keeps its variance
-        # independent of the depth.
-        branch = SCALE / (2 * config.depth) ** 0.5
+        # independent of the depth. A norm that depends on the depth does so already.
+        scaled = norm is not None and norm.by_depth
+        branch = SCALE if scaled else SCALE / (2 * config.depth) ** 0.5
         self.heads = config.heads
-        self.attention_norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.attention_norm = _norm(norm, width, index, rngs, types)
         self.qkv = _dense(width, 3 * width, rngs, types)
         self.attention_out = _dense(width, width, rngs, types, branch)
-        self.mlp_norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.mlp_norm = _norm(norm, width, index, rngs, types)
         self.mlp_in = _dense(width, 4 * width, rngs, types)
         self.mlp_out = _dense(4 * width, width, rngs, types, branch)
         self.dropout = Dropout(config.dropout)
@@ -59,7 +76,11 @@ class Transformer(nnx.Module):
     """Embeddings, blocks, normalisation, output."""
 
     def __init__(
-        self, config: TransformerConfig, num_tokens: int, rngs: nnx.Rngs
+        self,
+        config: TransformerConfig,
+        num_tokens: int,
+        norm: Norm | None,
+        rngs: nnx.Rngs,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
@@ -71,8 +92,11 @@ class Transformer(nnx.Module):
             config.context, width, embedding_init=init, rngs=rngs, **types
         )
         self.dropout = Dropout(config.dropout)
-        self.blocks = nnx.List(Block(config, rngs) for _ in range(config.depth))
-        self.norm = nnx.LayerNorm(width, rngs=rngs, **types)
+        self.blocks = nnx.List(
+            Block(config, norm, index, rngs) for index in range(1, config.depth + 1)
+        )
+        # The last one belongs to no block: it is not scaled by the depth.
+        self.norm = _norm(norm, width, 1, rngs, types)
         self.head = _dense(width, num_tokens, rngs, types)
 
     def __call__(self, tokens: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
@@ -93,7 +117,10 @@ def _check_context(length: int, context: int) -> None:
 
 
 def build(
-    config: TransformerConfig, input_shape: tuple[int, ...], num_classes: int
+    config: TransformerConfig,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    norm: Norm | None = None,
 ) -> Callable[[nnx.Rngs], Transformer]:
     """See ``Model.build``."""
     checks.at_least("transformer", 1, width=config.width, depth=config.depth)
@@ -105,4 +132,4 @@ def build(
             f"heads={config.heads}"
         )
     _check_context(checks.context_length("transformer", input_shape), config.context)
-    return lambda rngs: Transformer(config, num_classes, rngs)
+    return lambda rngs: Transformer(config, num_classes, norm, rngs)

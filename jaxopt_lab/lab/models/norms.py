@@ -1,0 +1,135 @@
+"""The normalizations of a model: its own, and the layers of the catalog that fit."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jaxopt_lab import catalog
+from jaxopt_lab.catalog.part import loaded
+from jaxopt_lab.catalog.schema import Layer
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+    from jaxopt_lab.lab.models import Model
+
+INDEX = "index"
+"""The option of a layer that the model sets: depth of its block, from 1."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer of the catalog as the normalization of a model.
+
+    Attributes:
+      row: its row.
+      options: values of its options.
+    """
+
+    row: Layer
+    options: Mapping[str, Any]
+
+    @property
+    def by_depth(self) -> bool:
+        """Whether the layer depends on the depth of its block."""
+        return INDEX in self.row.options
+
+    def __call__(
+        self, features: int, *, index: int, types: Mapping[str, Any], rngs: nnx.Rngs
+    ) -> nnx.Module:
+        """The layer of one block.
+
+        Args:
+          features: size of the last axis.
+          index: depth of the block, from 1.
+          types: ``dtype`` and ``param_dtype``.
+          rngs: random streams.
+
+        Returns:
+          The module.
+        """
+        options = dict(self.options)
+        if self.by_depth:
+            options[INDEX] = index
+        if "param_dtype" in inspect.signature(self.row.load()).parameters:
+            options["param_dtype"] = types["param_dtype"]
+        return loaded(self.row.module)(features, rngs=rngs, **options)
+
+
+def accepted(model: Model) -> list[str]:
+    """The names of all normalizations that a model takes, its own first."""
+    rows = catalog.of_kind("layer").values()
+    return [*model.norms, *(r.name for r in rows if not _unfit(r, model))]
+
+
+def row(model: Model, name: str) -> Layer | None:
+    """The layer that a name stands for.
+
+    Args:
+      model: the model.
+      name: the name.
+
+    Returns:
+      Its row; None for the model's own.
+
+    Raises:
+      InputError: there is none of this name, or it does not fit the model.
+    """
+    if name in model.norms:
+        return None
+    found = catalog.of_kind("layer").get(name)
+    if found is None:
+        raise errors.unknown("norm", name, accepted(model))
+    reason = _unfit(found, model)
+    if reason:
+        raise InputError(
+            f"norm={name} does not fit model {model.name}: the layer {reason}; "
+            f"accepted: {', '.join(accepted(model))}"
+        )
+    assert isinstance(found, Layer)
+    return found
+
+
+def norm(model: Model, name: str, options: Mapping[str, Any]) -> Norm | None:
+    """The normalization that a name stands for, with options.
+
+    Args:
+      model: the model.
+      name: the name.
+      options: of the layer; defaults for the others.
+
+    Returns:
+      It; None for the model's own.
+
+    Raises:
+      InputError: as ``row``; or an option is unknown or out of range.
+    """
+    found = row(model, name)
+    if found is None:
+        if options:
+            raise errors.unknown(f"option of norm {name}", next(iter(options)), ())
+        return None
+    chosen = found.checked(options)
+    chosen.pop(INDEX, None)
+    return Norm(found, chosen)
+
+
+def _unfit(part: catalog.Part, model: Model) -> str:
+    """The reason why a layer is no normalization of a model; empty if it is one."""
+    assert isinstance(part, Layer)
+    if "norm" not in part.replaces:
+        return f"replaces {' or '.join(part.replaces)}, no norm"
+    if model.kind == "image":
+        return ""
+    # Tokens of one example must not see those of another one, or later ones.
+    bad = []
+    if part.state != "none":
+        bad.append(f"has a state ({part.state})")
+    if part.couples_examples:
+        bad.append("couples the examples of a batch")
+    return " and ".join(bad)

@@ -1,0 +1,197 @@
+"""Rows of the catalog as norm, loss and augmentation of a training run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxopt_lab import catalog
+from jaxopt_lab.catalog.schema import Loss
+from jaxopt_lab.core import errors
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.models import Model, norms
+from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.losses.classification import LabelLoss
+from jaxopt_lab.losses.soft_labels import with_soft_labels
+
+AUGMENTATIONS = ("none", "crop", "flip", "crop_flip")
+"""The augmentations that are no rows of the catalog."""
+
+_FROM_PARAMS: Mapping[str, Callable[[Any], jax.Array]] = {
+    "embedding": lambda params: params["head"]["kernel"].T
+}
+"""Arguments of losses that a run takes from the parameters of its model."""
+
+_OF_DATA = ("num_classes",)
+"""Arguments of data transforms that a run takes from its data."""
+
+
+class Chosen(NamedTuple):
+    """A row of the catalog with values of its options."""
+
+    row: catalog.Part
+    options: Mapping[str, Any]
+
+
+def rows_of(
+    given: Mapping[str, str], defaults: RunOptions, model: Model
+) -> dict[str, catalog.Part]:
+    """The rows of the catalog that a command names beside its method.
+
+    Args:
+      given: options by name, as texts.
+      defaults: those left out, without the options of the model.
+      model: the model.
+
+    Returns:
+      Rows by place: ``"norm"``, ``"loss"``, ``"augment"``. A place is absent where its
+      name is no part of the catalog.
+
+    Raises:
+      InputError: a name is unknown, or the part does not fit the place.
+    """
+    found: dict[str, catalog.Part | None] = {}
+    if model.norms:
+        found["norm"] = norms.row(model, given.get("model.norm", model.norms[0]))
+    found["loss"] = _of_place("loss", given.get("loss", defaults.loss))
+    names = given.get("augment", defaults.augment).split(",")
+    rows = [name for name in names if _of_place("augment", name) is not None]
+    if len(rows) > 1:
+        raise InputError(
+            f"augment={','.join(names)} has {len(rows)} parts of the catalog; "
+            f"accepted: one, beside {', '.join(AUGMENTATIONS)}"
+        )
+    found["augment"] = _of_place("augment", rows[0]) if rows else None
+    return {place: row for place, row in found.items() if row is not None}
+
+
+def accepted(place: str) -> list[str]:
+    """The names that a place takes: ``"loss"`` or ``"augment"``."""
+    own, kind, unfit = _PLACES[place]
+    rows = catalog.of_kind(kind).values()
+    return [*own, *(row.name for row in rows if not unfit(row))]
+
+
+def details(place: str, row: catalog.Part) -> dict[str, Any]:
+    """The options of a part that the command line offers under the part's place.
+
+    Args:
+      place: of ``rows_of``.
+      row: the part.
+
+    Returns:
+      Options by name, without those that the model sets and those that every run has.
+    """
+    elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
+    return {name: o for name, o in row.details.items() if name not in elsewhere}
+
+
+def label_loss(part: Chosen, run: RunOptions) -> LabelLoss:
+    """The loss of a training step.
+
+    Args:
+      part: a loss and its options.
+      run: options that the loss shares with every run.
+
+    Returns:
+      ``loss(params, logits, labels)``, for integer labels and for probabilities.
+
+    Raises:
+      InputError: the run has a label smoothing, and the loss has none.
+    """
+    row = part.row
+    shared = {n: getattr(run, n) for n in row.details if n not in part.options}
+    if run.label_smoothing and "label_smoothing" not in shared:
+        smooth = [n for n in accepted("loss") if "label_smoothing" in _details(n)]
+        raise InputError(
+            f"label_smoothing={run.label_smoothing} is no option of loss={row.name}; "
+            f"losses that have it: {', '.join(smooth)}"
+        )
+    options = row.checked({**part.options, **shared})
+    loss = with_soft_labels(row.load())
+    needed = [name for name in _needs(row) if name in _FROM_PARAMS]
+
+    def of_labels(params: Any, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        taken = {name: _FROM_PARAMS[name](params) for name in needed}
+        return loss(logits, labels, **taken, **options)
+
+    return of_labels
+
+
+def data_transform(part: Chosen, num_classes: int) -> Any:
+    """The data transform of a run.
+
+    Args:
+      part: a data transform and its options.
+      num_classes: of the data.
+
+    Returns:
+      ``(key, batch) -> batch``.
+    """
+    known = {"num_classes": num_classes}
+    taken = {name: known[name] for name in _needs(part.row) if name in known}
+    return part.row.load()(**part.row.checked(part.options), **taken)
+
+
+def _details(loss: str) -> Mapping[str, Any]:
+    return catalog.get(loss, "loss").details
+
+
+def _of_place(place: str, name: str) -> catalog.Part | None:
+    own, kind, unfit = _PLACES[place]
+    if name in own:
+        return None
+    found = catalog.of_kind(kind).get(name)
+    if found is None:
+        raise errors.unknown(place, name, accepted(place))
+    reason = unfit(found)
+    if reason:
+        raise InputError(
+            f"{place}={name} cannot be used by a training run: the {kind} {reason}; "
+            f"accepted: {', '.join(accepted(place))}"
+        )
+    return found
+
+
+def _needs(row: catalog.Part) -> list[str]:
+    """Names of the arguments without a default that are no options."""
+    arguments = inspect.signature(row.load()).parameters.values()
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [
+        a.name
+        for a in arguments
+        if a.default is a.empty and a.kind in plain and a.name not in row.options
+    ]
+
+
+def _unfit_loss(row: catalog.Part) -> str:
+    """The reason why a loss does not fit a training step; empty if it does."""
+    assert isinstance(row, Loss)
+    reasons = []
+    if row.regularizer:
+        reasons.append("is a regularizer, of activations or parameters")
+    if row.stateful:
+        reasons.append("has a state, which the step does not carry")
+    if row.couples:
+        reasons.append("couples the examples of a batch")
+    if reasons:
+        return " and ".join(reasons)
+    needs = _needs(row)
+    if needs[:2] != ["logits", "labels"]:
+        return f"takes {' and '.join(needs[:2])}, not logits and labels"
+    missing = [name for name in needs[2:] if name not in _FROM_PARAMS]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def _unfit_transform(row: catalog.Part) -> str:
+    missing = [name for name in _needs(row) if name not in _OF_DATA]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+_PLACES: Mapping[str, tuple[tuple[str, ...], str, Callable[[catalog.Part], str]]] = {
+    "loss": ((), "loss", _unfit_loss),
+    "augment": (AUGMENTATIONS, "data transform", _unfit_transform),
+}
