@@ -78,6 +78,8 @@ def numbers(tree):
     return [jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(tree)]
 
 
+# Equal to the last bit where the compiler optimizes, as in the full run.
+@pytest.mark.full
 @pytest.mark.parametrize("remat", [*SETTINGS[1:], "auto"])
 def test_every_setting_gives_the_same(remat, plain):
     got = gradients(remat=remat)

@@ -131,7 +131,7 @@ def test_the_resuming_command_gives_the_same_run():
     words = "method=sam rho=0.3 base=adam b2=0.9 model=mlp model.width=7 steps=9 out=x"
     configuration = parse(words.split())
     again = command(configuration, "x")
-    prefix = f"{command_line.PROGRAM} "
+    prefix = command_line.program("train") + " "
     assert again.startswith(prefix)
     assert parse(shlex.split(again.removeprefix(prefix))) == configuration
 
