@@ -173,7 +173,7 @@ def example_noise_scale(
     >>> round(float(found.trace), 4)
     7.0
 
-    Reference: as for ``two_batch_noise_scale``.
+    Source: as for ``two_batch_noise_scale``.
     """
     point = split(params, mask)
     mean = mean_over_batches(

@@ -35,6 +35,11 @@ class NoiseScale(NamedTuple):
     squared_norm: Array
     squared_norm_error: Array
 
+    @property
+    def error(self) -> Array:
+        """``standard_error``, under the name that all diagnostics share."""
+        return self.standard_error
+
 
 def with_jackknife(
     trace: Array, squared: Array, traces: Array, squares: Array, used: Array

@@ -35,6 +35,16 @@ class TopEigenvalues(NamedTuple):
     residuals: Array | np.ndarray
     matvecs: Array | int
 
+    @property
+    def value(self) -> Array | np.floating:
+        """The extreme value, under the name that all diagnostics share."""
+        return self.values[0]
+
+    @property
+    def error(self) -> Array | np.floating:
+        """Its residual."""
+        return self.residuals[0]
+
     def named(self, name: str) -> dict[str, float]:
         """Values and residuals as numbers by name, for records.
 
@@ -110,6 +120,8 @@ def top_eigenvalues(
     >>> top = top_eigenvalues(h, jax.random.key(0), 2)
     >>> [round(float(x), 2) for x in top.values], bool(max(top.residuals) < 0.1)
     ([99.0, 98.0], True)
+
+    Source: Lanczos, Journal of Research of the National Bureau of Standards 45 (1950).
     """
     arguments.check_positive_count("k", k)
     arguments.check_positive_count("num_steps", num_steps)

@@ -34,6 +34,11 @@ class TraceEstimate(NamedTuple):
     samples: np.ndarray
     matvecs: int
 
+    @property
+    def error(self) -> float:
+        """``standard_error``, under the name that all diagnostics share."""
+        return self.standard_error
+
 
 quadratic_form = jax.jit(trees.dot)
 
@@ -97,7 +102,7 @@ def hutchinson_trace(
     >>> found.value, found.standard_error  # no variance off the diagonal
     (6.0, 0.0)
 
-    Reference: Hutchinson, Communications in Statistics 19 (1990).
+    Source: Hutchinson, Communications in Statistics 19 (1990).
     """
     arguments.check_positive_count("num_probes", num_probes)
     arguments.check_positive_count("chunk", chunk)

@@ -17,6 +17,7 @@ KINDS = (
     "search",
     "decoder",
     "recipe",
+    "diagnostic",
 )
 
 

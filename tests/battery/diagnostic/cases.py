@@ -1,0 +1,166 @@
+"""What each diagnostic measures here, and what is known of the answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_lab import curvature
+
+SIZE = 12
+
+
+class Case(NamedTuple):
+    """A diagnostic where the truth is known.
+
+    Attributes:
+      measure: ``measure(build, samples, seed)``, the diagnostic's result.
+      truth: ``truth(value)``, what the value estimates; for an error that is the
+        distance from the nearest of several values, that one.
+      errors: number of errors within which the truth must lie.
+      few: samples of a rough measurement.
+      many: those of a finer one.
+      degenerate: ``degenerate(build)``, results on degenerate inputs by name, and what
+        their values are.
+      poisoned: ``poisoned(build)``, the result where the input holds a NaN.
+      neutral: ``neutral(build)``, a value and the arguments of the simpler function.
+    """
+
+    measure: Callable[..., Any]
+    truth: Callable[[Any], float]
+    errors: float
+    few: int
+    many: int
+    degenerate: Callable[[Any], Mapping[str, tuple[Any, float]]]
+    poisoned: Callable[[Any], Any]
+    neutral: Callable[[Any], tuple[Any, tuple[Any, ...]]]
+
+
+@functools.cache
+def key(seed: int) -> Any:
+    """A key from its bits."""
+    return jax.random.wrap_key_data(np.array([5, seed], np.uint32))
+
+
+def _product(matrix: Any, v: Any) -> Any:
+    return matrix @ v
+
+
+def _operator(matrix: Any) -> curvature.Operator:
+    # The matrix is data of the operator: one program for all of them.
+    like = jax.ShapeDtypeStruct((SIZE,), np.float64)
+    return curvature.Operator(
+        lambda v: matrix @ v, like, SIZE, apply=_product, data=matrix
+    )
+
+
+@functools.cache
+def _matrix() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(SIZE, SIZE))
+    return half + half.T + np.diag(np.arange(SIZE))
+
+
+ZEROS, EYE = np.zeros((SIZE, SIZE)), np.eye(SIZE)
+NAN = np.full((SIZE, SIZE), np.nan)
+
+
+def _trace(build: Any, matrix: Any, samples: int, seed: int = 0) -> Any:
+    # Eight probes a program, however many there are.
+    return build(_operator(matrix), key(seed), num_probes=samples, chunk=8)
+
+
+TRACE = Case(
+    measure=lambda build, samples, seed: _trace(build, _matrix(), samples, seed),
+    truth=lambda value: float(np.trace(_matrix())),
+    errors=4.0,
+    few=16,
+    many=160,
+    degenerate=lambda build: {
+        "zero": (_trace(build, ZEROS, 16), 0.0),
+        "identity": (_trace(build, EYE, 16), float(SIZE)),
+    },
+    poisoned=lambda build: _trace(build, NAN, 16),
+    neutral=lambda build: (
+        _trace(build, np.diag(np.arange(SIZE) + 0.5), 16).value,
+        (np.diag(np.arange(SIZE) + 0.5),),
+    ),
+)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _ritz(build: Any, matrix: Any, steps: int, bits: Any) -> Any:
+    """Value and residual; one program for each number of steps."""
+    key = jax.random.wrap_key_data(bits)
+    found = build(_operator(matrix), key, num_steps=steps, traced=True)
+    return found.value, found.error
+
+
+class Pair(NamedTuple):
+    """A value and its error."""
+
+    value: Any
+    error: Any
+
+
+def _top(build: Any, matrix: Any, steps: int, seed: int = 0) -> Any:
+    bits = np.array([5, seed], np.uint32)
+    return Pair(*_ritz(build, matrix, steps, bits))
+
+
+def _nearest(value: Any) -> float:
+    values = np.linalg.eigvalsh(_matrix())
+    return float(values[np.argmin(np.abs(values - value))])
+
+
+TOP = Case(
+    measure=lambda build, samples, seed: _top(build, _matrix(), samples, seed),
+    truth=_nearest,
+    errors=1.0,
+    few=3,
+    many=9,
+    degenerate=lambda build: {
+        "zero": (_top(build, ZEROS, 3), 0.0),
+        "identity": (_top(build, EYE, 3), 1.0),
+    },
+    poisoned=lambda build: _top(build, NAN, 3),
+    neutral=lambda build: (
+        _top(build, np.diag(np.r_[np.zeros(SIZE - 1), 7.0]), 3).value,
+        (np.r_[np.zeros(SIZE - 1), 7.0],),
+    ),
+)
+
+
+def _square(w: Any, x: Any) -> Any:
+    return jnp.mean(jnp.sum((w[None] - x) ** 2, axis=1)) / 2
+
+
+def _noise(build: Any, x: Any) -> Any:
+    return build(_square, np.zeros(2), [x])
+
+
+def _examples(count: int, seed: int) -> np.ndarray:
+    return np.array([3.0, -1.0]) + np.random.default_rng(seed).normal(size=(count, 2))
+
+
+NOISE = Case(
+    measure=lambda build, samples, seed: _noise(build, _examples(samples, seed)),
+    truth=lambda value: 2.0 / 10.0,
+    errors=4.0,
+    few=40,
+    many=640,
+    degenerate=lambda build: {"equal": (_noise(build, np.ones((40, 2))), 0.0)},
+    poisoned=lambda build: _noise(build, np.full((40, 2), np.nan)),
+    neutral=lambda build: (_noise(build, np.full((40, 2), 0.7)).value, (0.0,)),
+)
+
+CASES: dict[str, Case] = {
+    "hutchinson_trace": TRACE,
+    "top_eigenvalues": TOP,
+    "example_noise_scale": NOISE,
+}
