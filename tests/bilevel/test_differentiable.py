@@ -156,6 +156,8 @@ def test_traced_hyperparameters_are_new_in_every_call():
     assert [float(jax.jit(f)(r)) for r in (1.0, 2.0)] == [-1.0, -2.0]
 
 
+# Equal to the last bit where the compiler optimizes, as in the full run.
+@pytest.mark.full
 def test_slopes_of_divisions_are_clipped():
     rate, params = 0.1, audit.start(3)
     make = lambda r: differentiable(optax.adam(r), max_slope=1e3)
