@@ -280,11 +280,11 @@ figure_of(
 
 # %%
 def buffer_decay(decay):
-    return jaxopt_lab.sgd_cg(0.02, 5, decay=decay)
+    return jaxopt_lab.sgd_cg(0.02, 5, priority_decay=decay)
 
 
 def buffer_weight(kappa):
-    return jaxopt_lab.sgd_cg(0.02, 5, decay=0.9, kappa=kappa)
+    return jaxopt_lab.sgd_cg(0.02, 5, priority_decay=0.9, kappa=kappa)
 
 
 figure_of(
@@ -303,9 +303,9 @@ figure_of(
 # - **MicroAdam** lets only the largest quarter of the coordinates into its window, and
 #   keeps the rest as 4-bit codes for later. From afar its loss is a valley with some
 #   roughness. From near there are jumps everywhere, and JAX is right about a piece that
-#   ends at once. Its option `store="values"` (violet) takes the rounding for the
+#   ends at once. Its option `straight_through=True` (violet) takes the rounding for the
 #   identity in the derivative: the same trajectory, another slope, wrong on the piece.
-#   (In 32 bits the window is stored as bits, and `"codes"` loses the way through it,
+#   (In 32 bits the window is stored as bits, and codes lose the way through it,
 #   as in section 5.)
 
 
@@ -315,13 +315,18 @@ def hard_examples(rho):
     return optax.chain(link, optax.sgd(0.05))
 
 
-def sparse(store):
+def sparse(through):
     return lambda rate: jaxopt_lab.microadam(
-        rate, window=4, density=0.25, block_size=32, quant_block=8, store=store
+        rate,
+        window=4,
+        density=0.25,
+        block_size=32,
+        quant_block=8,
+        straight_through=through,
     )
 
 
-STORES = {"JAX, codes": sparse("codes"), "JAX, values": sparse("values")}
+STORES = {"JAX, codes": sparse(False), "JAX, values": sparse(True)}
 figure_of(
     [
         ("ESAM", "radius rho", {BY_JAX: hard_examples}, 0.5, 0.0, 1.2, 0.02),
@@ -336,21 +341,21 @@ figure_of(
 # all that passes through the memory of Adam is lost to it, and only the way through
 # the weights is left. The trajectory moves on a fine sawtooth around that of Adam.
 #
-# `store="values"` keeps the rounded numbers as floats (the same trajectory to the last
-# bit, no memory saved) and lets derivatives pass straight through the rounding. This
-# ignores the teeth, so it disagrees with the narrow difference; but the smooth
-# function below is what one wants to descend, and the broad difference agrees with it
-# best.
+# `straight_through=True` keeps the rounded numbers as floats (the same trajectory to
+# the last bit, no memory saved) and lets derivatives pass straight through the
+# rounding. This ignores the teeth, so it disagrees with the narrow difference; but the
+# smooth function below is what one wants to descend, and the broad difference agrees
+# with it best.
 
 
 # %%
-def coded(store):
+def coded(through):
     return lambda b1: jaxopt_lab.adamw8bit(
-        0.1, b1=b1, weight_decay=0.0, block=32, min_size=1, store=store
+        0.1, b1=b1, weight_decay=0.0, block=32, min_size=1, straight_through=through
     )
 
 
-CODES = {"JAX, codes": coded("codes"), "JAX, values": coded("values")}
+CODES = {"JAX, codes": coded(False), "JAX, values": coded(True)}
 figure_of([("AdamW, 8 bits", "decay b1", CODES, 0.5999, 0.3, 0.95, 0.0001)])
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,21 +67,25 @@ def plain(tree: Any) -> Any:
     """A tree that ``json.dumps`` takes.
 
     Args:
-      tree: dicts, sequences, named tuples, NumPy or jax arrays, numbers and texts.
+      tree: dicts, sequences, named tuples, dataclasses, NumPy or jax arrays, numbers
+        and texts.
 
     Returns:
-      The same with dicts for named tuples and lists for arrays.
+      The same with dicts for named tuples and dataclasses, lists for arrays.
 
     >>> plain({"a": np.arange(2), "b": Table("t", (), ())})
     {'a': [0, 1], 'b': {'title': 't', 'headings': [], 'rows': []}}
     """
     if hasattr(tree, "_asdict"):
         tree = tree._asdict()
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        tree = dataclasses.asdict(tree)
     if isinstance(tree, Mapping):
         return {str(name): plain(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [plain(value) for value in tree]
-    return tree.tolist() if hasattr(tree, "tolist") else tree
+    to_list = getattr(tree, "tolist", None)
+    return tree if to_list is None else to_list()
 
 
 def write(report: Report, folder: Path) -> None:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, ScalingName
 from jaxopt_lab.core.typing import ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
@@ -43,6 +43,7 @@ def lookbehind(
     Returns:
       The wrapper.
     """
+    check_arguments(lookbehind, locals())
     return sharpness.lookbehind(
         inner,
         rho,

@@ -12,10 +12,10 @@ import optax
 def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
     """The arguments of a transformation that cannot be traced or scheduled.
 
-    An argument is numeric if its annotation names a float, a scalar or a schedule; all
-    others (masks, flags, dtypes, names, counts that shape the program) are static. A
-    function given for a mask must not be called as a schedule, and a flag must not
-    become an array.
+    An argument is numeric if its annotation names a float, a scalar or a schedule and
+    not ``STATIC``; all others (masks, flags, dtypes, names, counts that shape the
+    program) are static. A function given for a mask must not be called as a schedule,
+    and a flag must not become an array.
 
     Args:
       factory: a function that returns a transformation, annotated.
@@ -32,7 +32,8 @@ def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
         annotation = parameter.annotation
         text = annotation if isinstance(annotation, str) else str(annotation)
         tree_like = "ArrayTree" in text or "Mask" in text
-        if tree_like or not ("float" in text or "Scalar" in text):
+        static = tree_like or "STATIC" in text
+        if static or not ("float" in text or "Scalar" in text):
             names.add(name)
     return frozenset(names)
 

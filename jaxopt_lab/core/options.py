@@ -12,13 +12,16 @@ import dataclasses
 import functools
 import inspect
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +201,7 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> 
 
 
 def _check(name: str, argument: Argument, value: Any) -> None:
-    kinds, interval, choices, _ = argument
+    kinds, interval, choices, static = argument
     if value is None and type(None) in kinds:
         return
     # Beside a number, a tuple or an array a name is one of several possibilities.
@@ -208,6 +211,9 @@ def _check(name: str, argument: Argument, value: Any) -> None:
     if only_names or (choices and isinstance(value, str)):
         if value not in choices:
             raise errors.unknown(name, str(value), choices)
+    elif kinds == (bool,):
+        if type(value).__name__ not in ("bool", "bool_"):
+            raise InputError(f"{name} must be True or False; got {value!r}")
     elif interval is None:
         return
     elif int in kinds and float not in kinds:
@@ -219,6 +225,11 @@ def _check(name: str, argument: Argument, value: Any) -> None:
             raise InputError(
                 f"{name} must be a whole number {_of(interval)}; got {value!r}"
             )
+    elif static:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or cast(float, value) not in interval:
+            kind = interval.sentence().replace("be at", "be a number of at")
+            raise InputError(f"{name} must {kind}; got {value!r}")
     elif isinstance(value, int | float) and value not in interval:
         raise InputError(f"{name} must {interval.sentence()}; got {value}")
 
@@ -231,13 +242,13 @@ def _of(interval: Interval) -> str:
 
 def takes(
     source: Callable[..., Any], *, omit: tuple[str, ...] = (), **defaults: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Give a function with ``**options`` the arguments of another, flat.
 
     The signature of the result lists the function's own arguments and then those of
     the source, which arrive in ``**options``, all of them; so ``inspect.signature``,
     ``help`` and ``optax.inject_hyperparams`` see them, and a call looks as if they
-    were written out.
+    were written out. Their texts take the place of ``**options`` in its docstring.
 
     Args:
       source: a function or a dataclass of options.
@@ -254,7 +265,7 @@ def takes(
     (6.0, 2.0, "(x: 'float', factor: 'float' = 3.0)")
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
         own = inspect.signature(function)
         mine = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         skipped = {*omit, *own.parameters}
@@ -266,17 +277,47 @@ def takes(
         parameters = sorted([*mine, *theirs], key=lambda p: p.kind)
         signature = own.replace(parameters=parameters)
 
+        taken = {p.name for p in theirs}
+
         @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs)
+        def wrapped(*args: Any, **kwargs: Any) -> T:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
             bound.apply_defaults()
             return function(**bound.arguments)
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]
+        texts = {n: t for n, t in documented(source).items() if n in taken}
+        wrapped.__doc__ = _with_arguments(function.__doc__ or "", texts)
         return wrapped
 
     return decorate
+
+
+_REST = re.compile(r"^( *)\*\*\w+: .*\n(?:\1  .*\n)*", re.MULTILINE)
+
+
+def _with_arguments(docstring: str, texts: Mapping[str, str]) -> str:
+    """A docstring with the texts of inherited arguments in place of ``**options``."""
+
+    def written(match: re.Match[str]) -> str:
+        indent = match[1]
+        lines = (
+            textwrap.fill(
+                f"{name}: {text}",
+                88,
+                initial_indent=indent,
+                subsequent_indent=indent + "  ",
+                break_on_hyphens=False,
+            )
+            for name, text in texts.items()
+        )
+        return "".join(f"{line}\n" for line in lines)
+
+    return _REST.sub(written, docstring, count=1)
 
 
 _ENTRY = re.compile(r"^  (\*{0,2}\w+): (.*)$")
@@ -288,20 +329,19 @@ def documented(function: Callable[..., Any]) -> Mapping[str, str]:
 
     Args:
       function: a function whose docstring has ``Args``, or a dataclass with
-        ``Attributes``; one that was made by ``takes`` has those of its source too.
+        ``Attributes``. ``takes`` has written those of the source into it.
 
     Returns:
       The texts, each in one line.
     """
-    source = getattr(function, "__option_source__", None)
-    found = dict(documented(source)) if source is not None else {}
+    found: dict[str, str] = {}
     name, inside = "", False
     for line in (inspect.getdoc(function) or "").splitlines():
         if not line.startswith(" ") and line.strip():
             inside = line in ("Args:", "Attributes:")
             name = ""
         elif inside and (entry := _ENTRY.match(line)):
-            name = entry[1]
+            name = entry[1].lstrip("*")
             found[name] = entry[2]
         elif inside and name and line.startswith("    "):
             found[name] += " " + line.strip()
@@ -309,22 +349,26 @@ def documented(function: Callable[..., Any]) -> Mapping[str, str]:
 
 
 _MARKUP = re.compile(r":math:`([^`]*)`|``([^`]*)``")
+_END = re.compile(r"(?<!\bal)\.(?:\s|$)")
+# The command line takes numbers only.
+_KINDS = re.compile(r"[;,] (?:a )?number(?:, (?:a )?|,? or (?:a )?)(?:traced|sched).*$")
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text of a docstring, without markup.
+    """The first sentence of a text of a docstring, for the command line.
 
     Args:
       text: one line.
 
     Returns:
-      The sentence without the full stop.
+      The sentence without full stop and markup, and without the remark that schedules
+      and traced scalars are accepted.
 
-    >>> first_sentence("radius :math:`r`; at 0 none. See ``sam``.")
-    'radius r; at 0 none'
+    >>> first_sentence("radius :math:`r`; a number or a schedule. See ``sam``.")
+    'radius r'
     """
-    plain = _MARKUP.sub(lambda m: m[1] or m[2], text)
-    return re.split(r"\.(?:\s|$)", plain, maxsplit=1)[0]
+    plain = _MARKUP.sub(lambda m: m[1] or m[2], text).replace("\\", "")
+    return _KINDS.sub("", _END.split(plain, maxsplit=1)[0])
 
 
 def option_of(function: Callable[..., Any], name: str) -> Option:

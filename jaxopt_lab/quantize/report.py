@@ -60,6 +60,13 @@ def calibration_error(
             f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "
             f"{gram.shape}"
         )
+    return _relative_error(weight, quantized, gram)
+
+
+@jax.jit
+def _relative_error(
+    weight: jax.Array, quantized: jax.Array, gram: jax.Array | None
+) -> jax.Array:
     dtype = trees.accumulation_dtype(weight.dtype)
 
     def square(x: jax.Array) -> jax.Array:

@@ -144,7 +144,9 @@ def make_distillation_step(
             )
             losses = cross_entropy(logits, labels)
             chosen = jnp.argmax(logits, axis=-1)
-            metrics = {"accuracy": _share(chosen == labels, losses)}
+            metrics = {
+                "accuracy": _share(chosen.astype(labels.dtype) == labels, losses)
+            }
             if not alone:
                 target, _ = teacher.apply(teacher_params, teacher_state, x, train=False)
                 target = jax.lax.stop_gradient(target)

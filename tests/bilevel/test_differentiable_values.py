@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support import audit
+from support import audit, cases
 
 from jaxopt_lab.bilevel import differentiable
 
@@ -27,9 +27,8 @@ def assert_same_values(run, original, safe, *args):
     np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("name", audit.AUDIT)
+@pytest.mark.parametrize("name", cases.plain(audit.AUDIT, {"adam"}))
 def test_the_optimizers_of_the_audit(name, dtype):
     make, rate, _ = audit.AUDIT[name]
     params = audit.start(0, dtype)

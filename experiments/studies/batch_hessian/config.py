@@ -58,10 +58,13 @@ SIZES = {
     QUICK: Config(
         batch_sizes=(1, 8, 64, 512),
         batches=2,
+        lanczos_steps=15,
+        variance_batches=8,
+        variance_probes=2,
         gram_examples=16,
         gram_draws=2,
-        steps=30,
-        rates=9,
+        steps=20,
+        rates=7,
     ),
     STANDARD: Config(
         width=32,

@@ -16,7 +16,7 @@ from experiments.studies.critical_momenta.escapes import Escapes, elsewhere, esc
 from experiments.studies.critical_momenta.toys import TOYS, Toy
 from jaxopt_lab.data.text import load_text
 
-_WATCHED = (
+WATCHED = (
     methods.ADAM,
     methods.CG,
     methods.CM,
@@ -24,6 +24,7 @@ _WATCHED = (
     methods.CM_LARGE_FAST,
     methods.CM_LARGE,
 )
+"""Methods whose buffer is watched along a training."""
 
 
 class Landscape(NamedTuple):
@@ -116,7 +117,7 @@ def measure(
                 ends = {name: Escapes(**kept) for name, kept in found.items()}
                 landscapes.append(Landscape(toy, schedule, start, ends))
     courses = _rows(
-        store, "buffers", _WATCHED, lambda row: buffers.course(row, config)._asdict()
+        store, "buffers", WATCHED, lambda row: buffers.course(row, config)._asdict()
     )
     accuracies = {}
     for change in streams.CHANGES:

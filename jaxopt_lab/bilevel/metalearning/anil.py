@@ -56,7 +56,7 @@ def anil(
     that the body runs forwards once a step and backwards once in all.
 
     >>> import jax, jax.numpy as jnp
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> from jaxopt_lab.bilevel.metalearning import Task
     >>> loss = lambda p, x: jnp.mean((p["body"] + p["head"] - x) ** 2) / 2
     >>> params = {"body": jnp.float32(0), "head": jnp.float32(0)}

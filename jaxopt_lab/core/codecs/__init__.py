@@ -1,6 +1,6 @@
 """Block-wise codecs: arrays as codes of a few bits and a scale for each block.
 
-``codec.encode(x)`` gives a ``QArray`` of codes and scales, ``codec.decode(coded,
+``codec.encode(x)`` gives an ``EncodedArray`` of codes and scales, ``codec.decode(coded,
 shape, dtype)`` the array back, ``codec.rounded(x)`` both in one with the derivative of
 the identity. Codecs are immutable and know nothing of optimizers.
 
@@ -21,7 +21,7 @@ the two codes in a byte.
 
 from jaxopt_lab.core.codecs import packing
 from jaxopt_lab.core.codecs.blocks import Blocks, Granularity
-from jaxopt_lab.core.codecs.codec import Codec, QArray, straight_through
+from jaxopt_lab.core.codecs.codec import Codec, EncodedArray, straight_through
 from jaxopt_lab.core.codecs.dynamic_map import Dynamic4, Dynamic8, dynamic
 from jaxopt_lab.core.codecs.float8 import Float8, FloatingPoint8
 from jaxopt_lab.core.codecs.linear import Linear
@@ -34,11 +34,11 @@ __all__ = [
     "Codec",
     "Dynamic4",
     "Dynamic8",
+    "EncodedArray",
     "Float8",
     "FloatingPoint8",
     "Granularity",
     "Linear",
-    "QArray",
     "SquareRoot",
     "dynamic",
     "packing",

@@ -21,20 +21,22 @@ from jaxopt_lab.core.codecs.blocks import (
 )
 
 
-class QArray(NamedTuple):
-    """A quantized array.
+class EncodedArray(NamedTuple):
+    """An array as a codec stores it; only the codec knows what the codes stand for.
+
+    ``jaxopt_lab.core.qarray.QArray`` is the array on an equally spaced grid.
 
     Attributes:
       qvalue: unsigned integers (``Cast``: or floats), of the shape of the array or,
         packed two to a byte, of about half its size.
       scale: one number for each block, or ``None``; float32, for a float64 array
         float64.
-      zero_point: a second number for each block, or ``None``.
+      offset: a second number for each block, or ``None``.
     """
 
     qvalue: jax.Array
     scale: jax.Array | None
-    zero_point: jax.Array | None
+    offset: jax.Array | None
 
 
 class Range(NamedTuple):
@@ -128,7 +130,7 @@ class Codec(abc.ABC):
         block: int | None = None,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
-    ) -> QArray:
+    ) -> EncodedArray:
         """An array as codes.
 
         Args:
@@ -157,13 +159,13 @@ class Codec(abc.ABC):
             noise = _noise(key, block_ids, wide)
         codes = self.to_codes(wide, at, noise)
         stored = (None if r is None else r.reshape(cut.scales_shape) for r in at)
-        return QArray(
+        return EncodedArray(
             cut.join_codes(packing.pack(codes) if self.packed else codes), *stored
         )
 
     def decode(
         self,
-        coded: QArray,
+        coded: EncodedArray,
         shape: Shape,
         dtype: DTypeLike,
         *,
@@ -181,7 +183,7 @@ class Codec(abc.ABC):
           The array. Differentiable in the scales and offsets.
         """
         cut = self.cut(shape, block)
-        numbers = (coded.scale, coded.zero_point)
+        numbers = (coded.scale, coded.offset)
         at = Range(*(None if x is None else cut.split_scales(x) for x in numbers))
         codes = cut.split_codes(coded.qvalue)
         if self.packed:

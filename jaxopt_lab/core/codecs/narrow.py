@@ -31,7 +31,7 @@ class Cast(Codec):
       dtype: ``"bfloat16"``, ``"float32"`` or ``"float64"``.
       block: unused.
 
-    >>> Cast("bfloat16").encode(jnp.ones(2)).codes.dtype
+    >>> Cast("bfloat16").encode(jnp.ones(2)).qvalue.dtype
     dtype('uint16')
     """
 

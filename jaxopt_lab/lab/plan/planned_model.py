@@ -77,3 +77,11 @@ def float32(tree: Any) -> Any:
         tree,
         is_leaf=lambda x: isinstance(x, tuple),
     )
+
+
+def image_batch(size: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of ``size`` square images of ``side`` pixels and their labels."""
+    return {
+        "image": jax.ShapeDtypeStruct((size, side, side, 3), jnp.float32),
+        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+    }

@@ -13,7 +13,7 @@ from jaxopt_lab.lab.models import resnet
 from jaxopt_lab.lab.models.configs import ResNetConfig
 from jaxopt_lab.lab.models.sharding import RESIDUAL
 from jaxopt_lab.lab.plan import transformer_layer
-from jaxopt_lab.lab.plan.planned_model import Layer
+from jaxopt_lab.lab.plan.planned_model import Layer, image_batch
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import from_nnx
 from jaxopt_lab.training.sharding_rules import Rules
@@ -50,11 +50,7 @@ class ResidualNetwork:
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
         """See ``PlannedModel``."""
-        image = (size, self.side, self.side, 3)
-        return {
-            "image": jax.ShapeDtypeStruct(image, jnp.float32),
-            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-        }
+        return image_batch(size, self.side)
 
     def rules(self) -> Rules:
         """See ``PlannedModel``."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.typing import TrainLossFn
 from jaxopt_lab.lab.plan import transformer_layer
-from jaxopt_lab.lab.plan.planned_model import Layer, float32
+from jaxopt_lab.lab.plan.planned_model import Layer, float32, image_batch
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training.sharding_rules import Rules
 
@@ -75,11 +75,7 @@ class VisionTransformer:
 
     def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
         """See ``PlannedModel``."""
-        image = (size, self.side, self.side, 3)
-        return {
-            "image": jax.ShapeDtypeStruct(image, jnp.float32),
-            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-        }
+        return image_batch(size, self.side)
 
     def rules(self) -> Rules:
         """Heads and feed-forward cut; all else whole."""

@@ -5,10 +5,13 @@ from jaxopt_lab.transforms.compressed.adam_mini import (
     adam_mini,
     scale_by_adam_mini,
 )
-from jaxopt_lab.transforms.compressed.adamw4bit import adamw4bit
-from jaxopt_lab.transforms.compressed.adamw8bit import adamw8bit
-from jaxopt_lab.transforms.compressed.adamw_fp8 import adamw_fp8
-from jaxopt_lab.transforms.compressed.adamw_linear import adamw_linear
+from jaxopt_lab.transforms.compressed.adamw_quantized import (
+    adamw4bit,
+    adamw8bit,
+    adamw_fp8,
+    adamw_linear,
+    adamw_quantized,
+)
 from jaxopt_lab.transforms.compressed.apollo import (
     ScaleByApolloState,
     apollo,
@@ -35,6 +38,7 @@ __all__ = [
     "adamw8bit",
     "adamw_fp8",
     "adamw_linear",
+    "adamw_quantized",
     "apollo",
     "ldadam",
     "microadam",

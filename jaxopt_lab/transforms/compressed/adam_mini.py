@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +13,15 @@ import optax
 
 from jaxopt_lab.core import errors, moments, trees
 from jaxopt_lab.core.checks import (
-    check_non_negative,
     increment,
     is_integer,
     value_at,
 )
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.finish import finished
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
-from jaxopt_lab.transforms.compressed.columns import optimizer
 
 Named = Literal["output", "row", "tensor", "element"]
 Blocks: TypeAlias = Named | int | tuple[int, ...]
@@ -46,9 +46,9 @@ class ScaleByAdamMiniState(NamedTuple):
 
 
 def scale_by_adam_mini(
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
     *,
     partition: Partition | None = None,
 ) -> optax.GradientTransformationExtraArgs:
@@ -113,9 +113,7 @@ def scale_by_adam_mini(
     Reference: Zhang, Chen, Li, Ding, Wu, Kingma, Ye, Luo and Sun, "Adam-mini: Use Fewer
     Learning Rates To Gain More", ICLR 2025, arXiv:2406.16793.
     """
-    moments.check_decay("b1", b1)
-    moments.check_decay("b2", b2)
-    check_non_negative("eps", eps)
+    check_arguments(scale_by_adam_mini, locals())
 
     def scalars(state: Any) -> _StepScalars:
         values = (jnp.asarray(value_at(x, state.count)) for x in (b1, b2, eps))
@@ -213,15 +211,13 @@ def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
     return _Cut(shape, tuple(axis for axis in range(len(shape)) if axis not in apart))
 
 
+@takes(scale_by_adam_mini)
 def adam_mini(
-    learning_rate: ScalarOrSchedule,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    partition: Partition | None = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam-mini: Adam with one second moment for each block of parameters.
 
@@ -229,14 +225,10 @@ def adam_mini(
 
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule.
-      b1: decay of the first moment; this and what is not described here as in
-        ``scale_by_adam_mini``.
-      b2: decay of the second.
-      eps: added to its root.
       weight_decay: decoupled decay, times the step size.
       mask: which parameters decay: a tree of booleans or a function of the parameters
         that gives one. Default: all.
-      partition: the blocks of each leaf.
+      **options: arguments of ``scale_by_adam_mini``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``.
@@ -254,5 +246,5 @@ def adam_mini(
 
     Reference: Zhang et al. 2024, arXiv:2406.16793; see ``scale_by_adam_mini``.
     """
-    link = scale_by_adam_mini(b1, b2, eps, partition=partition)
-    return optimizer(link, learning_rate, weight_decay, mask)
+    link = scale_by_adam_mini(**options)
+    return finished(link, learning_rate, weight_decay, mask)

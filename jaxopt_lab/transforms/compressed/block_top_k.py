@@ -12,8 +12,6 @@ import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxopt_lab.core.checks import check_integer
-
 # A number that shapes the program. Under a name of its own, because arguments called
 # float are hyper-parameters to ``inject_hyperparams``, which would trace it.
 Density: TypeAlias = float
@@ -68,19 +66,6 @@ class TopBlocks(NamedTuple):
     def count(self) -> int:
         """Number of blocks."""
         return -(-self.size // self.block)
-
-
-def check_block_size(name: str, value: int) -> None:
-    """Refuse blocks whose local indices are no int16.
-
-    Args:
-      name: name of the argument, for the message.
-      value: elements in a block.
-
-    Raises:
-      InputError: it is no whole number from 1 to 32767.
-    """
-    check_integer(name, value, low=1, high=LARGEST_BLOCK)
 
 
 def largest(x: jax.Array, picks: int) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import check_non_negative, increment, value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import reshard_here
 from jaxopt_lab.core.per_leaf import columns
@@ -29,24 +29,6 @@ class AdamWState(NamedTuple):
     count: jax.Array
     mu: Updates
     nu: Updates
-
-
-def check_adamw(b1: Any, b2: Any, eps: Any, weight_decay: Any) -> None:
-    """Refuse impossible numbers; schedules and traced values pass.
-
-    Args:
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to its root.
-      weight_decay: decoupled decay.
-
-    Raises:
-      InputError: a decay is not in [0, 1), or another number is negative.
-    """
-    moments.check_decay("b1", b1)
-    moments.check_decay("b2", b2)
-    check_non_negative("eps", eps)
-    check_non_negative("weight_decay", weight_decay)
 
 
 def adamw_elements(

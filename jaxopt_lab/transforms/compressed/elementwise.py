@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
@@ -44,10 +44,10 @@ class Step(NamedTuple):
     def run(
         self,
         updates: Updates,
-        kept: Sequence[QArray],
+        kept: Sequence[EncodedArray],
         params: Params | None,
         fused_apply: FusedApply | None,
-    ) -> tuple[Updates, list[QArray]]:
+    ) -> tuple[Updates, list[EncodedArray]]:
         """The updates and the new stored state.
 
         Args:
@@ -133,8 +133,8 @@ class _Tensor(NamedTuple):
         return u, new
 
     def placed(
-        self, g: jax.Array, p: jax.Array | None, kept: list[QArray], offers: bool
-    ) -> tuple[jax.Array, jax.Array | None, list[QArray]]:
+        self, g: jax.Array, p: jax.Array | None, kept: list[EncodedArray], offers: bool
+    ) -> tuple[jax.Array, jax.Array | None, list[EncodedArray]]:
         """``update``, on a mesh of any kind."""
 
         def run(g: Any, p: Any, kept: Any, shared: Any, key: Any) -> Any:
@@ -145,8 +145,12 @@ class _Tensor(NamedTuple):
         return with_auto_axes(run, like)(g, p, kept, self.shared, self.step.key)
 
     def update(
-        self, g: jax.Array, p: jax.Array | None, kept: Sequence[QArray], offers: bool
-    ) -> tuple[jax.Array, jax.Array | None, list[QArray]]:
+        self,
+        g: jax.Array,
+        p: jax.Array | None,
+        kept: Sequence[EncodedArray],
+        offers: bool,
+    ) -> tuple[jax.Array, jax.Array | None, list[EncodedArray]]:
         """``(update, new parameter or None, what is stored)``."""
         storages = self.storages
         for storage in storages:
@@ -218,7 +222,9 @@ class _Tensor(NamedTuple):
         stored = [x._replace(qvalue=c) for x, c in zip(numbers, new_codes, strict=True)]
         return after[0], after[1] if offers else None, stored
 
-    def _encode(self, storage: LeafStorage, x: jax.Array, part: chunks.Part) -> QArray:
+    def _encode(
+        self, storage: LeafStorage, x: jax.Array, part: chunks.Part
+    ) -> EncodedArray:
         if self.step.key is None:
             return storage.encode(x)
         ids = storage.block_ids(part.first, part.rows, part.row, part.size)

@@ -14,7 +14,7 @@ from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.transforms.compressed.selection import Select
-from jaxopt_lab.transforms.compressed.storage import LeafStorage, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Init = Callable[[Params], Any]
 
@@ -26,13 +26,13 @@ class Codecs(NamedTuple):
       m: codec of first moments; ``None`` stores them as they are.
       v: codec of second moments.
       select: names the kind of a tensor.
-      store: ``"codes"`` or ``"values"``.
+      straight_through: keep rounded numbers instead of codes.
     """
 
     m: Codec | None
     v: Codec | None
     select: Select
-    store: Store
+    straight_through: bool
 
     def storages(self, template: Any) -> list[LeafStorage]:
         """How each leaf of a state is stored.
@@ -63,7 +63,9 @@ class Codecs(NamedTuple):
                     "arrays can be coded"
                 )
             codec = None if role is None else getattr(self, role)
-            found.append(LeafStorage(i, leaf.shape, leaf.dtype, codec, self.store))
+            found.append(
+                LeafStorage(i, leaf.shape, leaf.dtype, codec, self.straight_through)
+            )
         return found
 
 

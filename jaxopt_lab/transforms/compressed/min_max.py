@@ -23,8 +23,8 @@ class MinMax4(Codec):
         u = (\max x - \min x) / 15, \quad
         c = \lfloor (x - \min x) / u + 1/2 \rfloor, \quad x \approx c u + \min x,
 
-    and c = 0 where u = 0. Minimum and maximum are stored as ``QArray.scale`` and
-    ``QArray.zero_point``: as the bits of bfloat16 (uint16), and of a float64 array as
+    and c = 0 where u = 0. Minimum and maximum are stored as ``EncodedArray.scale`` and
+    ``EncodedArray.offset``: as the bits of bfloat16 (uint16), and of a float64 array as
     they are. Rounded to bfloat16 they need not enclose the block, so codes are clipped.
 
     Attributes:

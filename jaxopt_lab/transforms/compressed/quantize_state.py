@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import optax
 
 from jaxopt_lab.core import codecs as codes
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.layout import Codecs
 from jaxopt_lab.transforms.compressed.quantized_state import QuantizedState
 from jaxopt_lab.transforms.compressed.selection import Select, moments
-from jaxopt_lab.transforms.compressed.storage import Store
 
 DYNAMIC_M = codes.dynamic(8)
 DYNAMIC_V = codes.dynamic(8, signed=False)
@@ -24,8 +26,8 @@ def quantize_state(
     v: Codec | None = DYNAMIC_V,
     select: Select | None = None,
     elementwise: bool = False,
-    chunk: int | None = CHUNK,
-    store: Store = "codes",
+    chunk: Annotated[int | None, COUNT] = CHUNK,
+    straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -51,9 +53,9 @@ def quantize_state(
         place, and new parameters are recorded with ``fused_apply``.
       chunk: elements in a chunk, with ``elementwise`` on CPU; ``None`` for whole
         tensors at a time.
-      store: ``"codes"``; or ``"values"``, the rounded values themselves: the same
-        trajectory and no memory saved, but differentiable, the derivative passing
-        straight through the rounding. See below.
+      straight_through: store the rounded values themselves: the same trajectory and no
+        memory saved, but differentiable, the derivative passing straight through the
+        rounding. See below.
       stochastic: round without bias instead of to the nearest code.
       seed: of the first key, with ``stochastic``.
 
@@ -61,8 +63,8 @@ def quantize_state(
       The transformation. It hands extra arguments on.
 
     Raises:
-      InputError: a codec is none, ``chunk`` or ``seed`` is no whole number, ``store``
-        is unknown, or ``select`` gives what it must not.
+      InputError: a codec is none, ``chunk`` is no whole number, or ``select`` gives
+        what it must not.
 
     Memory: 1 + 4 / block bytes for each coded element of 8 bits, half of that and
     4 / block for one of 4 bits. Gradient evaluations: those of ``inner``. On CPU one
@@ -76,10 +78,11 @@ def quantize_state(
     then not close over arrays of such a mesh.
 
     Derivatives: an integer has no tangent in JAX, whatever rule is written for the
-    rounding. So with ``"codes"`` the derivative of a step is that with the old state
+    rounding. So with codes the derivative of a step is that with the old state
     fixed, exact and finite, and a run passes it on through the parameters alone; the
     scales are fixed too, since what passes through them without the codes would
-    mislead. To differentiate a run through its moments, take ``"values"``.
+    mislead. To differentiate a run through its moments, take
+    ``straight_through=True``.
 
     Decisions: the update uses the fresh moments, as bitsandbytes and torchao do. No
     smallest scale: torchao's 1e-12 rounds second moments of small gradients away. A
@@ -96,10 +99,11 @@ def quantize_state(
     Block-wise Quantization", arXiv:2110.02861; Li, Chen and Zhu, "Memory Efficient
     Optimizers with 4-bit States", arXiv:2309.01507.
     """
+    check_arguments(quantize_state, locals())
     for name, codec in (("m", m), ("v", v)):
         if codec is not None and not isinstance(codec, Codec):
             raise InputError(f"{name} must be a codec or None; got {codec!r}")
-    coding = Codecs(m, v, select or moments(), store)
+    coding = Codecs(m, v, select or moments(), straight_through)
     base = optax.with_extra_args_support(inner)
     first = seed if stochastic else None
     return QuantizedState(base, coding, elementwise, chunk, first).transformation()

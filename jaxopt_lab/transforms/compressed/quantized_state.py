@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import errors
 from jaxopt_lab.core.checks import check_positive_count
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed.elementwise import Step, Transformation
@@ -70,8 +69,6 @@ class QuantizedState(NamedTuple):
         """
         if self.chunk is not None:
             check_positive_count("chunk", self.chunk)
-        if self.coding.store not in ("codes", "values"):
-            raise errors.unknown("store", str(self.coding.store), ("codes", "values"))
         return Transformation(self.init, self.update)
 
     def init(self, params: Params) -> Any:
@@ -153,7 +150,7 @@ class QuantizedState(NamedTuple):
 
 def _pack(
     structure: Any,
-    kept: Sequence[QArray],
+    kept: Sequence[EncodedArray],
     key: jax.Array | None,
     old: QuantizeStateState | None = None,
 ) -> QuantizeStateState:
@@ -173,12 +170,14 @@ def _pack(
     inner = jax.tree.unflatten(structure, [x.qvalue for x in kept])
     scales = tree([x.scale for x in kept], old and old.scales)
     offsets = None
-    if any(x.zero_point is not None for x in kept):
-        offsets = tree([x.zero_point for x in kept], old and old.offsets)
+    if any(x.offset is not None for x in kept):
+        offsets = tree([x.offset for x in kept], old and old.offsets)
     return QuantizeStateState(inner, scales, offsets, key)
 
 
-def _unpack(state: QuantizeStateState, storages: Sequence[LeafStorage]) -> list[QArray]:
+def _unpack(
+    state: QuantizeStateState, storages: Sequence[LeafStorage]
+) -> list[EncodedArray]:
     """What is stored for each tensor, ``None`` for what only stands in."""
     stored = jax.tree.leaves(state.inner)
     scales = jax.tree.leaves(state.scales)
@@ -191,10 +190,10 @@ def _unpack(state: QuantizeStateState, storages: Sequence[LeafStorage]) -> list[
             storage.encode, jax.ShapeDtypeStruct(storage.shape, storage.dtype)
         )
         kept.append(
-            QArray(
+            EncodedArray(
                 codes,
                 None if wanted.scale is None else scale,
-                None if wanted.zero_point is None else jnp.asarray(offset),
+                None if wanted.offset is None else jnp.asarray(offset),
             )
         )
     return kept

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.options import COUNT, check_arguments
 
 Role = Literal["m", "v"]
 Select = Callable[[str, jax.ShapeDtypeStruct], Role | None]
@@ -41,7 +41,7 @@ def role_of(path: str) -> Role | None:
 
 
 def moments(
-    min_size: int = 4096,
+    min_size: Annotated[int, COUNT] = 4096,
     where: Callable[[str, jax.ShapeDtypeStruct], bool] | None = None,
 ) -> Select:
     """First and second moments of large tensors, by the names of their fields.
@@ -62,7 +62,7 @@ def moments(
     >>> select("0/nu/kernel", jax.ShapeDtypeStruct((64, 64), jnp.float32))
     'v'
     """
-    check_positive_count("min_size", min_size)
+    check_arguments(moments, locals())
 
     def select(path: str, leaf: Any) -> Role | None:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):

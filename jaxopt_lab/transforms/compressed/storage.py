@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.codecs import Codec, QArray
+from jaxopt_lab.core.codecs import Codec, EncodedArray
 from jaxopt_lab.transforms.compressed.chunks import ChunkedOperand
 
-Store = Literal["codes", "values"]
 # Elements handled together where no codec says how many.
 _WIDTH = 256
 
@@ -27,14 +26,15 @@ class LeafStorage:
       shape: shape of the whole tensor.
       dtype: its dtype.
       codec: ``None`` for a tensor that is stored as it is.
-      store: ``"values"`` keeps what the codes stand for instead of the codes.
+      straight_through: keep the rounded numbers instead of the codes, so that
+        derivatives pass.
     """
 
     index: int
     shape: tuple[int, ...]
     dtype: Any
     codec: Codec | None = None
-    store: Store = "codes"
+    straight_through: bool = False
 
     @property
     def block(self) -> int:
@@ -44,9 +44,9 @@ class LeafStorage:
     @property
     def coded(self) -> bool:
         """Whether it is stored as codes."""
-        return self.codec is not None and self.store == "codes"
+        return self.codec is not None and not self.straight_through
 
-    def operands(self, stored: QArray, unit: int) -> list[ChunkedOperand]:
+    def operands(self, stored: EncodedArray, unit: int) -> list[ChunkedOperand]:
         """Its arrays with how much of them belongs to how many elements.
 
         Args:
@@ -88,7 +88,7 @@ class LeafStorage:
         x: jax.Array,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
-    ) -> QArray:
+    ) -> EncodedArray:
         """The arrays that stand for the tensor, or for a part of it.
 
         Args:
@@ -100,17 +100,16 @@ class LeafStorage:
           What is stored.
         """
         if self.codec is None:
-            return QArray(x, None, None)
+            return EncodedArray(x, None, None)
         if key is not None:
             key = jax.random.fold_in(key, self.index)
         options: dict[str, Any] = {"key": key, "block_ids": block_ids}
-        if self.store == "values":
-            return QArray(
-                self.codec.rounded(x, block=self.block, **options), None, None
-            )
+        if self.straight_through:
+            values = self.codec.rounded(x, block=self.block, **options)
+            return EncodedArray(values, None, None)
         return self.codec.encode(x, block=self.block, **options)
 
-    def decode(self, stored: QArray, shape: tuple[int, ...]) -> jax.Array:
+    def decode(self, stored: EncodedArray, shape: tuple[int, ...]) -> jax.Array:
         """The tensor, or a part of it.
 
         Args:

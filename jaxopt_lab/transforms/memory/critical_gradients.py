@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_non_negative, increment, value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.finish import decayed_weights, step_size
+from jaxopt_lab.core.options import (
+    DECAY,
+    NON_NEGATIVE,
+    UNIT,
+    check_arguments,
+    takes,
+)
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.memory.aggregates import AggregateName
-from jaxopt_lab.transforms.memory.buffer import Policy, PriorityBuffer
-from jaxopt_lab.transforms.memory.keys import KeyName
-from jaxopt_lab.transforms.memory.settings import KeyDecayScalar, Memory
+from jaxopt_lab.transforms.memory.buffer import PriorityBuffer
+from jaxopt_lab.transforms.memory.options import BufferOptions
+from jaxopt_lab.transforms.memory.safe_optimizers import (
+    scale_by_adam,
+    scale_by_momentum,
+    scale_by_rms,
+)
 
 
 class CriticalGradientsState(NamedTuple):
@@ -31,62 +41,43 @@ class CriticalGradientsState(NamedTuple):
     buffer: PriorityBuffer | None
 
 
+@takes(BufferOptions, capacity=10)
 def critical_gradients(
-    capacity: int = 10,
-    decay: KeyDecayScalar = 0.7,
     *,
-    aggregate: AggregateName = "sum",
-    key: KeyName = "global",
-    kappa: ScalarOrSchedule = 1.0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    policy: Policy = "priority",
-    resum: bool = False,
-    buffer_dtype: DTypeLike | None = None,
+    **buffer: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by its aggregate with the steepest ones so far.
 
-    A link ``g -> a`` that stands before momentum, RMSprop or Adam. It keeps a buffer
-    of C gradients with the highest keys. A key is the norm of the gradient when it
-    came, times ``decay`` for every step since. With n gradients b in the buffer,
-    before the present one is offered, and :math:`\kappa` their weight:
+    A link ``g -> a`` that stands before momentum, RMSprop or Adam. It keeps a buffer of
+    C gradients with the highest priorities. A priority is the norm of the gradient when
+    it came, times ``priority_decay`` for every step since. With n gradients b in the
+    buffer, before the present one is offered, and :math:`\kappa` their weight:
 
     ============================= =============================================
     ``"sum"``                     :math:`g + \kappa \sum b / n`
     ``"mid"``                     :math:`(g + \kappa \sum b / n) / 2`
     ``"mean"``                    :math:`(g + \kappa \sum b) / (n + 1)`
     ``"min" "median" "max"``      :math:`g + \kappa b_j`, of lowest, middle
-                                  (index n // 2 upwards) or highest key
+                                  (index n // 2 upwards) or highest priority
     ``"min-mean"`` and so on      half of that
     ``"replace"``                 :math:`\kappa \sum b / n`, without g
     ============================= =============================================
 
     In the first step the aggregate is g. While the buffer is not full, every gradient
-    enters; then one replaces the first of those with the lowest key if its own key is
-    strictly higher. Afterwards all keys are multiplied by ``decay``.
+    enters; then one replaces the first of those with the lowest priority if its own is
+    strictly higher. Afterwards all priorities are multiplied by ``priority_decay``.
+
+    At ``kappa=0`` the aggregate is g whatever its name, with a jump there for those
+    which are no multiple of g otherwise; at capacity 0 the link is the identity.
 
     Args:
-      capacity: C; 0 makes the link the identity.
-      decay: of the keys, in [0, 1]; a number, a traced scalar or a schedule of the
-        number of updates. At 0.7 a gradient seldom stays for longer than C steps; at
-        0.99 the buffer is selective.
-      aggregate: one of the names above.
-      key: ``"global"``, the sum of the tensors' norms, one decision for the whole tree;
-        ``"true_norm"``, the norm of the whole tree; ``"per_leaf"``, every tensor
-        decides by its own norm.
-      kappa: weight of the buffer, at least 0; number, traced scalar or schedule. At 0
-        the aggregate is g whatever its name, with a jump there for those which are no
-        multiple of g otherwise.
       weight_decay: coupled decay, added to the gradient before it is aggregated and
-        stored but not counted in its key; number, traced scalar or schedule.
+        stored but not counted in its priority; number, traced scalar or schedule.
       mask: leaves that decay: a tree of booleans or a function of the parameters that
         gives one. Default: all.
-      policy: ``"priority"``, or ``"fifo"``: always replace the oldest entry.
-      resum: add the entries up at every step instead of carrying their sum: 4 bytes per
-        parameter less, and C reads of a tree more. Without effect on a buffer that is
-        narrower than float32.
-      buffer_dtype: type of the entries; default float32 or better. With bfloat16 the
-        sums stay in float32.
+      **buffer: arguments of ``BufferOptions``; the capacity is 10.
 
     Returns:
       A link. Its ``update`` takes ``params`` where ``weight_decay`` is given.
@@ -96,26 +87,26 @@ def critical_gradients(
         the mask does not fit.
 
     Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 2) bytes, the
-    running sum and what it will be without the entry that goes next among them;
-    4 (C + 1) with ``resum`` and with an entry by rank; 2 (C + 1) + 4 with a bfloat16
+    running sum and what it will be without the entry that goes next among them; 4 (C +
+    1) with ``recompute_sum`` and with an entry by rank; 2 (C + 1) + 4 with a bfloat16
     buffer. The time of a step does not depend on C (on CPU it does with bfloat16, where
     XLA writes the whole buffer). Differentiable in ``kappa``, ``weight_decay``,
     gradients and parameters; which gradients stay is piecewise constant, so that the
-    derivative by ``decay`` is 0. Under ``shard_map`` the keys are the norms of the
-    local shards: use ``jit`` for sharded parameters.
+    derivative by ``priority_decay`` is 0. Under ``shard_map`` the priorities are the
+    norms of the local shards: use ``jit`` for sharded parameters.
 
-    Decisions: ``"sum"``, ``"replace"`` and the decay are those of the authors' newer
-    code, the others those of their first; where the two differ (the first tests against
-    an entry that may not be the lowest) we follow the newer one. Their ``kappa`` of 0
-    and capacity of 0 fail; ours give the plain optimizer. The running sum starts anew
-    every 64 steps, so that rounding does not add up.
+    Decisions: ``"sum"``, ``"replace"`` and the decay of priorities are those of the
+    authors' newer code, the others those of their first; where the two differ (the
+    first tests against an entry that may not be the lowest) we follow the newer one.
+    Their ``kappa`` of 0 and capacity of 0 fail; ours give the plain optimizer. The
+    running sum starts anew every 64 steps, so that rounding does not add up.
 
     >>> import jaxopt_lab
     >>> link = jaxopt_lab.critical_gradients(capacity=1)
     >>> state = link.init(jnp.zeros(()))
     >>> for g in (2.0, 1.0, 1.5):
     ...     a, state = link.update(jnp.array(g), state)
-    >>> float(a)  # 1.5 beside 2.0, whose key has become 2 * 0.7 * 0.7, above 1
+    >>> float(a)  # 1.5 beside 2.0, whose priority became 2 * 0.7 * 0.7, above 1
     3.5
 
     References: McRae, Parthasarathi, Assran and Chandar, "Memory Augmented Optimizers
@@ -125,17 +116,8 @@ def critical_gradients(
     Code followed: chandar-lab/CMOptimizer, and for the aggregations that it lacks
     chandar-lab/CriticalGradientOptimization.
     """
-    check_non_negative("weight_decay", weight_decay)
-    memory = Memory(
-        capacity,
-        decay,
-        key,
-        aggregate=aggregate,
-        kappa=kappa,
-        policy=policy,
-        resum=resum,
-        dtype=buffer_dtype,
-    )
+    check_arguments(critical_gradients, locals())
+    memory = BufferOptions(**buffer)
     decays = not isinstance(weight_decay, int | float) or weight_decay > 0
 
     def init_fn(params: Params) -> Any:
@@ -174,3 +156,155 @@ def _decayed(
         return g.astype(dtype) + jnp.where(decays, part, jnp.zeros_like(part))
 
     return jax.tree.map(one, trees.resolve_mask(mask, params), updates, params)
+
+
+@takes(critical_gradients, omit=("weight_decay", "mask"))
+def adam_cg(
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
+    amsgrad: bool = False,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
+    mask: MaskOrFn | None = None,
+    **buffer: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam on the aggregate of the gradient and the steepest ones so far.
+
+    ``chain(critical_gradients, add_decayed_weights, adam, learning rate)``: both
+    moments of Adam are those of the aggregate. References, code followed and errors as
+    ``critical_gradients``.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule.
+      b1: decay of the average of the aggregates, in [0, 1).
+      b2: decay of the average of their squares, in [0, 1).
+      eps: added to the root of the second moment.
+      amsgrad: divide by the root of the largest second moment so far.
+      weight_decay: coupled decay, added to the aggregate before both moments.
+      mask: leaves that decay; default all.
+      **buffer: arguments of ``critical_gradients``; ``aggregate="sum"`` is that of the
+        authors' newer code, ``"mean"`` that of their first.
+
+    Returns:
+      An optimizer; its ``update`` takes ``params``.
+
+    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 8 bytes per float32 parameter.
+    Differentiable in all numbers, also at zero gradients.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.adam_cg(0.1)
+    >>> w = jnp.array(1.0)
+    >>> updates, _ = tx.update(jnp.array(4.0), tx.init(w), w)
+    >>> round(float(updates), 6)  # the first step is one of Adam
+    -0.1
+    """
+    return optax.chain(
+        critical_gradients(**buffer),
+        decayed_weights(weight_decay, mask),
+        scale_by_adam(b1, b2, eps, amsgrad=amsgrad),
+        step_size(learning_rate),
+    )
+
+
+@takes(critical_gradients)
+def sgd_cg(
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
+    momentum: Annotated[ScalarOrSchedule | None, UNIT] = None,
+    dampening: Annotated[ScalarOrSchedule, UNIT] = 0.0,
+    **buffer: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent along the gradient and the steepest ones so far.
+
+    ``chain(critical_gradients, momentum, learning rate)``, the decay in the first.
+    References, code followed and errors as ``critical_gradients``; unlike in that code
+    momentum works at ``kappa=0``.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule. With ``"sum"``
+        a step is about twice as long as that of plain gradient descent.
+      momentum: weight of the past in a trace of the aggregates, in [0, 1]; ``None``:
+        there is none, and no state for it.
+      dampening: share of an aggregate that does not enter the trace, in [0, 1]; not in
+        the first step.
+      **buffer: arguments of ``critical_gradients``.
+
+    Returns:
+      An optimizer; its ``update`` takes ``params`` where ``weight_decay`` is given.
+
+    Gradient evaluations: 1 a step. Memory: 4 (C + 2) bytes per float32 parameter, 4
+    more with momentum. Differentiable in all numbers.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.sgd_cg(0.1)
+    >>> w = jnp.array(1.0)
+    >>> state = tx.init(w)
+    >>> for _ in range(2):
+    ...     updates, state = tx.update(jnp.array(4.0), state, w)
+    >>> round(float(updates), 6)  # the gradient and the one before
+    -0.8
+    """
+    check_arguments(sgd_cg, locals())
+    links = [critical_gradients(**buffer), step_size(learning_rate)]
+    if momentum is not None:
+        links.insert(1, scale_by_momentum(momentum, dampening))
+    return optax.chain(*links)
+
+
+@takes(critical_gradients, omit=("weight_decay", "mask"), aggregate="replace")
+def rmsprop_cg(
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
+    decay_rate: Annotated[ScalarOrSchedule, UNIT] = 0.99,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
+    centered: bool = False,
+    momentum: Annotated[ScalarOrSchedule | None, UNIT] = None,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
+    mask: MaskOrFn | None = None,
+    **buffer: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """RMSprop on the mean of the steepest gradients so far.
+
+    ``chain(critical_gradients, add_decayed_weights, rms, momentum, learning rate)``.
+    References, code followed and errors as ``critical_gradients``. With
+    ``aggregate="replace"``, the default here and in the authors' newer code, the
+    present gradient acts from the second step on through the buffer only, one step
+    late, and ``kappa`` beside 0 only scales the aggregate. To keep the gradient:
+    ``"mean"``, as in their first code, or ``"sum"``, as in ``adam_cg``.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule.
+      decay_rate: decay of the average of the squares, in [0, 1].
+      eps: added to the root, outside of it.
+      centered: divide by the standard deviation instead.
+      momentum: weight of the past in a trace of the steps, in [0, 1]; ``None``: there
+        is none, and no state for it.
+      weight_decay: coupled decay, added to the aggregate.
+      mask: leaves that decay; default all.
+      **buffer: arguments of ``critical_gradients``.
+
+    Returns:
+      An optimizer; its ``update`` takes ``params``.
+
+    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 4 bytes per float32 parameter, 4
+    more if centered and 4 more with momentum. Differentiable in all numbers, also at
+    zero gradients.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.rmsprop_cg(0.01, decay_rate=0.75)
+    >>> w = jnp.array(1.0)
+    >>> updates, _ = tx.update(jnp.array(4.0), tx.init(w), w)
+    >>> round(float(updates), 6)  # -0.01 * 4 / sqrt(0.25 * 16)
+    -0.02
+    """
+    links = [
+        critical_gradients(**buffer),
+        decayed_weights(weight_decay, mask),
+        scale_by_rms(decay_rate, eps, centered=centered),
+        step_size(learning_rate),
+    ]
+    if momentum is not None:
+        links.insert(3, scale_by_momentum(momentum))
+    return optax.chain(*links)

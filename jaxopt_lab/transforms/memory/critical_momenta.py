@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import DTypeLike
 
 from jaxopt_lab.core import moments
 from jaxopt_lab.core.checks import increment, value_at
-from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
-from jaxopt_lab.transforms.memory.buffer import Policy, PriorityBuffer
-from jaxopt_lab.transforms.memory.keys import KeyName
-from jaxopt_lab.transforms.memory.safe_optimizers import adam_step, check_adam
-from jaxopt_lab.transforms.memory.settings import KeyDecayScalar, Memory
+from jaxopt_lab.core.finish import finished, step_size
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
+from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.memory.buffer import PriorityBuffer
+from jaxopt_lab.transforms.memory.options import BufferOptions
+from jaxopt_lab.transforms.memory.safe_optimizers import adam_step
 
 
 class ScaleByCriticalMomentaState(NamedTuple):
@@ -36,27 +36,22 @@ class ScaleByCriticalMomentaState(NamedTuple):
     buffer: PriorityBuffer | None
 
 
+@takes(BufferOptions, omit=("aggregate",))
 def scale_by_critical_momenta(
-    capacity: int = 5,
-    decay: KeyDecayScalar = 0.7,
-    key: KeyName = "global",
     *,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
-    kappa: ScalarOrSchedule = 1.0,
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
     amsgrad: bool = False,
     clean_first_step: bool = False,
-    policy: Policy = "priority",
-    resum: bool = False,
-    buffer_dtype: DTypeLike | None = None,
+    **buffer: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam's direction with the momenta of the steepest steps so far.
 
-    A link ``g -> direction``. It keeps a buffer of C momenta with the highest keys. A
-    key is the norm of the gradient when the momentum came, times ``decay`` for every
-    step since. With n momenta :math:`m_i` in the buffer before a step, and
-    :math:`\kappa` their weight:
+    A link ``g -> direction``. It keeps a buffer of C momenta with the highest
+    priorities. A priority is the norm of the gradient when the momentum came, times
+    ``priority_decay`` for every step since. With n momenta :math:`m_i` in the buffer
+    before a step, and :math:`\kappa` their weight:
 
     .. math::
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
@@ -65,34 +60,21 @@ def scale_by_critical_momenta(
         \text{direction} = \frac{a / (1 - \beta_1^t)}
                                {\sqrt{v / (1 - \beta_2^t)} + \epsilon}.
 
-    Then m is offered to the buffer and all keys are multiplied by ``decay``. While
-    there is room every momentum enters; in a full buffer it replaces the first one of
-    lowest key if its own is strictly higher.
+    Then m is offered to the buffer and all priorities are multiplied by
+    ``priority_decay``. While there is room every momentum enters; in a full buffer it
+    replaces the first one of lowest priority if its own is strictly higher.
 
     Args:
-      capacity: C; 0 gives Adam. The authors use 5, 10 and 20.
-      decay: of the keys, in [0, 1]; a number, a traced scalar or a schedule of the
-        number of updates. At 0.7 a momentum seldom stays for longer than C steps; at
-        0.99 the buffer is selective.
-      key: ``"global"``, the sum of the norms of the tensors' gradients, one decision
-        for the whole tree; ``"true_norm"``, the norm of the whole tree;
-        ``"per_leaf"``, every tensor decides by its own norm.
       b1: decay of m, in [0, 1); a number, a traced scalar or a schedule.
       b2: decay of v, in [0, 1); the same.
       eps: added to the root, in the units of the gradient; the same.
-      kappa: weight of the buffer, at least 0; the same. 0 gives Adam, whose second
-        moment is of the gradients.
       amsgrad: divide by the root of the largest v so far, corrected after the maximum.
       clean_first_step: begin as the paper does, with a step of Adam (v of the squared
         gradient) whose momentum enters the buffer. As in the authors' code otherwise:
         the first step moves nothing, leaves m and v at zero, and puts the gradient
         itself into the buffer.
-      policy: ``"priority"``, or ``"fifo"``: always replace the oldest entry.
-      resum: add the entries up at every step instead of carrying their sum: 4 bytes per
-        parameter less, and C reads of a tree more. Without effect on a buffer that is
-        narrower than float32.
-      buffer_dtype: type of the entries; default float32 or better. With bfloat16 the
-        sums stay in float32.
+      **buffer: arguments of ``BufferOptions``; capacity 0 or ``kappa=0`` give Adam,
+        whose second moment is of the gradients.
 
     Returns:
       A link.
@@ -101,13 +83,13 @@ def scale_by_critical_momenta(
       InputError: a name is unknown or a number is out of range.
 
     Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 2) + 8 bytes,
-    the running sum and what it will be without the entry that goes next among them;
-    4 (C + 1) + 8 with ``resum``, 2 (C + 1) + 12 with a bfloat16 buffer; 4 more with
-    ``amsgrad``. The time of a step does not depend on C (on CPU it does with bfloat16,
-    where XLA writes the whole buffer). Differentiable in all numbers but ``decay``
-    (which entries stay is piecewise constant), in gradients and in parameters, also at
-    zero gradients. Under ``shard_map`` the keys are the norms of the local shards: use
-    ``jit`` for sharded parameters.
+    the running sum and what it will be without the entry that goes next among them; 4
+    (C + 1) + 8 with ``recompute_sum``, 2 (C + 1) + 12 with a bfloat16 buffer; 4 more
+    with ``amsgrad``. The time of a step does not depend on C (on CPU it does with
+    bfloat16, where XLA writes the whole buffer). Differentiable in all numbers but
+    ``priority_decay`` (which entries stay is piecewise constant), in gradients and in
+    parameters, also at zero gradients. Under ``shard_map`` the priorities are the norms
+    of the local shards: use ``jit`` for sharded parameters.
 
     Decisions: the authors' code is followed, also where it differs from the paper: the
     first step, and the division by the entries in use instead of C. The mean of the
@@ -129,16 +111,8 @@ def scale_by_critical_momenta(
     Pascanu and Chandar, "Promoting Exploration in Memory-Augmented Adam using Critical
     Momenta", arXiv:2307.09638. Code followed: chandar-lab/CMOptimizer.
     """
-    check_adam(b1, b2, eps)
-    memory = Memory(
-        capacity,
-        decay,
-        key,
-        kappa=kappa,
-        policy=policy,
-        resum=resum,
-        dtype=buffer_dtype,
-    )
+    check_arguments(scale_by_critical_momenta, locals())
+    memory = BufferOptions(**buffer)
 
     def init_fn(params: Params) -> Any:
         like = lambda: jax.tree.map(moments.zeros, params)
@@ -156,7 +130,7 @@ def scale_by_critical_momenta(
         del params, extra
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
         count = increment(state.count)
-        weight = value_at(kappa, state.count)
+        weight = memory.weight_at(state.count)
         # The authors' first step stores the gradient itself and moves nothing.
         silent = (state.count == 0) & (weight != 0)
         follow = state.buffer is not None and not clean_first_step
@@ -192,3 +166,67 @@ def _squared(plain: bool | jax.Array, updates: Updates, aggregate: Updates) -> U
     return jax.tree.map(
         lambda g, a: jnp.where(plain, g.astype(a.dtype), a), updates, aggregate
     )
+
+
+@takes(scale_by_critical_momenta)
+def adam_cm(
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE], **options: Any
+) -> optax.GradientTransformationExtraArgs:
+    """Adam beside the momenta of its steepest steps so far.
+
+    ``chain(scale_by_critical_momenta, learning rate)``; memory, derivatives, errors,
+    reference and code followed as there.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule. The authors
+        search it around that of Adam and a tenth of it.
+      **options: arguments of ``scale_by_critical_momenta``.
+
+    Returns:
+      An optimizer.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.adam_cm(0.1, clean_first_step=True)
+    >>> updates, _ = tx.update(jnp.array(4.0), tx.init(jnp.array(1.0)))
+    >>> round(float(updates), 6)  # the paper's first step is one of Adam
+    -0.1
+    """
+    return optax.chain(scale_by_critical_momenta(**options), step_size(learning_rate))
+
+
+@takes(scale_by_critical_momenta)
+def adamw_cm(
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-4,
+    mask: MaskOrFn | None = None,
+    **options: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """``adam_cm`` with decoupled weight decay.
+
+    ``chain(scale_by_critical_momenta, add_decayed_weights, learning rate)``: all
+    parameters shrink by ``learning_rate * weight_decay`` of themselves in every step,
+    the first one included. Memory, derivatives, errors, reference and code followed as
+    ``scale_by_critical_momenta``.
+
+    Args:
+      learning_rate: step size; a number, a traced scalar or a schedule.
+      weight_decay: decay of the parameters, times the step size; a number, a traced
+        scalar or a schedule. The authors' default is 0; 1e-4 is that of
+        ``optax.adamw``.
+      mask: leaves that decay: a tree of booleans or a function of the parameters that
+        gives one. Default: all.
+      **options: arguments of ``scale_by_critical_momenta``.
+
+    Returns:
+      An optimizer; its ``update`` takes ``params``.
+
+    >>> import jax.numpy as jnp, jaxopt_lab
+    >>> tx = jaxopt_lab.adamw_cm(0.1, weight_decay=0.5)
+    >>> w = jnp.array(2.0)
+    >>> updates, _ = tx.update(jnp.array(4.0), tx.init(w), w)
+    >>> round(float(updates), 6)  # -0.1 * 0.5 * 2
+    -0.1
+    """
+    link = scale_by_critical_momenta(**options)
+    return finished(link, learning_rate, weight_decay, mask)

@@ -7,14 +7,15 @@ of the corrected moments; the recorded trajectories want it otherwise.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments
-from jaxopt_lab.core.checks import check_non_negative, check_unit, increment, value_at
+from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 
@@ -31,7 +32,8 @@ class MomentumState(NamedTuple):
 
 
 def scale_by_momentum(
-    momentum: ScalarOrSchedule, dampening: ScalarOrSchedule = 0.0
+    momentum: Annotated[ScalarOrSchedule, UNIT],
+    dampening: Annotated[ScalarOrSchedule, UNIT] = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
     """``t <- momentum * t + (1 - dampening) * g``, and ``t = g`` at first.
 
@@ -42,8 +44,7 @@ def scale_by_momentum(
     Returns:
       A link.
     """
-    check_unit("momentum", momentum)
-    check_unit("dampening", dampening)
+    check_arguments(scale_by_momentum, locals())
 
     def init_fn(params: Params) -> Any:
         return MomentumState(
@@ -84,7 +85,10 @@ class RmsState(NamedTuple):
 
 
 def scale_by_rms(
-    decay_rate: ScalarOrSchedule, eps: ScalarOrSchedule, *, centered: bool = False
+    decay_rate: Annotated[ScalarOrSchedule, UNIT],
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
+    centered: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """``g / (sqrt(v) + eps)``, v the average of the squares or the variance.
 
@@ -96,8 +100,7 @@ def scale_by_rms(
     Returns:
       A link.
     """
-    check_unit("decay_rate", decay_rate)
-    check_non_negative("eps", eps)
+    check_arguments(scale_by_rms, locals())
 
     def init_fn(params: Params) -> Any:
         zeros = lambda: jax.tree.map(moments.zeros, params)
@@ -150,9 +153,9 @@ class AdamState(NamedTuple):
 
 
 def scale_by_adam(
-    b1: ScalarOrSchedule,
-    b2: ScalarOrSchedule,
-    eps: ScalarOrSchedule,
+    b1: Annotated[ScalarOrSchedule, DECAY],
+    b2: Annotated[ScalarOrSchedule, DECAY],
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
     amsgrad: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -168,7 +171,7 @@ def scale_by_adam(
     Returns:
       A link.
     """
-    check_adam(b1, b2, eps)
+    check_arguments(scale_by_adam, locals())
 
     def init_fn(params: Params) -> Any:
         zeros = lambda: jax.tree.map(moments.zeros, params)
@@ -188,24 +191,6 @@ def scale_by_adam(
         return moves, AdamState(count, mu, nu, nu_max)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
-
-
-def check_adam(
-    b1: ScalarOrSchedule, b2: ScalarOrSchedule, eps: ScalarOrSchedule
-) -> None:
-    """Refuse impossible hyper-parameters of Adam.
-
-    Args:
-      b1: decay of the first moment, in [0, 1).
-      b2: decay of the second moment, in [0, 1).
-      eps: added to the root, at least 0.
-
-    Raises:
-      InputError: one of them is out of range.
-    """
-    moments.check_decay("b1", b1)
-    moments.check_decay("b2", b2)
-    check_non_negative("eps", eps)
 
 
 def adam_step(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import optax
 
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -16,9 +19,9 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def asam(
-    rho: ScalarOrSchedule = 0.5,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.5,
     *,
-    eta: ScalarOrSchedule = 0.01,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -85,6 +88,7 @@ def asam(
     for Scale-Invariant Learning of Deep Neural Networks", ICML 2021,
     arXiv:2102.11600. Code followed: SamsungLabs/ASAM.
     """
+    check_arguments(asam, locals())
     perturbation = Perturbation(
         "asam",
         rho,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, gradients, trees
-from jaxopt_lab.core.checks import check_non_negative, check_unit, increment, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
 
@@ -38,15 +38,15 @@ class BsamState(NamedTuple):
 
 
 def bsam(
-    learning_rate: ScalarOrSchedule,
-    rho: ScalarOrSchedule = 0.01,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     *,
-    num_data: Scalar,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    weight_decay: ScalarOrSchedule = 0.0,
-    damping: ScalarOrSchedule = 0.1,
-    initial_precision: Scalar = 10.0,
+    num_data: Annotated[Scalar, POSITIVE],
+    b1: Annotated[ScalarOrSchedule, UNIT] = 0.9,
+    b2: Annotated[ScalarOrSchedule, UNIT] = 0.999,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
+    damping: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
+    initial_precision: Annotated[Scalar, POSITIVE] = 10.0,
     axis_name: str | None = None,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -118,21 +118,7 @@ def bsam(
     Reference: Moellenhoff and Khan, "SAM as an Optimal Relaxation of Bayes", ICLR
     2023, arXiv:2210.01620. Code followed: team-approx-bayes/bayesian-sam.
     """
-    for name, value in (
-        ("learning_rate", learning_rate),
-        ("rho", rho),
-        ("weight_decay", weight_decay),
-        ("damping", damping),
-    ):
-        check_non_negative(name, value)
-    check_unit("b1", b1)
-    check_unit("b2", b2)
-    for name, value in (
-        ("num_data", num_data),
-        ("initial_precision", initial_precision),
-    ):
-        if isinstance(value, int | float) and not value > 0:
-            raise InputError(f"{name} must be above 0; got {value}")
+    check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))

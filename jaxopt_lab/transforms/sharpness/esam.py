@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -32,10 +32,10 @@ class EsamState(NamedTuple):
 
 
 def esam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    beta: ScalarOrSchedule = 0.6,
-    gamma: float = 1.0,
+    beta: Annotated[ScalarOrSchedule, SHARE] = 0.6,
+    gamma: Annotated[float, SHARE] = 1.0,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
@@ -109,9 +109,7 @@ def esam(
     Minimization for Improved Training of Neural Networks", ICLR 2022,
     arXiv:2110.03141. Code compared: dydjw9/Efficient_SAM.
     """
-    for name, value in (("beta", beta), ("gamma", gamma)):
-        if isinstance(value, int | float) and not 0 < value <= 1:
-            raise InputError(f"{name} must lie in (0, 1]; got {value}")
+    check_arguments(esam, locals())
     perturbation = Perturbation(
         "esam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

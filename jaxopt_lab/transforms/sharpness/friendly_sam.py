@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.checks import check_non_negative, check_unit, value_at
+from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaging_link, running_average
@@ -14,10 +17,10 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def friendly_sam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    sigma: ScalarOrSchedule = 1.0,
-    decay: ScalarOrSchedule = 0.9,
+    sigma: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1.0,
+    decay: Annotated[ScalarOrSchedule, UNIT] = 0.9,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
@@ -73,8 +76,7 @@ def friendly_sam(
     Reference: Li, Zhou, He, Cheng and Huang, "Friendly Sharpness-Aware Minimization",
     CVPR 2024, arXiv:2403.12350. Code followed: nblt/F-SAM.
     """
-    check_non_negative("sigma", sigma)
-    check_unit("decay", decay)
+    check_arguments(friendly_sam, locals())
     perturbation = Perturbation(
         "friendly_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.checks import check_non_negative, value_at
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import PerturbationScope, Sync, stateless_link
@@ -18,12 +20,12 @@ from jaxopt_lab.transforms.sharpness.projection import orthogonal_component
 
 
 def gsam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    alpha: ScalarOrSchedule = 0.4,
+    alpha: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.4,
     scaling: ScalingName = "identity",
-    eta: ScalarOrSchedule = 0.01,
-    p: NormOrder = math.inf,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -91,7 +93,7 @@ def gsam(
     "Surrogate Gap Minimization Improves Sharpness-Aware Training", ICLR 2022,
     arXiv:2203.08065. Code followed: juntang-zhuang/GSAM.
     """
-    check_non_negative("alpha", alpha)
+    check_arguments(gsam, locals())
     perturbation = Perturbation(
         "gsam",
         rho,

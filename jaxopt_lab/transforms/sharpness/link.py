@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, devices, gradients, loops
-from jaxopt_lab.core.checks import check_positive_count, increment
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
 
@@ -57,13 +56,6 @@ class PerturbationScope:
     axis_name: str | None = None
     num_shards: int | None = None
     mode: loops.Mode = "unroll"
-
-    def __post_init__(self) -> None:
-        if self.sync not in ("global", "local"):
-            raise InputError(f"sync must be 'global' or 'local'; got {self.sync!r}")
-        if self.num_shards is not None:
-            check_positive_count("num_shards", self.num_shards)
-        loops.check_mode(self.mode)
 
     def run(
         self,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, increment, value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
 
 
@@ -35,8 +36,8 @@ class LookaheadState(NamedTuple):
 def lookahead(
     inner: optax.GradientTransformation,
     *,
-    k: int = 5,
-    alpha: ScalarOrSchedule = 0.5,
+    k: Annotated[int, COUNT] = 5,
+    alpha: Annotated[ScalarOrSchedule, UNIT] = 0.5,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Let fast weights run ahead, and follow them part of the way.
 
@@ -87,8 +88,7 @@ def lookahead(
     Reference: Zhang, Lucas, Ba and Hinton, "Lookahead Optimizer: k steps forward, 1
     step back", NeurIPS 2019, arXiv:1907.08610.
     """
-    check_positive_count("k", k)
-    check_unit("alpha", alpha)
+    check_arguments(lookahead, locals())
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> LookaheadState:

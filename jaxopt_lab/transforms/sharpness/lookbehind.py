@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import gradients, trees
-from jaxopt_lab.core.checks import check_positive_count, check_unit, increment, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -42,13 +42,13 @@ class _Inner(NamedTuple):
 
 def lookbehind(
     inner: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    k: int = 2,
-    alpha: ScalarOrSchedule | Literal["adaptive"] = 0.5,
+    k: Annotated[int, COUNT] = 2,
+    alpha: Annotated[ScalarOrSchedule | Literal["adaptive"], UNIT] = 0.5,
     scaling: ScalingName = "identity",
-    eta: ScalarOrSchedule = 0.01,
-    p: NormOrder = math.inf,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -141,10 +141,7 @@ def lookbehind(
     step forward", ICML 2024, arXiv:2307.16704. Code followed:
     chandar-lab/Lookbehind-SAM.
     """
-    check_positive_count("k", k)
-    if isinstance(alpha, str) and alpha != "adaptive":
-        raise InputError(f"alpha must be a number or 'adaptive'; got {alpha!r}")
-    check_unit("alpha", alpha)
+    check_arguments(lookbehind, locals())
     inner = optax.with_extra_args_support(inner)
     perturbation = Perturbation(
         "lookbehind",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,10 @@ import optax
 
 from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import (
-    check_non_negative,
-    check_positive_count,
     increment,
     value_at,
 )
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -40,10 +39,10 @@ class LookSamState(NamedTuple):
 
 
 def looksam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    every: int = 5,
-    alpha: ScalarOrSchedule = 0.2,
+    every: Annotated[int, COUNT] = 5,
+    alpha: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.2,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
@@ -103,8 +102,7 @@ def looksam(
     Sharpness-Aware Minimization", CVPR 2022, arXiv:2203.02714. Code compared:
     MarlonBecker/MSAM, which has it as a baseline.
     """
-    check_positive_count("every", every)
-    check_non_negative("alpha", alpha)
+    check_arguments(looksam, locals())
     perturbation = Perturbation(
         "looksam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

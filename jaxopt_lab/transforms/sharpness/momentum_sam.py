@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import checks, trees
-from jaxopt_lab.core.checks import check_non_negative, increment, value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import perturb
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
@@ -36,7 +37,8 @@ class MomentumSamState(NamedTuple):
 
 
 def momentum_sam(
-    inner: optax.GradientTransformation, rho: ScalarOrSchedule = 0.1
+    inner: optax.GradientTransformation,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Take the gradient ahead along the momentum.
 
@@ -88,7 +90,7 @@ def momentum_sam(
     without Computational Overhead", arXiv:2401.12033. Code followed:
     MarlonBecker/MSAM.
     """
-    check_non_negative("rho", rho)
+    check_arguments(momentum_sam, locals())
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import optax
 
 from jaxopt_lab.core import loops
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -18,12 +20,12 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def msam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    num_shards: int = 4,
+    num_shards: Annotated[int, COUNT] = 4,
     scaling: ScalingName = "identity",
-    eta: ScalarOrSchedule = 0.01,
-    p: NormOrder = math.inf,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -93,6 +95,7 @@ def msam(
     arXiv:2302.09693. There is no official code; the reference trajectories compose
     davda54/sam shard by shard.
     """
+    check_arguments(msam, locals())
     perturbation = Perturbation(
         "msam",
         rho,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import PerturbationScope, Sync, stateless_link
@@ -14,9 +16,9 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
 
 
 def multistep_sam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    num_ascent: int = 2,
+    num_ascent: Annotated[int, COUNT] = 2,
     unroll: bool = True,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -78,7 +80,7 @@ def multistep_sam(
     Reference: Andriushchenko and Flammarion, "Towards Understanding Sharpness-Aware
     Minimization", ICML 2022, arXiv:2206.06232; a baseline of "Lookbehind-SAM".
     """
-    check_positive_count("num_ascent", num_ascent)
+    check_arguments(multistep_sam, locals())
     perturbation = Perturbation(
         "multistep_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

@@ -10,14 +10,11 @@ import jax
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, perturbation, trees
-from jaxopt_lab.core.checks import check_non_negative, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.perturbation import (
     NormOrder,
     NormOver,
     ScalingName,
-    check_order,
-    check_scaling,
     scaling_tree,
 )
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
@@ -28,7 +25,7 @@ PerturbFn = Callable[[Params, Updates], Params]
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """Perturbation rule of a method: checked once, resolved at each step.
+    """Perturbation rule of a method: resolved at each step.
 
     Attributes:
       link: name of the method, for error messages.
@@ -51,16 +48,6 @@ class Perturbation:
     perturb_mask: MaskOrFn | None = None
     norm_over: NormOver = "perturbed"
     damping: Scalar | None = None
-
-    def __post_init__(self) -> None:
-        if self.norm_over not in ("perturbed", "all"):
-            raise InputError(
-                f"norm_over must be 'perturbed' or 'all'; got {self.norm_over!r}"
-            )
-        check_scaling(self.scaling)
-        check_order(self.p)
-        check_non_negative("rho", self.rho)
-        check_non_negative("eta", self.eta)
 
     def at(self, params: Params, count: jax.Array) -> PerturbFn:
         """The perturbation function of one update.

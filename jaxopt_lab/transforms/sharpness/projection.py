@@ -20,6 +20,7 @@ def orthogonal_component(gradient: PyTree, along: PyTree) -> PyTree:
       ``gradient - (<gradient, along> / ||along||^2) along``, in its own dtypes;
       finite derivatives everywhere.
 
+    >>> import jax.numpy as jnp
     >>> orthogonal_component(jnp.array([3.0, 4.0]), jnp.array([2.0, 0.0])).tolist()
     [0.0, 4.0]
     """

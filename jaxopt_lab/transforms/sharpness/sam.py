@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import optax
 
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -19,7 +22,7 @@ __all__ = ["SamState", "sam"]
 
 
 def sam(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -82,6 +85,7 @@ def sam(
     Reference: Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-Aware Minimization
     for Efficiently Improving Generalization", ICLR 2021, arXiv:2010.01412.
     """
+    check_arguments(sam, locals())
     perturbation = Perturbation(
         "sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import optax
 
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -18,10 +20,10 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def samson(
-    rho: ScalarOrSchedule = 0.2,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.2,
     *,
-    p: NormOrder = math.inf,
-    eta: ScalarOrSchedule = 0.01,
+    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -96,6 +98,7 @@ def samson(
     Accurate Inference on Noisy DNN Accelerators", arXiv:2211.11561. Code followed:
     sebastienwood/SamsonViT.
     """
+    check_arguments(samson, locals())
     perturbation = Perturbation(
         "samson",
         rho,

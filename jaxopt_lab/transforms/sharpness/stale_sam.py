@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import optax
 from jaxopt_lab.core import checks, trees
 from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
@@ -35,7 +36,7 @@ class StaleSamState(NamedTuple):
 
 def stale_sam(
     inner: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
     perturb_mask: MaskOrFn | None = None,
 ) -> optax.GradientTransformationExtraArgs:
@@ -87,6 +88,7 @@ def stale_sam(
     Reference: AsyncSAM and related work on reusing the previous gradient; see Foret et
     al., arXiv:2010.01412, for the ascent.
     """
+    check_arguments(stale_sam, locals())
     perturbation = Perturbation("stale_sam", rho, perturb_mask=perturb_mask)
     inner = optax.with_extra_args_support(inner)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import optax
 
-from jaxopt_lab.core.checks import check_non_negative, check_unit, value_at
+from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import MaskOrFn, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaging_link, running_average
@@ -13,10 +16,10 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
 
 def vasso(
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    theta: ScalarOrSchedule = 0.4,
-    eps: Scalar = 1e-7,
+    theta: Annotated[ScalarOrSchedule, UNIT] = 0.4,
+    eps: Annotated[Scalar, NON_NEGATIVE] = 1e-7,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
@@ -73,8 +76,7 @@ def vasso(
     Variance Suppression", NeurIPS 2023, arXiv:2309.15639. Code followed:
     BingcongLi/VaSSO.
     """
-    check_unit("theta", theta)
-    check_non_negative("eps", eps)
+    check_arguments(vasso, locals())
     perturbation = Perturbation(
         "vasso", rho, perturb_mask=perturb_mask, norm_over=norm_over, damping=eps
     )

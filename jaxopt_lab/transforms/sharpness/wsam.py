@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 
 from jaxopt_lab.core import gradients
 from jaxopt_lab.core.checks import increment, value_at
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -31,10 +31,10 @@ class WsamState(NamedTuple):
 
 def wsam(
     inner: optax.GradientTransformation,
-    rho: ScalarOrSchedule = 0.05,
+    rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.05,
     *,
-    learning_rate: ScalarOrSchedule,
-    gamma: ScalarOrSchedule = 0.5,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    gamma: Annotated[ScalarOrSchedule, DECAY] = 0.5,
     decoupled: bool = True,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
@@ -99,8 +99,7 @@ def wsam(
     Revisited: Weighted Sharpness as a Regularization Term", KDD 2023,
     arXiv:2305.15817.
     """
-    if isinstance(gamma, int | float) and not 0 <= gamma < 1:
-        raise InputError(f"gamma must lie in [0, 1); got {gamma}")
+    check_arguments(wsam, locals())
     perturbation = Perturbation(
         "wsam", rho, perturb_mask=perturb_mask, norm_over=norm_over
     )

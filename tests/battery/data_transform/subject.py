@@ -24,8 +24,9 @@ class DataTransformSubject(Subject):
     kind = "data transform"
     first = "mixup"
     varied = ("batch",)
-    moving = ("batch",)
     examples = ("batch",)
+    # Data are not differentiated through, and two gradients cost more than the rest.
+    differentiable = False
 
     def __init__(self, row: Any, *, apart: bool = False):
         super().__init__(row, apart=apart)

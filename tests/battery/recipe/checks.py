@@ -9,7 +9,7 @@ import numpy as np
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal
 from battery.parts.host import OF_FUNCTIONS
-from battery.recipe.subject import RecipeSubject
+from battery.recipe.subject import STEPS, RecipeSubject
 from battery.registry import check
 
 register_common(RecipeSubject, without=OF_FUNCTIONS)
@@ -23,16 +23,16 @@ def scan(subject: RecipeSubject) -> None:
     assert_close(found, steps, "in a scan it trains otherwise", **CLOSE)
 
 
-@check("recipe")
+@check("recipe", tier="full")
 def seeds(subject: RecipeSubject) -> None:
     """Several seeds by vmap are runs one after the other."""
-    assert_close(*subject.values["seeds"], "vmap over seeds is not a loop", **CLOSE)
+    assert_close(*subject.rare["seeds"], "vmap over seeds is not a loop", **CLOSE)
 
 
-@check("recipe")
+@check("recipe", tier="full")
 def micro_batches(subject: RecipeSubject) -> None:
     """Two micro-batches are the whole batch."""
-    found, whole = subject.values["micro"], subject.values["steps"][1]
+    found, whole = subject.rare["micro"], subject.values["steps"][1]
     assert_close(found, whole, "in micro-batches it trains otherwise", **CLOSE)
 
 
@@ -62,7 +62,7 @@ def roles(subject: RecipeSubject) -> None:
         frozen = role in subject.row.frozen
         assert same == frozen, f"{role} {'is' if frozen else 'is not'} frozen"
     assert "loss" in metrics and np.isfinite(metrics["loss"]), f"{metrics}"
-    assert first.step + 3 == last.step, "the steps are not counted"
+    assert first.step + STEPS == last.step, "the steps are not counted"
 
 
 @check("recipe")
@@ -77,7 +77,7 @@ def types(subject: RecipeSubject) -> None:
         assert kinds == {wide}, f"for {wide} the metrics are {kinds}"
 
 
-@check("recipe")
+@check("recipe", tier="full")
 def runs_under_fit(subject: RecipeSubject) -> None:
     """``fit`` trains it as a loop of its own does."""
     found, _, _ = subject.fitted
@@ -85,7 +85,7 @@ def runs_under_fit(subject: RecipeSubject) -> None:
     assert_close(found, subject.values["steps"][1][0], words, **CLOSE)
 
 
-@check("recipe")
+@check("recipe", tier="full")
 def checkpoint(subject: RecipeSubject) -> None:
     """Saved and restored, the state is the same in the same containers."""
     found, restored, structure = subject.fitted

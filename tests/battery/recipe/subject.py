@@ -21,7 +21,7 @@ from battery.recipe.cases import CASES, key_of
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.runtime import Checkpoints, fit
 
-STEPS = 3
+STEPS = 2
 
 
 class Repeated:
@@ -54,7 +54,12 @@ class RecipeSubject(HostSubject):
     def __init__(self, row: Any, *, apart: bool = False):
         super().__init__(row, apart=apart)
         self.case = getattr(row, "case", None) or CASES[row.name]
-        self.values = Together(self._forms(), apart=apart)
+        forms, given = self._forms(), (self.inputs["params"], self.inputs["batch"])
+        form = lambda name: lambda: (forms[name], given)
+        plain = {name: form(name) for name in ("steps", "scan", "neutral")}
+        rare = {name: form(name) for name in ("seeds", "micro")}
+        self.values = Together(plain, apart=apart)
+        self.rare = Together(rare, apart=True)
 
     @classmethod
     def tier_of_rare(cls, row: Any) -> Any:
@@ -77,16 +82,14 @@ class RecipeSubject(HostSubject):
             state, metrics = step(state, batch)
         return state, metrics
 
-    def _forms(self) -> dict[str, Callable[[], Any]]:
-        named: dict[str, Any] = {
+    def _forms(self) -> dict[str, Callable[[Any, Any], Any]]:
+        return {
             "steps": self._steps,
             "scan": self._scan,
             "seeds": self._seeds,
             "micro": self._micro,
             "neutral": self._neutral,
         }
-        given = self.inputs["params"], self.inputs["batch"]
-        return {n: lambda f=f: (f, given) for n, f in named.items()}
 
     def _steps(self, params: Any, batch: Any) -> Any:
         """The first state and the last, with metrics."""
@@ -101,7 +104,7 @@ class RecipeSubject(HostSubject):
         return state, jax.tree.map(lambda x: x[-1], metrics)
 
     def _seeds(self, params: Any, batch: Any) -> Any:
-        """Two seeds by vmap, and one after the other."""
+        """The second of two seeds by vmap, and alone."""
         step = self.step()
 
         def one(params: Any, bits: Any) -> Any:
@@ -110,8 +113,8 @@ class RecipeSubject(HostSubject):
         others = floats(lambda x: 0.75 * x + 0.1, params)
         stack = lambda a, b: jax.tree.map(lambda x, y: jnp.stack([x, y]), a, b)
         together = jax.vmap(one)(stack(params, others), jnp.stack([KEY, OTHER_KEY]))
-        alone = [without_keys(one(params, KEY)), without_keys(one(others, OTHER_KEY))]
-        return without_keys(together), stack(*alone)
+        second = jax.tree.map(lambda x: x[1], without_keys(together))
+        return second, without_keys(one(others, OTHER_KEY))
 
     def _micro(self, params: Any, batch: Any) -> Any:
         step = self.step(micro_batches=2, micro_loop="unroll")

@@ -12,7 +12,6 @@ import numpy as np
 
 from battery.parts.host import HostSubject
 from jaxopt_lab.search import Choice, Integers, Interval
-from jaxopt_lab.search.driver import run
 from jaxopt_lab.search.space import candidate_at
 
 SEEDS = 7
@@ -21,8 +20,8 @@ SEEDS = 7
 @functools.cache
 def keys(count: int) -> list[Any]:
     """Keys, made once for all rows."""
-    with jax.default_device(jax.devices("cpu")[0]):
-        return list(jax.random.split(jax.random.key(7), count))
+    bits = np.random.default_rng(7).integers(0, 2**32, (count, 2), np.uint32)
+    return [jax.random.wrap_key_data(row) for row in bits]
 
 
 class SearchSubject(HostSubject):
@@ -60,7 +59,14 @@ class SearchSubject(HostSubject):
     def runs(self) -> list[dict[str, Any]]:
         """The last states of a run for each of a few seeds."""
         search, budget = self.search(), self.inputs["budget"]
-        return [run(search, self.score, key, budget) for key in keys(SEEDS)]
+        every, states = keys(SEEDS * budget), []
+        for seed in range(SEEDS):
+            state = search.init()
+            for key in every[seed * budget : (seed + 1) * budget]:
+                candidate = search.ask(state, key)
+                state = search.tell(state, candidate, self.score(candidate))
+            states.append(state)
+        return states
 
     @functools.cached_property
     def random_scores(self) -> list[float]:

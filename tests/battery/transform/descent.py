@@ -9,7 +9,7 @@ import numpy as np
 
 from battery import programs
 from battery.transform import problems
-from battery.transform.loops import run
+from battery.transform.loops import step
 
 # problem: loss, start, batch, and by which factor the loss must fall
 PROBLEMS = {
@@ -41,7 +41,12 @@ def ratios(subject: Any, rate_names: list[str]) -> dict[str, Any]:
 
     def after(rate: Any, loss: Any, start: Any, batch: Any) -> Any:
         tx = subject.transform(**dict.fromkeys(rate_names, rate))
-        end, state = run(tx, start, batch, STEPS, loss)
+
+        def body(carry: Any, _: Any) -> Any:
+            return step(tx, *carry, batch, loss)[:2], None
+
+        carry = (start, tx.init(start))
+        (end, state), _ = jax.lax.scan(body, carry, None, length=STEPS)
         if subject.row.eval_params_fn is not None:
             end = subject.row.eval_params_fn(end, state)
         return loss(end, batch) / loss(start, batch)

@@ -41,16 +41,17 @@ plant(
         "vmap_seeds",
         "vmap_hyper",
         "donation",
-        "sharded",
         "parallel",
         "multi_steps",
         "apply_if_finite",
+        "float32",
+        "inject",
+        "schedules",
     },
 )
 
 # The type of the carry shows wherever an update is traced with an old state.
 _TYPE_OF_STATE = {
-    "jit",
     "scan",
     "recompilation",
     "donation",
@@ -103,6 +104,7 @@ plant(
     "TracerBoolConversionError",
     branches_on_momentum,
     also={
+        "inject",
         "finite_at_zero_gradients",
         "finite_at_a_product",
         "finite_at_zero_parameters",

@@ -33,7 +33,7 @@ plant(
     "abstract_init",
     "Concretization",
     decides_by_value,
-    also={
+    also={  # whatever traces init
         "vmap_seeds",
         "dtypes",
         "state_types",
@@ -46,6 +46,23 @@ plant(
         "finite_at_a_product",
         "finite_at_zero_parameters",
         "finite_differences",
+        "apply_if_finite",
+        "chained",
+        "extras",
+        "float32",
+        "flops",
+        "gradients",
+        "groups",
+        "inject",
+        "map_params",
+        "multi_steps",
+        "none_leaves",
+        "parallel",
+        "scan",
+        "schedules",
+        "temp_bytes",
+        "tree_shapes",
+        "vmap_hyper",
     },
 )
 
@@ -79,7 +96,15 @@ plant(
     "checkpoint",
     "structs",
     two_containers,
-    also={"abstract_init", "vmap_seeds", "sharded"},
+    also={
+        "abstract_init",
+        "apply_if_finite",
+        "map_params",
+        "parallel",
+        "scan",
+        "vmap_hyper",
+        "vmap_seeds",
+    },
 )
 
 

@@ -157,9 +157,9 @@ class Subject:
         def with_shards(params: Tree, state: Tree, batch: Tree) -> Any:
             return step(tx, params, state, batch, problems.compiled_product())
 
-        def plain(params: Tree, state: Tree, batch: Tree) -> Any:
+        def plain(params: Tree, state: Tree, batch: Tree, *given: Any) -> Any:
             grad_fn = lambda p, i=0: gradient(p, batch)[1]
-            value, grads = gradient(params, batch)
+            value, grads = given or gradient(params, batch)
             updates, state = tx.update(
                 grads, state, params, grad_fn=grad_fn, value=value
             )
@@ -199,9 +199,16 @@ class Subject:
     @functools.cached_property
     def on_numpy(self) -> tuple[Tree, Tree]:
         """``(params, state)`` after one step, op by op on numpy arrays."""
+        params, batch = problems.params(), problems.batch()
+        self.path_from(params, 1)  # the same operations: now they are known
         state = jax.device_get(self.started())
-        arguments = problems.params(), state, problems.batch()
-        return self._op_by_op(self._update, *arguments)[:2]
+        given: tuple[Any, ...] = ()
+        if "shards" not in self.row.needs:
+            given = self._op_by_op.run(problems.gradient(), params, batch)
+        after = self._op_by_op.run(
+            self._update, params, state, batch, *jax.device_get(given)
+        )
+        return after[:2]
 
     @functools.cached_property
     def restored(self) -> Tree:

@@ -12,6 +12,7 @@ from experiments.studies import scores
 from experiments.studies.critical_momenta import (
     buffers,
     escapes,
+    measure,
     methods,
     streams,
     toys,
@@ -115,7 +116,13 @@ def test_streams_change_what_they_say():
 
 
 @pytest.mark.full
-def test_runs_and_leaves_its_files(tmp_path, capsys):
+def test_runs_and_leaves_its_files(tmp_path, capsys, monkeypatch):
+    # As many methods as the claims are about: each compiles programs of its own.
+    toys_only = (methods.ADAM, methods.SAM, methods.CG, methods.CM)
+    networks = (methods.ADAM, methods.SAM_SMALL, methods.CG, methods.CM)
+    monkeypatch.setattr(methods, "ON_TOYS", toys_only)
+    monkeypatch.setattr(methods, "ON_NETWORKS", networks)
+    monkeypatch.setattr(measure, "WATCHED", (methods.ADAM, methods.CM))
     text = tmp_path / "text.txt"
     text.write_text("to be, or not to be, that is the question. " * 60)
     told = STUDY.run(TINY, tmp_path / "new", text=str(text)).verdicts

@@ -10,9 +10,11 @@ import pytest
 from support import vectors
 
 from jaxopt_lab.core import codecs as codes
-from jaxopt_lab.transforms.compressed.adamw4bit import adamw4bit
-from jaxopt_lab.transforms.compressed.adamw8bit import adamw8bit
-from jaxopt_lab.transforms.compressed.adamw_fp8 import adamw_fp8
+from jaxopt_lab.transforms.compressed.adamw_quantized import (
+    adamw4bit,
+    adamw8bit,
+    adamw_fp8,
+)
 
 METHODS = {"4bit": adamw4bit, "8bit": adamw8bit, "fp8 ": adamw_fp8}
 
@@ -100,7 +102,7 @@ def test_codes_and_scales(name):
                 got = side_by_side(got, block)
             if kind == "fp8 ":
                 codec = codes.FloatingPoint8(block)
-                coded = codes.QArray(
+                coded = codes.EncodedArray(
                     jnp.asarray(got), jnp.ones(got.size // block), None
                 )
                 got = np.asarray(codec.decode(coded, wanted.shape, jnp.float32))

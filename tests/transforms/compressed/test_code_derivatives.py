@@ -39,19 +39,21 @@ def coded(name, **options):
     return lambda *numbers: getattr(jaxopt_lab, name)(*numbers, min_size=1, **options)
 
 
-@pytest.mark.parametrize("store", ["codes", "values"])
+@pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
 @pytest.mark.parametrize("start, scale", [(START, 0.0), (0 * START, 1.0), (START, 1.0)])
-def test_finite(name, store, start, scale):
-    for leaf in jax.tree.leaves(slopes(coded(name, store=store), start, scale)):
+def test_finite(name, through, start, scale):
+    for leaf in jax.tree.leaves(
+        slopes(coded(name, straight_through=through), start, scale)
+    ):
         assert bool(jnp.all(jnp.isfinite(leaf)))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_values_take_the_path_of_the_codes(name):
     one, two = (
-        jax.jit(lambda s=s: outcome(coded(name, store=s), HYPER, START))()
-        for s in ("codes", "values")
+        jax.jit(lambda s=s: outcome(coded(name, straight_through=s), HYPER, START))()
+        for s in (False, True)
     )
     np.testing.assert_allclose(one, two, rtol=1e-9)
 
@@ -74,7 +76,7 @@ def straight_through_by_hand(*numbers):
 
 
 def test_values_have_the_derivative_straight_through():
-    through = slopes(coded("adamw8bit", store="values"))
+    through = slopes(coded("adamw8bit", straight_through=True))
     wanted = slopes(straight_through_by_hand)
     for a, b in zip(jax.tree.leaves(through), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11)
@@ -101,8 +103,8 @@ def test_without_rounding_derivatives_are_exact():
 
 def test_through_chunks_as_through_whole_tensors():
     one, two = (
-        slopes(coded("adamw8bit", store=store, block=16, chunk=32))
-        for store in ("codes", "values")
+        slopes(coded("adamw8bit", straight_through=through, block=16, chunk=32))
+        for through in (False, True)
     )
     wanted = slopes(coded("adamw8bit", block=16, chunk=None))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(wanted), strict=True):

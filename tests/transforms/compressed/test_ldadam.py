@@ -148,7 +148,7 @@ def test_a_rounded_error_stays_near(error, apart):
     )
     assert 0 < gap <= apart * whole
     values = trajectory(
-        ldadam(RATE, rank=4, error=error, store="values"), params, grads
+        ldadam(RATE, rank=4, error=error, straight_through=True), params, grads
     )
     chex.assert_trees_all_close(values[-1][0], rounded[-1][0], rtol=1e-4, atol=1e-5)
 
@@ -239,11 +239,13 @@ def test_in_float32_values_carry_what_codes_cut():
     numbers = {k: jnp.float32(v) for k, v in NUMBERS.items()}
     w0, found = normal(0, 5, 7, dtype=jnp.float32), {}
     cube = lambda w: jnp.sin(2 * w)
-    for store in ("codes", "values"):
-        fn = functools.partial(loss, grads_of=cube, error="4-bit", store=store)
-        found[store] = jax.jit(jax.grad(fn, argnums=1))(numbers, w0)
-        chex.assert_tree_all_finite(found[store])
-    assert float(jnp.max(jnp.abs(found["codes"] - found["values"]))) > 1e-4
+    for through in (False, True):
+        fn = functools.partial(
+            loss, grads_of=cube, error="4-bit", straight_through=through
+        )
+        found[through] = jax.jit(jax.grad(fn, argnums=1))(numbers, w0)
+        chex.assert_tree_all_finite(found[through])
+    assert float(jnp.max(jnp.abs(found[False] - found[True]))) > 1e-4
 
 
 def test_error_and_basis_advance_on_real_steps_only():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.transforms.compressed.microadam import microadam, scale_by_microadam
@@ -107,7 +107,7 @@ def test_nothing_is_lost_between_window_and_error():
     error = jax.tree.map(jnp.zeros_like, params)
 
     def decoded(state, k):
-        coded = QArray(state.error[k], state.low[k], state.high[k])
+        coded = EncodedArray(state.error[k], state.low[k], state.high[k])
         return codec.decode(coded, params[k].shape, jnp.float64)
 
     for t, g in enumerate(grads):
@@ -169,7 +169,7 @@ def test_values_take_the_same_steps_as_codes():
     make = functools.partial(microadam, RATE, density=0.1, block_size=16)
     for (a, _), (b, _) in zip(
         trajectory(make(), grads, jnp.float32),
-        trajectory(make(store="values"), grads, jnp.float32),
+        trajectory(make(straight_through=True), grads, jnp.float32),
         strict=True,
     ):
         chex.assert_trees_all_close(a, b, rtol=1e-6, atol=1e-7)
@@ -185,7 +185,7 @@ def test_bytes_of_state():
     assert trees.nbytes(state) / trees.count(shapes) <= 0.97
 
 
-def loss(numbers, w0, store="codes", dtype=jnp.float64):
+def loss(numbers, w0, straight_through=False, dtype=jnp.float64):
     tx = microadam(
         numbers["rate"],
         window=3,
@@ -197,7 +197,7 @@ def loss(numbers, w0, store="codes", dtype=jnp.float64):
         eps=numbers["eps"],
         weight_decay=0.1,
         densify=numbers["densify"],
-        store=store,
+        straight_through=straight_through,
     )
     scale = jnp.linspace(0.3, 2.0, w0.size, dtype=dtype)
 
@@ -234,11 +234,11 @@ def test_in_float32_values_carry_what_codes_cut():
     w0 = jnp.asarray(np.random.default_rng(2).normal(size=12), jnp.float32)
     numbers = {k: jnp.float32(v) for k, v in NUMBERS.items()}
     found = {}
-    for store in ("codes", "values"):
-        fn = functools.partial(loss, store=store, dtype=jnp.float32)
-        found[store] = jax.jit(jax.grad(fn, argnums=(0, 1)))(numbers, w0)
-        chex.assert_tree_all_finite(found[store])
-    assert float(jnp.max(jnp.abs(found["codes"][1] - found["values"][1]))) > 1e-3
+    for through in (False, True):
+        fn = functools.partial(loss, straight_through=through, dtype=jnp.float32)
+        found[through] = jax.jit(jax.grad(fn, argnums=(0, 1)))(numbers, w0)
+        chex.assert_tree_all_finite(found[through])
+    assert float(jnp.max(jnp.abs(found[False][1] - found[True][1]))) > 1e-3
 
 
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
@@ -302,7 +302,7 @@ def test_a_mask_of_the_decay():
         (lambda: microadam(0.1, quant_block=0), "quant_block must be"),
         (lambda: microadam(0.1, b2=1.0), r"b2 must lie in \[0, 1\)"),
         (lambda: microadam(0.1, densify=2.0), r"densify must lie in \[0, 1\]"),
-        (lambda: microadam(0.1, store="bits"), "store"),  # type: ignore[arg-type]
+        (lambda: microadam(0.1, straight_through="bits"), "must be True or False"),
         (lambda: microadam(0.1, chunk=0), "chunk must be"),
         (lambda: microadam(0.1).update({}, microadam(0.1).init({})), "needs params"),
     ],

@@ -204,7 +204,10 @@ def test_bfloat16_parameters_keep_float32_moments():
     [
         (lambda: quantize_state(optax.adam(1e-3), m=8), "m must be a codec.*got 8"),
         (lambda: quantize_state(optax.adam(1e-3), chunk=0), "chunk must be a whole"),
-        (lambda: quantize_state(optax.adam(1e-3), store="bits"), "unknown store"),
+        (
+            lambda: quantize_state(optax.adam(1e-3), straight_through="codes"),
+            "straight_through must be True or False; got 'codes'",
+        ),
         (lambda: jaxopt_lab.adamw8bit(1e-3, b1=1.0), r"b1 must lie in \[0, 1\)"),
         (lambda: jaxopt_lab.adamw4bit(1e-3, eps=-1.0), "eps must be at least 0"),
         (lambda: jaxopt_lab.adamw_linear(1e-3, second_moment="x"), "second_moment"),

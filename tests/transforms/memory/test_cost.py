@@ -24,7 +24,7 @@ def compiled(**options):
     "options, state",
     [
         ({}, lambda c: 4 * (c + 2) + 8),
-        ({"resum": True}, lambda c: 4 * (c + 1) + 8),
+        ({"recompute_sum": True}, lambda c: 4 * (c + 1) + 8),
         ({"buffer_dtype": jnp.bfloat16}, lambda c: 2 * (c + 1) + 12),
         ({"amsgrad": True}, lambda c: 4 * (c + 2) + 12),
     ],
@@ -42,9 +42,9 @@ def test_bytes_of_a_step(capacity, options, state):
     [
         ({"capacity": -1}, "capacity must be a whole number of at least 0; got -1"),
         ({"capacity": 2.5}, "capacity must be a whole number"),
-        ({"decay": 1.5}, r"decay must lie in \[0, 1\]; got 1.5"),
+        ({"priority_decay": 1.5}, r"priority_decay must lie in \[0, 1\]; got 1.5"),
         ({"kappa": -0.1}, "kappa must be at least 0; got -0.1"),
-        ({"key": "globl"}, "unknown key 'globl'; perhaps you meant 'global'"),
+        ({"priority": "globalnorm"}, "unknown priority .*you meant 'global_norm'"),
         ({"policy": "lifo"}, "unknown policy 'lifo'; perhaps you meant 'fifo'"),
         ({"buffer_dtype": jnp.int8}, "buffer_dtype must be a floating type; got int8"),
         ({"learning_rate": -1.0}, "learning_rate must be at least 0; got -1.0"),
@@ -85,10 +85,10 @@ def test_numbers_are_injected_and_options_are_not():
     assert sorted(tx.init(jnp.ones(2)).hyperparams) == [
         "b1",
         "b2",
-        "decay",
         "eps",
         "kappa",
         "learning_rate",
+        "priority_decay",
         "weight_decay",
     ]
 
@@ -101,9 +101,9 @@ def test_numbers_are_injected_and_options_are_not():
         if row.family == "memory"
         for options in (
             {"capacity": 3},
-            {"capacity": 4, "resum": True},
+            {"capacity": 4, "recompute_sum": True},
             {"aggregate": "max-mean"},
-            {"aggregate": "median", "resum": True},
+            {"aggregate": "median", "recompute_sum": True},
             {"amsgrad": True},
             {"centered": True},
         )

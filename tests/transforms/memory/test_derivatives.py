@@ -38,7 +38,7 @@ MAKERS = {
     ),
     "adam_cm, per leaf, fresh sums": (
         lambda v: jaxopt_lab.adam_cm(
-            v[0], 2, 0.9, "per_leaf", b1=v[1], b2=v[2], resum=True
+            v[0], 2, 0.9, "per_leaf", b1=v[1], b2=v[2], recompute_sum=True
         ),
         [0.02, 0.8, 0.9],
     ),

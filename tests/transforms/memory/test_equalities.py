@@ -94,10 +94,12 @@ def test_the_clean_first_step_is_one_of_adam():
 
 
 @pytest.mark.parametrize("aggregate", ["replace", "max", "median", "min"])
-@pytest.mark.parametrize("resum", [False, True])
-def test_keys_that_do_not_rise_leave_the_aggregate_constant(aggregate, resum):
+@pytest.mark.parametrize("fresh", [False, True])
+def test_keys_that_do_not_rise_leave_the_aggregate_constant(aggregate, fresh):
     # Without decay a full buffer takes strictly higher keys only.
-    link = jaxopt_lab.critical_gradients(3, 1.0, aggregate=aggregate, resum=resum)
+    link = jaxopt_lab.critical_gradients(
+        3, 1.0, aggregate=aggregate, recompute_sum=fresh
+    )
     update = jax.jit(link.update)
     state, draw, seen = link.init(jnp.zeros(4)), np.random.default_rng(1), []
     for t in range(12):
@@ -121,12 +123,12 @@ def test_the_key_decides_what_stays():
         (0.2, 4.5),
     ]  # sums 6, 5.5, 4.7; norms 4.2, 5.02, 4.5
     expected = {
-        "global": (3.0, 3.0),
-        "true_norm": (5.0, 0.5),
+        "sum_of_norms": (3.0, 3.0),
+        "global_norm": (5.0, 0.5),
         "per_leaf": (5.0, 4.5),
     }
     for key, (a, b) in expected.items():
-        link = jaxopt_lab.critical_gradients(1, 1.0, key=key)
+        link = jaxopt_lab.critical_gradients(1, 1.0, priority=key)
         state = link.init(params)
         for x, y in steps:
             _, state = link.update({"a": jnp.array(x), "b": jnp.array(y)}, state)

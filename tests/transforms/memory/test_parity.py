@@ -16,7 +16,12 @@ FOLDERS = {
     "cg_aggregators": 12,
 }
 CASES = [(folder, name) for folder in FOLDERS for name in vectors.cases(folder)]
-NAMES = {"topC": "capacity", "lr": "learning_rate", "aggr": "aggregate"}
+NAMES = {
+    "topC": "capacity",
+    "lr": "learning_rate",
+    "aggr": "aggregate",
+    "decay": "priority_decay",
+}
 
 
 def optimizer_of(folder, case, **more):
@@ -26,7 +31,7 @@ def optimizer_of(folder, case, **more):
     if "betas" in given:
         options["b1"], options["b2"] = given.pop("betas")
     if "synced" in given:
-        options["key"] = "global" if given.pop("synced") else "per_leaf"
+        options["priority"] = "sum_of_norms" if given.pop("synced") else "per_leaf"
     options.update({NAMES.get(name, name): value for name, value in given.items()})
     if folder == "cg_aggregators":
         # The first paper's Adam and RMSprop take the mean by default.
@@ -84,7 +89,7 @@ def test_parity_in_float64(folder, name):
 @pytest.mark.parametrize("folder, name", ONE_EACH)
 def test_parity_of_the_form_without_a_running_sum(folder, name):
     case = vectors.load(folder, name)
-    after, _ = replay.replay(case, optimizer_of(folder, case, resum=True))
+    after, _ = replay.replay(case, optimizer_of(folder, case, recompute_sum=True))
     assert replay.worst(case, after) <= 1e-10
 
 

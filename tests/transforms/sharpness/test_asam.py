@@ -134,8 +134,8 @@ def test_zero_gradients(zero_params):
     [
         ({"rho": -0.1}, "rho must be at least 0; got -0.1"),
         ({"eta": -1.0}, "eta must be at least 0; got -1.0"),
-        ({"sync": "both"}, "sync must be 'global' or 'local'; got 'both'"),
-        ({"norm_over": "some"}, "norm_over must be 'perturbed' or 'all'"),
+        ({"sync": "both"}, "unknown sync 'both'; accepted: global, local"),
+        ({"norm_over": "some"}, "unknown norm_over 'some'; accepted: all, perturbed"),
     ],
 )
 def test_bad_options(wrong, words):

@@ -73,7 +73,7 @@ def test_the_names_are_the_catalogs():
 def test_building_a_wrapper_and_wrapping_a_link_are_refused():
     with pytest.raises(InputError, match=r"lookbehind owns an optimizer: use wrap"):
         CATALOG["lookbehind"].make()
-    with pytest.raises(InputError, match=r"use wrap\(base, ...\) instead of inject"):
+    with pytest.raises(InputError, match=r"use wrap\(inner, ...\) instead of inject"):
         CATALOG["lookbehind"].inject()
     with pytest.raises(InputError, match="sam is no wrapper but one link"):
         CATALOG["sam"].wrap(optax.sgd(0.1))

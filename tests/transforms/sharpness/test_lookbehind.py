@@ -218,7 +218,7 @@ def test_zero_gradients(alpha):
         ({"rho": -0.1}, "rho must be at least 0; got -0.1"),
         ({"k": 0}, "k must be a whole number of at least 1; got 0"),
         ({"alpha": 1.5}, r"alpha must lie in \[0, 1\]; got 1.5"),
-        ({"alpha": "adaptiv"}, "alpha must be a number or 'adaptive'; got 'adaptiv'"),
+        ({"alpha": "adaptiv"}, "unknown alpha 'adaptiv'; perhaps you meant 'adaptive'"),
         ({"scaling": "sma"}, "unknown scaling 'sma'"),
     ],
 )

@@ -124,7 +124,7 @@ def test_zero_gradients():
         ({"rho": -0.1}, "rho must be at least 0; got -0.1"),
         ({"num_ascent": 0}, "num_ascent must be a whole number of at least 1; got 0"),
         ({"num_ascent": 2.0}, "num_ascent must be a whole number of at least 1"),
-        ({"sync": "both"}, "sync must be 'global' or 'local'; got 'both'"),
+        ({"sync": "both"}, "unknown sync 'both'; accepted: global, local"),
     ],
 )
 def test_bad_options(wrong, words):

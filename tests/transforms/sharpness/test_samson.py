@@ -146,8 +146,8 @@ def test_zero_gradients(zero_params):
     [
         ({"rho": -0.1}, "rho must be at least 0; got -0.1"),
         ({"eta": -1.0}, "eta must be at least 0; got -1.0"),
-        ({"p": 0.5}, "p must be a number of at least 1, or inf; got 0.5"),
-        ({"p": "inf"}, "p must be a number of at least 1, or inf; got 'inf'"),
+        ({"p": 0.5}, "p must be a number of at least 1; got 0.5"),
+        ({"p": "inf"}, "p must be a number of at least 1; got 'inf'"),
         ({"p": math.nan}, "p must be a number of at least 1"),
     ],
 )

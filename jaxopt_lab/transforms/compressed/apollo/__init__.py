@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import (
-    check_non_negative,
-    check_positive_count,
-    increment,
-    value_at,
-)
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.finish import finished
+from jaxopt_lab.core.options import (
+    COUNT,
+    DECAY,
+    NON_NEGATIVE,
+    POSITIVE,
+    check_arguments,
+    takes,
+)
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.apollo.kernel import (
@@ -26,7 +30,6 @@ from jaxopt_lab.transforms.compressed.apollo.kernel import (
     StepScalars,
 )
 from jaxopt_lab.transforms.compressed.columns import (
-    optimizer,
     static_mask,
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
@@ -55,15 +58,15 @@ class ScaleByApolloState(NamedTuple):
 
 
 def scale_by_apollo(
-    rank: int = 16,
+    rank: Annotated[int, COUNT] = 16,
     *,
-    gap: int = 200,
-    scale: ScalarOrSchedule = 1.0,
+    gap: Annotated[int, COUNT] = 200,
+    scale: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1.0,
     granularity: Granularity = "channel",
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
-    growth: ScalarOrSchedule = 1.01,
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
+    growth: Annotated[ScalarOrSchedule, POSITIVE] = 1.01,
     seed: int = 0,
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
@@ -134,16 +137,7 @@ def scale_by_apollo(
     Reference: Zhu, Zhang, Cong, Liu, Park, Chandra, Long, Pan, Wang and Lee, "APOLLO:
     SGD-like Memory, AdamW-level Performance", MLSys 2025, arXiv:2412.05270.
     """
-    check_positive_count("rank", rank)
-    check_positive_count("gap", gap)
-    check_non_negative("scale", scale)
-    moments.check_decay("b1", b1)
-    moments.check_decay("b2", b2)
-    check_non_negative("eps", eps)
-    if isinstance(growth, int | float) and not growth > 0:
-        raise InputError(f"growth must be above 0; got {growth}")
-    if granularity not in get_args(Granularity):
-        raise errors.unknown("granularity", granularity, get_args(Granularity))
+    check_arguments(scale_by_apollo, locals())
 
     def scalars(state: Any) -> StepScalars:
         now = (value_at(x, state.count) for x in (b1, b2, eps, scale, growth))
@@ -179,22 +173,13 @@ def scale_by_apollo(
     return link
 
 
+@takes(scale_by_apollo)
 def apollo(
-    learning_rate: ScalarOrSchedule,
-    rank: int = 16,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    gap: int = 200,
-    scale: ScalarOrSchedule = 1.0,
-    granularity: Granularity = "channel",
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
-    growth: ScalarOrSchedule = 1.01,
-    seed: int = 0,
-    low_rank: MaskOrFn | None = None,
-    stacked: MaskOrFn | None = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """APOLLO, and APOLLO-Mini.
 
@@ -202,21 +187,10 @@ def apollo(
 
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule.
-      rank: rows of the projections; this and what is not described here as in
-        ``scale_by_apollo``.
       weight_decay: decoupled decay, times the step size.
       mask: which parameters decay: a tree of booleans or a function of the parameters
         that gives one. Default: all.
-      gap: steps that a projection is kept for.
-      scale: alpha.
-      granularity: ``"channel"`` or ``"tensor"``.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to its root.
-      growth: gamma.
-      seed: of the projections.
-      low_rank: which leaves are projected.
-      stacked: leaves whose first axis counts equal layers.
+      **options: arguments of ``scale_by_apollo``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``.
@@ -234,17 +208,5 @@ def apollo(
 
     Reference: Zhu et al. 2024, arXiv:2412.05270; see ``scale_by_apollo``.
     """
-    link = scale_by_apollo(
-        rank,
-        gap=gap,
-        scale=scale,
-        granularity=granularity,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        growth=growth,
-        seed=seed,
-        low_rank=low_rank,
-        stacked=stacked,
-    )
-    return optimizer(link, learning_rate, weight_decay, mask)
+    link = scale_by_apollo(**options)
+    return finished(link, learning_rate, weight_decay, mask)

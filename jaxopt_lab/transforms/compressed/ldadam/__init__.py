@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import optax
 
+from jaxopt_lab.core.options import NON_NEGATIVE, takes
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.compressed.ldadam.chunks import CHUNK
-from jaxopt_lab.transforms.compressed.ldadam.kernel import (
-    Factorization,
-    How,
-    Projector,
-    Start,
-)
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error
 from jaxopt_lab.transforms.compressed.ldadam.state import LDAdam
-from jaxopt_lab.transforms.compressed.low_rank import Side
-from jaxopt_lab.transforms.compressed.storage import Store
 
 
-def scale_by_ldadam(
-    rank: int = 16,
-    *,
-    b1: ScalarOrSchedule = 0.908,
-    b2: ScalarOrSchedule = 0.99,
-    eps: ScalarOrSchedule = 1e-8,
-    rho: ScalarOrSchedule = 0.908,
-    error: Error = "float32",
-    projector: Projector = "std",
-    start: Start = "power",
-    side: Side = "smaller",
-    factorization: Factorization = "qr",
-    low_rank: MaskOrFn | None = None,
-    stacked: MaskOrFn | None = None,
-    store: Store = "codes",
-    chunk: int | None = CHUNK,
-) -> optax.GradientTransformationExtraArgs:
+@takes(LDAdam, omit=("learning_rate", "weight_decay", "mask"))
+def scale_by_ldadam(**options: Any) -> optax.GradientTransformationExtraArgs:
     r"""The direction of LDAdam, to be followed by a decay and a learning rate.
 
     For a matrix with the gradient g (p, q), p <= q, and after c steps:
@@ -54,38 +32,8 @@ def scale_by_ldadam(
     direction is P times that of Adam. P' is the basis of the step before.
 
     Args:
-      rank: columns of P; at most the projected side, see ``low_rank``.
-      b1: decay of the first moment, in [0, 1); a number, a traced scalar or a schedule
-        of the number of updates, as are ``b2``, ``eps`` and ``rho``.
-      b2: decay of the second, in [0, 1).
-      eps: added to the root of the second moment, after the bias correction.
-      rho: weight of the past in the search for the subspace, in [0, 1].
-      error: how E is kept: ``"float32"`` (float64 for float64 parameters),
-        ``"bfloat16"``, ``"4-bit"`` (between minimum and maximum of 64 elements), or
-        ``"none"``: no error feedback.
-      projector: ``"std"``, one power iteration from P'; ``"svd"``, the left singular
-        vectors of A.
-      start: the first P: ``"power"``, four power iterations from a fixed basis; or
-        ``"svd"`` of the first gradient, as the official code. The space that the
-        decomposition needs then counts in the program of every step.
-      side: which side is projected: ``"smaller"`` (the rows of a square matrix),
-        ``"left"`` (rows) or ``"right"`` (columns). The kernel of a Flax layer is the
-        transpose of a torch weight, so a square one needs ``"right"`` to be treated
-        as there.
-      factorization: ``"qr"``; or ``"cholesky"``, which needs no gathering of a sharded
-        matrix but full-rank gradients.
-      low_rank: which leaves are projected: a tree of booleans or a function of the
-        parameters that gives one. Default: matrices and kernels whose sides are both
-        above ``rank``. All others are dense: Adam with the same decays. A chosen
-        matrix with a smaller side gets that as its rank. The paper leaves embeddings,
-        heads and norms dense.
-      stacked: leaves whose first axis counts equal layers (``nn.scan``), each a matrix
-        by itself. Default: none.
-      store: ``"codes"``; or ``"values"``, which keeps a rounded error as numbers so
-        that its derivative passes straight through: the same trajectory, no memory
-        saved.
-      chunk: elements that are updated at a time on CPU; ``None`` for whole matrices,
-        which other devices always take.
+      **options: those of ``LDAdam``; P has ``rank`` columns, E is kept as ``error``
+        says.
 
     Returns:
       The link. Error and basis advance with every call, so it must only be called on
@@ -106,7 +54,7 @@ def scale_by_ldadam(
 
     Derivatives: through the QR factorisation, where its columns are independent; the
     singular vectors are taken for constant. In float32 a rounded error passes none on:
-    see ``store``.
+    see ``straight_through``.
 
     Decisions: as the official code, except for the start. There the gradient of the
     next step is added to E before anything else sees it, so clipping clips G; a link
@@ -124,44 +72,16 @@ def scale_by_ldadam(
     from Low-Dimensional Gradient Statistics", ICLR 2025, arXiv:2410.16103. Code
     followed: IST-DASLab/LDAdam.
     """
-    return LDAdam(
-        learning_rate=None,
-        rank=rank,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        rho=rho,
-        weight_decay=0.0,
-        error=error,
-        side=side,
-        how=How(projector, start, factorization),
-        low_rank=low_rank,
-        stacked=stacked,
-        mask=None,
-        store=store,
-        chunk=chunk,
-    ).transformation()
+    return LDAdam(**options).transformation()
 
 
+@takes(scale_by_ldadam)
 def ldadam(
-    learning_rate: ScalarOrSchedule,
-    rank: int = 16,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
-    b1: ScalarOrSchedule = 0.908,
-    b2: ScalarOrSchedule = 0.99,
-    eps: ScalarOrSchedule = 1e-8,
-    rho: ScalarOrSchedule = 0.908,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    error: Error = "float32",
-    projector: Projector = "std",
-    start: Start = "power",
-    side: Side = "smaller",
-    factorization: Factorization = "qr",
-    low_rank: MaskOrFn | None = None,
-    stacked: MaskOrFn | None = None,
-    store: Store = "codes",
-    chunk: int | None = CHUNK,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""LDAdam: Adam with its moments in a subspace of each matrix.
 
@@ -173,23 +93,10 @@ def ldadam(
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule of the number
         of updates.
-      rank: dimension of the subspaces.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root of the second moment.
-      rho: weight of the past in the search for the subspace.
       weight_decay: decoupled decay, times the step size.
       mask: which parameters decay: a tree of booleans or a function of the parameters
         that gives one. Default: all.
-      error: ``"float32"``, ``"bfloat16"``, ``"4-bit"`` or ``"none"``.
-      projector: ``"std"`` or ``"svd"``.
-      start: ``"power"`` or ``"svd"``.
-      side: ``"smaller"``, ``"left"`` or ``"right"``.
-      factorization: ``"qr"`` or ``"cholesky"``.
-      low_rank: which leaves are projected.
-      stacked: leaves whose first axis counts equal layers.
-      store: ``"codes"`` or ``"values"``.
-      chunk: elements that are updated at a time on CPU; ``None`` for whole matrices.
+      **options: arguments of ``scale_by_ldadam``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
@@ -202,7 +109,7 @@ def ldadam(
     Gradient evaluations: 1 a step.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
     >>> state = jaxopt_lab.ldadam(1e-3, error="4-bit").init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)
@@ -212,19 +119,5 @@ def ldadam(
     from Low-Dimensional Gradient Statistics", ICLR 2025, arXiv:2410.16103.
     """
     return LDAdam(
-        learning_rate=learning_rate,
-        rank=rank,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        rho=rho,
-        weight_decay=weight_decay,
-        error=error,
-        side=side,
-        how=How(projector, start, factorization),
-        low_rank=low_rank,
-        stacked=stacked,
-        mask=mask,
-        store=store,
-        chunk=chunk,
+        **options, learning_rate=learning_rate, weight_decay=weight_decay, mask=mask
     ).transformation()

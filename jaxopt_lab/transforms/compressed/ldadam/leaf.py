@@ -1,4 +1,4 @@
-"""LDAdam on one tensor: what is kept of it, and its step."""
+"""LDAdam of one leaf: its state, and its step."""
 
 from __future__ import annotations
 
@@ -8,45 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import Cast, Codec, QArray
+from jaxopt_lab.core.codecs import Cast, Codec, EncodedArray
 from jaxopt_lab.transforms.compressed import low_rank
-from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
-from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
-from jaxopt_lab.transforms.compressed.ldadam.kernel import (
-    How,
-    Search,
-    Sided,
-    StepScalars,
-    Turn,
-)
+from jaxopt_lab.transforms.compressed.ldadam.kernel import How, StepScalars
+from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState, Matrix, StepSize
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 from jaxopt_lab.transforms.compressed.min_max import MinMax4
-from jaxopt_lab.transforms.compressed.storage import LeafStorage, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Error = Literal["float32", "bfloat16", "4-bit", "none"]
-
-
-class LeafState(NamedTuple):
-    """State of one leaf."""
-
-    projector: Any
-    mu: Any
-    nu: Any
-    error: Any
-    low: Any
-    high: Any
-
-
-class StepSize(NamedTuple):
-    """The size of a step of a parameter.
-
-    Attributes:
-      rate: the learning rate.
-      pull: the weight decay, 0 where there is none.
-    """
-
-    rate: jax.Array
-    pull: jax.Array
 
 
 class Leaf(NamedTuple):
@@ -59,7 +29,7 @@ class Leaf(NamedTuple):
       rank: columns of the basis, at most.
       error: how the error is kept.
       how: how the subspace is found.
-      store: ``"codes"`` or ``"values"``.
+      straight_through: keep a rounded error as numbers.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -69,7 +39,7 @@ class Leaf(NamedTuple):
     rank: int
     error: Error
     how: How
-    store: Store
+    straight_through: bool
     chunk: int | None
 
     def storage(self, shape: tuple[int, ...]) -> LeafStorage:
@@ -80,7 +50,7 @@ class Leaf(NamedTuple):
             "4-bit": MinMax4(64),
             "none": None,
         }[self.error]
-        return LeafStorage(0, shape, self.dtype, codec, self.store)
+        return LeafStorage(0, shape, self.dtype, codec, self.straight_through)
 
     @property
     def feeds_back(self) -> bool:
@@ -90,7 +60,8 @@ class Leaf(NamedTuple):
     @property
     def ranged(self) -> bool:
         """Whether the error has ranges."""
-        return self.feeds_back and self.error == "4-bit" and self.store == "codes"
+        codes = self.error == "4-bit" and not self.straight_through
+        return self.feeds_back and codes
 
     def init(self, param: jax.Array) -> LeafState:
         """What is kept before the first step.
@@ -114,7 +85,7 @@ class Leaf(NamedTuple):
         basis = low_rank.starting_basis(p, rank, self.dtype)
         basis = jnp.broadcast_to(basis, (*before, p, rank))
         moment = lambda: jnp.zeros((*before, rank, q), self.dtype)
-        error = QArray(nothing(), None, None)
+        error = EncodedArray(nothing(), None, None)
         if self.feeds_back:
             empty = moments.zeros(param)
             storage = self.storage(self.layout.shape[self.layout.stacked :])
@@ -166,11 +137,11 @@ class Leaf(NamedTuple):
             scalars.b2,
             scalars.eps,
         )
-        u = self._sized(u, p, size, g.dtype)
+        u = self.sized(u, p, size, g.dtype)
         new = trees.add_update(p, u) if writes and p is not None else None
         return u, kept._replace(mu=mu, nu=nu), new
 
-    def _sized(
+    def sized(
         self, u: jax.Array, p: jax.Array | None, size: StepSize | None, dtype: Any
     ) -> jax.Array:
         """The update of a direction."""
@@ -200,7 +171,7 @@ class Leaf(NamedTuple):
         }
 
         def one(g: Any, p: Any, kept: LeafState) -> Any:
-            return _Matrix(self, scalars, size, writes).step(g, p, kept)
+            return Matrix(self, scalars, size, writes).step(g, p, kept)
 
         used = kept._replace(**dict.fromkeys(idle))
         flat = lambda x: x.reshape(*layers, -1)
@@ -218,107 +189,3 @@ class Leaf(NamedTuple):
         now = jax.tree.map(lambda x, was: x.reshape(was.shape), now, kept)
         new = None if new is None else new.reshape(g.shape)
         return u.reshape(g.shape), now, new
-
-
-class _Matrix(NamedTuple):
-    """The step of one matrix."""
-
-    leaf: Leaf
-    scalars: StepScalars
-    size: StepSize | None
-    writes: bool
-
-    def step(
-        self, g: jax.Array, p: jax.Array | None, kept: LeafState
-    ) -> tuple[jax.Array, jax.Array | None, LeafState]:
-        """``(update, new parameter or None, what is kept now)``."""
-        leaf, scalars = self.leaf, self.scalars
-        sided = Sided(leaf.layout.left)
-        block = leaf.storage(leaf.layout.matrix).block if leaf.feeds_back else 1
-        cut = Cut.of(leaf.layout, block, leaf.chunk)
-        rank = kept.mu.shape[0]
-        operand = lambda x, gather=False: Piece(x, cut.front, gather)
-        coded = [x for x in (kept.error, kept.low, kept.high) if x is not None]
-
-        def total(slope: jax.Array, stored: Arrays) -> jax.Array:
-            """Gradient and error as a matrix."""
-            x = self._matrix(slope).astype(leaf.dtype)
-            if not stored:
-                return x
-            storage = leaf.storage(x.shape)
-            wanted, structure = jax.tree.flatten(jax.eval_shape(storage.encode, x))
-            shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
-            return x + storage.decode(jax.tree.unflatten(structure, shaped), x.shape)
-
-        before = ldadam_kernel.corrections(scalars, leaf.dtype)[0]
-        old = kept.projector
-
-        def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
-            turned, towards = basis.T @ old, sided.towards(basis)
-
-            def body(_: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
-                slope, mu, *stored = seen
-                x, mean = total(slope, stored), ldadam_kernel.corrected(mu, before)
-                w = past * (turned @ mean) + (1 - past) * sided.onto(x, towards)
-                inner = mean @ ldadam_kernel.transposed(w)
-                return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
-
-            read = [operand(g), Piece(kept.mu, rank), *map(operand, coded)]
-            nothing = [jnp.zeros_like(turned), jnp.zeros_like(sided.back(basis))]
-            inner, outer = cut.loop(body, [], read, nothing)[1]
-            return inner, outer if sided.left else outer.T
-
-        def whole(past: jax.Array) -> jax.Array:
-            mean = ldadam_kernel.corrected(kept.mu, before)
-            x = total(g, coded)
-            x = x if sided.left else x.T
-            return past * (old @ mean) + (1 - past) * x
-
-        projector = Search(old, products, whole).basis(scalars, leaf.how)
-        turn = Turn.of(projector, old, scalars.b1, sided)
-        out = g.dtype if p is None else p.dtype
-        # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
-        # leaves out; and ranges get new arrays.
-        over = not self.writes and out == g.dtype
-        first = [operand(g, True) if over else operand(jnp.zeros_like(g, out))]
-        read = [] if over else [operand(g)]
-        if p is not None:
-            (first if self.writes else read).append(operand(p))
-        ranges = [operand(x) for x in coded[1:]]
-        carried = [
-            *first,
-            Piece(kept.mu, rank, True),
-            Piece(kept.nu, rank, True),
-            *(operand(x, True) for x in coded[:1]),
-            *(x._replace(array=jnp.zeros_like(x.array)) for x in ranges),
-        ]
-
-        def body(now: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
-            slope = now[0] if over else seen[0]
-            there = None
-            if p is not None:
-                there = self._matrix(now[1] if self.writes else seen[len(read) - 1])
-            mu, nu, *stored = now[len(first) :]
-            x = total(slope, [*stored[:1], *seen[len(read) :]])
-            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, scalars, sided)
-            u = leaf._sized(u, there, self.size, out)
-            moved = [u]
-            if self.writes and there is not None:
-                moved.append(trees.add_update(there, u))
-            new: list[jax.Array] = []
-            if coded:
-                found = leaf.storage(rest.shape).encode(rest)
-                new = [y for y in found if y is not None]
-            return [*moved, mu, nu, *new], sums
-
-        after, _ = cut.loop(body, carried, [*read, *ranges], [])
-        u, *rest = after
-        new = rest.pop(0) if self.writes and p is not None else None
-        mu, nu, *stored = rest
-        error, low, high = (*stored, None, None, None)[:3]
-        return u, new, LeafState(projector, mu, nu, error, low, high)
-
-    def _matrix(self, x: jax.Array) -> jax.Array:
-        """A piece of something laid out as the tensor, as a matrix."""
-        rows, columns = self.leaf.layout.matrix
-        return x.reshape(rows, -1) if self.leaf.layout.left else x.reshape(-1, columns)

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import (
-    check_non_negative,
-    check_positive_count,
-    check_unit,
-    value_at,
-)
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import (
+    COUNT,
+    DECAY,
+    NON_NEGATIVE,
+    UNIT,
+    check_arguments,
+)
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.columns import static_mask
-from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
-from jaxopt_lab.transforms.compressed.ldadam.kernel import How, StepScalars
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf, LeafState
+from jaxopt_lab.transforms.compressed.ldadam.chunks import CHUNK
+from jaxopt_lab.transforms.compressed.ldadam.kernel import (
+    Factorization,
+    How,
+    Projector,
+    Start,
+    StepScalars,
+)
+from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf
+from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState
 from jaxopt_lab.transforms.compressed.low_rank import Layout, Side
-from jaxopt_lab.transforms.compressed.storage import Store
 
 
 class ScaleByLDAdamState(NamedTuple):
@@ -57,55 +65,70 @@ class ScaleByLDAdamState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LDAdam:
-    """The arguments of ``ldadam``, and ``learning_rate=None`` for the link."""
+    """Options of ``ldadam`` and ``scale_by_ldadam``, and their steps.
 
-    learning_rate: ScalarOrSchedule | None
-    rank: int
-    b1: ScalarOrSchedule
-    b2: ScalarOrSchedule
-    eps: ScalarOrSchedule
-    rho: ScalarOrSchedule
-    weight_decay: ScalarOrSchedule
-    error: Error
-    side: Side
-    how: How
-    low_rank: MaskOrFn | None
-    stacked: MaskOrFn | None
-    mask: MaskOrFn | None
-    store: Store
-    chunk: int | None
+    Attributes:
+      rank: columns of P; at most the projected side, see ``low_rank``.
+      b1: decay of the first moment, in [0, 1); a number, a traced scalar or a schedule
+        of the number of updates, as are all numbers below.
+      b2: decay of the second, in [0, 1).
+      eps: added to the root of the second moment, after the bias correction.
+      rho: weight of the past in the search for the subspace, in [0, 1].
+      error: how E is kept: ``"float32"`` (float64 for float64 parameters),
+        ``"bfloat16"``, ``"4-bit"`` (between minimum and maximum of 64 elements), or
+        ``"none"``: no error feedback.
+      projector: ``"std"``, one power iteration from P'; ``"svd"``, the left singular
+        vectors of A.
+      start: the first P: ``"power"``, four power iterations from a fixed basis; or
+        ``"svd"`` of the first gradient, as the official code. The space that the
+        decomposition needs then counts in the program of every step.
+      side: which side is projected: ``"smaller"`` (the rows of a square matrix),
+        ``"left"`` (rows) or ``"right"`` (columns). The kernel of a Flax layer is the
+        transpose of a torch weight, so a square one needs ``"right"`` to be treated
+        as there.
+      factorization: ``"qr"``; or ``"cholesky"``, which needs no gathering of a sharded
+        matrix but full-rank gradients.
+      low_rank: which leaves are projected: a tree of booleans or a function of the
+        parameters that gives one. Default: matrices and kernels whose sides are both
+        above ``rank``. All others are dense: Adam with the same decays. A chosen
+        matrix with a smaller side gets that as its rank. The paper leaves embeddings,
+        heads and norms dense.
+      stacked: leaves whose first axis counts equal layers (``nn.scan``), each a matrix
+        by itself. Default: none.
+      straight_through: keep a rounded error as numbers, so that its derivative passes
+        straight through: the same trajectory, no memory saved.
+      chunk: elements that are updated at a time on CPU; ``None`` for whole matrices,
+        which other devices always take.
+      learning_rate: step size; ``None`` for the link.
+      weight_decay: decoupled decay, times the step size.
+      mask: which parameters decay: a tree of booleans or a function of the parameters
+        that gives one. Default: all.
+    """
+
+    rank: Annotated[int, COUNT] = 16
+    _: dataclasses.KW_ONLY
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.908
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.99
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8
+    rho: Annotated[ScalarOrSchedule, UNIT] = 0.908
+    error: Error = "float32"
+    projector: Projector = "std"
+    start: Start = "power"
+    side: Side = "smaller"
+    factorization: Factorization = "qr"
+    low_rank: MaskOrFn | None = None
+    stacked: MaskOrFn | None = None
+    straight_through: bool = False
+    chunk: Annotated[int | None, COUNT] = CHUNK
+    learning_rate: Annotated[ScalarOrSchedule | None, NON_NEGATIVE] = None
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0
+    mask: MaskOrFn | None = None
+
+    def __post_init__(self) -> None:
+        check_arguments(LDAdam, vars(self))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """The transformation.
-
-        Returns:
-          It.
-
-        Raises:
-          InputError: an argument is out of range or unknown.
-        """
-        check_positive_count("rank", self.rank)
-        moments.check_decay("b1", self.b1)
-        moments.check_decay("b2", self.b2)
-        check_non_negative("eps", self.eps)
-        check_unit("rho", self.rho)
-        check_non_negative("weight_decay", self.weight_decay)
-        if self.chunk is not None:
-            check_positive_count("chunk", self.chunk)
-        for name, value, accepted in (
-            ("error", self.error, get_args(Error)),
-            ("side", self.side, get_args(Side)),
-            ("projector", self.how.projector, get_args(ldadam_kernel.Projector)),
-            ("start", self.how.start, get_args(ldadam_kernel.Start)),
-            (
-                "factorization",
-                self.how.factorization,
-                get_args(ldadam_kernel.Factorization),
-            ),
-            ("store", self.store, get_args(Store)),
-        ):
-            if value not in accepted:
-                raise errors.unknown(name, str(value), accepted)
+        """The transformation."""
         lift = per_leaf(
             ScaleByLDAdamState,
             LeafState,
@@ -138,8 +161,8 @@ class LDAdam:
                     low,
                     self.rank,
                     self.error,
-                    self.how,
-                    self.store,
+                    How(self.projector, self.start, self.factorization),
+                    self.straight_through,
                     self.chunk,
                 )
             )

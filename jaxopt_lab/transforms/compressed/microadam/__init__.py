@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import optax
 
+from jaxopt_lab.core.options import NON_NEGATIVE, takes
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.compressed.block_top_k import Density
-from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.microadam.state import MicroAdam
-from jaxopt_lab.transforms.compressed.storage import Store
 
 
-def scale_by_microadam(
-    window: int = 10,
-    density: Density = 0.01,
-    *,
-    block_size: int = 4096,
-    quant_block: int = 64,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
-    densify: ScalarOrSchedule = 0.0,
-    window_bias_correction: bool = False,
-    store: Store = "codes",
-    chunk: int | None = CHUNK,
-) -> optax.GradientTransformationExtraArgs:
+@takes(MicroAdam, omit=("learning_rate", "weight_decay", "mask"))
+def scale_by_microadam(**options: Any) -> optax.GradientTransformationExtraArgs:
     r"""The direction of MicroAdam, to be followed by a decay and a learning rate.
 
     Each step adds the decoded error to the gradient, takes the largest magnitudes of
@@ -40,25 +28,7 @@ def scale_by_microadam(
         \quad u_t = \frac{\hat m_t}{\sqrt{\hat v_t} + \epsilon}.
 
     Args:
-      window: w, steps that the moments are computed from.
-      density: share of every block that is taken out, rounded up to whole elements;
-        in (0, 1].
-      block_size: elements in a block, at most 32767, consecutive ones of the flattened
-        tensor. A smaller tensor is one block, the last one of a larger may be short.
-      quant_block: elements that share a range of the error.
-      b1: decay in the first moment, in [0, 1); a number, a traced scalar or a schedule
-        of the number of updates, as are ``b2``, ``eps`` and ``densify``.
-      b2: decay in the second, in [0, 1).
-      eps: added to the root of the second moment.
-      densify: share of the decoded error, in [0, 1], that is added to u and taken
-        from the error: for training from scratch, where an update of a few
-        coordinates of each block is slow.
-      window_bias_correction: divide by :math:`1 - b^{\min(t, w)}`, the weight that
-        the window holds.
-      store: ``"codes"``; or ``"values"``, which keeps the rounded numbers themselves
-        for differentiation in float32: the same trajectory, no memory saved, and the
-        derivative passes straight through the rounding.
-      chunk: elements that are updated at a time on CPU; ``None`` for whole tensors.
+      **options: those of ``MicroAdam``; w is the ``window``.
 
     Returns:
       The link. Window and error advance with every call, so it must only be called on
@@ -82,7 +52,7 @@ def scale_by_microadam(
     window and the ranges of the error are stored as bits, and what is no float has no
     tangent in JAX: the derivative of a step is that with the old state fixed, exact
     and finite, and a run passes it on through the parameters alone. To differentiate
-    a run, take ``store="values"``.
+    a run, take ``straight_through=True``.
 
     Decisions: the block of the official code depends on the hardware (half of the
     shared memory of a GPU's block of threads); ours is 4096. Its arithmetic is
@@ -107,40 +77,16 @@ def scale_by_microadam(
     Convergence", NeurIPS 2024, arXiv:2405.15593. Code followed:
     IST-DASLab/ISTA-DASLab-Optimizers.
     """
-    return MicroAdam(
-        learning_rate=None,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        weight_decay=0.0,
-        densify=densify,
-        window=window,
-        density=density,
-        block_size=block_size,
-        quant_block=quant_block,
-        window_bias_correction=window_bias_correction,
-        mask=None,
-        store=store,
-        chunk=chunk,
-    ).transformation()
+    return MicroAdam(**options).transformation()
 
 
+@takes(scale_by_microadam)
 def microadam(
-    learning_rate: ScalarOrSchedule,
-    window: int = 10,
-    density: Density = 0.01,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
-    block_size: int = 4096,
-    quant_block: int = 64,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    densify: ScalarOrSchedule = 0.0,
-    window_bias_correction: bool = False,
-    store: Store = "codes",
-    chunk: int | None = CHUNK,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     r"""MicroAdam: Adam with 0.96 bytes of state per parameter.
 
@@ -154,20 +100,10 @@ def microadam(
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule of the number
         of updates. Not that of Adam: tune it.
-      window: steps that the moments are computed from.
-      density: share of every block that enters the window.
-      block_size: elements in a block.
-      quant_block: elements that share a range of the error.
-      b1: decay in the first moment.
-      b2: decay in the second.
-      eps: added to the root of the second moment.
       weight_decay: decoupled decay, times the step size.
       mask: which parameters decay: a tree of booleans or a function of the parameters
         that gives one. Default: all.
-      densify: share of the error that is added to the update.
-      window_bias_correction: correct the bias of what the window holds.
-      store: ``"codes"`` or ``"values"``.
-      chunk: elements that are updated at a time on CPU; ``None`` for whole tensors.
+      **options: arguments of ``scale_by_microadam``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
@@ -181,7 +117,7 @@ def microadam(
     cost nothing. Gradient evaluations: 1 a step.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((512, 512)), "bias": jnp.ones(512)}
     >>> state = jaxopt_lab.microadam(1e-3).init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 2)
@@ -191,18 +127,5 @@ def microadam(
     Space Overhead and Provable Convergence", NeurIPS 2024, arXiv:2405.15593.
     """
     return MicroAdam(
-        learning_rate=learning_rate,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        weight_decay=weight_decay,
-        densify=densify,
-        window=window,
-        density=density,
-        block_size=block_size,
-        quant_block=quant_block,
-        window_bias_correction=window_bias_correction,
-        mask=mask,
-        store=store,
-        chunk=chunk,
+        **options, learning_rate=learning_rate, weight_decay=weight_decay, mask=mask
     ).transformation()

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import QArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.codecs.codec import straight_through
 from jaxopt_lab.transforms.compressed import chunks
 from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
 from jaxopt_lab.transforms.compressed.microadam.scalars import WindowScalars
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
-from jaxopt_lab.transforms.compressed.storage import LeafStorage, Store
+from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 
 class LeafState(NamedTuple):
@@ -46,8 +46,8 @@ class Kernel(NamedTuple):
       window: rows of the window.
       density: picked share of a block.
       block_size: elements in a block of picks.
-      quant_block: elements that share a range of the error.
-      store: ``"codes"`` or ``"values"``.
+      codec: that of the error.
+      straight_through: keep rounded numbers instead of codes and bits.
       chunk: elements updated at a time on CPU, or ``None``.
     """
 
@@ -56,8 +56,8 @@ class Kernel(NamedTuple):
     window: int
     density: float
     block_size: int
-    quant_block: int
-    store: Store
+    codec: MinMax4
+    straight_through: bool
     chunk: int | None
 
     @property
@@ -68,9 +68,7 @@ class Kernel(NamedTuple):
     @property
     def storage(self) -> LeafStorage:
         """How the error is stored."""
-        return LeafStorage(
-            0, self.shape, self.dtype, MinMax4(self.quant_block), self.store
-        )
+        return LeafStorage(0, self.shape, self.dtype, self.codec, self.straight_through)
 
     @property
     def unit(self) -> int:
@@ -86,7 +84,7 @@ class Kernel(NamedTuple):
         )
         return LeafState(
             jnp.zeros(ring, jnp.int16),
-            empty if self.store == "values" else narrowed(empty),
+            empty if self.straight_through else narrowed(empty),
             coded.qvalue,
             *(jnp.zeros((), jnp.float32) if x is None else x for x in coded[1:]),
         )
@@ -124,8 +122,8 @@ class Kernel(NamedTuple):
         def ring(x: jax.Array) -> chunks.ChunkedOperand:
             return chunks.ChunkedOperand(x, blocks, ring_tile, gather=True)
 
-        coded = self.store == "codes"
-        kept = QArray(
+        coded = not self.straight_through
+        kept = EncodedArray(
             stored.error,
             stored.low if coded else None,
             stored.high if coded else None,
@@ -159,7 +157,7 @@ class Kernel(NamedTuple):
             indices, values, codes = carried[len(first) : len(first) + 3]
             old = kept._replace(qvalue=codes)
             if coded:
-                old = QArray(codes, *seen[len(read) :])
+                old = EncodedArray(codes, *seen[len(read) :])
             u, ring_now, new = self._advance(
                 slope, (indices, values), old, scalars, part.shape
             )
@@ -193,10 +191,10 @@ class Kernel(NamedTuple):
         self,
         g: jax.Array,
         ring: tuple[jax.Array, jax.Array],
-        old: QArray,
+        old: EncodedArray,
         scalars: WindowScalars,
         shape: tuple[int, ...],
-    ) -> tuple[jax.Array, list[jax.Array], QArray]:
+    ) -> tuple[jax.Array, list[jax.Array], EncodedArray]:
         """Direction, window and error of a part that begins at a block."""
         narrow = jnp.finfo(g.dtype).bits < 32
 
@@ -241,8 +239,8 @@ class Kernel(NamedTuple):
         )
         direction, rest = direction.reshape(shape), rest.reshape(shape)
         new = self.storage.encode(rest)
-        if scalars.densify is not None:
-            share = jnp.asarray(scalars.densify, self.dtype)
+        if scalars.error_share is not None:
+            share = jnp.asarray(scalars.error_share, self.dtype)
             kept = rounded(self.storage.decode(new, shape))
             direction = direction + share * kept
             new = self.storage.encode((1 - share) * kept)
@@ -274,7 +272,7 @@ class Kernel(NamedTuple):
             return jnp.where(current, jnp.pad(new, missing)[:, None], old)
 
         indices = entered(indices, places.astype(jnp.int16))
-        if self.store == "values":
+        if self.straight_through:
             rounded = widened(narrowed(entries), self.dtype)
             values = entered(values, straight_through(entries, rounded))
         else:

@@ -20,7 +20,7 @@ class StepScalars(NamedTuple):
       b2: decay of the second.
       eps: added to the root.
       decay: weight decay.
-      densify: share of the error that is added to the update; ``None``: none.
+      error_share: share of the error that is added to the update; ``None``: none.
       rate: learning rate; ``None`` gives the bare direction, with its own sign.
     """
 
@@ -29,7 +29,7 @@ class StepScalars(NamedTuple):
     b2: Scalar
     eps: Scalar
     decay: Scalar
-    densify: Scalar | None
+    error_share: Scalar | None
     rate: Scalar | None
 
 
@@ -44,7 +44,7 @@ class WindowScalars(NamedTuple):
       square_correction: that of the second.
       eps: as in ``StepScalars``, as are the others.
       decay: weight decay.
-      densify: share of the error, or ``None``.
+      error_share: share of the error, or ``None``.
       rate: learning rate, or ``None``.
     """
 
@@ -55,7 +55,7 @@ class WindowScalars(NamedTuple):
     square_correction: jax.Array
     eps: Scalar
     decay: Scalar
-    densify: Scalar | None
+    error_share: Scalar | None
     rate: Scalar | None
 
 
@@ -92,6 +92,6 @@ def window_scalars(
         moments.bias_correction(scalars.b2, seen, dtype),
         scalars.eps,
         scalars.decay,
-        scalars.densify,
+        scalars.error_share,
         scalars.rate,
     )

@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import errors, moments, trees
-from jaxopt_lab.core.checks import (
-    check_non_negative,
-    check_positive_count,
-    check_unit,
-    value_at,
-)
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.explicit_axes import with_block_axes
+from jaxopt_lab.core.options import (
+    COUNT,
+    DECAY,
+    NON_NEGATIVE,
+    SHARE,
+    STATIC,
+    UNIT,
+    Interval,
+    check_arguments,
+)
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
-from jaxopt_lab.transforms.compressed.block_top_k import check_block_size
+from jaxopt_lab.transforms.compressed.block_top_k import LARGEST_BLOCK, Density
+from jaxopt_lab.transforms.compressed.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.microadam.kernel import Kernel, LeafState
 from jaxopt_lab.transforms.compressed.microadam.scalars import (
     StepScalars,
     WindowScalars,
     window_scalars,
 )
-from jaxopt_lab.transforms.compressed.storage import Store
+from jaxopt_lab.transforms.compressed.min_max import MinMax4
 
 
 class ScaleByMicroAdamState(NamedTuple):
     """State of ``scale_by_microadam`` and ``microadam``.
 
-    Each attribute but the count is a tree like the parameters. Together they take
-    1/2 + 4 window density + 4 / quant_block bytes per float32 parameter.
+    Each attribute but the count is a tree like the parameters; their bytes are those of
+    ``scale_by_microadam``.
 
     Attributes:
       count: int32, number of updates so far.
@@ -58,46 +63,55 @@ class ScaleByMicroAdamState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MicroAdam:
-    """The arguments of ``microadam``, and ``learning_rate=None`` for the link."""
+    r"""Options of ``microadam`` and ``scale_by_microadam``, and their steps.
 
-    learning_rate: ScalarOrSchedule | None
-    b1: ScalarOrSchedule
-    b2: ScalarOrSchedule
-    eps: ScalarOrSchedule
-    weight_decay: ScalarOrSchedule
-    densify: ScalarOrSchedule
-    window: int
-    density: float
-    block_size: int
-    quant_block: int
-    window_bias_correction: bool
-    mask: MaskOrFn | None
-    store: Store
-    chunk: int | None
+    Attributes:
+      window: w, steps that the moments are computed from.
+      density: share of every block that is taken out, rounded up to whole elements;
+        in (0, 1].
+      block_size: elements in a block, at most 32767, consecutive ones of the flattened
+        tensor. A smaller tensor is one block, the last one of a larger may be short.
+      quant_block: elements that share a range of the error.
+      b1: decay in the first moment, in [0, 1); a number, a traced scalar or a schedule
+        of the number of updates, as are all numbers below.
+      b2: decay in the second, in [0, 1).
+      eps: added to the root of the second moment.
+      densify: share of the decoded error, in [0, 1], that is added to u and taken
+        from the error: for training from scratch, where an update of a few
+        coordinates of each block is slow.
+      window_bias_correction: divide by :math:`1 - b^{\min(t, w)}`, the weight that
+        the window holds.
+      straight_through: keep the rounded numbers themselves, for differentiation in
+        float32: the same trajectory, no memory saved, and the derivative passes
+        straight through the rounding.
+      chunk: elements that are updated at a time on CPU; ``None`` for whole tensors.
+      learning_rate: step size; ``None`` for the link.
+      weight_decay: decoupled decay, times the step size.
+      mask: which parameters decay: a tree of booleans or a function of the parameters
+        that gives one. Default: all.
+    """
+
+    window: Annotated[int, COUNT] = 10
+    density: Annotated[Density, SHARE, STATIC] = 0.01
+    _: dataclasses.KW_ONLY
+    block_size: Annotated[int, Interval(1, LARGEST_BLOCK)] = 4096
+    quant_block: Annotated[int, COUNT] = 64
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.9
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.999
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8
+    densify: Annotated[ScalarOrSchedule, UNIT] = 0.0
+    window_bias_correction: bool = False
+    straight_through: bool = False
+    chunk: Annotated[int | None, COUNT] = CHUNK
+    learning_rate: Annotated[ScalarOrSchedule | None, NON_NEGATIVE] = None
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0
+    mask: MaskOrFn | None = None
+
+    def __post_init__(self) -> None:
+        check_arguments(MicroAdam, vars(self))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """The transformation.
-
-        Returns:
-          It.
-
-        Raises:
-          InputError: an argument is out of range or unknown.
-        """
-        moments.check_decay("b1", self.b1)
-        moments.check_decay("b2", self.b2)
-        check_non_negative("eps", self.eps)
-        check_non_negative("weight_decay", self.weight_decay)
-        check_unit("densify", self.densify)
-        check_positive_count("window", self.window)
-        check_block_size("block_size", self.block_size)
-        check_positive_count("quant_block", self.quant_block)
-        if not isinstance(self.density, int | float) or not 0 < self.density <= 1:
-            raise InputError(f"density must lie in (0, 1]; got {self.density!r}")
-        if self.store not in ("codes", "values"):
-            raise errors.unknown("store", str(self.store), ("codes", "values"))
-        if self.chunk is not None:
-            check_positive_count("chunk", self.chunk)
+        """The transformation."""
         lift = per_leaf(
             ScaleByMicroAdamState,
             LeafState,
@@ -109,7 +123,8 @@ class MicroAdam:
 
     def _scalars(self, state: Any) -> StepScalars:
         count, rate = state.count, self.learning_rate
-        dense = isinstance(self.densify, int | float) and self.densify == 0
+        share = self.densify
+        dense = isinstance(share, int | float) and share == 0
         values = (self.b1, self.b2, self.eps, self.weight_decay)
         b1, b2, eps, decay = (jnp.asarray(value_at(x, count)) for x in values)
         return StepScalars(
@@ -118,7 +133,7 @@ class MicroAdam:
             b2,
             eps,
             decay,
-            None if dense else jnp.asarray(value_at(self.densify, count)),
+            None if dense else jnp.asarray(value_at(share, count)),
             None if rate is None else jnp.asarray(value_at(rate, count)),
         )
 
@@ -129,8 +144,8 @@ class MicroAdam:
             self.window,
             self.density,
             self.block_size,
-            self.quant_block,
-            self.store,
+            MinMax4(self.quant_block),
+            self.straight_through,
             self.chunk,
         )
         return _Leaf(kernel, self.window_bias_correction)

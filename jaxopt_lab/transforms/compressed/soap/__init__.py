@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import (
-    check_non_negative,
-    check_positive_count,
-    value_at,
-)
+from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.finish import finished
+from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.columns import (
-    optimizer,
     static_mask,
 )
 from jaxopt_lab.transforms.compressed.low_rank import Layout
@@ -52,13 +49,13 @@ class ScaleBySoapState(NamedTuple):
 
 
 def scale_by_soap(
-    b1: ScalarOrSchedule = 0.95,
-    b2: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-8,
+    b1: Annotated[ScalarOrSchedule, DECAY] = 0.95,
+    b2: Annotated[ScalarOrSchedule, DECAY] = 0.95,
+    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
     *,
-    factor_decay: ScalarOrSchedule | None = None,
-    precondition_frequency: int = 10,
-    max_precondition_dim: int = 10000,
+    factor_decay: Annotated[ScalarOrSchedule | None, DECAY] = None,
+    precondition_frequency: Annotated[int, COUNT] = 10,
+    max_precondition_dim: Annotated[int, COUNT] = 10000,
     stacked: MaskOrFn | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""The direction of SOAP, to be followed by a decay and a learning rate.
@@ -128,13 +125,7 @@ def scale_by_soap(
     "SOAP: Improving and Stabilizing Shampoo using Adam", ICLR 2025, arXiv:2409.11321.
     Code followed: nikhilvyas/SOAP, ``soap.py`` of commit f42d296.
     """
-    moments.check_decay("b1", b1)
-    moments.check_decay("b2", b2)
-    check_non_negative("eps", eps)
-    if factor_decay is not None:
-        moments.check_decay("factor_decay", factor_decay)
-    check_positive_count("precondition_frequency", precondition_frequency)
-    check_positive_count("max_precondition_dim", max_precondition_dim)
+    check_arguments(scale_by_soap, locals())
     third = b2 if factor_decay is None else factor_decay
 
     def scalars(state: Any) -> soap_kernel.StepScalars:
@@ -209,18 +200,13 @@ class _Leaf(NamedTuple):
         return write(u).astype(g.dtype), now
 
 
+@takes(scale_by_soap)
 def soap(
-    learning_rate: ScalarOrSchedule,
-    b1: ScalarOrSchedule = 0.95,
-    b2: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-8,
+    learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
     mask: MaskOrFn | None = None,
-    factor_decay: ScalarOrSchedule | None = None,
-    precondition_frequency: int = 10,
-    max_precondition_dim: int = 10000,
-    stacked: MaskOrFn | None = None,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """SOAP: Adam in the eigenbases of Shampoo's factors.
 
@@ -229,17 +215,10 @@ def soap(
     Args:
       learning_rate: step size; a number, a traced scalar or a schedule. The authors
         take 3e-3.
-      b1: decay of the first moment; this and what is not described here as in
-        ``scale_by_soap``.
-      b2: decay of the second.
-      eps: added to its root.
       weight_decay: decoupled decay, times the step size. The authors take 0.01.
       mask: which parameters decay: a tree of booleans or a function of the parameters
         that gives one. Default: all.
-      factor_decay: decay of the factors. Default: ``b2``.
-      precondition_frequency: steps between two refreshes of the bases.
-      max_precondition_dim: a longer side has no basis.
-      stacked: leaves whose first axis counts equal layers.
+      **options: arguments of ``scale_by_soap``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``. The first step of a matrix moves
@@ -251,7 +230,7 @@ def soap(
     Gradient evaluations: 1 a step. Memory: 8 + 8 (p / q + q / p) bytes a parameter.
 
     >>> import jax.numpy as jnp, jaxopt_lab
-    >>> from jaxopt_lab import trees
+    >>> from jaxopt_lab.core import trees
     >>> params = {"kernel": jnp.ones((128, 128)), "bias": jnp.ones(128)}
     >>> state = jaxopt_lab.soap(3e-3).init(params)
     >>> round(trees.nbytes(state) / trees.count(params), 1)
@@ -259,13 +238,5 @@ def soap(
 
     Reference: Vyas et al. 2024, arXiv:2409.11321; see ``scale_by_soap``.
     """
-    link = scale_by_soap(
-        b1,
-        b2,
-        eps,
-        factor_decay=factor_decay,
-        precondition_frequency=precondition_frequency,
-        max_precondition_dim=max_precondition_dim,
-        stacked=stacked,
-    )
-    return optimizer(link, learning_rate, weight_decay, mask)
+    link = scale_by_soap(**options)
+    return finished(link, learning_rate, weight_decay, mask)
