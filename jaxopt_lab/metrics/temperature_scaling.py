@@ -87,14 +87,8 @@ def fit_temperature(
     own = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
     apart = jnp.where(jnp.any(is_label, axis=1, keepdims=True), logits - own, jnp.nan)
     apart = jnp.where((weight != 0)[:, None], apart, 0)
-
-    def derivative(log_beta: jax.Array) -> jax.Array:
-        p = jax.nn.softmax(apart * jnp.exp(log_beta))
-        return jnp.sum(weight * jnp.sum(p * apart, axis=1))
-
     ends = [-jnp.log(jnp.asarray(b, logits.dtype)) for b in (highest, lowest)]
-    temperature = jnp.exp(-_zero(derivative, *ends))
-    return FittedTemperature(temperature)
+    return FittedTemperature(jnp.exp(-_best(apart, weight, *ends)))
 
 
 def apply_temperature(fitted: FittedTemperature, inputs: jax.Array) -> jax.Array:
@@ -115,8 +109,16 @@ def apply_temperature(fitted: FittedTemperature, inputs: jax.Array) -> jax.Array
     return (inputs.astype(wide) / temperature).astype(inputs.dtype)
 
 
-def _zero(derivative: Any, low: jax.Array, high: jax.Array) -> jax.Array:
-    """The zero of a function that does not decrease, or the end next to it."""
+# Outside of `jit` one program; inside, several fits share one trace.
+@jax.jit
+def _best(
+    apart: jax.Array, weight: jax.Array, low: jax.Array, high: jax.Array
+) -> jax.Array:
+    """Logarithm of the best beta: a zero of the derivative, or the end next to it."""
+
+    def derivative(log_beta: jax.Array) -> jax.Array:
+        p = jax.nn.softmax(apart * jnp.exp(log_beta))
+        return jnp.sum(weight * jnp.sum(p * apart, axis=1))
 
     def halved(f: Any, _: jax.Array) -> jax.Array:
         def body(_: Any, ends: Any) -> Any:
