@@ -10,6 +10,11 @@ from battery.registry import CHECKS, names_for
 from jaxopt_lab.catalog import of_kind
 
 MOST_PROGRAMS = 5
+MORE_PROGRAMS = {
+    # Diagnostics are loops on the host around products, not one program.
+    "hutchinson_trace": 12,
+    "example_noise_scale": 80,
+}
 
 
 @functools.lru_cache(maxsize=1)
@@ -56,8 +61,8 @@ def test_part(kind, row, check):
     for name in names_for(kind, subject.row):
         if name not in done and name not in subject.row.known_failures:
             run(kind, row, name)
-    found = subject.tally.programs
-    assert found <= MOST_PROGRAMS, f"{found} programs, at most {MOST_PROGRAMS}"
+    found, most = subject.tally.programs, MORE_PROGRAMS.get(row, MOST_PROGRAMS)
+    assert found <= most, f"{found} programs, at most {most}"
 
 
 def test_known_failures_name_checks_that_apply():
