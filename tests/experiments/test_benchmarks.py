@@ -15,6 +15,8 @@ def as_in_the_command():
         yield
 
 
+# Bytes of the program that users get.
+@pytest.mark.full
 def test_sam_costs_what_a_sam_step_written_by_hand_costs():
     figures = sam_step.figures(sam_step.compiled_steps())
     assert 1.99 <= figures["flops, sam over plain (bar: 2.00 to 2.02)"] <= 2.02

@@ -40,7 +40,7 @@ def test_saves_and_exits_and_goes_on_as_if_nothing_had_been(name, code, tmp_path
 # The query holds the main thread in C, as a compilation does; the nap does not.
 HOLD = """
 import sqlite3, sys, time
-from jaxopt_lab.training import signals
+from jaxopt_lab.runtime import signals
 signals._ONE_PRESS_SECONDS = 0.8  # a loaded machine may deliver one press slowly
 with signals.StopRequest() as stop:
     print("holding", flush=True)

@@ -81,7 +81,7 @@ def test_the_fused_apply_is_taken(name):
         offered = []
 
         class Listening(FusedApplyRecorder):
-            def offer(self, updates, old_params, new_params, seen=offered):
+            def record(self, updates, old_params, new_params, seen=offered):
                 seen.extend(jax.tree.leaves(new_params))
                 super().record(updates, old_params, new_params)
 
