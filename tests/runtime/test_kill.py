@@ -75,7 +75,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch):
 NO_FOLDER = """
 import os, sys
 import jax.numpy as jnp
-from jaxopt_lab.training import Checkpoints
+from jaxopt_lab.runtime import Checkpoints
 
 def refuse(path, *rest, **options):
     if "orbax" in str(path):

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 jax.config.update("jax_enable_x64", True)
 from support import tiny_run
-from jaxopt_lab.training import EXIT_CODES
+from jaxopt_lab.runtime import EXIT_CODES
 
 folder, steps, save_every, pause = Path(sys.argv[1]), *map(int, sys.argv[2:5])
 if pause:

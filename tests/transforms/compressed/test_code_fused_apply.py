@@ -32,7 +32,7 @@ def loss_fn(params, state, batch, key):
 class Closed:
     """A fused apply that records nothing."""
 
-    def offer(self, *offered):
+    def record(self, *offered):
         del offered
 
 
