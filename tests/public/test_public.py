@@ -30,7 +30,9 @@ def test_the_package_is_typed():
         names = {str(file) for file in files}
         assert {"jaxopt_lab/py.typed", "jaxopt_lab/__init__.pyi"} <= names
         # Only the package is in the wheel, beside what describes it.
-        assert all(n.startswith(("jaxopt_lab/", "jaxopt_lab-")) for n in names)
+        script = "bin/jaxopt-lab"
+        rest = [n for n in names if not n.endswith((script, f"{script}.exe"))]
+        assert all(n.startswith(("jaxopt_lab/", "jaxopt_lab-")) for n in rest), rest
 
 
 def test_the_readme_runs():
