@@ -4,9 +4,9 @@
 its state outside of jit, so by itself it changes nothing, and it stands last;
 ``tests/transforms/test_temp_balance.py`` runs the battery on it with exponents preset.
 
-``quantize_state`` has no row: its arguments are codecs, which no command line spells, and
-its state is smaller than that of the optimizer inside, so bytes beyond the inner ones
-would be negative. The rows of ``adamw8bit`` and its siblings run the same code.
+``quantize_state`` has no row: its arguments are codecs, which no command line spells,
+and its state is smaller than that of the optimizer inside, so bytes beyond the inner
+ones would be negative. The rows of ``adamw8bit`` and its siblings run the same code.
 """
 
 from __future__ import annotations
