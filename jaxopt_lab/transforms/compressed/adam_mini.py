@@ -22,11 +22,14 @@ from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
+from jaxopt_lab.transforms.compressed.official_partition import official_blocks
 
 Named = Literal["output", "row", "tensor", "element"]
 Blocks: TypeAlias = Named | int | tuple[int, ...]
 Partition: TypeAlias = (
-    Sequence[tuple[str, Blocks]] | Callable[[str, jax.ShapeDtypeStruct], Blocks]
+    Literal["official"]
+    | Sequence[tuple[str, Blocks]]
+    | Callable[[str, jax.ShapeDtypeStruct], Blocks]
 )
 
 
@@ -46,10 +49,10 @@ class ScaleByAdamMiniState(NamedTuple):
 
 
 def scale_by_adam_mini(
+    *,
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
-    *,
     partition: Partition | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""The direction of Adam-mini, to be followed by a decay and a learning rate.
@@ -84,21 +87,25 @@ def scale_by_adam_mini(
 
         Default, and where no rule is found: ``"output"`` for two axes and more, else
         ``"tensor"``. No names are guessed: of a transformer, embeddings, queries and
-        keys want a rule.
+        keys want a rule. ``"official"``: by names, as the official code, see below.
 
     Returns:
       The link.
 
     Raises:
-      InputError: an argument is out of range, or blocks are unknown or do not fit.
+      InputError: an argument is out of range, blocks are unknown or do not fit, or a
+        rule fits no parameter.
 
     Memory: 4 bytes a parameter and 4 a block. Gradient evaluations: 1 a step.
     Differentiable in everything, also at zero gradients.
 
-    Decisions: as the paper's partition by the structure of the Hessian. The official
-    code (1.1.1) has one block for every tensor but queries, keys, embeddings and
-    heads, and plain Adam for the latter two: that is ``"tensor"``, heads as a number,
-    and ``"element"``.
+    Decisions: the default is the paper's partition, by the structure of the Hessian and
+    without names, which JAX's libraries do not share. The official code goes by names
+    of torch modules. Version 1.1.1 has plain Adam for biases, a block for each head of
+    queries and keys, one for each row of embeddings and for each output of heads,
+    values, projections and MLPs, and one for any other tensor:
+    ``partition="official"``, by the same names. Before 1.0.3 it had plain Adam for
+    embeddings and heads, and one block for every tensor but queries and keys.
 
     >>> import jax.numpy as jnp, jaxopt_lab
     >>> tx = jaxopt_lab.scale_by_adam_mini(partition=[("^embed", "row"), ("query", 4)])
@@ -121,10 +128,10 @@ def scale_by_adam_mini(
 
     @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
     def link(params: Params) -> list[_Cut]:
-        return [
-            _cut(trees.path_name(path), leaf, partition)
-            for path, leaf in jax.tree.leaves_with_path(params)
-        ]
+        leaves = jax.tree.leaves_with_path(params)
+        named = [(trees.path_name(path), leaf) for path, leaf in leaves]
+        _check_rules(partition, [name for name, _ in named])
+        return [_cut(name, leaf, partition) for name, leaf in named]
 
     return link
 
@@ -174,9 +181,26 @@ class _Cut(NamedTuple):
         return u.reshape(g.shape).astype(g.dtype), _LeafState(mu, nu)
 
 
+def _check_rules(partition: Partition | None, names: list[str]) -> None:
+    """Refuse a rule that no parameter follows, which is a misspelt one."""
+    if partition is None or callable(partition) or isinstance(partition, str):
+        return
+    for rule, _ in partition:
+        if names and not any(re.search(rule, name) for name in names):
+            raise InputError(
+                f"the rule {rule!r} of partition fits no parameter; there are "
+                + ", ".join(names[:8])
+                + (", ..." if len(names) > 8 else "")
+            )
+
+
 def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
     shape, last = leaf.shape, leaf.ndim - 1
     blocks: Any = "output" if leaf.ndim >= 2 else "tensor"
+    if partition == "official":
+        partition = official_blocks
+    if isinstance(partition, str):
+        raise errors.unknown("partition", partition, ["official"])
     if callable(partition):
         blocks = partition(name, jax.ShapeDtypeStruct(shape, leaf.dtype))
     elif partition is not None:
