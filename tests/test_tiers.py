@@ -9,7 +9,6 @@ import sys
 import pytest
 from support import changes, counts, groups, tiers
 
-
 TESTS = pathlib.Path(__file__).parent
 
 
