@@ -11,8 +11,12 @@ import pathlib
 import sys
 
 _CHOICE = "JAXOPT_LAB_TESTS_COMPILER"
-# The older emitters make a program of a few operations in two thirds of the time.
-_QUICK_FLAGS = ("--xla_cpu_use_fusion_emitters=false",)
+# The older emitters make a program of a few operations in two thirds of the time;
+# one module of LLVM has less to set up than a part of the program in each of many.
+_QUICK_FLAGS = (
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 
 
 def choose() -> None:
