@@ -71,6 +71,7 @@ def test_forward_mode(hidden, bar):
         assert unrolled.temporary_bytes(tangent, RATE, *shapes(hidden)) <= bar
 
 
+@pytest.mark.full
 def test_a_number_of_steps_that_is_no_product():
     plan = planned(64, 997, remat=3)
     assert (plan.lengths, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
@@ -91,6 +92,7 @@ def test_the_fewest_levels_that_fit():
     assert plan().remat == 1
 
 
+@pytest.mark.full
 def test_unroll_does_what_the_plan_says():
     budget = 2_900_000
     assert planned(64, 1000, budget=budget).remat == 3
@@ -128,6 +130,7 @@ def test_batches_are_not_stored_by_the_levels():
     assert found <= 4 * size * (8 + 8 + 6)
 
 
+@pytest.mark.full
 def test_windows_store_their_own_carries():
     """Of a train step whose losses count: a carry for each border besides."""
     params, batch = shapes(64)

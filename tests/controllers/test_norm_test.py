@@ -38,6 +38,7 @@ def requested(stats, batch, eta):
     return control.decide(stats, control.init())[0]["accumulation"]
 
 
+@pytest.mark.full
 def test_statistics_and_sizes_are_the_recorded_ones():
     meta, arrays = load("tests")
     for case in meta["results"]:

@@ -30,6 +30,7 @@ def report(run):
     return out
 
 
+@pytest.mark.full
 def test_files(report):
     names = {path.name for path in report.iterdir()}
     assert names >= {

@@ -65,6 +65,7 @@ def replayed(name):
 CASES = [c for c in vectors.cases("adam_lowbit") if c != "codebooks"]
 
 
+@pytest.mark.full(plain=["ao4_default"])
 @pytest.mark.parametrize("name", CASES)
 def test_parameters(name):
     meta, file, after = replayed(name)

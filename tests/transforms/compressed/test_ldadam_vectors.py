@@ -23,6 +23,7 @@ def exact(name):
     return case, after, states
 
 
+@pytest.mark.full(plain=["conv_as_matrix"])
 @pytest.mark.parametrize("name", EXACT)
 def test_parameters(name):
     case, after, _ = exact(name)
@@ -71,6 +72,7 @@ def test_the_link_in_a_chain_is_the_optimizer(name):
     assert replay.worst(case, after) <= 1e-10
 
 
+@pytest.mark.full(plain=["default_rank4", "conv_as_matrix"])
 @pytest.mark.parametrize("name", ["default_rank4", "full_rank", "conv_as_matrix"])
 def test_cholesky_is_qr(name):
     case = vectors.load("ldadam", name)
