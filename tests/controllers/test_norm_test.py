@@ -61,6 +61,7 @@ def test_squared_norms_give_the_same_statistics():
     np.testing.assert_allclose(found["grad_norm_sq"], square, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["0"])
 @pytest.mark.parametrize("i", [0, 2])
 def test_two_groups_are_the_recorded_ones(i):
     meta, arrays = load("tests")

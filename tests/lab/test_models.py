@@ -180,6 +180,7 @@ def test_gradient_reaches_every_leaf(name):
         assert jnp.any(leaf != 0), path
 
 
+@pytest.mark.full(plain=["mlp", "convnet", "resnet20"])
 @pytest.mark.parametrize("name", MODELS)
 def test_state_moves_with_batch_statistics_alone(name):
     _, state = initial(name)

@@ -94,6 +94,7 @@ def test_arguments_are_the_compilers(config):
     assert found.flops == config.hand_flops(8) / 8
 
 
+@pytest.mark.full
 def test_the_gradient_goes_once_over_the_data_axis(planned):
     layout, plan = planned
     sent = wire.by_axis(plan.sent)

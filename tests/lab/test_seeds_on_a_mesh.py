@@ -95,15 +95,7 @@ def test_each_seed_is_the_run_of_that_seed_alone():
 
 
 # The plain run's compiler makes no numbers of a convolution's gradient here.
-@pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param(["model=convnet"], marks=pytest.mark.full),
-        ["mesh=seeds:2,data:2,model:2"],
-        ["zero=true", "method=adamw"],
-    ],
-    ids=" ".join,
-)
+@pytest.mark.full
 def test_other_programs_too(words):
     """Unrolled convolutions; cut parameters; a divided optimizer state."""
     more = ["seeds=2", "batch_size=16", *words]

@@ -62,6 +62,7 @@ def test_a_run_leaves_its_results(finished, capsys):
     assert float(shown) == pytest.approx(100 * np.mean(last["accuracy"]), abs=0.005)
 
 
+@pytest.mark.full
 def test_the_learning_rate_in_the_log_is_the_schedule(finished):
     folder, words = finished
     rates = {r["step"]: r for r in lines(folder) if r["kind"] == "train"}

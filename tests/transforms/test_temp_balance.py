@@ -76,7 +76,7 @@ def test_before_the_first_refresh_it_is_the_identity():
     assert int(state.count) == 1
 
 
-@pytest.mark.full(plain=["base1"])
+@pytest.mark.full
 @pytest.mark.parametrize("base", [optax.sgd(0.1, momentum=0.9), optax.adamw(0.1)])
 def test_it_is_a_step_size_of_each_layer(base):
     params, grads = network(), network(width=8)

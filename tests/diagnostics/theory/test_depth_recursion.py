@@ -59,16 +59,7 @@ def test_ensembles_of_networks(activation, c_w, c_b):
     assert np.all(np.abs(mean - theory(activation, c_w, c_b)) <= 4 * error)
 
 
-@pytest.mark.full(
-    plain=[
-        "linear-1.0-0.0",
-        "linear-0.8-0.1",
-        "relu-2.0-0.0",
-        "relu-1.6-0.2",
-        "tanh-0.7-0.05",
-        "tanh-2.5-0.0",
-    ]
-)
+@pytest.mark.full
 @pytest.mark.parametrize("activation, c_w, c_b", CASES)
 def test_the_ensembles_would_show_a_wrong_recursion(activation, c_w, c_b):
     mean, error = mean_and_error(simulated(activation, c_w, c_b))

@@ -32,6 +32,15 @@ def test_parameters(name):
     assert worst <= 1e-10
 
 
+@pytest.mark.full(
+    plain=[
+        "conv_as_matrix",
+        "full_rank",
+        "svd_projection",
+        "wd_lr_schedule",
+        "zero_grad_steps",
+    ]
+)
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name)
