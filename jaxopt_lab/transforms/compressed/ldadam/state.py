@@ -135,6 +135,7 @@ class LDAdam:
             self._scalars,
             optimizer=None if self.learning_rate is None else "ldadam",
             mask=self.mask,
+            real="ldadam",
         )
         return lift(self._leaves)
 
