@@ -9,11 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import PyTree, Scalar
 
 Product: TypeAlias = Callable[[PyTree], PyTree]
 

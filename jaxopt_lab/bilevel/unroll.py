@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel import batches, carry_tools
 from jaxopt_lab.bilevel.checkpointed_scan import (
@@ -21,7 +20,7 @@ from jaxopt_lab.bilevel.plan import Program, UnrollPlan, settled
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, Scalar
+from jaxopt_lab.core.typing import Batch, PyTree, Scalar
 
 Step = Callable[..., Any]
 

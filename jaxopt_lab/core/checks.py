@@ -7,11 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule
+from jaxopt_lab.core.typing import GradFn, Params, PyTree, Scalar, ScalarOrSchedule
 
 NO_EXAMPLE_LOSSES = (
     "selecting examples needs the loss of each: pass "

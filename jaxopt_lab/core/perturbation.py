@@ -7,11 +7,10 @@ from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 
 ScalingName: TypeAlias = Literal["identity", "abs", "abs_over_range"]
 NormOver: TypeAlias = Literal["perturbed", "all"]

@@ -7,11 +7,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import errors, loops, trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Scalar
+from jaxopt_lab.core.typing import Params, PyTree, Scalar
 from jaxopt_lab.curvature.landscape.direction_algebra import (
     check_like,
     rescaled,
