@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.typing import PyTree
 
 
@@ -54,18 +54,3 @@ def check_loss(loss: Any) -> None:
         "the loss must be a real scalar, a mean over the examples; got "
         f"{described(loss)}"
     )
-
-
-def described(value: Any) -> str:
-    """A result in a few words: its shape and dtype, or its type.
-
-    >>> described((1.0, {})), described(jnp.zeros(3, "float32"))
-    ('a tuple of 2', 'shape (3,) of float32')
-    """
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    if value is None:
-        return "None"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"shape {tuple(value.shape)} of {value.dtype}"
-    return f"a {type(value).__name__}"

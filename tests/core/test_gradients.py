@@ -252,8 +252,8 @@ def test_aux_comes_beside_the_loss():
         (lambda w, x: w.sum(), True, "has_aux=True loss_fn must return"),
         (lambda w, x: {"loss": w.sum()}, False, "real scalar.* got a dict"),
         (lambda w, x: None, False, "real scalar.* got None"),
-        (lambda w, x: w, False, r"real scalar.* got shape \(2,\)"),
-        (lambda w, x: w.sum() * 1j, False, "real scalar.* of complex"),
+        (lambda w, x: w, False, r"real scalar.* got an array of shape \(2,\)"),
+        (lambda w, x: w.sum() * 1j, False, "real scalar.* complex"),
     ],
 )
 def test_the_result_of_a_loss_is_checked(loss, has_aux, message):
