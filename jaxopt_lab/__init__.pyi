@@ -1,14 +1,39 @@
 # What the package exports; __init__.py reads it and loads each name on first use.
+from . import bilevel as bilevel
+from . import catalog as catalog
+from . import controllers as controllers
+from . import core as core
+from . import curvature as curvature
+from . import data as data
+from . import diagnostics as diagnostics
+from . import inference as inference
+from . import lab as lab
+from . import layers as layers
+from . import losses as losses
+from . import metrics as metrics
+from . import plotting as plotting
+from . import quantize as quantize
+from . import recipes as recipes
+from . import runtime as runtime
+from . import search as search
+from . import training as training
+from . import transforms as transforms
 from ._version import __version__
 from .bilevel import (
     InnerProblem,
     differentiable,
     from_train_step,
     hypergrad,
+    imaml,
     implicit_solution,
+    maml,
     plan_unroll,
+    reptile,
     unroll,
 )
+from .core import trees as trees
+from .core.batch_gradients import BatchGrad
+from .core.errors import InputError
 from .core.gradients import batch_grad
 from .core.injection import inject_hyperparams
 from .core.masking import masked, partition
@@ -69,7 +94,9 @@ from .transforms.sharpness import (
 )
 
 __all__ = [
+    "BatchGrad",
     "InnerProblem",
+    "InputError",
     "__version__",
     "adam_cg",
     "adam_cm",
@@ -97,6 +124,7 @@ __all__ = [
     "ghost_batch_norm",
     "gsam",
     "hypergrad",
+    "imaml",
     "implicit_solution",
     "inject_hyperparams",
     "layernorm_scaling",
@@ -105,6 +133,7 @@ __all__ = [
     "lookahead",
     "lookbehind",
     "looksam",
+    "maml",
     "masked",
     "microadam",
     "momentum_sam",
@@ -114,6 +143,7 @@ __all__ = [
     "partition",
     "plan_unroll",
     "quantize_state",
+    "reptile",
     "rho_following",
     "rmsprop_cg",
     "rmsprop_cm",

@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.checks import NO_EXAMPLE_LOSSES
 from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, LossFn, Params, Updates
+from jaxopt_lab.core.loss_checks import check_loss
+from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree, Updates
 
 # evaluate(params, batch, key) -> (loss, aux); the key is None where none is needed
 Evaluate = Callable[[Params, Batch, Any], tuple[jax.Array, PyTree]]
@@ -181,11 +181,7 @@ class BatchGrad:
 
     def _scalar_evaluate(self, *args: Any) -> tuple[jax.Array, PyTree]:
         loss, aux = self._evaluate(*args)
-        if jnp.shape(loss) != ():
-            raise InputError(
-                "the loss must be a scalar, a mean over the examples; got shape "
-                f"{jnp.shape(loss)}"
-            )
+        check_loss(loss)
         return loss, aux
 
 

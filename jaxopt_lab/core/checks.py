@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule
+from jaxopt_lab.core.numbers import is_whole, known_number
+from jaxopt_lab.core.typing import GradFn, Params, PyTree, Scalar, ScalarOrSchedule
 
 NO_EXAMPLE_LOSSES = (
     "selecting examples needs the loss of each: pass "
@@ -27,9 +27,13 @@ def value_at(value: ScalarOrSchedule, count: jax.Array) -> Scalar:
       count: number of updates so far.
 
     Returns:
-      The number, or what the schedule gives.
+      The number, or what the schedule gives. A number of NumPy is one of Python, which
+      leaves float32 what it is where 64 bits are enabled.
     """
-    return value(count) if callable(value) else value
+    if callable(value):
+        return value(count)
+    number = known_number(value)
+    return value if number is None else number
 
 
 def increment(count: jax.Array) -> jax.Array:
@@ -54,7 +58,8 @@ def check_non_negative(name: str, value: Any) -> None:
     Raises:
       InputError: it is negative or NaN.
     """
-    if isinstance(value, int | float) and not value >= 0:
+    number = known_number(value)
+    if number is not None and not number >= 0:
         raise InputError(f"{name} must be at least 0; got {value}")
 
 
@@ -68,12 +73,13 @@ def check_unit(name: str, value: Any) -> None:
     Raises:
       InputError: it is out of range or NaN.
     """
-    if isinstance(value, int | float) and not 0 <= value <= 1:
+    number = known_number(value)
+    if number is not None and not 0 <= number <= 1:
         raise InputError(f"{name} must lie in [0, 1]; got {value}")
 
 
 def is_integer(value: Any, low: int | None = None, high: int | None = None) -> bool:
-    """Whether ``value`` is an ``int``, no ``bool``, between two bounds.
+    """Whether ``value`` is a whole number, no boolean, between two bounds.
 
     Args:
       value: anything.
@@ -83,7 +89,7 @@ def is_integer(value: Any, low: int | None = None, high: int | None = None) -> b
     Returns:
       A Python boolean.
     """
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_whole(value):
         return False
     return (low is None or value >= low) and (high is None or value <= high)
 
@@ -100,7 +106,7 @@ def check_integer(
       high: the largest accepted, or ``None``.
 
     Raises:
-      InputError: it is no ``int``, a ``bool``, or out of bounds.
+      InputError: it is no integer of Python or NumPy, a boolean, or out of bounds.
 
     >>> check_integer("capacity", 5, low=0)
     """
@@ -124,7 +130,7 @@ def check_positive_count(name: str, value: Any) -> None:
       value: what was given.
 
     Raises:
-      InputError: it is no ``int``, or less than 1.
+      InputError: it is no whole number, or less than 1.
     """
     check_integer(name, value, low=1)
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.trees import is_floating
+from jaxopt_lab.core.typing import PyTree
 
 
 def _varies_over(x: Any) -> frozenset[str]:

@@ -14,17 +14,26 @@ from typing import Any
 
 import jax
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, loops
 from jaxopt_lab.core.batch_gradients import BatchGrad
-from jaxopt_lab.core.typing import Batch, GradFn, LossFn, Params, Shards, Updates
+from jaxopt_lab.core.loss_checks import loss_and_aux
+from jaxopt_lab.core.typing import (
+    Batch,
+    GradFn,
+    LossFn,
+    Params,
+    PyTree,
+    Shards,
+    Updates,
+)
 
 
 def batch_grad(
     loss_fn: LossFn,
     batch: Batch,
     *,
+    has_aux: bool = False,
     axis_name: str | None = None,
     micro_batches: int = 1,
     micro_loop: str = "auto",
@@ -37,11 +46,15 @@ def batch_grad(
     knows its batch besides: ``grad_fn.shard(m)(params, j)`` is the gradient of the
     j-th of m equal shards, ``grad_fn.shard(m).mean(f, mode)`` the mean over the
     shards of ``f(grad)``, ``grad_fn.mean(tree)`` the mean over the devices' axis.
+    ``(loss, aux), grads = grad_fn.value_and_grad(params)`` is the first pass of a step;
+    a link that asks for the gradient at the same parameters gets it for nothing.
 
     Args:
       loss_fn: ``loss_fn(params, batch) -> scalar``, a mean over the examples. For
         dropout, close over a key: all passes of a step should see the same one.
       batch: tree of arrays with a common leading axis, the examples.
+      has_aux: ``loss_fn`` returns ``(loss, aux)``; ``aux`` is then
+        what ``value_and_grad`` gives beside the loss, and ``()`` otherwise.
       axis_name: axis of ``pmap`` or ``shard_map`` (``check_vma`` on or off) over
         which gradients are averaged; ``batch`` is then this device's part.
       micro_batches: pass over the batch in this many equal parts, holding the
@@ -57,7 +70,8 @@ def batch_grad(
       A ``BatchGrad``.
 
     Raises:
-      InputError: the batch is not divisible; the loss is no scalar.
+      InputError: the batch is not divisible; the loss is no scalar, or comes with
+        more than ``has_aux`` says.
 
     >>> import jax.numpy as jnp
     >>> loss = lambda w, x: jnp.mean((x * w) ** 2)
@@ -65,8 +79,14 @@ def batch_grad(
     >>> float(grad_fn(jnp.array(1.0))), float(grad_fn.shard(2)(jnp.array(1.0), 1))
     (10.0, 18.0)
     """
+
+    def evaluate(params: Params, batch: Batch, key: Any) -> tuple[jax.Array, PyTree]:
+        del key
+        result = loss_fn(params, batch)
+        return loss_and_aux(result) if has_aux else (result, ())
+
     return BatchGrad(
-        lambda params, batch, _: (loss_fn(params, batch), ()),
+        evaluate,
         batch,
         axis_name=axis_name,
         micro_batches=micro_batches,

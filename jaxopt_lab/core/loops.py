@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import errors, jaxprs, trees
+from jaxopt_lab.core.typing import PyTree
 
 Mode = Literal["unroll", "vmap", "scan"]
 

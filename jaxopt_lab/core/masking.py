@@ -13,10 +13,9 @@ from typing import Any
 
 import jax
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.gradients import MappedGradFn
-from jaxopt_lab.core.typing import MaskOrFn, Params, Updates
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree, Updates
 
 
 def is_masked(x: Any) -> bool:

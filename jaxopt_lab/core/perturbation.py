@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 
 ScalingName: TypeAlias = Literal["identity", "abs", "abs_over_range"]
 NormOver: TypeAlias = Literal["perturbed", "all"]
@@ -49,9 +49,10 @@ def check_order(p: NormOrder) -> NormOrder:
     Raises:
       InputError: it is no Python number of at least 1.
     """
-    if not isinstance(p, int | float) or isinstance(p, bool) or not p >= 1:
+    number = known_number(p)
+    if number is None or isinstance(number, bool) or not number >= 1:
         raise InputError(f"p must be a number of at least 1, or inf; got {p!r}")
-    return p
+    return number
 
 
 def magnitude(x: jax.Array) -> jax.Array:

@@ -8,10 +8,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree
 
 MaskFn = Callable[[Params], PyTree]
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core.tree_paths import MaskFn as MaskFn
 from jaxopt_lab.core.tree_paths import differences as differences
@@ -25,6 +25,7 @@ from jaxopt_lab.core.tree_paths import ndim_at_least as ndim_at_least
 from jaxopt_lab.core.tree_paths import path_name as path_name
 from jaxopt_lab.core.tree_paths import resolve_mask as resolve_mask
 from jaxopt_lab.core.tree_paths import summary as summary
+from jaxopt_lab.core.typing import PyTree
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
-from jaxtyping import PyTree
+
+if TYPE_CHECKING:
+    # jaxtyping hides the type on purpose, so that type checkers call it unknown.
+    PyTree: TypeAlias = Any
+else:
+    from jaxtyping import PyTree
 
 Params: TypeAlias = PyTree
 Updates: TypeAlias = PyTree

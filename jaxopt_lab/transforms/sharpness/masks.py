@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, LossFn, Params
+from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree
 
 
 def norm_only(pattern: str = r"(?i)norm|bn|batch_?stat") -> trees.MaskFn:
