@@ -73,6 +73,7 @@ def after(tx, steps=3):
     return run(PARAMS)
 
 
+@pytest.mark.full(plain=["sgd", "momentum", "critical_gradients"])
 @pytest.mark.parametrize("name", ROWS)
 def test_the_neutral_element(name):
     row = ROWS[name]
