@@ -51,6 +51,7 @@ from .transforms.scale_invariant import (
     project_radial,
     scale_by_adamp,
     scale_by_sgdp,
+    scale_invariant_mask,
     sgdp,
 )
 from .transforms.sharpness import (
@@ -138,6 +139,7 @@ __all__ = [
     "scale_by_microadam",
     "scale_by_sgdp",
     "scale_by_soap",
+    "scale_invariant_mask",
     "sgd_cg",
     "sgd_cm",
     "sgdp",

@@ -77,7 +77,8 @@ def compose(
         of wrappers always are.
 
     Returns:
-      The optimizer alone; a link chained before its base, or behind it; or a wrapper around it.
+      The optimizer alone; a link chained before its base, or behind it; or a wrapper
+      around it.
 
     Raises:
       InputError: an unknown name, or a value out of range.

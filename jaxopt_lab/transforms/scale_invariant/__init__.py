@@ -5,6 +5,7 @@ from jaxopt_lab.transforms.scale_invariant.adamp import (
     adamp,
     scale_by_adamp,
 )
+from jaxopt_lab.transforms.scale_invariant.invariance import scale_invariant_mask
 from jaxopt_lab.transforms.scale_invariant.norms import (
     NormalizeAndProjectState,
     normalize_and_project,
@@ -25,5 +26,6 @@ __all__ = [
     "project_radial",
     "scale_by_adamp",
     "scale_by_sgdp",
+    "scale_invariant_mask",
     "sgdp",
 ]

@@ -19,7 +19,7 @@ from jaxopt_lab.core.options import (
     takes,
 )
 from jaxopt_lab.core.per_leaf import per_leaf
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
+from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms.scale_invariant.projection import (
     ChannelAxis,
     channel_axes,
@@ -47,8 +47,8 @@ def scale_by_adamp(
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
     *,
     weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
-    delta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
-    wd_ratio: Annotated[ScalarOrSchedule, UNIT] = 0.1,
+    delta: Annotated[Scalar, NON_NEGATIVE] = 0.1,
+    wd_ratio: Annotated[Scalar, UNIT] = 0.1,
     nesterov: bool = False,
     channel_axis: ChannelAxis = -1,
     mask: MaskOrFn | None = None,
@@ -66,7 +66,7 @@ def scale_by_adamp(
 
     Args:
       b1: decay of the first moment, in [0, 1); a number, a traced scalar or a schedule
-        of the number of updates, as are all numbers here.
+        of the number of updates, as are ``b2``, ``eps`` and ``weight_decay``.
       b2: decay of the second, in [0, 1).
       eps: added to the root of the second moment after the bias correction, and floor
         of the norms in the test.

@@ -100,7 +100,7 @@ def normalize_and_project(
 
     def update(
         updates: Updates,
-        state: NormalizeAndProjectState,
+        state: Any,
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, NormalizeAndProjectState]:

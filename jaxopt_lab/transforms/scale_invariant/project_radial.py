@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
-from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import Params, Scalar, Updates
 from jaxopt_lab.transforms.scale_invariant.projection import (
     ChannelAxis,
     channel_axes,
@@ -35,8 +35,8 @@ class ProjectRadialState(NamedTuple):
 def project_radial(
     inner: optax.GradientTransformation,
     *,
-    delta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
-    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
+    delta: Annotated[Scalar, NON_NEGATIVE] = 0.1,
+    eps: Annotated[Scalar, NON_NEGATIVE] = 1e-8,
     channel_axis: ChannelAxis = -1,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Projection of ``inner``'s direction off the weights, as AdamP and SGDP do it.
@@ -58,7 +58,7 @@ def project_radial(
       inner: any transformation whose update is a direction or a step; a weight decay
         inside of it would be projected as well, so it goes behind.
       delta: bound of the cosines, times the root of the number n of elements of a row;
-        at 0 nothing is projected. A number, a traced scalar or a schedule.
+        at 0 nothing is projected. A number or a traced scalar.
       eps: floor of the norms.
       channel_axis: axis of the output channels, the last as in Flax (PyTorch: 0); or
         pairs ``(regular expression, axis)``, the first found in a leaf's path counts.
@@ -92,7 +92,7 @@ def project_radial(
 
     def update(
         updates: Updates,
-        state: ProjectRadialState,
+        state: Any,
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, ProjectRadialState]:
@@ -102,7 +102,7 @@ def project_radial(
             )
         extra.pop("fused_apply", None)
         moved, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        bound, floor = (jnp.asarray(value_at(x, state.count)) for x in (delta, eps))
+        bound, floor = jnp.asarray(delta), jnp.asarray(eps)
 
         def one(g: jax.Array, p: jax.Array, u: jax.Array, axis: int) -> jax.Array:
             def run(g: Any, p: Any, u: Any, bound: Any, floor: Any) -> jax.Array:

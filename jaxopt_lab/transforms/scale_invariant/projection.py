@@ -56,7 +56,7 @@ def channel_axes(params: Params, channel_axis: ChannelAxis) -> list[int]:
         (trees.path_name(path), leaf)
         for path, leaf in jax.tree.leaves_with_path(params)
     ]
-    if is_integer(channel_axis):
+    if isinstance(channel_axis, int) and is_integer(channel_axis):
         found = [(name, leaf, channel_axis) for name, leaf in paths]
     else:
         rules = _rules(channel_axis, [name for name, _ in paths])
@@ -132,21 +132,27 @@ def project(
         return Projected(u, jnp.ones((), dtype))
     g, p, wide = g.astype(dtype), p.astype(dtype), u.astype(dtype)
     eps = jnp.asarray(eps, dtype)
-    every = tuple(range(p.ndim))
-    channels = tuple(axis for axis in every if axis != channel_axis % p.ndim)
-    passed, moved = [], []
-    for inside in (channels, every):
-        sum_ = lambda x, inside=inside: jnp.sum(x, inside, keepdims=True)
-        norm = trees.safe_sqrt(sum_(p * p))
-        floors = jnp.maximum(trees.safe_sqrt(sum_(g * g)), eps)
-        floors = floors * jnp.maximum(norm, eps)
-        cosines = trees.safe_divide(jnp.abs(sum_(g * p)), floors)
-        size = math.prod(p.shape[axis] for axis in inside)
+    channel = channel_axis % p.ndim
+    inside = tuple(axis for axis in range(p.ndim) if axis != channel)
+    pairs = ((p, p), (g, g), (g, p), (p, wide))
+    sums = [jnp.sum(x * y, inside, keepdims=True) for x, y in pairs]
+    rows = p.size // p.shape[channel]
+    passed, shares = [], []
+    # Sums over the whole are those of the channels: the tensors are read once.
+    for size, (pp, gg, gp, pu) in (
+        (rows, sums),
+        (p.size, [jnp.sum(x, channel, keepdims=True) for x in sums]),
+    ):
+        norm = trees.safe_sqrt(pp)
+        floors = jnp.maximum(trees.safe_sqrt(gg), eps) * jnp.maximum(norm, eps)
+        cosines = trees.safe_divide(jnp.abs(gp), floors)
         bound = jnp.asarray(delta, dtype) / math.sqrt(size)
         passed.append(jnp.max(cosines) < bound)
-        unit = trees.safe_divide(p, norm + eps)
-        moved.append(wide - unit * sum_(unit * wide))
-    direction = jnp.where(passed[0], moved[0], jnp.where(passed[1], moved[1], wide))
+        length = norm + eps
+        shares.append(trees.safe_divide(pu, length * length))
+    # A share for each row: selecting among directions would store all three of them.
+    whole = jnp.where(passed[1], shares[1], 0)
+    direction = wide - jnp.where(passed[0], shares[0], whole) * p
     one = jnp.ones((), dtype)
     ratio = jnp.where(passed[0] | passed[1], jnp.asarray(wd_ratio, dtype), one)
     return Projected(direction.astype(u.dtype), ratio)

@@ -19,7 +19,7 @@ from jaxopt_lab.core.options import (
     takes,
 )
 from jaxopt_lab.core.per_leaf import per_leaf
-from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
+from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms.scale_invariant.projection import (
     ChannelAxis,
     channel_axes,
@@ -45,9 +45,9 @@ def scale_by_sgdp(
     dampening: Annotated[ScalarOrSchedule, UNIT] = 0.0,
     nesterov: bool = False,
     weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.0,
-    delta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.1,
-    wd_ratio: Annotated[ScalarOrSchedule, UNIT] = 0.1,
-    eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
+    delta: Annotated[Scalar, NON_NEGATIVE] = 0.1,
+    wd_ratio: Annotated[Scalar, UNIT] = 0.1,
+    eps: Annotated[Scalar, NON_NEGATIVE] = 1e-8,
     project_momentum: bool = False,
     channel_axis: ChannelAxis = -1,
     mask: MaskOrFn | None = None,
@@ -63,7 +63,7 @@ def scale_by_sgdp(
 
     Args:
       momentum: decay of the trace of gradients, in [0, 1); a number, a traced scalar or
-        a schedule of the number of updates, as are all numbers here.
+        a schedule of the number of updates, as are ``dampening`` and ``weight_decay``.
       dampening: a new gradient enters times one minus this, the first one too (that of
         ``torch.optim.SGD`` enters whole).
       nesterov: take ``g + momentum * trace`` for the trace.

@@ -13,6 +13,7 @@ from jaxopt_lab.transforms.scale_invariant import (
     project_radial,
     scale_by_adamp,
     scale_by_sgdp,
+    scale_invariant_mask,
 )
 
 DRAW = np.random.default_rng(0)
@@ -104,6 +105,22 @@ def test_a_decay_of_a_projected_tensor_is_a_tenth():
     np.testing.assert_allclose(u["bias"], 0.1 / 0.5 * W["bias"], rtol=1e-12)
     masked = scale_by_sgdp(weight_decay=0.1, mask={"kernel": False, "bias": True})
     assert not np.any(directions(masked, [zero], W)[0]["kernel"])
+
+
+def normalized(params, x):
+    """A network in which one matrix stands before a normalization."""
+    y = x @ params["first"]
+    y = (y - jnp.mean(y, 0)[None]) / jnp.sqrt(jnp.var(y, 0) + 1e-5)[None]
+    return jnp.tanh(y * params["scale"][None]) @ params["second"]
+
+
+def test_the_invariant_tensors_are_found():
+    shapes = {"first": (4, 5), "scale": (5,), "second": (5, 2), "unused": (2, 2)}
+    params = {n: DRAW.normal(size=shape) for n, shape in shapes.items()}
+    mask = scale_invariant_mask(normalized, params, DRAW.normal(size=(8, 4)))
+    assert mask == {"first": True, "scale": False, "second": False, "unused": False}
+    with pytest.raises(InputError, match="not zero at params; its norm there is 0.0"):
+        scale_invariant_mask(lambda p: 0.0 * jnp.sum(p["first"]), params)
 
 
 def test_derivatives_at_zero_gradients_are_finite():
