@@ -219,3 +219,37 @@ def require_float32(transform: str, params: Params, mask: PyTree) -> None:
                 "master copy as the parameters and cast inside the loss: "
                 f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
             )
+
+
+def require_real(transform: str, params: Params, mask: PyTree | None = None) -> None:
+    """Refuse complex parameters, in a method that has no rule for them.
+
+    To be called at ``init``; an accumulation in float32 would drop the imaginary parts
+    without a word.
+
+    Args:
+      transform: name of the transformation, for the message.
+      params: the parameters; arrays, their shapes, or Python numbers.
+      mask: tree of booleans; only leaves under True are looked at. Default: all.
+
+    Raises:
+      InputError: a leaf is complex.
+
+    >>> require_real("microadam", {"w": jnp.zeros(2)})
+    >>> require_real("microadam", {"w": jnp.zeros(2, jnp.complex64)})
+    Traceback (most recent call last):
+    ...
+    jaxopt_lab.core.errors.InputError: microadam takes real parameters; got complex64 \
+for 'w': keep its real and imaginary parts as two real leaves
+    """
+    leaves = jax.tree.leaves_with_path(params)
+    looked_at = [True] * len(leaves) if mask is None else jax.tree.leaves(mask)
+    for (path, leaf), checked in zip(leaves, looked_at, strict=True):
+        dtype = jnp.result_type(leaf)
+        if checked is False or not jnp.issubdtype(dtype, jnp.complexfloating):
+            continue
+        where = f" for {trees.path_name(path)!r}" if path else ""
+        raise InputError(
+            f"{transform} takes real parameters; got {dtype}{where}: keep its real and "
+            "imaginary parts as two real leaves"
+        )
