@@ -203,18 +203,21 @@ def require_examples(grad_fn: GradFn) -> Any:
     return grad_fn
 
 
-def require_float32(transform: str, params: Params, mask: PyTree) -> None:
+def require_float32(
+    transform: str, params: Params, mask: PyTree, *, castable: bool = False
+) -> None:
     """Refuse to perturb parameters whose type would swallow the perturbation.
 
     Args:
       transform: name of the transformation, for the message.
       params: the parameters.
       mask: tree of booleans; only leaves under True are looked at.
+      castable: whether the transformation has an argument ``compute_dtype``.
 
     Raises:
       InputError: a floating leaf under the mask is narrower than float32.
     """
-    pairs = zip(jax.tree.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
+    pairs = zip(trees.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
     for (path, leaf), moved in pairs:
         if moved is False or not trees.is_floating(leaf):
             continue
@@ -224,6 +227,8 @@ def require_float32(transform: str, params: Params, mask: PyTree) -> None:
                 "most of a small perturbation is lost in rounding. Keep a float32 "
                 "master copy as the parameters and cast inside the loss: "
                 f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
+                + castable
+                * "; or pass compute_dtype=jnp.float32 if the loss takes both"
             )
 
 
@@ -248,7 +253,7 @@ def require_real(transform: str, params: Params, mask: PyTree | None = None) -> 
     jaxopt_lab.core.errors.InputError: microadam takes real parameters; got complex64 \
 for 'w': keep its real and imaginary parts as two real leaves
     """
-    leaves = jax.tree.leaves_with_path(params)
+    leaves = trees.leaves_with_path(params)
     looked_at = [True] * len(leaves) if mask is None else jax.tree.leaves(mask)
     for (path, leaf), checked in zip(leaves, looked_at, strict=True):
         dtype = jnp.result_type(leaf)

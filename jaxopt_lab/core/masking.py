@@ -95,9 +95,7 @@ def masked(
     >>> params = {"w": jnp.array(1.0), "b": jnp.array(2.0)}
     >>> grad_fn = jax.grad(lambda p: p["w"] ** 2 + p["b"] ** 2)
     >>> g = grad_fn(params)
-    >>> updates, _ = tx.update(
-    ...     g, tx.init(params), params, grad_fn=lambda p, i=0: grad_fn(p)
-    ... )
+    >>> updates, _ = tx.update(g, tx.init(params), params, grad_fn=grad_fn)
     >>> round(float(updates["w"]), 4), float(updates["b"])
     (2.2, 4.0)
     """

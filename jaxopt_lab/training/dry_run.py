@@ -31,7 +31,7 @@ class GradientUsage(NamedTuple):
         pass over the whole batch.
       mode: how the loop over the shards runs.
       changed_before: names of the links whose incoming gradient is not the step's:
-        another transform stands in front of them.
+        another transform stands in front of them, of which they warn themselves.
     """
 
     gradients: int
@@ -117,7 +117,14 @@ def dry_run(
         )
         value, fused = jnp.zeros((), widest), FusedApplyRecorder()
         return tx.update(
-            grads, opt_state, params, grad_fn=grad_fn, value=value, fused_apply=fused
+            grads,
+            opt_state,
+            params,
+            grad_fn=grad_fn,
+            value=value,
+            grad=grads,
+            value_fn=lambda params, *, grad_fn=None, fused_apply=None: value,
+            fused_apply=fused,
         )
 
     jax.eval_shape(update, params, opt_state, params)

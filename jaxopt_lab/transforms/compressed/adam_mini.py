@@ -123,7 +123,7 @@ def scale_by_adam_mini(
     def link(params: Params) -> list[_Cut]:
         return [
             _cut(trees.path_name(path), leaf, partition)
-            for path, leaf in jax.tree.leaves_with_path(params)
+            for path, leaf in trees.leaves_with_path(params)
         ]
 
     return link

@@ -163,3 +163,18 @@ def test_zero_gradients():
 def test_bad_options(wrong, words):
     with pytest.raises(InputError, match=words):
         jaxopt_lab.looksam(**wrong)
+
+
+def test_an_explicit_mesh_outside_of_jit():
+    # The branches of lax.cond take their arrays as operands.
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    spec = jax.sharding.PartitionSpec("data")
+    w = jnp.array([1.0, -2.0, 0.5, 3.0])
+    link = jaxopt_lab.looksam(0.3, every=2)
+    grad_fn = lambda p: p**3
+    expected, _ = link.update(grad_fn(w), link.init(w), w, grad_fn=grad_fn)
+    with jax.set_mesh(mesh):
+        cut = jax.device_put(w, jax.sharding.NamedSharding(mesh, spec))
+        got, _ = link.update(grad_fn(cut), link.init(cut), cut, grad_fn=grad_fn)
+    assert jax.typeof(got).sharding.spec == spec
+    np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-12)

@@ -153,7 +153,7 @@ def scale_by_apollo(
         ScaleByApolloState, LeafState, scalars, constants=constants, real="apollo"
     )
     def link(params: Params) -> list[Dense | Matrix]:
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         layers = static_mask(stacked, params, "stacked", default=False)
         chosen = static_mask(low_rank, params, "low_rank", default=None)
         made: list[Dense | Matrix] = []
