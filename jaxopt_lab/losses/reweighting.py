@@ -59,7 +59,7 @@ def loss_weights(
     [0.155, 0.422, 0.422]
 
     Source: Sow et al., "Dynamic Loss-Based Sample Reweighting for Improved Large
-    Language Model Pretraining", ICLR 2025 (https://arxiv.org/abs/2502.06733) and its code.
+    Language Model Pretraining", ICLR 2025 (https://arxiv.org/abs/2502.06733); its code.
     """
     check_arguments(loss_weights, locals())
     if where is not None and where.shape != losses.shape:
