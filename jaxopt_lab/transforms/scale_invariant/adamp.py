@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.checks import increment, require_real, value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
     DECAY,
@@ -85,7 +85,8 @@ def scale_by_adamp(
       The link. Its ``update`` needs ``params``.
 
     Raises:
-      InputError: an argument is out of range, or an axis does not exist.
+      InputError: an argument is out of range, an axis does not exist, or parameters are
+        complex.
 
     Memory: 8 bytes a parameter. Gradient evaluations: 1 a step. Two more passes over
     each matrix than Adam, for its cosines. Differentiable in everything, zero gradients
@@ -118,6 +119,7 @@ def scale_by_adamp(
         ScaleByAdamPState, _LeafState, scalars, optimizer="scale_by_adamp", mask=mask
     )
     def link(params: Params) -> list[_Leaf]:
+        require_real("adamp", params)
         return [_Leaf(axis, nesterov) for axis in channel_axes(params, channel_axis)]
 
     return link

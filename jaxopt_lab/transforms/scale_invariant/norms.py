@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import increment
+from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.options import COUNT, STATIC, check_arguments
@@ -67,7 +67,8 @@ def normalize_and_project(
 
     Raises:
       InputError: ``every`` is less than 1, the mask holds a scalar or a vector (their
-        norms are for ``joint``), or no parameters have the names of a pair.
+        norms are for ``joint``), no parameters have the names of a pair, or parameters
+        are complex.
 
     Memory: 4 bytes for each norm. The state of the optimizer before it stays as it is.
     A tensor that starts at zero stays there. Differentiable, zeros included.
@@ -90,6 +91,7 @@ def normalize_and_project(
     check_arguments(normalize_and_project, locals())
 
     def init(params: Params) -> NormalizeAndProjectState:
+        require_real("normalize_and_project", params)
         groups = _groups(params, mask, joint)
         leaves, structure = jax.tree.flatten(params)
         norms = [jnp.zeros((0,), trees.accumulation_dtype(p.dtype)) for p in leaves]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.checks import increment
+from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
@@ -68,7 +68,8 @@ def project_radial(
       ``inner``.
 
     Raises:
-      InputError: an argument is out of range, or an axis does not exist.
+      InputError: an argument is out of range, an axis does not exist, or parameters are
+        complex.
 
     Memory: that of ``inner``. ``project_radial(optax.scale_by_adam())`` is
     ``scale_by_adamp`` without decay.
@@ -87,6 +88,7 @@ def project_radial(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Params) -> ProjectRadialState:
+        require_real("project_radial", params)
         channel_axes(params, channel_axis)
         return ProjectRadialState(jnp.zeros((), jnp.int32), inner.init(params))
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import require_real, value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
     DECAY,
@@ -84,7 +84,8 @@ def scale_by_sgdp(
       The link. Its ``update`` needs ``params``.
 
     Raises:
-      InputError: an argument is out of range, or an axis does not exist.
+      InputError: an argument is out of range, an axis does not exist, or parameters are
+        complex.
 
     Memory: 4 bytes a parameter. Gradient evaluations: 1 a step. Differentiable in
     everything, zero gradients included; the test has no derivative.
@@ -115,6 +116,7 @@ def scale_by_sgdp(
         ScaleBySGDPState, _LeafState, scalars, optimizer="scale_by_sgdp", mask=mask
     )
     def link(params: Params) -> list[_Leaf]:
+        require_real("sgdp", params)
         axes = channel_axes(params, channel_axis)
         return [_Leaf(axis, nesterov, project_momentum) for axis in axes]
 

@@ -169,6 +169,16 @@ def test_bad_input(make, line):
 @pytest.mark.parametrize(
     "tx", [adamp(0.1), project_radial(optax.sgd(0.1)), normalize_and_project()]
 )
+def test_complex_parameters_are_refused(tx):
+    with pytest.raises(
+        InputError, match="takes real parameters; got complex64 for 'w'"
+    ):
+        tx.init({"w": jnp.ones((2, 2), jnp.complex64)})
+
+
+@pytest.mark.parametrize(
+    "tx", [adamp(0.1), project_radial(optax.sgd(0.1)), normalize_and_project()]
+)
 def test_params_are_needed(tx):
     with pytest.raises(InputError, match="needs params"):
         tx.update(W, tx.init(W))
