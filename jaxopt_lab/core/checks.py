@@ -159,8 +159,9 @@ def require_grad_fn(
     if grad_fn is None:
         raise InputError(
             f"{transform} needs grad_fn: call {call}; make_train_step passes it by "
-            "itself, and optax.MultiSteps(...).gradient_transformation() drops it (use "
-            "make_train_step(..., micro_batches=) instead)"
+            "itself, optax.MultiSteps(...).gradient_transformation() drops it (use "
+            "make_train_step(..., micro_batches=) instead), and so does flax's "
+            "TrainState.apply_gradients (use jaxopt_lab.training.apply_gradients)"
         )
     return params, grad_fn
 
@@ -222,13 +223,15 @@ def require_float32(
         if moved is False or not trees.is_floating(leaf):
             continue
         if jnp.finfo(leaf.dtype).bits < 32:
+            name = trees.path_name(path) or "parameters"
+            cast = "; or pass compute_dtype=jnp.float32 if the loss takes both"
             raise InputError(
-                f"{transform} cannot perturb {trees.path_name(path)} in {leaf.dtype}: "
+                f"{transform} cannot perturb {name} in {leaf.dtype}: "
                 "most of a small perturbation is lost in rounding. Keep a float32 "
                 "master copy as the parameters and cast inside the loss: "
                 f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
                 + castable
-                * "; or pass compute_dtype=jnp.float32 if the loss takes both"
+                * cast
             )
 
 

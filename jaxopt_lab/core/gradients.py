@@ -125,6 +125,7 @@ class MappedGradFn:
         ``inner.on_transform`` compares by identity.
       wrap: the function to call instead of a function of ``inner``, with the same
         arguments; losses of examples go through it as well.
+      fills_masks: whether ``on_params`` fills the holes that ``optax.masked`` leaves.
 
     Gradient evaluations and memory: those of ``inner``.
 
@@ -141,12 +142,14 @@ class MappedGradFn:
         on_grads: Callable[[Updates, Params], Updates] | None = None,
         on_updates: Callable[[Updates], Updates] | None = None,
         wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        fills_masks: bool = False,
     ):
         self._inner = as_grad_fn(inner)
         self._on_params = on_params or (lambda params: params)
         self._on_grads = on_grads or (lambda grads, params: grads)
         self._on_updates = on_updates or (lambda updates: updates)
         self._wrap = wrap or (lambda fn: fn)
+        self.fills_masks = fills_masks or getattr(inner, "fills_masks", False)
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
         return self.mapped(self._inner)(params, i)
@@ -241,7 +244,8 @@ def enter_transform(
 
     Raises:
       InputError: one is missing, ``grad_fn`` is no gradient function, or
-        ``optax.MultiSteps`` stands around the transformation.
+        ``optax.MultiSteps``, ``optax.masked`` or ``optax.partition`` stands around the
+        transformation.
 
     Warns:
       UserWarning: another transform stands in front of this one.
@@ -249,6 +253,8 @@ def enter_transform(
     params, grad_fn = checks.require_grad_fn(transform, params, grad_fn)
     grad_fn = as_grad_fn(grad_fn)
     placement.refuse_accumulation(transform)
+    if not getattr(grad_fn, "fills_masks", False):
+        placement.refuse_holes(transform, params)
     on_transform = getattr(grad_fn, "on_transform", None)
     if on_transform is None:
         changed = placement.in_front()

@@ -67,7 +67,10 @@ def _with_unmasked_grad_fn(
             # A transformation sees a part of the tree only; the leaves that it does
             # see are still the step's own if nothing stands in front of it.
             grad_fn = MappedGradFn(
-                grad_fn, on_params=lambda part: _unmask(part, params), on_grads=_mask
+                grad_fn,
+                on_params=lambda part: _unmask(part, params),
+                on_grads=_mask,
+                fills_masks=True,
             )
         return inner.update(updates, state, params, grad_fn=grad_fn, **extra)
 

@@ -16,9 +16,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import jax
 import optax
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Params
 
 
 def _code(fn: Any) -> types.CodeType:
@@ -101,6 +103,27 @@ def refuse_accumulation(link: str) -> None:
             "that it sees is that of the last micro-batch only. Use "
             "make_train_step(..., micro_batches=k) or "
             "jaxopt_lab.batch_grad(loss_fn, batch, micro_batches=k) instead"
+        )
+
+
+def refuse_holes(link: str, params: Params) -> None:
+    """Refuse optax's masks around a link that evaluates gradients.
+
+    Args:
+      link: its name.
+      params: the parameters that it is given.
+
+    Raises:
+      InputError: some of them are masked.
+    """
+
+    def hole(x: Any) -> bool:
+        return isinstance(x, optax.MaskedNode)
+
+    if any(map(hole, jax.tree.leaves(params, is_leaf=hole))):
+        raise InputError(
+            f"optax.masked or optax.partition around {link} hides parameters that the "
+            "loss needs: use jaxopt_lab.masked or jaxopt_lab.partition"
         )
 
 

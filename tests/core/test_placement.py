@@ -185,6 +185,18 @@ def test_a_training_inside_of_the_loss_has_places_of_its_own():
         jax.eval_shape(step, init_state(tx, W, jax.random.key(0)), X)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_optaxs_masks_around_a_link_are_refused(loop):
+    groups = {"sharp": jaxopt_lab.sam(), "rest": optax.sgd(0.1)}
+    for tx in (
+        optax.masked(jaxopt_lab.sam(), {"w": True, "b": False}),
+        optax.partition(groups, {"w": "sharp", "b": "rest"}),
+    ):
+        words = "around sam hides parameters.*use jaxopt_lab.masked or jaxopt_lab.part"
+        with pytest.raises(InputError, match=words):
+            LOOPS[loop](tx)
+
+
 def test_no_chain_is_no_place():
     assert not placement.in_front()
     placement.refuse_behind("mine", "this", "Elsewhere")
