@@ -42,6 +42,7 @@ from .layers.norm.ghost_batch_norm import ghost_batch_norm
 from .layers.norm.layernorm_scaling import layernorm_scaling
 from .losses import emo, shade
 from .metrics import apply_temperature, expected_calibration_error, fit_temperature
+from .transforms.batching import agvm, regime_adaptation, scale_lr
 from .transforms.compressed import (
     adam_mini,
     adamw4bit,
@@ -116,6 +117,7 @@ __all__ = [
     "adamw_cm",
     "adamw_fp8",
     "adamw_linear",
+    "agvm",
     "apollo",
     "apply_temperature",
     "asam",
@@ -155,6 +157,7 @@ __all__ = [
     "plan_unroll",
     "project_radial",
     "quantize_state",
+    "regime_adaptation",
     "reptile",
     "rho_following",
     "rmsprop_cg",
@@ -170,6 +173,7 @@ __all__ = [
     "scale_by_sgdp",
     "scale_by_soap",
     "scale_invariant_mask",
+    "scale_lr",
     "sgd_cg",
     "sgd_cm",
     "sgdp",

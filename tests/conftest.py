@@ -14,9 +14,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # them so often that it takes a seventh of the processor time.
 gc.set_threshold(50_000, 20, 50)
 
-from support import compiler
+from support import compiler, interrupts
 
 compiler.choose()
+interrupts.heed()
 
 import jax
 

@@ -27,6 +27,7 @@ from jaxopt_lab.catalog import (
 )
 from jaxopt_lab.catalog.schema import KINDS, Neutral, Part, Transform
 from jaxopt_lab.catalog.transforms import (
+    batching,
     compressed,
     memory,
     optax,
@@ -81,6 +82,7 @@ CATALOG: Mapping[str, Part] = by_name(
         *optax.ROWS,
         *sharpness.ROWS,
         *scale_invariant.ROWS,
+        *batching.ROWS,
         *memory.ROWS,
         *compressed.ROWS,
         *layers.ROWS,

@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.options import (
+    COUNT,
+    NON_NEGATIVE,
+    ORDER,
+    STATIC,
+    UNIT,
+    check_arguments,
+)
 from jaxopt_lab.core.perturbation import NormOrder, ScalingName
 from jaxopt_lab.core.typing import Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
@@ -24,7 +31,7 @@ def lookbehind(
     adaptive: bool = False,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     unroll: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     """``lookbehind`` with the word for its alpha as an option of its own.

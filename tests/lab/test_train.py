@@ -16,7 +16,7 @@ import pytest
 from support import cases
 
 from jaxopt_lab import catalog
-from jaxopt_lab.lab import optimizers, report, runs
+from jaxopt_lab.lab import history, optimizers, report, runs
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.commands.train import main
 from jaxopt_lab.runtime import WALL_CLOCK, read_metrics
@@ -77,17 +77,61 @@ def test_the_learning_rate_in_the_log_is_the_schedule(finished):
 @pytest.mark.full
 def test_a_finished_run_is_not_trained_again(finished, capsys):
     folder, words = finished
-    before = lines(folder)
+    before = contents(folder)
     assert main(words) == 0
     assert "complete already" in capsys.readouterr().out
-    assert lines(folder) == before
+    assert contents(folder) == before
 
 
-def test_another_configuration_is_refused(finished, capsys):
-    _, words = finished
-    assert main([*words, "rho=0.2"]) == 2
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        (["rho=0.2"], "rho was 0.05, now 0.2; existing=continue"),
+        (["rho=0.2", "existing=continue"], "would take no step"),
+        (["steps=16", "model.width=9", "existing=continue"], "does not fit"),
+        (["batch_size=2000", "existing=overwrite"], "2000"),
+    ],
+)
+def test_a_refused_command_leaves_the_folder_as_it_was(changed, said, finished, capsys):
+    folder, words = finished
+    before = contents(folder)
+    names = [word.split("=")[0] for word in changed]
+    kept = [word for word in words if word.split("=")[0] not in names]
+    assert main([*kept, *changed]) == 2
     error = capsys.readouterr().err
-    assert "rho" in error and error.count("\n") == 1
+    assert said in error and error.count("\n") == 1
+    assert contents(folder) == before
+
+
+def contents(folder):
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def test_continued_and_overwritten_runs_keep_their_record(tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = [*TINY, "method=sgd", "save_every=2", "val=0.1", f"out={folder}"]
+    assert main([*words, "steps=4"]) == 0
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["complete"] and summary["selected_on"] == "validation"
+    assert (summary["steps"], summary["skipped"]) == (4, 0)
+    for name in ("versions", "commit", "command", "host", "mesh", "wall_seconds"):
+        assert name in summary
+    more = ["steps=6", "learning_rate=0.3", "existing=continue", "tensorboard=true"]
+    assert main([*words, *more]) == 0
+    told = [
+        (e["from_step"], e["configuration"]["learning_rate"])
+        for e in history.read(folder)
+    ]
+    assert told == [(0, 0.1), (4, 0.3)]
+    times = [r["time"] for r in read_metrics(folder / "metrics.jsonl")]
+    assert times == sorted(times)
+    (folder / "notes.txt").write_text("mine")
+    assert main([*words, "steps=2", "existing=overwrite"]) == 0
+    assert [e["from_step"] for e in history.read(folder)] == [0]
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "tensorboard").exists()
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["2"]
 
 
 @pytest.mark.full
@@ -130,7 +174,9 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 143, done.stderr
+    summary = json.loads((piece / "summary.json").read_text())
+    assert (summary["complete"], summary["stopped"]) == (False, "SIGTERM")
     said = re.search(r"SIGTERM: saved at step 6; resume with: (.*)", done.stderr)
     again = shlex.split(said.group(1))
     assert again[:2] == ["jaxopt-lab", "train"]

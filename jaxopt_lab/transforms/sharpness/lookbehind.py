@@ -12,7 +12,14 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.options import (
+    COUNT,
+    NON_NEGATIVE,
+    ORDER,
+    STATIC,
+    UNIT,
+    check_arguments,
+)
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
@@ -52,7 +59,7 @@ def lookbehind(
     alpha: Annotated[ScalarOrSchedule | Literal["adaptive"], UNIT] = 0.5,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",

@@ -9,7 +9,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import loops
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, ORDER, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -26,7 +26,7 @@ def msam(
     num_shards: Annotated[int, COUNT] = 4,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",

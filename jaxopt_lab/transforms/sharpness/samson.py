@@ -8,7 +8,7 @@ from typing import Annotated
 import optax
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import NON_NEGATIVE, ORDER, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -23,7 +23,7 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 def samson(
     rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.2,
     *,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
