@@ -146,7 +146,7 @@ def bsam(
     ) -> tuple[Updates, BsamState]:
         del extra
         noisy, grad_fn = gradients.enter_transform(
-            "bsam", updates, params, grad_fn, _GIVEN
+            "bsam", updates, params, grad_fn, _GIVEN, axis_name
         )
         placement.refuse_behind("bsam", "the noise of the parameters", _BEHIND)
         at = lambda value: value_at(value, state.count)

@@ -151,7 +151,12 @@ def stateless_link(
         del extra
         link = perturbation.link
         params, grad_fn = gradients.enter_transform(
-            link, updates, params, grad_fn, None if scope.on_shards else given
+            link,
+            updates,
+            params,
+            grad_fn,
+            None if scope.on_shards else given,
+            scope.axis_name,
         )
         perturb = perturbation.at(params, state.count)
 
@@ -206,7 +211,7 @@ def averaging_link(
         link = perturbation.link
         given = "the running average and the direction of the ascent"
         params, grad_fn = gradients.enter_transform(
-            link, updates, params, grad_fn, given
+            link, updates, params, grad_fn, given, axis_name
         )
         perturb = perturbation.at(params, state.count)
         direction, average = direction_fn(state.average, updates, state.count)

@@ -132,7 +132,7 @@ def looksam(
     ) -> tuple[Updates, LookSamState]:
         del extra
         w, grad_fn = gradients.enter_transform(
-            "looksam", updates, params, grad_fn, _GIVEN
+            "looksam", updates, params, grad_fn, _GIVEN, axis_name
         )
         perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)

@@ -131,7 +131,9 @@ def wsam(
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
         extra.pop("fused_apply", None)
-        w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn, _GIVEN)
+        w, grad_fn = gradients.enter_transform(
+            "wsam", updates, params, grad_fn, _GIVEN, axis_name
+        )
         perturb = perturbation.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)
         # In the wider type: the difference of two near numbers.
