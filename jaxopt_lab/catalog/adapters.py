@@ -18,7 +18,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.perturbation import NormOrder, ScalingName
-from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.core.typing import Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
 
 
@@ -87,3 +87,19 @@ def sm3(
     return optax.GradientTransformationExtraArgs(
         lambda params: tx.init(jax.tree.map(jnp.atleast_1d, params)), update
     )
+
+
+def add_noise(
+    eta: Scalar, gamma: Scalar, key: jax.Array | int = 0
+) -> optax.GradientTransformation:
+    """``optax.add_noise`` with a key; clipping goes before it.
+
+    Args:
+      eta: variance of the first noise.
+      gamma: in step t the variance is ``eta / t**gamma``.
+      key: of the noise, in the state: replicas of one state draw the same.
+
+    Returns:
+      The link.
+    """
+    return optax.add_noise(eta, gamma, key)

@@ -86,7 +86,8 @@ def compose(
         of wrappers always are.
 
     Returns:
-      The optimizer alone; a link chained before its base; or a wrapper around it.
+      The optimizer alone; a link chained before its base, or behind it; or a wrapper
+      around it.
 
     Raises:
       InputError: an unknown name, or a value out of range.
@@ -96,4 +97,7 @@ def compose(
     assert base is not None
     if row.role == "wrapper":
         return row.wrap(base, **options)
-    return optax.chain(alone(row, options, logged=logged), base)
+    link = alone(row, options, logged=logged)
+    if row.role == "last link":
+        return optax.chain(base, link)
+    return optax.chain(link, base)

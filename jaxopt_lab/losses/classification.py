@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -76,12 +77,13 @@ def _refuse_out_of_range(labels: Any, classes: int) -> None:
 
 
 def _check_smoothing(label_smoothing: float) -> None:
-    if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing < 1:
+    number = known_number(label_smoothing)
+    if number is not None and not 0 <= number < 1:
         raise InputError(f"label_smoothing must be in [0, 1); got {label_smoothing}")
 
 
 def _is_zero(number: float) -> bool:
-    return isinstance(number, int | float) and number == 0
+    return known_number(number) == 0
 
 
 def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:

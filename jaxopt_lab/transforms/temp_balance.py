@@ -11,6 +11,7 @@ import optax
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.layer_exponents import TempBalanceState
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 Assignment = Literal["linear", "sqrt", "log2", "step"]
@@ -130,7 +131,7 @@ def scale_by_temp_balance(
     compared: HUST-AI-HYZ/FARMS.
     """
     # The checks of names and numbers, now rather than in the first update.
-    fixed = [v if isinstance(v, int | float) else 1.0 for v in (low, high)]
+    fixed = [1.0 if (n := known_number(v)) is None else n for v in (low, high)]
     temp_balance_scales(jnp.zeros(1, jnp.float32), *fixed, assignment=assignment)
 
     def init_fn(params: Params) -> TempBalanceState:
@@ -161,5 +162,5 @@ def scale_by_temp_balance(
 
 
 def _scaled(scale: jax.Array, update: jax.Array) -> jax.Array:
-    wide = trees.accumulation_dtype(update.dtype)
+    wide = trees.wide_dtype(update.dtype)
     return (update.astype(wide) * scale.astype(wide)).astype(update.dtype)

@@ -155,6 +155,7 @@ def test_list_of_a_kind_prints_its_parts_with_their_options(capsys):
     assert "unknown kind 'optimiser'" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_every_method_is_reachable():
     for name in catalog.of_kind("transform"):
         assert parse([f"method={name}"]).run.method == name

@@ -171,6 +171,7 @@ def test_help_shows_what_is_accepted(capsys):
         assert shown.replace("-size", "_size") in text or shown in text, shown
 
 
+@pytest.mark.full
 def test_norms_get_the_depth_of_their_block():
     words = [*TEXT, "model.depth=3", "model.context=4"]
     words += ["model.norm=layernorm_scaling", "norm.statistics=rms"]
@@ -282,6 +283,7 @@ def test_a_transform_gets_the_number_of_classes():
     assert transform(jax.random.key(0), batch)["label"].shape == (4, 5)
 
 
+@pytest.mark.full
 def test_a_recipe_trains_beside_its_teacher(tmp_path):
     small = ["model=mlp", "batch_size=16", "log_every=1", "eval_every=0"]
     teacher, student = tmp_path / "teacher", tmp_path / "student"
@@ -307,6 +309,7 @@ def test_a_recipe_trains_beside_its_teacher(tmp_path):
     assert runs.train(configuration).fitted is None
 
 
+@pytest.mark.full
 def test_three_steps_with_a_part_in_every_place(tmp_path):
     words = ["model.channels=2,2", "model.dense=4", "batch_size=16", "steps=3"]
     words += ["model.norm=ghost_batch_norm", "norm.ghost_size=8", "loss=emo"]

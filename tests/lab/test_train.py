@@ -39,6 +39,7 @@ def lines(folder):
     return [{k: v for k, v in r.items() if k not in WALL_CLOCK} for r in records]
 
 
+@pytest.mark.full
 def test_a_run_leaves_its_results(finished, capsys):
     folder, _ = finished
     names = {path.name for path in folder.iterdir()}
@@ -61,6 +62,7 @@ def test_a_run_leaves_its_results(finished, capsys):
     assert float(shown) == pytest.approx(100 * np.mean(last["accuracy"]), abs=0.005)
 
 
+@pytest.mark.full
 def test_the_learning_rate_in_the_log_is_the_schedule(finished):
     folder, words = finished
     rates = {r["step"]: r for r in lines(folder) if r["kind"] == "train"}
@@ -72,6 +74,7 @@ def test_the_learning_rate_in_the_log_is_the_schedule(finished):
     assert any(k.endswith("rho") for k in rates[2])
 
 
+@pytest.mark.full
 def test_a_finished_run_is_not_trained_again(finished, capsys):
     folder, words = finished
     before = contents(folder)
@@ -131,6 +134,7 @@ def test_continued_and_overwritten_runs_keep_their_record(tmp_path, capsys):
     assert [p.name for p in (folder / "checkpoints").iterdir()] == ["2"]
 
 
+@pytest.mark.full
 def test_seeds_of_several_are_the_runs_of_each(finished, tmp_path):
     folder, words = finished
     alone = tmp_path / "alone"
@@ -141,6 +145,7 @@ def test_seeds_of_several_are_the_runs_of_each(finished, tmp_path):
         np.testing.assert_allclose(many["loss"][1], one["loss"], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     folder, words = finished
     piece = tmp_path / "piece"
@@ -179,6 +184,7 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     assert lines(piece) == lines(folder)
 
 
+@pytest.mark.full
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     folder = tmp_path / "run"
     words = [*TINY, "steps=1000000", "save_every=0", f"out={folder}"]
@@ -201,6 +207,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in error
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "method",
     cases.plain(
@@ -222,6 +229,14 @@ def test_every_method_trains_from_the_command_line(method, tmp_path):
     assert 0 <= program.evaluate(state)["accuracy"] <= 1
 
 
+@pytest.mark.full(
+    plain=[
+        "words0-nowhere.txt",
+        "words1-task text needs data_dir=the text file",
+        "words2-nowhere",
+        "words3-nowhere",
+    ]
+)
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -240,12 +255,14 @@ def test_bad_places_get_one_line(words, said, tmp_path, monkeypatch, capsys):
     assert said in error and error.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_command_that_failed_can_be_corrected(tmp_path, capsys):
     words = [*TINY, "steps=1", f"out={tmp_path}/run"]
     assert main([*words, "batch_size=2000"]) == 2
     assert main([*words, "batch_size=20"]) == 0
 
 
+@pytest.mark.full
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     words = [*TINY, "method=sgd", "learning_rate=1e30", "steps=20", f"out={tmp_path}/x"]
     assert main(words) == 1
@@ -253,6 +270,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     assert re.search(r"the loss is (nan|inf) at step \d+; no checkpoint", error)
 
 
+@pytest.mark.full
 def test_augmentation_and_text_run(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be, that is the question. " * 60)
@@ -263,6 +281,7 @@ def test_augmentation_and_text_run(tmp_path):
     assert main(crop) == 0
 
 
+@pytest.mark.full
 def test_seeds_draw_noise_of_their_own():
     words = [*TINY, "method=bsam", "seeds=2"]
     state = runs.assemble(parse(words)).state

@@ -58,6 +58,7 @@ def by_hand(steps):
     return state, metrics, tests
 
 
+@pytest.mark.full
 def test_records_are_means_since_the_last_one_and_the_steps_are_the_steps():
     result, sink = run(steps=12, log_every=5, eval_every=4)
     state, metrics, tests = by_hand(12)
@@ -82,6 +83,7 @@ def test_hyperparameters_are_logged_as_the_last_step_used_them():
     assert {"time", "steps_per_second"} < set(lines[0])
 
 
+@pytest.mark.full
 def test_stacked_seeds_log_one_number_where_they_agree():
     _, sink = run(steps=2, made=parts(seeds=3), log_every=2)
     (line,) = sink.kind("train")
@@ -147,6 +149,7 @@ def test_a_bad_loss_stops_with_the_step_and_without_a_checkpoint():
         run(made=poisoned(7), log_every=5)
 
 
+@pytest.mark.full
 def test_a_bad_loss_names_the_last_good_checkpoint_and_the_seed(tmp_path):
     message = r"^the loss of seed 1 is nan at step 7; the last good .* is step 6$"
     with Checkpoints(tmp_path) as kept:
@@ -276,6 +279,7 @@ print([name for name in heavy.split() if name in sys.modules])
 """
 
 
+@pytest.mark.full
 def test_importing_loads_nothing_heavy():
     command = [sys.executable, "-c", IMPORTS]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

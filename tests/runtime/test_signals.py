@@ -53,6 +53,7 @@ with signals.StopRequest() as stop:
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["native", "python"])
 def test_a_second_interrupt_quits_at_once(kind):
     with program(HOLD, kind) as process:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.core.typing import Scalar
 
@@ -30,8 +31,8 @@ def inverse_batch_size(
     100.0
     """
     n = float("inf") if dataset_size is None else dataset_size
-    numbers = isinstance(batch_size, int | float) and isinstance(n, int | float)
-    if numbers and not 1 <= batch_size <= n:
+    size, largest = known_number(batch_size), known_number(n)
+    if size is not None and largest is not None and not 1 <= size <= largest:
         raise InputError(f"batch_size must lie in 1 to {n}; got {batch_size}")
     b = jnp.asarray(batch_size, jnp.result_type(float))
     return 1 / b - 1 / jnp.asarray(n, b.dtype)

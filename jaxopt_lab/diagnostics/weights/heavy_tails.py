@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import MaskOrFn, Params
 from jaxopt_lab.diagnostics.weights.power_law import (
     Fit,
@@ -246,7 +247,7 @@ def layer_spectra(
     ['dense/kernel']
     """
     chosen = jax.tree.leaves(trees.resolve_mask(mask, params))
-    pairs = zip(jax.tree.leaves_with_path(params), chosen, strict=True)
+    pairs = zip(trees.leaves_with_path(params), chosen, strict=True)
     return {
         trees.path_name(path): layer_spectrum(gathered(jnp.asarray(leaf)), **options)
         for (path, leaf), wanted in pairs
@@ -255,5 +256,6 @@ def layer_spectra(
 
 
 def _check_aspect(aspect: float) -> None:
-    if not isinstance(aspect, int | float) or not 0 < aspect < math.inf:
+    number = known_number(aspect)
+    if number is None or not 0 < number < math.inf:
         raise InputError(f"aspect must be a positive number; got {aspect!r}")

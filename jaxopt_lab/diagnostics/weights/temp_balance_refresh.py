@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.sharding import NamedSharding
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.layer_exponents import TempBalanceState
 from jaxopt_lab.core.masking import is_masked
-from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree
 from jaxopt_lab.diagnostics.weights.heavy_tails import (
     Sampling,
     gathered,
@@ -78,7 +77,7 @@ def refresh_temp_balance(
             return part
         found = True
         old = _on_leaves(part.exponents, params)
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         chosen = _chosen(leaves, [not is_masked(o) for o in old], params, mask)
         own = {
             i: _exponent(

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import decayed_weights, step_size
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import (
     DECAY,
     NON_NEGATIVE,
@@ -118,7 +119,7 @@ def critical_gradients(
     """
     check_arguments(critical_gradients, locals())
     memory = BufferOptions(**buffer)
-    decays = not isinstance(weight_decay, int | float) or weight_decay > 0
+    decays = known_number(weight_decay) != 0
 
     def init_fn(params: Params) -> Any:
         return CriticalGradientsState(jnp.zeros((), jnp.int32), memory.start(params))
@@ -151,7 +152,7 @@ def _decayed(
     """``g + strength * p`` under the mask, float32 or better."""
 
     def one(decays: bool | jax.Array, g: jax.Array, p: jax.Array) -> jax.Array:
-        dtype = trees.accumulation_dtype(g.dtype)
+        dtype = moments.moment_dtype(g.dtype)
         part = jnp.asarray(strength, dtype) * p.astype(dtype)
         return g.astype(dtype) + jnp.where(decays, part, jnp.zeros_like(part))
 

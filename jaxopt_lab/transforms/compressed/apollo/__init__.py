@@ -149,9 +149,11 @@ def scale_by_apollo(
 
     constants = lambda: {"key": jax.random.key(seed)}
 
-    @per_leaf(ScaleByApolloState, LeafState, scalars, constants=constants)
+    @per_leaf(
+        ScaleByApolloState, LeafState, scalars, constants=constants, real="apollo"
+    )
     def link(params: Params) -> list[Dense | Matrix]:
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         layers = static_mask(stacked, params, "stacked", default=False)
         chosen = static_mask(low_rank, params, "low_rank", default=None)
         made: list[Dense | Matrix] = []
