@@ -42,6 +42,7 @@ from .layers.norm.ghost_batch_norm import ghost_batch_norm
 from .layers.norm.layernorm_scaling import layernorm_scaling
 from .losses import emo, shade
 from .metrics import apply_temperature, expected_calibration_error, fit_temperature
+from .transforms.batching import agvm, regime_adaptation, scale_lr
 from .transforms.compressed import (
     adam_mini,
     adamw4bit,
@@ -69,6 +70,15 @@ from .transforms.memory import (
     scale_by_critical_momenta,
     sgd_cg,
     sgd_cm,
+)
+from .transforms.scale_invariant import (
+    adamp,
+    normalize_and_project,
+    project_radial,
+    scale_by_adamp,
+    scale_by_sgdp,
+    scale_invariant_mask,
+    sgdp,
 )
 from .transforms.sharpness import (
     asam,
@@ -101,11 +111,13 @@ __all__ = [
     "adam_cg",
     "adam_cm",
     "adam_mini",
+    "adamp",
     "adamw4bit",
     "adamw8bit",
     "adamw_cm",
     "adamw_fp8",
     "adamw_linear",
+    "agvm",
     "apollo",
     "apply_temperature",
     "asam",
@@ -140,9 +152,12 @@ __all__ = [
     "msam",
     "multistep_sam",
     "norm_only",
+    "normalize_and_project",
     "partition",
     "plan_unroll",
+    "project_radial",
     "quantize_state",
+    "regime_adaptation",
     "reptile",
     "rho_following",
     "rmsprop_cg",
@@ -150,13 +165,18 @@ __all__ = [
     "sam",
     "samson",
     "scale_by_adam_mini",
+    "scale_by_adamp",
     "scale_by_apollo",
     "scale_by_critical_momenta",
     "scale_by_ldadam",
     "scale_by_microadam",
+    "scale_by_sgdp",
     "scale_by_soap",
+    "scale_invariant_mask",
+    "scale_lr",
     "sgd_cg",
     "sgd_cm",
+    "sgdp",
     "shade",
     "soap",
     "stale_sam",

@@ -159,8 +159,9 @@ def require_grad_fn(
     if grad_fn is None:
         raise InputError(
             f"{transform} needs grad_fn: call {call}; make_train_step passes it by "
-            "itself, and optax.MultiSteps(...).gradient_transformation() drops it (use "
-            "make_train_step(..., micro_batches=) instead)"
+            "itself, optax.MultiSteps(...).gradient_transformation() drops it (use "
+            "make_train_step(..., micro_batches=) instead), and so does flax's "
+            "TrainState.apply_gradients (use jaxopt_lab.training.apply_gradients)"
         )
     return params, grad_fn
 
@@ -203,25 +204,66 @@ def require_examples(grad_fn: GradFn) -> Any:
     return grad_fn
 
 
-def require_float32(transform: str, params: Params, mask: PyTree) -> None:
+def require_float32(
+    transform: str, params: Params, mask: PyTree, *, castable: bool = False
+) -> None:
     """Refuse to perturb parameters whose type would swallow the perturbation.
 
     Args:
       transform: name of the transformation, for the message.
       params: the parameters.
       mask: tree of booleans; only leaves under True are looked at.
+      castable: whether the transformation has an argument ``compute_dtype``.
 
     Raises:
       InputError: a floating leaf under the mask is narrower than float32.
     """
-    pairs = zip(jax.tree.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
+    pairs = zip(trees.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
     for (path, leaf), moved in pairs:
         if moved is False or not trees.is_floating(leaf):
             continue
         if jnp.finfo(leaf.dtype).bits < 32:
+            name = trees.path_name(path) or "parameters"
+            cast = "; or pass compute_dtype=jnp.float32 if the loss takes both"
             raise InputError(
-                f"{transform} cannot perturb {trees.path_name(path)} in {leaf.dtype}: "
+                f"{transform} cannot perturb {name} in {leaf.dtype}: "
                 "most of a small perturbation is lost in rounding. Keep a float32 "
                 "master copy as the parameters and cast inside the loss: "
                 f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
+                + castable
+                * cast
             )
+
+
+def require_real(transform: str, params: Params, mask: PyTree | None = None) -> None:
+    """Refuse complex parameters, in a method that has no rule for them.
+
+    To be called at ``init``; an accumulation in float32 would drop the imaginary parts
+    without a word.
+
+    Args:
+      transform: name of the transformation, for the message.
+      params: the parameters; arrays, their shapes, or Python numbers.
+      mask: tree of booleans; only leaves under True are looked at. Default: all.
+
+    Raises:
+      InputError: a leaf is complex.
+
+    >>> require_real("microadam", {"w": jnp.zeros(2)})
+    >>> require_real("microadam", {"w": jnp.zeros(2, jnp.complex64)})
+    Traceback (most recent call last):
+    ...
+    jaxopt_lab.core.errors.InputError: microadam takes real parameters; got complex64 \
+for 'w': keep its real and imaginary parts as two real leaves
+    """
+    leaves = trees.leaves_with_path(params)
+    looked_at = [True] * len(leaves) if mask is None else jax.tree.leaves(mask)
+    for (path, leaf), checked in zip(leaves, looked_at, strict=True):
+        dtype = jnp.result_type(leaf)
+        if checked is False or not jnp.issubdtype(dtype, jnp.complexfloating):
+            continue
+        where = f" for {trees.path_name(path)!r}" if path else ""
+        raise InputError(
+            f"{transform} takes real parameters; got {dtype}{where}: keep its real and "
+            "imaginary parts as two real leaves"
+        )

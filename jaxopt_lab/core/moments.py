@@ -3,6 +3,9 @@
 The functions take one array at a time, so that they serve whole trees under
 ``jax.tree.map`` as well as chunks of a tensor whose state is stored as codes. All of
 them are finite, in value and in derivative, where gradients and moments are zero.
+
+Of complex gradients first moments are complex and second moments are the real averages
+of :math:`|g|^2`, as in optax.
 """
 
 from __future__ import annotations
@@ -35,20 +38,75 @@ def check_decay(name: str, value: Any) -> None:
         raise InputError(f"{name} must lie in [0, 1); got {value}")
 
 
-def zeros(x: jax.Array) -> jax.Array:
-    """Zeros for a moment of ``x``.
+def moment_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The type in which values of ``dtype`` are averaged.
 
     Args:
-      x: a parameter, floating.
+      dtype: any numeric type.
 
     Returns:
-      Array of the shape and sharding of ``x``, in float32 or better: a second moment
-      in bfloat16 would stand still as soon as it is 256 times its increment.
+      The complex type of ``accumulation_dtype`` for complex types, else
+      ``accumulation_dtype``.
+
+    >>> str(moment_dtype(jnp.bfloat16)), str(moment_dtype(jnp.complex64))
+    ('float32', 'complex64')
+    """
+    wide = trees.accumulation_dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return jnp.result_type(wide, jnp.complex64)
+    return wide
+
+
+def zeros(x: jax.Array) -> jax.Array:
+    """Zeros for a first moment of ``x``.
+
+    Args:
+      x: a parameter, floating or complex; an array, its shape and dtype, or a number.
+
+    Returns:
+      Array of the shape and sharding of ``x``, in float32 or better: a moment in
+      bfloat16 would stand still as soon as it is 256 times its increment.
 
     >>> str(zeros(jnp.ones(3, jnp.bfloat16)).dtype)
     'float32'
     """
-    return jnp.zeros_like(x, dtype=trees.accumulation_dtype(x.dtype))
+    return jnp.zeros_like(x, dtype=moment_dtype(jnp.result_type(x)))
+
+
+def zeros_of_squares(x: jax.Array) -> jax.Array:
+    """Zeros for a second moment of ``x``, which is real.
+
+    Args:
+      x: a parameter, floating or complex.
+
+    Returns:
+      Array of the shape and sharding of ``x``, float32, or float64 for double
+      precision.
+
+    >>> str(zeros_of_squares(jnp.ones(3, jnp.complex64)).dtype)
+    'float32'
+    """
+    return jnp.zeros_like(x, dtype=trees.accumulation_dtype(jnp.result_type(x)))
+
+
+def squared(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """The squared magnitude of every element.
+
+    Args:
+      x: real or complex.
+      dtype: real type in which they are squared.
+
+    Returns:
+      :math:`|x|^2`, of that type.
+
+    >>> float(squared(jnp.array(3 + 4j), jnp.float32))
+    25.0
+    """
+    if jnp.iscomplexobj(x):
+        real, imaginary = (part(x).astype(dtype) for part in (jnp.real, jnp.imag))
+        return real * real + imaginary * imaginary
+    wide = x.astype(dtype)
+    return wide * wide
 
 
 def average(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
@@ -56,7 +114,7 @@ def average(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
 
     Args:
       moment: the average so far.
-      value: the new value, of any floating dtype.
+      value: the new value, of any floating dtype; complex only where ``moment`` is.
       decay: weight of the past, in [0, 1]; a number or a traced scalar.
 
     Returns:
@@ -70,18 +128,17 @@ def average(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
 
 
 def average_of_squares(moment: jax.Array, value: jax.Array, decay: Scalar) -> jax.Array:
-    """``decay * moment + (1 - decay) * value**2``.
+    """``decay * moment + (1 - decay) * |value|**2``.
 
     Args:
-      moment: the average so far.
-      value: the new value, of any floating dtype; squared in that of ``moment``.
+      moment: the average so far, real.
+      value: the new value, floating or complex; squared in the dtype of ``moment``.
       decay: weight of the past, in [0, 1]; a number or a traced scalar.
 
     Returns:
       The new average, in the dtype of ``moment``.
     """
-    wide = value.astype(moment.dtype)
-    return average(moment, wide * wide, decay)
+    return average(moment, squared(value, moment.dtype), decay)
 
 
 def bias_correction(decay: Scalar, count: jax.Array, dtype: DTypeLike) -> jax.Array:
@@ -111,8 +168,8 @@ def adam_direction(
     r"""``(mean / c1) / (sqrt(square / c2) + eps)``, the direction of Adam.
 
     Args:
-      mean: first moment.
-      square: second moment, not negative, of the same dtype.
+      mean: first moment, real or complex.
+      square: second moment, real and not negative, of the same precision.
       eps: added to the root, in the units of the gradient; may be 0.
       mean_correction: c1, as ``bias_correction`` gives it.
       square_correction: c2.
@@ -127,12 +184,29 @@ def adam_direction(
     ... )
     (1.0, 0.0)
     """
-    dtype = mean.dtype
+    dtype = square.dtype
     # Scalars are inverted once; a division for each entry would cost more.
     scale = 1 / jnp.asarray(mean_correction, dtype)
     root_scale = 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
     root = trees.safe_sqrt(square) * root_scale + jnp.asarray(eps, dtype)
-    return trees.safe_divide(mean * scale, root)
+    return quotient(mean * scale.astype(mean.dtype), root)
+
+
+def quotient(numerator: jax.Array, root: jax.Array) -> jax.Array:
+    """``numerator / root``, safe where the root is zero.
+
+    Args:
+      numerator: real or complex.
+      root: real, of the same precision.
+
+    Returns:
+      Array like ``numerator``; 0, with zero derivatives, where ``root`` is 0.
+    """
+    if not jnp.iscomplexobj(numerator):
+        return trees.safe_divide(numerator, root)
+    # By parts: a complex division squares the denominator, which may underflow.
+    parts = (trees.safe_divide(x(numerator), root) for x in (jnp.real, jnp.imag))
+    return jax.lax.complex(*parts)
 
 
 def corrected_direction(
@@ -146,8 +220,8 @@ def corrected_direction(
     """``adam_direction`` of moments that began at zero, without their biases.
 
     Args:
-      mu: first moment.
-      nu: second moment, of the same dtype.
+      mu: first moment, real or complex.
+      nu: second moment, real, of the same precision.
       count: number of values averaged, at least 1.
       b1: decay of the first moment, in [0, 1).
       b2: decay of the second, in [0, 1).
@@ -156,7 +230,7 @@ def corrected_direction(
     Returns:
       Array like ``mu``.
     """
-    corrections = (bias_correction(b, count, mu.dtype) for b in (b1, b2))
+    corrections = (bias_correction(b, count, nu.dtype) for b in (b1, b2))
     return adam_direction(mu, nu, eps, *corrections)
 
 
@@ -172,8 +246,8 @@ def adam_step(
     """One step of Adam on one array.
 
     Args:
-      g: gradient, of any floating dtype.
-      mu: first moment before the step.
+      g: gradient, floating or complex.
+      mu: first moment before the step, complex for a complex gradient.
       nu: second moment before it.
       count: number of the step, from 1.
       b1: decay of the first moment, in [0, 1).
@@ -181,7 +255,7 @@ def adam_step(
       eps: added to the root, after the correction of the biases.
 
     Returns:
-      ``(direction, mu, nu)``, all in the dtype of the moments.
+      ``(direction, mu, nu)``, the direction in the dtype of ``mu``.
 
     >>> zero = jnp.zeros(())
     >>> u, mu, nu = adam_step(jnp.array(-3.0), zero, zero, jnp.int32(1), 0.9, 0.99, 0.0)
@@ -199,8 +273,8 @@ def rms_direction(
     """``value / (sqrt(square - mean**2) + eps)``, the direction of RMSprop.
 
     Args:
-      value: the gradient.
-      square: running average of its squares, of the same dtype.
+      value: the gradient, real or complex.
+      square: running average of its squares, real, of the same precision.
       eps: added to the root, in the units of the gradient; may be 0.
       mean: running average of the gradients, for the centered form; ``None``: 0.
 
@@ -208,8 +282,8 @@ def rms_direction(
       Array like ``value``. Where rounding makes the variance negative it counts as 0.
     """
     if mean is not None:
-        variance = square - mean * mean
+        variance = square - squared(mean, square.dtype)
         # Not a maximum: that would make zero of a NaN.
         square = jnp.where(variance < 0, jnp.zeros_like(variance), variance)
-    root = trees.safe_sqrt(square) + jnp.asarray(eps, value.dtype)
-    return trees.safe_divide(value, root)
+    root = trees.safe_sqrt(square) + jnp.asarray(eps, square.dtype)
+    return quotient(value, root)

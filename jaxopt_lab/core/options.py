@@ -28,21 +28,34 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """The accepted values of a number; an open end is left out of it."""
+    """The accepted values of a number; an open end is left out of it.
+
+    An infinite end is open, unless ``infinite`` says that infinity is accepted too.
+    """
 
     low: float = float("-inf")
     high: float = float("inf")
     open_low: bool = False
     open_high: bool = False
+    infinite: bool = False
 
     def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
+        open_low, open_high = self._open()
+        above = value > self.low if open_low else value >= self.low
+        below = value < self.high if open_high else value <= self.high
         return above and below
 
+    def _open(self) -> tuple[bool, bool]:
+        if self.infinite:
+            return self.open_low, self.open_high
+        infinity = float("inf")
+        return self.open_low or self.low == -infinity, (
+            self.open_high or self.high == infinity
+        )
+
     def __str__(self) -> str:
-        left = "(" if self.open_low or self.low == float("-inf") else "["
-        right = ")" if self.open_high or self.high == float("inf") else "]"
+        open_low, open_high = self._open()
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
     def sentence(self) -> str:
@@ -73,6 +86,8 @@ UNIT = Interval(0.0, 1.0)
 SHARE = Interval(0.0, 1.0, open_low=True)
 COUNT = Interval(1.0)
 COUNT_OR_ZERO = Interval(0.0)
+ORDER = Interval(1.0, infinite=True)
+POSITIVE_OR_INFINITE = Interval(0.0, open_low=True, infinite=True)
 
 
 class _Static:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import increment
+from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, PyTree, Updates
@@ -52,6 +52,7 @@ def per_leaf(
     constants: Callable[[], Mapping[str, Any]] | None = None,
     optimizer: str | None = None,
     mask: MaskOrFn | None = None,
+    real: str | None = None,
 ) -> Callable[[Methods], optax.GradientTransformationExtraArgs]:
     """Decorator that makes a transformation of the methods of the leaves.
 
@@ -65,6 +66,8 @@ def per_leaf(
       optimizer: name of a method that moves the parameters itself; its ``update``
         requires them and takes part in the fused apply. ``None``: a direction.
       mask: which leaves decay, for an optimizer.
+      real: name of a method that takes real parameters only; complex ones are refused
+        at ``init``. ``None``: it takes both.
 
     Returns:
       The decorator of a function ``methods(params)``.
@@ -92,6 +95,8 @@ def per_leaf(
 
     def lift(methods: Methods) -> optax.GradientTransformationExtraArgs:
         def init(params: Params) -> Any:
+            if real is not None:
+                require_real(real, params)
             leaves, structure = jax.tree.flatten(params)
             rows = [
                 method.init(leaf)

@@ -51,7 +51,8 @@ class GradFn(Protocol):
     """``grad_fn(params, i=0) -> gradients`` at other parameters, same batch.
 
     ``i`` is the index of the ascent step, for functions that draw a new batch or
-    key for each.
+    key for each. Transformations take functions of the parameters alone, too, and
+    pass ``i`` by keyword to those that have an argument of this name.
     """
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates: ...

@@ -164,5 +164,5 @@ def scale_by_temp_balance(
 
 
 def _scaled(scale: jax.Array, update: jax.Array) -> jax.Array:
-    wide = trees.accumulation_dtype(update.dtype)
+    wide = trees.wide_dtype(update.dtype)
     return (update.astype(wide) * scale.astype(wide)).astype(update.dtype)

@@ -41,3 +41,17 @@ def test_the_count_of_updates_stops_at_the_largest():
         new = checks.increment(jnp.int32(count))
         assert isinstance(new, jax.Array) and new.dtype == jnp.int32
         assert int(new) == after
+
+
+def test_complex_leaves_are_refused_by_name_unless_masked():
+    z = jnp.zeros(2, jnp.complex64)
+    params = {"a": {"w": z}, "b": 1.0, "c": jnp.int32(3)}
+    message = r"^sam takes real parameters; got complex64 for 'a/w': keep its real and "
+    with pytest.raises(InputError, match=message) as error:
+        checks.require_real("sam", params)
+    assert "\n" not in str(error.value)
+    checks.require_real("sam", params, {"a": {"w": False}, "b": True, "c": True})
+    with pytest.raises(InputError, match="got complex64: keep"):
+        checks.require_real("sam", jax.ShapeDtypeStruct((2,), jnp.complex64))
+    with pytest.raises(InputError, match="for '1'"):
+        checks.require_real("sam", [1.0, 1j])

@@ -19,6 +19,7 @@ from jaxopt_lab.core.codecs.blocks import (
     block_length,
     check_granularity,
 )
+from jaxopt_lab.core.division import quotient
 
 
 class EncodedArray(NamedTuple):
@@ -281,9 +282,8 @@ def relative(x: jax.Array, scale: jax.Array) -> jax.Array:
       scale: their scale, not negative, one for each block.
 
     Returns:
-      The quotients in the dtype of ``x``, up to one rounding: a division in every
-      element would be a fifth of an optimizer's step.
+      The quotients in the dtype of ``x``, rounded once: codes of numbers that share
+      few digits, as those of bfloat16, are ties often.
     """
-    # The reciprocal of a subnormal scale would be infinite.
     zero = scale < jnp.finfo(scale.dtype).tiny
-    return x * jnp.where(zero, jnp.zeros_like(scale), 1 / jnp.where(zero, 1, scale))
+    return quotient(x, jnp.where(zero, jnp.full_like(scale, jnp.inf), scale))

@@ -21,7 +21,7 @@ class SquareRoot(Codec):
 
     .. math::
         s = \sqrt{\max x}, \quad
-        c = \mathrm{round}\big((2^b - 1) \sqrt{x} / s\big), \quad
+        c = \mathrm{round}\big((\sqrt{x} / s) (2^b - 1)\big), \quad
         x \approx \big(c s / (2^b - 1)\big)^2
 
     It is the root of a second moment that a step divides by, so equal steps of it are

@@ -253,7 +253,7 @@ def layer_spectra(
     ['dense/kernel']
     """
     chosen = jax.tree.leaves(trees.resolve_mask(mask, params))
-    pairs = zip(jax.tree.leaves_with_path(params), chosen, strict=True)
+    pairs = zip(trees.leaves_with_path(params), chosen, strict=True)
     return {
         trees.path_name(path): layer_spectrum(gathered(jnp.asarray(leaf)), **options)
         for (path, leaf), wanted in pairs

@@ -77,7 +77,7 @@ def refresh_temp_balance(
             return part
         found = True
         old = _on_leaves(part.exponents, params)
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         chosen = _chosen(leaves, [not is_masked(o) for o in old], params, mask)
         own = {
             i: _exponent(

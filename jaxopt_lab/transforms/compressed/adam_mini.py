@@ -123,7 +123,7 @@ def scale_by_adam_mini(
     def link(params: Params) -> list[_Cut]:
         return [
             _cut(trees.path_name(path), leaf, partition)
-            for path, leaf in jax.tree.leaves_with_path(params)
+            for path, leaf in trees.leaves_with_path(params)
         ]
 
     return link
@@ -154,7 +154,7 @@ class _Cut(NamedTuple):
 
     def init(self, leaf: jax.Array) -> _LeafState:
         # Of the parameter itself where its axes are kept: shardings stay.
-        wide = moments.zeros(leaf)
+        wide = moments.zeros_of_squares(leaf)
         if wide.shape != self.shape:
             wide = jnp.zeros(self.shape, wide.dtype)
         nu = jnp.sum(wide, self.inside, keepdims=True)
@@ -166,9 +166,9 @@ class _Cut(NamedTuple):
         del p
         (mu, nu), (count, b1, b2, eps) = state, scalars
         mu = moments.average(mu, g, b1)
-        wide = g.astype(nu.dtype).reshape(self.shape)
+        squares = moments.squared(g, nu.dtype).reshape(self.shape)
         size = max(1, math.prod(self.shape[axis] for axis in self.inside))
-        mean = jnp.sum(wide * wide, self.inside, keepdims=True) / size
+        mean = jnp.sum(squares, self.inside, keepdims=True) / size
         nu = moments.average(nu, mean, b2)
         u = moments.corrected_direction(mu.reshape(self.shape), nu, count, b1, b2, eps)
         return u.reshape(g.shape).astype(g.dtype), _LeafState(mu, nu)

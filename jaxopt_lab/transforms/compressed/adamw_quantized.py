@@ -96,6 +96,7 @@ def adamw_quantized(
         chunk=chunk,
         seed=seed if stochastic else None,
         inner_for=None if mask is None else inner_for,
+        name="AdamW with coded moments",
     ).transformation()
 
 

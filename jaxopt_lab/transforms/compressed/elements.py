@@ -61,7 +61,7 @@ def adamw_elements(
         return AdamWState(
             jnp.zeros((), jnp.int32),
             jax.tree.map(moments.zeros, params),
-            jax.tree.map(moments.zeros, params),
+            jax.tree.map(moments.zeros_of_squares, params),
         )
 
     def update(

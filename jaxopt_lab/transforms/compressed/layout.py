@@ -48,7 +48,7 @@ class Codecs(NamedTuple):
             ``None``, or chooses a leaf that is no real floating array.
         """
         found = []
-        for i, (path, leaf) in enumerate(jax.tree.leaves_with_path(template)):
+        for i, (path, leaf) in enumerate(trees.leaves_with_path(template)):
             name = trees.path_name(path)
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if floating else leaf

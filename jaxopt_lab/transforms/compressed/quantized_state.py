@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.checks import check_positive_count
+from jaxopt_lab.core.checks import check_positive_count, require_real
 from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
@@ -49,6 +49,7 @@ class QuantizedState(NamedTuple):
       seed: of the first key, or ``None`` for rounding to the nearest.
       inner_for: for given parameters, the transformation of the i-th of them, where
         they differ (masked decay); ``None`` where they do not.
+      name: the method's, for messages.
     """
 
     base: Transformation
@@ -57,6 +58,7 @@ class QuantizedState(NamedTuple):
     chunk: int | None
     seed: int | None
     inner_for: Callable[[Params], Callable[[int], Transformation]] | None = None
+    name: str = "quantize_state(..., elementwise=True)"
 
     def transformation(self) -> Transformation:
         """The transformation with its state stored as codes.
@@ -80,6 +82,8 @@ class QuantizedState(NamedTuple):
         Returns:
           The state, as codes.
         """
+        if self.elementwise:
+            require_real(self.name, params)
         state = self.base.init(params)
         leaves, structure = jax.tree.flatten(state)
         storages = self.coding.storages(state)

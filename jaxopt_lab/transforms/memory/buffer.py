@@ -94,7 +94,7 @@ def empty(
     """
 
     def stacked(p: jax.Array) -> jax.Array:
-        zero = jnp.zeros_like(p, dtype=dtype or trees.accumulation_dtype(p.dtype))
+        zero = jnp.zeros_like(p, dtype=dtype or moments.moment_dtype(p.dtype))
         return jnp.broadcast_to(zero[None], (capacity, *p.shape))
 
     def shared(make: jax.Array) -> PyTree:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import decayed_weights, step_size
@@ -152,7 +152,7 @@ def _decayed(
     """``g + strength * p`` under the mask, float32 or better."""
 
     def one(decays: bool | jax.Array, g: jax.Array, p: jax.Array) -> jax.Array:
-        dtype = trees.accumulation_dtype(g.dtype)
+        dtype = moments.moment_dtype(g.dtype)
         part = jnp.asarray(strength, dtype) * p.astype(dtype)
         return g.astype(dtype) + jnp.where(decays, part, jnp.zeros_like(part))
 

@@ -115,12 +115,12 @@ def scale_by_critical_momenta(
     memory = BufferOptions(**buffer)
 
     def init_fn(params: Params) -> Any:
-        like = lambda: jax.tree.map(moments.zeros, params)
+        squares = lambda: jax.tree.map(moments.zeros_of_squares, params)
         return ScaleByCriticalMomentaState(
             count=jnp.zeros((), jnp.int32),
-            mu=like(),
-            nu=like(),
-            nu_max=like() if amsgrad else None,
+            mu=jax.tree.map(moments.zeros, params),
+            nu=squares(),
+            nu_max=squares() if amsgrad else None,
             buffer=memory.start(params),
         )
 

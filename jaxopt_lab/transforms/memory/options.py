@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.checks import require_real, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import (
     COUNT_OR_ZERO,
@@ -96,6 +96,9 @@ class BufferOptions:
         """The buffer at the beginning; ``None`` if nothing is remembered."""
         if self.capacity == 0:
             return None
+        if self.buffer_dtype is not None:
+            name = jnp.dtype(self.buffer_dtype)
+            require_real(f"a buffer with buffer_dtype={name}", params)
         rank = rank_of(self.aggregate)
         return empty(
             params,

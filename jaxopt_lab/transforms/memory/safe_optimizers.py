@@ -103,10 +103,9 @@ def scale_by_rms(
     check_arguments(scale_by_rms, locals())
 
     def init_fn(params: Params) -> Any:
-        zeros = lambda: jax.tree.map(moments.zeros, params)
-        return RmsState(
-            jnp.zeros((), jnp.int32), zeros(), zeros() if centered else None
-        )
+        nu = jax.tree.map(moments.zeros_of_squares, params)
+        mu = jax.tree.map(moments.zeros, params) if centered else None
+        return RmsState(jnp.zeros((), jnp.int32), nu, mu)
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
@@ -119,7 +118,7 @@ def scale_by_rms(
         )
 
         def direction(g: jax.Array, v: jax.Array, *m: jax.Array) -> jax.Array:
-            wide = g.astype(v.dtype)
+            wide = g.astype(moments.moment_dtype(g.dtype))
             return moments.rms_direction(wide, v, floor, *m).astype(g.dtype)
 
         mu = None
@@ -174,9 +173,10 @@ def scale_by_adam(
     check_arguments(scale_by_adam, locals())
 
     def init_fn(params: Params) -> Any:
-        zeros = lambda: jax.tree.map(moments.zeros, params)
+        squares = lambda: jax.tree.map(moments.zeros_of_squares, params)
+        mu = jax.tree.map(moments.zeros, params)
         count = jnp.zeros((), jnp.int32)
-        return AdamState(count, zeros(), zeros(), zeros() if amsgrad else None)
+        return AdamState(count, mu, squares(), squares() if amsgrad else None)
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any

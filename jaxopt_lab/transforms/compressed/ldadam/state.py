@@ -135,12 +135,13 @@ class LDAdam:
             self._scalars,
             optimizer=None if self.learning_rate is None else "ldadam",
             mask=self.mask,
+            real="ldadam",
         )
         return lift(self._leaves)
 
     def _leaves(self, params: Params) -> list[Leaf]:
         """How each leaf is treated."""
-        with_path = jax.tree.leaves_with_path(params)
+        with_path = trees.leaves_with_path(params)
         stacked = static_mask(self.stacked, params, "stacked", default=False)
         chosen = static_mask(self.low_rank, params, "low_rank", default=None)
         made = []

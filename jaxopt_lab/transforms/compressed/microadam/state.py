@@ -119,6 +119,7 @@ class MicroAdam:
             self._scalars,
             optimizer=None if self.learning_rate is None else "microadam",
             mask=self.mask,
+            real="microadam",
         )
         return lift(lambda params: [*map(self._leaf, jax.tree.leaves(params))])
 

@@ -134,7 +134,7 @@ def scale_by_soap(
             state.count, *map(jnp.asarray, (*given, precondition_frequency))
         )
 
-    @per_leaf(ScaleBySoapState, LeafState, scalars)
+    @per_leaf(ScaleBySoapState, LeafState, scalars, real="soap")
     def link(params: Params) -> list[_Leaf]:
         flat = jax.tree.leaves(params)
         layers = static_mask(stacked, params, "stacked", default=False)
