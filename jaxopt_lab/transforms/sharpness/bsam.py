@@ -125,6 +125,7 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
+        params = trees.arrays(params)
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         checks.require_real("bsam", params)
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))

@@ -99,6 +99,7 @@ def stale_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> StaleSamState:
+        params = trees.arrays(params)
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
         checks.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
