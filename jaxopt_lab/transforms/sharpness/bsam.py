@@ -146,6 +146,7 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         noisy, grad_fn = gradients.enter_transform(
             "bsam", updates, params, grad_fn, _GIVEN, axis_name
         )

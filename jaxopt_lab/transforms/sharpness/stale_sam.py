@@ -110,6 +110,7 @@ def stale_sam(
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, StaleSamState]:
+        updates, params = trees.arrays((updates, params))
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
         placement.refuse_behind("stale_sam", "the perturbation", _BEHIND)
