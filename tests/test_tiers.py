@@ -1,11 +1,15 @@
 """The sizes of the suite: which tests a change reaches, groups, and limits."""
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 from support import changes, counts, groups, tiers
+
+TESTS = pathlib.Path(__file__).parent
 
 
 class Item:
@@ -98,6 +102,34 @@ def test_a_change_reaches(tree, path, text, names):
     else:
         (tree / path).write_text(text)
     assert reached(tree) == names
+
+
+CASES = """
+import pytest
+
+@pytest.mark.full(plain=[{plain!r}])
+@pytest.mark.parametrize("n", ["a", "b"])
+def test(n): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "plain, line", [("a", "1/2 tests collected"), ("c", "but the cases are ['a', 'b']")]
+)
+def test_one_case_of_a_full_test_is_plain(tmp_path, plain, line):
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.pytest.ini_options]\nmarkers = ['full', 'always', 'reaches']\n"
+    )
+    (tmp_path / "test_one.py").write_text(CASES.format(plain=plain))
+    words = ("-m", "pytest", "--collect-only", "-q", "-p", "support.tiers")
+    done = subprocess.run(
+        (sys.executable, *words),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert line in done.stdout + done.stderr
 
 
 def test_an_unknown_module_is_refused(tree):

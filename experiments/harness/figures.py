@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jaxopt_lab import catalog
+from jaxopt_lab.plotting.style import Look, legend_below, legend_right, looks
+
+__all__ = ["Look", "grid", "legend_below", "legend_right", "look_of", "tidy"]
+
 BLUE, ORANGE, GREEN = "#1f5fa8", "#c2571a", "#2f8f5b"
 VIOLET, OCHRE, RED = "#7b4fa3", "#8a6d1d", "#b3332b"
 GREY, AMBER = "#8a8f98", "#c77700"
@@ -43,30 +48,18 @@ def tidy(axes: Any, *, lines: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend_below(figure: Any, axes: Any, columns: int) -> None:
-    """One legend for all axes of a figure, below them.
+def methods() -> list[str]:
+    """The methods of the catalog, in the order that decides their looks."""
+    return list(catalog.of_kind("transform"))
+
+
+def look_of(names: Sequence[str]) -> dict[str, Look]:
+    """The look of each method, the same one in the figures of all studies.
 
     Args:
-      figure: the figure.
-      axes: those whose lines have labels.
-      columns: of the legend.
-    """
-    handles, labels = axes.get_legend_handles_labels()
-    place = "outside lower center"
-    figure.legend(handles, labels, loc=place, ncols=columns, frameon=False)
-
-
-def colors(names: Sequence[str], palette: str = "tab10") -> dict[str, Any]:
-    """A colour for each name, in turn.
-
-    Args:
-      names: of methods.
-      palette: of matplotlib.
+      names: of methods of the catalog, or of rows of a study.
 
     Returns:
-      Colours by name.
+      Colour, marker and dashes by name.
     """
-    from matplotlib import colormaps
-
-    chosen: Any = colormaps[palette]
-    return {name: chosen(i % chosen.N) for i, name in enumerate(names)}
+    return looks(names, methods())

@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import PyTree, Scalar
 
 
 def split(tree: PyTree) -> tuple[list[Any], Callable[[list[Any]], PyTree]]:

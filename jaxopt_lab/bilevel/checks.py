@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel.carry_tools import check_kept
 from jaxopt_lab.bilevel.hypergrad_unrolled import Episode, Outer, last_step_loss
@@ -17,6 +16,7 @@ from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, optimality_of
 from jaxopt_lab.bilevel.options import ImplicitMode
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import PyTree
 
 _IMPLICIT = get_args(ImplicitMode)
 _SUMMED = ("reverse", "forward", "es", "pes")

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel.checks import check_start
 from jaxopt_lab.bilevel.hypergrad_unrolled import (
@@ -22,7 +21,7 @@ from jaxopt_lab.bilevel.hypergrad_unrolled import (
 )
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta
 from jaxopt_lab.bilevel.linear_solve import scaled_sum, times
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import PyTree, Scalar
 
 
 class Particles(NamedTuple):

@@ -51,8 +51,9 @@ def constant_gradient(
         stopped = jax.lax.stop_gradient(updates)
         if extra.get("grad_fn") is not None:
             extra["grad_fn"] = _constant_grad_fn(extra["grad_fn"], updates, stopped)
-        if extra.get("value") is not None:
-            extra["value"] = jax.lax.stop_gradient(extra["value"])
+        for name in ("value", "grad"):
+            if extra.get(name) is not None:
+                extra[name] = jax.lax.stop_gradient(extra[name])
         return chain.update(stopped, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(chain.init, update_fn)

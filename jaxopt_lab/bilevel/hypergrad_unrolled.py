@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel.checkpointed_scan import Remat, checkpointed_scan
 from jaxopt_lab.bilevel.inner import Carry, InnerProblem, Theta, Weights
 from jaxopt_lab.bilevel.linear_solve import cast_like
+from jaxopt_lab.core.typing import PyTree
 
 Outer: TypeAlias = Callable[[Theta, Weights], jax.Array]
 Hypergradient: TypeAlias = tuple[jax.Array, Theta, dict[str, Any]]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.typing import PyTree
 
 Theta: TypeAlias = PyTree
 Carry: TypeAlias = PyTree

@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.typing import PyTree, Scalar
 
 Product: TypeAlias = Callable[[PyTree], PyTree]
 
@@ -181,7 +181,7 @@ def damped(product: Product, damping: Scalar) -> Product:
     Returns:
       The product; the given one itself where ``damping`` is the number 0.
     """
-    if isinstance(damping, int | float) and damping == 0:
+    if known_number(damping) == 0:
         return product
     return lambda v: scaled_sum(product(v), damping, v)
 

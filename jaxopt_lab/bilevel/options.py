@@ -12,6 +12,7 @@ from jaxopt_lab.bilevel.linear_solve import ConjugateGradients, NeumannSeries, S
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Scalar
 
 ImplicitMode: TypeAlias = Literal["implicit_cg", "neumann"]
@@ -72,7 +73,8 @@ def check_sampling(key: Any, pairs: Any, sigma: Any) -> None:
       InputError: one is not.
     """
     arguments.check_positive_count("pairs", pairs)
-    if isinstance(sigma, int | float) and not sigma > 0:
+    number = known_number(sigma)
+    if number is not None and not number > 0:
         raise InputError(f"sigma must be more than 0; got {sigma}")
     dtype = getattr(key, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):

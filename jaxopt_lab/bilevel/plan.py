@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel import carry_tools
 from jaxopt_lab.bilevel.checkpoint_schedule import checkpoint_schedule
 from jaxopt_lab.bilevel.checkpointed_scan import Remat, checkpointed_scan, levels_of
 from jaxopt_lab.core import errors, jaxprs, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import PyTree
 
 # Default budget: 1 GiB, a quarter of a small device.
 BUDGET = 2**30

@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.bilevel import batches, carry_tools
 from jaxopt_lab.bilevel.checkpointed_scan import (
@@ -21,7 +20,8 @@ from jaxopt_lab.bilevel.plan import Program, UnrollPlan, settled
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, Scalar
+from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.typing import Batch, PyTree, Scalar
 
 Step = Callable[..., Any]
 
@@ -225,7 +225,8 @@ def _first_order(step: Step) -> Step:
 
 
 def _check_clip(clip: Scalar, state: PyTree) -> None:
-    if isinstance(clip, int | float) and not clip > 0:
+    number = known_number(clip)
+    if number is not None and not number > 0:
         raise InputError(f"clip must be above 0; got {clip}")
     if not any(map(trees.is_floating, jax.tree.leaves(state))):
         raise InputError(

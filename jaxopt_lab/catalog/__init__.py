@@ -26,7 +26,14 @@ from jaxopt_lab.catalog import (
     searches,
 )
 from jaxopt_lab.catalog.schema import KINDS, Neutral, Part, Transform
-from jaxopt_lab.catalog.transforms import compressed, memory, optax, sharpness
+from jaxopt_lab.catalog.transforms import (
+    batching,
+    compressed,
+    memory,
+    optax,
+    scale_invariant,
+    sharpness,
+)
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 
@@ -74,6 +81,8 @@ CATALOG: Mapping[str, Part] = by_name(
     (
         *optax.ROWS,
         *sharpness.ROWS,
+        *scale_invariant.ROWS,
+        *batching.ROWS,
         *memory.ROWS,
         *compressed.ROWS,
         *layers.ROWS,

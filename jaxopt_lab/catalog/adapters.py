@@ -9,9 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.options import (
+    COUNT,
+    NON_NEGATIVE,
+    ORDER,
+    STATIC,
+    UNIT,
+    check_arguments,
+)
 from jaxopt_lab.core.perturbation import NormOrder, ScalingName
-from jaxopt_lab.core.typing import ScalarOrSchedule
+from jaxopt_lab.core.typing import Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
 
 
@@ -24,7 +31,7 @@ def lookbehind(
     adaptive: bool = False,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     unroll: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     """``lookbehind`` with the word for its alpha as an option of its own.
@@ -84,3 +91,19 @@ def sm3(
     return optax.GradientTransformationExtraArgs(
         lambda params: tx.init(jax.tree.map(jnp.atleast_1d, params)), update
     )
+
+
+def add_noise(
+    eta: Scalar, gamma: Scalar, key: jax.Array | int = 0
+) -> optax.GradientTransformation:
+    """``optax.add_noise`` with a key; clipping goes before it.
+
+    Args:
+      eta: variance of the first noise.
+      gamma: in step t the variance is ``eta / t**gamma``.
+      key: of the noise, in the state: replicas of one state draw the same.
+
+    Returns:
+      The link.
+    """
+    return optax.add_noise(eta, gamma, key)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from jaxopt_lab.catalog.part import Part, loaded
 from jaxopt_lab.core.errors import InputError
 
-Role = Literal["optimizer", "link", "wrapper"]
+Role = Literal["optimizer", "link", "last link", "wrapper"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Transform(Part):
     Attributes:
       family: the room it lives in; of a foreign row, that of its own house.
       role: ``"optimizer"``; ``"link"``, which goes first in a chain and needs an
-        optimizer behind it; or ``"wrapper"``, which owns an optimizer, the inner one,
-        as its first argument.
+        optimizer behind it; ``"last link"``, which goes behind one; or ``"wrapper"``,
+        which owns an optimizer, the inner one, as its first argument.
       gradients: gradient evaluations of the whole batch per step, at the defaults; of
         a method that takes more in some steps, those of such a step.
       state_bytes: bytes of state per float32 parameter, an expression in the options;

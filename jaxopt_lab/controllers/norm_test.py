@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from jaxopt_lab.controllers.controller import Controller, Decision, State, Statistics
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import COUNT, POSITIVE_OR_INFINITE, STATIC, check_arguments
 
 
 def norm_test(
-    eta: Annotated[float, POSITIVE, STATIC] = 0.1,
+    eta: Annotated[float, POSITIVE_OR_INFINITE, STATIC] = 0.1,
     *,
     micro_batch: Annotated[int, COUNT] = 1,
     start_batch: Annotated[int, COUNT] = 8,

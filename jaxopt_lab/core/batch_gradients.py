@@ -8,13 +8,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
-from jaxopt_lab.core import loops
+from jaxopt_lab.core import loops, placement, trees
+from jaxopt_lab.core.batch_parts import (
+    Weights,
+    num_examples,
+    share,
+    total_weight,
+    weighed,
+)
+from jaxopt_lab.core.batch_parts import split_batch as split_batch
+from jaxopt_lab.core.batch_shards import BatchShards as BatchShards
 from jaxopt_lab.core.checks import NO_EXAMPLE_LOSSES
 from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, LossFn, Params, Updates
+from jaxopt_lab.core.loss_checks import check_loss
+from jaxopt_lab.core.seen import SeenTrees
+from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree, Updates
 
 # evaluate(params, batch, key) -> (loss, aux); the key is None where none is needed
 Evaluate = Callable[[Params, Batch, Any], tuple[jax.Array, PyTree]]
@@ -25,7 +35,8 @@ class BatchGrad:
 
     ``value_and_grad`` is the first pass of a training step. Its gradients are cached,
     so that a transformation which asks for a gradient at the very same parameters
-    (the same arrays, not equal ones) gets it for nothing.
+    (the same arrays, not equal ones) gets it for nothing. Of complex parameters every
+    gradient is ``trees.ascent_gradient``.
     """
 
     def __init__(
@@ -39,6 +50,7 @@ class BatchGrad:
         micro_loop: str = "auto",
         example_losses: LossFn | None = None,
         reduce_dtype: DTypeLike | None = None,
+        weights: Weights | None = None,
     ):
         self._evaluate = evaluate
         self._batch = batch
@@ -48,9 +60,12 @@ class BatchGrad:
         self._micro_loop = micro_loop
         self._example_losses = example_losses
         self._reduce_dtype = reduce_dtype
+        self._weights = weights
         self._cache: dict[int, tuple[list[Any], Any]] = {}
+        self._asked, self._given = SeenTrees(), SeenTrees()
         # An indivisible batch is an error whether or not a link asks for shards.
-        split_batch(batch, micro_batches, "micro-batches")
+        if micro_batches != 1:
+            split_batch(batch, micro_batches, "micro-batches")
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
         """Gradient of the whole batch, averaged over the devices' axis if any."""
@@ -59,14 +74,82 @@ class BatchGrad:
         if cached is not None:
             return cached
         (_, grads) = self._local(params, self._batch, self._shard_key(0, 1), 1)
-        return self._reduced(grads)
+        return self._gave(params, self._reduced(grads))
+
+    def _gave(self, params: Params, grads: Updates) -> Updates:
+        self._asked.add(params)
+        self._given.add(grads)
+        return grads
+
+    def on_transform(self, transform: str, updates: Updates, params: Params) -> bool:
+        """Whether a transform stands in front of one that is given ``updates``.
+
+        Args:
+          transform: name of the one that asks.
+          updates: what it is given.
+          params: the parameters it is given.
+
+        Returns:
+          False for a gradient that this function has given; otherwise True where it
+          has given one at these parameters, or where a chain shows it.
+        """
+        del transform
+        if self._given.has(updates):
+            return False
+        return self._asked.has(params) or placement.in_front()
+
+    def value(
+        self, params: Params, *, grad_fn: Any = None, fused_apply: Any = None
+    ) -> jax.Array:
+        """The loss on the whole batch, over all devices, with its derivative.
+
+        Args:
+          params: the parameters.
+          grad_fn: not used; optax's line searches hand all extra arguments over.
+          fused_apply: likewise.
+
+        Returns:
+          Scalar. Its derivative is the gradient of this function, so it is averaged
+          over the devices too; line searches differentiate it.
+        """
+
+        del grad_fn, fused_apply
+        key = self._shard_key(0, 1)
+        if self._axis_name is None and self._micro_batches == 1:
+            return self._loss(params, self._batch, key)
+
+        def both(p: Params) -> tuple[jax.Array, Updates]:
+            (loss, _), grads = self._local(p, self._batch, key, 1)
+            return self._mean_value(loss), self._reduced(grads)
+
+        loss_at = jax.custom_jvp(lambda p: both(p)[0])
+
+        @loss_at.defjvp
+        def _(primals: Any, tangents: Any) -> Any:
+            loss, grads = both(*primals)
+            return loss, trees.dot(grads, *tangents).astype(loss.dtype)
+
+        return loss_at(params)
+
+    def weight(self, part: Batch = None) -> jax.Array | None:
+        """The weight of a part of the batch, of all of this device's by default."""
+        return total_weight(self._weights, self._batch if part is None else part)
 
     def mean(self, tree: PyTree) -> PyTree:
         """Mean of the floating leaves over the devices' axis, if there is one."""
         return pmean(tree, self._axis_name)
 
-    def _reduced(self, grads: Updates) -> Updates:
-        """``mean`` of gradients, in the type that they are sent in."""
+    def _device_share(self, part: Batch = None) -> Any:
+        own = self.weight(part) if self._axis_name is not None else None
+        return share(own, self.mean(own), 1)
+
+    def _mean_value(self, value: PyTree) -> PyTree:
+        """Mean of the floating leaves over the devices, by the weights if any."""
+        return self.mean(weighed(value, self._device_share()))
+
+    def _reduced(self, grads: Updates, part: Batch = None) -> Updates:
+        """``_mean_value`` of gradients, in the type that they are sent in."""
+        grads = weighed(grads, self._device_share(part))
         return pmean(grads, self._axis_name, self._reduce_dtype)
 
     def shard(self, num_shards: int) -> BatchShards:
@@ -83,11 +166,11 @@ class BatchGrad:
         if self._example_losses is None:
             raise InputError(NO_EXAMPLE_LOSSES)
         losses = self._example_losses(params, self._batch)
-        examples = jnp.shape(jax.tree.leaves(self._batch)[0])[:1]
-        if losses.shape != examples:
+        examples = num_examples(self._batch, "losses of examples")
+        if losses.shape != (examples,):
             raise InputError(
-                f"example_losses must give one number for each of the {examples[0]} "
-                f"examples, shape {examples}; got shape {losses.shape}"
+                f"example_losses must give one number for each of the {examples} "
+                f"examples, shape {(examples,)}; got shape {losses.shape}"
             )
         return losses
 
@@ -104,8 +187,8 @@ class BatchGrad:
         """
         chosen = jax.tree.map(lambda x: x[indices], self._batch)
         params = varying(params, self._axis_name)
-        gradient = jax.grad(self._scalar_evaluate, has_aux=True)
-        return self._reduced(gradient(params, chosen, self._shard_key(0, 1))[0])
+        key = self._shard_key(0, 1)
+        return self._reduced(self._differentiated(params, chosen, key)[1], chosen)
 
     def value_and_grad(
         self, params: Params, num_shards: int = 0, mode: loops.Mode = "unroll"
@@ -128,12 +211,11 @@ class BatchGrad:
             value, grads = self._local(params, self._batch, key, 1)
             grads = self._reduced(grads)
             self._cache[0] = (jax.tree.leaves(params), grads)
-            return self.mean(value), grads
+            return self._mean_value(value), self._gave(params, grads)
         shards = self.shard(num_shards)
-        value, each = shards.first_pass(params, mode)
+        value, mean, each = shards.first_pass(params, mode)
         self._cache[num_shards] = (jax.tree.leaves(params), each)
-        mean = loops.mean_items(lambda g: g, each, "vmap")
-        return self.mean(value), self._reduced(mean)
+        return self._mean_value(value), self._gave(params, self._reduced(mean))
 
     def cached(self, num_shards: int, params: Params) -> Any | None:
         """Gradients of the first pass over ``num_shards`` shards at ``params``."""
@@ -154,16 +236,17 @@ class BatchGrad:
     ) -> tuple[tuple[jax.Array, PyTree], Updates]:
         """Value and gradient on this device alone, over its micro-batches."""
         params = varying(params, self._axis_name)
-        value_and_grad = jax.value_and_grad(self._scalar_evaluate, has_aux=True)
         parts = self._micro_in_shard(num_shards)
         if parts == 1:
-            return value_and_grad(params, batch, key)
+            return self._differentiated(params, batch, key)
+        whole = self.weight(batch)
         items = (split_batch(batch, parts, "micro-batches"), jnp.arange(parts))
 
         def one(item: tuple[Batch, jax.Array]) -> tuple[Any, Updates]:
             micro, i = item
             micro_key = None if key is None else jax.random.fold_in(key, i)
-            return value_and_grad(params, micro, micro_key)
+            found = self._differentiated(params, micro, micro_key)
+            return weighed(found, share(self.weight(micro), whole, parts))
 
         mode = self._micro_loop
         if mode == "auto":
@@ -179,106 +262,18 @@ class BatchGrad:
             )
         return max(1, micro // num_shards)
 
+    @placement.evaluates_loss
+    def _loss(self, params: Params, batch: Batch, key: Any) -> jax.Array:
+        return self._scalar_evaluate(params, batch, key)[0]
+
+    @placement.evaluates_loss
+    def _differentiated(self, params: Params, batch: Batch, key: Any) -> Any:
+        """``((loss, aux), gradient)`` of one part, in one pass."""
+        value_and_grad = jax.value_and_grad(self._scalar_evaluate, has_aux=True)
+        value, grads = value_and_grad(params, batch, key)
+        return value, trees.ascent_gradient(grads)
+
     def _scalar_evaluate(self, *args: Any) -> tuple[jax.Array, PyTree]:
         loss, aux = self._evaluate(*args)
-        if jnp.shape(loss) != ():
-            raise InputError(
-                "the loss must be a scalar, a mean over the examples; got shape "
-                f"{jnp.shape(loss)}"
-            )
+        check_loss(loss)
         return loss, aux
-
-
-class BatchShards:
-    """The equal parts of a ``BatchGrad``'s batch; see ``BatchGrad.shard``."""
-
-    def __init__(self, whole: BatchGrad, num_shards: int):
-        self._whole = whole
-        self._num_shards = num_shards
-        self._parts = split_batch(whole._batch, num_shards, "shards")
-
-    def __call__(self, params: Params, j: int | jax.Array) -> Updates:
-        """Gradient of shard ``j`` on this device, not averaged over devices."""
-        return self._value_and_grad(params, loops.take(self._parts, j), j)[1]
-
-    def mean(
-        self,
-        f: Callable[[Callable[[Params], Updates]], PyTree],
-        mode: loops.Mode = "unroll",
-    ) -> PyTree:
-        """Mean over shards (and devices) of ``f(grad)``.
-
-        Args:
-          f: receives ``grad(params)``, the gradient of one shard, and returns a
-            tree. Asked at the step's own parameters, ``grad`` costs nothing.
-          mode: ``"unroll"``; ``"vmap"``, right for a batch that is sharded under
-            ``jit``; or ``"scan"``, the only one that does not hold all shards'
-            results at once, but repeats the first pass.
-
-        Returns:
-          The mean, over the devices too.
-        """
-        loops.check_mode(mode)
-        whole, m = self._whole, self._num_shards
-        first = whole._cache.get(m, ([], None))[1] if mode != "scan" else None
-
-        def one(item: tuple[Batch, jax.Array, Updates | None]) -> PyTree:
-            part, j, first_grad = item
-
-            def grad(params: Params) -> Updates:
-                if first_grad is not None and whole.cached(m, params) is not None:
-                    return first_grad
-                return self._value_and_grad(params, part, j)[1]
-
-            return f(grad)
-
-        items = (self._parts, jnp.arange(m), first)
-        return whole._reduced(loops.mean_items(one, items, mode))
-
-    def first_pass(self, params: Params, mode: loops.Mode) -> tuple[Any, Updates]:
-        """Mean loss and auxiliary output, and every shard's gradient, stacked."""
-
-        def one(item: tuple[Batch, jax.Array]) -> tuple[Any, Updates]:
-            return self._value_and_grad(params, *item)
-
-        items = (self._parts, jnp.arange(self._num_shards))
-        values, grads = loops.map_items(one, items, mode)
-        return loops.mean_items(lambda value: value, values, "vmap"), grads
-
-    def _value_and_grad(
-        self, params: Params, part: Batch, j: int | jax.Array
-    ) -> tuple[Any, Updates]:
-        key = self._whole._shard_key(j, self._num_shards)
-        return self._whole._local(params, part, key, self._num_shards)
-
-
-def split_batch(batch: Batch, parts: int, what: str = "parts") -> Batch:
-    """A batch with its leading axis cut in two: ``(parts, examples / parts, ...)``.
-
-    Args:
-      batch: tree of arrays with a common leading axis; typed keys allowed.
-      parts: number of parts, at least 1.
-      what: noun for the error message.
-
-    Returns:
-      The reshaped tree; part j holds consecutive examples.
-
-    Raises:
-      InputError: the number of examples is not a multiple of ``parts``.
-    """
-    sizes = sorted({jnp.shape(x)[:1] for x in jax.tree.leaves(batch)})
-    if parts < 1:
-        raise InputError(f"the number of {what} must be at least 1; got {parts}")
-    if len(sizes) != 1 or sizes[0] == ():
-        raise InputError(
-            "the leaves of a batch must share their leading axis, the examples; got "
-            f"leading axes {sizes}"
-        )
-    (examples,) = sizes[0]
-    if examples % parts:
-        raise InputError(
-            f"a batch of {examples} examples cannot be cut into {parts} equal {what}"
-        )
-    return jax.tree.map(
-        lambda x: x.reshape(parts, examples // parts, *x.shape[1:]), batch
-    )

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule
+from jaxopt_lab.core.numbers import is_whole, known_number
+from jaxopt_lab.core.typing import GradFn, Params, PyTree, Scalar, ScalarOrSchedule
 
 NO_EXAMPLE_LOSSES = (
     "selecting examples needs the loss of each: pass "
@@ -27,9 +27,13 @@ def value_at(value: ScalarOrSchedule, count: jax.Array) -> Scalar:
       count: number of updates so far.
 
     Returns:
-      The number, or what the schedule gives.
+      The number, or what the schedule gives. A number of NumPy is one of Python, which
+      leaves float32 what it is where 64 bits are enabled.
     """
-    return value(count) if callable(value) else value
+    if callable(value):
+        return value(count)
+    number = known_number(value)
+    return value if number is None else number
 
 
 def increment(count: jax.Array) -> jax.Array:
@@ -54,7 +58,8 @@ def check_non_negative(name: str, value: Any) -> None:
     Raises:
       InputError: it is negative or NaN.
     """
-    if isinstance(value, int | float) and not value >= 0:
+    number = known_number(value)
+    if number is not None and not number >= 0:
         raise InputError(f"{name} must be at least 0; got {value}")
 
 
@@ -68,12 +73,13 @@ def check_unit(name: str, value: Any) -> None:
     Raises:
       InputError: it is out of range or NaN.
     """
-    if isinstance(value, int | float) and not 0 <= value <= 1:
+    number = known_number(value)
+    if number is not None and not 0 <= number <= 1:
         raise InputError(f"{name} must lie in [0, 1]; got {value}")
 
 
 def is_integer(value: Any, low: int | None = None, high: int | None = None) -> bool:
-    """Whether ``value`` is an ``int``, no ``bool``, between two bounds.
+    """Whether ``value`` is a whole number, no boolean, between two bounds.
 
     Args:
       value: anything.
@@ -83,7 +89,7 @@ def is_integer(value: Any, low: int | None = None, high: int | None = None) -> b
     Returns:
       A Python boolean.
     """
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_whole(value):
         return False
     return (low is None or value >= low) and (high is None or value <= high)
 
@@ -100,7 +106,7 @@ def check_integer(
       high: the largest accepted, or ``None``.
 
     Raises:
-      InputError: it is no ``int``, a ``bool``, or out of bounds.
+      InputError: it is no integer of Python or NumPy, a boolean, or out of bounds.
 
     >>> check_integer("capacity", 5, low=0)
     """
@@ -124,7 +130,7 @@ def check_positive_count(name: str, value: Any) -> None:
       value: what was given.
 
     Raises:
-      InputError: it is no ``int``, or less than 1.
+      InputError: it is no whole number, or less than 1.
     """
     check_integer(name, value, low=1)
 
@@ -153,8 +159,9 @@ def require_grad_fn(
     if grad_fn is None:
         raise InputError(
             f"{transform} needs grad_fn: call {call}; make_train_step passes it by "
-            "itself, and optax.MultiSteps(...).gradient_transformation() drops it (use "
-            "make_train_step(..., micro_batches=) instead)"
+            "itself, optax.MultiSteps(...).gradient_transformation() drops it (use "
+            "make_train_step(..., micro_batches=) instead), and so does flax's "
+            "TrainState.apply_gradients (use jaxopt_lab.training.apply_gradients)"
         )
     return params, grad_fn
 
@@ -197,27 +204,34 @@ def require_examples(grad_fn: GradFn) -> Any:
     return grad_fn
 
 
-def require_float32(transform: str, params: Params, mask: PyTree) -> None:
+def require_float32(
+    transform: str, params: Params, mask: PyTree, *, castable: bool = False
+) -> None:
     """Refuse to perturb parameters whose type would swallow the perturbation.
 
     Args:
       transform: name of the transformation, for the message.
       params: the parameters.
       mask: tree of booleans; only leaves under True are looked at.
+      castable: whether the transformation has an argument ``compute_dtype``.
 
     Raises:
       InputError: a floating leaf under the mask is narrower than float32.
     """
-    pairs = zip(jax.tree.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
+    pairs = zip(trees.leaves_with_path(params), jax.tree.leaves(mask), strict=True)
     for (path, leaf), moved in pairs:
         if moved is False or not trees.is_floating(leaf):
             continue
         if jnp.finfo(leaf.dtype).bits < 32:
+            name = trees.path_name(path) or "parameters"
+            cast = "; or pass compute_dtype=jnp.float32 if the loss takes both"
             raise InputError(
-                f"{transform} cannot perturb {trees.path_name(path)} in {leaf.dtype}: "
+                f"{transform} cannot perturb {name} in {leaf.dtype}: "
                 "most of a small perturbation is lost in rounding. Keep a float32 "
                 "master copy as the parameters and cast inside the loss: "
                 f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
+                + castable
+                * cast
             )
 
 
@@ -242,7 +256,7 @@ def require_real(transform: str, params: Params, mask: PyTree | None = None) -> 
     jaxopt_lab.core.errors.InputError: microadam takes real parameters; got complex64 \
 for 'w': keep its real and imaginary parts as two real leaves
     """
-    leaves = jax.tree.leaves_with_path(params)
+    leaves = trees.leaves_with_path(params)
     looked_at = [True] * len(leaves) if mask is None else jax.tree.leaves(mask)
     for (path, leaf), checked in zip(leaves, looked_at, strict=True):
         dtype = jnp.result_type(leaf)

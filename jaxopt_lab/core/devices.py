@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.trees import is_floating
+from jaxopt_lab.core.typing import PyTree
 
 
 def _varies_over(x: Any) -> frozenset[str]:
@@ -75,7 +75,7 @@ def narrowed(x: jax.Array, dtype: DTypeLike | None) -> jax.Array:
     """An array cast to a type for sending, if that is narrower than its own.
 
     Args:
-      x: a floating array.
+      x: a floating array, real or complex.
       dtype: a floating type, or None.
 
     Returns:
@@ -83,4 +83,6 @@ def narrowed(x: jax.Array, dtype: DTypeLike | None) -> jax.Array:
     """
     if dtype is None or jnp.finfo(dtype).bits >= jnp.finfo(x.dtype).bits:
         return x
+    if jnp.iscomplexobj(x):  # complex64 is the narrowest of its kind
+        return x.astype(jnp.promote_types(dtype, jnp.complex64))
     return x.astype(dtype)

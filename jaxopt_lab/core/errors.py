@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class InputError(ValueError):
@@ -38,3 +39,27 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     listed = ", ".join(names)
     text = f"{hint}(accepted: {listed})" if near else f"accepted: {listed}"
     return InputError(f"unknown {kind} {name!r}; {text}")
+
+
+def described(value: Any) -> str:
+    """A value in a few words, for messages: shape and dtype, name, type.
+
+    Args:
+      value: anything.
+
+    Returns:
+      Words without a line break.
+
+    >>> described((1.0, {})), described(max), described("0.1"), described(None)
+    ('a tuple of 2', 'the builtin_function_or_method max', "'0.1'", 'None')
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)}, {value.dtype}"
+    if value is None or isinstance(value, str | bool | int | float | complex):
+        return repr(value)
+    if type(value) is tuple or isinstance(value, list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    name = getattr(value, "__name__", "")
+    if name and callable(value):
+        return f"the {type(value).__name__} {name}"
+    return f"a {type(value).__name__}"

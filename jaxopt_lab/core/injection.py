@@ -25,7 +25,7 @@ def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
 
     >>> import jaxopt_lab
     >>> sorted(static_arguments(jaxopt_lab.sam))
-    ['axis_name', 'norm_over', 'perturb_mask', 'sync']
+    ['axis_name', 'compute_dtype', 'norm_over', 'perturb_mask', 'sync']
     """
     names = set()
     for name, parameter in inspect.signature(factory).parameters.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-from jaxtyping import PyTree
+
+from jaxopt_lab.core.typing import PyTree
 
 
 class TempBalanceState(NamedTuple):

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import errors, jaxprs, trees
+from jaxopt_lab.core.typing import PyTree
 
 Mode = Literal["unroll", "vmap", "scan"]
 
@@ -161,8 +161,7 @@ _floating = trees.is_floating
 
 
 def _wide(x: jax.Array) -> jax.Array:
-    real = _floating(x) and not jnp.iscomplexobj(x)
-    return x.astype(trees.accumulation_dtype(x.dtype)) if real else x
+    return x.astype(trees.wide_dtype(x.dtype)) if _floating(x) else x
 
 
 def _add(total: PyTree, item: PyTree) -> PyTree:

@@ -13,10 +13,9 @@ from typing import Any
 
 import jax
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.gradients import MappedGradFn
-from jaxopt_lab.core.typing import MaskOrFn, Params, Updates
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree, Updates
 
 
 def is_masked(x: Any) -> bool:
@@ -68,7 +67,10 @@ def _with_unmasked_grad_fn(
             # A transformation sees a part of the tree only; the leaves that it does
             # see are still the step's own if nothing stands in front of it.
             grad_fn = MappedGradFn(
-                grad_fn, on_params=lambda part: _unmask(part, params), on_grads=_mask
+                grad_fn,
+                on_params=lambda part: _unmask(part, params),
+                on_grads=_mask,
+                fills_masks=True,
             )
         return inner.update(updates, state, params, grad_fn=grad_fn, **extra)
 
@@ -96,9 +98,7 @@ def masked(
     >>> params = {"w": jnp.array(1.0), "b": jnp.array(2.0)}
     >>> grad_fn = jax.grad(lambda p: p["w"] ** 2 + p["b"] ** 2)
     >>> g = grad_fn(params)
-    >>> updates, _ = tx.update(
-    ...     g, tx.init(params), params, grad_fn=lambda p, i=0: grad_fn(p)
-    ... )
+    >>> updates, _ = tx.update(g, tx.init(params), params, grad_fn=grad_fn)
     >>> round(float(updates["w"]), 4), float(updates["b"])
     (2.2, 4.0)
     """

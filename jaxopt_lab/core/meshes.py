@@ -91,13 +91,14 @@ def check_batch(batch: Batch, parts: int, axis: int = 0) -> None:
 
     Args:
       batch: tree of arrays.
-      parts: number of devices on the data axis.
+      parts: number of devices on the data axis; 1 accepts any batch.
       axis: axis of the examples; 1 after an axis of seeds.
 
     Raises:
       InputError: names the leaf, its shape and the number of parts.
     """
-
+    if parts == 1:
+        return
     for path, x in jax.tree.leaves_with_path(batch):
         shape = jnp.shape(x)
         if len(shape) <= axis or shape[axis] % parts:

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Scalar
 
 
@@ -32,7 +33,8 @@ def check_decay(name: str, value: Any) -> None:
     Raises:
       InputError: it is out of range or NaN.
     """
-    if isinstance(value, int | float) and not 0 <= value < 1:
+    number = known_number(value)
+    if number is not None and not 0 <= number < 1:
         raise InputError(f"{name} must lie in [0, 1); got {value}")
 
 

@@ -16,31 +16,46 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from jaxopt_lab.core import errors
+from jaxopt_lab.core.argument_checks import check_value
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """The accepted values of a number; an open end is left out of it."""
+    """The accepted values of a number; an open end is left out of it.
+
+    An infinite end is open, unless ``infinite`` says that infinity is accepted too.
+    """
 
     low: float = float("-inf")
     high: float = float("inf")
     open_low: bool = False
     open_high: bool = False
+    infinite: bool = False
 
     def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
+        open_low, open_high = self._open()
+        above = value > self.low if open_low else value >= self.low
+        below = value < self.high if open_high else value <= self.high
         return above and below
 
+    def _open(self) -> tuple[bool, bool]:
+        if self.infinite:
+            return self.open_low, self.open_high
+        infinity = float("inf")
+        return self.open_low or self.low == -infinity, (
+            self.open_high or self.high == infinity
+        )
+
     def __str__(self) -> str:
-        left = "(" if self.open_low or self.low == float("-inf") else "["
-        right = ")" if self.open_high or self.high == float("inf") else "]"
+        open_low, open_high = self._open()
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
     def sentence(self) -> str:
@@ -53,6 +68,16 @@ class Interval:
             return f"lie in {self}"
         return f"be {'above' if self.open_low else 'at least'} {self.low:g}"
 
+    def bounds(self) -> str:
+        """The ends, after the noun of a whole number.
+
+        >>> COUNT.bounds(), Interval(1, 9).bounds()
+        ('of at least 1', 'from 1 to 9')
+        """
+        if self.high == float("inf"):
+            return f"of at least {self.low:g}"
+        return f"from {self.low:g} to {self.high:g}"
+
 
 POSITIVE = Interval(0.0, open_low=True)
 NON_NEGATIVE = Interval(0.0)
@@ -61,6 +86,8 @@ UNIT = Interval(0.0, 1.0)
 SHARE = Interval(0.0, 1.0, open_low=True)
 COUNT = Interval(1.0)
 COUNT_OR_ZERO = Interval(0.0)
+ORDER = Interval(1.0, infinite=True)
+POSITIVE_OR_INFINITE = Interval(0.0, open_low=True, infinite=True)
 
 
 class _Static:
@@ -108,8 +135,8 @@ class Option:
                 raise errors.unknown(name, str(value), self.accepted)
         elif (
             isinstance(self.accepted, Interval)
-            and isinstance(value, int | float)
-            and value not in self.accepted
+            and (number := known_number(value)) is not None
+            and number not in self.accepted
         ):
             raise InputError(
                 f"{name}={value} is out of range; accepted: {self.accepted}"
@@ -197,47 +224,7 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> 
     """
     for name, argument in arguments(function).items():
         if name in values:
-            _check(name, argument, values[name])
-
-
-def _check(name: str, argument: Argument, value: Any) -> None:
-    kinds, interval, choices, static = argument
-    if value is None and type(None) in kinds:
-        return
-    # Beside a number, a tuple or an array a name is one of several possibilities.
-    only_names = choices and all(
-        k is type(None) or typing.get_origin(k) is Literal for k in kinds
-    )
-    if only_names or (choices and isinstance(value, str)):
-        if value not in choices:
-            raise errors.unknown(name, str(value), choices)
-    elif kinds == (bool,):
-        if type(value).__name__ not in ("bool", "bool_"):
-            raise InputError(f"{name} must be True or False; got {value!r}")
-    elif interval is None:
-        return
-    elif int in kinds and float not in kinds:
-        if (
-            not isinstance(value, int)
-            or isinstance(value, bool)
-            or value not in interval
-        ):
-            raise InputError(
-                f"{name} must be a whole number {_of(interval)}; got {value!r}"
-            )
-    elif static:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or cast(float, value) not in interval:
-            kind = interval.sentence().replace("be at", "be a number of at")
-            raise InputError(f"{name} must {kind}; got {value!r}")
-    elif isinstance(value, int | float) and value not in interval:
-        raise InputError(f"{name} must {interval.sentence()}; got {value}")
-
-
-def _of(interval: Interval) -> str:
-    if interval.high == float("inf"):
-        return f"of at least {interval.low:g}"
-    return f"from {interval.low:g} to {interval.high:g}"
+            check_value(name, values[name], *argument)
 
 
 def takes(
@@ -286,7 +273,10 @@ def takes(
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
             bound.apply_defaults()
-            return function(**bound.arguments)
+            # The number of Python that one of NumPy is: it widens no float32.
+            known = {n: known_number(v) for n, v in bound.arguments.items()}
+            given = {n: v for n, v in known.items() if v is not None}
+            return function(**{**bound.arguments, **given})
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]

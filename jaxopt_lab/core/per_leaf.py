@@ -14,13 +14,12 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
-from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, Updates
+from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, PyTree, Updates
 
 
 class LeafMethod(Protocol):

@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 
 ScalingName: TypeAlias = Literal["identity", "abs", "abs_over_range"]
 NormOver: TypeAlias = Literal["perturbed", "all"]
@@ -49,9 +49,10 @@ def check_order(p: NormOrder) -> NormOrder:
     Raises:
       InputError: it is no Python number of at least 1.
     """
-    if not isinstance(p, int | float) or isinstance(p, bool) or not p >= 1:
+    number = known_number(p)
+    if number is None or isinstance(number, bool) or not number >= 1:
         raise InputError(f"p must be a number of at least 1, or inf; got {p!r}")
-    return p
+    return number
 
 
 def magnitude(x: jax.Array) -> jax.Array:
@@ -61,15 +62,17 @@ def magnitude(x: jax.Array) -> jax.Array:
     get a derivative that central differences do not confirm.
 
     Args:
-      x: real array.
+      x: array, real or complex.
 
     Returns:
-      ``|x|``, float32 or better.
+      ``|x|``, real, float32 or better.
 
     >>> float(jax.grad(magnitude)(0.0)), float(jax.grad(magnitude)(-2.0))
     (0.0, -1.0)
     """
-    wide = x.astype(trees.accumulation_dtype(x.dtype))
+    wide = x.astype(trees.wide_dtype(x.dtype))
+    if jnp.iscomplexobj(wide):
+        return jnp.abs(wide)  # its derivative at zero is zero already
     return wide * jax.lax.stop_gradient(jnp.sign(wide))
 
 
@@ -77,7 +80,7 @@ def order_norm(x: jax.Array, p: NormOrder) -> jax.Array:
     """The p-norm of a whole tensor, safe at zero in value and in derivative.
 
     Args:
-      x: real array of any shape, possibly empty.
+      x: array of any shape, real or complex, possibly empty.
       p: order, at least 1; ``inf`` for the largest magnitude.
 
     Returns:
@@ -135,6 +138,20 @@ def scaling_tree(
     return jax.tree.map(one, mask, params)
 
 
+def _kept(m: bool | jax.Array, d: jax.Array) -> jax.Array:
+    # No selection for what is static: in a branch that closes over d, as those of
+    # optax.apply_if_finite do, zeros lack the sharding of an explicit mesh.
+    return d if m is True else jnp.where(m, d, jnp.zeros_like(d))
+
+
+def _times(t: jax.Array, d: jax.Array) -> jax.Array:
+    """``t * d`` of a real factor t, in the precision of t."""
+    if not jnp.iscomplexobj(d):
+        return t * d.astype(t.dtype)
+    wide = jnp.promote_types(t.dtype, d.dtype)
+    return t.astype(wide) * d.astype(wide)
+
+
 def perturb(
     params: Params,
     direction: Updates,
@@ -154,7 +171,8 @@ def perturb(
 
     Args:
       params: the point to start from.
-      direction: ascent direction ``d``, a tree like ``params``.
+      direction: ascent direction ``d``, a tree like ``params``; of complex leaves
+        ``trees.ascent_gradient``, not what ``jax.grad`` gives.
       rho: radius, in the units of the parameters' norm.
       mask: tree of booleans, which leaves (or which of their entries) move.
       norm_over: ``"perturbed"``: the norm over the leaves that move, so that the
@@ -167,17 +185,17 @@ def perturb(
     """
     scaled = direction
     if scaling is not None:
-        scaled = jax.tree.map(lambda t, d: t * d.astype(t.dtype), scaling, direction)
-    moved = jax.tree.map(lambda m, d: jnp.where(m, d, jnp.zeros_like(d)), mask, scaled)
+        scaled = jax.tree.map(_times, scaling, direction)
+    moved = jax.tree.map(_kept, mask, scaled)
     norm = trees.global_norm(moved if norm_over == "perturbed" else scaled)
     if damping is not None:
         norm = jnp.where(norm == 0, norm, norm + jnp.asarray(damping, norm.dtype))
     scale = trees.safe_divide(jnp.asarray(rho, norm.dtype), norm)
 
     def step(p: jax.Array, d: jax.Array, t: jax.Array | None = None) -> jax.Array:
-        wide = trees.accumulation_dtype(d.dtype)
+        wide = trees.wide_dtype(d.dtype)
         length = scale.astype(wide) * d.astype(wide)
-        return p + (length if t is None else t * length).astype(p.dtype)
+        return p + (length if t is None else _times(t, length)).astype(p.dtype)
 
     if scaling is None:
         return jax.tree.map(step, params, moved)

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
+from jaxopt_lab.core import boxes
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree
 
 MaskFn = Callable[[Params], PyTree]
 
@@ -38,7 +38,7 @@ def label_by_path(
 
     Args:
       rules: pairs ``(regular expression, label)``, searched in the leaf's path
-        (``"encoder/0/kernel"``) in this order.
+        (``"encoder/0/kernel"``, whether or not flax has it in a box) in this order.
       default: label of a leaf that no rule matches.
 
     Returns:
@@ -54,7 +54,7 @@ def label_by_path(
         name = path_name(path)
         return next((lab for rx, lab in compiled if rx.search(name)), default)
 
-    return lambda params: jax.tree_util.tree_map_with_path(label, params)
+    return lambda params: boxes.map_with_path(label, params)
 
 
 def everything_but(*names: str) -> MaskFn:
@@ -69,7 +69,7 @@ def everything_but(*names: str) -> MaskFn:
     >>> everything_but("bias")({"kernel": 1.0, "bias": 0.0})
     {'bias': False, 'kernel': True}
     """
-    return lambda params: jax.tree_util.tree_map_with_path(
+    return lambda params: boxes.map_with_path(
         lambda path, _: path_name(path[-1:]) not in names, params
     )
 
@@ -87,7 +87,7 @@ def matching(pattern: str) -> MaskFn:
     {'head': {'kernel': False}, 'norm': {'scale': True}}
     """
     compiled = re.compile(pattern)
-    return lambda params: jax.tree_util.tree_map_with_path(
+    return lambda params: boxes.map_with_path(
         lambda path, _: bool(compiled.search(path_name(path))), params
     )
 
@@ -154,8 +154,8 @@ def differences(expected: PyTree, got: PyTree, *, shapes: bool = True) -> list[s
     >>> differences({"a": jnp.ones(2, jnp.float32)}, {"b": jnp.ones(2)})
     ['a: missing (expected float32[2])', 'b: not expected']
     """
-    one = {path_name(p): x for p, x in jax.tree.leaves_with_path(expected)}
-    two = {path_name(p): x for p, x in jax.tree.leaves_with_path(got)}
+    one = {path_name(p): x for p, x in boxes.leaves_with_path(expected)}
+    two = {path_name(p): x for p, x in boxes.leaves_with_path(got)}
     lines = []
     for path in list(one) + [p for p in two if p not in one]:
         if path not in two:

@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
+from jaxopt_lab.core.boxes import leaves_with_path as leaves_with_path
+from jaxopt_lab.core.boxes import map_with_path as map_with_path
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.tree_paths import MaskFn as MaskFn
 from jaxopt_lab.core.tree_paths import differences as differences
@@ -26,6 +28,7 @@ from jaxopt_lab.core.tree_paths import ndim_at_least as ndim_at_least
 from jaxopt_lab.core.tree_paths import path_name as path_name
 from jaxopt_lab.core.tree_paths import resolve_mask as resolve_mask
 from jaxopt_lab.core.tree_paths import summary as summary
+from jaxopt_lab.core.typing import PyTree
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -42,6 +45,43 @@ def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
     """
     wide = jnp.dtype(dtype) in (jnp.dtype(np.float64), jnp.dtype(np.complex128))
     return jnp.dtype(np.float64 if wide else np.float32)
+
+
+def wide_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The type in which values of ``dtype`` are combined element by element.
+
+    Args:
+      dtype: any numeric type.
+
+    Returns:
+      ``accumulation_dtype(dtype)``, or the complex type of that precision where
+      ``dtype`` is complex: a cast to the real one would drop the imaginary parts.
+
+    >>> str(wide_dtype(jnp.bfloat16)), str(wide_dtype(jnp.complex64))
+    ('float32', 'complex64')
+    """
+    real = accumulation_dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return real
+    return jnp.dtype(np.complex128 if real == np.float64 else np.complex64)
+
+
+def ascent_gradient(grads: PyTree) -> PyTree:
+    """The direction of steepest ascent from what ``jax.grad`` gives.
+
+    Args:
+      grads: derivatives of a real loss. Of a complex leaf ``x + i y``, ``jax.grad``
+        gives ``dL/dx - i dL/dy``.
+
+    Returns:
+      The same leaves, complex ones conjugated: ``dL/dx + i dL/dy``, as optax and every
+      transformation here take them.
+
+    >>> loss = lambda z: jnp.abs(z - 2j) ** 2
+    >>> float(jnp.imag(ascent_gradient(jax.grad(loss)(0j))))
+    -4.0
+    """
+    return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, grads)
 
 
 def safe_sqrt(x: Array) -> Array:
@@ -130,13 +170,14 @@ def dot(a: PyTree, b: PyTree) -> Array:
     """Inner product over all leaves together.
 
     Args:
-      a: tree of real floating arrays.
+      a: tree of floating arrays, real or complex.
       b: tree of the same structure and shapes; the dtypes may differ.
 
     Returns:
-      Scalar of ``scalar_dtype(a, b)``; 0 for empty trees. A sum of products, not a
-      contraction: matrix units round their operands, and the contraction of sharded
-      axes is refused on meshes of explicit axes.
+      Real scalar of ``scalar_dtype(a, b)``; 0 for empty trees. Of complex leaves
+      ``Re(conj(a) b)``, the inner product of real and imaginary parts. A sum of
+      products, not a contraction: matrix units round their operands, and the
+      contraction of sharded axes is refused on meshes of explicit axes.
 
     >>> float(dot({"a": jnp.ones(2)}, {"a": jnp.array([1.0, 2.0])}))
     3.0
@@ -144,6 +185,8 @@ def dot(a: PyTree, b: PyTree) -> Array:
     dtype = scalar_dtype(a, b)
 
     def one(x: Array, y: Array) -> Array:
+        if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
+            return one(jnp.real(x), jnp.real(y)) + one(jnp.imag(x), jnp.imag(y))
         return jnp.sum(x.astype(dtype) * y.astype(dtype))
 
     return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
@@ -161,7 +204,7 @@ def add_update(p: Array, u: Array) -> Array:
     """
     if p.dtype == u.dtype:
         return p + u
-    wide = scalar_dtype(p, u)
+    wide = jnp.promote_types(wide_dtype(p.dtype), wide_dtype(u.dtype))
     return (p.astype(wide) + u.astype(wide)).astype(p.dtype)
 
 
@@ -243,9 +286,18 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
       dtype: floating type to cast to.
 
     Returns:
-      A tree of the same structure.
+      A tree of the same structure; complex leaves in the complex type of that
+      precision, at least complex64.
     """
-    return jax.tree.map(lambda x: x.astype(dtype) if is_floating(x) else x, tree)
+
+    def one(x: Array) -> Array:
+        if not is_floating(x):
+            return x
+        if jnp.iscomplexobj(x):
+            return x.astype(jnp.promote_types(dtype, jnp.complex64))
+        return x.astype(dtype)
+
+    return jax.tree.map(one, tree)
 
 
 def count(tree: PyTree) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
-from jaxtyping import PyTree
+
+if TYPE_CHECKING:
+    # jaxtyping hides the type on purpose, so that type checkers call it unknown.
+    PyTree: TypeAlias = Any
+else:
+    from jaxtyping import PyTree
 
 Params: TypeAlias = PyTree
 Updates: TypeAlias = PyTree
@@ -46,7 +51,8 @@ class GradFn(Protocol):
     """``grad_fn(params, i=0) -> gradients`` at other parameters, same batch.
 
     ``i`` is the index of the ascent step, for functions that draw a new batch or
-    key for each.
+    key for each. Transformations take functions of the parameters alone, too, and
+    pass ``i`` by keyword to those that have an argument of this name.
     """
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates: ...

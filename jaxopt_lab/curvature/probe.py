@@ -7,13 +7,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import ScalingName
-from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
+from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params, PyTree
 from jaxopt_lab.curvature.measures.sharpness import ascent_sharpness
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.fishers import empirical_fisher, fisher

@@ -9,11 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, ModelState, Params
+from jaxopt_lab.core.typing import Batch, ModelState, Params, PyTree
 from jaxopt_lab.curvature.probe import probe
 
 # loss_fn(params, model_state, batch) -> mean loss in evaluation mode

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
@@ -62,7 +63,7 @@ def mixup(
         for name in (*inputs, label):
             if name not in batch:
                 raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
-        if isinstance(alpha, int | float) and alpha == 0:
+        if known_number(alpha) == 0:
             return batch
         mixed = {name: _floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]

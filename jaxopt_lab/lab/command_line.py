@@ -9,9 +9,10 @@ from typing import Any
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import options_form
+from jaxopt_lab.core.options import NON_NEGATIVE
+from jaxopt_lab.lab import idle_options, options_form
 from jaxopt_lab.lab.commands import HELP
-from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
 from jaxopt_lab.lab.run_options import check_ranges
 
 
@@ -117,15 +118,26 @@ def parse(arguments: Sequence[str]) -> Configuration:
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)
         of_parts[place] = {} if group is None else options_form.values(group)
-        row.checked(of_parts[place])
-    return Configuration(
+        own = {n: v for n, v in of_parts[place].items() if n in row.options}
+        row.checked(own)
+    weight_decay = None
+    if decay := decay_name(rows):
+        weight_decay = options_form.values(typed.decay)["weight_decay"]
+        if weight_decay not in NON_NEGATIVE:
+            raise InputError(
+                f"{decay}={weight_decay} is out of range; accepted: {NON_NEGATIVE}"
+            )
+    configuration = Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
         model=typed.model_options,
         rows=rows,
         parts=of_parts,
+        weight_decay=weight_decay,
     )
+    idle_options.refuse(configuration, given)
+    return configuration
 
 
 def listed_kind(arguments: Sequence[str]) -> str:

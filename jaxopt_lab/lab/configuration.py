@@ -82,6 +82,21 @@ def base_prefix(row: methods.Method) -> Callable[[str], str]:
     return lambda name: f"base_{name}" if name in taken else name
 
 
+def decay_name(rows: Rows) -> str:
+    """The command line's name of the decay beside an optimizer without its own.
+
+    Args:
+      rows: of the run.
+
+    Returns:
+      The name; empty where the optimizer has an option ``weight_decay``.
+    """
+    optimizer = rows.method if rows.base is None else rows.base
+    if "weight_decay" in optimizer.details:
+        return ""
+    return base_prefix(rows.method)("weight_decay") if rows.base else "weight_decay"
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """A complete run.
@@ -93,6 +108,8 @@ class Configuration:
       model: options of the model.
       rows: the rows that these options belong to, looked up once.
       parts: options of ``rows.parts``, by place.
+      weight_decay: strength of the decay beside an optimizer that has no option of
+        that name; ``None`` beside the others.
     """
 
     run: RunOptions
@@ -101,6 +118,17 @@ class Configuration:
     model: Any
     rows: Rows
     parts: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    weight_decay: float | None = None
+
+    def has(self, option: str) -> bool:
+        """Whether the method or its base has an option of that name."""
+        return option in self.method or option in self.base
+
+    @property
+    def decays(self) -> bool:
+        """Whether the weights decay, by the optimizer's own option or beside it."""
+        own = (self.base if self.rows.base is not None else self.method).get
+        return bool(self.weight_decay or own("weight_decay"))
 
     def chosen(self, place: str) -> parts.Chosen | None:
         """The part of the catalog in a place, with its options; None: there is none."""
@@ -115,6 +143,8 @@ class Configuration:
         prefix = base_prefix(self.rows.method)
         named |= self.method
         named |= {prefix(name): value for name, value in self.base.items()}
+        if self.weight_decay is not None:
+            named[decay_name(self.rows)] = self.weight_decay
         fields = dataclasses.asdict(self.model)
         named |= {f"model.{name}": value for name, value in fields.items()}
         for place, options in self.parts.items():

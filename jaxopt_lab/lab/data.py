@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ import jax
 from jaxopt_lab import data
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
-from jaxopt_lab.lab import parts, tasks
+from jaxopt_lab.lab import parts, tasks, validation
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training.seeds import seed_keys
 
@@ -32,6 +32,7 @@ class TaskData(NamedTuple):
       test: test batches of one shape, padded; or a function that reads them again.
       fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
         examples) as batches of one shape, padded, always the same.
+      val: the part of the training set that ``run.val`` keeps aside, as ``test``.
     """
 
     kind: Literal["image", "text"]
@@ -40,6 +41,7 @@ class TaskData(NamedTuple):
     train: Callable[[range | None], data.BatchSource]
     test: Sequence[Batch] | Callable[[], Iterable[Batch]]
     fixed: Callable[[int], Sequence[Batch]]
+    val: Sequence[Batch] | None = None
 
 
 def load(
@@ -85,11 +87,20 @@ def load(
                 f"image_size={run.image_size} accepted: "
                 + ", ".join(parts.AUGMENTATIONS)
             )
+        if run.val:
+            raise InputError(
+                f"val={run.val} is for sets in memory; with image_size="
+                f"{run.image_size} the best state is chosen by the test"
+            )
         from jaxopt_lab.lab.streaming import stream
 
         opened = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
         return TaskData("image", *opened, fixed=lambda n: _first(opened[-1](), n))
     dataset = _read(task, run, context)
+    aside = None
+    if run.val:
+        dataset, held = validation.split(dataset, run.val)
+        aside = data.evaluation_batches(held, min(_TEST_BATCH, _length(held)))
 
     def train(rows: range | None) -> data.BatchSource:
         del rows  # every process shuffles the whole of a set in memory
@@ -106,7 +117,7 @@ def load(
         count = len(next(iter(some.values())))
         return data.evaluation_batches(some, min(_FIXED_BATCH, count))
 
-    size = min(_TEST_BATCH, len(next(iter(dataset.test.values()))))
+    size = min(_TEST_BATCH, _length(dataset.test))
     return TaskData(
         dataset.kind,
         dataset.num_classes,
@@ -114,7 +125,12 @@ def load(
         train,
         data.evaluation_batches(dataset.test, size),
         fixed,
+        aside,
     )
+
+
+def _length(arrays: Mapping[str, Any]) -> int:
+    return len(next(iter(arrays.values())))
 
 
 def _first(batches: Iterable[Batch], n: int) -> Sequence[Batch]:

@@ -41,7 +41,11 @@ def optimizer_names() -> list[str]:
 
 
 def alone(
-    row: Method, options: Mapping[str, Any], *, logged: bool = False
+    row: Method,
+    options: Mapping[str, Any],
+    *,
+    logged: bool = False,
+    fixed: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """An optimizer, or a link without the optimizer behind it.
 
@@ -49,6 +53,7 @@ def alone(
       row: the method.
       options: values by name, defaults for the others.
       logged: numeric options are kept in the state, where the log reads them.
+      fixed: arguments that are no options of the row, such as masks.
 
     Returns:
       The transformation.
@@ -56,6 +61,10 @@ def alone(
     Raises:
       InputError: an unknown name, a value out of range, or the method is a wrapper.
     """
+    if fixed:
+        # make and inject know the options of the row alone.
+        load: Any = row._injected() if logged else row.load()
+        return load(**row.checked(options), **fixed)
     make: Any = row.inject if logged else row.make
     return make(**options)
 
@@ -77,7 +86,8 @@ def compose(
         of wrappers always are.
 
     Returns:
-      The optimizer alone; a link chained before its base; or a wrapper around it.
+      The optimizer alone; a link chained before its base, or behind it; or a wrapper
+      around it.
 
     Raises:
       InputError: an unknown name, or a value out of range.
@@ -87,4 +97,7 @@ def compose(
     assert base is not None
     if row.role == "wrapper":
         return row.wrap(base, **options)
-    return optax.chain(alone(row, options, logged=logged), base)
+    link = alone(row, options, logged=logged)
+    if row.role == "last link":
+        return optax.chain(base, link)
+    return optax.chain(link, base)

@@ -6,7 +6,7 @@ from typing import Any
 
 import optax
 
-from jaxopt_lab.lab import methods
+from jaxopt_lab.lab import decay, methods
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.run_options import RunOptions
 
@@ -43,6 +43,7 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
 
     Returns:
       The optimizer alone; a link chained before its base; or a wrapper around it.
+      Weight decay and clipping are beside the optimizer: what a link gives is clipped.
     """
     run, rows = configuration.run, configuration.rows
 
@@ -52,8 +53,9 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
         peak = options["learning_rate"]
         return {**options, "learning_rate": learning_rate(run, peak)}
 
-    base = None
-    if rows.base is not None:
-        base = methods.compose(rows.base, scheduled(configuration.base), logged=True)
+    strength = configuration.weight_decay
     options = scheduled(configuration.method)
+    if rows.base is None:
+        return decay.around(rows.method, options, run, strength)
+    base = decay.around(rows.base, scheduled(configuration.base), run, strength)
     return methods.compose(rows.method, options, base, logged=True)

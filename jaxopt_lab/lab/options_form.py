@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from jaxopt_lab import catalog
-from jaxopt_lab.core.options import Option
+from jaxopt_lab.core.options import NON_NEGATIVE, Option
 from jaxopt_lab.lab import methods, models, parts, tasks
-from jaxopt_lab.lab.configuration import Rows, base_prefix
+from jaxopt_lab.lab.configuration import Rows, base_prefix, decay_name
 from jaxopt_lab.lab.models import norms
 from jaxopt_lab.lab.run_options import RunOptions
 
@@ -44,6 +44,9 @@ def form(rows: Rows) -> type:
         title = f"Options of {base.name}, the base of {method.name}"
         kind = _options_class(title, base, base_prefix(method))
         groups.append((base.name, Annotated[kind, plain], None))
+    if decay := decay_name(rows):
+        kind = _decay_class(decay)
+        groups.append(("decay", Annotated[kind, plain], None))
     named = Annotated[rows.model.config, tyro.conf.arg(name="model")]
     groups.append((f"model{_NAMED}", named, None))
     for place, row in rows.parts.items():
@@ -60,6 +63,22 @@ def form(rows: Rows) -> type:
         ],
         frozen=True,
     )
+
+
+def _decay_class(name: str) -> type:
+    """The decay that every optimizer without one of its own gets."""
+    import tyro
+
+    text = f"strength of the weight decay; accepted: {NON_NEGATIVE}"
+    annotated = Annotated[float, tyro.conf.arg(help=text)]
+    made = dataclasses.make_dataclass(
+        "decay",
+        [(name, annotated, dataclasses.field(default=0.0))],
+        frozen=True,
+        namespace={"option_names": {name: "weight_decay"}},
+    )
+    made.__doc__ = "Weight decay beside the optimizer; see weight_decay_type."
+    return made
 
 
 def _maker(kind: Any, default: Any) -> Callable[[], Any]:
@@ -131,12 +150,15 @@ def typed(
     """
     import tyro
 
-    sequences = {n for n, f in names(made) if "tuple" in str(f.type)}
+    fields = dict(names(made))
     arguments: list[str] = []
     for name, value in given.items():
-        spelled = _capitalized(value)
-        parts = spelled.split(",") if name in sequences else [spelled]
-        arguments += [f"--{name}", *parts]
+        if "tuple" in str(fields[name].type):
+            arguments += [f"--{name}", *value.split(",")]
+        else:
+            # One word, so that a value may begin with a dash.
+            flag = isinstance(fields[name].default, bool)
+            arguments.append(f"--{name}={_capitalized(value) if flag else value}")
     return tyro.cli(
         made,
         args=[*arguments, "--help"] if asks_help else arguments,
@@ -170,6 +192,7 @@ def _description(program: str) -> str:
         f"\n\nmodels:  {', '.join(models.MODELS)}\n\n"
         f"losses (loss=): {', '.join(parts.accepted('loss'))}\n\n"
         f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"
+        f"recipes (recipe=): {', '.join(parts.accepted('recipe'))}\n\n"
         f"{_norms()}"
         f"{program} --list prints the catalog."
     )

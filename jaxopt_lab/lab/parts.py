@@ -1,4 +1,4 @@
-"""Rows of the catalog as norm, loss and augmentation of a training run."""
+"""Rows of the catalog as norm, loss, augmentation and recipe of a training run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog.schema import Loss
+from jaxopt_lab.catalog.schema import Loss, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import Option
 from jaxopt_lab.lab.models import Model, norms
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -47,8 +48,8 @@ def rows_of(
       model: the model.
 
     Returns:
-      Rows by place: ``"norm"``, ``"loss"``, ``"augment"``. A place is absent where its
-      name is no part of the catalog.
+      Rows by place: ``"norm"``, ``"loss"``, ``"augment"``, ``"recipe"``. A place is
+      absent where its name is no part of the catalog.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -56,7 +57,8 @@ def rows_of(
     found: dict[str, catalog.Part | None] = {}
     if model.norms:
         found["norm"] = norms.row(model, given.get("model.norm", model.norms[0]))
-    found["loss"] = _of_place("loss", given.get("loss", defaults.loss))
+    for place in ("loss", "recipe"):
+        found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     names = given.get("augment", defaults.augment).split(",")
     rows = [name for name in names if _of_place("augment", name) is not None]
     if len(rows) > 1:
@@ -69,7 +71,7 @@ def rows_of(
 
 
 def accepted(place: str) -> list[str]:
-    """The names that a place takes: ``"loss"`` or ``"augment"``."""
+    """The names that a place takes: ``"loss"``, ``"augment"`` or ``"recipe"``."""
     own, kind, unfit = _PLACES[place]
     rows = catalog.of_kind(kind).values()
     return [*own, *(row.name for row in rows if not unfit(row))]
@@ -83,10 +85,20 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
       row: the part.
 
     Returns:
-      Options by name, without those that the model sets and those that every run has.
+      Options by name, without those that the model sets and those that every run has;
+      of a recipe also its frozen roles, each the folder of a trained run.
     """
     elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
-    return {name: o for name, o in row.details.items() if name not in elsewhere}
+    found = {name: o for name, o in row.details.items() if name not in elsewhere}
+    if isinstance(row, Recipe):
+        text = "folder of the run whose newest checkpoint is the {}"
+        found |= {role: Option("", text.format(role)) for role in row.frozen}
+    return found
+
+
+def trained_roles(row: Recipe) -> list[str]:
+    """The roles of a recipe that change."""
+    return [name for name in row.roles if name not in row.frozen]
 
 
 def label_loss(part: Chosen, run: RunOptions) -> LabelLoss:
@@ -191,7 +203,18 @@ def _unfit_transform(row: catalog.Part) -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
+def _unfit_recipe(row: catalog.Part) -> str:
+    """The reason why a recipe does not fit a run of one model; empty if it does."""
+    assert isinstance(row, Recipe)
+    trained = trained_roles(row)
+    if len(trained) != 1:
+        return f"trains {len(trained)} models, {' and '.join(trained)}"
+    missing = [n for n in _needs(row) if n not in (*row.roles, "tx")]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
 _PLACES: Mapping[str, tuple[tuple[str, ...], str, Callable[[catalog.Part], str]]] = {
     "loss": ((), "loss", _unfit_loss),
     "augment": (AUGMENTATIONS, "data transform", _unfit_transform),
+    "recipe": (("none",), "recipe", _unfit_recipe),
 }

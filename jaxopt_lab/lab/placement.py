@@ -248,7 +248,8 @@ def parallel_step(
         per_device=placement.per_device,
         micro_batches=run.micro_batches,
         skip_nonfinite=run.on_nonfinite == "skip",
-        elementwise=configuration.rows.method.elementwise,
+        # A norm over all parameters needs them all.
+        elementwise=configuration.rows.method.elementwise and not run.clip_norm,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
         storage=placed.storage if run.style == "jit" else None,
     )

@@ -21,6 +21,13 @@ def _percent(values: list[float]) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
+def _best(summary: dict[str, Any]) -> str:
+    text = _percent(summary["best_accuracy"])
+    if "best_step" not in summary:
+        return text
+    return f"{text} at step {summary['best_step']}, chosen on {summary['selected_on']}"
+
+
 def _number(values: list[float]) -> str:
     mean, half = mean_interval(values)
     return f"{mean:.4f}" + ("" if math.isnan(half) else f" ± {half:.4f}")
@@ -49,7 +56,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     if "final_accuracy" in summary:
         table += [
             ("final test accuracy", _percent(summary["final_accuracy"])),
-            ("best test accuracy", _percent(summary["best_accuracy"])),
+            ("best test accuracy", _best(summary)),
             ("final test loss", f"{_number(summary['final_loss'])} nats"),
         ]
         if seeds > 1:

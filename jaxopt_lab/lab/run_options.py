@@ -64,8 +64,19 @@ class RunOptions:
     """fall of the learning rate to zero after the warm-up"""
     warmup: float = 0.0
     """part of the steps in which the learning rate rises linearly from zero"""
+    weight_decay_type: Literal["decoupled", "l2"] = "decoupled"
+    """decoupled: weights shrink by learning rate times weight_decay; l2: weight_decay
+    times the weights joins the clipped gradient, and so the moments"""
+    weight_decay_mask: Literal["all", "kernels"] = "all"
+    """the parameters that decay; kernels: those of two axes or more, no biases and no
+    scales of norms"""
+    clip_norm: float = 0.0
+    """largest global norm of the gradient that the optimizer gets (behind a sharpness
+    link: of the perturbed gradient); 0: any"""
     loss: str = "cross_entropy"
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
+    recipe: str = "none"
+    """a recipe of the catalog in place of the plain training step; on one device"""
     label_smoothing: float = 0.0
     """probability that the target spreads over all classes"""
     augment: str = "none"
@@ -85,6 +96,9 @@ class RunOptions:
     continue it with another configuration"""
     log_every: int = 50
     """steps between two records of training loss and accuracy"""
+    val: float = 0.0
+    """share of the training set that is kept aside; the best checkpoint and the best
+    accuracy are then chosen on it, and on the test set without"""
     eval_every: int = 200
     """steps between two tests; 0: at the end only"""
     save_every: int = 500
@@ -99,7 +113,8 @@ class RunOptions:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """at a NaN or infinite loss: end the run, or skip the step"""
     progress: Literal["auto", "on", "off"] = "auto"
-    """draw a progress line; auto: on a terminal"""
+    """a progress line, redrawn on a terminal (on and auto alike); elsewhere a line for
+    each record of the log"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
 
@@ -111,6 +126,8 @@ ACCEPTED: dict[str, Interval] = {
     "seed": Interval(0, 2**31 - 1),
     "seeds": AT_LEAST_ONE,
     "warmup": DECAY,
+    "val": DECAY,
+    "clip_norm": NON_NEGATIVE,
     "label_smoothing": DECAY,
     "image_size": NON_NEGATIVE,
     "workers": NON_NEGATIVE,

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import datetime
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.meshes import DATA_AXIS
-from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import data, optimizers, parts, placement, probing, statistics
+from jaxopt_lab.lab import command_line, probing, run_files, run_folder, summary
+from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.models.layers import with_batch_axis
+from jaxopt_lab.lab.provenance import circumstances
+from jaxopt_lab.lab.run_files import METRICS
 from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY
-from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.runtime import (
     Checkpoints,
     FitResult,
     JsonLines,
+    NonFiniteLossError,
+    Sink,
     TensorBoard,
     fit,
     processes,
-    read_metrics,
 )
-from jaxopt_lab.runtime.run_folder import refuse_other_config
-from jaxopt_lab.training import (
-    TrainState,
-    from_nnx,
-    init_seeds,
-    init_sharded,
-    init_state,
-    make_evaluator,
-    make_train_step,
-    over_seeds,
-    seed_keys,
-    seed_shardings,
-)
+from jaxopt_lab.runtime.folder_lock import FolderLock
+from jaxopt_lab.training import TrainState
+
+__all__ = ["Outcome", "assemble", "normal", "settings_of", "train"]
 
 
 class Outcome(NamedTuple):
@@ -60,199 +49,87 @@ class Outcome(NamedTuple):
     summary: dict[str, Any]
 
 
-class Program(NamedTuple):
-    """The parts of a run, before any step is taken.
-
-    Attributes:
-      state: its first state; stacked for several seeds.
-      step: the train step.
-      evaluate: the evaluator.
-      batches: source of training batches, at its beginning.
-      metric_fn: sums of loss and accuracy in evaluation mode.
-      fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
-    """
-
-    state: TrainState
-    step: Any
-    evaluate: Any
-    batches: Any
-    metric_fn: Any
-    fixed: Any
-
-
-def assemble(configuration: Configuration) -> Program:
-    """Data, model, optimizer and step of a run.
-
-    Args:
-      configuration: the run.
-
-    Returns:
-      Its parts; with several seeds the state is stacked.
-
-    Raises:
-      InputError: something in the configuration or the data does not fit.
-    """
-    run = configuration.run
-    context = getattr(configuration.model, "context", 128)
-    loaded = data.load(
-        run, configuration.rows.task, context, configuration.chosen("augment")
-    )
-    placed = placement.chosen(configuration)
-    mesh = None if placed is None else placed.mesh
-    build = configuration.rows.model.build(
-        configuration.model,
-        loaded.input_shape,
-        loaded.num_classes,
-        configuration.parts.get("norm"),
-    )
-    if placed is not None and placed.averages_statistics(run):
-        build = with_batch_axis(build, DATA_AXIS)
-    functional = from_nnx(build)
-    tx = optimizers.build(placement.on_each_device(configuration, placed))
-    loss_fn = _loss(configuration, loaded.kind, functional)
-
-    def init(key: jax.Array) -> TrainState:
-        init_key, step_key, _, noise_key = data.split_keys(key)
-        params, model_state = functional.init(init_key)
-        state = init_state(tx, params, step_key, model_state)
-        return state._replace(opt_state=own_noise(state.opt_state, noise_key))
-
-    keys = seed_keys(run.seed, run.seeds)
-    many = run.seeds > 1
-    test = loaded.test
-    if placed is None:
-        batches = loaded.train(None)
-        step = make_train_step(
-            loss_fn,
-            tx,
-            micro_batches=run.micro_batches,
-            skip_nonfinite=run.on_nonfinite == "skip",
-        )
-        state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
-    else:
-        shapes = jax.eval_shape(init, keys[0])
-        shardings = placement.shardings(shapes, configuration, placed)
-        step = placement.parallel_step(loss_fn, tx, shardings, configuration, placed)
-        state = (
-            init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
-            if many
-            else init_sharded(init, keys[0], shardings.storage)
-        )
-        several = jax.process_count() > 1
-        rows = process_rows(run.batch_size, placed.mesh) if several else None
-        batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
-        test = _replicated(test, placed.mesh)
-    image = loaded.kind == "image"
-    metrics = losses.classification_metrics if image else losses.next_token_metrics
-    metric_fn = metrics(functional)
-    evaluate = make_evaluator(
-        metric_fn,
-        test,
-        eval_params=configuration.rows.method.eval_params_fn,
-        seeds=many,
-        mode=run.seed_mode,
-        mesh=mesh,
-    )
-    return Program(
-        state=state,
-        step=over_seeds(step, run.seed_mode, mesh) if many else step,
-        evaluate=evaluate,
-        batches=batches,
-        metric_fn=metric_fn,
-        fixed=loaded.fixed,
-    )
-
-
-def _replicated(batches: Any, mesh: Any) -> Any:
-    """Test batches with a copy on every device of a mesh."""
-
-    def put(batch: Any) -> Any:
-        return put_batch(batch, mesh, whole=True)
-
-    if callable(batches):
-        read: Any = batches
-        return lambda: map(put, read())
-    return [put(batch) for batch in batches]
-
-
-def own_noise(opt_state: Any, key: jax.Array) -> Any:
-    """An optimizer's state with noise keys of the seed's own.
-
-    Methods that draw noise keep a key in their state, the same one for every seed of
-    a run: without this, seeds would differ less than independent runs do.
-
-    Args:
-      opt_state: a fresh state.
-      key: typed key of the seed.
-
-    Returns:
-      The state with each typed key replaced by a child of ``key``.
-    """
-    leaves, structure = jax.tree.flatten(opt_state)
-    for i, leaf in enumerate(leaves):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaves[i] = jax.random.fold_in(key, i)
-    return structure.unflatten(leaves)
-
-
-def _loss(configuration: Configuration, kind: str, functional: Any) -> Any:
-    run, part = configuration.run, configuration.chosen("loss")
-    assert part is not None
-    if kind != "image" and run.label_smoothing:
-        raise InputError(
-            f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
-            "has none"
-        )
-    make = losses.classification_loss if kind == "image" else losses.next_token_loss
-    return make(functional, loss=parts.label_loss(part, run))
-
-
-def train(configuration: Configuration, folder: Path) -> Outcome:
+def train(
+    configuration: Configuration,
+    folder: Path | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
     """Train, or continue training, in a folder.
 
     Args:
       configuration: the run.
-      folder: made if it is not there; see ``RunOptions.existing``.
+      folder: made if it is not there; see ``RunOptions.existing``. ``None``: that of
+        the option ``out``, or a new one.
+      say: gets a line with the folder, if it is a new one.
 
     Returns:
       The outcome; its summary is in ``summary.json`` too, the metrics in
-      ``metrics.jsonl``.
+      ``metrics.jsonl``. A run that takes no step changes no file.
 
     Raises:
-      InputError: a part does not fit, or the folder belongs to another run.
+      InputError: a part does not fit, another process has the folder, or it belongs to
+        another run. Before the first step the folder is left as it was.
       NonFiniteLossError: the loss is not finite.
     """
     run = configuration.run
-    hidden = PRESENTATION | TOPOLOGY
-    settings = {k: v for k, v in configuration.flat().items() if k not in hidden}
-    # Before the folder is made: a command that fails must not leave a folder that
-    # refuses the corrected one.
-    program = assemble(configuration)
+    settings = settings_of(configuration)
+    if folder is None and run.out:
+        folder = Path(run.out).expanduser()
     first = processes.is_first()
-    if first:
-        refuse_other_config(folder, settings, force=run.existing == "continue")
-    metrics_file = folder / "metrics.jsonl"
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(
-            Checkpoints(folder / "checkpoints", keep=run.keep, best_metric="accuracy")
-        )
-        stack.enter_context(processes.fail_together(checkpoints.latest))
-        state, pending, start = program.state, None, 0
-        if checkpoints.latest() is not None:
-            restored = checkpoints.restore(state)
-            state, start = restored.state, restored.step
-            program.batches.set_state(restored.data["batches"])
-            pending = restored.data["pending"]
-        sinks: list[Any] = []
+        if folder is not None:
+            # An error of one process must end the others, from here on.
+            reader = Checkpoints(folder / run_files.CHECKPOINTS, read_only=True)
+            stack.enter_context(processes.fail_together(reader.latest))
+        if first and folder is not None:
+            # Once more below, when no other process can change the answer.
+            run_folder.check(folder, settings, run.existing, normal)
+            if folder.is_dir():
+                FolderLock(folder).release()
+        program = assemble(configuration)
+        place = None
         if first:
-            sinks.append(JsonLines(metrics_file, resume_at=start))
-        if run.tensorboard and first:
-            sinks.append(TensorBoard(folder / "tensorboard"))
+            place = stack.enter_context(run_folder.RunFolder(run, folder))
+            if folder is None and say is not None:
+                say(f"run folder: {place.path}")
+            folder = place.path
+        assert folder is not None  # several processes are refused without out=
+        changed = place is not None and run_folder.check(
+            folder, settings, run.existing, normal
+        )
+        checkpoints = stack.enter_context(
+            Checkpoints(
+                folder / run_files.CHECKPOINTS,
+                keep=run.keep,
+                best_metric="val_accuracy" if run.val else "accuracy",
+            )
+        )
+        state, resume, start = program.state, None, 0
+        if checkpoints.latest() is not None and run.existing != "overwrite":
+            restored = checkpoints.restore(state)
+            state, start, resume = restored.state, restored.step, restored.data
+            program.batches.set_state(resume["batches"])
+        if start >= run.steps:
+            if changed:
+                raise InputError(
+                    f"existing=continue would take no step: {folder} is at step "
+                    f"{start} of steps={run.steps}; give a larger steps="
+                )
+            figures = _kept(place, folder, configuration, program, state, resume or {})
+            return Outcome(folder, None, None, figures)
+        begin, sinks = None, []
+        if place is not None:
+            sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
+            if run.tensorboard:
+                written = folder / run_files.TENSORBOARD
+                sinks.append(_Opened(lambda: TensorBoard(written, resume_at=start)))
+            begin = functools.partial(
+                _begin, place, start, configuration, program, sinks
+            )
         for sink in sinks:
             stack.callback(sink.close)
-        if start >= run.steps:
-            fitted = None
-        else:
+        try:
             fitted = fit(
                 program.step,
                 state,
@@ -265,59 +142,112 @@ def train(configuration: Configuration, folder: Path) -> Outcome:
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
-                pending=pending,
+                resume=resume,
+                on_start=begin,
                 on_nonfinite=run.on_nonfinite,
-                progress={"auto": "auto", "on": True, "off": False}[run.progress]
-                if first
-                else False,
+                progress=first and _progress(run.progress),
             )
-    final = state if fitted is None else fitted.state
-    summary = _summary(configuration, final, fitted, folder) if first else {}
-    stopped = None if fitted is None else fitted.stopped
-    return Outcome(folder, fitted, stopped, summary)
+        except NonFiniteLossError as error:
+            if place is not None:
+                told = {**run_files.read_summary(folder), "stopped": error.stopped}
+                place.write(run_files.SUMMARY, told)
+            raise
+        figures = {}
+        if place is not None:
+            trained = fitted._replace(state=program.view(fitted.state))
+            figures = summary.of_run(configuration, trained, program.mesh, folder)
+            place.write(run_files.SUMMARY, figures)
+        return Outcome(folder, fitted, fitted.stopped, figures)
+
+
+def settings_of(configuration: Configuration) -> dict[str, Any]:
+    """The options that tell one run from another, as ``config.json`` holds them."""
+    hidden = PRESENTATION | TOPOLOGY
+    return {k: v for k, v in configuration.flat().items() if k not in hidden}
+
+
+def normal(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run of an older version, with the defaults of newer options."""
+    try:
+        return settings_of(command_line.from_settings(settings))
+    except (InputError, SystemExit):
+        return dict(settings)
+
+
+def _progress(wanted: str) -> bool | Literal["auto"]:
+    """On a terminal without rich nothing is drawn, unless it is asked for."""
+    if wanted == "auto" and sys.stderr.isatty():
+        return "auto"
+    return wanted != "off"
+
+
+class _Opened:
+    """A sink that is opened when the run begins."""
+
+    def __init__(self, make: Callable[[], Sink]) -> None:
+        self._make = make
+        self._sink: Sink | None = None
+
+    def open(self) -> None:
+        self._sink = self._make()
+
+    def write(self, step: int, record: Mapping[str, Any]) -> None:
+        assert self._sink is not None
+        self._sink.write(step, record)
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+
+def _begin(
+    place: run_folder.RunFolder,
+    start: int,
+    configuration: Configuration,
+    program: Program,
+    sinks: Sequence[_Opened],
+) -> None:
+    """Claim the folder's files, when the step is compiled and none is taken."""
+    entry = {
+        **circumstances(),
+        "command": command_line.command(configuration, str(place.path)),
+        "mesh": summary.mesh_text(program.mesh),
+        "began": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    overwrite = configuration.run.existing == "overwrite"
+    place.begin(start, settings_of(configuration), entry, overwrite=overwrite)
+    told = summary.begun(configuration, start, entry)
+    place.write(run_files.SUMMARY, told)
+    for sink in sinks:
+        sink.open()
+
+
+def _kept(
+    place: run_folder.RunFolder | None,
+    folder: Path,
+    configuration: Configuration,
+    program: Program,
+    state: TrainState,
+    resume: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The summary of a run without a step to take; written if its end was lost."""
+    figures = run_files.read_summary(folder)
+    if place is None or figures.get("complete", bool(figures)):
+        return figures
+    clock = resume.get("clock", {})
+    seconds = clock.get("stepping", 0.0) / max(clock.get("steps", 0), 1)
+    elapsed, skipped = clock.get("elapsed", 0.0), resume.get("skipped", 0)
+    fitted = FitResult(
+        program.view(state), None, float("nan"), seconds, elapsed, skipped
+    )
+    figures |= summary.of_run(configuration, fitted, program.mesh, folder)
+    place.write(run_files.SUMMARY, figures)
+    return figures
 
 
 def _hooks(configuration: Configuration, program: Program, folder: Path) -> list[Any]:
     if configuration.run.curvature == "off":
         return []
     batches = program.fixed(configuration.run.curvature_examples)
-    return [probing.hook(configuration, program.metric_fn, batches, folder)]
-
-
-def _summary(
-    configuration: Configuration,
-    state: TrainState,
-    fitted: FitResult | None,
-    folder: Path,
-) -> dict[str, Any]:
-    path = folder / "summary.json"
-    if fitted is None and path.exists():
-        return json.loads(path.read_text())
-    records = [r for r in read_metrics(folder / "metrics.jsonl") if r["kind"] == "test"]
-    parameters = trees.count(state.params)
-    summary: dict[str, Any] = {
-        "method": configuration.run.method,
-        "task": configuration.run.task,
-        "model": configuration.run.model,
-        "seeds": configuration.run.seeds,
-        "steps": int(np.ravel(state.step)[0]),
-        "parameters": parameters // configuration.run.seeds,
-        "state_bytes_per_parameter": trees.nbytes(state.opt_state) / parameters,
-        "device": jax.devices()[0].device_kind,
-    }
-    if fitted is not None:
-        summary |= {
-            "step_seconds": fitted.step_seconds,
-            "compile_seconds": fitted.compile_seconds,
-        }
-    if records:
-        last = {name: np.ravel(records[-1][name]) for name in ("accuracy", "loss")}
-        best = np.max([np.ravel(r["accuracy"]) for r in records], axis=0)
-        summary |= {
-            "final_accuracy": last["accuracy"].tolist(),
-            "best_accuracy": best.tolist(),
-            "final_loss": last["loss"].tolist(),
-            "final_accuracy_mean": statistics.mean_interval(last["accuracy"]).mean,
-        }
-    path.write_text(json.dumps(summary, indent=2) + "\n")
-    return summary
+    hook = probing.hook(configuration, program.metric_fn, batches, folder)
+    return [lambda step, state: hook(step, program.view(state))]

@@ -2,6 +2,11 @@
 
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
+from jaxopt_lab.losses.reweighting import (
+    loss_weights,
+    reweighted,
+    reweighted_cross_entropy,
+)
 from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
@@ -11,6 +16,9 @@ __all__ = [
     "StatefulLoss",
     "cross_entropy",
     "emo",
+    "loss_weights",
+    "reweighted",
+    "reweighted_cross_entropy",
     "shade",
     "with_soft_labels",
 ]

@@ -7,14 +7,16 @@ padded batch counts for what it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -41,19 +43,47 @@ def to_float(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / jnp.float32(255)
 
 
+_PLACES = {"image": 0, "label": 1, "inputs": 0, "targets": 1}
+
+
 def _leaf(batch: Batch, name: str) -> Any:
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return batch[_PLACES[name]]
+    if not isinstance(batch, Mapping):
+        raise InputError(
+            f"a batch of type {type(batch).__name__} has no {name!r}; accepted: a dict "
+            "with that entry, or the pair of inputs and labels"
+        )
     if name not in batch:
         raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
     return batch[name]
 
 
+def _refuse_out_of_range(labels: Any, classes: int) -> None:
+    """Name labels out of range where their values are known; in a program they give
+    NaN."""
+    if isinstance(labels, jax.core.Tracer) or (
+        isinstance(labels, jax.Array) and not labels.is_fully_addressable
+    ):
+        return
+    values = np.asarray(labels)
+    if values.dtype.kind in "iu" and values.size:
+        bad = values[(values < 0) | (values >= classes)]
+        if bad.size:
+            raise InputError(
+                f"label {bad[0]} is out of range ({bad.size} of {values.size} labels); "
+                f"accepted: 0 to {classes - 1}, for the {classes} outputs of the model"
+            )
+
+
 def _check_smoothing(label_smoothing: float) -> None:
-    if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing < 1:
+    number = known_number(label_smoothing)
+    if number is not None and not 0 <= number < 1:
         raise InputError(f"label_smoothing must be in [0, 1); got {label_smoothing}")
 
 
 def _is_zero(number: float) -> bool:
-    return isinstance(number, int | float) and number == 0
+    return known_number(number) == 0
 
 
 def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:
@@ -76,10 +106,11 @@ def _train_loss(
     def loss_fn(
         params: Params, model_state: ModelState, batch: Batch, key: jax.Array, /
     ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-        labels = _leaf(batch, labels_name)
+        labels = jnp.asarray(given := _leaf(batch, labels_name))
         logits, model_state = functional.apply(
             params, model_state, inputs_of(batch), train=True, key=key
         )
+        _refuse_out_of_range(given, logits.shape[-1])
         losses = loss(params, logits, labels)
         accuracy = jnp.mean(_correct(logits, labels, losses))
         return jnp.mean(losses), (model_state, {"accuracy": accuracy})
@@ -96,7 +127,9 @@ def _weighted_sums(
         losses = cross_entropy(logits, labels)
         correct = _correct(logits, labels, losses)
         count = labels.shape[0]
-        weight = batch.get("weight", jnp.ones(count, losses.dtype))
+        weight = jnp.ones(count, losses.dtype)
+        if isinstance(batch, Mapping):
+            weight = batch.get("weight", weight)
         if weight.shape != (count,):
             raise InputError(
                 f"weight must have shape {(count,)}, one number per example; "

@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.targets import check_labels, kept
@@ -51,7 +52,7 @@ def cross_entropy(
     logits = kept(logits.astype(accumulation_dtype(logits.dtype)), where)
     log_p = jax.nn.log_softmax(logits)
     loss = -at_labels(log_p, labels)
-    if not isinstance(label_smoothing, int | float) or label_smoothing != 0:
+    if known_number(label_smoothing) != 0:
         smoothing = jnp.asarray(label_smoothing, loss.dtype)
         loss = (1 - smoothing) * loss - smoothing * jnp.mean(log_p, axis=-1)
     return loss if where is None else jnp.where(where != 0, loss, 0)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.mergeable import labelled
@@ -77,8 +78,8 @@ def fit_temperature(
     [0.75, 0.25]
     """
     check_arguments(fit_temperature, locals())
-    bounds = (lowest, highest)
-    if all(isinstance(b, int | float) for b in bounds) and not lowest <= highest:
+    low, high = known_number(lowest), known_number(highest)
+    if low is not None and high is not None and not low <= high:
         raise InputError(f"lowest must be at most highest; got {lowest}, {highest}")
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, weight = labelled(given)

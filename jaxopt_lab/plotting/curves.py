@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.plotting.style import PALETTE, Look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = {"train": "#8a8f98", "test": "#1f5fa8"}
+_LOOKS = {
+    "train": Look("#8a8f98", "", "--"),
+    "test": Look(PALETTE[0], "o", "-"),
+}
+"""Lighter and dashed, darker and with dots: a print in grey can be read too."""
 
 
 def training_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
@@ -43,9 +48,9 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> Fi
 
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
-    for kind, color in _COLORS.items():
-        _draw(loss_axes, records, kind, "loss", color, 1.0)
-        _draw(accuracy_axes, records, kind, "accuracy", color, 100.0)
+    for kind, look in _LOOKS.items():
+        _draw(loss_axes, records, kind, "loss", look, 1.0)
+        _draw(accuracy_axes, records, kind, "accuracy", look, 100.0)
     loss_axes.set_yscale("log")
     loss_axes.set_ylabel("loss (nats)")
     accuracy_axes.set_ylabel("accuracy (%)")
@@ -65,7 +70,7 @@ def _draw(
     records: Sequence[Mapping[str, Any]],
     kind: str,
     name: str,
-    color: str,
+    look: Look,
     scale: float,
 ) -> None:
     rows = [r for r in records if r.get("kind") == kind and name in r]
@@ -74,18 +79,15 @@ def _draw(
     steps = np.array([r["step"] for r in rows])
     values = scale * np.stack([np.atleast_1d(_floats(r[name])) for r in rows])
     seeds = values.shape[1]
-    marker = "o" if kind == "test" and len(rows) < 30 else None
     if seeds > 1:
-        axes.plot(steps, values, color=color, linewidth=0.7, alpha=0.4)
+        axes.plot(steps, values, color=look.color, linewidth=0.7, alpha=0.4)
     label = kind if seeds == 1 else f"{kind}, mean of {seeds} seeds"
     axes.plot(
         steps,
         values.mean(axis=1),
-        color=color,
         linewidth=2.0,
-        marker=marker,
-        markersize=3.5,
         label=label,
+        **look.line(len(rows), shown=30),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.plotting.style import DASHES, PALETTE, plain, round_log_ticks
+from jaxopt_lab.plotting.style import legend_below, looks, plain, round_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +24,7 @@ def loss_lines(
     xlabels: Mapping[str, str] | None = None,
     ylabel: str = "loss (nats)",
     title: str = "",
+    order: Sequence[str] = (),
 ) -> Figure:
     """The loss along lines, a panel for each kind of line, on one scale.
 
@@ -35,6 +36,7 @@ def loss_lines(
       xlabels: by title: name of the coordinate, with its unit.
       ylabel: name of the losses, with their unit.
       title: above all panels.
+      order: all methods, for one look of each in every figure; see ``style.looks``.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.
@@ -54,8 +56,10 @@ def loss_lines(
     width = max(3.6 * len(panels), 5.0)
     figure = Figure(figsize=(width, 3.8), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    chosen = looks(names, order)
     for axes, (heading, lines) in zip(grid, panels.items(), strict=True):
-        for i, (name, (steps, losses)) in enumerate(lines.items()):
+        for name, (steps, losses) in lines.items():
             at, values = np.asarray(steps, float), np.asarray(losses, float)
             if at.ndim != 1 or values.ndim not in (1, 2) or len(values) != at.size:
                 raise InputError(
@@ -63,12 +67,12 @@ def loss_lines(
                     f"(n, repeats); got shapes {at.shape} and {values.shape}"
                 )
             values = values.reshape(at.size, -1)
-            color = PALETTE[i % len(PALETTE)]
+            look = chosen[name]
             low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=1)
-            style = DASHES[i % len(DASHES)]
-            axes.plot(at, middle, style, color=color, linewidth=1.7, label=name)
+            axes.plot(at, middle, linewidth=1.7, label=name, **look.line(at.size))
             if values.shape[1] > 1:
-                axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+                shade = {"color": look.color, "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(at, low, high, **shade)
         if log:
             axes.set_yscale("log")
         axes.set_title(heading)
@@ -77,10 +81,7 @@ def loss_lines(
     if log:
         round_log_ticks(grid[0].yaxis)
     grid[0].set_ylabel(ylabel)
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False
-    )
+    legend_below(figure, max(grid, key=lambda axes: len(axes.lines)))
     if title:
         figure.suptitle(title)
     return figure

@@ -1,9 +1,11 @@
-"""Style shared by all figures: colours and plain axes."""
+"""Style shared by all figures: colours, markers, legends and plain axes."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 PALETTE = (
     "#0072b2",
@@ -19,6 +21,113 @@ for a thin line on white."""
 
 DASHES = ("-", "--", "-.", ":")
 """Line styles, so that a print in grey can be read too."""
+
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+"""Markers, as many as are coprime to the colours: a look repeats after 63."""
+
+
+class Look(NamedTuple):
+    """Appearance of one method's line: colour, marker and dashes tell it apart.
+
+    Attributes:
+      color: of the palette.
+      marker: of matplotlib.
+      dash: line style.
+    """
+
+    color: str
+    marker: str
+    dash: str
+
+    def line(self, points: int = 1, shown: int = 8) -> dict[str, Any]:
+        """Arguments of ``axes.plot`` for a line with a few markers.
+
+        Args:
+          points: number of points of the line.
+          shown: about as many of them get a marker.
+        """
+        return {
+            "color": self.color,
+            "linestyle": self.dash,
+            "marker": self.marker,
+            "markersize": 4.5,
+            "markevery": max(1, points // shown),
+        }
+
+
+def looks(names: Sequence[str], order: Sequence[str] = ()) -> dict[str, Look]:
+    """A look for each name, the same one in every figure.
+
+    Args:
+      names: of methods or rows, each in one figure.
+      order: all methods; the place of a name in it decides its look. Other names are
+        looked up by a checksum; of two with one look the later one gets the next.
+
+    Returns:
+      Looks by name.
+
+    >>> one = looks(["sam", "adam"], ["adam", "sam"])["adam"]
+    >>> one == looks(["adam", "lion"], ["adam", "sam"])["adam"]
+    True
+    """
+    places = {name: i for i, name in enumerate(order)}
+    count = len(PALETTE) * len(MARKERS)
+    taken = {places[name] % count for name in names if name in places}
+    found = {}
+    for name in dict.fromkeys(names):
+        if name in places:
+            index = places[name] % count
+        else:
+            index = zlib.crc32(name.encode()) % count
+            while index in taken and len(taken) < count:
+                index = (index + 1) % count
+            taken.add(index)
+        found[name] = Look(
+            PALETTE[index % len(PALETTE)],
+            MARKERS[index % len(MARKERS)],
+            DASHES[index % len(DASHES)],
+        )
+    return found
+
+
+_LETTER, _HANDLE, _ROW = 0.078, 0.75, 0.22  # inches, at the default size of text
+
+
+def legend_below(figure: Any, axes: Any) -> None:
+    """One legend for all axes of a figure, below them and within the page.
+
+    Args:
+      figure: with the layout ``"constrained"``; it grows by the rows of the legend.
+      axes: those whose lines have labels.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    width, height = figure.get_size_inches()
+    entry = _HANDLE + _LETTER * max(map(len, labels))
+    columns = max(1, min(len(labels), int((width - 0.2) // entry)))
+    rows = -(-len(labels) // columns)
+    figure.set_size_inches(max(width, entry + 0.2), height + _ROW * (rows - 1))
+    place = "outside lower center"
+    figure.legend(handles, labels, loc=place, ncols=columns, frameon=False)
+
+
+def legend_right(figure: Any, axes: Any) -> None:
+    """One legend to the right of the axes and within the page.
+
+    Args:
+      figure: with the layout ``"constrained"``; it gets as high as the legend.
+      axes: those whose lines have labels.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    width, height = figure.get_size_inches()
+    least = 4.0 + _HANDLE + _LETTER * max(map(len, labels))
+    height = max(height, 0.4 + _ROW * len(labels))
+    figure.set_size_inches(max(width, least), height)
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
 
 
 def plain(axes: Any) -> None:

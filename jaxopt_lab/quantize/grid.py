@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.numbers import is_whole
 from jaxopt_lab.core.qarray import QArray
 
 Granularity = Literal["row", "tensor"]
@@ -34,8 +35,7 @@ class Grid(abc.ABC):
     granularity: Granularity = "row"
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.bits, int) and not isinstance(self.bits, bool)
-        if not (whole and 2 <= self.bits <= 8):
+        if not (is_whole(self.bits) and 2 <= self.bits <= 8):
             raise InputError(f"bits must be a whole number in [2, 8]; got {self.bits}")
         if self.granularity not in get_args(Granularity):
             raise unknown("granularity", self.granularity, get_args(Granularity))

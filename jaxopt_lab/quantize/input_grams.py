@@ -57,7 +57,7 @@ def gram_function(
         args = jax.tree.leaves((params, batch))
         origins = [
             name if (name := trees.path_name(path)) in names else None
-            for path, _ in jax.tree.leaves_with_path(params)
+            for path, _ in trees.leaves_with_path(params)
         ]
         origins += [None] * (len(args) - len(origins))
         found: Grams = {}

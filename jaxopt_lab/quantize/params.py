@@ -91,7 +91,7 @@ def quantize_params(
     """
     rules = [Rule(*rule) for rule in rules]
     leaves = {
-        trees.path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(params)
+        trees.path_name(path): leaf for path, leaf in trees.leaves_with_path(params)
     }
     chosen = _chosen(rules, leaves)
     batches, grams_of = list(batches), gram_function(apply, chosen)

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
@@ -124,7 +125,7 @@ def make_distillation_step(
     arXiv:1503.02531. The defaults are ours.
     """
     check_arguments(make_distillation_step, locals())
-    alone = isinstance(weight, int | float) and weight == 0
+    alone = known_number(weight) == 0
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         _check_roles(state)

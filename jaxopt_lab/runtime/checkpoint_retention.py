@@ -83,6 +83,20 @@ class Retention:
         known = [(-score, step) for step, score in scored if score is not None]
         return [step for _, step in sorted(known)]
 
+    def score(self, metrics: dict[str, float]) -> float | None:
+        """The number that ranks a checkpoint, larger for a better one.
+
+        Args:
+          metrics: its metrics.
+
+        Returns:
+          It; ``None`` where no best ones are kept, or the metric is missing or NaN.
+        """
+        value = metrics.get(self._metric or "", math.nan)
+        if self._keep_best == 0 or math.isnan(value):
+            return None
+        return self._sign * value
+
     def should_preserve(
         self, checkpoints: Sequence[Any], *, context: Any
     ) -> Sequence[bool]:

@@ -20,6 +20,7 @@ from jaxopt_lab.core.files import make_writable
 from jaxopt_lab.runtime import checkpoint_files as files
 from jaxopt_lab.runtime import checkpoint_tree as flat
 from jaxopt_lab.runtime.checkpoint_retention import Retention
+from jaxopt_lab.runtime.folder_lock import FolderLock
 
 
 class Restored(NamedTuple):
@@ -57,7 +58,8 @@ class Checkpoints:
         process writes.
 
     Raises:
-      InputError: the folder cannot be written, or an option is out of range.
+      InputError: the folder cannot be written, another process writes into it, or an
+        option is out of range.
 
     >>> import jax.numpy as jnp, tempfile
     >>> with tempfile.TemporaryDirectory() as folder, Checkpoints(folder) as kept:
@@ -89,10 +91,14 @@ class Checkpoints:
         self._quiet = contextlib.ExitStack()
         self._saving: tuple[int, files.About] | None = None
         self._unreadable: set[int] = set()
+        self._lock: FolderLock | None = None
         if not read_only:
             make_writable(self.folder)
             if jax.process_index() == 0:
-                files.clean(self.folder)
+                # Cleaning would remove what another process has not finished.
+                self._lock = FolderLock(self.folder)
+                if not self._lock.shared:
+                    files.clean(self.folder)
 
     def save(
         self,
@@ -189,7 +195,14 @@ class Checkpoints:
             except files.UnreadableError as error:
                 broken[candidate] = str(error)
                 continue
-            state = self._read(candidate, template)
+            try:
+                state = self._read(candidate, template)
+            except InputError:
+                if (self.folder / str(candidate)).exists():
+                    raise
+                # The process that writes has removed it in the meantime.
+                broken[candidate] = "it was removed"
+                continue
             self._unreadable |= set(broken)
             for number, why in broken.items():
                 warnings.warn(
@@ -226,6 +239,17 @@ class Checkpoints:
         """
         return next(iter(self._retention.ranked(self.steps())), None)
 
+    def score(self, metrics: Mapping[str, Any]) -> float | None:
+        """The number by which checkpoints are ranked, larger for better ones.
+
+        Args:
+          metrics: as for ``save``.
+
+        Returns:
+          It; ``None`` without a ranking, or where the metric is missing or NaN.
+        """
+        return self._retention.score(_numbers(metrics))
+
     def wait(self) -> None:
         """Wait until the running save is complete.
 
@@ -254,6 +278,8 @@ class Checkpoints:
         finally:
             self._shut()
             self._quiet.close()
+            if self._lock is not None:
+                self._lock.release()
 
     def __enter__(self) -> Checkpoints:
         return self

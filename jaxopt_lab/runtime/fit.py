@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 
@@ -15,6 +15,7 @@ from jaxopt_lab.runtime.progress import Progress
 from jaxopt_lab.runtime.run import Hook, Run
 from jaxopt_lab.runtime.signals import StopRequest
 from jaxopt_lab.training.evaluate import Evaluator
+from jaxopt_lab.training.sources import as_source
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
 
@@ -31,18 +32,23 @@ class FitResult(NamedTuple):
       compile_seconds: tracing and compiling the step.
       step_seconds: mean wall time of a step, without compiling, evaluations and
         saves; NaN if no step was taken.
+      seconds: wall time of the run, that before it was resumed included.
+      skipped: number of steps that were skipped; of each seed, where there are
+        several.
     """
 
     state: TrainState
     stopped: str | None
     compile_seconds: float
     step_seconds: float
+    seconds: float = 0.0
+    skipped: int | list[int] = 0
 
 
 def fit(
     step: TrainStep,
     state: TrainState,
-    batches: BatchSource,
+    batches: BatchSource | Any,
     *,
     steps: int,
     log_every: int = 50,
@@ -53,6 +59,8 @@ def fit(
     checkpoints: Checkpoints | None = None,
     save_every: int = 0,
     pending: Mapping[str, list] | None = None,
+    resume: Mapping[str, Any] | None = None,
+    on_start: Callable[[], None] | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
     progress: bool | Literal["auto"] = "auto",
 ) -> FitResult:
@@ -66,7 +74,9 @@ def fit(
       step: ``step(state, batch) -> (state, metrics)``, not yet jitted.
       state: where to start; a fresh or a restored one. Stacked for several seeds. It
         is copied, not consumed.
-      batches: source of batches, at the position of ``state``.
+      batches: source of batches, at the position of ``state``; or a list or loader of
+        batches, an iterator, a function that gives one, or one batch to repeat, see
+        ``training.sources``. A list or loader begins at its first batch.
       steps: number of steps of the whole run, those already in ``state`` included.
       log_every: steps between two records of training metrics, which are means over
         the steps between; hyper-parameters in the optimizer state join them. There is
@@ -78,13 +88,21 @@ def fit(
         copy what it keeps of the state: the next step overwrites its buffers.
       sinks: where the records go; closing them is the caller's.
       checkpoints: where states are saved; ``None``: nowhere.
+        With a ``best_metric``, a state that an evaluation finds to be the best one
+        is saved at once.
       save_every: steps between two saves; 0: only at the end.
-      pending: ``pending`` of the restored data position: metrics of the steps since
-        the last record.
+      pending: metrics of the steps since the last record; part of ``resume``.
+      resume: ``data`` of the restored checkpoint. Means, times and the number of
+        skipped steps go on from it, so that the records are those of a run without
+        interruption.
+      on_start: called once, when the step is compiled and before the first is taken.
+        A run that fails earlier, or takes no step, does not call it: the place to
+        change files.
       on_nonfinite: ``"stop"``: raise at a non-finite loss; ``"skip"``: go on (the
         step must have been made with ``skip_nonfinite=True``, which leaves the state
         as it was).
-      progress: whether to draw a progress line; ``"auto"``: on a terminal.
+      progress: ``True``: a progress line, redrawn on a terminal, elsewhere a new one
+        for each record; ``"auto"``: on a terminal only.
 
     Returns:
       The final state, why it stopped, and timings.
@@ -98,16 +116,27 @@ def fit(
     few steps in flight.
     """
     _check_intervals(steps, log_every, eval_every, save_every)
+    if not callable(step):
+        raise InputError(
+            f"step of type {type(step).__name__} cannot be called; accepted: "
+            "step(state, batch) -> (state, metrics), as make_train_step gives it"
+        )
+    if not isinstance(state, TrainState):
+        raise InputError(
+            f"state of type {type(state).__name__} is no TrainState; accepted: what "
+            "init_state, init_seeds or Checkpoints.restore give"
+        )
     if on_nonfinite not in ("stop", "skip"):
         raise unknown("on_nonfinite", on_nonfinite, ("stop", "skip"))
 
     run = Run(
         state,
-        batches,
+        as_source(batches),
         sinks=sinks,
         checkpoints=checkpoints,
-        pending=pending,
+        resume={"pending": pending, **(resume or {})},
         on_nonfinite=on_nonfinite,
+        on_start=on_start,
     )
     del state  # the run has its copy; the caller's may be freed
     stopping: str | None = None
@@ -137,7 +166,8 @@ def fit(
             if tests and (evaluate is not None or hooks):
                 tested = run.log_test(evaluate, hooks)
                 line.update(run.done, {f"test_{k}": v for k, v in tested.items()})
-            if saves:
+            best = tests and run.is_best()
+            if saves or best:
                 run.save()
             if alone:
                 # A signal during the records and saves of this step ends it as well.
@@ -145,8 +175,14 @@ def fit(
             run.clock.start()
         run.finish()
     stopped = stopping if run.done < steps else None
-    seconds = run.clock.per_step(run.done - run.start)
-    return FitResult(run.state, stopped, run.compile_seconds, seconds)
+    return FitResult(
+        run.state,
+        stopped,
+        run.compile_seconds,
+        run.clock.per_step(run.done),
+        run.clock.elapsed(),
+        run.skipped(),
+    )
 
 
 def _check_intervals(

@@ -38,12 +38,17 @@ class MetricBuffer:
       start: steps taken before the run, or the steps at which it resumes.
       pending: result of ``pending`` when the checkpoint was saved.
       skip: non-finite losses belong to skipped steps and do not count.
+
+    Attributes:
+      skipped: number of skipped steps since the beginning of the run, as JSON holds
+        it; of each seed, where there are several.
     """
 
     def __init__(
         self, start: int, pending: Mapping[str, list] | None = None, skip: bool = False
     ):
         self._skip = skip
+        self.skipped: int | list[int] = 0
         self._host: dict[str, list[np.ndarray]] = {
             name: [np.asarray(v, np.float64) for v in values]
             for name, values in (pending or {}).items()
@@ -76,6 +81,10 @@ class MetricBuffer:
             for name, value in metrics.items():
                 wide = np.asarray(value, np.float64)
                 self._host.setdefault(name, []).append(wide)
+                if name == "skipped":
+                    self.skipped = (
+                        np.asarray(self.skipped) + wide.astype(int)
+                    ).tolist()
         self._device = []
         if self._skip:
             return None

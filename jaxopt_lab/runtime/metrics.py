@@ -7,6 +7,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,12 +173,15 @@ class TensorBoard:
 
     Args:
       folder: folder of event files.
+      resume_at: remove the events of later steps, as ``JsonLines`` does.
 
     Raises:
       InputError: tensorboardX is not installed, or the folder cannot be written.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], *, resume_at: int | None = None
+    ) -> None:
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
@@ -185,7 +189,16 @@ class TensorBoard:
                 "TensorBoard records need tensorboardX: pip install 'jaxopt_lab[log]'"
             ) from None
         make_writable(Path(folder))
-        self._writer = SummaryWriter(str(folder))
+        if resume_at is not None:
+            from jaxopt_lab.runtime.event_files import keep_until
+
+            try:
+                keep_until(Path(folder), resume_at)
+            except OSError as error:
+                raise InputError(f"cannot write {folder}: {reason(error)}") from None
+        # Files are named by the second: one more of the same second replaces the first.
+        unique = f".{time.time_ns()}"
+        self._writer = SummaryWriter(str(folder), filename_suffix=unique)
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Add the numbers of a record.

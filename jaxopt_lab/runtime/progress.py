@@ -14,16 +14,15 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 
 _REDRAW_SECONDS = 0.1
-_PRINT_SECONDS = 10.0
 _RECENT_SECONDS = 3.0
 
 
 class Progress:
     """One line on standard error: step, loss, test metric, speed, time left.
 
-    On a terminal the line is redrawn in place, at most ten times a second; elsewhere
-    it is printed every ten seconds and at the end. In between, ``update`` only reads
-    the clock.
+    On a terminal the line is redrawn in place, at most ten times a second; in between,
+    ``update`` only reads the clock. Elsewhere a line is printed after the first step,
+    for every step with a record, and at the end.
 
     Args:
       steps: number of steps of the whole run.
@@ -31,7 +30,7 @@ class Progress:
       enabled: ``True``, ``False``, or ``"auto"``: on a terminal, if rich is there.
 
     Raises:
-      InputError: ``enabled`` is ``True`` and rich is not installed.
+      InputError: ``enabled`` is ``True``, on a terminal, and rich is not installed.
     """
 
     def __init__(
@@ -45,7 +44,13 @@ class Progress:
         self._past: tuple[float, int] | None = None
         self._rate: float | None = None
         self._next = 0.0
-        if not enabled or (enabled == "auto" and not sys.stderr.isatty()):
+        # Without a terminal: whether lines are printed, and the step of a record that
+        # waits for its line (the results of a test come after those of training).
+        self._plain = bool(enabled) and not sys.stderr.isatty()
+        self._waiting: int | None = None
+        if self._plain and enabled == "auto":
+            self._plain = False
+        if self._plain or not enabled or not sys.stderr.isatty():
             return
         try:
             from rich.console import Console
@@ -57,6 +62,8 @@ class Progress:
                 "progress=False"
             ) from None
         self._console = Console(stderr=True)
+        if not self._console.is_terminal:  # TERM=dumb
+            self._plain, self._console = True, None
 
     def update(self, done: int, record: Mapping[str, Any]) -> None:
         """Record the progress of the run.
@@ -67,13 +74,19 @@ class Progress:
             mean is shown; ``loss`` and ``test_accuracy`` (or the first other name
             that begins with ``test_``) are shown, all others ignored.
         """
-        if self._console is None:
+        if self._console is None and not self._plain:
             return
+        now = time.perf_counter()
+        if self._plain and self._waiting not in (None, done):
+            self._draw(now)
         self._done = done
         if record:
             self._note(record)
-        now = time.perf_counter()
-        if now >= self._next:
+        if self._plain:
+            self._waiting = done if record or self._waiting == done else None
+            if self._past is None and not record:
+                self._draw(now)
+        elif now >= self._next:
             self._draw(now)
 
     def __enter__(self) -> Self:
@@ -90,7 +103,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._console is None:
+        if self._console is None and not self._plain:
             return
         # A progress line must not hide the error that ends the run.
         with contextlib.suppress(OSError):
@@ -132,5 +145,4 @@ class Progress:
             self._live.update(Text(line, no_wrap=True), refresh=True)
             self._next = now + _REDRAW_SECONDS
         else:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-            self._next = now + _PRINT_SECONDS
+            print(line, file=sys.stderr, flush=True)

@@ -31,6 +31,8 @@ Hook = Callable[[int, TrainState], Mapping[str, Any]]
 class NonFiniteLossError(RuntimeError):
     """The loss became NaN or infinite; the message says when, and what is saved."""
 
+    stopped = "non-finite loss"
+
 
 class Run:
     """The mutable part of ``fit``: the current state and everything written about it.
@@ -40,8 +42,10 @@ class Run:
       batches: source of batches.
       sinks: where the records go.
       checkpoints: where states are saved; ``None``: nowhere.
-      pending: metrics of the steps since the last record of a resumed run.
+      resume: ``data`` of the checkpoint from which the run goes on: metrics of the
+        steps since the last record, times, skipped steps.
       on_nonfinite: ``"stop"`` or ``"skip"``.
+      on_start: called once, when the step is compiled and none is taken.
 
     Attributes:
       state: the current state.
@@ -58,17 +62,25 @@ class Run:
         *,
         sinks: Sequence[Sink],
         checkpoints: Checkpoints | None,
-        pending: Mapping[str, list] | None,
+        resume: Mapping[str, Any],
         on_nonfinite: str,
+        on_start: Callable[[], None] | None = None,
     ) -> None:
         self.start = self.done = int(np.ravel(state.step)[0])
-        self.clock = StepClock(self.start)
+        self.clock = StepClock(self.start, resume.get("clock"))
         self.compile_seconds = 0.0
         self.state = jax.tree.map(jnp.copy, state)
         self._batches, self._sinks, self._checkpoints = batches, sinks, checkpoints
         self._on_nonfinite = on_nonfinite
-        self._buffer = MetricBuffer(self.start, pending, skip=on_nonfinite == "skip")
+        self._on_start = on_start
+        self._best: float | None = resume.get("best")
+        skip = on_nonfinite == "skip"
+        self._buffer = MetricBuffer(self.start, resume.get("pending"), skip=skip)
+        self._buffer.skipped = resume.get("skipped", 0)
         self._compiled: Any = None
+        self._step: TrainStep | None = None
+        # Where the batches of the buffer begin, and the steps taken before.
+        self._position = batches.get_state(), self.start
         self._tested: dict[str, Any] = {}
         self._tested_at: int | None = None
         self._saved: int | None = None
@@ -84,11 +96,14 @@ class Run:
         """
         batch = self._batches.next()
         if self._compiled is None:
+            self._step = step
             began = time.perf_counter()
             jitted = jax.jit(step, donate_argnums=0)
             self._compiled = jitted.lower(self.state, batch).compile()
             _check_step(self._compiled.out_info, self.state, self._on_nonfinite)
             self.compile_seconds = time.perf_counter() - began
+            if self._on_start is not None:
+                self._on_start()
             self.clock.start()
         self.state, metrics = self._compiled(self.state, batch)
         self.done += 1
@@ -112,6 +127,7 @@ class Run:
         self._write("train", record)
         if clear:
             self._buffer.clear(self.done)
+            self._position = self._batches.get_state(), self.done
         return record
 
     def log_test(
@@ -143,8 +159,10 @@ class Run:
         bad = self._buffer.fetch()
         if bad is not None:
             seed = "" if bad.seed is None else f" of seed {bad.seed}"
+            cause = self._cause(bad.step)
             raise _not_finite(
-                f"the loss{seed} is {bad.value} at step {bad.step}", self._checkpoints
+                f"the loss{seed} is {bad.value} at step {bad.step}{cause}",
+                self._checkpoints,
             )
 
     def save(self, *, force: bool = False) -> None:
@@ -172,10 +190,32 @@ class Run:
         data = {
             "batches": self._batches.get_state(),
             "pending": self._buffer.pending(),
+            "clock": self.clock.get_state(self.done),
+            "skipped": self._buffer.skipped,
+            "best": self._best,
         }
         metrics = self._tested if self._tested_at == self.done else None
         checkpoints.save(self.done, self.state, data=data, metrics=metrics, force=force)
         self._saved = self.done
+
+    def is_best(self) -> bool:
+        """Whether the state that was just tested is the best one, to be saved.
+
+        From numbers of the run alone: the folder may look different to each of several
+        processes, which must decide alike.
+        """
+        if self._checkpoints is None or self._tested_at != self.done:
+            return False
+        score = self._checkpoints.score(self._tested)
+        if score is None or (self._best is not None and score <= self._best):
+            return False
+        self._best = score
+        return True
+
+    def skipped(self) -> int | list[int]:
+        """Number of skipped steps; of each seed, where there are several."""
+        self._buffer.fetch()
+        return self._buffer.skipped
 
     def finish(self) -> None:
         """Wait for the last step, save, and wait for the save.
@@ -189,6 +229,27 @@ class Run:
         self.save(force=True)
         if self._checkpoints is not None:
             self._checkpoints.wait()
+
+    def _cause(self, step: int) -> str:
+        """The complaint of the step about the batch that gave the loss, if any.
+
+        Compiled programs raise nothing; traced around the batch's own values, the loss
+        sees which labels it has.
+        """
+        position, number = self._position
+        if self._step is None or step <= number:
+            return ""
+        make, state = self._step, self.state
+        try:
+            self._batches.set_state(position)
+            for _ in range(step - number):
+                batch = self._batches.next()
+            jax.eval_shape(lambda state: make(state, batch), state)
+        except InputError as error:
+            return f": {error}"
+        except Exception:
+            return ""  # the batch cannot be had again, or not be looked at
+        return ""
 
     def _write(self, kind: str, record: Mapping[str, Any]) -> None:
         for sink in self._sinks:

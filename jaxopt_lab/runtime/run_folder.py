@@ -56,12 +56,12 @@ def refuse_other_config(
     except (TypeError, ValueError) as error:
         raise InputError(f"a configuration holds what JSON can: {error}") from None
     asked = json.loads(text)
-    before = _read(path, force)
+    before = read_config(folder, force=force)
     # NaN differs from itself; as text it does not.
-    if before is not None and _text(before) == _text(asked):
+    if before is not None and text_of(before) == text_of(asked):
         return
     if before is not None and not force:
-        lines = _differences(before, asked)
+        lines = differences(before, asked)
         raise InputError(f"{folder} was made with another configuration: {lines}")
     try:
         write_atomically(path, text.encode())
@@ -69,7 +69,20 @@ def refuse_other_config(
         raise InputError(f"cannot write {path}: {reason(error)}") from None
 
 
-def _read(path: Path, force: bool) -> dict[str, Any] | None:
+def read_config(folder: Path, *, force: bool) -> dict[str, Any] | None:
+    """The configuration in a folder.
+
+    Args:
+      folder: the run folder.
+      force: a damaged file counts as none.
+
+    Returns:
+      The configuration; ``None`` where there is none.
+
+    Raises:
+      InputError: the file cannot be read, or is damaged.
+    """
+    path = folder / CONFIG
     try:
         before = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -83,17 +96,29 @@ def _read(path: Path, force: bool) -> dict[str, Any] | None:
     return before if isinstance(before, dict) else None
 
 
-def _differences(before: dict[str, Any], asked: dict[str, Any]) -> str:
+def differences(before: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The differences of two configurations, in one line.
+
+    Args:
+      before: as JSON holds it.
+      asked: likewise.
+
+    Returns:
+      The differing names with both values; at most eight.
+    """
     lines = []
     for name in sorted(before.keys() | asked.keys()):
         if name not in before:
-            lines.append(f"{name} was not given, now {_text(asked[name])}")
+            lines.append(f"{name} was not given, now {text_of(asked[name])}")
         elif name not in asked:
-            lines.append(f"{name} was {_text(before[name])}, now not given")
-        elif _text(before[name]) != _text(asked[name]):
-            lines.append(f"{name} was {_text(before[name])}, now {_text(asked[name])}")
+            lines.append(f"{name} was {text_of(before[name])}, now not given")
+        elif text_of(before[name]) != text_of(asked[name]):
+            lines.append(
+                f"{name} was {text_of(before[name])}, now {text_of(asked[name])}"
+            )
     return summary(lines, 8)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as JSON: NaN differs from itself, its text does not."""
     return json.dumps(value, sort_keys=True)

@@ -11,7 +11,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-EXIT_CODES = {"SIGTERM": 0, "SIGINT": 130}
+EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130}
+"""Exit status of a process whose run was ended by a signal: 128 and its number."""
 
 # Two SIGINTs within this time count as one Ctrl-C: wrappers (uv, make, forked
 # workers) may deliver it twice.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 
 class StepClock:
@@ -10,13 +11,32 @@ class StepClock:
 
     Args:
       start: steps taken before the run.
+      before: ``get_state`` of the clock of the run that is resumed.
     """
 
-    def __init__(self, start: int) -> None:
-        self._origin = time.perf_counter()
+    def __init__(self, start: int, before: Mapping[str, float] | None = None) -> None:
+        before = before or {}
+        self._origin = time.perf_counter() - before.get("elapsed", 0.0)
         self._since: float | None = None
-        self._total = 0.0
-        self._mark = (0.0, start)
+        self._total = before.get("stepping", 0.0)
+        # Steps whose time is not known: those before a clock that was not saved.
+        self._first = start - round(before.get("steps", 0))
+        self._mark = (self._total, start)
+
+    def get_state(self, done: int) -> dict[str, float]:
+        """Times for a checkpoint, from which a resumed run goes on.
+
+        Args:
+          done: steps taken by now.
+
+        Returns:
+          Wall seconds ``elapsed``, seconds ``stepping``, and the ``steps`` they took.
+        """
+        return {
+            "elapsed": self.elapsed(),
+            "stepping": self._total,
+            "steps": done - self._first,
+        }
 
     def start(self) -> None:
         """Start the watch; no effect while it runs."""
@@ -30,7 +50,7 @@ class StepClock:
             self._since = None
 
     def elapsed(self) -> float:
-        """Seconds since the clock was made, everything included.
+        """Wall seconds of the run, everything but its interruptions included.
 
         Returns:
           Wall time.
@@ -50,13 +70,14 @@ class StepClock:
         self._mark = (self._total, done)
         return (done - at) / max(self._total - total, 1e-9)
 
-    def per_step(self, steps: int) -> float:
+    def per_step(self, done: int) -> float:
         """Mean seconds of a step.
 
         Args:
-          steps: steps taken while the watch ran.
+          done: steps taken by now.
 
         Returns:
-          The mean; NaN without steps.
+          The mean over all steps whose time is known; NaN without any.
         """
+        steps = done - self._first
         return self._total / steps if steps else float("nan")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import is_whole, known_number
 
 
 class Interval(NamedTuple):
@@ -32,7 +33,8 @@ class Interval(NamedTuple):
         return min(max(value, self.low), self.high)
 
     def __contains__(self, value: Any) -> bool:
-        return isinstance(value, float) and self.low <= value <= self.high
+        number = known_number(value)
+        return isinstance(number, float) and self.low <= number <= self.high
 
 
 class Integers(NamedTuple):
@@ -46,8 +48,7 @@ class Integers(NamedTuple):
         return min(self.low + int((self.high - self.low + 1) * u), self.high)
 
     def __contains__(self, value: Any) -> bool:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and self.low <= value <= self.high
+        return is_whole(value) and self.low <= value <= self.high
 
 
 class Choice(NamedTuple):

@@ -8,6 +8,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import make_mesh
 from jaxopt_lab.training.adapters import from_linen, from_nnx
 from jaxopt_lab.training.evaluate import make_evaluator
+from jaxopt_lab.training.flax_loops import apply_gradients, nnx_value_and_grad
 from jaxopt_lab.training.parallel import make_parallel_step
 from jaxopt_lab.training.seeds import init_seeds, over_seeds, seed_keys, seed_shardings
 from jaxopt_lab.training.sharding import (
@@ -24,6 +25,7 @@ __all__ = [
     "Functional",
     "TrainState",
     "TrainStep",
+    "apply_gradients",
     "from_linen",
     "from_nnx",
     "init_seeds",
@@ -33,6 +35,7 @@ __all__ = [
     "make_mesh",
     "make_parallel_step",
     "make_train_step",
+    "nnx_value_and_grad",
     "over_seeds",
     "param_specs",
     "parse_rules",

@@ -17,17 +17,10 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
+from jaxopt_lab.training.modes import FLAGS, check_mode_names, mode_of, modes
 
 if TYPE_CHECKING:
     from flax import linen, nnx
-
-
-def _mode(call: Callable[..., Any], train: bool) -> dict[str, Any]:
-    """The mode as a keyword, if ``call`` takes one."""
-    names = inspect.signature(call).parameters
-    if "train" in names:
-        return {"train": train}
-    return {"deterministic": not train} if "deterministic" in names else {}
 
 
 def _keep_dtypes(new: ModelState, old: ModelState) -> ModelState:
@@ -100,9 +93,11 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     ``model_state``, the count moves on with each training step, and ``key`` is not
     used by it.
 
-    Training and evaluation mode are set by ``module.train()`` and ``module.eval()``;
-    a ``__call__`` that takes ``train`` or ``deterministic`` receives the mode too.
-    Variables that appear during a call (``sow``) are dropped.
+    Training and evaluation mode are set by ``module.train()`` and ``module.eval()``,
+    attributes called ``training`` and ``is_training`` with them; a ``__call__`` that
+    takes ``train``, ``training``, ``is_training``, ``is_train``, ``deterministic`` or
+    ``use_running_average`` receives the mode too. Variables that appear during a call
+    (``sow``) are dropped.
 
     Args:
       build: makes the module from its random streams: ``lambda rngs: Net(rngs=rngs)``.
@@ -111,8 +106,9 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
       The functions. Entries of ``nnx.List`` are named ``"0"``, ``"1"``, ...
 
     Raises:
-      InputError: ``build`` gives something else than a module; parameters or state
-        passed to ``apply`` lack an entry (named).
+      InputError: ``build`` gives something else than a module; its ``__call__`` has an
+        argument that looks like a mode under another name; parameters or state passed
+        to ``apply`` lack an entry (named).
 
     >>> from flax import nnx
     >>> model = from_nnx(lambda rngs: nnx.Linear(3, 2, rngs=rngs))
@@ -133,6 +129,7 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     graphdef, abstract_params, abstract_state = nnx.split(module, nnx.Param, ...)
     param_layout, state_layout = _Layout(abstract_params), _Layout(abstract_state)
     call = type(module).__call__
+    check_mode_names(type(module).__name__, call)
     takes_rngs = "rngs" in inspect.signature(call).parameters
 
     def init(key: jax.Array) -> tuple[Params, ModelState]:
@@ -154,7 +151,9 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
             copy=True,
         )
         model.train() if train else model.eval()
-        options = _mode(call, train)
+        flags = dict.fromkeys(FLAGS, train)
+        model.set_attributes(**flags, raise_if_not_found=False)
+        options = mode_of(call, train)
         if takes_rngs and train and key is not None:
             options["rngs"] = nnx.Rngs(dropout=key)
         outputs = model(inputs, **options)  # pyright: ignore[reportCallIssue]
@@ -172,8 +171,10 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
 
     The collection ``params`` is the parameters; all others (``batch_stats``, ...)
     are ``model_state`` and mutable in training. ``key`` is passed as
-    ``rngs={"dropout": key}``; a ``__call__`` that takes ``train`` or
-    ``deterministic`` receives the mode, others are called with the inputs alone.
+    ``rngs={"dropout": key}``; a ``__call__`` that takes ``train``, ``training``,
+    ``is_training``, ``is_train``, ``deterministic`` or ``use_running_average`` receives
+    the mode, or the field of this name where the module has one; others are called with
+    the inputs alone.
 
     Args:
       module: the module.
@@ -184,9 +185,10 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
       The functions.
 
     Raises:
-      InputError: at the call; the module draws random numbers and got no ``key``,
-        or a training call changed the structure of the state (``sow`` into a
-        collection that ``init`` made).
+      InputError: ``__call__`` has an argument that looks like a mode under another
+        name; at the call, the module draws random numbers and got no ``key``, or a
+        training call changed the structure of the state (``sow`` into a collection
+        that ``init`` made).
 
     >>> from flax import linen
     >>> model = from_linen(linen.Dense(2), jnp.zeros((1, 3)))
@@ -201,11 +203,19 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
         lambda x: jax.ShapeDtypeStruct(jnp.shape(x), x.dtype), sample_inputs
     )
     call = type(module).__call__
+    check_mode_names(type(module).__name__, call)
+    fields = set(type(module).__dataclass_fields__) - set(mode_of(call, True))
+
+    def in_mode(train: bool) -> linen.Module:
+        mode = {k: v for k, v in modes(train).items() if k in fields}
+        return module.clone(**mode) if mode else module
 
     def init(key: jax.Array) -> tuple[Params, ModelState]:
         rngs = {"params": key, "dropout": jax.random.fold_in(key, 1)}
         inputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        variables = dict(meta.unbox(module.init(rngs, inputs, **_mode(call, False))))
+        variables = dict(
+            meta.unbox(in_mode(False).init(rngs, inputs, **mode_of(call, False)))
+        )
         params = variables.pop("params", {})
         return params, variables
 
@@ -221,8 +231,8 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
         rngs = {"dropout": key} if train and key is not None else None
         mutable = list(model_state) if train else []
         try:
-            outputs, state = module.apply(
-                variables, inputs, rngs=rngs, mutable=mutable, **_mode(call, train)
+            outputs, state = in_mode(train).apply(
+                variables, inputs, rngs=rngs, mutable=mutable, **mode_of(call, train)
             )
         except errors.InvalidRngError as error:
             raise InputError(

@@ -26,15 +26,15 @@ class GradientUsage(NamedTuple):
 
     Attributes:
       gradients: evaluations of the whole batch's gradient per step, the first pass
-        included. Both branches of a ``lax.cond`` count.
+        included, a shard as its share. Both branches of a ``lax.cond`` count.
       num_shards: number of shards over which the first pass is to run; 0 for one
         pass over the whole batch.
       mode: how the loop over the shards runs.
       changed_before: names of the links whose incoming gradient is not the step's:
-        another transform stands in front of them.
+        another transform stands in front of them, of which they warn themselves.
     """
 
-    gradients: int
+    gradients: float
     num_shards: int
     mode: loops.Mode
     changed_before: tuple[str, ...]
@@ -46,7 +46,7 @@ class _RecordingGradFn:
     def __init__(self, params: Params, grads: Updates):
         self._params = jax.tree.leaves(params)
         self._grads = jax.tree.leaves(grads)
-        self.calls = 0
+        self.calls = 0.0
         self.asked: set[tuple[int, str]] = set()
         self.changed: list[str] = []
 
@@ -81,7 +81,9 @@ class _RecordingShards:
         self._num_shards = num_shards
 
     def __call__(self, params: Params, j: int | jax.Array) -> Updates:
-        return self._whole(params)
+        grads = self._whole(params)
+        self._whole.calls += 1 / self._num_shards - 1  # one shard of them
+        return grads
 
     def mean(
         self,
@@ -117,7 +119,14 @@ def dry_run(
         )
         value, fused = jnp.zeros((), widest), FusedApplyRecorder()
         return tx.update(
-            grads, opt_state, params, grad_fn=grad_fn, value=value, fused_apply=fused
+            grads,
+            opt_state,
+            params,
+            grad_fn=grad_fn,
+            value=value,
+            grad=grads,
+            value_fn=lambda params, *, grad_fn=None, fused_apply=None: value,
+            fused_apply=fused,
         )
 
     jax.eval_shape(update, params, opt_state, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from jaxopt_lab.core import loops
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params
 from jaxopt_lab.training.seeds import each_group
+from jaxopt_lab.training.sources import ACCEPTED, as_arrays, is_batch, is_iterable
 from jaxopt_lab.training.state import TrainState
 
 # metric_fn(params, model_state, batch) -> sums over the examples, with their "weight"
@@ -23,7 +24,7 @@ Evaluator = Callable[[TrainState], dict[str, np.ndarray]]
 
 def make_evaluator(
     metric_fn: MetricFn,
-    batches: Sequence[Batch] | Callable[[], Iterable[Batch]],
+    batches: Iterable[Batch] | Callable[[], Iterable[Batch]] | Batch,
     *,
     eval_params: EvalParams | None = None,
     seeds: bool = False,
@@ -35,7 +36,8 @@ def make_evaluator(
     Args:
       metric_fn: ``metric_fn(params, model_state, batch)`` gives the sum of each metric
         over the examples of a batch, and their total weight as ``"weight"``.
-      batches: the batches, all of one shape; or a function that gives a new iterator.
+      batches: the batches, all of one shape: a list, a loader, one batch, or a
+        function that gives a new iterator. An iterator is read once and kept.
       eval_params: ``eval_params(params, opt_state)``, for optimizers that keep other
         parameters than those to evaluate.
       seeds: the state has a leading axis of seeds; the results then have it too.
@@ -46,8 +48,18 @@ def make_evaluator(
       The evaluator: sums on the device, one transfer at the end.
 
     Raises:
-      InputError: (when called) there is nothing to evaluate.
+      InputError: ``batches`` are something else; when called, there is nothing to
+        evaluate.
     """
+    if is_batch(batches):
+        batches = [batches]
+    elif isinstance(batches, Iterator):
+        batches = list(batches)
+    elif not callable(batches) and not is_iterable(batches):
+        raise InputError(
+            f"batches of type {type(batches).__name__} cannot be read; accepted: "
+            f"{ACCEPTED}"
+        )
 
     def one(state: TrainState, batch: Batch) -> Metrics:
         params = state.params
@@ -70,7 +82,7 @@ def make_evaluator(
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
         total: dict[str, Any] | None = None
         for batch in batches() if callable(batches) else batches:
-            part = sums(state, batch)
+            part = sums(state, as_arrays(batch))
             total = part if total is None else jax.tree.map(_add, total, part)
         if total is None:
             raise InputError("nothing to evaluate: the set of batches is empty")

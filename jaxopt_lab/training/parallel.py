@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.meshes import DATA_AXIS, check_batch
 from jaxopt_lab.core.typing import Batch, TrainLossFn
@@ -37,6 +38,7 @@ def make_parallel_step(
     elementwise: bool = False,
     reduce_dtype: DTypeLike | None = None,
     storage: TrainState | None = None,
+    weights: Weights | None = None,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -77,6 +79,7 @@ def make_parallel_step(
       reduce_dtype: as in ``make_train_step``; only where gradients are per device.
       storage: shardings of the state between steps, from ``storage_shardings``;
         ``None``: those of ``shardings``. For style jit.
+      weights: as in ``make_train_step``; the devices count by them too.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -107,6 +110,7 @@ def make_parallel_step(
         "micro_loop": micro_loop,
         "skip_nonfinite": skip_nonfinite,
         "reduce_dtype": reduce_dtype,
+        "weights": weights,
     }
     step = make_train_step(
         _with_placed_params(loss_fn, shardings) if style == "jit" else loss_fn,

@@ -7,13 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.trees import path_name
+from jaxopt_lab.core.trees import leaves_with_path, map_with_path, path_name
 from jaxopt_lab.core.typing import Params
 
 Rules = Sequence[tuple[str, PartitionSpec]]
@@ -92,10 +91,10 @@ def param_specs(params: Params, rules: Rules, mesh: Mesh) -> PyTree:
                 return found
         return PartitionSpec()
 
-    specs = jax.tree_util.tree_map_with_path(spec, params)
+    specs = map_with_path(spec, params)
     for pattern, _ in rules:
         if pattern not in used:
-            paths = [path_name(p) for p, _ in jax.tree.leaves_with_path(params)]
+            paths = [path_name(p) for p, _ in leaves_with_path(params)]
             shown = ", ".join(paths[:8]) + (", ..." if len(paths) > 8 else "")
             raise InputError(
                 f"the sharding rule {pattern!r} fits no parameter, or an earlier rule "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,10 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.batch_gradients import BatchGrad
+from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
-from jaxopt_lab.training.dry_run import GradientUsage, dry_run
+from jaxopt_lab.training.dry_run import dry_run
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.training.state import TrainState
 
@@ -31,15 +31,19 @@ def make_train_step(
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
     reduce_dtype: DTypeLike | None = None,
+    weights: Weights | None = None,
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
     The step is pure: it may be jitted (donate the state), mapped over devices or seeds,
     scanned and differentiated. It evaluates the loss and its gradient once (the first
     pass), passes the gradient to ``tx`` together with ``grad_fn`` (the gradient at
-    other points, same batch and same key), ``value`` (the loss) and ``fused_apply``,
-    and applies the updates. Loss, metrics and model state are those of the first pass;
-    later passes start from the old model state, and their new one is dropped.
+    other points, same batch and same key), the extra arguments of optax's line searches
+    and Polyak steps ``value`` (the loss), ``grad`` (the gradient) and ``value_fn`` (the
+    loss at other points), and ``fused_apply``, and applies the updates. Loss, metrics
+    and model state are those of the first pass; later passes start from the old model
+    state, and their new one is dropped. Gradients of complex parameters are those that
+    optax takes, the conjugates of ``jax.grad``.
 
     Args:
       loss_fn: ``loss_fn(params, model_state, batch, key) -> (loss, (model_state,
@@ -59,13 +63,20 @@ def make_train_step(
       reduce_dtype: floating type in which gradients are sent over the axis, such as
         ``"bfloat16"``; ``None``: their own. Half the bytes; each device's gradient is
         rounded once, and their sum. Losses are sent as they are.
+      weights: key of the batch, or function of it, that gives the weight of each
+        example (or token), such as the mask over which ``loss_fn`` takes its means.
+        Micro-batches, shards and devices (those of ``axis_name``; under ``jit`` a mean
+        over a sharded mask is right by itself) then count by the sums of their weights.
+        Without it each counts the same: a mean over a mask is then another number for
+        every division of the batch, and NaN where a part is all padding.
 
     Returns:
       The step. Its metrics are ``loss`` and those of ``loss_fn``.
 
     Raises:
-      InputError: (when traced) the batch is not divisible, a sharpness link stands
-        inside ``optax.MultiSteps``, or a metric of ``loss_fn`` is called ``loss``.
+      InputError: (when traced) the batch is not divisible or has no common leading axis
+        where parts of it are needed, a sharpness link stands inside
+        ``optax.MultiSteps``, or a metric of ``loss_fn`` is called ``loss``.
 
     Warns:
       UserWarning: (when traced) a transform stands in front of a sharpness link,
@@ -95,7 +106,6 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         usage = dry_run(chain, state.opt_state, state.params)
-        _check_usage(usage, state.opt_state)
         key, pass_key = jax.random.split(state.key)
 
         def evaluate(params: Params, batch: Batch, key: Any) -> Any:
@@ -109,6 +119,7 @@ def make_train_step(
             micro_batches=micro_batches,
             micro_loop=micro_loop,
             reduce_dtype=reduce_dtype,
+            weights=weights,
         )
         (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
             state.params, usage.num_shards, usage.mode
@@ -124,6 +135,8 @@ def make_train_step(
             state.params,
             grad_fn=grad_fn,
             value=loss,
+            grad=trees.ascent_gradient(grads),  # line searches take jax.grad's
+            value_fn=grad_fn.value,
             fused_apply=fused_apply,
         )
         params = fused_apply.apply(state.params, updates)
@@ -140,22 +153,3 @@ def make_train_step(
         return TrainState(state.step + 1, params, model_state, opt_state, key), metrics
 
     return step
-
-
-def _check_usage(usage: GradientUsage, opt_state: optax.OptState) -> None:
-    def is_multi(node: Any) -> bool:
-        return isinstance(node, optax.MultiStepsState)
-
-    multi = any(map(is_multi, jax.tree.leaves(opt_state, is_leaf=is_multi)))
-    if multi and usage.gradients > 1:
-        raise InputError(
-            "optax.MultiSteps around a sharpness link is silently wrong: the link sees "
-            "the gradient function of the last micro-batch only. Use "
-            "make_train_step(..., micro_batches=k) instead"
-        )
-    for link in usage.changed_before:
-        warnings.warn(
-            f"a transform stands in front of {link}: it changes only the direction of "
-            f"the ascent, not the gradient that follows. Put {link} first in the chain",
-            stacklevel=3,
-        )

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.batch_gradients import BatchGrad
+from jaxopt_lab.core.batch_parts import Weights, share, weighed
 from jaxopt_lab.core.devices import narrowed, pmean
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
@@ -31,6 +32,7 @@ def make_zero_step(
     micro_loop: str = "auto",
     skip_nonfinite: bool = False,
     reduce_dtype: DTypeLike | None = None,
+    weights: Weights | None = None,
 ) -> TrainStep:
     """A step in which each device updates its own part of every parameter.
 
@@ -48,6 +50,7 @@ def make_zero_step(
       micro_loop: as in ``make_train_step``.
       skip_nonfinite: as in ``make_train_step``.
       reduce_dtype: as in ``make_train_step``; parameters are gathered as they are.
+      weights: as in ``make_train_step``.
 
     Returns:
       The step, to be jitted.
@@ -72,8 +75,12 @@ def make_zero_step(
             jax.random.fold_in(pass_key, jax.lax.axis_index(DATA_AXIS)),
             micro_batches=micro_batches,
             micro_loop=micro_loop,
+            weights=weights,
         )
-        (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(state.params)
+        own = grad_fn.weight()
+        (loss, (model_state, metrics)), grads = weighed(
+            grad_fn.value_and_grad(state.params), share(own, pmean(own, DATA_AXIS), 1)
+        )
         loss, model_state, metrics = pmean((loss, model_state, metrics), DATA_AXIS)
         axes = [_axis(p, mesh) for p in jax.tree.leaves(state.params)]
         own_grads = _each(_scattered, axes, grads)

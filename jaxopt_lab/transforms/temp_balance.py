@@ -11,6 +11,7 @@ import optax
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_non_negative, increment, value_at
 from jaxopt_lab.core.layer_exponents import TempBalanceState
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 Assignment = Literal["linear", "sqrt", "log2", "step"]
@@ -36,15 +37,16 @@ def temp_balance_scales(
         \quad \text{(sqrt, log2)}.
 
     Args:
-      exponents: ``(n,)`` floating; 0 (or no finite number) for a layer that keeps the
-        base rate.
+      exponents: ``(n,)`` floating; 0 (or infinity) for a layer that keeps the base
+        rate. NaN, of a layer with a weight that is not finite, is left out as well, and
+        its own factor is NaN.
       low: factor of the layer with the heaviest tail; not used by sqrt and log2.
       high: factor of the one with the lightest.
       assignment: ``"linear"``; ``"sqrt"`` or ``"log2"``; or ``"step"``: linear in the
         rank, ``low + (high - low) rank / n``.
 
     Returns:
-      ``(n,)``, the dtype of ``exponents``; 1 where it is 0.
+      ``(n,)``, the dtype of ``exponents``; 1 where it is 0, NaN where it is NaN.
 
     Raises:
       InputError: a number is negative, or the name is unknown.
@@ -79,7 +81,8 @@ def temp_balance_scales(
             part = trees.safe_divide(jnp.argsort(order).astype(dtype), number)
         bottom, top = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
         scales = bottom + (top - bottom) * part
-    return jnp.where(tuned & (width > 0), scales, 1)
+    scales = jnp.where(tuned & (width > 0), scales, 1)
+    return jnp.where(jnp.isnan(exponents), exponents, scales)
 
 
 def scale_by_temp_balance(
@@ -130,7 +133,7 @@ def scale_by_temp_balance(
     compared: HUST-AI-HYZ/FARMS.
     """
     # The checks of names and numbers, now rather than in the first update.
-    fixed = [v if isinstance(v, int | float) else 1.0 for v in (low, high)]
+    fixed = [1.0 if (n := known_number(v)) is None else n for v in (low, high)]
     temp_balance_scales(jnp.zeros(1, jnp.float32), *fixed, assignment=assignment)
 
     def init_fn(params: Params) -> TempBalanceState:
@@ -161,5 +164,5 @@ def scale_by_temp_balance(
 
 
 def _scaled(scale: jax.Array, update: jax.Array) -> jax.Array:
-    wide = trees.accumulation_dtype(update.dtype)
+    wide = trees.wide_dtype(update.dtype)
     return (update.astype(wide) * scale.astype(wide)).astype(update.dtype)

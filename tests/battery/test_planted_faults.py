@@ -26,6 +26,7 @@ SOUND = {
 CASES = [(kind, name) for kind in SOUND for name in FAULTS[kind]]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "kind, row",
     [(kind, row) for kind, rows in SOUND.items() for row in rows],

@@ -49,6 +49,7 @@ WRAPPERS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_around_wrappers(name):
     params, original = audit.start(2), WRAPPERS[name]()
@@ -58,6 +59,7 @@ def test_around_wrappers(name):
     assert_finite(derivative(safe, params, n=2))
 
 
+@pytest.mark.full
 def test_keys_and_conditions_under_vmap():
     def make():
         noisy = optax.chain(
@@ -70,6 +72,7 @@ def test_keys_and_conditions_under_vmap():
     assert_same(run(differentiable(make())), run(make()))
 
 
+@pytest.mark.full(plain=["<lambda>2"])
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -88,6 +91,7 @@ def test_inside_of_wrappers(wrap):
     assert_finite(derivative(safe, params, n=2))
 
 
+@pytest.mark.full
 def test_the_state_of_one_serves_the_other():
     params, tx = audit.start(0), optax.adam(0.1)
     safe = differentiable(tx)

@@ -44,6 +44,7 @@ def test_thirty_six_and_a_clipping():
     assert len(audit.AUDIT) == 37
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(audit.AUDIT, {"adam"}))
 def test_derivatives(name):
     for case, title in enumerate(audit.CASES):
@@ -65,6 +66,7 @@ def test_derivatives(name):
 
 # LAMB and Muon normalise what Adam has normalised: at zero parameters they bend within
 # 1e-11, and there is no finite difference to compare with.
+@pytest.mark.full(plain=["adam-3"])
 @pytest.mark.parametrize(
     "name, case",
     [(n, c) for n in ("adam", "ademamix", "madgrad") for c in (2, 3)]
@@ -84,6 +86,7 @@ def test_a_number_below_the_roots_makes_small_true_slopes(name, case):
         assert abs(measured - exact) <= 1e-6 * max(abs(exact), 1.0), (i, exact)
 
 
+@pytest.mark.full
 def test_a_number_below_the_roots_is_that_of_adam():
     params = audit.start(0)
     ours = differentiable(optax.adam(0.1), eps_root=1e-3)

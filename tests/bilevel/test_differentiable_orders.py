@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from support import audit
 
 from jaxopt_lab.bilevel import differentiable
@@ -27,6 +28,7 @@ def unrolled(wrap, rate, params):
     return jnp.sum(jax.jit(jax.vmap(one))(jnp.array([1.0, 1.5])))
 
 
+@pytest.mark.full
 def test_second_derivatives_through_a_scan():
     # Both factors zero: they stay zero, and so does what depends on them.
     params = {**audit.start(0), "ab": jnp.zeros(2)}
@@ -42,6 +44,7 @@ def test_second_derivatives_through_a_scan():
     np.testing.assert_allclose(second, jax.jit(jax.jacfwd(first))(0.1), rtol=1e-12)
 
 
+@pytest.mark.full
 def test_second_derivatives_by_the_parameters():
     # Without the number below the root the true second slopes of Adam at the zero of
     # the product are of order 1 / eps^2, and no finite difference meets them.

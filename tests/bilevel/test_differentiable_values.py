@@ -27,6 +27,7 @@ def assert_same_values(run, original, safe, *args):
     np.testing.assert_array_equal(audit.flat(one), audit.flat(two))
 
 
+@pytest.mark.full(plain=["adam-float32"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("name", cases.plain(audit.AUDIT, {"adam"}))
 def test_the_optimizers_of_the_audit(name, dtype):
@@ -36,6 +37,7 @@ def test_the_optimizers_of_the_audit(name, dtype):
     assert_same_values(run, make(rate), differentiable(make(rate)), params)
 
 
+@pytest.mark.full(plain=["radam-float64"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("name", ["adam", "radam", "lamb"])
 def test_outside_of_jit(name, dtype):
@@ -47,6 +49,7 @@ def test_outside_of_jit(name, dtype):
     np.testing.assert_array_equal(end(make(rate)), end(differentiable(make(rate))))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["adam", "radam"])
 def test_in_a_derivative_outside_of_jit(name):
     # optax compiles its bias correction as `jit(inline=True)`, whose border a trace

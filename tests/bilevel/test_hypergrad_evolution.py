@@ -80,6 +80,7 @@ def test_persistent_evolution_has_no_bias_where_truncation_has():
     assert abs(mean - truncated) <= 4 * error
 
 
+@pytest.mark.full
 def test_evolution_over_the_whole_loop_has_no_bias_either():
     def run(key):
         _, grad, _ = hypergrad(
@@ -104,6 +105,7 @@ def passing(n=2):
     )
 
 
+@pytest.mark.full
 def test_evolution_estimates_the_gradient_of_the_smoothed_loss():
     theta = {"x": jnp.array([1.0, -0.5]), "y": jnp.array(2.0, jnp.float32)}
     sigma = 0.5
@@ -138,6 +140,7 @@ def test_the_reported_error_is_that_of_independent_calls():
     )
 
 
+@pytest.mark.full
 def test_two_windows_by_hand():
     inner, sigma, pairs = quadratic(WINDOW), 0.1, 3
     call = jax.jit(
@@ -200,6 +203,7 @@ def test_the_first_window_is_plain_evolution():
     np.testing.assert_allclose(grad["log_lr"], expected["log_lr"], rtol=1e-13)
 
 
+@pytest.mark.full(plain=["pes"])
 @pytest.mark.parametrize("mode", ["es", "pes"])
 def test_other_keys_draw_other_perturbations(mode):
     def run(seed):
@@ -217,6 +221,7 @@ def test_other_keys_draw_other_perturbations(mode):
     assert run(0) == run(0) != run(1)
 
 
+@pytest.mark.full
 def test_a_loss_without_derivative():
     # Counts of steps: its derivative is zero almost everywhere.
     inner = InnerProblem(

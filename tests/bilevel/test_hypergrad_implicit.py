@@ -48,6 +48,7 @@ def at_the_minimum(name, damping=0.0, adjoint0=None, **options):
     return problems.relative_error(grad, exact), info
 
 
+@pytest.mark.full(plain=["ridge"])
 @pytest.mark.parametrize("name", ["ridge", "logistic"])
 def test_conjugate_gradients_are_the_unrolled_derivative(name):
     inner, exact, carry = converged(name)
@@ -61,6 +62,7 @@ def test_conjugate_gradients_are_the_unrolled_derivative(name):
     assert problems.FEATURES <= int(info["num_steps"]) <= problems.FEATURES + 2
 
 
+@pytest.mark.full(plain=["ridge"])
 @pytest.mark.parametrize("name", ["ridge", "logistic"])
 def test_less_damping_is_less_error(name):
     errors = [
@@ -72,6 +74,7 @@ def test_less_damping_is_less_error(name):
     assert 5 < errors[2] / errors[3] < 15
 
 
+@pytest.mark.full
 def test_more_iterations_are_less_error():
     found = [
         at_the_minimum("logistic", mode="implicit_cg", max_steps=k)
@@ -84,6 +87,7 @@ def test_more_iterations_are_less_error():
     assert [int(i["num_steps"]) for _, i in found] == [1, 2, 3, 5]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["ridge", "logistic"])
 def test_more_terms_are_less_error(name):
     inner, _, carry = converged(name)
@@ -119,6 +123,7 @@ def test_the_terms_of_the_series_one_by_one():
         assert int(info["num_steps"]) == k - 1
 
 
+@pytest.mark.full(plain=["options1"])
 @pytest.mark.parametrize(
     "options",
     [{"mode": "implicit_cg", "max_steps": 2}, {"mode": "neumann", "alpha": 0.2}],
@@ -140,6 +145,7 @@ def test_two_halves_of_the_series_are_the_whole():
     np.testing.assert_allclose(rest["adjoint"], whole["adjoint"], rtol=1e-13)
 
 
+@pytest.mark.full
 def test_a_condition_in_the_place_of_the_objective():
     inner, exact, carry = converged("logistic")
     condition = jax.grad(inner.objective, argnums=1)
@@ -172,6 +178,7 @@ def test_a_condition_that_is_no_gradient_by_the_series():
     np.testing.assert_allclose(grad, exact, rtol=1e-10)
 
 
+@pytest.mark.full
 def test_weights_and_theta_may_be_trees_of_mixed_dtypes():
     def objective(theta, w):
         one = jnp.sum((w["a"] - theta["x"]) ** 2 * jnp.array([1.0, 2.0, 3.0]))
@@ -197,6 +204,7 @@ def test_weights_and_theta_may_be_trees_of_mixed_dtypes():
         assert problems.relative_error(grad, exact) <= 1e-5
 
 
+@pytest.mark.full(plain=["series"])
 @pytest.mark.parametrize(
     "solver",
     [ConjugateGradients(), NeumannSeries(0.5, terms=100)],
@@ -230,6 +238,7 @@ def test_zeros_in_the_outer_gradient():
     np.testing.assert_allclose(tiny, 1e-20 * u, rtol=1e-10, atol=1e-32)
 
 
+@pytest.mark.full(plain=["1.0", "10000.0"])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
 def test_many_weights_of_little_curvature_in_float32(scale):
     curvature = jnp.geomspace(1.0, 10.0, 20_000, dtype=jnp.float32) * jnp.float32(scale)

@@ -60,6 +60,7 @@ def test_a_leaf_without_derivative_is_named(mode, leaf):
         call(mode, theta)
 
 
+@pytest.mark.full(plain=["forward", "one_step", "neumann"])
 @pytest.mark.parametrize("mode", OPTIONS)
 def test_an_unused_leaf_is_named_unless_allowed(mode):
     theta = {"target": jnp.ones(2), "idle": [jnp.ones(3), jnp.zeros(())]}
@@ -90,6 +91,7 @@ def test_unused_is_told_from_the_program_not_from_the_number():
         call("reverse", theta, noted)
 
 
+@pytest.mark.full
 def test_what_is_used_depends_on_the_mode():
     def init(theta):
         return theta["w0"]

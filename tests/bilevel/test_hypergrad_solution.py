@@ -23,6 +23,7 @@ def solution(name, objective=problems.ridge_objective):
     return implicit_solution(problems.descent(objective, STEPS), **SOLVERS[name])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(SOLVERS, {"implicit_cg"}))
 def test_first_and_second_derivatives_in_closed_form(name):
     solve, theta = solution(name), problems.theta()
@@ -64,6 +65,7 @@ def test_the_loop_itself_is_not_differentiated():
     np.testing.assert_allclose(jax.grad(implicit_solution(inner))(2.0), 3.0, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_it_composes_twice_and_under_vmap():
     inner = InnerProblem(
         init=lambda theta: jnp.zeros(()),
@@ -79,6 +81,7 @@ def test_it_composes_twice_and_under_vmap():
     np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_reverse_mode_where_the_solve_is_cut_short():
     inner, theta = problems.descent(problems.ridge_objective, STEPS), problems.theta()
     exact = jax.grad(lambda th: problems.outer(th, problems.ridge_solution(th)))(theta)
@@ -103,6 +106,7 @@ def test_a_start_is_used_and_has_no_derivative():
     np.testing.assert_array_equal(by_start, jnp.zeros_like(best))
 
 
+@pytest.mark.full
 def test_a_carry_with_more_than_weights():
     inner = InnerProblem(
         init=lambda theta: (jnp.zeros(()), jax.random.key(0), jnp.int32(0)),

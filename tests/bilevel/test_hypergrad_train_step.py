@@ -140,6 +140,7 @@ CASES = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(CASES, {"rho"}))
 def test_finite_differences(name):
     make_tx, theta = CASES[name]
@@ -213,6 +214,7 @@ def test_batches_by_a_function_of_t_are_not_wrapped():
     assert float(value) == 5.0 + 6.0
 
 
+@pytest.mark.full
 def test_implicitly_through_adam():
     # Whatever finds the minimum, its derivative is that of the objective.
     batch = jax.tree.map(lambda x: x[0], batches())

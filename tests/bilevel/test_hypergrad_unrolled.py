@@ -44,6 +44,7 @@ def by_hand(outer, inner, theta):
     return jax.jit(jax.value_and_grad(run))(theta)
 
 
+@pytest.mark.full(plain=["forward"])
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_ridge_in_closed_form(ridge, mode):
     theta = problems.theta()
@@ -86,6 +87,7 @@ def two_layers():
     return outer, inner, theta
 
 
+@pytest.mark.full
 def test_forward_is_reverse_whatever_is_in_the_carry():
     outer, inner, theta = two_layers()
     value, grad = expected_of_two_layers()
@@ -96,6 +98,7 @@ def test_forward_is_reverse_whatever_is_in_the_carry():
         assert int(info["carry"][2]) == inner.n
 
 
+@pytest.mark.full(plain=["forward"])
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_each_leaf_keeps_its_dtype(mode):
     outer, inner, theta = two_layers()
@@ -107,6 +110,7 @@ def test_each_leaf_keeps_its_dtype(mode):
     np.testing.assert_allclose(grad["noise"], wide["noise"], rtol=1e-5)
 
 
+@pytest.mark.full(plain=["step"])
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt", 3, "auto"])
 def test_remat_changes_nothing(remat):
     outer, inner, theta = two_layers()
@@ -116,6 +120,7 @@ def test_remat_changes_nothing(remat):
     assert problems.relative_error(grad, expected[1]) <= 1e-12
 
 
+@pytest.mark.full
 def test_one_step_is_the_derivative_of_the_last_step():
     outer, inner, theta = two_layers()
     value, grad, info = hypergrad(
@@ -138,6 +143,7 @@ def test_one_step_is_the_derivative_of_the_last_step():
     assert int(info["carry"][2]) == inner.n
 
 
+@pytest.mark.full
 def test_one_step_of_a_single_step_holds_the_first_carry_constant():
     outer, inner, theta = two_layers()
     _, grad, _ = hypergrad(
@@ -148,6 +154,7 @@ def test_one_step_of_a_single_step_holds_the_first_carry_constant():
     assert not np.any(grad["w0"]) and np.any(whole["w0"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["reverse", "forward", "one_step"])
 def test_a_warm_start_goes_on_and_is_held_constant(mode):
     outer, inner, theta = two_layers()
@@ -178,6 +185,7 @@ def test_a_warm_start_goes_on_and_is_held_constant(mode):
     assert not any(np.any(x) for x in jax.tree.leaves(by_all))
 
 
+@pytest.mark.full
 def test_windows_that_carry_over_are_truncated_backpropagation():
     outer, inner, theta = two_layers()
     start, truncated = None, None
@@ -243,6 +251,7 @@ def test_under_vmap_and_once_more_grad():
         np.testing.assert_allclose([x[i] for x in both], exact, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["neumann"])
 @pytest.mark.parametrize(
     "options",
     [

@@ -77,6 +77,7 @@ def value_and_grad(meta_loss):
     return jax.jit(jax.value_and_grad(meta_loss, has_aux=True))
 
 
+@pytest.mark.full(plain=["1-sqrt", "5-none", "5-sqrt"])
 @pytest.mark.parametrize("remat", ["none", "sqrt"])
 @pytest.mark.parametrize("steps", [1, 5])
 def test_maml_on_a_quadratic_is_its_closed_form(steps, remat):
@@ -173,6 +174,7 @@ def test_imaml_with_few_cg_steps_is_rougher_and_all_of_them_are_enough():
     assert off[0] > off[1] > off[2] and off[2] < 1e-10  # three weights, three steps
 
 
+@pytest.mark.full
 def test_the_strength_of_imaml_has_a_derivative():
     def value(strength):
         meta_loss = imaml(
@@ -201,12 +203,14 @@ METHODS = {
 }
 
 
+@pytest.mark.full(plain=["anil"])
 @pytest.mark.parametrize("name", METHODS)
 def test_gradients_are_finite_differences(name):
     value = jax.jit(lambda p: METHODS[name](p, NET_TASK)[0])
     check_grads(value, (PARAMS,), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_anil_with_everything_in_the_head_is_maml():
     inner = optax.adam(0.05)
     ours = value_and_grad(anil(net_loss, head=True, inner=inner, steps=3))
@@ -317,6 +321,7 @@ def test_a_batch_for_each_step(method):
         method(loss, inner=optax.sgd(RATE), steps=2, per_step=True)(0.5, task)
 
 
+@pytest.mark.full(plain=["reptile-vmap"])
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
@@ -342,6 +347,7 @@ def test_the_mean_over_tasks(name, mode):
     )
 
 
+@pytest.mark.full
 def test_an_inner_rate_can_be_learned():
     def value(theta):
         return maml(net_loss, inner=optax.sgd(theta["rate"]), steps=2)(
@@ -370,6 +376,7 @@ def test_adapt_to_the_proximal_loss_is_what_imaml_does():
     chex.assert_trees_all_close(ours, adapted, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["bfloat16"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_dtypes_are_kept(dtype):
     params = trees.cast(PARAMS, dtype)

@@ -40,6 +40,7 @@ def test_the_classes_are_split_without_overlap():
     assert len({split_classes(jax.random.key(i), 10, 4) for i in range(5)}) > 1
 
 
+@pytest.mark.full
 def test_a_task_holds_what_it_says():
     pool = class_pool(EXAMPLES, classes=[4, 2, 9])
     tasks = tasks_of(pool, 500, ways=2, shots=1, queries=2)
@@ -60,6 +61,7 @@ def test_a_task_holds_what_it_says():
         assert (of[0] | of[1]) <= {2, 4, 9}
 
 
+@pytest.mark.full
 def test_every_class_and_every_example_of_it_is_equally_likely():
     pool = class_pool(EXAMPLES)
     tasks = tasks_of(pool, TASKS, ways=2, shots=1, queries=1)
@@ -76,6 +78,7 @@ def test_every_class_and_every_example_of_it_is_equally_likely():
             assert even(counts[c == LABELS], 1 / 2 / size, TASKS)
 
 
+@pytest.mark.full(plain=["4-3"])
 @pytest.mark.parametrize(("n", "k"), [(5, 2), (5, 5), (4, 3)])
 def test_distinct_numbers_are_uniform_in_every_place(n, k):
     keys = jax.random.split(jax.random.key(1), TASKS)
@@ -95,6 +98,7 @@ def test_the_size_may_be_traced():
     )
 
 
+@pytest.mark.full
 def test_the_same_key_is_the_same_task_in_and_out_of_jit():
     pool = class_pool(EXAMPLES)
     key = jax.random.key(7)
@@ -110,6 +114,7 @@ def test_the_same_key_is_the_same_task_in_and_out_of_jit():
     )
 
 
+@pytest.mark.full
 def test_images_stay_as_they_are():
     images = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1)
     pool = class_pool({"image": images, "kind": np.arange(8) % 2}, label="kind")

@@ -19,6 +19,9 @@ def matrix(shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape))
 
 
+@pytest.mark.full(
+    plain=["svdvals-shape0", "svdvals-shape1", "svdvals-shape2", "eigh-shape1"]
+)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", FACTORIZATIONS)
 def test_jax_own_at_ordinary_matrices(name, shape):
@@ -35,6 +38,7 @@ def test_jax_own_at_ordinary_matrices(name, shape):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.full(plain=["svd-equal values", "svdvals-rank one", "qr-equal values"])
 @pytest.mark.parametrize(
     "x",
     [
@@ -58,6 +62,7 @@ def test_finite_where_values_coincide(name, x):
     assert bool(jnp.all(jnp.isfinite(jax.jit(twice)(x))))
 
 
+@pytest.mark.full(plain=["svdvals", "qr", "eigh"])
 @pytest.mark.parametrize("name", FACTORIZATIONS)
 def test_batches(name):
     f = safe(FACTORIZATIONS[name])

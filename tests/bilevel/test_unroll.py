@@ -90,6 +90,7 @@ def test_every_setting_gives_the_same(remat, plain):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_values_are_those_of_a_loop_in_python(plain):
     state, losses = by_hand(0.05, PARAMS)
     _, (last, metrics) = plain[0]
@@ -100,12 +101,14 @@ def test_values_are_those_of_a_loop_in_python(plain):
     np.testing.assert_array_equal(*map(jax.random.key_data, (last.key, state.key)))
 
 
+@pytest.mark.full
 def test_values_without_a_derivative_are_those_with_one(plain):
     values = jax.jit(lambda *args: outer(*args, remat=3))(0.05, PARAMS)
     for one, two in zip(numbers(values), numbers(plain[0]), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-14)
 
 
+@pytest.mark.full
 def test_gradients_equal_central_differences(plain):
     _, (rate, params) = plain
     direction = jax.tree.map(lambda x: jnp.cos(jnp.arange(x.size)), PARAMS)
@@ -120,6 +123,7 @@ def test_gradients_equal_central_differences(plain):
     np.testing.assert_allclose(along, numeric, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_forward_mode_agrees(plain):
     forward = jax.jit(jax.jacfwd(lambda r: outer(r, PARAMS, remat="sqrt")[0]))(0.05)
     np.testing.assert_allclose(forward, plain[1][0], rtol=1e-9)
@@ -159,6 +163,7 @@ def test_integers_have_no_tangent():
         jax.grad(lambda *x: run(*x)[1], (0, 1))(jnp.int32(0), 1.0)
 
 
+@pytest.mark.full
 def test_under_vmap_jit_and_checkpoint(plain):
     run = lambda rate: outer(rate, PARAMS, remat="sqrt")[0]
     rates = jnp.array([0.05, 0.02])
@@ -168,6 +173,7 @@ def test_under_vmap_jit_and_checkpoint(plain):
     np.testing.assert_allclose(together[0], plain[1][0], rtol=1e-9)
 
 
+@pytest.mark.full
 def test_second_derivatives():
     quartic = lambda w, t: w - 0.1 * w**3
     run = lambda w, remat: unroll(quartic, w, 6, remat=remat)
@@ -178,6 +184,7 @@ def test_second_derivatives():
     np.testing.assert_allclose(second, np.full(len(SETTINGS), numeric), rtol=1e-8)
 
 
+@pytest.mark.full
 def test_second_derivatives_through_a_buffer_of_momenta():
     """In reverse twice; the buffer starts its sum anew by a loop of no or one turn."""
 

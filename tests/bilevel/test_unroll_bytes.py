@@ -42,16 +42,7 @@ def planned(hidden, n, **options):
     return found[0]
 
 
-@pytest.mark.parametrize(
-    "hidden, remat, bar",
-    [
-        (64, "sqrt", 5.8e6),
-        (64, 3, 2.9e6),
-        (64, 4, 2.3e6),
-        pytest.param(256, "sqrt", 63.5e6, marks=pytest.mark.full),
-        pytest.param(256, 3, 31e6, marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full
 def test_reverse_mode(hidden, remat, bar):
     found = measured(hidden, 1000, remat)
     assert found <= bar
@@ -71,6 +62,7 @@ def test_forward_mode(hidden, bar):
         assert unrolled.temporary_bytes(tangent, RATE, *shapes(hidden)) <= bar
 
 
+@pytest.mark.full
 def test_a_number_of_steps_that_is_no_product():
     plan = planned(64, 997, remat=3)
     assert (plan.lengths, plan.rest, plan.carries) == ((9, 10, 11), 7, 37)
@@ -91,6 +83,7 @@ def test_the_fewest_levels_that_fit():
     assert plan().remat == 1
 
 
+@pytest.mark.full
 def test_unroll_does_what_the_plan_says():
     budget = 2_900_000
     assert planned(64, 1000, budget=budget).remat == 3
@@ -128,6 +121,7 @@ def test_batches_are_not_stored_by_the_levels():
     assert found <= 4 * size * (8 + 8 + 6)
 
 
+@pytest.mark.full
 def test_windows_store_their_own_carries():
     """Of a train step whose losses count: a carry for each border besides."""
     params, batch = shapes(64)

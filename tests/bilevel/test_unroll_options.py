@@ -42,6 +42,7 @@ def windows_by_hand(rate, w, k):
     return w, jnp.stack(losses)
 
 
+@pytest.mark.full(plain=["11-none"])
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt", 3])
 @pytest.mark.parametrize("k", [1, 4, 5, 11, 20])
 def test_windows(k, remat):
@@ -60,6 +61,7 @@ def test_windows(k, remat):
     np.testing.assert_allclose(slopes, wanted(0.3, 1.2), rtol=1e-12)
 
 
+@pytest.mark.full
 def test_without_metrics_the_last_steps_count():
     def got(rate, w):
         return unroll(plain(rate), w, XS, truncate=4)
@@ -86,6 +88,7 @@ def measured_root(rate):
     return lambda w, t: (step(w, t), {"loss": w})
 
 
+@pytest.mark.full(plain=["jit-none-root", "jit-step-root"])
 @pytest.mark.parametrize("step", [root, measured_root])
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt"])
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint])
@@ -117,6 +120,7 @@ def first_order_step(rate, decay):
     return step
 
 
+@pytest.mark.full(plain=["3"])
 @pytest.mark.parametrize("truncate", [None, 3])
 def test_first_order(truncate):
     w = jnp.array([0.4, -0.9])
@@ -164,6 +168,7 @@ def run(rate, w, name, wrap):
     return unroll(step, state, 3, batch_at=lambda t: batch)[0].params
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", list(transforms(0.1)))
 def test_constant_gradients_of_train_steps(name):
     w = jnp.array([0.7, -0.6])

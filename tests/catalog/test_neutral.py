@@ -42,9 +42,9 @@ def simpler(row):
         if name in known and name not in neutral.options
     }
     tx = make(**{**shared, **neutral.given})
-    if row.role == "wrapper" or row.role == "link":
-        return optax.chain(tx, inner())
-    return tx
+    if row.role == "last link":
+        return optax.chain(inner(), tx)
+    return tx if row.role == "optimizer" else optax.chain(tx, inner())
 
 
 def whole(row):
@@ -52,7 +52,10 @@ def whole(row):
     if row.role == "wrapper":
         return row.load()(inner(), **options)
     tx = row.load()(**options)
-    return optax.chain(tx, inner()) if row.role == "link" else tx
+    if row.role == "optimizer":
+        return tx
+    parts = (tx, inner()) if row.role == "link" else (inner(), tx)
+    return optax.chain(*parts)
 
 
 def after(tx, steps=3):
@@ -70,6 +73,7 @@ def after(tx, steps=3):
     return run(PARAMS)
 
 
+@pytest.mark.full(plain=["sgd", "momentum", "critical_gradients"])
 @pytest.mark.parametrize("name", ROWS)
 def test_the_neutral_element(name):
     row = ROWS[name]

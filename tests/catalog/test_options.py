@@ -13,6 +13,7 @@ import pytest
 
 import jaxopt_lab
 from jaxopt_lab import catalog
+from jaxopt_lab.core.argument_checks import check_value
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import (
     COUNT,
@@ -247,3 +248,75 @@ def test_optax_sees_the_flat_signature():
     np.testing.assert_allclose(moved, 0.25)
     found = jaxopt_lab.core.injection.static_arguments(averaged)
     assert found == set(static) - {"power"}
+
+
+def _number_options():
+    """Every number of every row, with the row that has it."""
+    for row in OWN:
+        for name, option in row.details.items():
+            if type(option.default) in (int, float):
+                yield pytest.param(row, name, id=f"{row.name}-{name}")
+
+
+def _numpy(value, dtype=None):
+    return np.asarray(value, dtype or type(value))[()]
+
+
+@pytest.mark.parametrize(("row", "name"), list(_number_options()))
+def test_numbers_of_numpy_are_numbers(row, name):
+    """Accepted as Python's are, checked as Python's are, by function and catalog."""
+    option = row.details[name]
+    argument = arguments(row.load())[name]
+    whole = type(option.default) is int
+    types = ("int64", "int32", "uint8") if whole else ("float64", "float32", "float16")
+    for dtype in types:
+        value = np.asarray(option.default).astype(dtype)
+        if whole and value != option.default:
+            continue  # too large for the type
+        for given in (value, value[()]):
+            check_value(name, given, *argument)
+            option.checked(name, given)
+    if option.accepted is None:
+        return
+    low = np.asarray(option.accepted.low - 1)
+    for dtype in types[:2]:
+        with pytest.raises(InputError, match=f"^{name}"):
+            check_value(name, low.astype(dtype)[()], *argument)
+        with pytest.raises(InputError, match=f"^{name}"):
+            option.checked(name, low.astype(dtype)[()])
+    wrong = [True, "0.1", [0.1]] if not argument.choices else []
+    for value in wrong:
+        with pytest.raises(InputError, match=f"^{name} must"):
+            check_value(name, value, *argument)
+
+
+TRANSFORMS = [row for row in OWN if row.kind == "transform"]
+
+
+@pytest.mark.parametrize("row", TRANSFORMS, ids=lambda row: row.name)
+def test_numbers_of_numpy_change_no_type(row):
+    """State and updates keep their types when every number is one of NumPy's."""
+    wraps = row.role == "wrapper"
+    inner = [optax.sgd(0.1, momentum=0.9)] if wraps else []
+    params = {"w": jnp.ones((4, 6), "float32"), "b": jnp.ones(6, "float32")}
+    grad_fn = jaxopt_lab.batch_grad(
+        lambda p, x: jnp.sum(jnp.tanh(x @ p["w"] + p["b"][None])),
+        jnp.ones((4, 4), "float32"),
+        example_losses=lambda p, x: jnp.sum(jnp.tanh(x @ p["w"] + p["b"][None]), -1),
+    )
+
+    def shapes(options):
+        tx = optax.with_extra_args_support(row.load()(*inner, **options))
+
+        def step(params):
+            state = tx.init(params)
+            return tx.update(params, state, params, grad_fn=grad_fn)
+
+        return jax.eval_shape(step, params)
+
+    plain = row.defaults()
+    numbers = {
+        name: _numpy(value) if type(value) in (int, float) else value
+        for name, value in plain.items()
+    }
+    assert shapes(numbers) == shapes(plain)

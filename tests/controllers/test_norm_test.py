@@ -38,6 +38,7 @@ def requested(stats, batch, eta):
     return control.decide(stats, control.init())[0]["accumulation"]
 
 
+@pytest.mark.full
 def test_statistics_and_sizes_are_the_recorded_ones():
     meta, arrays = load("tests")
     for case in meta["results"]:
@@ -60,6 +61,7 @@ def test_squared_norms_give_the_same_statistics():
     np.testing.assert_allclose(found["grad_norm_sq"], square, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["0"])
 @pytest.mark.parametrize("i", [0, 2])
 def test_two_groups_are_the_recorded_ones(i):
     meta, arrays = load("tests")

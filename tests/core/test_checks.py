@@ -9,8 +9,10 @@ from jaxopt_lab.core import checks
 from jaxopt_lab.core.errors import InputError
 
 
-@pytest.mark.parametrize("value", [True, 1.0, "1", None, np.int64(1), jnp.int32(1)])
-def test_only_an_int_is_a_whole_number(value):
+@pytest.mark.parametrize(
+    "value", [True, 1.0, "1", None, np.float64(1), np.bool_(True), jnp.int32(1)]
+)
+def test_only_an_integer_is_a_whole_number(value):
     assert not checks.is_integer(value)
     with pytest.raises(InputError, match=r"^n must be a whole number; got "):
         checks.check_integer("n", value)
@@ -19,7 +21,7 @@ def test_only_an_int_is_a_whole_number(value):
 @pytest.mark.parametrize(
     "bounds, accepted, refused, words",
     [
-        ({}, (-3, 0, 9), (), ""),
+        ({}, (-3, 0, 9, np.int64(1), np.array(2, "uint8")), (), ""),
         ({"low": 0}, (0, 5), (-1,), "of at least 0; got -1"),
         ({"high": 4}, (-2, 4), (5,), "of at most 4; got 5"),
         ({"low": 1, "high": 3}, (1, 3), (0, 4), "from 1 to 3; got"),

@@ -47,6 +47,9 @@ def test_the_mean_over_shards_of_a_function_of_the_gradient(mode):
     chex.assert_trees_all_close(ours, expected, rtol=1e-13)
 
 
+@pytest.mark.full(
+    plain=["2-unroll", "2-auto", "4-scan", "4-unroll", "4-auto", "8-unroll", "8-auto"]
+)
 @pytest.mark.parametrize("micro_loop", ["scan", "unroll", "vmap", "auto"])
 @pytest.mark.parametrize("micro", [2, 4, 8])
 def test_micro_batches_give_the_whole_gradient(micro, micro_loop):
@@ -230,3 +233,33 @@ def test_a_transform_is_announced_through_a_mapped_function():
     # The check alone tells nobody.
     checks.require_grad_fn("mine", W, mapped)
     assert len(listening.seen) == 1
+
+
+def test_aux_comes_beside_the_loss():
+    def loss(w, x):
+        return jnp.mean((x * w) ** 2), {"largest": jnp.max(x)}
+
+    x = jnp.array([1.0, 3.0])
+    grad_fn = jaxopt_lab.batch_grad(loss, x, has_aux=True)
+    (value, aux), grads = grad_fn.value_and_grad(jnp.array(2.0))
+    assert (float(value), float(aux["largest"]), float(grads)) == (20.0, 3.0, 20.0)
+    plain = jaxopt_lab.batch_grad(lambda w, x: loss(w, x)[0], x)
+    assert plain(jnp.array(2.0)) == grad_fn(jnp.array(2.0))
+    assert plain.value_and_grad(jnp.array(2.0))[0] == (value, ())
+
+
+@pytest.mark.parametrize(
+    ("loss", "has_aux", "message"),
+    [
+        (lambda w, x: (w.sum(), 1.0), False, "got a tuple of 2: pass has_aux=True"),
+        (lambda w, x: w.sum(), True, "has_aux=True loss_fn must return"),
+        (lambda w, x: {"loss": w.sum()}, False, "real scalar.* got a dict"),
+        (lambda w, x: None, False, "real scalar.* got None"),
+        (lambda w, x: w, False, r"real scalar.* got an array of shape \(2,\)"),
+        (lambda w, x: w.sum() * 1j, False, "real scalar.* complex"),
+    ],
+)
+def test_the_result_of_a_loss_is_checked(loss, has_aux, message):
+    grad_fn = jaxopt_lab.batch_grad(loss, jnp.ones(2), has_aux=has_aux)
+    with pytest.raises(InputError, match=message):
+        grad_fn(jnp.ones(2))

@@ -24,6 +24,7 @@ def loss(p, batch):
     return jnp.mean((batch * inner) ** 2) + jnp.sum(p["head"] ** 4)
 
 
+@pytest.mark.full(plain=["False"])
 @pytest.mark.parametrize("knows_its_batch", [True, False])
 def test_a_masked_link_is_the_link_with_a_mask(knows_its_batch):
     whole = jaxopt_lab.batch_grad(loss, BATCH)

@@ -13,6 +13,7 @@ from jaxopt_lab.core.errors import InputError
 GRADS = [jnp.array([1.0, -2.0, 0.5]), jnp.array([0.3, 0.0, -4.0])]
 
 
+@pytest.mark.full(plain=["float64"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_two_steps_of_adam_are_those_of_optax(dtype):
     grads = [g.astype(dtype) for g in GRADS]

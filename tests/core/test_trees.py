@@ -22,6 +22,7 @@ _ARRAYS = hnp.arrays(
 )
 
 
+@pytest.mark.full
 @hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(st.lists(_ARRAYS, max_size=4))
 def test_global_norm_is_the_norm_of_everything_ravelled(arrays):
@@ -30,6 +31,7 @@ def test_global_norm_is_the_norm_of_everything_ravelled(arrays):
     np.testing.assert_allclose(ours, np.linalg.norm(flat), rtol=1e-12)
 
 
+@pytest.mark.full
 @hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(st.lists(_ARRAYS, min_size=1, max_size=3))
 def test_the_derivative_of_a_norm_is_the_unit_vector_or_zero(arrays):

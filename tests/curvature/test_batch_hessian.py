@@ -29,6 +29,7 @@ def noise(seed=0):
     return SD / BATCH**0.5 * (np.triu(g) + np.triu(g, 1).T)
 
 
+@pytest.mark.full(plain=["3.0", "5.0", "7.0", "10.0", "20.0", "-9.0", "-2.0"])
 @pytest.mark.parametrize("eigenvalue", [0.0, 3.0, 5.0, 7.0, 10.0, 20.0, -9.0, -2.0])
 def test_simulated_matrices_on_both_sides_of_the_threshold(eigenvalue):
     # The threshold is at s sqrt(P / b) = 5.48.

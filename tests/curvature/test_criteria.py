@@ -31,6 +31,7 @@ def test_nodes_of_no_weight_count_nothing():
     assert (padded.r_e, padded.k_hn) == (plain.r_e, plain.k_hn)
 
 
+@pytest.mark.full
 def test_it_depends_on_the_number_of_steps():
     p = dense_hessian.load("mlp_init")
     few, many = (
@@ -60,6 +61,7 @@ def test_ranks_of_equal_values(kind):
     assert curvature.effective_rank(np.zeros(4), kind=kind) == 0
 
 
+@pytest.mark.full(plain=["participation", "stable"])
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     st.lists(

@@ -25,6 +25,7 @@ def recorded_probes(p):
     return np.array(nodes), np.array(weights)
 
 
+@pytest.mark.full(plain=["conv_init"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity(name):
     p = dense_hessian.load(name)
@@ -46,6 +47,7 @@ def test_parity(name):
     np.testing.assert_allclose(direct, p.arrays["slq/density_exact"], rtol=1e-9)
 
 
+@pytest.mark.full(plain=["float64-traced"])
 @pytest.mark.parametrize("traced", [False, True], ids=["host", "traced"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_it_is_near_the_exact_density(dtype, traced):
@@ -102,6 +104,7 @@ def test_grid_and_margin():
     assert 0.35 < mass < 0.65
 
 
+@pytest.mark.full(plain=["values0-traced", "values1-host", "values1-traced"])
 @pytest.mark.parametrize("traced", [False, True], ids=["host", "traced"])
 @pytest.mark.parametrize("values", [np.zeros(9), np.full(9, 2.0)])
 def test_one_eigenvalue(values, traced):

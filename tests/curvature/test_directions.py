@@ -32,6 +32,7 @@ def test_there_are_cases():
     assert len(CASES) == 2
 
 
+@pytest.mark.full(plain=["mlp_a-filter_biasbn-0"])
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CASES)
@@ -63,6 +64,7 @@ def test_every_filter_has_the_norm_of_its_weights():
     assert not np.any(got["bias"]) and not np.any(got["gain"])
 
 
+@pytest.mark.full(plain=["axis1"])
 @pytest.mark.parametrize("axis", [0, {"conv": 0, "dense": -2, "bias": 5, "gain": 5}])
 def test_filter_axis_of_the_other_layout(axis):
     raw, params = example()
@@ -107,6 +109,7 @@ def test_scale_of_the_direction_does_not_matter(by):
     chex.assert_trees_all_close(one, two, rtol=1e-14)
 
 
+@pytest.mark.full(plain=["model"])
 @pytest.mark.parametrize("by", ["filter", "layer", "model"])
 def test_derivatives_also_at_zero_filters(by):
     raw, params = example()

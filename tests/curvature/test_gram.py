@@ -59,6 +59,7 @@ def dense_factors(loss, params=PARAMS, x=X, y=Y, name=None):
     return jax.vmap(one)(x, y)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", LOSSES)
 def test_factors_square_to_the_gauss_newton_matrices(name):
     output_loss = LOSSES[name] if name == "function" else name
@@ -71,6 +72,14 @@ def test_factors_square_to_the_gauss_newton_matrices(name):
     np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.full(
+    plain=[
+        "1-squared_error",
+        "3-squared_error",
+        "16-softmax_cross_entropy",
+        "16-squared_error",
+    ]
+)
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("chunk_size", [1, 3, 16])
 def test_gram_matrix_is_the_product_of_the_rows(name, chunk_size):
@@ -84,6 +93,7 @@ def test_gram_matrix_is_the_product_of_the_rows(name, chunk_size):
     np.testing.assert_array_equal(got, got.T)
 
 
+@pytest.mark.full
 def test_hessians_have_the_spectra_of_the_dense_ones():
     jacobians, curvatures = dense_factors(cross_entropy)
     dense = jnp.einsum("ncp,ncd,ndq->npq", jacobians, curvatures, jacobians)
@@ -101,6 +111,7 @@ def test_hessians_have_the_spectra_of_the_dense_ones():
     )
 
 
+@pytest.mark.full
 def test_hessian_of_the_loss_at_zero_residual():
     targets = model(PARAMS, X)
     flat, unravel = ravel_pytree(PARAMS)

@@ -21,6 +21,7 @@ RUNS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.full(plain=["conv_init-False"])
 @RUNS
 def test_parity(name, traced):
     p = dense_hessian.load(name)
@@ -37,6 +38,7 @@ def test_parity(name, traced):
     np.testing.assert_allclose(r.values[0], expected[0], atol=1e-6)
 
 
+@pytest.mark.full(plain=["float64-traced"])
 @BOTH
 @WIDTHS
 def test_the_basis_is_orthonormal_and_t_is_the_projection(dtype, traced):
@@ -54,6 +56,7 @@ def test_the_basis_is_orthonormal_and_t_is_the_projection(dtype, traced):
     np.testing.assert_allclose(q @ hq.T, t, rtol=0, atol=300 * eps * top)
 
 
+@pytest.mark.full(plain=["traced"])
 @BOTH
 def test_all_steps_give_all_eigenvalues(traced):
     p = dense_hessian.load("mlp_mse")
@@ -64,6 +67,7 @@ def test_all_steps_give_all_eigenvalues(traced):
     assert int(r.valid) <= 86
 
 
+@pytest.mark.full(plain=["mlp_mse"])
 @pytest.mark.parametrize("name", CASES)
 def test_matfree_agrees_before_the_space_is_exhausted(name):
     from matfree import decomp
@@ -80,6 +84,7 @@ def test_matfree_agrees_before_the_space_is_exhausted(name):
     )
 
 
+@pytest.mark.full(plain=["conv_init-float64"])
 @pytest.mark.parametrize(
     "name, dtype",
     [
@@ -124,6 +129,7 @@ def test_it_stops_at_the_tolerance():
     )
 
 
+@pytest.mark.full(plain=["traced"])
 @BOTH
 def test_without_reorthogonalization_the_ends_are_right(traced):
     p = dense_hessian.load("mlp_trained")
@@ -152,6 +158,7 @@ def test_a_streamed_operator():
         curvature.lanczos(h, KEY, 10, traced=True)
 
 
+@pytest.mark.full
 @BOTH
 def test_sharded_parameters_keep_their_sharding(traced):
     p = dense_hessian.load("mlp_init")
@@ -177,6 +184,7 @@ def test_sharded_parameters_keep_their_sharding(traced):
     )
 
 
+@pytest.mark.full
 def test_one_program_for_every_point():
     p, traced = dense_hessian.load("mlp_trained"), []
 
@@ -193,6 +201,7 @@ def test_one_program_for_every_point():
     assert both(p.params) == both(jax.tree.map(lambda x: 2 * x, p.params))
 
 
+@pytest.mark.full
 def test_the_traced_form_runs_inside_a_program():
     p = dense_hessian.load("mlp_trained")
 

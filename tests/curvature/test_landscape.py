@@ -15,6 +15,16 @@ from jaxopt_lab.curvature.landscape.directions import normalize_direction
 CASES = vectors.cases("landscape")
 
 
+@pytest.mark.full(
+    plain=[
+        "mlp_a-vmap",
+        "mlp_a-scan",
+        "mlp_a-unroll",
+        "mlp_a-auto",
+        "mlp_b-unroll",
+        "mlp_b-auto",
+    ]
+)
 @pytest.mark.parametrize("mode", ["vmap", "scan", "unroll", "auto"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name, mode):

@@ -11,6 +11,7 @@ from jaxopt_lab.curvature.landscape import points as landscape_points
 from jaxopt_lab.curvature.landscape.directions import random_direction
 
 
+@pytest.mark.full(plain=["scan"])
 @pytest.mark.parametrize("mode", ["vmap", "scan", "unroll"])
 def test_batches_count_as_much_as_they_have_examples(mode):
     arrays, params, axes, batch = case("mlp_a")
@@ -63,6 +64,7 @@ def normalised_net(params, batch, statistics):
     return jnp.mean((out - batch["y"]) ** 2)
 
 
+@pytest.mark.full
 def test_statistics_are_estimated_anew_at_each_point():
     keys = jax.random.split(jax.random.key(0), 4)
     params = {
@@ -169,6 +171,7 @@ def test_convolutions_on_cpu_are_driven_from_the_host():
     assert "stablehlo.while" not in text and text.count("stablehlo.convolution") == 1
 
 
+@pytest.mark.full
 def test_sharded_parameters_give_the_numbers_of_one_device():
     arrays, params, axes, batch = case("mlp_a")
     mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

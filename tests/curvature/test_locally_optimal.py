@@ -8,6 +8,7 @@ import pytest
 from jaxopt_lab.curvature.spectrum.locally_optimal import largest_eigenvalue
 
 
+@pytest.mark.full(plain=["float32"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_largest_eigenvalue_of_a_clustered_spectrum(dtype):
     values = np.concatenate([[2.0, 1.999], np.linspace(-5, 1.9, 198)])

@@ -34,6 +34,7 @@ def batches(draws, sizes):
     return [jnp.asarray(part) for part in np.split(-np.asarray(draws), cuts)]
 
 
+@pytest.mark.full(plain=["sizes1"])
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 2), (1, 1, 2)])
 def test_unbiased_over_every_possible_draw(sizes):
     # With replacement from three points: 3^n draws of the same probability.
@@ -163,6 +164,7 @@ def test_little_noise_survives_in_float32():
     np.testing.assert_allclose(found.trace, expected, rtol=1e-4)
 
 
+@pytest.mark.full
 def test_padding_does_not_count():
     def weighted(params, batch):
         each = jnp.sum((params["w"] - batch["x"]) ** 2, axis=1) / 2
@@ -181,6 +183,7 @@ def test_padding_does_not_count():
         np.testing.assert_allclose(one, two, rtol=1e-11)
 
 
+@pytest.mark.full
 def test_a_mask_and_narrow_parameters():
     def two(params, batch):
         return loss(params, batch) + jnp.mean(batch) * jnp.sum(params["v"]) ** 2

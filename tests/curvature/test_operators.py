@@ -20,6 +20,7 @@ from jaxopt_lab.curvature.operators.products import HessianProduct
 CASES = dense_hessian.CASES
 
 
+@pytest.mark.full(plain=["conv_init-Gv", "mlp_mse-Gv", "mlp_mse-Fv"])
 @pytest.mark.parametrize("kind", BUILD)
 @pytest.mark.parametrize("name", CASES)
 def test_products_equal_the_recorded(name, kind):
@@ -31,6 +32,7 @@ def test_products_equal_the_recorded(name, kind):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.full(plain=["mlp_trained"])
 @pytest.mark.parametrize("name", CASES)
 def test_eigenvalues_equal_the_recorded(name):
     p = dense_hessian.load(name)
@@ -45,6 +47,7 @@ def test_eigenvalues_equal_the_recorded(name):
         )
 
 
+@pytest.mark.full(plain=["Gv", "Fv"])
 @pytest.mark.parametrize("kind", BUILD)
 def test_float32_is_close(kind):
     p = dense_hessian.load("mlp_init")
@@ -58,6 +61,7 @@ def test_float32_is_close(kind):
     assert error <= 1e-4 * largest
 
 
+@pytest.mark.full(plain=["mlp_mse-loop", "mlp_trained-loop"])
 @pytest.mark.parametrize("reduce", ["auto", "loop"])
 @pytest.mark.parametrize("name", CASES)
 def test_unequal_batches_are_weighted_by_size(name, reduce):
@@ -73,6 +77,7 @@ def test_unequal_batches_are_weighted_by_size(name, reduce):
         np.testing.assert_allclose(dense_hessian.flat(traced), expected, atol=1e-12)
 
 
+@pytest.mark.full(plain=["Hv"])
 @pytest.mark.parametrize("kind", BUILD)
 def test_batches_of_every_kind_have_weights(kind):
     p = dense_hessian.load("mlp_init")
@@ -107,6 +112,7 @@ def padded(p, size=10):
     return batches
 
 
+@pytest.mark.full(plain=["Gv-auto", "Fv-auto"])
 @pytest.mark.parametrize("reduce", ["loop", "scan", "auto"])
 @pytest.mark.parametrize("kind", BUILD)
 def test_a_padded_last_batch(kind, reduce):
@@ -134,6 +140,7 @@ def test_a_padded_last_batch(kind, reduce):
     np.testing.assert_allclose(got, p.arrays[f"hvp/{kind}"][2], rtol=0, atol=1e-12)
 
 
+@pytest.mark.full(plain=["1"])
 @pytest.mark.parametrize("parts", [1, 3])
 def test_linearized_once_is_the_same(parts):
     p = dense_hessian.load("conv_init")
@@ -144,6 +151,7 @@ def test_linearized_once_is_the_same(parts):
         np.testing.assert_allclose(got, p.arrays["hvp/Hv"][i], rtol=0, atol=1e-12)
 
 
+@pytest.mark.full(plain=["temperature-Gv"])
 @pytest.mark.parametrize("kind", BUILD)
 @pytest.mark.parametrize("module", ["Conv_0", "Dense_0", "temperature"])
 def test_a_mask_gives_a_diagonal_block(kind, module):
@@ -167,6 +175,7 @@ def test_a_mask_gives_a_diagonal_block(kind, module):
         )
 
 
+@pytest.mark.full(plain=["float64-Hv"])
 @pytest.mark.parametrize("kind", [*BUILD, "fisher", "preconditioned"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_symmetry(kind, dtype):
@@ -216,6 +225,7 @@ def placed(tree, mesh, spec):
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
+@pytest.mark.full(plain=["1-Gv", "1-Fv"])
 @pytest.mark.parametrize("kind", BUILD)
 @pytest.mark.parametrize("parts", [1, 2])
 def test_one_device_is_eight(kind, parts):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from support import dense_hessian
 from support.dense_hessian import Loader, hessian
 
@@ -12,6 +13,7 @@ from jaxopt_lab import curvature
 from jaxopt_lab.core import trees
 
 
+@pytest.mark.full
 def test_preconditioning():
     p = dense_hessian.load("mlp_trained")
     h = hessian(p, [p.batch])

@@ -49,6 +49,7 @@ def dense():
     return np.asarray(jax.hessian(whole)(flat))
 
 
+@pytest.mark.full
 def test_every_quantity_is_that_of_the_dense_matrix():
     h = dense()
     values = np.linalg.eigvalsh(h)
@@ -147,6 +148,7 @@ def single(scale=1.0):
     return State(jnp.array(3), PARAMS, {"scale": jnp.array(scale)}, ())
 
 
+@pytest.mark.full
 def test_hook_holds_the_model_state_fixed():
     hook = ProbeHook(state_loss, BATCHES, KEY, what=("top", "layers"))
     found = hook(3, single())

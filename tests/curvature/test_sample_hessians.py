@@ -9,6 +9,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability import sample_hessians as sh
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("d", [3, 20])
 def test_factors_gram_and_matrices_give_the_same(d):
     # Fewer rows than columns, and more: the two ways through from_factors.

@@ -59,6 +59,7 @@ MEASURES = {
 }
 
 
+@pytest.mark.full
 def test_sam_by_hand():
     value, grads = jax.value_and_grad(loss)(PARAMS, WHOLE[0])
     norm = np.linalg.norm(flat(grads))
@@ -97,6 +98,7 @@ def test_each_batch_by_itself():
     assert float(got) > float(sam_sharpness(loss, PARAMS, BATCHES))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MEASURES)
 def test_cut_into_unequal_batches_it_is_the_same(name):
     measure = MEASURES[name]
@@ -123,6 +125,7 @@ def test_the_passes_over_the_data_are_those_documented(name, expected):
     assert len(passes) == expected
 
 
+@pytest.mark.full(plain=["asam", "epsilon", "average"])
 @pytest.mark.parametrize("name", [*MEASURES, "batch"])
 def test_padding_does_not_count(name):
     measure = {**MEASURES, "batch": batch_sharpness}[name]
@@ -136,6 +139,7 @@ def test_padding_does_not_count(name):
     np.testing.assert_allclose(value_of(got), value_of(plain), rtol=1e-10)
 
 
+@pytest.mark.full(plain=["asam", "epsilon"])
 @pytest.mark.parametrize("name", [*MEASURES, "batch"])
 def test_a_mask_holds_the_others_still(name):
     measure = {**MEASURES, "batch": batch_sharpness}[name]
@@ -145,6 +149,7 @@ def test_a_mask_holds_the_others_still(name):
     np.testing.assert_allclose(value_of(got), value_of(alone), rtol=1e-12)
 
 
+@pytest.mark.full(plain=["asam", "epsilon", "batch"])
 @pytest.mark.parametrize("name", [*MEASURES, "batch"])
 def test_float32_and_narrower(name):
     measure = {**MEASURES, "batch": batch_sharpness}[name]
@@ -158,6 +163,7 @@ def test_float32_and_narrower(name):
     assert value_of(measure(loss, half, single[1])).dtype == jnp.float32
 
 
+@pytest.mark.full(plain=["asam"])
 @pytest.mark.parametrize("name", [*MEASURES, "batch"])
 def test_under_jit_and_on_eight_devices(name):
     measure = {**MEASURES, "batch": batch_sharpness}[name]
@@ -172,6 +178,7 @@ def test_under_jit_and_on_eight_devices(name):
     np.testing.assert_allclose(many, plain, rtol=1e-10)
 
 
+@pytest.mark.full
 def test_at_zero_gradients_values_and_derivatives_are_finite():
     bowl = lambda p, b: jnp.mean(b) * jnp.sum(p**2)
 
@@ -188,6 +195,7 @@ def test_at_zero_gradients_values_and_derivatives_are_finite():
     assert bool(jnp.all(jnp.isfinite(slope)))
 
 
+@pytest.mark.full(plain=["asam_sharpness"])
 @pytest.mark.parametrize("measure", [sam_sharpness, asam_sharpness, batch_sharpness])
 def test_derivatives(measure):
     total = jax.jit(lambda p: value_of(measure(loss, p, BATCHES)))
@@ -224,6 +232,7 @@ def test_epsilon_stays_in_the_box_and_never_falls():
     np.testing.assert_allclose(found.largest_loss, 2.4, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_the_mean_over_directions_is_that_of_the_trace():
     h = jnp.asarray(np.diag([10.0, 1.0, 0.5, -2.0]))
     quadratic = lambda p, b: jnp.mean(b) * (p @ h @ p / 2 + 5 * jnp.sum(p))

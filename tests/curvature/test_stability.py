@@ -47,6 +47,7 @@ def thresholds(h, batch_sizes, sampling="bernoulli"):
     return jax.vmap(find)(batch_sizes)
 
 
+@pytest.mark.full(plain=["groups_sigma2"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_of_coherence_and_simple_tests(name):
     case = load(name)
@@ -66,6 +67,15 @@ def test_parity_of_coherence_and_simple_tests(name):
         close(found.converse, case["eta_theorem2"][i])
 
 
+@pytest.mark.full(
+    plain=[
+        "groups_sigma2-bernoulli",
+        "rank1_aligned-without_replacement",
+        "rank1_random-bernoulli",
+        "rank1_random-with_replacement",
+        "rank1_random-without_replacement",
+    ]
+)
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("name", CASES)
 def test_parity_of_the_exact_threshold(name, sampling):
@@ -77,6 +87,7 @@ def test_parity_of_the_exact_threshold(name, sampling):
     assert np.max(found.relative_residual) < 1e-9
 
 
+@pytest.mark.full(plain=["groups_sigma2", "rank1_random"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_of_the_spectral_radius(name):
     case = load(name)
@@ -87,6 +98,7 @@ def test_parity_of_the_spectral_radius(name):
     np.testing.assert_allclose(got, case["rho_bernoulli"], rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.full(plain=["rank1_random"])
 @pytest.mark.parametrize("name", CASES)
 def test_float32(name):
     case = load(name)
@@ -97,6 +109,7 @@ def test_float32(name):
     np.testing.assert_allclose(found.learning_rate, expected, rtol=5e-6)
 
 
+@pytest.mark.full
 def test_groups_formula_is_exact():
     # n / sigma groups of sigma identical Hessians of rank 1: the converse is tight.
     for sigma, groups in ((1, 5), (3, 2), (4, 1)):
@@ -148,6 +161,7 @@ def dense(h):
     return np.einsum("ncr,ncs->nrs", h.factors, h.factors)
 
 
+@pytest.mark.full
 @settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -174,6 +188,7 @@ def test_the_map_is_the_mean_over_all_batches(seed, rank, b, sampling, eta):
         assert (np.max(np.abs(np.linalg.eigvals(matrix))) > 1) == grows
 
 
+@pytest.mark.full
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), rank=st.integers(1, 3), b=st.integers(1, 6))
 def test_exact_is_below_max_sample_is_below_coherence(seed, rank, b):
@@ -186,6 +201,7 @@ def test_exact_is_below_max_sample_is_below_coherence(seed, rank, b):
     assert simple.coherence <= simple.gradient_descent * slack
 
 
+@pytest.mark.full
 def test_the_converse_is_no_general_lower_bound():
     # The label in the docstring rests on this set, stable below 5/6 of it only.
     rng = np.random.default_rng(34)
@@ -199,6 +215,7 @@ def test_the_converse_is_no_general_lower_bound():
     assert np.max(np.abs(np.linalg.eigvals(matrix))) > 1.01
 
 
+@pytest.mark.full
 def test_full_batches_are_gradient_descent():
     h = sh.from_hessians(jnp.asarray(random_hessians(0, 5, 4, 2)))
     flat = 2 / h.eigenvalues[0]
@@ -209,6 +226,7 @@ def test_full_batches_are_gradient_descent():
     np.testing.assert_allclose(simple.coherence, flat, rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_a_subsample_that_repeats_stands_for_the_population(sampling):
     hs = random_hessians(3, 4, 3, 2)
@@ -226,6 +244,7 @@ def test_a_subsample_that_repeats_stands_for_the_population(sampling):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_the_null_space_does_not_matter():
     hs = random_hessians(5, 4, 3, 1)
     wide = np.pad(hs, ((0, 0), (0, 3), (0, 3)))
@@ -243,6 +262,7 @@ def test_the_null_space_does_not_matter():
     assert spectral_radius(h, found[0] / 2, 2).value < 1 - 1e-6
 
 
+@pytest.mark.full
 def test_zero_hessians_never_diverge():
     h = sh.from_hessians(jnp.zeros((3, 2, 2)))
     assert exact_threshold(h, 1).learning_rate == np.inf
@@ -250,6 +270,7 @@ def test_zero_hessians_never_diverge():
     assert spectral_radius(h, 1.0, 1).value == 0
 
 
+@pytest.mark.full
 def test_stable_lr_of_a_two_layer_linear_network():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(6, 3)))

@@ -41,6 +41,7 @@ def growth(h, eta, key, *, b, sampling, runs=500):
     return growth_rate(step, drawing(h), key, runs=runs, steps=90, repetitions=4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "b", "sampling"),
     [
@@ -61,6 +62,7 @@ def test_growth_is_the_logarithm_of_the_spectral_radius(name, b, sampling):
         assert 0 < found.standard_error < 0.005
 
 
+@pytest.mark.full
 def test_the_standard_error_is_that_of_the_repetitions():
     h = hessians("groups_sigma2")
     found = growth(h, 0.5, jax.random.key(0), b=1, sampling="bernoulli")
@@ -73,6 +75,7 @@ def test_the_standard_error_is_that_of_the_repetitions():
     assert np.isnan(single.standard_error)
 
 
+@pytest.mark.full
 def test_plain_runs_have_the_wrong_sign_above_the_threshold():
     h = hessians("groups_sigma2")
     eta = 1.1 * exact_threshold(h, 4).learning_rate
@@ -90,6 +93,7 @@ def test_plain_runs_have_the_wrong_sign_above_the_threshold():
     assert right.rate > 10 * right.standard_error
 
 
+@pytest.mark.full
 def test_float32_is_close_to_float64():
     h = hessians("two_layer_linear")
     narrow = jax.tree.map(lambda x: x.astype(jnp.float32), h)
@@ -101,6 +105,7 @@ def test_float32_is_close_to_float64():
     assert abs(result.rate - jnp.log(spectral_radius(h, 0.2, 2).value)) < 0.01
 
 
+@pytest.mark.full
 def test_a_deterministic_map_is_exact():
     h = hessians("groups_sigma2")
     eta, n = 0.7, h.factors.shape[0]
@@ -116,6 +121,7 @@ def test_a_deterministic_map_is_exact():
     np.testing.assert_allclose(found.rate, expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_a_map_to_zero_gives_minus_infinity():
     step = lambda key, w: 0 * w
     draw = lambda key: jnp.ones(2)
@@ -124,6 +130,7 @@ def test_a_map_to_zero_gives_minus_infinity():
     assert plain_runs(step, draw, jax.random.key(0), runs=3, steps=4).grown == 0
 
 
+@pytest.mark.full(plain=["without_replacement"])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_batches_have_the_means_and_covariances_they_should(sampling):
     n, b, draws = 5, 2, 20_000

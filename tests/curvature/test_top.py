@@ -20,6 +20,7 @@ RUNS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.full(plain=["conv_init-False"])
 @RUNS
 def test_values_and_vectors_equal_the_dense_ones(name, traced):
     p = dense_hessian.load(name)
@@ -36,6 +37,7 @@ def test_values_and_vectors_equal_the_dense_ones(name, traced):
             np.testing.assert_allclose(cosine, 1, atol=1e-10)
 
 
+@pytest.mark.full(plain=["float64-conv_init-False"])
 @RUNS
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_twenty_products_give_five_digits(name, dtype, traced):
@@ -48,6 +50,7 @@ def test_twenty_products_give_five_digits(name, dtype, traced):
     np.testing.assert_allclose(top.values[0], largest, rtol=1e-5)
 
 
+@pytest.mark.full(plain=["emp_fisher-conv_init"])
 @pytest.mark.parametrize("name", ["conv_init", "mlp_mse"])
 @pytest.mark.parametrize("kind", ["ggn", "emp_fisher"])
 def test_other_matrices(name, kind):
@@ -61,6 +64,7 @@ def test_other_matrices(name, kind):
     np.testing.assert_allclose(top.values[0], largest, rtol=0, atol=1e-10)
 
 
+@pytest.mark.full(plain=["mlp_mse-False"])
 @RUNS
 def test_the_smallest_and_the_largest_in_magnitude(name, traced):
     p = dense_hessian.load(name)
@@ -74,6 +78,7 @@ def test_the_smallest_and_the_largest_in_magnitude(name, traced):
     np.testing.assert_allclose(size.values, wanted, atol=1e-8)
 
 
+@pytest.mark.full(plain=["8"])
 @pytest.mark.parametrize("steps", [4, 8])
 def test_within_a_residual_there_is_an_eigenvalue(steps):
     p = dense_hessian.load("mlp_init")
@@ -86,6 +91,7 @@ def test_within_a_residual_there_is_an_eigenvalue(steps):
             assert np.min(np.abs(exact - value)) <= residual + 1e-12
 
 
+@pytest.mark.full(plain=["traced"])
 @BOTH
 def test_fewer_eigenvalues_than_wanted(traced):
     h = dense_hessian.diagonal(np.array([3.0, 1.0] + 8 * [0.0]))
@@ -135,6 +141,7 @@ def test_vectors_of_a_block_have_its_holes():
     assert top.vectors["temperature"].shape == (2,)
 
 
+@pytest.mark.full(plain=["temperature"])
 @pytest.mark.parametrize("module", ["Conv_0", "Dense_0", "temperature"])
 def test_blocks_equal_the_recorded(module):
     p = dense_hessian.load("conv_init")

@@ -14,6 +14,7 @@ CASES = dense_hessian.CASES
 KEY = jax.random.key(0)
 
 
+@pytest.mark.full(plain=["mlp_trained"])
 @pytest.mark.parametrize("name", CASES)
 def test_recorded_probes(name):
     p = dense_hessian.load(name)
@@ -38,6 +39,7 @@ def test_recorded_probes(name):
     assert found.matvecs == 3 * columns
 
 
+@pytest.mark.full(plain=["mlp_trained-rademacher"])
 @pytest.mark.parametrize("probe", ["rademacher", "normal"])
 @pytest.mark.parametrize("name", ["conv_init", "mlp_trained"])
 def test_the_error_is_what_it_says(name, probe):
@@ -53,6 +55,7 @@ def test_the_error_is_what_it_says(name, probe):
     np.testing.assert_allclose(found.standard_error, predicted, rtol=0.2)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_chunks_give_the_same_samples(dtype):
     p = dense_hessian.load("mlp_init", dtype)
@@ -105,6 +108,7 @@ def test_hutchpp_is_better_on_few_large_eigenvalues():
     np.testing.assert_allclose(np.mean(better.samples), better.value)
 
 
+@pytest.mark.full(plain=["float32"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_hutchpp_of_low_rank_is_exact(dtype):
     h = dense_hessian.diagonal(np.array([3.0, -1.0, 0.5] + 20 * [0.0]), dtype)
@@ -116,6 +120,7 @@ def test_hutchpp_of_low_rank_is_exact(dtype):
     assert zero.value == 0 and zero.standard_error == 0
 
 
+@pytest.mark.full(plain=["mlp_init"])
 @pytest.mark.parametrize("name", ["mlp_init", "mlp_mse"])
 def test_the_diagonal(name):
     p = dense_hessian.load(name)
@@ -139,6 +144,7 @@ def test_the_diagonal_of_few_probes():
     np.testing.assert_array_equal(dense_hessian.flat(two.standard_error), 0)
 
 
+@pytest.mark.full
 def test_matfree_agrees():
     from matfree import stochtrace
 
@@ -168,6 +174,7 @@ def test_power_iteration_of_the_recorded_start():
         assert found.matvecs == 30 and found.value == found.history[-1]
 
 
+@pytest.mark.full
 def test_power_iteration_understates_and_finds_magnitudes():
     p = dense_hessian.load("mlp_trained")
     exact = p.arrays["hessian/eigenvalues"]

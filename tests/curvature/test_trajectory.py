@@ -26,6 +26,7 @@ def flat(stacked):
     return np.concatenate(leaves, axis=1)
 
 
+@pytest.mark.full(plain=["float32-3e-05"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float64", 1e-12), ("float32", 3e-5)]
 )

@@ -17,6 +17,7 @@ def images(dtype, count=40, shape=(5, 7, 2)):
     return {"image": jnp.asarray(values.astype(dtype)), "label": jnp.arange(count)}
 
 
+@pytest.mark.full(plain=["3-uint8", "3-bfloat16"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("pad", [1, 3])
 def test_pad_crop_is_the_loop(dtype, pad):
@@ -65,6 +66,7 @@ def test_composed_changes_have_keys_of_their_own():
     assert compose()(KEY, batch) is batch
 
 
+@pytest.mark.full
 def test_vmap_over_seeds_is_the_loop():
     batch = images(np.float32, 6)
     keys = jax.random.split(KEY, 3)

@@ -98,6 +98,7 @@ def damage(folder, how):
         folder.mkdir()
 
 
+@pytest.mark.full(plain=["empty"])
 @pytest.mark.parametrize(
     "how", ["cut", "shard", "info", "garbled", "features", "empty"]
 )

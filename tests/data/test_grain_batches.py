@@ -55,6 +55,7 @@ def test_it_is_grains_own_order():
     plain.close()
 
 
+@pytest.mark.full(plain=["3"])
 @pytest.mark.parametrize("seed", [3, [3, 5]])
 def test_a_restored_position_gives_the_same_batches(seed):
     source = GrainBatches(Squares(), 3, seed, transform=noisy)
@@ -71,6 +72,7 @@ def test_a_restored_position_gives_the_same_batches(seed):
     other.close()
 
 
+@pytest.mark.full(plain=["3"])
 @pytest.mark.parametrize("seed", [3, [3, 5]])
 def test_parts_are_the_rows_of_the_whole(seed):
     whole = GrainBatches(Squares(), 6, seed, transform=noisy)
@@ -103,6 +105,7 @@ def test_a_part_reads_its_own_rows_only():
     assert read[:2] == got and len(read) <= 2 * 4
 
 
+@pytest.mark.full
 def test_workers_read_parts(tmp_path):
     here = GrainBatches(Squares(), 4, 0, rows=range(2, 4), transform=noisy)
     want = take(here, 3)

@@ -26,6 +26,7 @@ def test_sam_costs_what_a_sam_step_written_by_hand_costs():
         assert abs(ours - figures[f"{what} bytes, by hand"]) <= 1024
 
 
+@pytest.mark.full
 def test_flops_of_the_methods_are_within_the_bars():
     bars = [bar for bar in sharpness.BARS if bar.flops is not None]
     found = sharpness.counts(sharpness.compiled_steps([b.method for b in bars]))
@@ -63,6 +64,7 @@ def test_every_row_of_the_family_is_measured():
     assert {bar.method for bar in sharpness.BARS} <= set(sharpness.methods())
 
 
+@pytest.mark.full
 def test_the_hypergradient_beside_a_peer_is_the_one_without_remat():
     value = unroll.outer(3, remat="none")
     weights = unroll.net(unroll.HIDDEN, jax.random.key(0))

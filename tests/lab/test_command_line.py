@@ -6,10 +6,12 @@ import pytest
 
 from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line, models, tasks
 from jaxopt_lab.lab.command_line import command, parse
-from jaxopt_lab.lab.commands.train import main, run_folder
+from jaxopt_lab.lab.commands.train import main
 from jaxopt_lab.lab.configuration import base_prefix
+from jaxopt_lab.lab.run_folder import proposed
 from jaxopt_lab.lab.run_options import ACCEPTED, PRESENTATION, RunOptions
 
 
@@ -34,6 +36,44 @@ def test_options_left_out_are_those_of_the_catalog():
 def test_a_task_sets_its_own_defaults():
     assert parse(["task=fashion_mnist"]).run.batch_size == 128
     assert parse(["task=fashion_mnist", "batch_size=32"]).run.batch_size == 32
+
+
+def test_words_keep_their_text():
+    run = parse(["out=true", "data_dir=False", "existing=continue"]).run
+    assert (run.out, run.data_dir) == ("true", "False")
+    assert parse(["out=-x"]).run.out == "-x"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["method=adam", "base=momentum"], "base=momentum would do nothing: adam is"),
+        (["existing=overwrite"], "existing=overwrite would do nothing without out="),
+        (["workers=2"], "workers=2 would do nothing without image_size="),
+        (["curvature_examples=9"], "would do nothing without curvature="),
+        (["processes=2"], "processes=2 would do nothing without coordinator="),
+        (["seed_mode=scan"], "seed_mode=scan would do nothing without several seeds="),
+        (["rho=inf"], "rho=inf is out of range; accepted: [0, inf)"),
+        (["val=1"], "val=1.0 is out of range; accepted: [0, 1)"),
+        (["learning_rate=nan"], "learning_rate=nan is out of range"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words, said):
+    with pytest.raises(InputError) as refused:
+        parse(words)
+    assert said in str(refused.value)
+
+
+def test_intervals_that_are_printed_as_open_are_open():
+    infinity = float("inf")
+    for row in catalog.CATALOG.values():
+        for name, option in row.details.items():
+            if isinstance(option.accepted, Interval):
+                shown, inside = str(option.accepted), infinity in option.accepted
+                assert inside == shown.endswith("inf]"), (row.name, name)
+                if isinstance(option.default, int | float):
+                    assert option.default in option.accepted, (row.name, name)
+    assert "inf]" in str(catalog.get("samson").details["p"].accepted)
 
 
 def test_flags_are_words_for_truth():
@@ -115,6 +155,7 @@ def test_list_of_a_kind_prints_its_parts_with_their_options(capsys):
     assert "unknown kind 'optimiser'" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_every_method_is_reachable():
     for name in catalog.of_kind("transform"):
         assert parse([f"method={name}"]).run.method == name
@@ -143,20 +184,7 @@ def test_ranges_and_presentation_name_real_options():
 
 def test_a_run_without_out_gets_a_folder_of_its_own(tmp_path):
     run = parse(["model=mlp"]).run
-    first = run_folder(run, tmp_path)
+    first = proposed(run, tmp_path)
     assert first.name == "digits-mlp-sam-001"
     first.mkdir()
-    assert run_folder(run, tmp_path).name == "digits-mlp-sam-002"
-
-
-def test_overwrite_removes_runs_only(tmp_path):
-    kept = tmp_path / "thesis"
-    kept.mkdir()
-    (kept / "chapter.txt").write_text("all of it")
-    words = ["existing=overwrite", f"out={kept}"]
-    with pytest.raises(InputError, match="holds no run"):
-        run_folder(parse(words).run)
-    assert (kept / "chapter.txt").read_text() == "all of it"
-    (kept / "config.json").write_text("{}")
-    run_folder(parse(words).run)
-    assert not kept.exists()
+    assert proposed(run, tmp_path).name == "digits-mlp-sam-002"

@@ -33,12 +33,14 @@ def gradients(row):
     return 1 if row.name == "msam" else row.gradients
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("row", cases.plain(CATALOG.values(), {"sam"}))
 def test_each_gradient_is_sent_once(row):
     found = communication.measure(row.name, WAYS["per device"]).sent
     assert found == {"all-reduce": pytest.approx(ONE * gradients(row), rel=1e-3)}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "way", cases.plain(["per device", "shard_map"], {"per device"})
 )

@@ -30,6 +30,7 @@ def report(run):
     return out
 
 
+@pytest.mark.full
 def test_files(report):
     names = {path.name for path in report.iterdir()}
     assert names >= {
@@ -49,6 +50,7 @@ def test_files(report):
     assert "http" not in text and text.count("data:image/png") == 8
 
 
+@pytest.mark.full
 def test_report_and_run_measured_the_same(run, report):
     record = json.loads((report / "results.jsonl").read_text())
     last = [r for r in read_metrics(run / "metrics.jsonl") if "curvature/top_1" in r][

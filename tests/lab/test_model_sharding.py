@@ -65,6 +65,7 @@ def cut(name, **options):
     return {path_name(path): spec for path, spec in named if spec}
 
 
+@pytest.mark.full(plain=["mlp", "convnet", "lstm"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_rules_that_fit_its_sizes(name):
     assert cut(name)
@@ -72,6 +73,7 @@ def test_every_model_has_rules_that_fit_its_sizes(name):
     assert default_rules(name, make_mesh("data:4"), params) == ()
 
 
+@pytest.mark.full(plain=["convnet-options0", "convnet-options1"])
 @pytest.mark.parametrize(
     "name, options",
     [
@@ -86,6 +88,7 @@ def test_rules_fit_other_configurations(name, options):
     assert cut(name, **options)
 
 
+@pytest.mark.full
 def test_pairs():
     found = cut("convnet", channels=(4, 4, 4))
     assert set(found) == {

@@ -43,6 +43,7 @@ def resnet_size(blocks, width, bottleneck, image_channels, classes, stem):
     return total + last * classes + classes
 
 
+@pytest.mark.full(plain=["resnet18-shape2-10-3-11173962"])
 @pytest.mark.parametrize(
     ("name", "shape", "classes", "stem", "published"),
     [

@@ -137,6 +137,7 @@ def test_unknown_model_gets_the_nearest_name():
     assert models.get("mlp") is MODELS["mlp"]
 
 
+@pytest.mark.full(plain=["mlp"])
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_named_float32_arrays_in_dicts(name):
     params, _ = initial(name)
@@ -154,6 +155,7 @@ def test_parameters_are_named_float32_arrays_in_dicts(name):
     walk(params)
 
 
+@pytest.mark.full(plain=["mlp", "convnet", "resnet20", "wide_resnet", "lstm"])
 @pytest.mark.parametrize("name", MODELS)
 def test_output_shape_for_two_batch_sizes(name):
     for count in (1, 3):
@@ -167,6 +169,7 @@ def test_output_shape_for_two_batch_sizes(name):
         assert logits.dtype == jnp.float32
 
 
+@pytest.mark.full(plain=["mlp"])
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_reaches_every_leaf(name):
     (loss, _), grads = training_step(name)
@@ -177,6 +180,7 @@ def test_gradient_reaches_every_leaf(name):
         assert jnp.any(leaf != 0), path
 
 
+@pytest.mark.full(plain=["mlp", "convnet", "resnet20"])
 @pytest.mark.parametrize("name", MODELS)
 def test_state_moves_with_batch_statistics_alone(name):
     _, state = initial(name)
@@ -187,6 +191,7 @@ def test_state_moves_with_batch_statistics_alone(name):
         assert not jnp.array_equal(old, new)
 
 
+@pytest.mark.full(plain=["lstm"])
 @pytest.mark.parametrize("name", ["wide_resnet", "transformer", "lstm"])
 def test_dropout_follows_the_key(name):
     model = functional(name)
@@ -202,6 +207,7 @@ def test_dropout_follows_the_key(name):
         )
 
 
+@pytest.mark.full(plain=["lstm"])
 @pytest.mark.parametrize("name", TEXT)
 def test_no_output_sees_later_tokens(name):
     run = lambda x: forward(name)(*initial(name), x)
@@ -213,6 +219,7 @@ def test_no_output_sees_later_tokens(name):
         assert not np.allclose(after[:, t:], before[:, t:])
 
 
+@pytest.mark.full(plain=["lstm"])
 @pytest.mark.parametrize("name", ["mlp", "convnet", "transformer", "lstm"])
 def test_two_models_under_vmap_are_a_loop(name):
     x, one = inputs_for(name), initial(name)
@@ -225,6 +232,9 @@ def test_two_models_under_vmap_are_a_loop(name):
         np.testing.assert_allclose(together[i], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full(
+    plain=["float64-mlp", "float64-lstm", "bfloat16-convnet", "bfloat16-lstm"]
+)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_other_types(name, dtype):
@@ -257,6 +267,7 @@ def test_stem_follows_the_image_size():
     assert out_of_stem(64) == 7
 
 
+@pytest.mark.full
 def test_lstm_is_the_equations():
     """One layer in float64 against a loop in NumPy."""
     config = configs.LSTMConfig(width=3, dtype="float64")

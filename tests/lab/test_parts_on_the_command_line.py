@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog.schema import DataTransform, Layer, Loss, Neutral
+from jaxopt_lab.catalog.schema import DataTransform, Layer, Loss, Neutral, Recipe
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import data, models, parts, runs
 from jaxopt_lab.lab.command_line import command, parse, program
@@ -58,6 +58,12 @@ def built(words, shape, classes=3):
         ),
         (["loss=emo", "loss.share=2"], "share=2.0 is out of range"),
         (["loss.label_smoothing=0.1"], "unknown option 'loss.label_smoothing'"),
+        (["recipe=distilation"], "unknown recipe 'distilation'; perhaps you meant"),
+        (["recipe=distillation"], "recipe.teacher= is missing"),
+        (["recipe=distillation", "recipe.teacher=/x"], "=/x holds no run"),
+        (["recipe=distillation", "recipe.weight=2"], "weight=2.0 is out of range"),
+        (["recipe=distillation", "loss=emo"], "loss=emo would do nothing without"),
+        (["recipe.weight=0.5"], "unknown option 'recipe.weight'"),
         (["augment=mixip"], "unknown augment 'mixip'; perhaps you meant 'mixup'"),
         (["augment=mixup,mixup"], "has 2 parts of the catalog"),
         (["augment=mixup", "augment.alpha=-1"], "alpha=-1.0 is out of range"),
@@ -111,6 +117,18 @@ def test_parts_are_judged_by_their_rows():
     def reason(build, **fields):
         return parts._unfit_loss(Loss(name="x", build=build, **fields, **common))
 
+    def two_nets(generator, critic, tx, *, weight=1.0): ...
+    def with_buffer(student, tx, *, buffer): ...
+
+    def fits(build, roles, frozen=()):
+        fields = {"roles": roles, "gradients": {}, "frozen": frozen}
+        return parts._unfit_recipe(Recipe(name="x", build=build, **fields, **common))
+
+    assert fits(two_nets, ("generator", "critic")) == (
+        "trains 2 models, generator and critic"
+    )
+    assert fits(two_nets, ("generator", "critic"), ("critic",)) == ""
+    assert fits(with_buffer, ("student",)) == "needs buffer"
     assert reason(plain) == ""
     assert reason(takes_teacher) == "needs teacher"
     assert "takes outputs and targets" in reason(regresses)
@@ -153,6 +171,7 @@ def test_help_shows_what_is_accepted(capsys):
         assert shown.replace("-size", "_size") in text or shown in text, shown
 
 
+@pytest.mark.full
 def test_norms_get_the_depth_of_their_block():
     words = [*TEXT, "model.depth=3", "model.context=4"]
     words += ["model.norm=layernorm_scaling", "norm.statistics=rms"]
@@ -264,6 +283,32 @@ def test_a_transform_gets_the_number_of_classes():
     assert transform(jax.random.key(0), batch)["label"].shape == (4, 5)
 
 
+def test_a_recipe_trains_beside_its_teacher(tmp_path):
+    small = ["model=mlp", "batch_size=16", "log_every=1", "eval_every=0"]
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    plain = [*small, "method=sgd", "model.width=5", "steps=1", "seeds=2"]
+    runs.train(parse([*plain, f"out={teacher}"]))
+    words = [*small, "method=sam", "base=sgd", "model.width=3", "steps=2"]
+    words += ["recipe=distillation", f"recipe.teacher={teacher}", "recipe.weight=0.5"]
+    configuration = parse([*words, f"out={student}"])
+    assert configuration.flat()["recipe.weight"] == 0.5
+    again = command(configuration, str(student)).removeprefix(f"{program('train')} ")
+    assert parse(shlex.split(again)) == configuration
+    before = {p: p.read_bytes() for p in teacher.rglob("*") if p.is_file()}
+    outcome = runs.train(configuration)
+    assert {p: p.read_bytes() for p in teacher.rglob("*") if p.is_file()} == before
+    lines = (student / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    trained = [r for r in records if r["kind"] == "train"]
+    assert len(trained) == 2 and all(0 <= r["agreement"] <= 1 for r in trained)
+    assert outcome.summary["complete"] and "accuracy" in records[-1]
+    # The teacher is not counted, and it is what its own run saved.
+    sizes = {64 * 3 + 3 + 3 * 3 + 3 + 3 * 10 + 10}
+    assert {outcome.summary["parameters"]} == sizes
+    assert runs.train(configuration).fitted is None
+
+
+@pytest.mark.full
 def test_three_steps_with_a_part_in_every_place(tmp_path):
     words = ["model.channels=2,2", "model.dense=4", "batch_size=16", "steps=3"]
     words += ["model.norm=ghost_batch_norm", "norm.ghost_size=8", "loss=emo"]

@@ -30,6 +30,7 @@ def alone(tmp_path_factory):
     return losses(folder)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "words",
     [
@@ -50,6 +51,7 @@ def test_every_mesh_gives_the_losses_of_one_device(tmp_path, alone, words):
     np.testing.assert_allclose(losses(tmp_path / "run"), alone, rtol=2e-5)
 
 
+@pytest.mark.full
 def test_a_run_moves_from_mesh_to_mesh(tmp_path, alone):
     """1 -> 8 with a divided state -> 4 x 2 -> 1, by resuming with another mesh."""
     folder = tmp_path / "run"
@@ -75,6 +77,7 @@ def _continued(folder, words):
     return runs.train(configuration, folder)
 
 
+@pytest.mark.full
 def test_a_resumed_run_may_change_its_mesh_but_not_its_numbers(tmp_path):
     trained(tmp_path / "run", "mesh=data:1")
     assert trained(tmp_path / "run", "mesh=data:4", "zero=true").fitted is None

@@ -33,6 +33,7 @@ TINY = Decoder(64, 32, 4, 4, 2, 96, 512)
 PLAIN = Decoder(64, 32, 4, 4, 4, 96, 512, gated=False)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name, count",
     [
@@ -56,6 +57,7 @@ def planned():
     return layout, estimate.plan(TINY, "adamw", layout)
 
 
+@pytest.mark.full
 def test_operations_are_those_of_the_hand_formula(planned):
     assert planned[1].exact_text
     assert planned[1].flops == TINY.hand_flops(8) / 8
@@ -92,6 +94,7 @@ def test_arguments_are_the_compilers(config):
     assert found.flops == config.hand_flops(8) / 8
 
 
+@pytest.mark.full
 def test_the_gradient_goes_once_over_the_data_axis(planned):
     layout, plan = planned
     sent = wire.by_axis(plan.sent)
@@ -121,6 +124,7 @@ def test_the_optimizer_state_is_divided(planned):
     assert fixed
 
 
+@pytest.mark.full
 def test_what_a_step_gathers_is_counted():
     mesh = make_mesh("data:8")
     for method, whole in (("soap", 7 / 8), ("adamw", 0.0)):
@@ -135,6 +139,7 @@ def test_what_a_step_gathers_is_counted():
         assert plan.peak_estimate >= plan.arguments + plan.gradients + plan.gathered
 
 
+@pytest.mark.full
 def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
     """In float32, where the temporaries of this backend are to be trusted."""
     mesh = make_mesh("data:1")
@@ -154,6 +159,7 @@ def test_residuals_grow_with_the_layers_as_the_compilers_temporaries_do():
     assert many - few == 8 * 16 * 512 * 64 * 4
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("config", [TINY, PLAIN], ids=["gated", "plain"])
 def test_the_models_are_models(config):
     """They run and are causal: a later token does not change an earlier loss."""

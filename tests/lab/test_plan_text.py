@@ -79,6 +79,7 @@ def test_an_unknown_trip_count_is_unknown_and_not_one():
     assert np.isnan(work.flops(read_module(compiled.as_text())))
 
 
+@pytest.mark.full(plain=["2-2", "4-1", "1-3"])
 @pytest.mark.parametrize("groups, stride", [(1, 1), (2, 2), (4, 1), (1, 3)])
 def test_convolutions_and_their_gradients_count_pixels_that_meet_taps(groups, stride):
     x = jnp.ones((2, 8, 8, 4), jnp.float32)

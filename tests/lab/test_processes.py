@@ -134,7 +134,7 @@ def test_a_signal_to_one_saves_and_stops_both(tmp_path):
     with Processes(folder, *LONG) as running:
         running.wait_for_checkpoint()
         running.all[1].send_signal(signal.SIGTERM)
-        assert running.wait() == [0, 0], running.said(0) + running.said(1)
+        assert running.wait() == [143, 143], running.said(0) + running.said(1)
     assert "SIGTERM: saved at step" in running.said(0)
 
 

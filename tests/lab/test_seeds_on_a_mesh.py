@@ -65,6 +65,7 @@ def on_one_device():
     }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "method, mesh",
     [(method, "seeds:2,data:2") for method in METHODS]
@@ -83,6 +84,7 @@ def test_equal_to_one_device(method, mesh, on_one_device):
     assert kernel.sharding.shard_shape(kernel.shape)[0] == 4 // int(groups)
 
 
+@pytest.mark.full
 def test_each_seed_is_the_run_of_that_seed_alone():
     many = after_steps(assembled("seeds=4", "seed=3", "mesh=seeds:4"))
     alone = after_steps(assembled("seed=5", "mesh=data:1"))
@@ -93,15 +95,7 @@ def test_each_seed_is_the_run_of_that_seed_alone():
 
 
 # The plain run's compiler makes no numbers of a convolution's gradient here.
-@pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param(["model=convnet"], marks=pytest.mark.full),
-        ["mesh=seeds:2,data:2,model:2"],
-        ["zero=true", "method=adamw"],
-    ],
-    ids=" ".join,
-)
+@pytest.mark.full
 def test_other_programs_too(words):
     """Unrolled convolutions; cut parameters; a divided optimizer state."""
     more = ["seeds=2", "batch_size=16", *words]
@@ -115,6 +109,7 @@ def test_other_programs_too(words):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
 def test_seeds_send_nothing_to_each_other(mode):
     def collectives(mesh):
@@ -129,6 +124,7 @@ def test_seeds_send_nothing_to_each_other(mode):
     assert {one.axes for one in collectives("seeds:2,data:2")} == {("data",)}
 
 
+@pytest.mark.full
 def test_a_run_moves_between_meshes(tmp_path):
     words = [
         "task=digits",

@@ -44,6 +44,7 @@ def test_flips_half_and_crops_inside():
     assert len({c.tobytes() for c in crops}) > 40
 
 
+@pytest.mark.full
 def test_a_streamed_set_trains_and_is_evaluated_whole(folder):
     program = runs.assemble(parse(words(folder, "augment=crop_flip", "seeds=2")))
     batch = program.batches.next()

@@ -16,7 +16,7 @@ import pytest
 from support import cases
 
 from jaxopt_lab import catalog
-from jaxopt_lab.lab import optimizers, report, runs
+from jaxopt_lab.lab import history, optimizers, report, runs
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.commands.train import main
 from jaxopt_lab.runtime import WALL_CLOCK, read_metrics
@@ -39,6 +39,7 @@ def lines(folder):
     return [{k: v for k, v in r.items() if k not in WALL_CLOCK} for r in records]
 
 
+@pytest.mark.full
 def test_a_run_leaves_its_results(finished, capsys):
     folder, _ = finished
     names = {path.name for path in folder.iterdir()}
@@ -61,6 +62,7 @@ def test_a_run_leaves_its_results(finished, capsys):
     assert float(shown) == pytest.approx(100 * np.mean(last["accuracy"]), abs=0.005)
 
 
+@pytest.mark.full
 def test_the_learning_rate_in_the_log_is_the_schedule(finished):
     folder, words = finished
     rates = {r["step"]: r for r in lines(folder) if r["kind"] == "train"}
@@ -72,21 +74,67 @@ def test_the_learning_rate_in_the_log_is_the_schedule(finished):
     assert any(k.endswith("rho") for k in rates[2])
 
 
+@pytest.mark.full
 def test_a_finished_run_is_not_trained_again(finished, capsys):
     folder, words = finished
-    before = lines(folder)
+    before = contents(folder)
     assert main(words) == 0
     assert "complete already" in capsys.readouterr().out
-    assert lines(folder) == before
+    assert contents(folder) == before
 
 
-def test_another_configuration_is_refused(finished, capsys):
-    _, words = finished
-    assert main([*words, "rho=0.2"]) == 2
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        (["rho=0.2"], "rho was 0.05, now 0.2; existing=continue"),
+        (["rho=0.2", "existing=continue"], "would take no step"),
+        (["steps=16", "model.width=9", "existing=continue"], "does not fit"),
+        (["batch_size=2000", "existing=overwrite"], "2000"),
+    ],
+)
+def test_a_refused_command_leaves_the_folder_as_it_was(changed, said, finished, capsys):
+    folder, words = finished
+    before = contents(folder)
+    names = [word.split("=")[0] for word in changed]
+    kept = [word for word in words if word.split("=")[0] not in names]
+    assert main([*kept, *changed]) == 2
     error = capsys.readouterr().err
-    assert "rho" in error and error.count("\n") == 1
+    assert said in error and error.count("\n") == 1
+    assert contents(folder) == before
 
 
+def contents(folder):
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def test_continued_and_overwritten_runs_keep_their_record(tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = [*TINY, "method=sgd", "save_every=2", "val=0.1", f"out={folder}"]
+    assert main([*words, "steps=4"]) == 0
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["complete"] and summary["selected_on"] == "validation"
+    assert (summary["steps"], summary["skipped"]) == (4, 0)
+    for name in ("versions", "commit", "command", "host", "mesh", "wall_seconds"):
+        assert name in summary
+    more = ["steps=6", "learning_rate=0.3", "existing=continue", "tensorboard=true"]
+    assert main([*words, *more]) == 0
+    told = [
+        (e["from_step"], e["configuration"]["learning_rate"])
+        for e in history.read(folder)
+    ]
+    assert told == [(0, 0.1), (4, 0.3)]
+    times = [r["time"] for r in read_metrics(folder / "metrics.jsonl")]
+    assert times == sorted(times)
+    (folder / "notes.txt").write_text("mine")
+    assert main([*words, "steps=2", "existing=overwrite"]) == 0
+    assert [e["from_step"] for e in history.read(folder)] == [0]
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "tensorboard").exists()
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["2"]
+
+
+@pytest.mark.full
 def test_seeds_of_several_are_the_runs_of_each(finished, tmp_path):
     folder, words = finished
     alone = tmp_path / "alone"
@@ -97,6 +145,7 @@ def test_seeds_of_several_are_the_runs_of_each(finished, tmp_path):
         np.testing.assert_allclose(many["loss"][1], one["loss"], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     folder, words = finished
     piece = tmp_path / "piece"
@@ -125,7 +174,9 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 143, done.stderr
+    summary = json.loads((piece / "summary.json").read_text())
+    assert (summary["complete"], summary["stopped"]) == (False, "SIGTERM")
     said = re.search(r"SIGTERM: saved at step 6; resume with: (.*)", done.stderr)
     again = shlex.split(said.group(1))
     assert again[:2] == ["jaxopt-lab", "train"]
@@ -133,6 +184,7 @@ def test_a_run_in_two_pieces_is_the_run_in_one(finished, tmp_path):
     assert lines(piece) == lines(folder)
 
 
+@pytest.mark.full
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     folder = tmp_path / "run"
     words = [*TINY, "steps=1000000", "save_every=0", f"out={folder}"]
@@ -155,6 +207,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in error
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "method",
     cases.plain(
@@ -176,6 +229,14 @@ def test_every_method_trains_from_the_command_line(method, tmp_path):
     assert 0 <= program.evaluate(state)["accuracy"] <= 1
 
 
+@pytest.mark.full(
+    plain=[
+        "words0-nowhere.txt",
+        "words1-task text needs data_dir=the text file",
+        "words2-nowhere",
+        "words3-nowhere",
+    ]
+)
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -194,12 +255,14 @@ def test_bad_places_get_one_line(words, said, tmp_path, monkeypatch, capsys):
     assert said in error and error.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_command_that_failed_can_be_corrected(tmp_path, capsys):
     words = [*TINY, "steps=1", f"out={tmp_path}/run"]
     assert main([*words, "batch_size=2000"]) == 2
     assert main([*words, "batch_size=20"]) == 0
 
 
+@pytest.mark.full
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     words = [*TINY, "method=sgd", "learning_rate=1e30", "steps=20", f"out={tmp_path}/x"]
     assert main(words) == 1
@@ -207,6 +270,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     assert re.search(r"the loss is (nan|inf) at step \d+; no checkpoint", error)
 
 
+@pytest.mark.full
 def test_augmentation_and_text_run(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be, that is the question. " * 60)
@@ -217,6 +281,7 @@ def test_augmentation_and_text_run(tmp_path):
     assert main(crop) == 0
 
 
+@pytest.mark.full
 def test_seeds_draw_noise_of_their_own():
     words = [*TINY, "method=bsam", "seeds=2"]
     state = runs.assemble(parse(words)).state

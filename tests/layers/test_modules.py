@@ -45,6 +45,7 @@ MODELS = {
 }
 
 
+@pytest.mark.full(plain=["nnx"])
 @pytest.mark.parametrize("name", MODELS)
 def test_they_train_and_their_state_moves(name):
     model = MODELS[name]()

@@ -35,6 +35,7 @@ def test_bounds_that_are_active():
     assert not np.any(jax.jit(jax.grad(fit))(right, TARGETS))
 
 
+@pytest.mark.full
 def test_second_derivatives_are_those_of_finite_differences():
     direction = RNG.normal(size=LOGITS.shape)
     along = jax.jit(lambda t: fit(LOGITS + t * direction, TARGETS))

@@ -25,6 +25,7 @@ def load(folder, name):
     return json.loads(str(arrays.pop("meta"))), arrays
 
 
+@pytest.mark.full(plain=["tensor-A_act3d"])
 @pytest.mark.parametrize("case", ["A_w2d", "A_act3d"])
 @pytest.mark.parametrize("granularity", ["row", "tensor"])
 def test_the_linear_grid_gives_the_recorded_codes(case, granularity):
@@ -45,6 +46,7 @@ def test_the_linear_grid_gives_the_recorded_codes(case, granularity):
             )
 
 
+@pytest.mark.full(plain=["A_b4_sym"])
 @pytest.mark.parametrize("case", ["A_b3_asym", "A_b4_sym"])
 def test_the_gptq_grid_gives_the_recorded_codes_and_objective(case):
     meta, arrays = load("quantease", case)
@@ -64,6 +66,7 @@ def test_halves_are_rounded_to_even():
     assert codes.tolist() == [[0, 2, 2, 0, -2, 7]]
 
 
+@pytest.mark.full(plain=["grid1", "grid2"])
 @pytest.mark.parametrize("grid", [LinearGrid(4), LinearGrid(3, False), GPTQGrid(4)])
 def test_zero_constant_tiny_and_huge_rows(grid):
     rows = jnp.array([[0.0] * 3, [2.0] * 3, [-3.0] * 3, [5e-324] * 3, [1e300] * 3])

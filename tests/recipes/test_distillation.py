@@ -50,6 +50,7 @@ def start(tx, **states):
     )
 
 
+@pytest.mark.full(plain=["1.0-1.0"])
 @pytest.mark.parametrize("weight, temperature", [(0.7, 3.0), (1.0, 1.0)])
 def test_steps_are_those_of_the_formula(weight, temperature):
     tx = optax.sgd(0.2)

@@ -108,6 +108,7 @@ def corrupt(folder, how):
             path.write_bytes(b"")
 
 
+@pytest.mark.full
 def test_round_trip_keeps_everything(tmp_path):
     state = rich_state()
     with Checkpoints(tmp_path) as checkpoints:
@@ -214,6 +215,7 @@ def test_a_mismatch_is_no_damage(tmp_path):
             checkpoints.restore({"w": jnp.ones(2)})
 
 
+@pytest.mark.full(plain=["about deleted", "about changed", "empty"])
 @pytest.mark.parametrize(
     "how",
     ["truncated", "one bit", "file deleted", "about deleted", "about changed", "empty"],
@@ -321,6 +323,7 @@ class Disk:
         resource.setrlimit(resource.RLIMIT_FSIZE, self.limits)
 
 
+@pytest.mark.full(plain=["close"])
 @pytest.mark.parametrize("surfaces", ["save", "wait", "close"])
 def test_failed_save_surfaces_and_loses_nothing(surfaces, tmp_path, capfd):
     small = {"w": jnp.ones(4)}

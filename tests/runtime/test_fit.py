@@ -6,11 +6,15 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from support.tiny_run import TRAIN, bits, loss_fn, parts
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.losses.classification import classification_loss
 from jaxopt_lab.runtime import Checkpoints, NonFiniteLossError, fit
+from jaxopt_lab.training import init_state, make_train_step
 
 
 class Collect:
@@ -54,6 +58,7 @@ def by_hand(steps):
     return state, metrics, tests
 
 
+@pytest.mark.full
 def test_records_are_means_since_the_last_one_and_the_steps_are_the_steps():
     result, sink = run(steps=12, log_every=5, eval_every=4)
     state, metrics, tests = by_hand(12)
@@ -78,6 +83,7 @@ def test_hyperparameters_are_logged_as_the_last_step_used_them():
     assert {"time", "steps_per_second"} < set(lines[0])
 
 
+@pytest.mark.full
 def test_stacked_seeds_log_one_number_where_they_agree():
     _, sink = run(steps=2, made=parts(seeds=3), log_every=2)
     (line,) = sink.kind("train")
@@ -143,6 +149,7 @@ def test_a_bad_loss_stops_with_the_step_and_without_a_checkpoint():
         run(made=poisoned(7), log_every=5)
 
 
+@pytest.mark.full
 def test_a_bad_loss_names_the_last_good_checkpoint_and_the_seed(tmp_path):
     message = r"^the loss of seed 1 is nan at step 7; the last good .* is step 6$"
     with Checkpoints(tmp_path) as kept:
@@ -272,7 +279,61 @@ print([name for name in heavy.split() if name in sys.modules])
 """
 
 
+@pytest.mark.full
 def test_importing_loads_nothing_heavy():
     command = [sys.executable, "-c", IMPORTS]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_wrong_kinds_name_what_is_accepted():
+    step, state, batches, _ = parts()
+    for arguments, said in (
+        ((None, state, batches), "step of type NoneType cannot be called; accepted"),
+        (
+            (step, state.params, batches),
+            "state of type dict is no TrainState; accepted",
+        ),
+        ((step, state, 7), "batches of type int cannot be read; accepted"),
+    ):
+        with pytest.raises(InputError, match=said):
+            fit(*arguments, steps=1)
+
+
+def test_labels_out_of_range_are_told_as_such():
+    def apply(params, state, x, *, train, key=None):
+        return x @ params, state
+
+    model = Functional(lambda key: (jnp.zeros((2, 3)), {}), apply)
+    tx = optax.sgd(0.1)
+    state = init_state(tx, jnp.zeros((2, 3)), jax.random.key(0))
+    step = make_train_step(classification_loss(model), tx)
+    good = (np.ones((2, 2), np.float32), np.array([0, 2]))
+    bad = (good[0], np.array([0, 3]))  # labels from 1 on, say
+    said = (
+        r"the loss is nan at step 3: label 3 is out of range \(1 of 2 labels\); "
+        "accepted: 0 to 2, for the 3 outputs of the model; no checkpoint"
+    )
+    with pytest.raises(NonFiniteLossError, match=said):
+        fit(step, state, [good, good, bad], steps=6, log_every=6)
+
+
+def test_the_best_state_is_saved_when_it_is_found(tmp_path):
+    step, state, batches, _ = parts()
+    values = iter([0.5, 0.7, 0.6, 0.7, 0.4])
+
+    def evaluate(state):
+        return {"accuracy": np.float64(next(values))}
+
+    options = {"evaluate": evaluate, "eval_every": 2, "progress": False}
+    with Checkpoints(tmp_path, keep=1, best_metric="accuracy") as kept:
+        fit(step, state, batches, steps=6, checkpoints=kept, **options)
+        kept.wait()
+        assert (kept.steps(), kept.best()) == ([4, 6], 4)
+        _, state, resume = kept.restore(state)
+        batches.set_state(resume["batches"])
+        # Equal to the best of before, and worse: neither takes its place.
+        more = {"steps": 10, "checkpoints": kept, "resume": resume}
+        fit(step, state, batches, **more, **options)
+        kept.wait()
+        assert (kept.steps(), kept.best()) == ([4, 10], 4)

@@ -39,6 +39,7 @@ def test_killed_while_saving_it_resumes_from_the_last_whole_checkpoint(tmp_path)
     assert records(killed) == records(tmp_path / "whole")
 
 
+@pytest.mark.full
 def test_a_corrupted_newest_checkpoint_costs_the_steps_since_the_one_before(tmp_path):
     train(tmp_path / "a", 12, save_every=5)
     about = tmp_path / "a" / "checkpoints" / "12" / "about.json"
@@ -50,6 +51,7 @@ def test_a_corrupted_newest_checkpoint_costs_the_steps_since_the_one_before(tmp_
     assert records(tmp_path / "a") == records(tmp_path / "b")
 
 
+@pytest.mark.full
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch):
     def full(folder, about):
         if folder.name.startswith("10"):
@@ -91,6 +93,7 @@ with Checkpoints(sys.argv[1]) as checkpoints:
 """
 
 
+@pytest.mark.full
 def test_a_save_that_cannot_begin_does_not_hold_the_end_of_the_process(tmp_path):
     with program(NO_FOLDER, tmp_path) as process:
         # Orbax's threads would wait 300 seconds for the folder.

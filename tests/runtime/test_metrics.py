@@ -159,8 +159,39 @@ def test_write_atomically_gives_ordinary_permissions(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
+def test_a_resumed_run_has_the_events_of_an_uninterrupted_one(tmp_path):
+    loading = pytest.importorskip(
+        "tensorboardX.event_file_writer", exc_type=ImportError
+    )
+    from tensorboardX.proto.event_pb2 import Event
+
+    from jaxopt_lab.runtime.event_files import PATTERN, _records
+
+    assert loading is not None
+
+    def steps():
+        found = []
+        for path in sorted(tmp_path.glob(PATTERN)):
+            for _, data in _records(path.read_bytes()):
+                event = Event()
+                event.ParseFromString(data)
+                found += [event.step] * event.HasField("summary")
+        return found
+
+    for start, last in ((0, 4), (2, 5)):
+        sink = TensorBoard(tmp_path, resume_at=start)
+        for step in range(start + 1, last + 1):
+            sink.write(step, {"kind": "train", "loss": 0.5})
+        sink.close()
+        path = max(tmp_path.glob(PATTERN), key=lambda p: p.stat().st_mtime_ns)
+        with path.open("ab") as file:  # killed in the middle of a record
+            file.write(b"\x99\0\0")
+    assert steps() == [1, 2, 3, 4, 5]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 class Recorded:
-    def __init__(self, folder):
+    def __init__(self, folder, filename_suffix):
         self.scalars = []
 
     def add_scalar(self, *args):

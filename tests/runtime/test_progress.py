@@ -60,6 +60,20 @@ def test_a_line_to_a_file_shows_everything(monkeypatch, clock):
     )
 
 
+def test_without_a_terminal_every_record_gets_one_line(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # not needed
+    with Progress(9, enabled=True) as line:
+        for done in range(1, 10):
+            line.update(done, {"loss": done} if done % 3 == 0 else {})
+            if done == 6:
+                line.update(done, {"test_accuracy": 0.5})
+    shown = [text.split("  ")[:3] for text in stream.getvalue().splitlines()]
+    assert [words[0] for words in shown] == [f"step {i}/9" for i in (1, 3, 6, 9)]
+    assert shown[2][1:] == ["loss 6", "test accuracy 0.5"]
+
+
 def test_another_metric_stands_in_for_accuracy(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with Progress(10, enabled=True) as line:

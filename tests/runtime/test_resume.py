@@ -21,6 +21,7 @@ def assert_same(folder, result, whole):
     assert records(folder) == lines
 
 
+@pytest.mark.full(plain=["20-None"])
 @pytest.mark.parametrize("seeds", [None, 2])
 @pytest.mark.parametrize("at", [10, 13, 20])
 def test_stopped_by_a_signal_and_resumed(seeds, at, tmp_path, whole):
@@ -31,6 +32,7 @@ def test_stopped_by_a_signal_and_resumed(seeds, at, tmp_path, whole):
     assert_same(tmp_path, second, whole[seeds])
 
 
+@pytest.mark.full(plain=["2"])
 @pytest.mark.parametrize("seeds", [None, 2])
 def test_crashed_and_resumed_from_a_checkpoint_between_two_records(
     seeds, tmp_path, whole
@@ -46,6 +48,7 @@ def test_crashed_and_resumed_from_a_checkpoint_between_two_records(
     assert_same(tmp_path, second, whole[seeds])
 
 
+@pytest.mark.full
 def test_many_stops(tmp_path, whole):
     for at in (1, 2, 11, 23):
         train(tmp_path, STEPS, act=terminate, at=at)

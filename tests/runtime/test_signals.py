@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from support import interrupts
 from support.processes import TRAIN, program, wait_until
 from support.tiny_run import bits, records, train
 
@@ -18,7 +19,7 @@ def has_lines(folder, number):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name, code", [("SIGTERM", 0), ("SIGINT", 130)])
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGINT", 130)])
 def test_saves_and_exits_and_goes_on_as_if_nothing_had_been(name, code, tmp_path):
     with program(TRAIN, tmp_path / "a", 100_000, 0, 1) as process:
         wait_until(has_lines(tmp_path / "a", 5), process)
@@ -52,6 +53,7 @@ with signals.StopRequest() as stop:
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["native", "python"])
 def test_a_second_interrupt_quits_at_once(kind):
     with program(HOLD, kind) as process:
@@ -89,6 +91,18 @@ def test_handlers_and_threads_are_as_before():
         os.close(write)
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
     assert "stop-request" not in [t.name for t in threading.enumerate()]
+
+
+def test_the_suite_hears_interrupts_in_the_background():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for ignored in (signal.SIG_IGN, before):
+            signal.signal(signal.SIGINT, ignored)
+            interrupts.heed()
+            assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_first_signal_gives_the_reason():

@@ -11,7 +11,9 @@ import pathlib
 import sys
 
 _CHOICE = "JAXOPT_LAB_TESTS_COMPILER"
-# The older emitters make a program of a few operations in two thirds of the time.
+# The older emitters make a program of a few operations in two thirds of the time. Fewer
+# modules of LLVM (``--xla_cpu_parallel_codegen_split_count=1``) would save a twentieth,
+# but some programs then compute wrong numbers.
 _QUICK_FLAGS = ("--xla_cpu_use_fusion_emitters=false",)
 
 

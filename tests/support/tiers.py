@@ -3,6 +3,7 @@
 A pytest plugin. The plain run leaves out what is marked ``full``; ``--changed`` takes
 of the plain run the tests that depend on a file that differs from BASE; ``--full``
 takes everything. A test that is named on the command line runs in any case.
+``full(plain=["a"])`` leaves the case ``a`` of a parametrized test in the plain run.
 
 A case that gets its subject by name, as those of the catalog do, says which modules it
 depends on: ``@pytest.mark.reaches("jaxopt_lab.sharpness.sam")``; what its file imports
@@ -65,6 +66,8 @@ def pytest_collection_modifyitems(
 ) -> None:
     config.stash[COLLECTED] = len(items)
     kept = items
+    if not config.getoption("keyword") and not any("::" in w for w in config.args):
+        _refuse_unknown_cases(items)
     if not config.getoption("full") and "full" not in config.getoption("markexpr"):
         named = tuple(word.removeprefix("./") for word in config.args if "::" in word)
         kept = [i for i in kept if not _is_full(i) or i.nodeid.startswith(named)]
@@ -78,7 +81,27 @@ def pytest_collection_modifyitems(
 
 
 def _is_full(item: pytest.Item) -> bool:
-    return item.get_closest_marker("full") is not None
+    case = getattr(getattr(item, "callspec", None), "id", None)
+    marks = item.iter_markers("full")
+    return any(case not in mark.kwargs.get("plain", ()) for mark in marks)
+
+
+def _refuse_unknown_cases(items: list[pytest.Item]) -> None:
+    """A misspelt case would move all cases of its test to the full run, unseen."""
+    cases: dict[str, set[str]] = {}
+    named: dict[str, set[str]] = {}
+    for item in items:
+        for mark in item.iter_markers("full"):
+            test = item.nodeid.split("[")[0]
+            named.setdefault(test, set()).update(mark.kwargs.get("plain", ()))
+            callspec = getattr(item, "callspec", None)
+            cases.setdefault(test, set()).add(getattr(callspec, "id", ""))
+    for test, names in named.items():
+        if unknown := names - cases[test]:
+            raise pytest.UsageError(
+                f"{test}: full(plain=) names {sorted(unknown)}, but the cases are "
+                f"{sorted(cases[test])}"
+            )
 
 
 def _path(item: pytest.Item) -> str:

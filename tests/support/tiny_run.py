@@ -106,11 +106,10 @@ def train(folder, steps, *, seeds=None, act=None, at=0, **options):
     step, state, batches, evaluate = parts(seeds=seeds)
     options = {"log_every": 5, "eval_every": 10, "progress": False} | options
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        start, pending = 0, None
+        start, resume = 0, None
         if checkpoints.latest() is not None:
-            start, state, data = checkpoints.restore(state)
-            batches.set_state(data["batches"])
-            pending = data["pending"]
+            start, state, resume = checkpoints.restore(state)
+            batches.set_state(resume["batches"])
         if act is not None:
             batches = Interrupted(batches, act, at - start)
         sink = JsonLines(folder / "metrics.jsonl", resume_at=start)
@@ -123,7 +122,7 @@ def train(folder, steps, *, seeds=None, act=None, at=0, **options):
                 evaluate=evaluate,
                 sinks=[sink],
                 checkpoints=checkpoints,
-                pending=pending,
+                resume=resume,
                 **options,
             )
         finally:

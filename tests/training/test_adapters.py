@@ -105,6 +105,7 @@ def test_initialisation_is_that_of_the_module(net):
     assert_close(params["layers"]["1"]["kernel"], module.layers[1].kernel.get_value())
 
 
+@pytest.mark.full
 def test_round_trip_through_the_module_is_exact():
     """The variables of a module hold the values that were put in."""
 
@@ -243,6 +244,7 @@ def test_a_module_with_its_own_stream_counts_in_the_state():
     assert int(state1["dropout"]["rngs"]["count"]) == int(stream["count"]) + 1
 
 
+@pytest.mark.full
 def test_vmap_over_keys_and_parameters_is_a_loop(net):
     model = net[0]
     keys = jax.random.split(jax.random.key(7), 2)

@@ -61,6 +61,7 @@ def test_taken(name):
     chex.assert_trees_all_close(stepped(TAKEN[name]()), expected, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["no offer", "scaled after", "decayed after"])
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_not_taken_where_something_changed_the_update(name):
     chex.assert_trees_all_close(stepped(NOT_TAKEN[name]()), ordinary(), rtol=1e-12)

@@ -74,6 +74,7 @@ TWICE = pytest.approx(2 * 2 * (N - 1) / N * 4)
 SAM = functools.partial(jaxopt_lab.sam, 0.05)
 
 
+@pytest.mark.full(plain=["{'style': 'shard_map'}"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -90,6 +91,7 @@ def test_plain_data_parallel_sends_one_gradient(options):
     assert bytes_sent(optax.adam(1e-3), **options) == {("all-reduce", "data"): ONE}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("options", [{}, {"style": "shard_map"}, {"micro_batches": 4}])
 def test_gradients_in_bfloat16_are_half_the_bytes(options):
     sent = bytes_sent(optax.adam(1e-3), reduce_dtype="bfloat16", **options)
@@ -107,6 +109,7 @@ def test_a_scan_over_micro_batches_in_plain_jit_sends_more():
     assert sum(sent.values()) > 2 * 7
 
 
+@pytest.mark.full(plain=["options1"])
 @pytest.mark.parametrize("options", [{"per_device": True}, {"style": "shard_map"}])
 def test_local_perturbations_send_one_gradient_and_common_ones_two(options):
     local = optax.chain(SAM(sync="local"), optax.sgd(0.1))
@@ -138,6 +141,7 @@ def test_zero_in_shard_map_sends_as_much_as_plain():
     }
 
 
+@pytest.mark.full(plain=["True-{'zero_axis': 'data'}"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -181,6 +185,7 @@ def test_divided_states_give_the_numbers_of_one_device(options, skip_nonfinite):
         assert x.sharding.is_equivalent_to(lies, x.ndim)
 
 
+@pytest.mark.full(plain=["{'style': 'shard_map'}"])
 @pytest.mark.parametrize(
     "options",
     [

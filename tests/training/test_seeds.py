@@ -49,6 +49,7 @@ def separate():
     return [trained(seed=3 + i) for i in range(SEEDS)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
 def test_equal_to_separate_runs(mode, separate):
     state, records = trained(seed=3, seeds=SEEDS, mode=mode)
@@ -120,6 +121,7 @@ def test_keys_and_states_are_those_of_the_seed_alone():
         np.testing.assert_array_equal(row, init(keys[i]))
 
 
+@pytest.mark.full(plain=["vmap", "scan"])
 @pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
 def test_groups_of_devices_keep_to_their_own_seeds(mode):
     """Left to the compiler, an unrolled loop brings every seed to every device."""

@@ -270,6 +270,7 @@ def made(name, zero_axis):
     return init, state_shardings(shapes, [], make_mesh(), zero_axis=zero_axis)
 
 
+@pytest.mark.full(plain=["adam", "adam_cm", "sam"])
 @pytest.mark.parametrize("name", ["adam", "adam_cm", "sam", "adamw8bit", "microadam"])
 def test_no_device_holds_a_whole_state(name):
     """With ZeRO every leaf that divides is an eighth on each device, from the start."""

@@ -55,6 +55,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.full(plain=["plain-2-unroll", "plain-8-scan"])
 @pytest.mark.parametrize("micro_loop", ["scan", "unroll"])
 @pytest.mark.parametrize("micro", [2, 8])
 @pytest.mark.parametrize("name", CHAINS)
@@ -68,6 +69,7 @@ def loss_on(batch):
     return jaxopt_lab.batch_grad(lambda p, b: plain_loss(p, {}, b, None)[0], batch)
 
 
+@pytest.mark.full
 def test_the_step_does_what_the_chain_does():
     tx = CHAINS["sam"]()
     state, metrics = run(tx, steps=1)
@@ -81,6 +83,7 @@ def test_the_step_does_what_the_chain_does():
     assert int(state.step) == 1
 
 
+@pytest.mark.full(plain=["vmap"])
 @pytest.mark.parametrize("mode", ["unroll", "vmap", "scan"])
 def test_a_link_on_shards_is_the_mean_over_separate_shards(mode):
     state, metrics = run(optax.chain(shard_sam(0.1, 4, mode), optax.sgd(0.1)), steps=1)
@@ -109,6 +112,7 @@ WRAPPERS = {
 }
 
 
+@pytest.mark.full(plain=["apply_if_finite"])
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_shards_cost_two_gradients_with_loss_and_metrics(name):
     def flops(tx):
@@ -147,6 +151,7 @@ def statistics():
     }
 
 
+@pytest.mark.full(plain=["shards vectorised"])
 @pytest.mark.parametrize(
     "link",
     [
@@ -183,6 +188,7 @@ def test_all_passes_see_one_dropout_mask():
     assert len(set(masks)) == 2  # a new one each step, the same in its two passes
 
 
+@pytest.mark.full
 def test_the_step_is_pure_and_differentiable():
     @jax.jit
     def final(rate, rho):

@@ -94,6 +94,7 @@ STYLES = {
 GLOBAL = {"plain": lambda: None, "sam": lambda: jaxopt_lab.sam(0.1)}
 
 
+@pytest.mark.full(plain=["plain-shard_map without"])
 @pytest.mark.parametrize("style", [*STYLES, "jit"])
 @pytest.mark.parametrize("name", GLOBAL)
 def test_global_links(name, style):
@@ -102,6 +103,7 @@ def test_global_links(name, style):
     chex.assert_trees_all_close(got, one_device(tx), rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("style", STYLES)
 def test_local_perturbations_are_shards_of_one_device(style):
     got = STYLES[style](chain(jaxopt_lab.sam(0.1, sync="local")))
@@ -112,6 +114,7 @@ def test_local_perturbations_are_shards_of_one_device(style):
     chex.assert_trees_all_close(got[1], metrics, rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("style", STYLES)
 def test_two_shards_on_each_device_are_sixteen_on_one(style):
     got, _ = STYLES[style](chain(shard_sam(0.1, 2)))
@@ -119,6 +122,7 @@ def test_two_shards_on_each_device_are_sixteen_on_one(style):
     chex.assert_trees_all_close(got.params, state.params, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_dropout_keys_of_devices_and_shards_agree():
     def noisy(params, model_state, batch, key):
         mask = jax.random.bernoulli(key, 0.5, (7,))
@@ -139,6 +143,7 @@ def test_dropout_keys_of_devices_and_shards_agree():
     chex.assert_trees_all_close(got.params, expected.params, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["local-1"])
 @pytest.mark.parametrize("sync, number", [("local", 1), ("global", 2)])
 def test_all_reduced_bytes(sync, number):
     tx = chain(jaxopt_lab.sam(0.1, sync=sync))

@@ -5,37 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.studies.batch_hessian import figures
 from experiments.studies.batch_hessian.config import Config
 from experiments.studies.batch_hessian.measure import Measured, Spectra
+from experiments.studies.batch_hessian.slopes import halves, slopes, whole_seeds
 from experiments.studies.verdicts import Claim
-
-
-def slopes(batch_sizes: tuple[int, ...], rates: np.ndarray) -> np.ndarray:
-    """Slopes of straight lines in a log-log plot, one for each seed.
-
-    Args:
-      batch_sizes: batch sizes.
-      rates: learning rates, shape ``(batch sizes, seeds)``.
-
-    Returns:
-      The slopes of the seeds without a NaN; empty for a single batch size.
-    """
-    whole = whole_seeds(rates)
-    if not whole.shape[1] or len(batch_sizes) < 2:
-        return np.zeros(0)
-    logs = np.log(np.asarray(batch_sizes, np.float64))
-    return np.polyfit(logs, np.log(whole), 1)[0]
-
-
-def whole_seeds(rates: np.ndarray) -> np.ndarray:
-    """The columns of ``rates`` without a NaN, a rate at the end of its grid."""
-    return rates[:, ~np.isnan(rates).any(axis=0)]
-
-
-def halves(config: Config) -> tuple[slice, slice]:
-    """The smaller and the larger batch sizes; the middle one belongs to both."""
-    count = len(config.batch_sizes)
-    return slice(0, (count + 2) // 2), slice(count // 2, count)
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
@@ -136,8 +110,6 @@ def _at_least(rates: np.ndarray, linearised: np.ndarray) -> Claim:
 
 def report(measured: Measured, config: Config) -> Report:
     """Numbers, tables and figures; see ``Experiment.report``."""
-    from experiments.studies.batch_hessian import figures
-
     spectra, rates = measured.spectra, measured.rates
     value, error = spectra.variance
     table = Table(

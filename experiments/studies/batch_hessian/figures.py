@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.harness import figures as style
-from experiments.studies.batch_hessian.claims import halves, slopes
 from experiments.studies.batch_hessian.config import Config
 from experiments.studies.batch_hessian.measure import Spectra
+from experiments.studies.batch_hessian.slopes import halves, slopes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _SMOOTH = 10
 _FAR = 1.0
-_MARKS = ("o", "s", "^")
 
 
 def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
@@ -30,7 +29,8 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, ((axes,),) = figures.grid(1, 1, 7.0, 4.2)
     top, least = 0.0, np.inf
-    for i, (name, losses) in enumerate(found.items()):
+    chosen = figures.look_of(list(found))
+    for name, losses in found.items():
         mean = losses.mean(axis=0)
         top = max(top, float(mean[0]))
         width = min(_SMOOTH, len(mean))
@@ -39,9 +39,8 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
         axes.plot(
             np.arange(len(smooth)) + width,
             smooth,
-            color=style.PALETTE[i % len(style.PALETTE)],
-            linestyle=style.DASHES[i // len(style.PALETTE)],
             label=name,
+            **chosen[name].line(len(smooth)),
         )
     # A method that diverges leaves the picture instead of flattening the others.
     least = min(least, top)
@@ -50,7 +49,7 @@ def curves(panel: str, found: Mapping[str, np.ndarray]) -> Figure:
     axes.set_ylabel("training loss (nats)")
     axes.set_title(panel)
     style.plain(axes)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    figures.legend_right(figure, axes)
     return figure
 
 
@@ -77,17 +76,17 @@ def price(
     figure, ((axes,),) = figures.grid(1, 1, 7.0, 4.2)
     gone = []
     rows = zip(names, size, loss, interval, strict=True)
-    for i, (name, x, y, (low, high)) in enumerate(rows):
+    chosen = figures.look_of(list(names))
+    for name, x, y, (low, high) in rows:
         if not np.isfinite(y) or y > loss[0] + _FAR:
             gone.append(f"{name} ({y:.3g})" if np.isfinite(y) else f"{name} (diverged)")
             continue
-        turn, color = divmod(i, len(style.PALETTE))
         axes.errorbar(
             x,
             y,
             [[max(y - low, 0.0)], [max(high - y, 0.0)]],
-            fmt=_MARKS[turn],
-            color=style.PALETTE[color],
+            fmt=chosen[name].marker,
+            color=chosen[name].color,
             capsize=2,
             label=name,
         )
@@ -99,5 +98,5 @@ def price(
     axes.set_ylabel("held-out loss (nats, 95 % interval over seeds)")
     axes.set_title(panel + (f"\nbeyond: {', '.join(gone)}" if gone else ""))
     style.plain(axes)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    figures.legend_right(figure, axes)
     return figure

@@ -34,19 +34,21 @@ def rate_curves(
       scale: factor on it.
 
     Returns:
-      The figure; the circle is the step size that the method chose.
+      The figure; the large marker is the step size that the method chose.
     """
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure, grid = style.grid(rows, columns, 3.8 * columns, 3.4 * rows + 1.2)
     grid = grid.ravel()
     for axes, (title, scores) in zip(grid, panels.items(), strict=False):
-        colors = style.colors(list(scores))
+        looks = style.look_of(list(scores))
         for name, score in scores.items():
-            dash = "--" if "cm" not in name else "-"
-            axes.plot(rates, scale * score.curve, dash, color=colors[name], label=name)
-            chosen = list(rates).index(score.rate)
-            axes.plot(score.rate, scale * score.curve[chosen], "o", color=colors[name])
+            look = looks[name]
+            dash = {"linestyle": "--" if "cm" not in name else "-"}
+            line = {**look.line(len(rates)), **dash}
+            axes.plot(rates, scale * score.curve, label=name, **line)
+            height = scale * score.curve[list(rates).index(score.rate)]
+            axes.plot(score.rate, height, look.marker, color=look.color, markersize=9)
         axes.set_xscale("log")
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45)
         axes.minorticks_off()
@@ -56,7 +58,7 @@ def rate_curves(
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     grid[0].set_ylabel(ylabel)
-    style.legend_below(figure, grid[0], 2 * columns - 1)
+    style.legend_below(figure, grid[0])
     return figure
 
 
@@ -121,19 +123,19 @@ def courses(found: Mapping[str, Course]) -> Figure:
       The figure.
     """
     figure, (grid,) = style.grid(1, 3, 12.6, 4.2)
-    colors = style.colors(list(found))
+    looks = style.look_of(list(found))
     labels = ("mean age of the buffer (steps)", "norm of the update", "loss (nats)")
     for axes, name, label in zip(grid, Course._fields, labels, strict=True):
         for method, course in found.items():
             values = _smooth(getattr(course, name))
             if np.all(np.isnan(values)):
                 continue
-            axes.plot(values, color=colors[method], label=method)
+            axes.plot(values, label=method, **looks[method].line(len(values)))
         axes.set_yscale("log")
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         style.tidy(axes)
-    style.legend_below(figure, grid[1], 5)
+    style.legend_below(figure, grid[1])
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.harness import figures as style
 from experiments.studies.landscapes.config import Case, Config
 from experiments.studies.landscapes.flatness import Cuts
 from jaxopt_lab.curvature import Line
@@ -78,6 +79,7 @@ def lines(cuts: Mapping[str, Cuts], config: Config, case: Case) -> Figure:
         },
         ylabel=f"training loss ({case.unit})",
         title=_title(case),
+        order=style.methods(),
     )
 
 

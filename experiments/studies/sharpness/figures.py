@@ -46,7 +46,7 @@ def radius_curves(
     for axes in plots[len(columns) :]:
         axes.set_visible(False)
     plots[0].set_ylabel(f"test accuracy (%), mean of {seeds} seeds")
-    style.legend_below(figure, plots[0], 6)
+    style.legend_below(figure, plots[0])
     return figure
 
 
@@ -57,20 +57,23 @@ def _draw(
     chosen: Sequence[rows.Row],
     results: Results,
 ) -> None:
-    palette = style.colors([row.name for row in chosen], "tab20")
+    looks = style.look_of([row.name for row in chosen])
     factor = 1 if column.flat else 100
     heights = []
     for row in chosen:
         result = results.get((panel.name, column.name, row.name))
-        color = palette[row.name]
+        look = looks[row.name]
         if result is None:
             continue
         height = factor * result.curve[result.chosen]
         heights.append(height)
         if row.tunes != "radius":
-            axes.axhline(height, color=color, linestyle="--", label=row.name)
+            across = {**look.line(), "linestyle": "--"}
+            axes.plot(
+                panel.radii, [height] * len(panel.radii), label=row.name, **across
+            )
             continue
-        _curve(axes, row, panel, result, factor, color)
+        _curve(axes, row, panel, result, factor, look)
     if not column.flat and heights:
         span = max(max(heights) - min(heights), 0.5)
         axes.set_ylim(min(heights) - 1.5 * span, max(heights) + 0.5 * span)
@@ -82,7 +85,12 @@ def _draw(
 
 
 def _curve(
-    axes: Axes, row: rows.Row, panel: Panel, result: Result, factor: int, color: object
+    axes: Axes,
+    row: rows.Row,
+    panel: Panel,
+    result: Result,
+    factor: int,
+    look: style.Look,
 ) -> None:
     grid = rows.settings(row, panel)
     width = len(panel.radii)
@@ -91,9 +99,9 @@ def _curve(
         axes.plot(
             radii,
             line,
-            color=color,
-            linestyle=":" if j else "-",
             label=None if j else row.name,
+            **{**look.line(width), "linestyle": ":" if j else "-"},
         )
     best = grid[result.chosen].rho
-    axes.plot(best, factor * result.curve[result.chosen], "o", color=color)
+    height = factor * result.curve[result.chosen]
+    axes.plot(best, height, look.marker, color=look.color, markersize=9)

@@ -258,6 +258,27 @@ ROWS = (
         },
     ),
     Transform(
+        name="add_noise",
+        family="noise",
+        origin="optax",
+        role="link",
+        summary="gradients with normal noise of a variance that decays",
+        build="jaxopt_lab.catalog.adapters:add_noise",
+        reduces_to=Neutral({"eta": 0.0}, "optax:identity"),
+        options={
+            "eta": Option(0.01, "variance of the first noise", NON_NEGATIVE),
+            "gamma": Option(0.55, "power of the step that divides it", NON_NEGATIVE),
+        },
+        gradients=1,
+        state_bytes="0",
+        temp_bytes="14",
+        vectors="gradient_noise",
+        paper="Neelakantan et al. 2015, arXiv:1511.06807",
+        known_failures={
+            "float32": "the numbers drawn in float32 are others than those in float64"
+        },
+    ),
+    Transform(
         name="muon",
         family="orthogonal",
         origin="optax",

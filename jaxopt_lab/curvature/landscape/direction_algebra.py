@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params
+from jaxopt_lab.core.typing import Params, PyTree
 
 
 def check_like(tree: PyTree, params: Params, name: str) -> None:

@@ -7,11 +7,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import errors, loops, trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Params, Scalar
+from jaxopt_lab.core.numbers import is_whole
+from jaxopt_lab.core.typing import Params, PyTree, Scalar
 from jaxopt_lab.curvature.landscape.direction_algebra import (
     check_like,
     rescaled,
@@ -230,12 +231,12 @@ def _checked_axis(path: Any, axis: Any, w: Any) -> int | None:
     ndim = jnp.ndim(w)
     if ndim <= 1:
         return None
-    if not isinstance(axis, int) or not -ndim <= axis < ndim:
+    if not is_whole(axis) or not -ndim <= axis < ndim:
         raise InputError(
             f"filter_axis of {trees.path_name(path)} must be a whole number in "
             f"[{-ndim}, {ndim}); got {axis!r}"
         )
-    return axis % ndim
+    return int(axis) % ndim
 
 
 def _norm(x: Array, axis: int | None) -> Array:

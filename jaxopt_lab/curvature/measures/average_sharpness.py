@@ -7,10 +7,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
-from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree, Scalar
 from jaxopt_lab.curvature.measures.batch_means import Estimate, data_loss, estimate
 from jaxopt_lab.curvature.measures.sharpness import LossFn
 from jaxopt_lab.curvature.operators import vector_trees

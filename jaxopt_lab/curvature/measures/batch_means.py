@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.core.typing import Batch, PyTree
 from jaxopt_lab.curvature.operators import vector_trees
 from jaxopt_lab.curvature.operators.blocks import Point
 from jaxopt_lab.curvature.operators.dataset import check_batches

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.perturbation import magnitude
-from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree, Scalar
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_value_and_grad,
     mean_over_batches,

@@ -8,11 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_value_and_grad,
     each_batch,

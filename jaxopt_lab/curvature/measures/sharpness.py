@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_non_negative
@@ -20,7 +20,7 @@ from jaxopt_lab.core.perturbation import (
     perturb,
     scaling_tree,
 )
-from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, Scalar
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree, Scalar
 from jaxopt_lab.curvature.measures.batch_means import (
     batch_loss,
     batch_value_and_grad,

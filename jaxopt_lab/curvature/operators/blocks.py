@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree
 
 
 class Point(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
-from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
+from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree
 from jaxopt_lab.curvature.operators.blocks import split
 from jaxopt_lab.curvature.operators.dataset import Reduce, over_batches
 from jaxopt_lab.curvature.operators.operator import Operator

@@ -12,9 +12,10 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import errors, trees
+from jaxopt_lab.core.typing import PyTree
 
 Probe = Literal["rademacher", "normal"]
 _FULL = jax.lax.Precision.HIGHEST

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators.operator import Operator, draw
 
 

@@ -8,11 +8,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
 from jaxopt_lab.curvature.spectrum.quadrature import standard_error

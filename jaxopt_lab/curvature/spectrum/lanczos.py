@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import Operator, Shapes, check_vector, draw
 from jaxopt_lab.curvature.spectrum.tridiagonal import Ritz, ritz_on_host, ritz_traced

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.core.typing import Scalar
 
@@ -30,8 +31,8 @@ def inverse_batch_size(
     100.0
     """
     n = float("inf") if dataset_size is None else dataset_size
-    numbers = isinstance(batch_size, int | float) and isinstance(n, int | float)
-    if numbers and not 1 <= batch_size <= n:
+    size, largest = known_number(batch_size), known_number(n)
+    if size is not None and largest is not None and not 1 <= size <= largest:
         raise InputError(f"batch_size must lie in 1 to {n}; got {batch_size}")
     b = jnp.asarray(batch_size, jnp.result_type(float))
     return 1 / b - 1 / jnp.asarray(n, b.dtype)
@@ -93,7 +94,7 @@ def batch_eigenvalue(
     value = jnp.asarray(eigenvalue, inverse.dtype)
     size = jnp.abs(value)
     outside = size + safe_divide(noise, size)
-    moved = jnp.where(size * size > noise, outside, 2 * safe_sqrt(noise))
+    moved = jnp.where(size * size <= noise, 2 * safe_sqrt(noise), outside)
     return jnp.where(value < 0, -moved, moved)
 
 
@@ -126,7 +127,7 @@ def critical_batch_size(
     value = jnp.asarray(eigenvalue, jnp.result_type(float))
     square = value * value
     noise = num_params * jnp.asarray(element_variance, value.dtype)
-    return jnp.where(square > 0, safe_divide(noise, square), jnp.inf)
+    return jnp.where(square <= 0, jnp.inf, safe_divide(noise, square))
 
 
 def sgd_max_learning_rate(
@@ -175,7 +176,7 @@ def sgd_max_learning_rate(
         inverse = inverse_batch_size(batch_size, dataset_size)
         critical = critical_batch_size(eigenvalue, element_variance, num_params)
         moved = jnp.asarray(eigenvalue, inverse.dtype) * (1 + critical * inverse)
-    return jnp.where(moved > 0, safe_divide(jnp.full_like(moved, 2), moved), jnp.inf)
+    return jnp.where(moved <= 0, jnp.inf, safe_divide(jnp.full_like(moved, 2), moved))
 
 
 def adam_max_learning_rate(

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import safe_sqrt
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators.operator import Operator, draw
 
 

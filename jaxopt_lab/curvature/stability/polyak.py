@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.core.typing import Scalar
 
@@ -51,8 +52,8 @@ def polyak(largest: Scalar, smallest: Scalar) -> Momentum:
     Reference: Polyak, "Some Methods of Speeding up the Convergence of Iteration
     Methods", 1964; from Ritz values: Granziol, Zohren and Roberts, arXiv:2006.09092.
     """
-    numbers = isinstance(largest, int | float) and isinstance(smallest, int | float)
-    if numbers and not 0 <= smallest <= largest:
+    high, low = known_number(largest), known_number(smallest)
+    if high is not None and low is not None and not 0 <= low <= high:
         raise InputError(
             f"smallest must lie in 0 to largest = {largest}; got {smallest}"
         )

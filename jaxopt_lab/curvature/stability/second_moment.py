@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import is_whole, known_number
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.curvature.spectrum.locally_optimal import Eigenvalue, largest_eigenvalue
@@ -54,10 +55,10 @@ def check_batch(batch_size: object, population: object, sampling: str) -> Sampli
     """
     if sampling not in get_args(Sampling):
         raise errors.unknown("sampling", sampling, get_args(Sampling))
-    numbers = isinstance(batch_size, int | float) and isinstance(population, int)
-    if numbers:
+    size = known_number(batch_size)
+    if size is not None and is_whole(population):
         top = float("inf") if sampling == "with_replacement" else population
-        if not 1 <= batch_size <= top:  # type: ignore[operator]
+        if not 1 <= size <= top:
             raise InputError(
                 f"batch_size must lie in 1 to {top}, the number of examples; got "
                 f"{batch_size}"
@@ -231,7 +232,7 @@ def exact_threshold(
     """
     a, b = _weights(hessians, batch_size, population, sampling)
     found = _largest_of_the_pencil(hessians, a, b, tol, max_steps)
-    rate = jnp.where(found.value > 0, reciprocal(found.value), jnp.inf)
+    rate = jnp.where(found.value <= 0, jnp.inf, reciprocal(found.value))
     return Threshold(rate, safe_divide(found.residual, found.value), found.steps)
 
 

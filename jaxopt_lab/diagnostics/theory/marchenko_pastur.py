@@ -28,6 +28,7 @@ from jaxtyping import Array, ArrayLike
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.diagnostics.theory.gaussian_expectations import wide
 
@@ -54,7 +55,8 @@ def check_ratio(name: str, value: object) -> None:
     Raises:
       InputError: it is zero, negative, infinite or NaN.
     """
-    if isinstance(value, int | float) and not 0 < value < float("inf"):
+    number = known_number(value)
+    if number is not None and not 0 < number < float("inf"):
         raise InputError(f"{name} must be positive and finite; got {value}")
 
 

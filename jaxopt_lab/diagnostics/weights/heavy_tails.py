@@ -13,10 +13,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import MaskOrFn, Params
 from jaxopt_lab.diagnostics.weights.power_law import (
     Fit,
     SpectrumMetrics,
+    nan_unless_finite,
     spectrum_metrics,
     squared_singular_values,
 )
@@ -59,7 +61,8 @@ def farms_eigenvalues(
       stride: a fixed step in both dimensions instead.
 
     Returns:
-      All of them, ascending, float32 or better. Memory: 8 windows at a time.
+      All of them, ascending, float32 or better; all NaN where a weight is not finite.
+      Memory: 8 windows at a time.
 
     Raises:
       InputError: no matrix, no whole or no positive number, or a ratio for which the
@@ -105,7 +108,9 @@ def farms_eigenvalues(
         window = jax.lax.dynamic_slice(matrix, (corner[0], corner[1]), (height, width))
         return squared_singular_values(window)
 
-    return jnp.sort(jax.lax.map(one, corners, batch_size=8).ravel())
+    values = jnp.sort(jax.lax.map(one, corners, batch_size=8).ravel())
+    # No window may hold the weight.
+    return nan_unless_finite(values, matrix)
 
 
 def farms_blocks(
@@ -150,7 +155,8 @@ def farms_blocks(
     count = rows // (height if blocks == "all" else cols)
     pieces = matrices[:, : count * height, :width]
     pieces = pieces.reshape(-1, count, height, width).swapaxes(0, 1)
-    return jnp.sort(squared_singular_values(pieces).reshape(count, -1), axis=1)
+    values = jnp.sort(squared_singular_values(pieces).reshape(count, -1), axis=1)
+    return nan_unless_finite(values, kernel)
 
 
 def layer_spectrum(
@@ -198,7 +204,8 @@ def layer_spectrum(
             f"a kernel (..., inputs, outputs) is needed; got shape {kernel.shape}"
         )
     if sampling == "full":
-        return spectrum_metrics(squared_singular_values(kernel), fit)
+        values = nan_unless_finite(squared_singular_values(kernel), kernel)
+        return spectrum_metrics(values, fit)
     if kernel.ndim == 2:
         values = farms_eigenvalues(
             kernel.T, rows=rows, aspect=aspect, windows=windows, stride=stride
@@ -246,7 +253,7 @@ def layer_spectra(
     ['dense/kernel']
     """
     chosen = jax.tree.leaves(trees.resolve_mask(mask, params))
-    pairs = zip(jax.tree.leaves_with_path(params), chosen, strict=True)
+    pairs = zip(trees.leaves_with_path(params), chosen, strict=True)
     return {
         trees.path_name(path): layer_spectrum(gathered(jnp.asarray(leaf)), **options)
         for (path, leaf), wanted in pairs
@@ -255,5 +262,6 @@ def layer_spectra(
 
 
 def _check_aspect(aspect: float) -> None:
-    if not isinstance(aspect, int | float) or not 0 < aspect < math.inf:
+    number = known_number(aspect)
+    if number is None or not 0 < number < math.inf:
         raise InputError(f"aspect must be a positive number; got {aspect!r}")

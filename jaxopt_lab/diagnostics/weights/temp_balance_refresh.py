@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.sharding import NamedSharding
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.layer_exponents import TempBalanceState
 from jaxopt_lab.core.masking import is_masked
-from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree
 from jaxopt_lab.diagnostics.weights.heavy_tails import (
     Sampling,
     gathered,
@@ -55,7 +54,7 @@ def refresh_temp_balance(
       sampling: ``"farms"``, or ``"full"`` for the exponents of TempBalance itself.
       fit: see ``heavy_tails.spectrum_metrics``.
       min_eigenvalues: layers with fewer eigenvalues (zeros not counted) keep the base
-        rate.
+        rate. One with a weight that is not finite gets the exponent NaN.
       **windows: options of ``heavy_tails.layer_spectrum``.
 
     Returns:
@@ -78,7 +77,7 @@ def refresh_temp_balance(
             return part
         found = True
         old = _on_leaves(part.exponents, params)
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         chosen = _chosen(leaves, [not is_masked(o) for o in old], params, mask)
         own = {
             i: _exponent(
@@ -124,7 +123,8 @@ def _exponent(
     """One program for each kernel shape, cached between epochs."""
     metrics = layer_spectrum(kernel, sampling=sampling, fit=fit, **dict(windows))
     counts = (metrics.count >= min_eigenvalues) & jnp.isfinite(metrics.alpha)
-    return jnp.where(counts, metrics.alpha, 0)
+    # A weight that is not finite is no layer with few eigenvalues.
+    return jnp.where(counts | jnp.isnan(metrics.total), metrics.alpha, 0)
 
 
 def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:

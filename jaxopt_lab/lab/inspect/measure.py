@@ -26,6 +26,8 @@ class Findings(NamedTuple):
       line: loss along the first filter-normalised direction.
       filters: loss on a plane of two filter-normalised directions.
       eigen: loss on the plane of the top two eigenvectors; ``None`` for one.
+      rises: rise of the loss along the run's own rho, by name of the ascent; empty
+        for a method without one.
     """
 
     probe: curvature.ProbeResult
@@ -34,6 +36,11 @@ class Findings(NamedTuple):
     line: Any
     filters: Any
     eigen: Any
+    rises: dict[str, float]
+
+
+_ASCENTS: dict[str, Any] = {"rho g / |g|": "identity", "rho w^2 g / |w g|": "abs"}
+"""Scalings of an ascent by the step that they give."""
 
 
 def measure(network: TrainedNetwork, options: InspectOptions, say: Say) -> Findings:
@@ -72,6 +79,18 @@ def measure(network: TrainedNetwork, options: InspectOptions, say: Say) -> Findi
     )
     found.scalars.update(top.named("top"))
     found = found._replace(matvecs=found.matvecs + int(top.matvecs))
+    rho = network.configuration.method.get("rho")
+    rises = {}
+    if rho is not None:
+        say(f"rise of the loss along the run's own rho, {rho}")
+        rises = {
+            name: float(
+                curvature.ascent_sharpness(
+                    loss, params, batches, rho, scaling=scaling, **shared
+                )
+            )
+            for name, scaling in _ASCENTS.items()
+        }
     say("spectra of the weights")
     spectra = diagnostics.layer_spectra(params)
     say(f"landscape, {options.points} x {options.points} points, filter-normalised")
@@ -89,4 +108,4 @@ def measure(network: TrainedNetwork, options: InspectOptions, say: Say) -> Findi
         pair = jax.tree.map(lambda x: x[:2], top.vectors)
         one, two = curvature.hessian_directions(list(top.values[:2]), pair)
         eigen = curvature.plane(loss, params, one, two, batches, **square)
-    return Findings(found, top.values, spectra, line, filters, eigen)
+    return Findings(found, top.values, spectra, line, filters, eigen, rises)

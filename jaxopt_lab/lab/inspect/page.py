@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_lab import plotting
+from jaxopt_lab.lab.inspect import about
 from jaxopt_lab.lab.inspect.measure import Findings
 from jaxopt_lab.lab.inspect.options import InspectOptions
 from jaxopt_lab.lab.inspect.trained_network import TrainedNetwork
@@ -40,6 +41,7 @@ def write(
         "matvecs": findings.probe.matvecs,
         **findings.probe.scalars,
         **{f"alpha/{name}": float(m.alpha) for name, m in findings.spectra.items()},
+        **{f"rise/{name}": rise for name, rise in findings.rises.items()},
     }
     (folder / "results.jsonl").write_text(json.dumps(record) + "\n")
     np.savez(folder / "arrays.npz", **_arrays(findings))
@@ -125,10 +127,35 @@ def _panel(plane: Any) -> tuple[Any, Any, Any]:
 def _rates(records: list[dict[str, Any]], steps: list[int]) -> list[float] | None:
     """The learning rate at the records nearest to some steps, if it was logged."""
     known = [r for r in records if "learning_rate" in r]
-    if not known:
+    if not known or np.ndim(known[0]["learning_rate"]):
         return None
     at = np.array([r["step"] for r in known])
     return [float(known[int(np.argmin(abs(at - s)))]["learning_rate"]) for s in steps]
+
+
+def _numbers(network: TrainedNetwork, findings: Findings) -> list[tuple[str, ...]]:
+    scalars = findings.probe.scalars
+    numbers = [
+        ("quantity", "value", "error"),
+        ("trace", f"{scalars['trace']:.6g}", f"{scalars['trace_error']:.2g}"),
+        (
+            f"effective rank of the spectrum ({scalars['density_steps']} steps)",
+            f"{scalars['effective_rank']:.4g}",
+            "",
+        ),
+        ("LLA r_e", f"{scalars['lla_r_e']:.3g}", ""),
+        ("LLA K_Hn", f"{scalars['lla_k_hn']:.3g}", ""),
+        ("rise along the step of SAM, 0.05", f"{scalars['sam_sharpness']:.4g}", ""),
+        ("the same of ASAM, 0.5", f"{scalars['asam_sharpness']:.4g}", ""),
+    ]
+    rho = network.configuration.method.get("rho")
+    for step, rise in findings.rises.items():
+        numbers.append((f"rise along {step}, the run's rho {rho:g}", f"{rise:.4g}", ""))
+    if (peak := about.largest_rate(network)) is not None:
+        edge = peak * scalars["top_1"] / 2
+        text = f"eta lambda / 2 at the largest learning rate, {peak:g}"
+        numbers.append((text, f"{edge:.4g}", "above 1: unstable"))
+    return numbers
 
 
 def _sections(
@@ -143,26 +170,7 @@ def _sections(
         (str(i), f"{scalars[f'top_{i}']:.6g}", f"{scalars[f'top_{i}_residual']:.2g}")
         for i in range(1, count + 1)
     ]
-    rate = _rates(network.records, [network.step])
-    numbers = [
-        ("quantity", "value", "error"),
-        ("trace", f"{scalars['trace']:.6g}", f"{scalars['trace_error']:.2g}"),
-        (
-            f"effective rank of the spectrum ({scalars['density_steps']} steps)",
-            f"{scalars['effective_rank']:.4g}",
-            "",
-        ),
-        ("LLA r_e", f"{scalars['lla_r_e']:.3g}", ""),
-        ("LLA K_Hn", f"{scalars['lla_k_hn']:.3g}", ""),
-        (
-            "rise along the step of SAM, rho 0.05",
-            f"{scalars['sam_sharpness']:.4g}",
-            "",
-        ),
-        ("the same of ASAM, rho 0.5", f"{scalars['asam_sharpness']:.4g}", ""),
-    ]
-    if rate is not None:
-        numbers.append(("eta lambda / 2", f"{rate[0] * scalars['top_1'] / 2:.4g}", ""))
+    numbers = _numbers(network, findings)
 
     def shown(*names: str) -> dict[str, Figure]:
         return {name: figures[name] for name in names if name in figures}
@@ -172,7 +180,7 @@ def _sections(
             "Run",
             f"Measured over {options.examples} training examples in evaluation mode, "
             f"with {findings.probe.matvecs} Hessian-vector products.",
-            [("option", "value"), *_options(network)],
+            [("option", "value"), *about.rows(network)],
             shown("curves", "along"),
         ),
         Section(
@@ -199,17 +207,3 @@ def _sections(
             figures=shown("contours", "surface", "line"),
         ),
     ]
-
-
-def _options(network: TrainedNetwork) -> list[tuple[str, str]]:
-    run = network.configuration.run
-    chosen = {
-        "method": run.method,
-        **network.configuration.method,
-        **{f"base {k}": v for k, v in network.configuration.base.items()},
-        "task": run.task,
-        "model": run.model,
-        "batch size": run.batch_size,
-        "checkpoint": f"step {network.step} of {run.steps}",
-    }
-    return [(name, str(value)) for name, value in chosen.items()]

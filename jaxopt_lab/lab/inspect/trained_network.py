@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, ModelState, Params
-from jaxopt_lab.lab import command_line, probing, runs
+from jaxopt_lab.lab import command_line, history, probing, runs
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.inspect.options import InspectOptions
 from jaxopt_lab.runtime import Checkpoints, read_metrics
@@ -30,6 +30,9 @@ class TrainedNetwork(NamedTuple):
       loss_fn: ``loss_fn(params, model_state, batch)``, the mean in evaluation mode.
       batches: the examples.
       records: the run's records, those of the chosen seed.
+      seed: the chosen one.
+      about: versions, commit, host and command of the run; empty for one of an older
+        version.
     """
 
     configuration: Configuration
@@ -39,6 +42,8 @@ class TrainedNetwork(NamedTuple):
     loss_fn: Callable[[Params, ModelState, Batch], jax.Array]
     batches: Sequence[Batch]
     records: list[dict[str, Any]]
+    seed: int
+    about: dict[str, Any]
 
 
 def read(options: InspectOptions) -> TrainedNetwork:
@@ -55,7 +60,8 @@ def read(options: InspectOptions) -> TrainedNetwork:
         its data are not there any more.
     """
     folder = Path(options.run).expanduser()
-    configuration = _configuration(folder)
+    checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
+    configuration = _configuration(folder, options.step, checkpoints.latest())
     run = configuration.run
     if options.seed_index >= run.seeds:
         raise InputError(
@@ -63,10 +69,9 @@ def read(options: InspectOptions) -> TrainedNetwork:
             f"{run.seeds} seed(s)"
         )
     program = runs.assemble(configuration)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
-        chosen = None if options.step < 0 else options.step
-        restored = checkpoints.restore(program.state, chosen)
-    state = restored.state
+    chosen = None if options.step < 0 else options.step
+    restored = checkpoints.restore(program.state, chosen)
+    state = program.view(restored.state)
     if run.seeds > 1:
         state = jax.tree.map(lambda x: x[options.seed_index], state)
     eval_params = configuration.rows.method.eval_params_fn
@@ -83,10 +88,13 @@ def read(options: InspectOptions) -> TrainedNetwork:
         probing.mean_loss(program.metric_fn),
         program.fixed(options.examples),
         [_of_seed(record, options.seed_index) for record in records],
+        run.seed + options.seed_index,
+        (history.read(folder) or [{}])[-1],
     )
 
 
-def _configuration(folder: Path) -> Configuration:
+def _configuration(folder: Path, step: int, newest: int | None) -> Configuration:
+    """The configuration with which the step of the checkpoint was taken."""
     path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{folder} holds no run: there is no {CONFIG} in it")
@@ -94,7 +102,9 @@ def _configuration(folder: Path) -> Configuration:
         settings = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    return command_line.from_settings(settings)
+    at = newest if step < 0 else step
+    then = None if at is None else history.settings_at(folder, at)
+    return command_line.from_settings(settings if then is None else then)
 
 
 def _of_seed(record: dict[str, Any], index: int) -> dict[str, Any]:

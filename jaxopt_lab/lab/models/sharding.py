@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import jax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.core.trees import path_name
+from jaxopt_lab.core.trees import leaves_with_path, path_name
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.training.sharding_rules import Rules
 
@@ -76,7 +75,7 @@ def default_rules(model: str, mesh: Mesh, params: Params) -> Rules:
     """
     if MODEL_AXIS not in mesh.shape:
         return ()
-    paths = [path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
+    paths = [path_name(path) for path, _ in leaves_with_path(params)]
 
     def there(pattern: str) -> bool:
         return any(re.search(pattern, path) for path in paths)

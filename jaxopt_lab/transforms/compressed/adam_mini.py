@@ -128,7 +128,7 @@ def scale_by_adam_mini(
 
     @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
     def link(params: Params) -> list[_Cut]:
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         named = [(trees.path_name(path), leaf) for path, leaf in leaves]
         _check_rules(partition, [name for name, _ in named])
         return [_cut(name, leaf, partition) for name, leaf in named]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
@@ -51,7 +52,7 @@ class Codecs(NamedTuple):
         """
         found = []
         own = own_paths(template, params)
-        for i, (path, leaf) in enumerate(jax.tree.leaves_with_path(template)):
+        for i, (path, leaf) in enumerate(trees.leaves_with_path(template)):
             name = StatePath(path, own[i])
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if floating else leaf

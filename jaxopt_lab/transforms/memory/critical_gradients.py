@@ -12,6 +12,7 @@ from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import decayed_weights, step_size
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import (
     DECAY,
     NON_NEGATIVE,
@@ -118,7 +119,7 @@ def critical_gradients(
     """
     check_arguments(critical_gradients, locals())
     memory = BufferOptions(**buffer)
-    decays = not isinstance(weight_decay, int | float) or weight_decay > 0
+    decays = known_number(weight_decay) != 0
 
     def init_fn(params: Params) -> Any:
         buffer = memory.start(trees.arrays(params))

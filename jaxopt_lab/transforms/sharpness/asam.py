@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
@@ -27,6 +28,7 @@ def asam(
     norm_over: NormOver = "perturbed",
     sync: Sync = "global",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the one at the worst point of an adaptive ellipsoid.
 
@@ -52,6 +54,9 @@ def asam(
       sync: ``"global"`` perturbs along the gradient averaged over all devices,
         ``"local"`` each device along its own; see ``sam``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -97,6 +102,7 @@ def asam(
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
     return stateless_link(
         perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)

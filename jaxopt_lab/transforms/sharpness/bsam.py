@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, gradients, trees
+from jaxopt_lab.core import checks, gradients, placement, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
+
+_GIVEN = "the direction of the ascent and the precision"
+_BEHIND = "bsam has the step size and the decay as arguments of its own"
 
 
 class BsamState(NamedTuple):
@@ -65,7 +68,8 @@ def bsam(
 
     with the old s in the step of w. The PARAMETERS of the training are the noisy ones,
     so that the gradient of a plain step is the g above. Evaluate at
-    ``eval_params(params, state)``, which is w.
+    ``eval_params(params, state)``, which is w. The updates contain the new noise, so
+    nothing may stand behind it in a chain; ``optax.MultiSteps`` around it is refused.
 
     Args:
       learning_rate: step size; number, traced scalar or schedule. It is divided by s,
@@ -89,8 +93,8 @@ def bsam(
       An optimizer. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
 
     Raises:
-      InputError: ``params`` or ``grad_fn`` is missing, a number is out of range, or a
-        parameter is narrower than float32.
+      InputError: ``params`` or ``grad_fn`` is missing, a number is out of range, a
+        parameter is complex or narrower than float32, or a transform stands behind it.
 
     Gradient evaluations: 2 a step. Memory: 12 bytes per float32 parameter, m, s and the
     noise, which is kept rather than drawn a second time. Differentiable in all numbers
@@ -121,7 +125,9 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
+        params = trees.arrays(params)
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))
+        checks.require_real("bsam", params)
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
         return BsamState(
             count=jnp.zeros((), jnp.int32),
@@ -140,7 +146,11 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
-        noisy, grad_fn = gradients.enter_transform("bsam", updates, params, grad_fn)
+        updates, params = trees.arrays((updates, params))
+        noisy, grad_fn = gradients.enter_transform(
+            "bsam", updates, params, grad_fn, _GIVEN, axis_name
+        )
+        placement.refuse_behind("bsam", "the noise of the parameters", _BEHIND)
         at = lambda value: value_at(value, state.count)
         rate, radius, decay, floor = map(
             at, (learning_rate, rho, weight_decay, damping)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, gradients, trees
@@ -40,6 +41,7 @@ def esam(
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
     seed: int = 0,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend with a random part of the tensors, descend on the sharpest examples.
 
@@ -73,6 +75,9 @@ def esam(
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
       seed: of the draws. They depend on it and on the number of updates alone, so
         devices, shards and a resumed run draw the same.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -111,7 +116,11 @@ def esam(
     """
     check_arguments(esam, locals())
     perturbation = Perturbation(
-        "esam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "esam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def init_fn(params: Params) -> EsamState:
@@ -127,11 +136,15 @@ def esam(
         **extra: Any,
     ) -> tuple[Updates, EsamState]:
         del extra
-        w, grad_fn = gradients.enter_transform("esam", updates, params, grad_fn)
+        updates, params = trees.arrays((updates, params))
+        w, grad_fn = gradients.enter_transform(
+            "esam", updates, params, grad_fn, axis_name=axis_name
+        )
         share = jnp.asarray(value_at(beta, state.count))
         radius = jnp.asarray(value_at(rho, state.count))
         allowed = trees.resolve_mask(perturb_mask, w, "perturb_mask")
-        checks.require_float32("esam", w, allowed)
+        if compute_dtype is None:
+            checks.require_float32("esam", w, allowed, castable=True)
         mask = _drawn(allowed, share, state.key, state.count)
         wide = trees.accumulation_dtype(jnp.result_type(radius, share))
         perturb = dataclasses.replace(

@@ -7,11 +7,12 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
-from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import MaskOrFn, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaging_link, running_average
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
@@ -24,6 +25,7 @@ def friendly_sam(
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend along the noise of the mini-batch, without the full gradient.
 
@@ -48,6 +50,9 @@ def friendly_sam(
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -78,7 +83,11 @@ def friendly_sam(
     """
     check_arguments(friendly_sam, locals())
     perturbation = Perturbation(
-        "friendly_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "friendly_sam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def direction_fn(
@@ -87,11 +96,14 @@ def friendly_sam(
         # The average starts at zero, which gives d_0 = g_0 without a special case.
         part = value_at(sigma, count)
         direction = jax.tree.map(
-            lambda g, e: g - jnp.asarray(part, g.dtype) * e.astype(g.dtype),
-            grad_at_params,
-            average,
+            lambda g, e: _minus(g, part, e), grad_at_params, average
         )
         keep = value_at(decay, count)
         return direction, running_average(average, grad_at_params, keep, count)
 
     return averaging_link(perturbation, direction_fn, axis_name)
+
+
+def _minus(g: jax.Array, part: Scalar, e: jax.Array) -> jax.Array:
+    wide = jnp.promote_types(g.dtype, e.dtype)
+    return g.astype(wide) - jnp.asarray(part, wide) * e.astype(wide)

@@ -8,10 +8,11 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import NON_NEGATIVE, ORDER, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import PerturbationScope, Sync, stateless_link
@@ -25,12 +26,13 @@ def gsam(
     alpha: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.4,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     sync: Sync = "global",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Sharpness-aware gradient that also closes the gap to the plain loss.
 
@@ -62,6 +64,9 @@ def gsam(
       sync: ``"global"``: perturbation and decomposition of the gradients averaged
         over all devices; ``"local"``: of each device's own, then averaged.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -103,6 +108,7 @@ def gsam(
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def combine(
@@ -120,7 +126,9 @@ def gsam(
             orthogonal_component(grad_at_params, sharp),
         )
 
-    return stateless_link(perturbation, combine, PerturbationScope(sync, axis_name))
+    given = "the direction of the ascent and the plain gradient of the decomposition"
+    scope = PerturbationScope(sync, axis_name)
+    return stateless_link(perturbation, combine, scope, given)
 
 
 def rho_following(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, devices, gradients, loops
+from jaxopt_lab.core import checks, devices, gradients, loops, trees
 from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
@@ -57,6 +57,11 @@ class PerturbationScope:
     num_shards: int | None = None
     mode: loops.Mode = "unroll"
 
+    @property
+    def on_shards(self) -> bool:
+        """Whether every part has a perturbation, and a gradient, of its own."""
+        return self.sync == "local" or self.num_shards is not None
+
     def run(
         self,
         link: str,
@@ -77,7 +82,7 @@ class PerturbationScope:
         Returns:
           The gradient for the base optimizer, in the dtypes of ``updates``.
         """
-        if self.sync == "local" or self.num_shards is not None:
+        if self.on_shards:
             name = f"{link}(sync='local')" if self.num_shards is None else link
             sharded = checks.require_shards(name, grad_fn)
             shards = sharded.shard(self.num_shards or 1)
@@ -113,7 +118,10 @@ def averaged(grad_fn: GradFn, axis_name: str | None) -> GradFn:
 
 
 def stateless_link(
-    perturbation: Perturbation, combine: CombineFn, scope: PerturbationScope
+    perturbation: Perturbation,
+    combine: CombineFn,
+    scope: PerturbationScope,
+    given: str = "the direction of the ascent",
 ) -> optax.GradientTransformationExtraArgs:
     """A sharpness link whose only state is its update count.
 
@@ -121,6 +129,8 @@ def stateless_link(
       perturbation: its perturbation rule.
       combine: computes the gradient to return; see ``CombineFn``.
       scope: part of the batch of each perturbation.
+      given: use that ``combine`` makes of the gradient the link is given; on shards,
+        which compute their own, none.
 
     Returns:
       The link; its state is a ``SamState``.
@@ -139,8 +149,16 @@ def stateless_link(
         **extra: Any,
     ) -> tuple[Updates, SamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         link = perturbation.link
-        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
+        params, grad_fn = gradients.enter_transform(
+            link,
+            updates,
+            params,
+            grad_fn,
+            None if scope.on_shards else given,
+            scope.axis_name,
+        )
         perturb = perturbation.at(params, state.count)
 
         def body(grad: GradFn, grad_at_params: Updates) -> Updates:
@@ -157,7 +175,8 @@ class AverageState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      average: like the parameters, running average of the gradients.
+      average: like the parameters (narrow ones in ``compute_dtype``), running average
+        of the gradients.
     """
 
     count: jax.Array
@@ -179,8 +198,7 @@ def averaging_link(
     """
 
     def init_fn(params: Params) -> AverageState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return AverageState(jnp.zeros((), jnp.int32), zeros)
+        return AverageState(jnp.zeros((), jnp.int32), perturbation.state_zeros(params))
 
     def update_fn(
         updates: Updates,
@@ -190,9 +208,13 @@ def averaging_link(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
+        updates, params = trees.arrays((updates, params))
         del extra
         link = perturbation.link
-        params, grad_fn = gradients.enter_transform(link, updates, params, grad_fn)
+        given = "the running average and the direction of the ascent"
+        params, grad_fn = gradients.enter_transform(
+            link, updates, params, grad_fn, given, axis_name
+        )
         perturb = perturbation.at(params, state.count)
         direction, average = direction_fn(state.average, updates, state.count)
 

@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import placement, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
+
+_BEHIND = "Put it inside: lookahead(optax.chain(..., it))"
 
 
 class LookaheadState(NamedTuple):
@@ -50,7 +53,9 @@ def lookahead(
 
     Unlike ``optax.lookahead`` it passes extra arguments on, so that the inner optimizer
     may be ``chain(sam(...), ...)``: with ``sam`` that is "Lookahead + SAM", a baseline
-    of ``lookbehind``, which ascends k times from one batch instead.
+    of ``lookbehind``, which ascends k times from one batch instead. Nothing may stand
+    behind it in a chain, where every k-th update leads back to the slow weights: what
+    scales or clips updates belongs inside, as the end of ``inner``.
 
     Args:
       inner: the inner optimizer; its state runs through and is not reset.
@@ -64,8 +69,9 @@ def lookahead(
       except ``fused_apply``.
 
     Raises:
-      InputError: ``params`` is missing, ``k`` is no whole number of at least 1, or
-        ``alpha`` is out of [0, 1].
+      InputError: ``params`` is missing, ``k`` is no whole number of at least 1,
+        ``alpha`` is out of [0, 1], a transform stands behind it, or ``inner`` keeps
+        other parameters to evaluate.
 
     Gradient evaluations: the inner optimizer's. Memory: 4 bytes per float32 parameter,
     the slow weights. Differentiable in ``alpha``, the inner optimizer's
@@ -94,13 +100,18 @@ def lookahead(
     def init_fn(params: Params) -> LookaheadState:
         # Copied: state and parameters that share buffers cannot both be donated.
         slow = jax.tree.map(lambda p: jnp.array(p), params)
-        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner.init(params))
+        inner_state = inner.init(params)
+        refuse_inside("lookahead", inner_state)
+        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner_state)
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, LookaheadState]:
         if params is None:
             raise InputError("lookahead needs params: call tx.update(grads, state, w)")
+        placement.refuse_behind(
+            "lookahead", "the way back to the slow weights", _BEHIND
+        )
         extra.pop("fused_apply", None)
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
         fast = optax.apply_updates(params, steps)

@@ -8,14 +8,25 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.options import (
+    COUNT,
+    NON_NEGATIVE,
+    ORDER,
+    STATIC,
+    UNIT,
+    check_arguments,
+)
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
+
+_GIVEN = "the direction of the first ascent"
 
 
 class LookbehindState(NamedTuple):
@@ -48,13 +59,14 @@ def lookbehind(
     alpha: Annotated[ScalarOrSchedule | Literal["adaptive"], UNIT] = 0.5,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     fresh_ascent_gradient: bool = False,
     unroll: bool = True,
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend k times in a row, step down from each point, go part of the way.
 
@@ -97,6 +109,9 @@ def lookbehind(
         times slower.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``: its results
         are averaged over that axis.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       An optimizer. Its ``update`` takes ``params`` and, as an extra argument,
@@ -152,10 +167,13 @@ def lookbehind(
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def init_fn(params: Params) -> LookbehindState:
-        return LookbehindState(jnp.zeros((), jnp.int32), inner.init(params))
+        state = inner.init(params)
+        refuse_inside("lookbehind", state)
+        return LookbehindState(jnp.zeros((), jnp.int32), state)
 
     def update_fn(
         updates: Updates,
@@ -165,10 +183,12 @@ def lookbehind(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
-        # The inner optimizer's new fast weights are not the new parameters of the step.
-        extra.pop("fused_apply", None)
+        updates, params = trees.arrays((updates, params))
+        # Theirs are the slow weights; the inner optimizer's are the fast ones.
+        for name in ("fused_apply", "grad"):
+            extra.pop(name, None)
         slow, grad_fn = gradients.enter_transform(
-            "lookbehind", updates, params, grad_fn
+            "lookbehind", updates, params, grad_fn, _GIVEN, axis_name
         )
         perturb = perturbation.at(slow, state.count)
         grad = averaged(grad_fn, axis_name)
@@ -216,7 +236,7 @@ def agreement(one: jax.Array, two: jax.Array) -> jax.Array:
     """Agreement of two moves of a tensor: ``(cos + 1) / 2``.
 
     Args:
-      one: a move, real.
+      one: a move, real or complex.
       two: another move of the same tensor.
 
     Returns:
@@ -226,7 +246,5 @@ def agreement(one: jax.Array, two: jax.Array) -> jax.Array:
     >>> float(agreement(jnp.array([1.0, 0.0]), jnp.array([0.0, 2.0])))
     0.5
     """
-    wide = trees.accumulation_dtype(one.dtype)
-    one, two = one.astype(wide), two.astype(wide)
     norms = [jnp.maximum(trees.global_norm(x), 1e-8) for x in (one, two)]
-    return (jnp.sum(one * two) / (norms[0] * norms[1]) + 1) / 2
+    return (trees.dot(one, two) / (norms[0] * norms[1]) + 1) / 2

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import (
@@ -19,6 +20,8 @@ from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, U
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 from jaxopt_lab.transforms.sharpness.projection import orthogonal_component
+
+_GIVEN = "the direction of the ascent and the plain gradient of the other steps"
 
 # An orthogonal component shorter than this many units of rounding, relative to the
 # gradient, is rounding error: normalized, it would be noise of full length.
@@ -46,6 +49,7 @@ def looksam(
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Sharpness-aware gradient every few steps, and its direction in between.
 
@@ -70,6 +74,9 @@ def looksam(
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -104,7 +111,11 @@ def looksam(
     """
     check_arguments(looksam, locals())
     perturbation = Perturbation(
-        "looksam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "looksam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def init_fn(params: Params) -> LookSamState:
@@ -120,27 +131,36 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
-        w, grad_fn = gradients.enter_transform("looksam", updates, params, grad_fn)
+        updates, params = trees.arrays((updates, params))
+        w, grad_fn = gradients.enter_transform(
+            "looksam", updates, params, grad_fn, _GIVEN, axis_name
+        )
         perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
-        def fresh() -> tuple[Updates, Updates]:
-            sharp = grad(perturb(w, updates), 0)
-            sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
-            side = _unit(orthogonal_component(sharp, updates), trees.global_norm(sharp))
-            return sharp, _like(side, state.orthogonal_component)
+        def fresh(w: Params, given: Updates, old: Updates) -> tuple[Updates, Updates]:
+            sharp = grad(perturb(w, given), 0)
+            sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, given)
+            side = _unit(orthogonal_component(sharp, given), trees.global_norm(sharp))
+            return sharp, _like(side, old)
 
-        def between() -> tuple[Updates, Updates]:
-            length = value_at(alpha, state.count) * trees.global_norm(updates)
+        def between(w: Params, given: Updates, old: Updates) -> tuple[Updates, Updates]:
+            del w
+            length = value_at(alpha, state.count) * trees.global_norm(given)
             leant = jax.tree.map(
                 lambda g, u: g + (length.astype(u.dtype) * u).astype(g.dtype),
-                updates,
-                state.orthogonal_component,
+                given,
+                old,
             )
-            return leant, state.orthogonal_component
+            return leant, old
 
         turn = state.count % every == 0
-        sharp, component = fresh() if every == 1 else jax.lax.cond(turn, fresh, between)
+        # Operands: a branch cannot close over arrays of a mesh of explicit axes.
+        operands = (w, updates, state.orthogonal_component)
+        if every == 1:
+            sharp, component = fresh(*operands)
+        else:
+            sharp, component = jax.lax.cond(turn, fresh, between, *operands)
         count = increment(state.count)
         return sharp, LookSamState(count, component)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, LossFn, Params
+from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree
 
 
 def norm_only(pattern: str = r"(?i)norm|bn|batch_?stat") -> trees.MaskFn:
@@ -66,7 +65,7 @@ def fisher_mask(loss_fn: LossFn, params: Params, batch: Batch, keep: float) -> P
         raise InputError(f"keep must lie in [0, 1]; got {keep}")
     single = jax.tree.map(lambda x: x[:, None], batch)
     grads = jax.vmap(jax.grad(loss_fn), in_axes=(None, 0))(params, single)
-    information = jax.tree.map(lambda g: jnp.sum(jnp.square(g), axis=0), grads)
+    information = jax.tree.map(lambda g: jnp.sum(jnp.abs(g) ** 2, axis=0), grads)
     leaves, structure = jax.tree.flatten(information)
     flat = jnp.concatenate([jnp.ravel(x) for x in leaves])
     # Select by rank: with a threshold, ties would let more entries through.

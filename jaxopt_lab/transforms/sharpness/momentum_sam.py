@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core import checks, placement, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import perturb
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 
 _LINK = "momentum_sam"
+_BEHIND = "Put it inside: momentum_sam(optax.chain(..., it), rho)"
 
 
 class MomentumSamState(NamedTuple):
@@ -52,7 +54,8 @@ def momentum_sam(
     length. The PARAMETERS of the training are the perturbed ones, so that the one
     gradient of a plain step is the right one: the update is the inner optimizer's,
     minus the old perturbation, plus the new one. Evaluate at ``eval_params(params,
-    state)``.
+    state)``. Since the updates contain the perturbation, nothing may stand behind it in
+    a chain: what scales or clips updates belongs inside, as the end of ``inner``.
 
     Args:
       inner: an optimizer with a momentum: ``trace`` of ``optax.sgd(momentum=)``, or
@@ -67,7 +70,8 @@ def momentum_sam(
 
     Raises:
       InputError: the inner optimizer has no momentum or several, ``params`` is missing,
-        ``rho`` is negative, or a parameter is narrower than float32.
+        ``rho`` is negative, a parameter is narrower than float32, a transform stands
+        behind it, or ``inner`` keeps other parameters to evaluate.
 
     Gradient evaluations: 1 a step. Memory: no state of its own. Differentiable in
     ``rho``, the inner optimizer's hyper-parameters and the parameters, also at zero
@@ -94,7 +98,9 @@ def momentum_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
+        params = trees.arrays(params)
         state = inner.init(params)
+        refuse_inside(_LINK, state)
         momentum_of(state, params)
         checks.require_float32(_LINK, params, trees.resolve_mask(None, params))
         # The dtype of the radius in every later step.
@@ -106,6 +112,7 @@ def momentum_sam(
     ) -> tuple[Updates, MomentumSamState]:
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
+        placement.refuse_behind(_LINK, "the perturbation", _BEHIND)
         # The inner optimizer's new parameters are not those of the step.
         extra.pop("fused_apply", None)
         old = momentum_of(state.inner, params)
@@ -139,7 +146,7 @@ def momentum_of(state: Any, params: Params) -> Updates:
       The momentum.
 
     Raises:
-      InputError: there is none, or there are several.
+      InputError: there is none, there are several, or it is stored as codes.
 
     >>> state = optax.sgd(0.1, momentum=0.9).init(jnp.ones(2))
     >>> momentum_of(state, jnp.ones(2)).shape
@@ -161,6 +168,12 @@ def momentum_of(state: Any, params: Params) -> Updates:
         number = "no momentum" if not found else f"{len(found)} momenta"
         raise InputError(
             f"{_LINK} needs an inner optimizer with one momentum (optax.sgd(..., "
-            f"momentum=0.9), optax.adam); the given one has {number}"
+            f"momentum=0.9), optax.adam); the given one has {number} of these "
+            "parameters"
+        )
+    if any(jnp.issubdtype(m.dtype, jnp.integer) for m in jax.tree.leaves(found[0])):
+        raise InputError(
+            f"{_LINK} needs the momentum itself; it is stored as codes by "
+            "quantize_state: leave it as it is (select=)"
         )
     return found[0]

@@ -6,9 +6,10 @@ import math
 from typing import Annotated
 
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core import loops
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, ORDER, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver, ScalingName
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -25,11 +26,12 @@ def msam(
     num_shards: Annotated[int, COUNT] = 4,
     scaling: ScalingName = "identity",
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     mode: loops.Mode = "unroll",
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the mean of the shards' sharpness-aware gradients.
 
@@ -59,6 +61,9 @@ def msam(
       mode: how the loop over the shards runs: ``"unroll"``; ``"vmap"``, for a batch
         that is sharded over devices under ``jit``; or ``"scan"``, which holds one
         shard's gradient at a time but repeats the first pass.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``, made
@@ -105,6 +110,7 @@ def msam(
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
     scope = PerturbationScope(num_shards=num_shards, mode=mode)
     return stateless_link(perturbation, gradient_at_perturbed, scope)

@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
@@ -24,6 +25,7 @@ def multistep_sam(
     norm_over: NormOver = "perturbed",
     sync: Sync = "global",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the one after several ascents.
 
@@ -50,6 +52,9 @@ def multistep_sam(
       sync: ``"global"`` perturbs along the gradient averaged over all devices,
         ``"local"`` each device along its own; see ``sam``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -82,7 +87,11 @@ def multistep_sam(
     """
     check_arguments(multistep_sam, locals())
     perturbation = Perturbation(
-        "multistep_sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "multistep_sam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
 
     def combine(

@@ -7,10 +7,14 @@ import math
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, perturbation, trees
 from jaxopt_lab.core.checks import value_at
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.perturbation import (
     NormOrder,
     NormOver,
@@ -37,6 +41,11 @@ class Perturbation:
       perturb_mask: leaves that move; ``None``: all.
       norm_over: leaves over which the norm is taken.
       damping: added to the norm; ``None``: nothing.
+      compute_dtype: floating type in which narrower parameters are perturbed, and
+        given to the gradient function; ``None``: they are refused.
+
+    Raises:
+      InputError: ``compute_dtype`` is none of float32 and float64.
     """
 
     link: str
@@ -48,6 +57,25 @@ class Perturbation:
     perturb_mask: MaskOrFn | None = None
     norm_over: NormOver = "perturbed"
     damping: Scalar | None = None
+    compute_dtype: DTypeLike | None = None
+
+    def __post_init__(self) -> None:
+        wide = self.compute_dtype
+        if wide is not None and jnp.dtype(wide) not in (np.float32, np.float64):
+            raise InputError(
+                f"compute_dtype must be float32, float64 or None; got {wide!r}"
+            )
+
+    def state_zeros(self, params: Params) -> Updates:
+        """Zeros like the parameters, narrower ones in ``compute_dtype``."""
+        return jax.tree.map(lambda p: jnp.zeros_like(self._widened(p)), params)
+
+    def _widened(self, p: jax.Array) -> jax.Array:
+        wide = self.compute_dtype
+        if wide is None or not jnp.issubdtype(jnp.result_type(p), jnp.floating):
+            return p
+        narrow = jnp.finfo(p.dtype).bits < jnp.finfo(wide).bits
+        return p.astype(wide) if narrow else p
 
     def at(self, params: Params, count: jax.Array) -> PerturbFn:
         """The perturbation function of one update.
@@ -64,7 +92,8 @@ class Perturbation:
             float32.
         """
         mask = trees.resolve_mask(self.perturb_mask, params, "perturb_mask")
-        checks.require_float32(self.link, params, mask)
+        if self.compute_dtype is None:
+            checks.require_float32(self.link, params, mask, castable=True)
         adapt: PyTree = None
         if self.scaling != "identity":
             chosen = self.adapt_mask
@@ -75,6 +104,7 @@ class Perturbation:
         rho, eta = value_at(self.rho, count), value_at(self.eta, count)
 
         def perturb(point: Params, direction: Updates) -> Params:
+            point = jax.tree.map(self._widened, point)
             scaling = scaling_tree(self.scaling, point, adapt, eta, self.p)
             return perturbation.perturb(
                 point,

@@ -12,7 +12,7 @@ def orthogonal_component(gradient: PyTree, along: PyTree) -> PyTree:
     """The part of a gradient that is orthogonal to another one.
 
     Args:
-      gradient: tree of real arrays.
+      gradient: tree of floating arrays, real or complex.
       along: tree of the same structure; where all of it is zero there is nothing to
         be orthogonal to, and the whole gradient is returned.
 
@@ -30,7 +30,7 @@ def orthogonal_component(gradient: PyTree, along: PyTree) -> PyTree:
     part = trees.safe_divide(trees.safe_divide(dot, norm), norm)
 
     def one(g: jax.Array, a: jax.Array) -> jax.Array:
-        wide = trees.accumulation_dtype(g.dtype)
+        wide = trees.wide_dtype(g.dtype)
         return (g.astype(wide) - part.astype(wide) * a.astype(wide)).astype(g.dtype)
 
     return jax.tree.map(one, gradient, along)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
@@ -28,6 +29,7 @@ def sam(
     norm_over: NormOver = "perturbed",
     sync: Sync = "global",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the one at the worst point nearby.
 
@@ -54,15 +56,19 @@ def sam(
       axis_name: the devices' axis, needed only with a plain ``grad_fn`` under
         ``pmap`` or ``shard_map``: its result is averaged over that axis. The ones
         that ``batch_grad`` and the train step make know their axis.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and, as an extra argument, ``grad_fn``:
-      ``grad_fn(params, i=0) -> gradients``.
+      ``grad_fn(params) -> gradients``, or ``grad_fn(params, i=0)``, where ``i`` is the
+      number of the pass. ``jax.grad(loss_fn)`` of a loss that takes a batch is none.
 
     Raises:
-      InputError: ``params`` or ``grad_fn`` is missing, ``rho`` is negative, a
-        perturbed parameter is narrower than float32, or ``sync`` or ``norm_over``
-        is unknown.
+      InputError: ``params`` or ``grad_fn`` is missing, ``grad_fn`` needs other
+        arguments or gives no gradients, ``rho`` is negative, a perturbed parameter is
+        narrower than float32, or ``sync`` or ``norm_over`` is unknown.
 
     Gradient evaluations: 2 a step. Memory: no state; one perturbed copy of the
     parameters (4 bytes per parameter in float32) lives during the second pass.
@@ -87,7 +93,11 @@ def sam(
     """
     check_arguments(sam, locals())
     perturbation = Perturbation(
-        "sam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "sam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
     return stateless_link(
         perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)

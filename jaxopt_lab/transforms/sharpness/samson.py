@@ -6,8 +6,9 @@ import math
 from typing import Annotated
 
 import optax
+from jax.typing import DTypeLike
 
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.options import NON_NEGATIVE, ORDER, STATIC, check_arguments
 from jaxopt_lab.core.perturbation import NormOrder, NormOver
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 from jaxopt_lab.transforms.sharpness.link import (
@@ -22,13 +23,14 @@ from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 def samson(
     rho: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.2,
     *,
-    p: Annotated[NormOrder, COUNT, STATIC] = math.inf,
+    p: Annotated[NormOrder, ORDER, STATIC] = math.inf,
     eta: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 0.01,
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     sync: Sync = "global",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the one at the worst point relative to weight ranges.
 
@@ -58,6 +60,9 @@ def samson(
       sync: ``"global"`` perturbs along the gradient averaged over all devices,
         ``"local"`` each device along its own; see ``sam``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -108,6 +113,7 @@ def samson(
         adapt_mask=adapt_mask,
         perturb_mask=perturb_mask,
         norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
     return stateless_link(
         perturbation, gradient_at_perturbed, PerturbationScope(sync, axis_name)

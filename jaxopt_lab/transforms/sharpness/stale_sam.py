@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, trees
+from jaxopt_lab.core import checks, placement, trees
 from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
+
+_BEHIND = "Put it inside: stale_sam(optax.chain(..., it), rho)"
 
 
 class StaleSamState(NamedTuple):
@@ -50,7 +53,9 @@ def stale_sam(
         w_{t+1} = \mathrm{inner}(w_t, g_t).
 
     The PARAMETERS of the training are the perturbed ones, so that the one gradient of
-    a plain step is the right one. Evaluate at ``eval_params(params, state)``.
+    a plain step is the right one. Evaluate at ``eval_params(params, state)``. Since the
+    updates contain the perturbation, nothing may stand behind it in a chain: what
+    scales or clips updates belongs inside, as the end of ``inner``.
 
     Args:
       inner: the inner optimizer; it sees the unperturbed parameters.
@@ -64,8 +69,9 @@ def stale_sam(
       An optimizer; its ``update`` takes ``params``. It needs no ``grad_fn``.
 
     Raises:
-      InputError: ``params`` is missing, ``rho`` is negative, the mask does not fit,
-        or a perturbed parameter is narrower than float32.
+      InputError: ``params`` is missing, ``rho`` is negative, the mask does not fit, a
+        perturbed parameter is narrower than float32, a transform stands behind it, or
+        ``inner`` keeps other parameters to evaluate.
 
     Gradient evaluations: 1 a step. Memory: 4 bytes per float32 parameter, the
     perturbation itself; the parameters without it are then a subtraction away and
@@ -93,17 +99,24 @@ def stale_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> StaleSamState:
+        params = trees.arrays(params)
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
         checks.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
-        return StaleSamState(jnp.zeros((), jnp.int32), offset, inner.init(params))
+        state = inner.init(params)
+        refuse_inside("stale_sam", state)
+        return StaleSamState(jnp.zeros((), jnp.int32), offset, state)
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, StaleSamState]:
+        updates, params = trees.arrays((updates, params))
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
-        extra.pop("fused_apply", None)
+        placement.refuse_behind("stale_sam", "the perturbation", _BEHIND)
+        # Theirs is the perturbed point, the inner optimizer's the other one.
+        for name in ("fused_apply", "grad", "value_fn"):
+            extra.pop(name, None)
         steps, inner_state = inner.update(
             updates, state.inner, state.eval_params(params), **extra
         )

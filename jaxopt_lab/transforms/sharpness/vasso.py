@@ -6,6 +6,7 @@ from typing import Annotated
 
 import jax
 import optax
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
@@ -23,6 +24,7 @@ def vasso(
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Ascend along a running average of the gradients.
 
@@ -46,6 +48,9 @@ def vasso(
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       A link. Its ``update`` takes ``params`` and the extra argument ``grad_fn``.
@@ -78,7 +83,12 @@ def vasso(
     """
     check_arguments(vasso, locals())
     perturbation = Perturbation(
-        "vasso", rho, perturb_mask=perturb_mask, norm_over=norm_over, damping=eps
+        "vasso",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        damping=eps,
+        compute_dtype=compute_dtype,
     )
 
     def direction_fn(
@@ -86,9 +96,6 @@ def vasso(
     ) -> tuple[Updates, Updates]:
         keep = 1 - value_at(theta, count)
         average = running_average(average, grad_at_params, keep, count)
-        direction = jax.tree.map(
-            lambda e, g: e.astype(g.dtype), average, grad_at_params
-        )
-        return direction, average
+        return average, average
 
     return averaging_link(perturbation, direction_fn, axis_name)

@@ -7,14 +7,18 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
-from jaxopt_lab.core import gradients
+from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
+
+_GIVEN = "the direction of the ascent and the plain gradient in the sharpness"
 
 
 class WsamState(NamedTuple):
@@ -39,6 +43,7 @@ def wsam(
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
     axis_name: str | None = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Minimise the loss plus a weight times its sharpness.
 
@@ -67,6 +72,9 @@ def wsam(
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
       axis_name: the devices' axis, needed only with a plain ``grad_fn``; see ``sam``.
+      compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
+        ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
+        must take, and its gradients are cast back. Default: they are refused.
 
     Returns:
       An optimizer. Its ``update`` takes ``params`` and the extra argument ``grad_fn``
@@ -101,12 +109,18 @@ def wsam(
     """
     check_arguments(wsam, locals())
     perturbation = Perturbation(
-        "wsam", rho, perturb_mask=perturb_mask, norm_over=norm_over
+        "wsam",
+        rho,
+        perturb_mask=perturb_mask,
+        norm_over=norm_over,
+        compute_dtype=compute_dtype,
     )
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> WsamState:
-        return WsamState(jnp.zeros((), jnp.int32), inner.init(params))
+        state = inner.init(params)
+        refuse_inside("wsam", state)
+        return WsamState(jnp.zeros((), jnp.int32), state)
 
     def update_fn(
         updates: Updates,
@@ -116,11 +130,15 @@ def wsam(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
+        updates, params = trees.arrays((updates, params))
         extra.pop("fused_apply", None)
-        w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn)
+        w, grad_fn = gradients.enter_transform(
+            "wsam", updates, params, grad_fn, _GIVEN, axis_name
+        )
         perturb = perturbation.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)
-        gap = jax.tree.map(lambda s, g: s.astype(g.dtype) - g, sharp, updates)
+        # In the wider type: the difference of two near numbers.
+        gap = jax.tree.map(lambda s, g: s - g.astype(s.dtype), sharp, updates)
         share = value_at(gamma, state.count)
         weight = share / (1 - share)
 

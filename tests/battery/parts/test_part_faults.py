@@ -11,6 +11,7 @@ from battery.registry import CHECKS, failures, names_for
 ALL = [(kind, name) for kind in KINDS for name in FAULTS[kind]]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "kind, toy",
     [pytest.param(k, t, id=f"{k}-{t.name}") for k in KINDS for t in TOYS[k]],

@@ -130,6 +130,12 @@ def accumulated(subject: Any) -> None:
     _train_step(tx, problems.product)
 
 
+def decayed_behind(subject: Any) -> None:
+    """Trace a train step with weight decay behind."""
+    tx = optax.chain(subject.tx, optax.add_decayed_weights(0.1))
+    _train_step(tx, problems.product)
+
+
 def _train_step(tx: Any, loss: Any) -> Any:
     params = problems.params()
     state = jax.eval_shape(lambda p: init_state(tx, p, jax.random.key(0)), params)

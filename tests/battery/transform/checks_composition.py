@@ -55,13 +55,19 @@ def schedules(subject: Subject) -> None:
 
 @check("transform")
 def chained(subject: Subject) -> None:
-    """After clipping and before weight decay, each does its own part."""
+    """After clipping and before weight decay, each does its own part.
+
+    Those that train perturbed parameters refuse what stands behind them.
+    """
+    if subject.row.eval_params:
+        with pytest.raises(InputError, match="a transform stands behind"):
+            abstract.decayed_behind(subject)
     clipped, opposite = (
         jax.tree.map(lambda x, i=i: x[i], subject.value("chained")) for i in range(2)
     )
     comparison.assert_close(clipped, subject.value("by hand"), **TIGHT)
     bare, _ = subject.path[1]
-    assert comparison.gap(clipped, bare) > 1e-9, "decay has no effect"
+    assert comparison.gap(clipped, bare) > 1e-9, "what stands around has no effect"
     if "shards" in subject.row.needs:
         return  # it takes its first gradients from the shards, by design
     gap = comparison.gap(opposite, bare)

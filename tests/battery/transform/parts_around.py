@@ -20,14 +20,19 @@ CLIP, DECAY = 0.5, 0.1
 CHAINS = {"clip and decay": (1.0, CLIP, DECAY), "reversed": (-1.0, 1e9, 0.0)}
 
 
+def _behind(subject: Any, decay: Any) -> list[Any]:
+    # Nothing may stand behind updates that contain a perturbation.
+    return [] if subject.row.eval_params else [optax.add_decayed_weights(decay)]
+
+
 def chained(subject: Any) -> Any:
     """Two steps with something before and after, for every case of ``CHAINS``."""
 
     def one(case: Any, params: Tree, batch: Tree) -> Any:
         sign, norm, decay = case
         before = optax.scale(sign), optax.clip_by_global_norm(norm)
-        after = optax.add_decayed_weights(decay)
-        return run(optax.chain(*before, *subject.parts(), after), params, batch, 2)[0]
+        after = _behind(subject, decay)
+        return run(optax.chain(*before, *subject.parts(), *after), params, batch, 2)[0]
 
     def fn(cases: Any, params: Tree, batch: Tree) -> Any:
         return jax.lax.map(lambda case: one(case, params, batch), cases)
@@ -38,10 +43,10 @@ def chained(subject: Any) -> Any:
 
 def by_hand(subject: Any) -> Any:
     """The first of them, the parts called one after another."""
-    clip, decay = optax.clip_by_global_norm(CLIP), optax.add_decayed_weights(DECAY)
+    clip, decay = optax.clip_by_global_norm(CLIP), _behind(subject, DECAY)
 
     def fn(params: Tree, batch: Tree) -> Any:
-        parts = [clip, *subject.parts(), decay]
+        parts = [clip, *subject.parts(), *decay]
         states = [part.init(params) for part in parts]
 
         def body(carry: Tree, _: Any) -> Any:

@@ -136,6 +136,8 @@ class Subject:
         rate = values.pop(BASE_RATE, 0.1)
         if self.row.role == "link":
             return [self.row.make(**values), optax.sgd(rate)]
+        if self.row.role == "last link":
+            return [optax.sgd(rate), self.row.make(**values)]
         if self.row.role == "optimizer":
             return [self.row.make(**values)]
         return [self.row.wrap(self.base(rate), **values)]
@@ -150,6 +152,8 @@ class Subject:
         rate = values.pop(BASE_RATE, 0.1)
         if self.row.role == "link":
             return optax.chain(self.row.inject(**values), optax.sgd(rate))
+        if self.row.role == "last link":
+            return optax.chain(optax.sgd(rate), self.row.inject(**values))
         if self.row.role == "optimizer":
             return self.row.inject(**values)
         return self.row.wrap(self.base(rate), **values)

@@ -53,6 +53,7 @@ def test_tables_are_the_recorded_code_books(bits, signed):
     np.testing.assert_allclose(dynamic_map.table(bits, signed), recorded, atol=6e-8)
 
 
+@pytest.mark.full(plain=["8-False", "4-False"])
 @pytest.mark.parametrize("bits, signed", BOOKS)
 def test_every_code_comes_back_as_itself(bits, signed):
     values = dynamic_map.table(bits, signed).astype(np.float32)
@@ -129,6 +130,9 @@ LARGEST_ERROR = {  # over the scale of a block
 }
 
 
+@pytest.mark.full(
+    plain=["dynamic 4 unsigned", "linear 4", "root 8", "e4m3", "bfloat16", "float32"]
+)
 @pytest.mark.parametrize("name", LARGEST_ERROR)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), size=st.integers(-4, 8))
@@ -138,6 +142,7 @@ def test_error_is_a_part_of_the_largest_element(name, seed, size):
     assert float(worst) <= LARGEST_ERROR[name] * float(jnp.max(jnp.abs(x))) * (1 + 1e-5)
 
 
+@pytest.mark.full(plain=["64-200", "7-7", "3-2"])
 @pytest.mark.parametrize("block, size", [(5, 12), (64, 200), (7, 7), (3, 2)])
 def test_blocks_do_not_see_each_other(block, size):
     x = array("", (size,))
@@ -147,6 +152,7 @@ def test_blocks_do_not_see_each_other(block, size):
     np.testing.assert_allclose(whole, jnp.concatenate(apart), rtol=1e-6)
 
 
+@pytest.mark.full(plain=["linear 8 from min to max", "root 4 up", "float32"])
 @pytest.mark.parametrize("name", CODECS)
 def test_parts_are_coded_as_the_whole(name):
     codec, x = CODECS[name], array(name, (20, 256))
@@ -170,6 +176,7 @@ def test_parts_are_coded_as_the_whole(name):
                 np.testing.assert_array_equal(np.asarray(one).reshape(-1), flat)
 
 
+@pytest.mark.full(plain=["linear 8", "root 8", "float32"])
 @pytest.mark.parametrize("name", [n for n in CODECS if "up" not in n])
 def test_stochastic_rounding_has_no_bias(name):
     codec, x = CODECS[name], jnp.abs(array(name, (64,), 5))
@@ -186,6 +193,18 @@ def test_stochastic_rounding_has_no_bias(name):
     assert bool(jnp.all(error <= 5 * spread + 1e-3 * x.max())), error
 
 
+@pytest.mark.full(
+    plain=[
+        "dynamic 8 unsigned",
+        "dynamic 4 unsigned",
+        "linear 8",
+        "root 8",
+        "e4m3",
+        "e5m2",
+        "bfloat16",
+        "float32",
+    ]
+)
 @pytest.mark.parametrize("name", CODECS)
 def test_zeros_and_faults(name):
     codec = CODECS[name]

@@ -21,6 +21,7 @@ def dense_product(function, kaa, kbb, kab):
     return weights @ (function(a * u) * (function(z_b) @ weights))
 
 
+@pytest.mark.full(plain=["linear"])
 @pytest.mark.parametrize("name", NAMES)
 def test_moments_equal_integrals(name):
     moments = activations.moments_of(name)
@@ -62,6 +63,7 @@ def test_relu_itself_is_recognised():
     assert by_hand.square(k) == activations.moments_of("tanh").square(k)
 
 
+@pytest.mark.full(plain=["linear", "relu"])
 @pytest.mark.parametrize("name", NAMES)
 def test_critical_means_susceptibilities_of_one(name):
     c_w = activations.critical_weight_variance(name)

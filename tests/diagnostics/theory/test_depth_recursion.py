@@ -52,12 +52,14 @@ def theory(activation, c_w, c_b):
     return dr.kernels_through_depth(first, activation, DEPTH, c_w=c_w, c_b=c_b)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("activation, c_w, c_b", CASES)
 def test_ensembles_of_networks(activation, c_w, c_b):
     mean, error = mean_and_error(simulated(activation, c_w, c_b))
     assert np.all(np.abs(mean - theory(activation, c_w, c_b)) <= 4 * error)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("activation, c_w, c_b", CASES)
 def test_the_ensembles_would_show_a_wrong_recursion(activation, c_w, c_b):
     mean, error = mean_and_error(simulated(activation, c_w, c_b))
@@ -65,6 +67,7 @@ def test_the_ensembles_would_show_a_wrong_recursion(activation, c_w, c_b):
     assert np.abs(mean - wrong)[-1, 0, 0] > 4 * error[-1, 0, 0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("activation, c_w", [("tanh", 1.5), ("relu", 2.0)])
 def test_finite_width(activation, c_w):
     width = 24
@@ -111,6 +114,7 @@ def test_critical_signals_over_many_layers():
     np.testing.assert_allclose(2 * layers * lost[-1], 1, rtol=0.01)
 
 
+@pytest.mark.full
 def test_off_criticality_it_is_exponential():
     faded = dr.variances_through_depth(0.1, "tanh", 100, c_w=0.8)
     np.testing.assert_allclose(faded[-1] / faded[-2], 0.8, rtol=1e-6)
@@ -120,6 +124,7 @@ def test_off_criticality_it_is_exponential():
     np.testing.assert_allclose(fixed[-1], fixed[-2], rtol=1e-12)
 
 
+@pytest.mark.full
 def test_correlations():
     # Ordered networks pull inputs together, chaotic ones apart; relu together always.
     first = jnp.array([[1.0, 0.6], [0.6, 1.0]])
@@ -137,6 +142,7 @@ def test_correlations():
     assert np.array_equal(zero, np.zeros((2, 2)))
 
 
+@pytest.mark.full(plain=["linear-0.8-0.1"])
 @pytest.mark.parametrize("activation, c_w, c_b", CASES[1::2])
 def test_derivatives_are_products_of_susceptibilities(activation, c_w, c_b):
     depth = 5
@@ -157,6 +163,7 @@ def test_derivatives_are_products_of_susceptibilities(activation, c_w, c_b):
     np.testing.assert_allclose(slope, jnp.prod(chi.perpendicular), rtol=error)
 
 
+@pytest.mark.full(plain=["linear-0.8-0.1", "relu-1.6-0.2"])
 @pytest.mark.parametrize("activation, c_w, c_b", CASES[1::2])
 def test_derivatives_in_the_variances(activation, c_w, c_b):
     def final(v):
@@ -169,6 +176,7 @@ def test_derivatives_in_the_variances(activation, c_w, c_b):
         np.testing.assert_allclose(slope, numeric, rtol=1e-6)
 
 
+@pytest.mark.full(plain=["linear", "relu"])
 @pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
 def test_zero_signals_have_finite_derivatives(activation):
     def final(first, c_w):
@@ -179,6 +187,7 @@ def test_zero_signals_have_finite_derivatives(activation):
         assert np.all(np.isfinite(slope))
 
 
+@pytest.mark.full
 def test_float32():
     first = jnp.array([[1.0, 0.6], [0.6, 1.0]], jnp.float32)
     for activation, c_w, c_b in (CASES[1], CASES[3], CASES[5]):

@@ -90,6 +90,7 @@ def test_second_derivative_at_correlation_one():
     np.testing.assert_allclose(second, expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_float32_stays_float32():
     k = jnp.array([0.0, 1e-6, 1.0, 4.0], jnp.float32)
     f = lambda k: ge.gaussian_mean(lambda z: jnp.tanh(z) ** 2, k)

@@ -34,6 +34,7 @@ def within(draws, expected, errors=4):
     return np.abs(draws.mean(0) - expected) <= errors * standard + 1e-12
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("samples", [8, 16, 40])
 def test_given_the_spectrum_it_is_exact_at_every_size(samples):
     # With the eigenvalues of the draw, the difference has mean zero for any N and P,
@@ -57,6 +58,7 @@ def test_given_the_spectrum_it_is_exact_at_every_size(samples):
     assert np.all(within(errors.test - expected.test, 0))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_large_students_follow_the_law(alpha):
     features, steps, learning_rate = 160, 300, 0.2
@@ -75,6 +77,7 @@ def test_large_students_follow_the_law(alpha):
         assert not np.all(within(errors.test[:, at], other.test))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_stopping_at_the_optimal_time_pays(alpha):
     learning_rate, steps = 0.1, 80
@@ -105,6 +108,7 @@ def test_start_and_end():
         np.testing.assert_allclose(errors.test[1], test, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_overtraining_is_worst_at_equal_numbers():
     ratios = jnp.array([0.25, 0.5, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.5, 2.0, 4.0])
 
@@ -149,6 +153,7 @@ def test_small_steps_are_the_flow():
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+@pytest.mark.full(plain=["0.001-1.0", "0.001-3.0", "0.4-0.2", "0.4-1.0", "50.0-1.0"])
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize("noise", [1e-3, 0.4, 50.0])
 def test_optimal_time_is_the_minimum(alpha, noise):
@@ -186,6 +191,7 @@ def test_derivatives_of_the_optimal_time():
         np.testing.assert_allclose(slopes[i], numeric, rtol=1e-6)
 
 
+@pytest.mark.full(plain=["0.3"])
 @pytest.mark.parametrize("learning_rate", [None, 0.3])
 def test_derivatives_of_the_errors(learning_rate):
     # The last eigenvalue is zero: a direction without data.

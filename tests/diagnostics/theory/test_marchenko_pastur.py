@@ -44,6 +44,7 @@ def test_two_nodes_are_not_exact_at_degree_four():
     assert abs(got[4] / moments(0.7)[4] - 1) > 1e-2
 
 
+@pytest.mark.full(plain=["1.0"])
 @pytest.mark.parametrize("alpha", RATIOS)
 def test_the_rule_integrates_the_density(alpha):
     low, high = map(float, mp.marchenko_pastur_edges(alpha))
@@ -99,6 +100,7 @@ def mean_decay(alpha):
     return law.weights @ jnp.exp(-3 * law.eigenvalues)
 
 
+@pytest.mark.full(plain=["1.0", "2.0"])
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_derivative_in_the_ratio(alpha):
     h = 1e-5

@@ -47,6 +47,7 @@ def by_hand(kernel, eps=0.01):
     }
 
 
+@pytest.mark.full(plain=["float32-0.0001"])
 @pytest.mark.parametrize("dtype, rtol", [(jnp.float64, 1e-11), (jnp.float32, 1e-4)])
 def test_quality_by_hand(dtype, rtol):
     kernel = gaussian(0, 3, 3, 4, 6) * jnp.exp(gaussian(1, 1, 1, 4, 6))
@@ -141,6 +142,7 @@ def test_collecting():
     assert collect_filters(params, mask=only).shape == (8, 9)
 
 
+@pytest.mark.full(plain=["40"])
 @pytest.mark.parametrize("n", [5, 40])
 def test_principal_components(n):
     filters = gaussian(10, n, 9) * jnp.arange(1.0, 10)[None] + 3
@@ -182,6 +184,7 @@ def shift_by_hand(one, other, bins, limits=None):
     return total
 
 
+@pytest.mark.full(plain=["20-limits2"])
 @pytest.mark.parametrize("bins, limits", [(70, None), (12, None), (20, (-1.0, 1.5))])
 def test_the_shift_by_hand(bins, limits):
     one, other = gaussian(11, 300, 9), 0.7 * gaussian(12, 200, 9) + 0.2

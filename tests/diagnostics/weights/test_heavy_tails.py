@@ -59,6 +59,7 @@ def linear_options(meta):
     }
 
 
+@pytest.mark.full(plain=["square_gauss-full", "wide_heavy-full"])
 @pytest.mark.parametrize("way", ["full", "fixed", "step"])
 @pytest.mark.parametrize("name", LINEAR)
 def test_parity_of_matrices(name, way):
@@ -78,6 +79,7 @@ def test_parity_of_matrices(name, way):
             np.testing.assert_allclose(getattr(ours, field), expected, rtol=loose)
 
 
+@pytest.mark.full(plain=["conv_q2"])
 @pytest.mark.parametrize("name", CONV)
 def test_parity_of_convolutions(name):
     meta, arrays = load(name)
@@ -94,6 +96,7 @@ def test_parity_of_convolutions(name):
     np.testing.assert_allclose(ours.stable_rank, arrays["stable_rank"], rtol=1e-12)
 
 
+@pytest.mark.full(plain=["square_gauss"])
 @pytest.mark.parametrize("name", LINEAR)
 def test_float32(name):
     meta, arrays = load(name)
@@ -122,6 +125,7 @@ def test_blocks_remove_it_for_convolutions():
     assert abs(farms[0] - farms[1]) < 0.15
 
 
+@pytest.mark.full
 @settings(max_examples=8, deadline=None)
 @given(
     st.integers(1, 12),
@@ -165,6 +169,7 @@ def test_too_many_rows_are_lowered_instead_of_wrapping_around():
     np.testing.assert_array_equal(whole, farms_eigenvalues(weight, rows=20, windows=1))
 
 
+@pytest.mark.full
 def test_all_blocks_see_the_whole_kernel():
     kernel = gaussian(3, 1, 1, 8, 8)
     squares = float(jnp.sum(kernel**2))
@@ -225,6 +230,7 @@ def test_degenerate_spectra():
     assert int(alone.tail) == 1
 
 
+@pytest.mark.full
 def test_the_derivative_is_right_and_finite():
     weight = gaussian(7, 6, 5)
     alpha = jax.jit(lambda w: layer_spectrum(w, sampling="full").alpha)
@@ -238,6 +244,7 @@ def test_the_derivative_is_right_and_finite():
     assert bool(jnp.all(jnp.isfinite(at_equal)))
 
 
+@pytest.mark.full
 def test_a_tree_of_layers():
     params = {
         "conv": {"kernel": gaussian(0, 3, 3, 8, 8), "bias": jnp.ones(8)},

@@ -37,6 +37,7 @@ def test_there_are_cases():
     assert CASES == ["low_rank", "tall", "top_D", "wide"]
 
 
+@pytest.mark.full(plain=["low_rank", "wide"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity(name):
     meta, arrays = load(name)
@@ -61,6 +62,7 @@ def test_the_default_number_of_columns_is_theirs(name):
     np.testing.assert_allclose(metrics(x).column_norm_sum, arrays["mnn"], rtol=1e-11)
 
 
+@pytest.mark.full(plain=["wide"])
 @pytest.mark.parametrize("name", CASES)
 def test_float32(name):
     meta, arrays = load(name)
@@ -129,6 +131,7 @@ def test_zeros_have_finite_derivatives():
         assert bool(jnp.all(jnp.isfinite(gradient(x))))
 
 
+@pytest.mark.full
 def test_derivatives():
     x, toward = gaussian(2, 6, 4), gaussian(3, 6, 4)
 

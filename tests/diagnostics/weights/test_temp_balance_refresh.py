@@ -67,6 +67,7 @@ def test_layers_with_few_eigenvalues_keep_the_base_rate():
     assert float(found["layer3"]["kernel"]) == 0
 
 
+@pytest.mark.full
 def test_convolutions_and_options_of_the_windows():
     params = {f"w{i}": gaussian(i, 3, 3, 6, 12, power=2 * i + 1) for i in range(3)}
     params |= {"w3": gaussian(3, 12, 20), "w4": gaussian(4, 12, 20)}
@@ -120,6 +121,7 @@ def test_refreshing_compiles_no_step_anew():
     assert step._cache_size() == 1
 
 
+@pytest.mark.full(plain=["AxisType.Explicit"])
 @pytest.mark.parametrize("axis", [AxisType.Auto, AxisType.Explicit])
 def test_sharded_over_eight_devices(axis):
     mesh = jax.make_mesh((8,), ("x",), axis_types=(axis,))

@@ -61,6 +61,7 @@ def test_the_second_text_swaps_the_case(text):
         assert all(table.get(b, a) == a for a, b in moved)
 
 
+@pytest.mark.full
 def test_a_run_is_that_of_the_optimizer():
     """The compiled step with its schedule against a loop by hand."""
     panel = panels.images(TINY)

@@ -42,6 +42,7 @@ TINY = dataclasses.replace(
 )
 
 
+@pytest.mark.full(plain=["wells .3", "goldstein-price"])
 @pytest.mark.parametrize("toy", toys.TOYS, ids=lambda t: t.name)
 def test_the_target_is_a_minimum(toy):
     target = jnp.asarray(toy.target)

@@ -54,6 +54,7 @@ def test_the_edge_is_where_a_quadratic_ceases_to_be_stable(row):
     assert below < 1e-3 < above
 
 
+@pytest.mark.full
 def test_first_measurement_is_the_dense_eigenvalue():
     data = network.digits(TINY.examples)
     row = Row("gd", 0.1)
@@ -66,6 +67,7 @@ def test_first_measurement_is_the_dense_eigenvalue():
         np.testing.assert_allclose(path.sharpness[0, i] * row.edge, top, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_adam_is_measured_with_its_diagonal_after_the_first_step():
     path = measure.follow(Row("adam", 1e-3), TINY, network.digits(TINY.examples))
     assert np.isnan(path.sharpness[0]).all()

@@ -98,6 +98,7 @@ def test_the_measures_are_what_they_say(as_in_the_command):
     assert jax.tree.leaves(vectors[0])[0].shape[0] == 2
 
 
+@pytest.mark.full
 def test_convolutions_on_cpu_are_driven_from_the_host():
     lab = training.prepare(TINY, Case("convnet", "squared"), load_digits())
     assert lab.mode == "unroll"

@@ -63,6 +63,7 @@ def stack(weights, x, meta):
     return outputs
 
 
+@pytest.mark.full(plain=["lns_4layers"])
 @pytest.mark.parametrize(
     "case", ["lns_4layers", "lns_6layers_narrow", "pre_ln_baseline"]
 )

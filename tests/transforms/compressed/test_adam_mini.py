@@ -142,6 +142,7 @@ def test_bytes():
     assert trees.nbytes(state.nu) == 4 * 256
 
 
+@pytest.mark.full(plain=["AxisType.Explicit-P('x',)", "AxisType.Explicit-P(None, 'x')"])
 @pytest.mark.parametrize("spec", [P("x"), P(None, "x")], ids=str)
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_eight_devices_are_one(spec, kind):

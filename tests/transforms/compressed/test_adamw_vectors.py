@@ -66,6 +66,7 @@ def replayed(name):
 CASES = [c for c in vectors.cases("adam_lowbit") if c != "codebooks"]
 
 
+@pytest.mark.full(plain=["ao4_default"])
 @pytest.mark.parametrize("name", CASES)
 def test_parameters(name):
     meta, file, after = replayed(name)
@@ -86,6 +87,15 @@ def side_by_side(packed, block):
     return (ordered[:, 0] << 4) | ordered[:, 1]
 
 
+@pytest.mark.full(
+    plain=[
+        "ao4_default",
+        "ao8_default",
+        "aofp8_default",
+        "bnb8_wd_lr1e-2",
+        "bnb8_zero_grads",
+    ]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_codes_and_scales(name):
     meta, file, after = replayed(name)

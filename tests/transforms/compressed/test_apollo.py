@@ -73,6 +73,7 @@ def test_follows_the_paper(shape, tensor, growth):
     np.testing.assert_allclose(state.norm, last, rtol=1e-10)
 
 
+@pytest.mark.full
 def test_projections_last_a_gap_and_are_independent():
     key = jax.random.key(0)
     draw = functools.partial(projection, key, shape=(200, 300), dtype=jnp.float64)
@@ -88,6 +89,7 @@ def test_projections_last_a_gap_and_are_independent():
     assert float(jnp.max(jnp.abs(u["a"] - u["b"]))) > 1e-3
 
 
+@pytest.mark.full(plain=["channel"])
 @pytest.mark.parametrize("granularity", ["channel", "tensor"])
 def test_the_size_of_the_gradients_does_not_matter(granularity):
     tx = scale_by_apollo(rank=2, granularity=granularity, eps=0.0)
@@ -106,6 +108,7 @@ def test_a_direction_grows_by_at_most_gamma():
     assert any(abs(r - 1.25) < 1e-9 for r in ratios)
 
 
+@pytest.mark.full
 def test_zero_gradients_move_nothing_and_limit_nothing():
     tx = scale_by_apollo(rank=2)
     g, zero = normal(0, 4, 6), jnp.zeros((4, 6))
@@ -168,6 +171,7 @@ def test_stacked_layers_have_projections_and_norms_of_their_own():
             np.testing.assert_allclose(ours[layer], theirs, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.full
 def test_decay_is_decoupled_and_masked_and_rates_are_scheduled():
     params = {"a": normal(0, 4, 6), "b": normal(1, 4, 6)}
     grads = [jax.tree.map(lambda p, i=i: p + i, params) for i in range(3)]

@@ -43,6 +43,7 @@ def coded(name, **options):
     return make
 
 
+@pytest.mark.full(plain=["start2-1.0-adamw4bit-False"])
 @pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
 @pytest.mark.parametrize("start, scale", [(START, 0.0), (0 * START, 1.0), (START, 1.0)])
@@ -53,6 +54,7 @@ def test_finite(name, through, start, scale):
         assert bool(jnp.all(jnp.isfinite(leaf)))
 
 
+@pytest.mark.full(plain=["adamw_linear"])
 @pytest.mark.parametrize("name", METHODS)
 def test_values_take_the_path_of_the_codes(name):
     one, two = (
@@ -79,6 +81,7 @@ def straight_through_by_hand(*numbers):
     return optax.GradientTransformation(inner.init, update)
 
 
+@pytest.mark.full
 def test_values_have_the_derivative_straight_through():
     through = slopes(coded("adamw8bit", straight_through=True))
     wanted = slopes(straight_through_by_hand)
@@ -90,6 +93,7 @@ def test_values_have_the_derivative_straight_through():
     assert float(gap) > 0.01 * float(jnp.max(jnp.abs(wanted[1])))
 
 
+@pytest.mark.full
 def test_without_rounding_derivatives_are_exact():
     def make(*numbers):
         cast = codes.Cast("float64")
@@ -105,6 +109,7 @@ def test_without_rounding_derivatives_are_exact():
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.full
 def test_through_chunks_as_through_whole_tensors():
     one, two = (
         slopes(coded("adamw8bit", straight_through=through, block=16, chunk=32))

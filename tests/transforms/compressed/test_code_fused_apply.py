@@ -71,6 +71,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.full(plain=["partition-adamw8bit"])
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_same_trajectory(chain, name):
@@ -119,6 +120,7 @@ def test_no_tensor_of_updates_and_no_copy_of_any_through_the_fused_apply():
     assert not whole, whole
 
 
+@pytest.mark.full(plain=["None"])
 @pytest.mark.parametrize("chunk", [512, None])
 def test_skipped_and_accumulated_steps_leave_the_codes_alone(chunk):
     tx = jaxopt_lab.adamw8bit(1e-2, min_size=1, chunk=chunk)

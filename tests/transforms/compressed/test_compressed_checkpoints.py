@@ -71,6 +71,7 @@ class Run:
         return now
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_resumed_on_fewer_devices(name, tmp_path):
     eight = Run(name, 8)

@@ -90,6 +90,7 @@ def run(tx, place=lambda x: x, fused=False):
 
 
 # A selection of MicroAdam may fall the other way where the compiler does not optimize.
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(METHODS, PLAIN))
 def test_the_steps_of_one_device(name):
     mesh = jax.make_mesh((8,), ("x",))
@@ -111,6 +112,7 @@ def test_the_steps_of_one_device(name):
             assert here * 8 == x.size, jax.tree_util.keystr(path)
 
 
+@pytest.mark.full(plain=["8 bits in chunks"])
 @pytest.mark.parametrize("name", ["8 bits in chunks", "MicroAdam in chunks"])
 def test_through_the_fused_apply(name):
     mesh = jax.make_mesh((8,), ("x",))
@@ -121,6 +123,7 @@ def test_through_the_fused_apply(name):
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["8 bits", "any transformation", "MicroAdam"])
 def test_op_by_op_no_mesh_has_to_be_set(name):
     mesh, tx = jax.make_mesh((8,), ("x",)), METHODS[name]()

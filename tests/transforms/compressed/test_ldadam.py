@@ -30,6 +30,7 @@ def trajectory(tx, params, grads):
     return after
 
 
+@pytest.mark.full(plain=["power"])
 @pytest.mark.parametrize("start", ["svd", "power"])
 def test_at_full_rank_in_a_basis_that_stays_it_is_adam_in_that_basis(start):
     """Gradients with common singular vectors keep P, up to signs, where it is.
@@ -62,6 +63,7 @@ def test_at_full_rank_in_a_basis_that_stays_it_is_adam_in_that_basis(start):
         np.testing.assert_allclose(basis @ basis.T, np.eye(5), atol=1e-12)
 
 
+@pytest.mark.full
 def test_the_first_step_is_adam_in_the_basis_of_the_state():
     """Whatever the basis: the moments begin in it."""
     params, g = normal(0, 6, 11), normal(1, 6, 11)
@@ -80,6 +82,7 @@ def test_the_error_is_what_the_subspace_does_not_hold():
     np.testing.assert_allclose(state.error, g - basis @ (basis.T @ g), atol=1e-13)
 
 
+@pytest.mark.full
 def test_power_start_finds_the_subspace():
     """Of a gradient of the rank of the subspace it is the exact one."""
     g = normal(0, 12, 3) @ normal(1, 3, 20)
@@ -91,6 +94,7 @@ def test_power_start_finds_the_subspace():
     np.testing.assert_allclose(found["power"], found["svd"], atol=1e-10)
 
 
+@pytest.mark.full(plain=["left"])
 @pytest.mark.parametrize("side", ["smaller", "left", "right"])
 def test_a_transposed_matrix_takes_the_transposed_steps(side):
     other = {"smaller": "smaller", "left": "right", "right": "left"}[side]
@@ -102,6 +106,7 @@ def test_a_transposed_matrix_takes_the_transposed_steps(side):
         np.testing.assert_allclose(a, b.T, atol=1e-12)
 
 
+@pytest.mark.full
 def test_a_stack_is_its_layers():
     params, grads = normal(0, 3, 8, 10), [normal(t, 3, 8, 10) for t in range(1, 5)]
     stack = trajectory(ldadam(RATE, rank=2, stacked=True), params, grads)
@@ -111,6 +116,7 @@ def test_a_stack_is_its_layers():
             np.testing.assert_allclose(a[i], b, atol=1e-12)
 
 
+@pytest.mark.full
 def test_a_kernel_is_a_matrix():
     params = normal(0, 3, 3, 4, 6)
     grads = [normal(t, 3, 3, 4, 6) for t in range(1, 4)]
@@ -136,6 +142,7 @@ def test_what_is_no_matrix_or_small_takes_adam():
 
 
 # The largest difference that a coarser error may make in the directions.
+@pytest.mark.full
 @pytest.mark.parametrize("error, apart", [("bfloat16", 0.05), ("4-bit", 0.8)])
 def test_a_rounded_error_stays_near(error, apart):
     params = normal(0, 16, 24, dtype=jnp.float32)
@@ -197,6 +204,7 @@ def wavy(w):
     return jnp.sin(2 * w) + jnp.cos(w) @ jnp.ones((7, 7)) / 7
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options", [{}, {"error": "none"}, {"factorization": "cholesky"}], ids=str
 )
@@ -225,6 +233,7 @@ GRADIENTS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("start", ["power", "svd"])
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_derivatives_are_finite_where_the_gradient_has_no_rank(name, start):
@@ -235,6 +244,7 @@ def test_derivatives_are_finite_where_the_gradient_has_no_rank(name, start):
         chex.assert_tree_all_finite((value, found))
 
 
+@pytest.mark.full
 def test_in_float32_values_carry_what_codes_cut():
     numbers = {k: jnp.float32(v) for k, v in NUMBERS.items()}
     w0, found = normal(0, 5, 7, dtype=jnp.float32), {}
@@ -248,6 +258,7 @@ def test_in_float32_values_carry_what_codes_cut():
     assert float(jnp.max(jnp.abs(found[False] - found[True]))) > 1e-4
 
 
+@pytest.mark.full
 def test_error_and_basis_advance_on_real_steps_only():
     params, grads = normal(0, 6, 8), [normal(t, 6, 8) for t in range(1, 7)]
     tx = ldadam(RATE, rank=2)

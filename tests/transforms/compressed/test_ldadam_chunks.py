@@ -22,6 +22,7 @@ def normal(seed, *shape, dtype=jnp.float64):
 
 
 # Both sides, a convolution, with and without error: all that pieces know of.
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", ["default_rank4", "no_error_feedback", "rank1_proj_right", "conv_as_matrix"]
 )
@@ -54,6 +55,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("error", ["none", "float32", "bfloat16", "4-bit"])
 def test_pieces_change_no_step(error):
     """Also where a part is left over, in stacks, and through the fused apply."""
@@ -87,6 +89,7 @@ def test_pieces_change_no_step(error):
             )
 
 
+@pytest.mark.full
 def test_the_derivative_is_that_of_the_whole():
     params, g = normal(0, 8, 1024), normal(1, 8, 1024)
 
@@ -116,6 +119,7 @@ def test_pieces_cut_no_block(left, block):
 # Bytes a parameter: pieces of 16384 elements, of which some ten are alive, and the
 # updates, where they are wanted. Columns are cut one run at a time here, which XLA
 # would read by a plain slice, and then copy what is overwritten.
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("error", "fused"),
     [("none", True), ("bfloat16", True), ("4-bit", True), ("bfloat16", False)],
@@ -144,6 +148,7 @@ def test_temporaries_are_pieces(error, fused, monkeypatch):
     assert per <= (0.5 if fused else 4.5)
 
 
+@pytest.mark.full
 def test_products_need_no_repacking(monkeypatch):
     """Every large product contracts the last axis with the first."""
     monkeypatch.setattr(jax, "device_count", lambda: 1)

@@ -13,6 +13,7 @@ def normal(*shape):
     return np.random.default_rng(0).normal(size=shape)
 
 
+@pytest.mark.full(plain=["shape0", "shape1"])
 @pytest.mark.parametrize("shape", [(7, 3), (5, 5), (40, 1)])
 def test_it_is_that_of_lapack_up_to_signs(shape):
     y = normal(*shape)
@@ -21,6 +22,7 @@ def test_it_is_that_of_lapack_up_to_signs(shape):
     np.testing.assert_allclose(found, wanted, atol=1e-14)
 
 
+@pytest.mark.full
 def test_it_is_orthonormal_whatever_comes():
     one = normal(9, 1)
     cases = {
@@ -42,6 +44,7 @@ def test_float32_spans_columns_whose_squares_underflow():
     np.testing.assert_allclose(q, y, rtol=1e-4, atol=1e-31)
 
 
+@pytest.mark.full
 def test_stacked_matrices_and_no_numbers():
     y = jnp.asarray(normal(4, 6, 2))
     each = jnp.stack([q_factor(x) for x in y])
@@ -49,6 +52,7 @@ def test_stacked_matrices_and_no_numbers():
     assert bool(jnp.any(jnp.isnan(q_factor(y[0].at[1, 1].set(jnp.nan)))))
 
 
+@pytest.mark.full
 def test_the_derivative_of_the_basis_is_that_of_qr():
     y, weights = jnp.asarray(normal(4, 2)), jnp.asarray(normal(4, 2)[::-1])
 

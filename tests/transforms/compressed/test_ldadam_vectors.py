@@ -23,6 +23,7 @@ def exact(name):
     return case, after, states
 
 
+@pytest.mark.full(plain=["conv_as_matrix"])
 @pytest.mark.parametrize("name", EXACT)
 def test_parameters(name):
     case, after, _ = exact(name)
@@ -31,6 +32,15 @@ def test_parameters(name):
     assert worst <= 1e-10
 
 
+@pytest.mark.full(
+    plain=[
+        "conv_as_matrix",
+        "full_rank",
+        "svd_projection",
+        "wd_lr_schedule",
+        "zero_grad_steps",
+    ]
+)
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name)
@@ -71,6 +81,7 @@ def test_the_link_in_a_chain_is_the_optimizer(name):
     assert replay.worst(case, after) <= 1e-10
 
 
+@pytest.mark.full(plain=["default_rank4", "conv_as_matrix"])
 @pytest.mark.parametrize("name", ["default_rank4", "full_rank", "conv_as_matrix"])
 def test_cholesky_is_qr(name):
     case = vectors.load("ldadam", name)

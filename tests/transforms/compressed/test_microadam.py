@@ -60,6 +60,7 @@ def windowed_adam(grads, window, b1=0.9, b2=0.999, eps=1e-8, bias_window=False):
         yield dict(params)
 
 
+@pytest.mark.full(plain=["True"])
 @pytest.mark.parametrize("bias_window", [False, True])
 def test_at_density_1_it_is_adam_on_a_window(bias_window):
     grads = gradients(9)
@@ -98,6 +99,7 @@ def test_the_largest_step_is_as_documented():
         np.testing.assert_allclose(u, wanted, rtol=1e-3)
 
 
+@pytest.mark.full
 def test_nothing_is_lost_between_window_and_error():
     """Picked entries and the error together are the sum, up to a step of the codes."""
     tx = scale_by_microadam(density=0.1, block_size=32, quant_block=16)
@@ -127,6 +129,7 @@ def test_nothing_is_lost_between_window_and_error():
             assert gap.max() <= width / 2 + 1e-12
 
 
+@pytest.mark.full
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([16, 40, 128, 256]))
 def test_two_levels_of_selection_are_exact(seed, picks, block):
@@ -152,6 +155,7 @@ def test_picks_of_blocks():
     assert TopBlocks.of((2, 700), 500, 0.01) == (1400, 500, 5, 400, 4)
 
 
+@pytest.mark.full
 def test_chunks_of_any_size_are_the_whole():
     grads = gradients(5, jnp.float32)
     make = functools.partial(
@@ -164,6 +168,7 @@ def test_chunks_of_any_size_are_the_whole():
             chex.assert_trees_all_close(a, b, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.full
 def test_values_take_the_same_steps_as_codes():
     grads = gradients(5, jnp.float32)
     make = functools.partial(microadam, RATE, density=0.1, block_size=16)
@@ -214,6 +219,7 @@ def loss(numbers, w0, straight_through=False, dtype=jnp.float64):
 NUMBERS = {"rate": 0.03, "b1": 0.8, "b2": 0.95, "eps": 1e-3, "densify": 0.1}
 
 
+@pytest.mark.full
 def test_derivatives_equal_finite_differences():
     w0 = jnp.asarray(np.random.default_rng(2).normal(size=12))
     numbers = jax.tree.map(jnp.asarray, NUMBERS)
@@ -230,6 +236,7 @@ def test_derivatives_equal_finite_differences():
     np.testing.assert_allclose(by_start @ direction, (up - down) / 2e-6, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_in_float32_values_carry_what_codes_cut():
     w0 = jnp.asarray(np.random.default_rng(2).normal(size=12), jnp.float32)
     numbers = {k: jnp.float32(v) for k, v in NUMBERS.items()}
@@ -241,6 +248,7 @@ def test_in_float32_values_carry_what_codes_cut():
     assert float(jnp.max(jnp.abs(found[False][1] - found[True][1]))) > 1e-3
 
 
+@pytest.mark.full(plain=["jacrev"])
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
 def test_derivatives_are_finite_where_everything_is_zero(mode):
     def fn(b1, b2, rate):
@@ -256,6 +264,7 @@ def test_derivatives_are_finite_where_everything_is_zero(mode):
     chex.assert_tree_all_finite(got)
 
 
+@pytest.mark.full
 def test_window_and_error_advance_on_real_steps_only():
     grads = gradients(6)
     tx = microadam(RATE, density=0.1, block_size=16)
@@ -280,6 +289,7 @@ def test_window_and_error_advance_on_real_steps_only():
     chex.assert_trees_all_equal(after.inner_state, state.inner_state)
 
 
+@pytest.mark.full
 def test_a_mask_of_the_decay():
     grads = gradients(2)
     mask = {"w": True, "b": False, "s": False}

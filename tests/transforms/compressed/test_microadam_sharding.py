@@ -87,10 +87,12 @@ def microadam_is_bit_equal():
         chex.assert_trees_all_equal(jax.device_get(one), jax.device_get(many))
 
 
+@pytest.mark.full
 def test_microadam_is_bit_equal():
     with_one_rounding(__file__, "microadam_is_bit_equal()")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("chunk", [None, 4096])
 def test_microadam_sends_nothing(chunk):
     tx = microadam(1e-2, chunk=chunk, **SMALL)
@@ -104,6 +106,7 @@ def test_microadam_sends_nothing(chunk):
             assert x.addressable_shards[0].data.size == x.size // 8, name
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("error", ["float32", "4-bit", "none"])
 def test_ldadam_is_equal(error):
     tx = ldadam(1e-2, rank=4, error=error, weight_decay=0.1)

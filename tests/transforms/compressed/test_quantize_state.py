@@ -55,6 +55,15 @@ def trajectory(tx, start, steps=4):
     return at, state
 
 
+@pytest.mark.full(
+    plain=[
+        "momentum-whole",
+        "momentum-elements",
+        "adagrad-whole",
+        "adafactor-elements",
+        "clipped-elements",
+    ]
+)
 @pytest.mark.parametrize("elementwise", [False, True], ids=["whole", "elements"])
 @pytest.mark.parametrize("name", INNER)
 def test_a_code_of_32_bits_is_the_transformation_itself(name, elementwise):
@@ -69,6 +78,7 @@ def test_a_code_of_32_bits_is_the_transformation_itself(name, elementwise):
     chex.assert_trees_all_close((got, state.inner), (wanted, inner), **exact)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(ELEMENTWISE, {"adam"}))
 def test_by_elements_is_as_a_whole(name):
     start = params()
@@ -144,6 +154,7 @@ def largest_step(second, round_to_zero=False):
     return float(jnp.max(steps)) / rate
 
 
+@pytest.mark.full
 def test_linear_second_moments_diverge_and_the_default_does_not():
     assert largest_step("dynamic") < 10
     assert largest_step("dynamic 4") < 10
@@ -174,6 +185,7 @@ def test_bytes_of_state(name):
     assert trees.nbytes(state) / trees.count(shapes) <= BYTES[name]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit", "adamw_linear"])
 def test_mask_and_schedules(name):
     start = params()
@@ -193,6 +205,7 @@ def test_mask_and_schedules(name):
     chex.assert_trees_all_close(got, at, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.full
 def test_stochastic_rounding_goes_by_the_key_alone():
     start = params()
     make = functools.partial(jaxopt_lab.adamw8bit, 1e-2, min_size=1, stochastic=True)

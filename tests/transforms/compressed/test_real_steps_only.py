@@ -45,6 +45,7 @@ def run(tx, grads, params=START, state=None):
     return params, state
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_accumulated_gradients_are_one_step(name):
     many = optax.MultiSteps(METHODS[name](), 2, accumulator_dtype=jnp.float64)
@@ -62,6 +63,7 @@ def test_accumulated_gradients_are_one_step(name):
     chex.assert_trees_all_close(last[0], wanted[0], rtol=0, atol=1e-13)
 
 
+@pytest.mark.full(plain=["microadam-inf"])
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_skipped_step_leaves_everything(name, bad):
@@ -78,6 +80,7 @@ def test_a_skipped_step_leaves_everything(name, bad):
     )
 
 
+@pytest.mark.full(plain=["microadam"])
 @pytest.mark.parametrize("name", METHODS)
 def test_masked_parameters_keep_no_state(name):
     only = METHODS[name]()
@@ -93,6 +96,7 @@ def test_masked_parameters_keep_no_state(name):
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.full(plain=["microadam"])
 @pytest.mark.parametrize("name", METHODS)
 def test_groups_are_methods_of_their_own(name):
     groups = optax.partition(
@@ -106,6 +110,7 @@ def test_groups_are_methods_of_their_own(name):
     chex.assert_trees_all_close(params["b"], plain, rtol=0, atol=1e-13)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_the_train_step_skips_what_is_not_finite(name):
     def loss_fn(params, state, batch, key):

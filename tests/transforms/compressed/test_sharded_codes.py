@@ -77,16 +77,19 @@ def the_same_bits():
             chex.assert_trees_all_equal(run(name, chunk, 8), run(name, chunk, 1))
 
 
+@pytest.mark.full
 def test_the_same_bits():
     with_one_rounding(__file__, "the_same_bits()")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_the_same_parameters_as_compiled_by_default(name):
     many, one = run(name, 4096, 8), run(name, 4096, 1)
     chex.assert_trees_all_close(many[0], one[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.full(plain=["adamw8bit-chunks", "adamw4bit-chunks", "adamw_fp8-chunks"])
 @pytest.mark.parametrize("chunk", [4096, None], ids=["chunks", "whole"])
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_is_gathered(name, chunk):
@@ -130,6 +133,7 @@ def resumed_on_fewer_devices(devices):
     )
 
 
+@pytest.mark.full
 def test_resumed_on_fewer_devices():
     with_one_rounding(
         __file__, "resumed_on_fewer_devices(1), m.resumed_on_fewer_devices(4)"

@@ -33,6 +33,7 @@ def directions(tx, grads):
 NUMBERS = {"b1": 0.8, "b2": 0.9, "eps": 1e-6, "factor_decay": 0.7}
 
 
+@pytest.mark.full(plain=["1-(5, 5)-10", "3-(7, 4)-5", "100-(7, 4)-5", "100-(4, 5)-4"])
 @pytest.mark.parametrize(
     "shape, longest",
     [((5, 5), 10), ((4, 7), 5), ((7, 4), 5), ((4, 5), 4)],
@@ -170,6 +171,7 @@ def test_zero_gradients_have_derivatives():
     assert bool(jnp.all(jnp.isfinite(slope)))
 
 
+@pytest.mark.full
 def test_convolutions_and_stacked_layers():
     tx = scale_by_soap(precondition_frequency=2)
     grads = gradients(1, 2, 2, 4)

@@ -81,6 +81,7 @@ def assert_same(buffer, model, leaf, keys, slot, ages):
         np.testing.assert_allclose(buffer.rest[leaf], rest, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("policy", ["priority", "fifo"])
 @settings(max_examples=40, deadline=None)
 @given(
@@ -103,6 +104,7 @@ def test_it_is_the_plain_model(policy, keys, capacity, decay, per_leaf):
     assert int(buffer.count) == len(keys)
 
 
+@pytest.mark.full(plain=["fifo"])
 @pytest.mark.parametrize("policy", ["priority", "fifo"])
 @settings(max_examples=15, deadline=None)
 @given(keys=KEYS, capacity=st.sampled_from([1, 2, 5]), more=KEYS)
@@ -153,6 +155,7 @@ def test_a_ring_goes_round():
     assert kept == [5.0, 6.0, 7.0]
 
 
+@pytest.mark.full(plain=["None", "float16"])
 @pytest.mark.parametrize("dtype", [None, jnp.bfloat16, jnp.float16])
 def test_the_sums_are_those_of_the_entries_in_every_type(dtype):
     params = {"w": jnp.zeros((3,), jnp.float32)}

@@ -99,21 +99,25 @@ MAKERS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_derivatives_equal_finite_differences(name):
     links.check_derivatives(*MAKERS[name])
 
 
+@pytest.mark.full(plain=["sgd_cm"])
 @pytest.mark.parametrize("name", MAKERS)
 def test_derivatives_are_finite_at_zero_gradients(name):
     links.check_zero_gradients(*MAKERS[name])
 
 
+@pytest.mark.full
 def test_derivatives_are_finite_without_eps_and_at_zero_decays():
     make = lambda v: jaxopt_lab.adam_cm(v[0], capacity=2, b1=v[1], b2=v[2], eps=v[3])
     links.check_zero_gradients(make, [0.1, 0.0, 0.0, 0.0])
 
 
+@pytest.mark.full
 def test_the_derivative_passes_a_refreshed_sum():
     # The 64th step replaces the running sum by a fresh one.
     def final(rate):
@@ -151,6 +155,7 @@ def test_the_derivative_reaches_a_narrow_buffer():
     assert float(jax.jit(jax.grad(final))(1.0)) == 3.0
 
 
+@pytest.mark.full
 def test_a_second_derivative_passes_a_refreshed_sum():
     """In reverse through a scan, which forgets custom rules after the first."""
 

@@ -17,6 +17,7 @@ def one_device():
     return links.trajectory(jaxopt_lab.adamw_cm(0.02, capacity=2), steps=3)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style, one_device):
     tx = jaxopt_lab.adamw_cm(0.02, capacity=2)

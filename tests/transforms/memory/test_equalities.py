@@ -49,6 +49,7 @@ def after(tx, steps=12):
     return jax.jit(lambda c: jax.lax.scan(step, c, stacked)[1])((params, state))
 
 
+@pytest.mark.full(plain=["sgd_cm"])
 @pytest.mark.parametrize("name", PLAIN)
 def test_without_a_memory_it_is_the_plain_optimizer(name):
     expected = after(PLAIN[name])
@@ -61,6 +62,7 @@ def test_without_a_memory_it_is_the_plain_optimizer(name):
         chex.assert_trees_all_close(got, expected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.full(plain=["min"])
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_at_kappa_zero_every_aggregate_is_the_gradient(aggregate):
     got = after(make("sgd_cg", kappa=jnp.array(0.0), aggregate=aggregate))
@@ -77,12 +79,14 @@ def test_without_a_memory_there_is_no_state_for_it():
         assert len(large) == len([x for x in theirs if x.ndim]) + extra, name
 
 
+@pytest.mark.full(plain=["sgd_cm"])
 @pytest.mark.parametrize("name", ["adam_cm", "sgd_cm", "adam_cg"])
 def test_a_capacity_of_zero_differs_from_one_of_one(name):
     a, b = (after(make(name, capacity=c)) for c in (0, 1))
     assert vectors.max_error(a, b) > 1e-4
 
 
+@pytest.mark.full
 def test_the_clean_first_step_is_one_of_adam():
     ours = after(make("adam_cm", clean_first_step=True), steps=2)
     adam = after(PLAIN["adam_cm"], steps=2)
@@ -93,6 +97,16 @@ def test_the_clean_first_step_is_one_of_adam():
     chex.assert_trees_all_equal(still, vectors.cast(CASE.init, jnp.float64))
 
 
+@pytest.mark.full(
+    plain=[
+        "False-max",
+        "False-median",
+        "True-replace",
+        "True-max",
+        "True-median",
+        "True-min",
+    ]
+)
 @pytest.mark.parametrize("aggregate", ["replace", "max", "median", "min"])
 @pytest.mark.parametrize("fresh", [False, True])
 def test_keys_that_do_not_rise_leave_the_aggregate_constant(aggregate, fresh):

@@ -29,18 +29,21 @@ def test_there_are_cases():
     assert len(CASES) == 6
 
 
+@pytest.mark.full(plain=["adam_conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("asam", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["adam_conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("asam", name)
     parity.check_float32(case, chain_of(case))
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.asam)
 
@@ -120,10 +123,12 @@ def make(v):
     return optax.chain(jaxopt_lab.asam(v[0], eta=v[1]), optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.5, 0.05, 0.1])
 
 
+@pytest.mark.full(plain=["True"])
 @pytest.mark.parametrize("zero_params", [False, True])
 def test_zero_gradients(zero_params):
     links.check_zero_gradients(make, [0.5, 0.0, 0.1], zero_params)

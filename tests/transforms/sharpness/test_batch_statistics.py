@@ -68,6 +68,7 @@ def rounding(tree):
     return {"rtol": 1e-6, "atol": 1e-6 * max(map(jnp.max, jax.tree.leaves(tree)))}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", cases.plain(METHODS, {"sam"}))
 def test_statistics_are_those_of_a_plain_step(name, resnet, plain):
     old = resnet[2]
@@ -118,6 +119,7 @@ class Keys:
         return jnp.mean(error**2), (model_state, {})
 
 
+@pytest.mark.full(plain=["multistep_sam"])
 @pytest.mark.parametrize("name", METHODS)
 def test_all_passes_of_a_step_have_one_mask(name):
     tx, keys = METHODS[name](), Keys()

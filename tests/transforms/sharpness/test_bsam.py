@@ -50,6 +50,7 @@ def run(steps=6, **options):
     return found
 
 
+@pytest.mark.full(plain=["0.0-0.0", "0.0-0.3"])
 @pytest.mark.parametrize("rho", [0.0, 0.3])
 @pytest.mark.parametrize("decay", [0.0, 0.02])
 def test_it_is_the_plain_reference(rho, decay):
@@ -86,6 +87,7 @@ def test_it_is_the_plain_reference(rho, decay):
         }
 
 
+@pytest.mark.full
 def test_the_noise_has_the_variance_and_is_new_in_every_step():
     grads = {"p": jnp.full((40, 50), 0.5), "q": jnp.full((40, 50), 4.0)}
     params = jax.tree.map(jnp.zeros_like, grads)
@@ -113,6 +115,7 @@ def bsam(**options):
     return jaxopt_lab.bsam(0.1, **{"num_data": 100.0, "rho": 0.1, **options})
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(bsam(), style, 4)
@@ -143,10 +146,12 @@ def make(v):
 THETA = [0.1, 0.1, 20.0, 0.7, 0.8, 0.01, 0.2, 1.2]
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, THETA)
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, THETA)
     links.check_zero_gradients(make, THETA, zero_params=True)

@@ -84,6 +84,7 @@ def check(text, gradients, dtype=jnp.float64):
     assert sum(not c.array.shape for c in sent) == 2
 
 
+@pytest.mark.full(plain=["shard_map without-float64"])
 @pytest.mark.parametrize(
     "style, dtype",
     [(MAPPED[0], jnp.float64), (MAPPED[1], jnp.float64), (MAPPED[0], jnp.float32)],
@@ -92,6 +93,7 @@ def test_local_perturbations_send_one_gradient(style, dtype):
     check(text_of(jaxopt_lab.sam(0.1, sync="local"), style, dtype), 1, dtype)
 
 
+@pytest.mark.full(plain=["shard_map without-1"])
 @pytest.mark.parametrize(
     "style, shards", [(MAPPED[0], 1), (MAPPED[1], 1), (MAPPED[0], 2)]
 )
@@ -104,11 +106,13 @@ def test_shards_of_a_sharded_batch_send_one_gradient():
     check(text_of(link, "jit"), 1)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", [*MAPPED, "jit"])
 def test_a_common_perturbation_sends_two_gradients(style):
     check(text_of(jaxopt_lab.sam(0.1), style), 2)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["asam", "gsam"])
 def test_the_links_with_sync_send_what_sam_sends(name):
     link = getattr(jaxopt_lab, name)
@@ -116,6 +120,7 @@ def test_the_links_with_sync_send_what_sam_sends(name):
     check(text_of(link(0.1, sync="local"), MAPPED[0]), 1)
 
 
+@pytest.mark.full(plain=["shard_map with check_vma"])
 @pytest.mark.parametrize("style", MAPPED)
 def test_one_more_all_reduce_is_seen(style):
     def more(state, batch):

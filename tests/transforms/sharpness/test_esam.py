@@ -33,6 +33,7 @@ def drawn(moved):
     return [name for name in GRADS if np.any(moved[name])]
 
 
+@pytest.mark.full(plain=["all"])
 @pytest.mark.parametrize("norm_over", ["perturbed", "all"])
 def test_the_ascent_is_the_formula_on_what_was_drawn(norm_over):
     counts = []
@@ -82,6 +83,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.esam(rho, **options), links.base())
 
 
+@pytest.mark.full
 def test_with_every_tensor_it_is_sam():
     sam = links.trajectory(optax.chain(jaxopt_lab.sam(0.1), links.base()))
     ours = links.trajectory(chain(beta=1.0))
@@ -90,6 +92,7 @@ def test_with_every_tensor_it_is_sam():
     assert bool(jnp.any(ours["one"]["kernel"] != other["one"]["kernel"]))
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.esam)
 
@@ -115,6 +118,7 @@ def regression(examples=10):
     return w, x, y, batch, loss, losses
 
 
+@pytest.mark.full(plain=["1.0-0.5-5"])
 @pytest.mark.parametrize("gamma, number", [(0.5, 5), (0.26, 3), (0.01, 1)])
 @pytest.mark.parametrize("beta", [1.0, 0.5])
 def test_selection_equals_a_plain_reference(gamma, number, beta):
@@ -173,6 +177,7 @@ def test_selection_in_a_group_of_the_parameters():
     np.testing.assert_allclose(got["a"], expected["a"], rtol=1e-13)
 
 
+@pytest.mark.full
 def test_each_device_selects_among_its_own():
     w, _, _, batch, loss, losses = regression(examples=8)
     params = jax.tree.map(jnp.asarray, w)
@@ -203,6 +208,7 @@ def test_each_device_selects_among_its_own():
     chex.assert_trees_all_close(got, mean, rtol=1e-12)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -222,10 +228,12 @@ def make(v):
     return optax.chain(link, optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.6, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.6, 0.1])
 

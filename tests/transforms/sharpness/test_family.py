@@ -37,6 +37,7 @@ def after(tx, steps=3, **options):
     return state.params
 
 
+@pytest.mark.full(plain=["lookahead"])
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_accumulation_equals_the_full_batch(row):
     # MultiSteps is silently wrong here; micro-batches of the train step are right.
@@ -52,6 +53,7 @@ def test_counted_gradients_are_the_catalogs(row):
         assert row.gradients_per_step() == row.gradients
 
 
+@pytest.mark.full(plain=["wsam", "lookahead"])
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_one_group_of_the_parameters(row):
     labels = trees.label_by_path([("^one", "sharp")], "plain")

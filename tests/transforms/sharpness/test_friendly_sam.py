@@ -43,6 +43,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.friendly_sam(rho, **options), links.base())
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.friendly_sam)
 
@@ -72,6 +73,7 @@ def test_the_average_is_one_of_raw_gradients():
     np.testing.assert_allclose(state.average, expected, rtol=1e-14)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -92,6 +94,7 @@ def make(v):
     return optax.chain(link, optax.sgd(v[3], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.7, 0.6, 0.1])
 

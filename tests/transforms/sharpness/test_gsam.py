@@ -25,12 +25,14 @@ def test_there_are_cases():
     assert len(CASES) == 3
 
 
+@pytest.mark.full(plain=["adamw_conv", "sgdm_wd"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("gsam", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["adamw_conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("gsam", name)
@@ -41,6 +43,7 @@ def chain(rho=0.2, **options):
     return optax.chain(jaxopt_lab.gsam(rho, **options), links.base())
 
 
+@pytest.mark.full(plain=["abs_over_range-samson"])
 @pytest.mark.parametrize(
     "scaling, name",
     [("identity", "sam"), ("abs", "asam"), ("abs_over_range", "samson")],
@@ -78,6 +81,7 @@ def test_nothing_is_lost_in_float32_for_tiny_gradients():
     )
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -85,6 +89,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_local_decompositions_are_averaged():
     params, batch, loss = links.problem()
     link, parts = jaxopt_lab.gsam(0.2), []
@@ -120,10 +125,12 @@ def make(v):
     return optax.chain(jaxopt_lab.gsam(v[0], alpha=v[1]), optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.2, 0.4, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.2, 0.4, 0.1])
 

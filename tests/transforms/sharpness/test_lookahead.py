@@ -11,6 +11,7 @@ import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
 
 
+@pytest.mark.full
 def test_it_is_optax_lookahead():
     params, batch, loss = links.problem()
     theirs = optax.lookahead(links.base(), sync_period=3, slow_step_size=0.4)
@@ -50,6 +51,7 @@ def test_a_base_with_a_sharpness_link_gets_its_gradient_function():
     chex.assert_trees_all_close(state.slow, half, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.lookahead(links.base(), k=2)
@@ -68,6 +70,7 @@ def make(v):
     return jaxopt_lab.lookahead(optax.sgd(v[1], momentum=0.9), k=2, alpha=v[0])
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.5, 0.1])
 

@@ -38,6 +38,7 @@ def test_there_are_cases():
     assert len(CASES) == 12 and len(ONE_BATCH) == 11
 
 
+@pytest.mark.full(plain=["lookbehind_sam-k1_a05"])
 @pytest.mark.parametrize("method, name", ONE_BATCH)
 def test_parity_in_float64(method, name):
     case = vectors.load(method, name)
@@ -45,6 +46,7 @@ def test_parity_in_float64(method, name):
     assert parity.error_in_float64(case, optimizer(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["k2_a05"])
 @pytest.mark.parametrize("name", ["k2_a05", "k3_adaptive_adamw"])
 def test_parity_in_float32(name):
     case = vectors.load("lookbehind_sam", name)
@@ -78,6 +80,7 @@ def lookbehind(rho=0.1, **options):
     return jaxopt_lab.lookbehind(links.base(), rho, **options)
 
 
+@pytest.mark.full
 def test_one_inner_step_all_the_way_is_sam():
     sam = optax.chain(jaxopt_lab.sam(0.1), links.base())
     one = links.trajectory(lookbehind(k=1, alpha=1.0))
@@ -94,6 +97,7 @@ def test_zero_radius_one_inner_step_is_the_base_optimizer():
     chex.assert_trees_all_close(wrapped.inner, state, rtol=0, atol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [0.5, "adaptive"])
 def test_fresh_gradients_and_the_scan_give_the_same_numbers(alpha):
     one = links.trajectory(lookbehind(k=3, alpha=alpha), steps=2)
@@ -166,6 +170,7 @@ def test_extra_arguments_reach_the_base():
     chex.assert_tree_all_finite(links.trajectory(tx, steps=2))
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = lookbehind(k=2, alpha="adaptive")
@@ -174,6 +179,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full(plain=["1", "2"])
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_cost(k):
     assert links.example_gradients(lookbehind(k=k)) == k + 1
@@ -199,14 +205,17 @@ def maker(alpha):
     return make
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(maker(0.5), [0.2, 0.05, 0.1, 0.5])
 
 
+@pytest.mark.full
 def test_derivatives_with_adaptive_alpha():
     links.check_derivatives(maker("adaptive"), [0.2, 0.05, 0.1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [0.5, "adaptive"])
 def test_zero_gradients(alpha):
     links.check_zero_gradients(maker(alpha), [0.2, 0.05, 0.1, 0.5])

@@ -24,6 +24,7 @@ def flat(tree):
     return jax.flatten_util.ravel_pytree(tree)[0]
 
 
+@pytest.mark.full
 def test_it_is_the_loop_by_hand():
     params, batch, loss = links.problem()
     w, unravel = jax.flatten_util.ravel_pytree(params)
@@ -50,6 +51,7 @@ def test_every_step_it_is_sam():
     chex.assert_trees_all_close(ours, links.trajectory(sam), rtol=0, atol=1e-15)
 
 
+@pytest.mark.full(plain=["float64"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_zero_radius_is_the_base_optimizer(dtype):
     params, batch, loss = links.problem(dtype)
@@ -103,6 +105,7 @@ def test_gradients_at_run_time_are_every_plus_one_in_every():
     assert row.gradients_per_step(every=3) == pytest.approx(len(passes) / 6)
 
 
+@pytest.mark.full
 def test_it_is_right_under_vmap():
     params, batch, loss = links.problem()
 
@@ -121,6 +124,7 @@ def test_it_is_right_under_vmap():
         chex.assert_trees_all_close(one, jax.jit(final)(rho), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = chain(every=2)
@@ -138,10 +142,12 @@ def make(v):
     return optax.chain(link, optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.3, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.3, 0.1])
 
@@ -157,3 +163,18 @@ def test_zero_gradients():
 def test_bad_options(wrong, words):
     with pytest.raises(InputError, match=words):
         jaxopt_lab.looksam(**wrong)
+
+
+def test_an_explicit_mesh_outside_of_jit():
+    # The branches of lax.cond take their arrays as operands.
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    spec = jax.sharding.PartitionSpec("data")
+    w = jnp.array([1.0, -2.0, 0.5, 3.0])
+    link = jaxopt_lab.looksam(0.3, every=2)
+    grad_fn = lambda p: p**3
+    expected, _ = link.update(grad_fn(w), link.init(w), w, grad_fn=grad_fn)
+    with jax.set_mesh(mesh):
+        cut = jax.device_put(w, jax.sharding.NamedSharding(mesh, spec))
+        got, _ = link.update(grad_fn(cut), link.init(cut), cut, grad_fn=grad_fn)
+    assert jax.typeof(got).sharding.spec == spec
+    np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-12)

@@ -42,6 +42,7 @@ def test_normalisation_layers_only():
     assert float(trees.global_norm(moved["Conv_0"])) == 0.0
 
 
+@pytest.mark.full
 def test_the_fisher_mask_keeps_the_largest_sums_of_squares():
     params, batch, loss = links.problem()
     mask = jaxopt_lab.fisher_mask(loss, params, batch, keep=0.4)

@@ -29,12 +29,14 @@ def test_there_are_cases():
     assert len(CASES) == 2
 
 
+@pytest.mark.full(plain=["conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("momentum_sam", name)
     assert parity.error_in_float64(case, optimizer(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("momentum_sam", name)
@@ -59,6 +61,7 @@ def test_parity_of_the_evaluation_point(name):
     assert compared >= 3
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     plain = links.trajectory(links.base())
     for rho in (0.0, jnp.array(0.0), lambda count: 0.0 * count):
@@ -67,6 +70,7 @@ def test_zero_radius_is_the_base_optimizer():
         chex.assert_trees_all_close(links.trajectory(tx), plain, rtol=0, atol=1e-15)
 
 
+@pytest.mark.full(plain=["chain"])
 @pytest.mark.parametrize(
     "base",
     [
@@ -105,6 +109,7 @@ def test_it_follows_the_base_at_the_evaluation_point():
     chex.assert_trees_all_close(got, w, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.momentum_sam(links.base(), 0.3)
@@ -123,6 +128,7 @@ def make(v):
     return jaxopt_lab.momentum_sam(optax.sgd(v[1], momentum=v[2]), v[0])
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.3, 0.1, 0.9])
 

@@ -35,6 +35,7 @@ def test_there_are_cases():
     assert len(CASES) == 6
 
 
+@pytest.mark.full(plain=["m16_single_examples"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("msam", name)
@@ -42,6 +43,7 @@ def test_parity_in_float64(name):
     assert parity.error_in_float64(case, chain_of(case, mode)) <= 1e-10
 
 
+@pytest.mark.full(plain=["m16_single_examples"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("msam", name)
@@ -53,6 +55,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.msam(rho, **options), links.base())
 
 
+@pytest.mark.full(plain=["samson-abs_over_range"])
 @pytest.mark.parametrize("name, scaling", SCALINGS.items())
 def test_one_shard_is_the_link_with_that_scaling(name, scaling):
     one = links.trajectory(chain(num_shards=1, scaling=scaling))
@@ -61,12 +64,14 @@ def test_one_shard_is_the_link_with_that_scaling(name, scaling):
     chex.assert_trees_all_close(one, two, rtol=0, atol=1e-14)
 
 
+@pytest.mark.full
 def test_one_shard_with_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(
         lambda rho: jaxopt_lab.msam(rho, num_shards=1), atol=1e-15
     )
 
 
+@pytest.mark.full(plain=["scan"])
 @pytest.mark.parametrize("mode", ["vmap", "scan"])
 def test_all_modes_give_the_same_numbers(mode):
     one = links.trajectory(chain(num_shards=4))
@@ -74,6 +79,7 @@ def test_all_modes_give_the_same_numbers(mode):
     chex.assert_trees_all_close(one, two, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.full
 def test_it_is_the_mean_over_separate_shards():
     params, batch, loss = links.problem()
     sam = jaxopt_lab.sam(0.1)
@@ -93,6 +99,7 @@ def test_it_is_the_mean_over_separate_shards():
     assert vectors.max_error(ours, whole) > 1e-4
 
 
+@pytest.mark.full(plain=["8-jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 @pytest.mark.parametrize("devices", [4, 8])
 def test_devices_are_shards(style, devices):
@@ -111,6 +118,7 @@ def test_local_sam_is_the_same_on_devices():
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full(plain=["2", "8"])
 @pytest.mark.parametrize("m", [1, 2, 8])
 def test_gradients_are_counted_with_loss_and_metrics(m):
     assert links.example_gradients(chain(num_shards=m)) == 2
@@ -145,6 +153,7 @@ WRAPPERS = {
 }
 
 
+@pytest.mark.full(plain=["inject_hyperparams"])
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_flops_with_loss_metrics_and_statistics(name):
     rest = optax.sgd(jnp.array(0.1))
@@ -156,10 +165,12 @@ def make(v):
     return optax.chain(link, optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.2, 0.05, 0.1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("zero_params", [False, True])
 def test_zero_gradients(zero_params):
     links.check_zero_gradients(make, [0.2, 0.0, 0.1], zero_params)

@@ -23,12 +23,14 @@ def test_there_are_cases():
     assert len(CASES) == 2
 
 
+@pytest.mark.full(plain=["k2_sgdm"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("multistep_sam", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["k2_sgdm"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("multistep_sam", name)
@@ -46,6 +48,7 @@ def test_one_ascent_is_sam():
     )
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(
         lambda rho: jaxopt_lab.multistep_sam(rho, num_ascent=3)
@@ -58,6 +61,7 @@ def test_the_scan_gives_the_same_numbers():
     chex.assert_trees_all_close(one, two, rtol=1e-13)
 
 
+@pytest.mark.full
 def test_it_is_optax_opaque_sam():
     params, batch, loss = links.problem()
     grad_fn = jaxopt_lab.batch_grad(loss, batch)
@@ -110,10 +114,12 @@ def make(v):
     return optax.chain(link, optax.sgd(v[1], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.1])
 

@@ -30,6 +30,7 @@ def train_loss(loss_fn):
     return lambda params, state, batch, key: (loss_fn(params, batch), (state, {}))
 
 
+@pytest.mark.full(plain=["adam"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("sam", name)
@@ -44,6 +45,7 @@ def test_parity_in_float64(name):
         )
 
 
+@pytest.mark.full(plain=["adam", "sgdm_default", "zero_gradient_first_step"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32_for_five_steps(name):
     case = vectors.load("sam", name)
@@ -55,6 +57,7 @@ def test_parity_in_float32_for_five_steps(name):
         chex.assert_trees_all_close(state.params, expected, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.full(plain=["sgdm_default"])
 @pytest.mark.parametrize("name", ["sgdm_default", "sgdm_wd_conv"])
 def test_the_composer_gets_the_steps_trajectory(name):
     case = vectors.load("sam", name)
@@ -73,6 +76,7 @@ def test_the_composer_gets_the_steps_trajectory(name):
         assert vectors.max_error(params, expected) <= 1e-10
 
 
+@pytest.mark.full
 def test_the_perturbed_point_and_its_gradient():
     case = vectors.load("sam", "sgdm_default")
     loss_fn, rho = vectors.loss(case.meta), case.meta["hyper"]["rho"]

@@ -33,18 +33,21 @@ def test_there_are_cases_of_three_orders():
     assert len(CASES) == 6 and orders == {"inf", "2", "4"}
 
 
+@pytest.mark.full(plain=["inf_adam", "inf_sgdm"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("samson", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["inf_adam", "inf_sgdm"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("samson", name)
     parity.check_float32(case, chain_of(case))
 
 
+@pytest.mark.full(plain=["inf"])
 @pytest.mark.parametrize("p", [1, 2.5, math.inf])
 def test_zero_radius_is_the_base_optimizer(p):
     # The problem has a tensor of zeros, where the reference divides 0 by 0.
@@ -82,6 +85,7 @@ def test_empty_and_scalar_leaves():
     assert float(point["scalar"]) == -1.5  # T = |w| / |w| = 1
 
 
+@pytest.mark.full(plain=["2", "3", "7.0", "inf"])
 @pytest.mark.parametrize("p", [1, 1.5, 2, 3, 7.0, math.inf])
 def test_norms_and_their_derivatives(p):
     x = jnp.array([[1.5, -2.0], [0.0, 0.25]])
@@ -131,11 +135,13 @@ def maker(p):
     return make
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("p", [math.inf, 2.5])
 def test_derivatives(p):
     links.check_derivatives(maker(p), [0.2, 0.05, 0.1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("zero_params", [False, True])
 def test_zero_gradients(zero_params):
     links.check_zero_gradients(maker(2.5), [0.2, 0.0, 0.1], zero_params)

@@ -12,6 +12,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 
 
+@pytest.mark.full
 def test_it_is_the_plain_loop():
     params, batch, loss = links.problem()
     grad_fn = jaxopt_lab.batch_grad(loss, batch)
@@ -48,6 +49,7 @@ def test_only_masked_leaves_stand_apart():
     assert float(trees.global_norm(state.offset)) == pytest.approx(0.3)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.stale_sam(links.base(), 0.3)
@@ -66,6 +68,7 @@ def make(v):
     return jaxopt_lab.stale_sam(optax.sgd(v[1], momentum=0.9), v[0])
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.3, 0.1])
 

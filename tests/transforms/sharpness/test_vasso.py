@@ -21,12 +21,14 @@ def test_there_are_cases():
     assert len(CASES) == 2
 
 
+@pytest.mark.full(plain=["adam_conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("vasso", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full(plain=["adam_conv"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("vasso", name)
@@ -37,6 +39,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.vasso(rho, **options), links.base())
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.vasso)
 
@@ -54,6 +57,7 @@ def test_a_fixed_average_keeps_the_first_direction():
     chex.assert_trees_all_close(state[0].average, first, rtol=1e-13)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -71,10 +75,12 @@ def make(v):
     return optax.chain(link, optax.sgd(v[2], momentum=0.9))
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.4, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.4, 0.1])
 

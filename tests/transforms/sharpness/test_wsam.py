@@ -22,6 +22,7 @@ def test_coupled_at_one_half_it_is_sam():
     )
 
 
+@pytest.mark.full(plain=["wrong0-True"])
 @pytest.mark.parametrize("decoupled", [True, False])
 @pytest.mark.parametrize("wrong", [{"rho": 0.0}, {"gamma": 0.0}])
 def test_without_sharpness_it_is_the_base_optimizer(wrong, decoupled):
@@ -37,6 +38,7 @@ def test_without_sharpness_it_is_the_base_optimizer(wrong, decoupled):
     chex.assert_trees_all_close(ours, plain, rtol=0, atol=1e-14)
 
 
+@pytest.mark.full
 def test_the_decoupled_part_stays_out_of_the_moments():
     params, batch, loss = links.problem()
     grad = lambda w: jax.grad(loss)(w, batch)
@@ -57,6 +59,7 @@ def test_the_decoupled_part_stays_out_of_the_moments():
     chex.assert_trees_all_close(kept.inner, state, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.full(plain=["jit"])
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.wsam(links.base(), 0.1, learning_rate=0.1, gamma=0.6)
@@ -76,6 +79,7 @@ def make(v):
     return jaxopt_lab.wsam(base, v[0], learning_rate=v[2], gamma=v[1])
 
 
+@pytest.mark.full
 def test_derivatives():
     links.check_derivatives(make, [0.1, 0.6, 0.1])
 

@@ -16,7 +16,7 @@ from jaxopt_lab.core.options import (
     COUNT,
     DECAY,
     NON_NEGATIVE,
-    POSITIVE,
+    POSITIVE_OR_INFINITE,
     check_arguments,
     takes,
 )
@@ -66,7 +66,7 @@ def scale_by_apollo(
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
-    growth: Annotated[ScalarOrSchedule, POSITIVE] = 1.01,
+    growth: Annotated[ScalarOrSchedule, POSITIVE_OR_INFINITE] = 1.01,
     seed: int = 0,
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
@@ -153,7 +153,7 @@ def scale_by_apollo(
         ScaleByApolloState, LeafState, scalars, constants=constants, real="apollo"
     )
     def link(params: Params) -> list[Dense | Matrix]:
-        leaves = jax.tree.leaves_with_path(params)
+        leaves = trees.leaves_with_path(params)
         layers = static_mask(stacked, params, "stacked", default=False)
         chosen = static_mask(low_rank, params, "low_rank", default=None)
         made: list[Dense | Matrix] = []

@@ -142,7 +142,7 @@ class LDAdam:
 
     def _leaves(self, params: Params) -> list[Leaf]:
         """The method of each leaf."""
-        with_path = jax.tree.leaves_with_path(params)
+        with_path = trees.leaves_with_path(params)
         stacked = static_mask(self.stacked, params, "stacked", default=False)
         chosen = static_mask(self.low_rank, params, "low_rank", default=None)
         made = []

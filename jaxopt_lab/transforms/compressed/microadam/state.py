@@ -13,6 +13,7 @@ import optax
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.explicit_axes import with_block_axes
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import (
     COUNT,
     DECAY,
@@ -125,7 +126,7 @@ class MicroAdam:
     def _scalars(self, state: Any) -> StepScalars:
         count, rate = state.count, self.learning_rate
         share = self.densify
-        dense = isinstance(share, int | float) and share == 0
+        dense = known_number(share) == 0
         values = (self.b1, self.b2, self.eps, self.weight_decay)
         b1, b2, eps, decay = (jnp.asarray(value_at(x, count)) for x in values)
         return StepScalars(

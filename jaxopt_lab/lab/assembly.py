@@ -1,0 +1,213 @@
+"""The parts of a run: data, model, optimizer, train step and evaluator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.data import MeshBatches, process_rows, put_batch
+from jaxopt_lab.lab import data, optimizers, parts, placement, recipes
+from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.models.layers import with_batch_axis
+from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.training import (
+    TrainState,
+    from_nnx,
+    init_seeds,
+    init_sharded,
+    init_state,
+    make_evaluator,
+    make_train_step,
+    over_seeds,
+    seed_keys,
+    seed_shardings,
+)
+
+
+class Program(NamedTuple):
+    """The parts of a run, before any step is taken.
+
+    Attributes:
+      state: its first state; stacked for several seeds.
+      step: the train step.
+      evaluate: the evaluator.
+      batches: source of training batches, at its beginning.
+      metric_fn: sums of loss and accuracy in evaluation mode.
+      fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
+      mesh: the devices; ``None``: one.
+      view: ``view(state)``, the state of the model that is trained and tested; a recipe
+        has others beside it.
+    """
+
+    state: TrainState
+    step: Any
+    evaluate: Any
+    batches: Any
+    metric_fn: Any
+    fixed: Any
+    mesh: Any = None
+    view: Any = None
+
+
+def assemble(configuration: Configuration) -> Program:
+    """Data, model, optimizer and step of a run.
+
+    Args:
+      configuration: the run.
+
+    Returns:
+      Its parts; with several seeds the state is stacked.
+
+    Raises:
+      InputError: something in the configuration or the data does not fit.
+    """
+    run = configuration.run
+    context = getattr(configuration.model, "context", 128)
+    loaded = data.load(
+        run, configuration.rows.task, context, configuration.chosen("augment")
+    )
+    placed = placement.chosen(configuration)
+    mesh = None if placed is None else placed.mesh
+    build = configuration.rows.model.build(
+        configuration.model,
+        loaded.input_shape,
+        loaded.num_classes,
+        configuration.parts.get("norm"),
+    )
+    if placed is not None and placed.averages_statistics(run):
+        build = with_batch_axis(build, DATA_AXIS)
+    functional = from_nnx(build)
+    tx = optimizers.build(placement.on_each_device(configuration, placed))
+    loss_fn = _loss(configuration, loaded.kind, functional)
+
+    recipe = None
+    if (part := configuration.chosen("recipe")) is not None:
+        if placed is not None:
+            raise InputError(
+                f"recipe={run.recipe} runs on one device; give mesh=data:1"
+            )
+        recipe = recipes.prepare(
+            part, configuration, functional, tx, loaded.input_shape, loaded.num_classes
+        )
+
+    def init(key: jax.Array) -> TrainState:
+        init_key, step_key, _, noise_key = data.split_keys(key)
+        params, model_state = functional.init(init_key)
+        state = init_state(tx, params, step_key, model_state)
+        state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
+        return state if recipe is None else recipe.extend(state)
+
+    keys = seed_keys(run.seed, run.seeds)
+    many = run.seeds > 1
+    held: dict[str, Any] = {"": loaded.test}
+    if loaded.val is not None:
+        held["val_"] = loaded.val
+    if placed is None:
+        batches = loaded.train(None)
+        step = make_train_step(
+            loss_fn,
+            tx,
+            micro_batches=run.micro_batches,
+            skip_nonfinite=run.on_nonfinite == "skip",
+        )
+        if recipe is not None:
+            step = recipe.step
+        state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
+    else:
+        shapes = jax.eval_shape(init, keys[0])
+        shardings = placement.shardings(shapes, configuration, placed)
+        step = placement.parallel_step(loss_fn, tx, shardings, configuration, placed)
+        state = (
+            init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
+            if many
+            else init_sharded(init, keys[0], shardings.storage)
+        )
+        several = jax.process_count() > 1
+        rows = process_rows(run.batch_size, placed.mesh) if several else None
+        batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
+        held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
+    image = loaded.kind == "image"
+    metrics = losses.classification_metrics if image else losses.next_token_metrics
+    metric_fn = metrics(functional)
+    evaluators = {
+        prefix: make_evaluator(
+            metric_fn,
+            batches_of,
+            eval_params=configuration.rows.method.eval_params_fn,
+            seeds=many,
+            mode=run.seed_mode,
+            mesh=mesh,
+        )
+        for prefix, batches_of in held.items()
+    }
+
+    def view(state: TrainState) -> TrainState:
+        return state if recipe is None else recipe.view(state)
+
+    def evaluate(state: TrainState) -> dict[str, np.ndarray]:
+        state = view(state)
+        return {
+            f"{prefix}{name}": value
+            for prefix, each in evaluators.items()
+            for name, value in each(state).items()
+        }
+
+    return Program(
+        state=state,
+        step=over_seeds(step, run.seed_mode, mesh) if many else step,
+        evaluate=evaluate,
+        batches=batches,
+        metric_fn=metric_fn,
+        fixed=loaded.fixed,
+        mesh=mesh,
+        view=view,
+    )
+
+
+def _replicated(batches: Any, mesh: Any) -> Any:
+    """Test batches with a copy on every device of a mesh."""
+
+    def put(batch: Any) -> Any:
+        return put_batch(batch, mesh, whole=True)
+
+    if callable(batches):
+        read: Any = batches
+        return lambda: map(put, read())
+    return [put(batch) for batch in batches]
+
+
+def own_noise(opt_state: Any, key: jax.Array) -> Any:
+    """An optimizer's state with noise keys of the seed's own.
+
+    Methods that draw noise keep a key in their state, the same one for every seed of
+    a run: without this, seeds would differ less than independent runs do.
+
+    Args:
+      opt_state: a fresh state.
+      key: typed key of the seed.
+
+    Returns:
+      The state with each typed key replaced by a child of ``key``.
+    """
+    leaves, structure = jax.tree.flatten(opt_state)
+    for i, leaf in enumerate(leaves):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaves[i] = jax.random.fold_in(key, i)
+    return structure.unflatten(leaves)
+
+
+def _loss(configuration: Configuration, kind: str, functional: Any) -> Any:
+    run, part = configuration.run, configuration.chosen("loss")
+    assert part is not None
+    if kind != "image" and run.label_smoothing:
+        raise InputError(
+            f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
+            "has none"
+        )
+    make = losses.classification_loss if kind == "image" else losses.next_token_loss
+    return make(functional, loss=parts.label_loss(part, run))

@@ -1,0 +1,72 @@
+"""The configurations of a run, each with the step from which it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.files import reason
+from jaxopt_lab.lab.run_files import HISTORY
+from jaxopt_lab.runtime.metrics import write_atomically
+
+
+def append(folder: Path, step: int, entry: Mapping[str, Any]) -> None:
+    """Add an entry to ``history.jsonl``, a line for every time that training began.
+
+    Args:
+      folder: of the run.
+      step: steps taken before. Entries from this step on are removed: the steps that
+        were taken with them are taken again.
+      entry: ``configuration`` and whatever else is to be known.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    kept = [e for e in read(folder) if e["from_step"] < step]
+    lines = [json.dumps(e) for e in [*kept, {"from_step": step, **entry}]]
+    path = folder / HISTORY
+    try:
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {reason(error)}") from None
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The history of a run.
+
+    Args:
+      folder: of the run.
+
+    Returns:
+      Entries in order, each with ``from_step`` and ``configuration``; none for a run
+      of an older version.
+    """
+    entries = []
+    with contextlib.suppress(OSError):
+        for line in (folder / HISTORY).read_text().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                int(entry["from_step"]), dict(entry["configuration"])
+                entries.append(entry)
+    return entries
+
+
+def settings_at(folder: Path, step: int) -> dict[str, Any] | None:
+    """The configuration with which a step was taken.
+
+    Args:
+      folder: of the run.
+      step: number of steps taken.
+
+    Returns:
+      The configuration; ``None`` where there is no history.
+    """
+    found = None
+    for entry in read(folder):
+        if found is None or entry["from_step"] < step:
+            found = dict(entry["configuration"])
+    return found

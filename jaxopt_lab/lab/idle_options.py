@@ -1,0 +1,60 @@
+"""Options that would change nothing, refused: they were meant to change something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.run_options import RunOptions
+
+
+def refuse(configuration: Configuration, given: Mapping[str, str]) -> None:
+    """Refuse options without effect.
+
+    Args:
+      configuration: the run.
+      given: the options that were given, as texts.
+
+    Raises:
+      InputError: names the first one, and what it needs.
+    """
+    method = configuration.rows.method
+    if "base" in given and configuration.rows.base is None:
+        raise InputError(
+            f"base={given['base']} would do nothing: {method.name} is an optimizer "
+            "of its own"
+        )
+    defaults = RunOptions(**configuration.rows.task.defaults)
+    for name, needs in _idle(configuration):
+        value = getattr(configuration.run, name)
+        if value != getattr(defaults, name):
+            raise InputError(f"{name}={value} would do nothing without {needs}")
+
+
+def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Names of run options without effect at these others, with what they need."""
+    run = configuration.run
+    if not run.out:
+        yield "existing", "out="
+    if not run.image_size:
+        yield "workers", "image_size="
+    if run.curvature == "off":
+        yield "curvature_examples", "curvature=top or all"
+    if not run.coordinator:
+        yield "processes", "coordinator="
+        yield "process", "coordinator="
+    if run.coordinator == "auto":
+        yield "processes", "coordinator=host:port; auto finds the number"
+        yield "process", "coordinator=host:port; auto finds the number"
+    if run.seeds == 1:
+        yield "seed_mode", "several seeds="
+    if run.recipe != "none":
+        yield "loss", "recipe=none, whose loss it is"
+        yield "label_smoothing", "recipe=none, whose loss it smooths"
+    if not configuration.has("learning_rate"):
+        yield "schedule", "an option learning_rate, which the optimizer has not"
+        yield "warmup", "an option learning_rate, which the optimizer has not"
+    if not configuration.decays:
+        yield "weight_decay_type", "weight_decay="
+        yield "weight_decay_mask", "weight_decay="

@@ -1,0 +1,163 @@
+"""eval_params wherever the state of a method stands."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_lab
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.training import init_state
+
+W = {"a": np.array([1.0, -2.0]), "b": np.array(0.5)}
+G = {"a": np.array([0.5, 0.25]), "b": np.array(1.0)}
+
+
+def sgd():
+    return optax.sgd(0.1, momentum=0.9)
+
+
+def momentum_sam(rho=0.5):
+    return jaxopt_lab.momentum_sam(sgd(), rho)
+
+
+METHODS = {
+    "momentum_sam": momentum_sam,
+    "stale_sam": lambda: jaxopt_lab.stale_sam(sgd(), 0.5),
+    "lookahead": lambda: jaxopt_lab.lookahead(sgd(), k=3),
+    "bsam": lambda: jaxopt_lab.bsam(0.1, num_data=5),
+    "schedule_free": lambda: optax.contrib.schedule_free(sgd(), 0.1),
+}
+
+
+def after(tx, params=W, grads=G):
+    """Parameters and state after two steps."""
+    tx = optax.with_extra_args_support(tx)
+    state = tx.init(params)
+    for _ in range(2):
+        updates, state = tx.update(grads, state, params, grad_fn=lambda p: grads)
+        params = optax.apply_updates(params, updates)
+    return params, state
+
+
+def part(tree, names):
+    return {k: tree[k] for k in names}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_group_of_a_partition_and_a_mask(name):
+    alone, state = after(METHODS[name](), part(W, "a"), part(G, "a"))
+    expected = jaxopt_lab.eval_params(alone, state)
+    assert np.max(np.abs(expected["a"] - alone["a"])) > 1e-3
+    masked = jaxopt_lab.masked(METHODS[name](), {"a": True, "b": False})
+    groups = {"one": METHODS[name](), "rest": optax.sgd(0.1)}
+    parted = jaxopt_lab.partition(groups, {"a": "one", "b": "rest"})
+    for tx in (masked, parted, optax.chain(optax.identity(), parted)):
+        params, state = after(tx)
+        got = jaxopt_lab.eval_params(params, state)
+        chex.assert_trees_all_close(got["a"], expected["a"], rtol=1e-12)
+        chex.assert_trees_all_equal(got["b"], params["b"])
+
+
+def test_every_group_of_a_partition_has_its_own():
+    groups = {"one": momentum_sam(0.5), "two": METHODS["stale_sam"]()}
+    tx = jaxopt_lab.partition(groups, {"a": "one", "b": "two"})
+    got = jaxopt_lab.eval_params(*after(tx))
+    for name, key in (("momentum_sam", "a"), ("stale_sam", "b")):
+        alone = after(METHODS[name](), part(W, key), part(G, key))
+        expected = jaxopt_lab.eval_params(*alone)[key]
+        chex.assert_trees_all_close(got[key], expected, rtol=1e-12)
+
+
+def test_a_group_without_leaves_says_nothing():
+    groups = {"one": momentum_sam(), "rest": optax.sgd(0.1)}
+    tx = jaxopt_lab.partition(groups, {"a": "rest", "b": "rest"})
+    params, state = after(tx)
+    chex.assert_trees_all_equal(jaxopt_lab.eval_params(params, state), params)
+
+
+def test_schedule_free_is_optaxs_own():
+    params, state = after(METHODS["schedule_free"]())
+    expected = optax.contrib.schedule_free_eval_params(state, params)
+    chex.assert_trees_all_equal(jaxopt_lab.eval_params(params, state), expected)
+
+
+def test_schedule_free_around_perturbed_parameters_is_told():
+    tx = optax.contrib.schedule_free(momentum_sam(), 0.1)
+    with pytest.raises(InputError, match="schedule_free cannot own an optimizer"):
+        jaxopt_lab.eval_params(W, tx.init(W))
+
+
+def test_a_train_state_and_one_leaf():
+    tx = momentum_sam()
+    state = init_state(tx, jnp.ones(3), jax.random.key(0))
+    got = jaxopt_lab.eval_params(state.params, state)
+    chex.assert_trees_all_equal(got, state.params)
+
+
+@pytest.mark.parametrize("name", ["momentum_sam", "stale_sam", "lookahead"])
+def test_an_nnx_optimizer(name):
+    from flax import nnx
+
+    class Net(nnx.Module):
+        def __init__(self):
+            self.a, self.b = (
+                nnx.Param(jnp.asarray(W["a"])),
+                nnx.Param(jnp.asarray(W["b"])),
+            )
+
+    model = Net()
+    optimizer = nnx.Optimizer(model, METHODS[name](), wrt=nnx.Param)
+    grads = nnx.state(model, nnx.Param)
+    grads = jax.tree.unflatten(jax.tree.structure(grads), jax.tree.leaves(G))
+    for _ in range(2):
+        optimizer.update(model, grads)
+    expected = jaxopt_lab.eval_params(*after(METHODS[name]()))
+    params = nnx.state(model, nnx.Param)
+    for state in (optimizer, optimizer.opt_state):
+        got = jaxopt_lab.eval_params(params, state)
+        assert jax.tree.structure(got) == jax.tree.structure(params)
+        chex.assert_trees_all_close(
+            jax.tree.leaves(got), jax.tree.leaves(expected), rtol=1e-12
+        )
+    with pytest.raises(InputError, match="a State in which the types.*are lost"):
+        jaxopt_lab.eval_params(params, nnx.state(optimizer))
+
+
+def test_codes_in_the_place_of_the_momentum_are_told():
+    params = {"w": np.ones((64, 64))}
+    tx = jaxopt_lab.quantize_state(momentum_sam())
+    with pytest.raises(InputError, match="momentum itself; it is stored as codes"):
+        jaxopt_lab.eval_params(params, tx.init(params))
+    # lookahead keeps its slow weights as they are.
+    tx = jaxopt_lab.quantize_state(METHODS["lookahead"]())
+    got = jaxopt_lab.eval_params(params, tx.init(params))
+    chex.assert_trees_all_equal(got, params)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda w, s: jaxopt_lab.eval_params(s, w), "got the state of an optimizer"),
+        (
+            lambda w, s: jaxopt_lab.eval_params(part(w, "a"), s),
+            "params are not those of the",
+        ),
+        (lambda w, s: jaxopt_lab.eval_params(w, (s, s)), "several parameters to"),
+        (
+            lambda w, s: jaxopt_lab.eval_params(w, {"0": {"count": 1}}),
+            "a dict in which the types",
+        ),
+    ],
+)
+def test_other_arguments_are_told(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call(W, momentum_sam().init(W))
+    assert "\n" not in str(caught.value)
+
+
+def test_swapped_arguments_of_any_optimizer_are_told():
+    with pytest.raises(InputError, match="are the two swapped"):
+        jaxopt_lab.eval_params(optax.adam(0.1).init(W), W)
