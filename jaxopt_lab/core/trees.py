@@ -191,6 +191,18 @@ def dot(a: PyTree, b: PyTree) -> Array:
     return sum(jax.tree.leaves(jax.tree.map(one, a, b)), jnp.zeros((), dtype))
 
 
+def as_arrays(tree: PyTree) -> PyTree:
+    """The tree with arrays in the place of Python numbers.
+
+    Args:
+      tree: arrays, their shapes, or Python numbers.
+
+    Returns:
+      The same tree; what has a dtype is the same object.
+    """
+    return jax.tree.map(lambda x: x if hasattr(x, "dtype") else jnp.asarray(x), tree)
+
+
 def add_update(p: Array, u: Array) -> Array:
     """``p + u`` in the type of ``p``, summed in the wider of the two.
 

@@ -112,6 +112,7 @@ def stale_sam(
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
         placement.refuse_behind("stale_sam", "the perturbation", _BEHIND)
+        params = trees.as_arrays(params)
         # Theirs is the perturbed point, the inner optimizer's the other one.
         for name in ("fused_apply", "grad", "value_fn"):
             extra.pop(name, None)
