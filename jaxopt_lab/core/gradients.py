@@ -16,7 +16,7 @@ from typing import Any
 import jax
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core import checks, loops, placement, trees
+from jaxopt_lab.core import checks, loops, placement
 from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.loss_checks import loss_and_aux
@@ -265,4 +265,4 @@ def enter_transform(
         changed = on_transform(transform, updates, params)
     if changed:
         placement.warn_in_front(transform, given)
-    return trees.as_arrays(params), grad_fn
+    return params, grad_fn

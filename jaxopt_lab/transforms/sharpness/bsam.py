@@ -127,7 +127,7 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
-        params = trees.as_arrays(params)
+        params = trees.arrays(params)
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         checks.require_real("bsam", params)
         _refuse_integers(params)
@@ -149,6 +149,7 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         noisy, grad_fn = gradients.enter_transform(
             "bsam", updates, params, grad_fn, _GIVEN, axis_name
         )

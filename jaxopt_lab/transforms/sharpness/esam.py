@@ -136,6 +136,7 @@ def esam(
         **extra: Any,
     ) -> tuple[Updates, EsamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         w, grad_fn = gradients.enter_transform(
             "esam", updates, params, grad_fn, axis_name=axis_name
         )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, devices, gradients, loops
+from jaxopt_lab.core import checks, devices, gradients, loops, trees
 from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
@@ -149,6 +149,7 @@ def stateless_link(
         **extra: Any,
     ) -> tuple[Updates, SamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         link = perturbation.link
         params, grad_fn = gradients.enter_transform(
             link,
@@ -207,6 +208,7 @@ def averaging_link(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
+        updates, params = trees.arrays((updates, params))
         del extra
         link = perturbation.link
         given = "the running average and the direction of the ascent"

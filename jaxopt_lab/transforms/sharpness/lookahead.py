@@ -118,7 +118,7 @@ def lookahead(
             "lookahead", "the way back to the slow weights", _BEHIND
         )
         extra.pop("fused_apply", None)
-        params = trees.as_arrays(params)
+        params = trees.arrays(params)
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
         fast = optax.apply_updates(cast(Any, params), steps)
         part = value_at(alpha, state.count)

@@ -183,6 +183,7 @@ def lookbehind(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
+        updates, params = trees.arrays((updates, params))
         # Theirs are the slow weights; the inner optimizer's are the fast ones.
         for name in ("fused_apply", "grad"):
             extra.pop(name, None)

@@ -131,6 +131,7 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         w, grad_fn = gradients.enter_transform(
             "looksam", updates, params, grad_fn, _GIVEN, axis_name
         )

@@ -98,6 +98,7 @@ def momentum_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
+        params = trees.arrays(params)
         state = inner.init(params)
         refuse_inside(_LINK, state)
         momentum_of(state, params)
@@ -112,7 +113,7 @@ def momentum_sam(
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
         placement.refuse_behind(_LINK, "the perturbation", _BEHIND)
-        params = trees.as_arrays(params)
+        params = trees.arrays(params)
         # The inner optimizer's new parameters are not those of the step.
         extra.pop("fused_apply", None)
         old = momentum_of(state.inner, params)
