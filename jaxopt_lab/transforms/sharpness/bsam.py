@@ -151,7 +151,13 @@ def bsam(
         del extra
         updates, params = trees.arrays((updates, params))
         noisy, grad_fn = gradients.enter_transform(
-            "bsam", updates, params, grad_fn, _GIVEN, axis_name
+            "bsam",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
         )
         placement.refuse_behind("bsam", "the noise of the parameters", _BEHIND)
         at = lambda value: value_at(value, state.count)
