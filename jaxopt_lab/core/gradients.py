@@ -226,6 +226,8 @@ def enter_transform(
     grad_fn: GradFn | None,
     given: str | None = "the direction of the ascent",
     axis_name: str | None = None,
+    *,
+    gives_gradient: bool = True,
 ) -> tuple[Params, GradFn]:
     """Check what a gradient transformation is given, and where it stands.
 
@@ -241,6 +243,7 @@ def enter_transform(
       given: use that it makes of ``updates``, for the warning; ``None``: none.
       axis_name: the devices' axis, if ``updates`` were averaged over one by the caller:
         ``grad_fn`` has then not given them.
+      gives_gradient: False for wrappers and optimizers, which give the update.
 
     Returns:
       ``(params, grad_fn)``, both present; a plain function as a ``PlainGradFn``.
@@ -264,5 +267,5 @@ def enter_transform(
     else:
         changed = on_transform(transform, updates, params)
     if changed:
-        placement.warn_in_front(transform, given)
+        placement.warn_in_front(transform, given, gives_gradient=gives_gradient)
     return params, grad_fn
