@@ -1,5 +1,7 @@
 """Weight decay and clipping beside every optimizer of the command line."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import methods, optimizers
 from jaxopt_lab.lab.command_line import command, parse
+from jaxopt_lab.lab.configuration import decay_name
 from jaxopt_lab.lab.decay import kernels
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([3.0])}
@@ -93,6 +96,26 @@ def test_every_optimizer_decays_and_clips_or_says_why_not(kind):
         for name in methods.optimizer_names()
         if "grad_fn" in catalog.get(name).needs
     }
+
+
+def test_links_and_wrappers_take_an_optimizer_that_decays_and_clips():
+    params = {"kernel": jnp.zeros((8, 8)), "bias": jnp.zeros(8)}
+
+    def twice(tx, params):
+        state = tx.init(params)
+        for _ in range(2):
+            grad_fn = {"grad_fn": lambda p, i=0: p}
+            _, state = tx.update(params, state, params, **grad_fn)
+        return state
+
+    for row in catalog.of_kind("transform").values():
+        if row.role == "optimizer":
+            continue
+        words = [f"method={row.name}", "base=momentum", "clip_norm=1"]
+        words.append(f"{decay_name(parse(words).rows)}=0.1")
+        tx = optimizers.build(parse(words))
+        work = twice if row.role == "wrapper" else (lambda tx, params: tx.init(params))
+        jax.eval_shape(functools.partial(work, tx), params)
 
 
 def test_the_recipe_of_a_sam_paper_can_be_said():
