@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import sys
 import typing
 from typing import Any, Literal
-
-import jax
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError, described
@@ -35,6 +34,7 @@ def check_value(
     Raises:
       InputError: a number out of range, an unknown name, an object of another type.
 
+    >>> import jax
     >>> check_value("rho", "0.1", (float, jax.Array))
     Traceback (most recent call last):
       ...
@@ -52,7 +52,7 @@ def check_value(
     elif kinds == (bool,):
         if type(value).__name__ not in ("bool", "bool_"):
             raise InputError(f"{name} must be True or False; got {value!r}")
-    elif int in kinds and float not in kinds and jax.Array not in kinds:
+    elif int in kinds and float not in kinds and not any(map(_is_array, kinds)):
         _check_whole(name, value, kinds, interval)
     elif _number_alone(kinds) and static and interval is not None:
         number = known_number(value)
@@ -80,10 +80,17 @@ def _check_whole(name: str, value: Any, kinds: tuple[Any, ...], interval: Any) -
         raise InputError(f"{name} must be a whole number{bounds}; got {value!r}")
 
 
+def _is_array(kind: Any) -> bool:
+    """Whether a type is ``jax.Array``; the catalog reads options without jax."""
+    jax = sys.modules.get("jax")
+    return jax is not None and kind is jax.Array
+
+
 def _number_alone(kinds: tuple[Any, ...]) -> bool:
     """Whether a number is accepted, and beside it only what stands for one."""
     return float in kinds and all(
-        k in (float, int, jax.Array, type(None))
+        k in (float, int, type(None))
+        or _is_array(k)
         or typing.get_origin(k) is collections.abc.Callable
         for k in kinds
     )
@@ -91,7 +98,7 @@ def _number_alone(kinds: tuple[Any, ...]) -> bool:
 
 def _scalar(kinds: tuple[Any, ...]) -> str:
     words = ["a number"]
-    if jax.Array in kinds:
+    if any(map(_is_array, kinds)):
         words.append("a scalar array")
     if any(typing.get_origin(k) is collections.abc.Callable for k in kinds):
         words.append("a schedule")

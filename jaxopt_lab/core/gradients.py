@@ -225,6 +225,7 @@ def enter_transform(
     params: Params | None,
     grad_fn: GradFn | None,
     given: str | None = "the direction of the ascent",
+    axis_name: str | None = None,
 ) -> tuple[Params, GradFn]:
     """Check what a gradient transformation is given, and where it stands.
 
@@ -238,6 +239,8 @@ def enter_transform(
       params: the ``params`` argument of its update.
       grad_fn: the ``grad_fn`` argument of its update.
       given: use that it makes of ``updates``, for the warning; ``None``: none.
+      axis_name: the devices' axis, if ``updates`` were averaged over one by the caller:
+        ``grad_fn`` has then not given them.
 
     Returns:
       ``(params, grad_fn)``, both present; a plain function as a ``PlainGradFn``.
@@ -256,7 +259,7 @@ def enter_transform(
     if not getattr(grad_fn, "fills_masks", False):
         placement.refuse_holes(transform, params)
     on_transform = getattr(grad_fn, "on_transform", None)
-    if on_transform is None:
+    if on_transform is None or axis_name is not None:
         changed = placement.in_front()
     else:
         changed = on_transform(transform, updates, params)

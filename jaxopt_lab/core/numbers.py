@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
-
-import jax.numpy as jnp
-import numpy as np
 
 
 def known_number(value: Any) -> bool | int | float | None:
@@ -19,15 +17,20 @@ def known_number(value: Any) -> bool | int | float | None:
       without axes, of any width); ``None`` otherwise, as for arrays of JAX, traced
       values and schedules, of which nothing is known when a function is built.
 
+    >>> import numpy as np
     >>> known_number(np.int64(3)), known_number(np.float32(0.5)), known_number("3")
     (3, 0.5, None)
     """
-    if isinstance(value, np.generic | np.ndarray):
+    # The catalog loads no NumPy; without it nothing can be of it.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         if value.ndim:
             return None
-        if jnp.issubdtype(value.dtype, np.floating):
-            return float(value)
-        return value.item() if value.dtype.kind in "biu" else None
+        if value.dtype.kind in "biu":
+            return value.item()
+        from jax.numpy import floating, issubdtype
+
+        return float(value) if issubdtype(value.dtype, floating) else None
     return value if isinstance(value, bool | int | float) else None
 
 

@@ -74,10 +74,10 @@ def loss_weights(
     high = jnp.max(jnp.where(kept, l, -jnp.inf))
     if axis_name is not None:
         low, high = jax.lax.pmin(low, axis_name), jax.lax.pmax(high, axis_name)
-    delta, r = jnp.asarray(delta, dtype), jnp.asarray(r, dtype)
+    reach, evenness = jnp.asarray(delta, dtype), jnp.asarray(r, dtype)
     spread = jnp.maximum(high - low, jnp.asarray(_LEAST_SPREAD, dtype))
-    h = (2 * delta * l - delta * (high + low)) / spread
-    exponents = _strategies(h, delta)[strategy] / r
+    h = (2 * reach * l - reach * (high + low)) / spread
+    exponents = _strategies(h, reach)[strategy] / evenness
     # All f lie below 1 + 2 delta: a shift by the greatest of them keeps exp finite.
     top = jnp.max(jnp.where(kept, exponents, -jnp.inf))
     if axis_name is not None:

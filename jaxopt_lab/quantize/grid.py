@@ -106,23 +106,3 @@ class Grid(abc.ABC):
     def axes(self, weight: jax.Array) -> tuple[int, ...]:
         """The axes that share a step."""
         return (-1,) if self.granularity == "row" else tuple(range(weight.ndim))
-
-
-def quotient(x: jax.Array, divisor: ArrayLike) -> jax.Array:
-    """``x / divisor`` as IEEE 754 rounds it.
-
-    Compilers multiply by the reciprocal of a divisor that repeats along a loop, which
-    may be off by one unit in the last place and then decides where halves are rounded.
-
-    Args:
-      x: floating array.
-      divisor: broadcastable to ``x``.
-
-    Returns:
-      The quotients, of the shape and type of ``x``. A temporary of that size.
-
-    >>> float(quotient(jnp.float32(1.0), 3.0)) == float(jnp.float32(1 / 3))
-    True
-    """
-    whole = jnp.broadcast_to(jnp.asarray(divisor, x.dtype), x.shape)
-    return x / jax.lax.optimization_barrier(whole)

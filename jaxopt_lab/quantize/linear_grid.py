@@ -7,8 +7,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.division import quotient
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.quantize.grid import Grid, quotient
+from jaxopt_lab.quantize.grid import Grid
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,14 +31,16 @@ def state_specs(
 ) -> PyTree:
     """The spec of every leaf of an optimizer state.
 
-    A leaf belongs to the parameter whose path its own path contains. A leaf of the
-    same shape is sharded as the parameter; leading axes (a buffer of several) are
-    replicated and the rest is sharded as the parameter. A leaf that differs from it in
-    the last axis alone (codes and scales of its rows) is sharded as the parameter's
-    other axes. Leaves of other shapes hold blocks, numbered along the rows: their first
-    axis is sharded as the parameter's first axis, if that divides for all such leaves
-    of the parameter, and else they are replicated. Factors of a whole matrix (low-rank
-    ones, covariances, sums of rows) have such shapes too: ``factored`` names them.
+    A leaf belongs to the parameter whose path its own path contains. A leaf of the same
+    shape is sharded as the parameter; leading axes (a buffer of several) are replicated
+    and the rest is sharded as the parameter. A leaf that differs from it in the last
+    axis alone (codes and scales of its rows) is sharded as the parameter's other axes,
+    and as its last one if that divides for all such leaves of the parameter: each shard
+    then holds whole blocks. Leaves of other shapes hold blocks, numbered along the
+    rows: their first axis is sharded as the parameter's first axis, if that divides for
+    all such leaves of the parameter, and else they are replicated. Factors of a whole
+    matrix (low-rank ones, covariances, sums of rows) have such shapes too: ``factored``
+    names them.
 
     With ``zero_axis`` (the optimizer state of ZeRO, stage 1), leaves of the parameter's
     shape are sharded over that mesh axis too, on the first of their axes that is
@@ -92,6 +94,7 @@ def state_specs(
 
     # All blockwise leaves of one parameter are sharded alike or not at all.
     rows: dict[Any, set[int]] = {}
+    lasts: dict[Any, set[int]] = {}
     mixed: set[Any] = set()
     for path, leaf in jax.tree.leaves_with_path(opt_state):
         own = owner(path)
@@ -99,7 +102,9 @@ def state_specs(
             continue
         if np.ndim(leaf) and not _ends_with(np.shape(leaf), own[1]):
             rows.setdefault(own[0], set()).add(np.shape(leaf)[0])
-            if not _by_row(np.shape(leaf), own[1]):
+            if _by_row(np.shape(leaf), own[1]):
+                lasts.setdefault(own[0], set()).add(np.shape(leaf)[-1])
+            else:
                 mixed.add(own[0])
 
     def divide_alike(own: Any, cut: Any) -> bool:
@@ -123,12 +128,19 @@ def state_specs(
             free = PartitionSpec()
             return free if zero_axis is None else _longest(shape, free, mesh, zero_axis)
         elif _by_row(shape, own[1]):
-            front = PartitionSpec(*(*own[2], *[None] * len(shape))[: len(shape) - 1])
+            *front, last = [*own[2], *[None] * len(shape)][: len(shape)]
+            parts = parts_of(last, mesh)
+            # A device then holds whole blocks, and the same ones of every leaf.
+            whole = own[0] not in mixed and all(n % parts == 0 for n in lasts[own[0]])
+            behind = [last] if last is not None and whole else []
             if zero_axis is None or (
                 own[0] in mixed and not divide_alike(own[0], zero_axis)
             ):
-                return front
-            return divided(shape[:-1], front, mesh, zero_axis)
+                return PartitionSpec(*front, *behind)
+            rest = divided(shape[:-1], PartitionSpec(*front), mesh, zero_axis)
+            if not behind or zero_axis in axis_names(last):
+                return rest
+            return PartitionSpec(*rest, *[None] * (len(front) - len(rest)), *behind)
         else:
             cut = own[2][0] if own[2] and own[2][0] else zero_axis
             return PartitionSpec(cut) if divide_alike(own[0], cut) else PartitionSpec()

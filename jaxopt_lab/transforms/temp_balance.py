@@ -37,15 +37,16 @@ def temp_balance_scales(
         \quad \text{(sqrt, log2)}.
 
     Args:
-      exponents: ``(n,)`` floating; 0 (or no finite number) for a layer that keeps the
-        base rate.
+      exponents: ``(n,)`` floating; 0 (or infinity) for a layer that keeps the base
+        rate. NaN, of a layer with a weight that is not finite, is left out as well, and
+        its own factor is NaN.
       low: factor of the layer with the heaviest tail; not used by sqrt and log2.
       high: factor of the one with the lightest.
       assignment: ``"linear"``; ``"sqrt"`` or ``"log2"``; or ``"step"``: linear in the
         rank, ``low + (high - low) rank / n``.
 
     Returns:
-      ``(n,)``, the dtype of ``exponents``; 1 where it is 0.
+      ``(n,)``, the dtype of ``exponents``; 1 where it is 0, NaN where it is NaN.
 
     Raises:
       InputError: a number is negative, or the name is unknown.
@@ -80,7 +81,8 @@ def temp_balance_scales(
             part = trees.safe_divide(jnp.argsort(order).astype(dtype), number)
         bottom, top = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
         scales = bottom + (top - bottom) * part
-    return jnp.where(tuned & (width > 0), scales, 1)
+    scales = jnp.where(tuned & (width > 0), scales, 1)
+    return jnp.where(jnp.isnan(exponents), exponents, scales)
 
 
 def scale_by_temp_balance(

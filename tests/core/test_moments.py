@@ -100,3 +100,14 @@ def test_a_step_of_adam_keeps_the_type_of_its_moments():
     zero = moments.zeros(g)
     found = moments.adam_step(g, zero, zero, jnp.int32(1), 0.9, 0.99, 1e-8)
     assert [x.dtype for x in found] == [jnp.float32] * 3
+
+
+def test_corrections_of_a_double_state_are_double():
+    exact = 1 - 0.99999**3
+    found = moments.bias_correction(0.99999, jnp.int32(3), jnp.float64)
+    np.testing.assert_allclose(found, exact, rtol=1e-10)
+    # Of a traced decay of double precision, too; in single precision not.
+    traced = jax.jit(lambda b: moments.bias_correction(b, jnp.int32(3), jnp.float64))
+    np.testing.assert_allclose(traced(0.99999), exact, rtol=1e-10)
+    single = moments.bias_correction(0.99999, jnp.int32(3), jnp.float32)
+    assert abs(float(single) / exact - 1) > 1e-5

@@ -117,6 +117,19 @@ def test_links_that_stand_first_are_silent(loop):
             LOOPS[loop](tx)
 
 
+def test_a_gradient_averaged_by_the_caller_is_no_transform_in_front():
+    def step(w, x):
+        grad_fn = jaxopt_lab.batch_grad(loss, x)
+        link = jaxopt_lab.sam(axis_name="data")
+        grads = jax.lax.pmean(grad_fn(w), "data")
+        return link.update(grads, link.init(w), w, grad_fn=grad_fn)
+
+    parts = jnp.stack([X, 2 * X])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jax.eval_shape(jax.vmap(step, axis_name="data", in_axes=(None, 0)), W, parts)
+
+
 def test_a_gradient_of_other_code_is_no_transform_in_front():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -56,3 +56,11 @@ def test_the_diagonal_is_the_one_adam_divides_by():
     chex.assert_trees_all_close(d, expected, rtol=1e-6)
     zero = curvature.adam_diagonal(tx.init(params), eps=1e-3)
     assert all(bool(jnp.all(x == 1e-3)) for x in jax.tree.leaves(zero))
+
+
+def test_the_diagonal_of_a_double_state_is_corrected_in_double():
+    tx, b2 = optax.adam(0.1, b2=0.99999), 0.99999
+    g = jnp.array([3.0, -0.5])
+    _, state = tx.update(g, tx.init(g))
+    diagonal = curvature.adam_diagonal(state, b2=b2, eps=0.0)
+    np.testing.assert_allclose(diagonal, jnp.abs(g), rtol=1e-10)

@@ -283,7 +283,6 @@ def test_a_transform_gets_the_number_of_classes():
     assert transform(jax.random.key(0), batch)["label"].shape == (4, 5)
 
 
-@pytest.mark.full
 def test_a_recipe_trains_beside_its_teacher(tmp_path):
     small = ["model=mlp", "batch_size=16", "log_every=1", "eval_every=0"]
     teacher, student = tmp_path / "teacher", tmp_path / "student"

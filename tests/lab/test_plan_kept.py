@@ -7,8 +7,11 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxopt_lab.lab.plan import estimate
 from jaxopt_lab.lab.plan.kept import kept, local_bytes
+from jaxopt_lab.lab.plan.layout import Layout
 from jaxopt_lab.training import make_mesh
+from jaxopt_lab.training.state import TrainState
 
 ROWS, WIDE = 8, 6
 
@@ -175,3 +178,17 @@ def test_what_is_kept_is_enough():
     # From the product alone: it was all that is kept of full size.
     through = jax.grad(lambda w: loss(x @ w))(w)
     np.testing.assert_allclose(x.T @ jax.grad(loss)(x @ w), through, rtol=1e-4)
+
+
+def test_what_is_whole_on_the_model_axis_is_counted():
+    mesh = make_mesh("data:2,model:4")
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    state = TrainState(leaf(), {}, {}, {"a": leaf(8, 4), "b": leaf(6), "n": leaf()}, {})
+    spec = {"a": P(None, "model"), "b": P("data"), "n": P()}
+    there = {k: NamedSharding(mesh, s) for k, s in spec.items()}
+    storage = state._replace(opt_state=there)
+    layout = Layout(mesh, state, storage, storage, None, None)
+    assert estimate.whole_on(layout, "model") == 4 * 6 / 2
+    assert estimate.whole_on(layout, "data") == 4 * 8
+    alone = layout._replace(mesh=make_mesh("data:8"))
+    assert estimate.whole_on(alone, "model") == 0

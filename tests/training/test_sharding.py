@@ -290,3 +290,28 @@ def test_no_device_holds_a_whole_state(name):
 def plain(state):
     state = state._replace(key=jax.random.key_data(state.key))
     return jax.device_get(state)
+
+
+def test_codes_of_whole_blocks_follow_the_columns_of_their_parameter():
+    mesh = make_mesh("data:2,model:4")
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    params = {"a": leaf(3, 16, 1024), "b": leaf(3, 16, 640)}
+    specs = {name: P(None, None, "model") for name in params}
+    # Packed codes and scales of blocks of 128: 8 and 5 blocks a row.
+    state = {
+        "codes": {"a": leaf(3, 16, 512), "b": leaf(3, 16, 320)},
+        "scales": {"a": leaf(3, 16, 8), "b": leaf(3, 16, 5)},
+    }
+    found = state_specs(state, params, specs, mesh)
+    assert {k: v["a"] for k, v in found.items()} == {
+        "codes": P(None, None, "model"),
+        "scales": P(None, None, "model"),
+    }
+    # A fourth of five blocks would cut one.
+    assert {k: v["b"] for k, v in found.items()} == {
+        "codes": P(None, None),
+        "scales": P(None, None),
+    }
+    divided = state_specs(state, params, specs, mesh, zero_axis="data")
+    assert divided["codes"]["a"] == P(None, "data", "model")
+    assert divided["codes"]["b"] == P(None, "data")

@@ -2,8 +2,10 @@
 
 The 8-bit map spans seven decades and the signed 4-bit map three. In decade i of D
 there are 2^i codes (2^(i+1) unsigned), at the middles of equal bins of
-[0.1, 1] 10^(i - D + 1), besides 0 and 1. The table is one convex piecewise linear
-function of the code, so that its inverse is a minimum of D lines: no search.
+[0.1, 1] 10^(i - D + 1), besides 0 and 1. The code of x is that of the value nearest to
+x / s in magnitude, of two equally near ones the larger, with s the largest magnitude of
+the block. The table is one convex piecewise linear function of the code, so that its
+inverse is a minimum of D lines: no search.
 """
 
 from __future__ import annotations
@@ -62,6 +64,27 @@ def table(bits: Bits, signed: bool) -> np.ndarray:
     return np.concatenate([-values[-2:0:-1], values]) if signed else values
 
 
+@functools.cache
+def thresholds(bits: Bits, signed: bool) -> np.ndarray:
+    """The smallest float32 that is rounded up to each of ``magnitudes``.
+
+    Args:
+      bits: 8 or 4.
+      signed: which map.
+
+    Returns:
+      float32, one shorter than ``magnitudes``: the midpoint between two neighbours, or
+      the next float32 above it.
+
+    >>> thresholds(4, False)[:3].tolist()
+    [0.09375, 0.15625, 0.21875]
+    """
+    values = magnitudes(bits, signed)
+    exact = (values[1:] + values[:-1]) / 2
+    found = exact.astype(np.float32)
+    return np.where(found < exact, np.nextafter(found, np.float32(2)), found)
+
+
 def nearest(a: jax.Array, bits: Bits, signed: bool) -> jax.Array:
     """Index in ``magnitudes`` of the nearest one, as a whole float32.
 
@@ -71,17 +94,16 @@ def nearest(a: jax.Array, bits: Bits, signed: bool) -> jax.Array:
       signed: which map.
 
     Returns:
-      The indices; of NaN an arbitrary one.
+      The indices, of a midpoint the upper one; of NaN an arbitrary one.
     """
     if bits == 8:
         return _nearest_of_lines(a, signed)
     if not signed:
         index = jnp.floor(a * 16 + np.float32(0.5)) - 1
         return jnp.where(index < 0, jnp.zeros_like(index), index)
-    values = magnitudes(bits, signed)
     index = jnp.zeros_like(a)
-    for middle in (values[1:] + values[:-1]) / 2:
-        index = index + (a >= np.float32(middle)).astype(a.dtype)
+    for least in thresholds(bits, signed):
+        index = index + (a >= least).astype(a.dtype)
     return index
 
 
@@ -95,17 +117,18 @@ def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
         line = a * np.float32(s) + np.float32(c)
         # Not jnp.minimum: its propagation of NaN doubles the time of a step.
         y = jnp.where(line < y, line, y)
-    index = jnp.floor(y)
-    # The bins on the two sides of a decade's edge differ in width, so that the
-    # midpoint between the codes there is 0.2 of a bin above the edge.
-    bits = jax.lax.bitcast_convert_type(y, jnp.int32) & np.int32(0x7F800000)
-    edge = jax.lax.bitcast_convert_type(bits, jnp.float32)
-    index = index - (y - edge < np.float32(0.2)).astype(y.dtype) - np.float32(first)
-    smallest = magnitudes(8, signed)[1]
-    at_least_one = jnp.where(index < 1, jnp.ones_like(index), index)
-    index = jnp.where(a < np.float32(smallest / 2), jnp.zeros_like(index), at_least_one)
-    last = np.float32(len(magnitudes(8, signed)) - 1 + first - 0.25)
-    return index + (y >= last).astype(y.dtype)
+    # The lines pass the edges of the bins at whole numbers, where the midpoints between
+    # the codes are, or 0.2 of a bin above at a decade's edge: so the nearest whole
+    # number tells the only threshold that can matter, and the table its exact place.
+    least = thresholds(8, signed)
+    above = jnp.floor(y + np.float32(0.5)) - np.float32(first)
+    # In this form NaN becomes a number, which the table is read with.
+    above = jnp.where(above >= 1, above, jnp.ones_like(above))
+    last = np.float32(len(least))
+    above = jnp.where(above < last, above, jnp.full_like(above, last))
+    place = above.astype(jnp.int32) - 1
+    at = jnp.asarray(least, a.dtype).at[place].get(mode="promise_in_bounds")
+    return above - (a < at).astype(a.dtype)
 
 
 def _bytes(whole: jax.Array) -> jax.Array:
@@ -123,6 +146,11 @@ class _Dynamic(Codec):
 
     def range_of(self, x: jax.Array) -> Range:
         return Range(absmax(x, self.axes), None)
+
+    def zero_code(self, at: Range) -> int | None:
+        if self.signed:
+            return 2 ** (self.bits - 1) - 1
+        return 0 if self.bits == 8 else None
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None

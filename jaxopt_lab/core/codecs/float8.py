@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.codecs.codec import Codec, Range, absmax, relative
+from jaxopt_lab.core.division import quotient
 
 Float8 = Literal["float8_e4m3fn", "float8_e5m2"]
 _KINDS = {"float8_e4m3fn": jnp.float8_e4m3fn, "float8_e5m2": jnp.float8_e5m2}
@@ -19,7 +20,10 @@ _KINDS = {"float8_e4m3fn": jnp.float8_e4m3fn, "float8_e5m2": jnp.float8_e5m2}
 
 @dataclasses.dataclass(frozen=True)
 class FloatingPoint8(Codec):
-    """8-bit floats, the largest magnitude of each block at the end of their range.
+    r"""8-bit floats, the largest magnitude of each block at the end of their range.
+
+    With F the largest float, s = max|x| / F and the code is the float nearest to x / s,
+    halves to even.
 
     Stored are the bits, as uint8: they pass through any checkpoint, and XLA:CPU keeps
     them as they are (small floats that a loop carries it turns into float32).
@@ -44,7 +48,10 @@ class FloatingPoint8(Codec):
         return _KINDS[self.dtype]
 
     def range_of(self, x: jax.Array) -> Range:
-        return Range(absmax(x, self.axes) / float(jnp.finfo(self._kind).max), None)
+        return Range(quotient(absmax(x, self.axes), jnp.finfo(self._kind).max), None)
+
+    def zero_code(self, at: Range) -> int:
+        return 0
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None

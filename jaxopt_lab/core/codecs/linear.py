@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.codecs.blocks import Granularity
 from jaxopt_lab.core.codecs.codec import Codec, Range, absmax
+from jaxopt_lab.core.division import quotient
 from jaxopt_lab.core.errors import InputError
 
 Bits = Literal[4, 8]
@@ -75,15 +76,20 @@ class Linear(Codec):
     def range_of(self, x: jax.Array) -> Range:
         least = jnp.asarray(self.min_range, x.dtype)
         if self.symmetric:
-            return Range(jnp.maximum(absmax(x, self.axes), least) / self._top, None)
+            largest = jnp.maximum(absmax(x, self.axes), least)
+            return Range(quotient(largest, self._top), None)
         low = jnp.min(x, axis=self.axes, keepdims=True)
         spread = jnp.max(x, axis=self.axes, keepdims=True) - low
-        step = jnp.maximum(spread, least) / (2 * self._top)
-        return Range(step, jnp.round(low / step + (self._top + 1)))
+        step = quotient(jnp.maximum(spread, least), 2 * self._top)
+        return Range(step, jnp.round(quotient(low, step) + (self._top + 1)))
+
+    def zero_code(self, at: Range) -> Any:
+        zero = self._top + 1
+        return zero if at.offset is None else zero - at.offset
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None
-        steps = x / at.scale
+        steps = quotient(x, at.scale)
         if at.offset is not None:
             steps = steps - at.offset
         steps = jnp.clip(steps, -self._top - 1, self._top)

@@ -21,7 +21,7 @@ class SquareRoot(Codec):
 
     .. math::
         s = \sqrt{\max x}, \quad
-        c = \mathrm{round}\big((2^b - 1) \sqrt{x} / s\big), \quad
+        c = \mathrm{round}\big((\sqrt{x} / s) (2^b - 1)\big), \quad
         x \approx \big(c s / (2^b - 1)\big)^2
 
     It is the root of a second moment that a step divides by, so equal steps of it are
@@ -50,6 +50,9 @@ class SquareRoot(Codec):
 
     def range_of(self, x: jax.Array) -> Range:
         return Range(jnp.sqrt(absmax(x, self.axes)), None)
+
+    def zero_code(self, at: Range) -> int:
+        return 0
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None

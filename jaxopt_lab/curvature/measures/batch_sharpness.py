@@ -73,7 +73,7 @@ def batch_sharpness(
         partial(batch_rayleigh, loss_fn, example_weights, point), batches
     )
     values = jnp.stack([value for (value, _), _ in found])
-    counts = [jnp.where(norm > 0, weight, 0) for (_, norm), weight in found]
+    counts = [jnp.where(norm == 0, 0, weight) for (_, norm), weight in found]
     return estimate(values, jnp.stack(counts))
 
 

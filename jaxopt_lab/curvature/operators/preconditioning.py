@@ -8,12 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators.operator import (
@@ -150,12 +149,12 @@ def adam_diagonal(
             "opt_state must hold the state of one optax.scale_by_adam; found "
             f"{len(found)}"
         )
-    count = jnp.asarray(found[0].count, np.float32)
-    correction = 1 - jnp.asarray(b2, np.float32) ** count
+    count = jnp.asarray(found[0].count)
 
     def one(nu: Array) -> Array:
         nu = nu.astype(trees.accumulation_dtype(nu.dtype))
+        correction = moments.bias_correction(b2, count, nu.dtype)
         hat = trees.safe_divide(nu, jnp.broadcast_to(correction, nu.shape))
-        return trees.safe_sqrt(hat.astype(nu.dtype)) + jnp.asarray(eps, nu.dtype)
+        return trees.safe_sqrt(hat) + jnp.asarray(eps, nu.dtype)
 
     return jax.tree.map(one, found[0].nu)

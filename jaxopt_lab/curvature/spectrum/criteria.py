@@ -74,6 +74,10 @@ def lla_criteria(
         raise InputError(f"n must be positive; got {n}")
     ratios, balances = [], []
     for theta, c in zip(np.atleast_2d(nodes), np.atleast_2d(weights), strict=True):
+        if not (np.all(np.isfinite(theta)) and np.all(np.isfinite(c))):
+            ratios.append(np.nan)
+            balances.append(np.nan)
+            continue
         theta, c = theta[c > 0], c[c > 0]
         powers = (np.abs(theta) * c) ** n
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -116,7 +120,7 @@ def effective_rank(
       kind: ``"participation"``, ``"entropy"`` (Roy and Vetterli), ``"stable"``.
 
     Returns:
-      The rank; 0 for the zero matrix.
+      The rank; 0 for the zero matrix, NaN where a value is not finite.
 
     Raises:
       InputError: an unknown kind, ``weights`` without ``size``, or shapes that differ.
@@ -140,6 +144,8 @@ def effective_rank(
             )
         probes = s.size // s.shape[-1]
         counts = weights * size / probes
+    if not (np.all(np.isfinite(s)) and np.all(np.isfinite(counts))):
+        return float("nan")
     s, counts = s[counts > 0], counts[counts > 0]
     total = float(np.sum(counts * s))
     if total == 0:

@@ -94,7 +94,7 @@ def batch_eigenvalue(
     value = jnp.asarray(eigenvalue, inverse.dtype)
     size = jnp.abs(value)
     outside = size + safe_divide(noise, size)
-    moved = jnp.where(size * size > noise, outside, 2 * safe_sqrt(noise))
+    moved = jnp.where(size * size <= noise, 2 * safe_sqrt(noise), outside)
     return jnp.where(value < 0, -moved, moved)
 
 
@@ -127,7 +127,7 @@ def critical_batch_size(
     value = jnp.asarray(eigenvalue, jnp.result_type(float))
     square = value * value
     noise = num_params * jnp.asarray(element_variance, value.dtype)
-    return jnp.where(square > 0, safe_divide(noise, square), jnp.inf)
+    return jnp.where(square <= 0, jnp.inf, safe_divide(noise, square))
 
 
 def sgd_max_learning_rate(
@@ -176,7 +176,7 @@ def sgd_max_learning_rate(
         inverse = inverse_batch_size(batch_size, dataset_size)
         critical = critical_batch_size(eigenvalue, element_variance, num_params)
         moved = jnp.asarray(eigenvalue, inverse.dtype) * (1 + critical * inverse)
-    return jnp.where(moved > 0, safe_divide(jnp.full_like(moved, 2), moved), jnp.inf)
+    return jnp.where(moved <= 0, jnp.inf, safe_divide(jnp.full_like(moved, 2), moved))
 
 
 def adam_max_learning_rate(

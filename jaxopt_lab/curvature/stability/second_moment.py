@@ -232,7 +232,7 @@ def exact_threshold(
     """
     a, b = _weights(hessians, batch_size, population, sampling)
     found = _largest_of_the_pencil(hessians, a, b, tol, max_steps)
-    rate = jnp.where(found.value > 0, reciprocal(found.value), jnp.inf)
+    rate = jnp.where(found.value <= 0, jnp.inf, reciprocal(found.value))
     return Threshold(rate, safe_divide(found.residual, found.value), found.steps)
 
 

@@ -255,4 +255,4 @@ def stable_lr(
 
 def _over(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Quotient that is infinite, not undefined, where the denominator is 0."""
-    return jnp.where(denominator > 0, safe_divide(numerator, denominator), jnp.inf)
+    return jnp.where(denominator <= 0, jnp.inf, safe_divide(numerator, denominator))

@@ -85,12 +85,13 @@ def filter_quality(kernel: jax.Array, *, threshold: Scalar = 0.01) -> FilterQual
     largest = jnp.max(peaks)
     below = peaks < jnp.asarray(threshold, peaks.dtype) * largest
     near_zero = below | (largest == 0)
+    finite = jnp.isfinite(largest)
     entropy = _entropy(filters, jnp.ones(n, bool))
     return FilterQuality(
-        sparsity=jnp.mean(near_zero.astype(filters.dtype)),
+        sparsity=jnp.where(finite, jnp.mean(near_zero.astype(filters.dtype)), jnp.nan),
         variance_entropy=entropy,
         relative_entropy=entropy / random_entropy(n) if k == 9 else entropy * jnp.nan,
-        clean_entropy=_entropy(filters, ~near_zero),
+        clean_entropy=jnp.where(finite, _entropy(filters, ~near_zero), jnp.nan),
         orthogonality=_orthogonality(kernel),
     )
 
@@ -119,7 +120,7 @@ def _entropy(filters: jax.Array, used: jax.Array) -> jax.Array:
     # The differences of equal filters are rounding error, without a direction.
     size = jnp.linalg.svdvals(weights * filters)[0]
     rounding = max(filters.shape) * float(jnp.finfo(filters.dtype).eps) * size
-    squares = jnp.where(values > jax.lax.stop_gradient(rounding), values**2, 0)
+    squares = jnp.where(values <= jax.lax.stop_gradient(rounding), 0, values**2)
     p = trees.safe_divide(squares, jnp.sum(squares))
     none = p == 0
     terms = jnp.where(none, 0, p * jnp.log10(jnp.where(none, 1, p)))

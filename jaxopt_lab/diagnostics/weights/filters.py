@@ -171,7 +171,9 @@ def filter_shift(
         low, high = (jnp.asarray(x, sets[0].dtype) for x in limits)
     p, q = (_histograms(x, low, high, bins) for x in sets)
     each = jnp.sum((p - q) * (jnp.log(p) - jnp.log(q)), axis=1)
-    return jnp.sum(basis.variance_ratio * each)
+    # Comparisons with NaN put it into no bin.
+    finite = jnp.all(jnp.isfinite(one)) & jnp.all(jnp.isfinite(other))
+    return jnp.where(finite, jnp.sum(basis.variance_ratio * each), jnp.nan)
 
 
 def _histograms(x: jax.Array, low: jax.Array, high: jax.Array, bins: int) -> jax.Array:

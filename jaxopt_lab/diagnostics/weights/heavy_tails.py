@@ -18,6 +18,7 @@ from jaxopt_lab.core.typing import MaskOrFn, Params
 from jaxopt_lab.diagnostics.weights.power_law import (
     Fit,
     SpectrumMetrics,
+    nan_unless_finite,
     spectrum_metrics,
     squared_singular_values,
 )
@@ -60,7 +61,8 @@ def farms_eigenvalues(
       stride: a fixed step in both dimensions instead.
 
     Returns:
-      All of them, ascending, float32 or better. Memory: 8 windows at a time.
+      All of them, ascending, float32 or better; all NaN where a weight is not finite.
+      Memory: 8 windows at a time.
 
     Raises:
       InputError: no matrix, no whole or no positive number, or a ratio for which the
@@ -106,7 +108,9 @@ def farms_eigenvalues(
         window = jax.lax.dynamic_slice(matrix, (corner[0], corner[1]), (height, width))
         return squared_singular_values(window)
 
-    return jnp.sort(jax.lax.map(one, corners, batch_size=8).ravel())
+    values = jnp.sort(jax.lax.map(one, corners, batch_size=8).ravel())
+    # No window may hold the weight.
+    return nan_unless_finite(values, matrix)
 
 
 def farms_blocks(
@@ -151,7 +155,8 @@ def farms_blocks(
     count = rows // (height if blocks == "all" else cols)
     pieces = matrices[:, : count * height, :width]
     pieces = pieces.reshape(-1, count, height, width).swapaxes(0, 1)
-    return jnp.sort(squared_singular_values(pieces).reshape(count, -1), axis=1)
+    values = jnp.sort(squared_singular_values(pieces).reshape(count, -1), axis=1)
+    return nan_unless_finite(values, kernel)
 
 
 def layer_spectrum(
@@ -199,7 +204,8 @@ def layer_spectrum(
             f"a kernel (..., inputs, outputs) is needed; got shape {kernel.shape}"
         )
     if sampling == "full":
-        return spectrum_metrics(squared_singular_values(kernel), fit)
+        values = nan_unless_finite(squared_singular_values(kernel), kernel)
+        return spectrum_metrics(values, fit)
     if kernel.ndim == 2:
         values = farms_eigenvalues(
             kernel.T, rows=rows, aspect=aspect, windows=windows, stride=stride

@@ -62,7 +62,7 @@ def normalise_tokens(activations: jax.Array) -> jax.Array:
     # The remainder of such a row is rounding error of the mean: set it to zero.
     size = trees.safe_sqrt(jnp.max(jnp.sum(wide**2, axis=1)))
     rounding = jnp.finfo(wide.dtype).eps * jax.lax.stop_gradient(size)
-    return trees.safe_divide(centred, jnp.where(norms > rounding, norms, 0))
+    return trees.safe_divide(centred, jnp.where(norms <= rounding, 0, norms))
 
 
 def nuclear_norm(matrix: jax.Array) -> jax.Array:

@@ -65,7 +65,8 @@ def spectrum_metrics(
 
     Returns:
       The metrics, float32 or better. ``alpha`` is inf where the tail is a single
-      point, NaN where every value is zero.
+      point, NaN where every value is zero. All numbers but the counts are NaN where
+      a value is.
 
     Raises:
       InputError: there are no values, or ``fit`` is unknown.
@@ -115,12 +116,13 @@ def spectrum_metrics(
         allowed = index[:-1] >= jnp.minimum(first, size - 2)
         start = jnp.argmin(jnp.where(allowed, distances, jnp.inf)).astype(jnp.int32)
     alpha, distance = at(start)
-    nothing = count == 0
+    unknown = jnp.any(jnp.isnan(x))
+    nothing = (count == 0) | unknown
     alpha, distance = (jnp.where(nothing, jnp.nan, v) for v in (alpha, distance))
     return SpectrumMetrics(
         alpha=alpha,
         distance=distance,
-        xmin=x[start],
+        xmin=jnp.where(unknown, jnp.nan, x[start]),
         tail=jnp.where(nothing, 0, size - start),
         count=count,
         largest=x[-1],
@@ -144,4 +146,18 @@ def squared_singular_values(matrix: jax.Array) -> jax.Array:
     wide = matrix.astype(trees.accumulation_dtype(matrix.dtype))
     values = jnp.linalg.svdvals(wide)
     floor = max(matrix.shape[-2:]) * float(jnp.finfo(wide.dtype).eps)
-    return jnp.where(values > floor * values[..., :1], values**2, 0)
+    # NaN is at most nothing, so that it stays.
+    return jnp.where(values <= floor * values[..., :1], 0, values**2)
+
+
+def nan_unless_finite(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Values of a matrix, all NaN where a weight of it is not finite.
+
+    Args:
+      values: what was computed from parts of the matrix.
+      weights: the whole of it.
+
+    Returns:
+      The values, or NaN in their place.
+    """
+    return jnp.where(jnp.all(jnp.isfinite(weights)), values, jnp.nan)

@@ -54,7 +54,7 @@ def refresh_temp_balance(
       sampling: ``"farms"``, or ``"full"`` for the exponents of TempBalance itself.
       fit: see ``heavy_tails.spectrum_metrics``.
       min_eigenvalues: layers with fewer eigenvalues (zeros not counted) keep the base
-        rate.
+        rate. One with a weight that is not finite gets the exponent NaN.
       **windows: options of ``heavy_tails.layer_spectrum``.
 
     Returns:
@@ -123,7 +123,8 @@ def _exponent(
     """One program for each kernel shape, cached between epochs."""
     metrics = layer_spectrum(kernel, sampling=sampling, fit=fit, **dict(windows))
     counts = (metrics.count >= min_eigenvalues) & jnp.isfinite(metrics.alpha)
-    return jnp.where(counts, metrics.alpha, 0)
+    # A weight that is not finite is no layer with few eigenvalues.
+    return jnp.where(counts | jnp.isnan(metrics.total), metrics.alpha, 0)
 
 
 def _on_leaves(exponents: PyTree, params: Params) -> list[Any]:

@@ -19,6 +19,7 @@ from jaxopt_lab.lab.plan.partitioned import compile_partitioned
 from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.lab.plan.transformer_layer import held as constrained
 from jaxopt_lab.training import make_parallel_step
+from jaxopt_lab.training.sharding_rules import axis_names
 
 
 class Plan(NamedTuple):
@@ -186,8 +187,37 @@ def _gathered(layout: Layout) -> float:
     )
 
 
-def state_table(layouts: dict[str, Layout]) -> list[tuple[str, float, float]]:
-    """Method, bytes of state on one device, and bytes a parameter over all devices."""
+def whole_on(layout: Layout, axis: str) -> float:
+    """Bytes of optimizer state that every device along an axis of the mesh has whole.
+
+    Args:
+      layout: the layout.
+      axis: ``"model"``: blocks of codes that cross the parts of their parameter,
+        windows, and factors of a whole matrix are not divided over it.
+
+    Returns:
+      Bytes on one device, of leaves with axes; 0 where the mesh has no such axis.
+    """
+    if layout.mesh.shape.get(axis, 1) == 1:
+        return 0.0
+    trees = layout.state.opt_state, layout.storage.opt_state
+    return sum(
+        local_bytes(x, there)
+        for x, there in zip(*map(jax.tree.leaves, trees), strict=True)
+        if x.ndim and not any(axis in axis_names(entry) for entry in there.spec)
+    )
+
+
+def state_table(layouts: dict[str, Layout]) -> list[tuple[str, float, float, float]]:
+    """Bytes of optimizer state by method.
+
+    Args:
+      layouts: a layout for each method.
+
+    Returns:
+      ``(method, bytes on one device, of these what is whole on the model axis, bytes a
+      parameter over all devices)``.
+    """
     rows = []
     for name, one in layouts.items():
         whole = sum(
@@ -195,7 +225,8 @@ def state_table(layouts: dict[str, Layout]) -> list[tuple[str, float, float]]:
             for x in jax.tree.leaves(one.state.opt_state)
         )
         count = sum(math.prod(x.shape) for x in jax.tree.leaves(one.state.params))
-        rows.append((name, one.bytes_of("opt_state"), whole / count))
+        here, undivided = one.bytes_of("opt_state"), whole_on(one, "model")
+        rows.append((name, here, undivided, whole / count))
     return rows
 
 

@@ -91,20 +91,37 @@ def _seconds(value: float) -> str:
     return f"{value:.3f} s" if value >= 0.1 else f"{1e3 * value:.3g} ms"
 
 
-def _all(rows: list[tuple[str, float, float]], console: Any, options: Any) -> Any:
+_WHOLE = (
+    "whole on the model axis: state of parameters that are not divided over it, blocks "
+    "of codes that cross the parts of their parameter, windows of blocks that run "
+    "across rows, and factors of a whole matrix"
+)
+
+
+def _all(
+    rows: list[tuple[str, float, float, float]], console: Any, options: Any
+) -> Any:
     table = _table(
         f"optimizer state, {options.model} on {options.mesh}, zero={options.zero}",
         "method",
         "on each device",
+        "whole on the model axis",
         "bytes a parameter, all devices",
     )
-    for name, here, whole in rows:
-        table.add_row(name, _gb(here), f"{whole:.2f}")
+    for name, here, undivided, whole in rows:
+        table.add_row(name, _gb(here), _gb(undivided), f"{whole:.2f}")
     console.print(table)
+    if any(undivided for _, _, undivided, _ in rows):
+        console.print(_WHOLE, highlight=False, soft_wrap=True)
     console.print("links and wrappers: with AdamW behind them", highlight=False)
     return [
-        {"method": name, "bytes_on_a_device": here, "bytes_a_parameter": whole}
-        for name, here, whole in rows
+        {
+            "method": name,
+            "bytes_on_a_device": here,
+            "whole_on_the_model_axis": undivided,
+            "bytes_a_parameter": whole,
+        }
+        for name, here, undivided, whole in rows
     ]
 
 
@@ -126,6 +143,9 @@ def _one(
     )
     table.add_row("parameters, float32", _gb(plan.parameters), "exact")
     table.add_row("optimizer state", _gb(plan.optimizer), "exact")
+    undivided = estimate.whole_on(layout, "model")
+    if undivided:
+        table.add_row("  whole on the model axis", _gb(undivided), "see below")
     table.add_row("arguments (with the batch)", _gb(plan.arguments), "exact")
     table.add_row("kept for the backward pass", _gb(plan.activations), "residuals")
     for r in plan.residuals[:5]:
@@ -143,6 +163,8 @@ def _one(
     fits = "fits" if peak <= chip.memory else "does not fit"
     table.add_row(f"memory of a {chip.name}", _gb(chip.memory), fits)
     console.print(table)
+    if undivided:
+        console.print(_WHOLE, highlight=False, soft_wrap=True)
     times = step_times(plan, chip, layout.mesh.shape)
     text = "the partitioner's module" if plan.exact_text else "the final text"
     work = _table("one step on each device", "what", "amount", "least time")

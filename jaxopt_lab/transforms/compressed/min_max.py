@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.codecs.codec import Range
+from jaxopt_lab.core.division import quotient
 
 LEVELS = 15
 
@@ -54,7 +54,9 @@ class MinMax4(Codec):
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         low, step = self._steps(at, x.dtype)
-        level = trees.safe_divide(jax.lax.stop_gradient(x) - low, step)
+        none = jnp.full_like(step, jnp.inf)
+        level = jax.lax.stop_gradient(x) - low
+        level = quotient(level, jnp.where(step == 0, none, step))
         level = jnp.floor(level + (0.5 if noise is None else noise))
         top = jnp.asarray(LEVELS, x.dtype)
         # Comparisons instead of a maximum: XLA:CPU makes several instructions of one.

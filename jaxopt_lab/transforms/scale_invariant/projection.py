@@ -53,8 +53,7 @@ def channel_axes(params: Params, channel_axis: ChannelAxis) -> list[int]:
     [0, -1]
     """
     paths = [
-        (trees.path_name(path), leaf)
-        for path, leaf in jax.tree.leaves_with_path(params)
+        (trees.path_name(path), leaf) for path, leaf in trees.leaves_with_path(params)
     ]
     if isinstance(channel_axis, int) and is_integer(channel_axis):
         found = [(name, leaf, channel_axis) for name, leaf in paths]

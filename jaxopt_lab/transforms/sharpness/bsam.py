@@ -125,6 +125,7 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
+        params = trees.arrays(params)
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         checks.require_real("bsam", params)
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
@@ -145,8 +146,9 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         noisy, grad_fn = gradients.enter_transform(
-            "bsam", updates, params, grad_fn, _GIVEN
+            "bsam", updates, params, grad_fn, _GIVEN, axis_name
         )
         placement.refuse_behind("bsam", "the noise of the parameters", _BEHIND)
         at = lambda value: value_at(value, state.count)

@@ -98,6 +98,7 @@ def momentum_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
+        params = trees.arrays(params)
         state = inner.init(params)
         refuse_inside(_LINK, state)
         momentum_of(state, params)
