@@ -20,7 +20,7 @@ GRADS = {"kernel": jnp.array([[0.3, 0.4]]), "bias": jnp.array([-1.2])}
 PLAIN = ["method=momentum", "learning_rate=0.1", "schedule=constant"]
 
 
-def updates(tx, steps=2):
+def update_of(tx, steps=2):
     """Updates of the last of a few steps with one gradient."""
     params, state = PARAMS, tx.init(PARAMS)
     for _ in range(steps):
@@ -30,9 +30,9 @@ def updates(tx, steps=2):
 
 
 def assert_same(words, tx):
-    found = updates(optimizers.build(parse([*PLAIN, *words])))
+    found = update_of(optimizers.build(parse([*PLAIN, *words])))
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, updates(tx)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, update_of(tx)
     )
 
 
@@ -60,21 +60,21 @@ def test_the_gradient_is_clipped_before_it_decays():
 
 def test_decoupled_decay_follows_the_schedule():
     words = ["schedule=linear", "steps=4", "weight_decay=0.5"]
-    change = updates(optimizers.build(parse([*PLAIN[:2], *words])), steps=5)
+    change = update_of(optimizers.build(parse([*PLAIN[:2], *words])), steps=5)
     assert not any(np.any(c) for c in jax.tree.leaves(change))  # the rate is 0
 
 
 def test_an_optimizer_with_a_decay_of_its_own_takes_the_mask():
     words = ["method=adamw", *PLAIN[1:], "weight_decay=0.5"]
-    found = updates(optimizers.build(parse([*words, "weight_decay_mask=kernels"])))
-    plain = updates(optax.adamw(0.1, weight_decay=0.5, mask=kernels))
+    found = update_of(optimizers.build(parse([*words, "weight_decay_mask=kernels"])))
+    plain = update_of(optax.adamw(0.1, weight_decay=0.5, mask=kernels))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, plain)
-    found = updates(optimizers.build(parse([*words, "weight_decay_type=l2"])))
+    found = update_of(optimizers.build(parse([*words, "weight_decay_type=l2"])))
     adam = optax.chain(
         optax.add_decayed_weights(0.5), optax.adamw(0.1, weight_decay=0.0)
     )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, updates(adam)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, update_of(adam)
     )
 
 
@@ -114,7 +114,8 @@ def test_links_and_wrappers_take_an_optimizer_that_decays_and_clips():
         words = [f"method={row.name}", "base=momentum", "clip_norm=1"]
         words.append(f"{decay_name(parse(words).rows)}=0.1")
         tx = optimizers.build(parse(words))
-        work = twice if row.role == "wrapper" else (lambda tx, params: tx.init(params))
+        updates = row.role == "wrapper" and "shards" not in row.needs
+        work = twice if updates else (lambda tx, params: tx.init(params))
         jax.eval_shape(functools.partial(work, tx), params)
 
 
