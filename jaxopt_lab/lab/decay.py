@@ -53,7 +53,7 @@ def decoupled_decay(
 
         def one(decayed: bool, u: jax.Array, p: jax.Array) -> jax.Array:
             rate = jnp.asarray(strength * learning_rate(state.count), p.dtype)
-            return u - rate * p if decayed else u
+            return u - (rate * p).astype(u.dtype) if decayed else u
 
         updates = jax.tree.map(one, decays, updates, params)
         return updates, DecayState(optax.safe_increment(state.count))

@@ -11,6 +11,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import history, run_files
 from jaxopt_lab.lab.run_folder import RunFolder, check
 from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.runtime.folder_lock import claimed
 
 SETTINGS = {"method": "sam", "task": "digits", "model": "mlp", "steps": 8, "rho": 0.1}
 WRITTEN = (
@@ -71,6 +72,14 @@ def test_a_folder_of_something_else_is_refused(existing, config, tmp_path):
     with pytest.raises(InputError, match=r"holds files that are no run \(|is damaged"):
         check(tmp_path, SETTINGS, existing)
     assert contents(tmp_path) == before
+
+
+def test_checkpoints_of_another_program_are_no_run(tmp_path):
+    (tmp_path / "checkpoints" / "1000").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"holds files that are no run \(checkpoints"):
+        check(tmp_path, SETTINGS, "overwrite")
+    history.append(tmp_path, 0, {"configuration": SETTINGS})
+    assert not check(tmp_path, SETTINGS, "overwrite")  # killed before its config.json
 
 
 def test_new_empty_and_half_made_folders_are_taken(tmp_path):
@@ -138,6 +147,22 @@ def test_another_process_has_the_folder_until_it_dies(tmp_path):
     with RunFolder(RunOptions(), tmp_path):
         pass
     assert contents(tmp_path) == before
+
+
+def test_a_claimed_folder_is_gone_again_if_nothing_was_written(tmp_path):
+    with pytest.raises(KeyError), claimed(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+        raise KeyError("before the first file")
+    assert os.listdir(tmp_path) == []
+    with claimed(tmp_path / "a"):
+        (tmp_path / "a" / "results.json").write_text("{}")
+    assert os.listdir(tmp_path / "a") == ["results.json"]
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="cannot write into"),
+        claimed(tmp_path / "file" / "x"),
+    ):
+        pass
 
 
 def test_a_forked_child_does_not_keep_the_folder(tmp_path):
