@@ -21,6 +21,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.tree_paths import warn_of_idle_rules
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 
 Named = Literal["output", "row", "tensor", "element"]
@@ -121,10 +122,11 @@ def scale_by_adam_mini(
 
     @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
     def link(params: Params) -> list[_Cut]:
-        return [
-            _cut(trees.path_name(path), leaf, partition)
-            for path, leaf in trees.leaves_with_path(params)
-        ]
+        named = [(trees.path_name(p), x) for p, x in trees.leaves_with_path(params)]
+        if partition is not None and not callable(partition):
+            rules = [rule for rule, _ in partition]
+            warn_of_idle_rules("partition", rules, [name for name, _ in named])
+        return [_cut(name, leaf, partition) for name, leaf in named]
 
     return link
 
