@@ -17,6 +17,7 @@ import jax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import checks, loops, placement
+from jaxopt_lab.core.argument_checks import check_function
 from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.loss_checks import loss_and_aux
@@ -89,6 +90,7 @@ def batch_grad(
     >>> float(grad_fn(jnp.array(1.0))), float(grad_fn.shard(2)(jnp.array(1.0), 1))
     (10.0, 18.0)
     """
+    check_function("loss_fn", loss_fn)
 
     def evaluate(params: Params, batch: Batch, key: Any) -> tuple[jax.Array, PyTree]:
         del key
