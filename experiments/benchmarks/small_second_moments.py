@@ -53,7 +53,7 @@ KINDS = {
 }
 
 
-def methods(rate: float) -> dict[str, optax.GradientTransformation]:
+def methods(rate: float) -> dict[str, Any]:
     """The methods, AdamW's step without decay first.
 
     Args:
@@ -94,7 +94,7 @@ def movement(tx: optax.GradientTransformation, steps: int = 6) -> float:
     """
 
     def run() -> jax.Array:
-        at = jnp.zeros((2, 128))
+        at: Any = jnp.zeros((2, 128))
         state = tx.init(at)
         for t in range(steps):
             grads = at.at[0].set(1.0).at[1].set(0.0 if t else 1e-3)
@@ -131,7 +131,7 @@ def trained(tx: optax.GradientTransformation) -> np.ndarray:
     Returns:
       ``(SEEDS,)``.
     """
-    test = tokens(99, 4096)
+    x_test, y_test = map(jnp.asarray, tokens(99, 4096))
 
     def one(key: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
         keys = jax.random.split(key)
@@ -148,7 +148,7 @@ def trained(tx: optax.GradientTransformation) -> np.ndarray:
             return (optax.apply_updates(params, updates), state), None
 
         (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), (x, y))
-        return loss(params, *test)
+        return loss(params, x_test, y_test)
 
     drawn = zip(*(tokens(s + 1, STEPS * BATCH) for s in range(SEEDS)), strict=True)
     x, y = (np.stack(part).reshape(SEEDS, STEPS, BATCH) for part in drawn)
