@@ -15,6 +15,7 @@ from jaxopt_lab.bilevel.opaque_call import arrays_only, opaque_call
 from jaxopt_lab.bilevel.rewrite_jaxpr import rewrite_jaxpr
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.argument_checks import check_transformation
 from jaxopt_lab.core.errors import InputError
 
 # Traced programs cached for one transformation; a training run needs two.
@@ -102,10 +103,7 @@ def differentiable(
     """
     if hasattr(tx, "gradient_transformation"):  # optax.MultiSteps is none itself
         tx = tx.gradient_transformation()  # type: ignore[attr-defined]
-    if not isinstance(tx, optax.GradientTransformation):
-        raise InputError(
-            f"tx must be an optax.GradientTransformation; got {type(tx).__name__}"
-        )
+    check_transformation("tx", tx)
     arguments.check_non_negative("eps_root", eps_root)
     if max_slope is not None and not max_slope > 0:
         raise InputError(f"max_slope must be above 0, or None; got {max_slope}")

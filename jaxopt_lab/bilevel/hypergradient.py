@@ -34,6 +34,7 @@ from jaxopt_lab.bilevel.options import (
     make_solver,
 )
 from jaxopt_lab.bilevel.plan import Program, settled
+from jaxopt_lab.core.argument_checks import check_value
 from jaxopt_lab.core.typing import Scalar
 
 
@@ -183,6 +184,7 @@ def hypergrad(
     own |= {"terms": terms, "adjoint0": adjoint0}
     own |= {"budget": budget, "key": key, "pairs": pairs, "sigma": sigma}
     check_mode(mode, own)
+    check_value("inner", inner, (InnerProblem,))
     checks.check_losses(outer, inner, mode)
     theta = checks.as_theta(theta)
     episode = Episode(outer, inner, start, t0, "none")

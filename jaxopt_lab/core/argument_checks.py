@@ -75,6 +75,13 @@ def check_value(
 def _check_whole(name: str, value: Any, kinds: tuple[Any, ...], interval: Any) -> None:
     if not {int, type(None)}.issuperset(kinds) and not is_whole(value):
         return  # something else is accepted as well
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        raise InputError(
+            f"{name} must be a whole number, known when the program is traced; got "
+            f"{described(value)} (jaxopt_lab.inject_hyperparams leaves such options as "
+            "they are, optax.inject_hyperparams does not)"
+        )
     if not is_whole(value) or (interval is not None and value not in interval):
         bounds = "" if interval is None else f" {interval.bounds()}"
         raise InputError(f"{name} must be a whole number{bounds}; got {value!r}")
@@ -110,19 +117,65 @@ def _check_instance(name: str, kind: Any, value: Any) -> None:
     if kind is Any or not inspect.isclass(kind) or isinstance(value, kind):
         return
     if kind.__name__ == "GradientTransformation":
-        if not (hasattr(value, "init") and hasattr(value, "update")):
-            made = getattr(value, "__name__", "")
-            hint = f": call it, {made}(...)" if callable(value) and made else ""
-            raise InputError(
-                f"{name} must be an optax transformation, such as optax.sgd(0.1); got "
-                f"{described(value)}{hint}"
-            )
-    elif kind.__module__.startswith("jaxopt_lab") and not getattr(
-        kind, "_is_protocol", False
-    ):
+        check_transformation(name, value)
+    elif kind.__module__.startswith("jaxopt_lab") and not _is_protocol(kind):
         raise InputError(
             f"{name} must be of type {kind.__name__}; got {described(value)}"
         )
+
+
+def check_transformation(name: str, value: Any) -> None:
+    """Refuse what is no gradient transformation, such as a function that makes one.
+
+    Args:
+      name: name of the argument, for the message.
+      value: what was given.
+
+    Raises:
+      InputError: it has no ``init`` and ``update``.
+    """
+    if hasattr(value, "init") and hasattr(value, "update"):
+        return
+    made = getattr(value, "__name__", "")
+    hint = f": call it, {made}(...)" if callable(value) and made else ""
+    raise InputError(
+        f"{name} must be an optax transformation, such as optax.sgd(0.1); got "
+        f"{described(value)}{hint}"
+    )
+
+
+def check_key(name: str, key: Any) -> None:
+    """Refuse what is no typed random key.
+
+    Args:
+      name: name of the argument, for the message.
+      key: what was given.
+
+    Raises:
+      InputError: it is a seed, a raw key, or something else.
+    """
+    import jax
+
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
+        raise InputError(
+            f"{name} must be a typed key from jax.random.key(seed); got "
+            f"{described(key)}"
+        )
+
+
+def check_function(name: str, value: Any) -> None:
+    """Refuse what cannot be called.
+
+    Args:
+      name: name of the argument, for the message.
+      value: what was given.
+
+    Raises:
+      InputError: it is no function.
+    """
+    if not callable(value):
+        raise InputError(f"{name} must be a function; got {described(value)}")
 
 
 def _is_protocol(kind: Any) -> bool:

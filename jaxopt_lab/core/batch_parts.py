@@ -59,7 +59,8 @@ def split_batch(batch: Batch, parts: int, what: str = "parts") -> Batch:
     examples = num_examples(batch, what)
     if examples % parts:
         raise InputError(
-            f"a batch of {examples} examples cannot be cut into {parts} equal {what}"
+            f"a batch of {examples} examples cannot be cut into {parts} equal {what}; "
+            f"their number must divide {examples}"
         )
     return jax.tree.map(
         lambda x: x.reshape(parts, examples // parts, *x.shape[1:]), batch

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 import optax
 
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.tree_paths import resolve_mask
 from jaxopt_lab.core.typing import MaskOrFn, ScalarOrSchedule
 
 
@@ -23,11 +24,12 @@ def decayed_weights(
       A link.
 
     Raises:
-      InputError: ``weight_decay`` is negative.
+      InputError: ``weight_decay`` is negative; (at ``init``) the mask does not fit.
     """
     check_arguments(decayed_weights, locals())
     # Our schedules take arrays, optax's take numbers too.
-    return optax.add_decayed_weights(cast(Any, weight_decay), mask)
+    fitting = mask if mask is None else lambda params: resolve_mask(mask, params)
+    return optax.add_decayed_weights(cast(Any, weight_decay), fitting)
 
 
 def step_size(

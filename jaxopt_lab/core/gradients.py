@@ -17,6 +17,7 @@ import jax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import checks, loops, placement
+from jaxopt_lab.core.argument_checks import check_function
 from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.loss_checks import loss_and_aux
@@ -89,6 +90,7 @@ def batch_grad(
     >>> float(grad_fn(jnp.array(1.0))), float(grad_fn.shard(2)(jnp.array(1.0), 1))
     (10.0, 18.0)
     """
+    check_function("loss_fn", loss_fn)
 
     def evaluate(params: Params, batch: Batch, key: Any) -> tuple[jax.Array, PyTree]:
         del key
@@ -226,6 +228,8 @@ def enter_transform(
     grad_fn: GradFn | None,
     given: str | None = "the direction of the ascent",
     axis_name: str | None = None,
+    *,
+    gives_gradient: bool = True,
 ) -> tuple[Params, GradFn]:
     """Check what a gradient transformation is given, and where it stands.
 
@@ -241,6 +245,7 @@ def enter_transform(
       given: use that it makes of ``updates``, for the warning; ``None``: none.
       axis_name: the devices' axis, if ``updates`` were averaged over one by the caller:
         ``grad_fn`` has then not given them.
+      gives_gradient: False for wrappers and optimizers, which give the update.
 
     Returns:
       ``(params, grad_fn)``, both present; a plain function as a ``PlainGradFn``.
@@ -264,5 +269,5 @@ def enter_transform(
     else:
         changed = on_transform(transform, updates, params)
     if changed:
-        placement.warn_in_front(transform, given)
+        placement.warn_in_front(transform, given, gives_gradient=gives_gradient)
     return params, grad_fn

@@ -8,6 +8,8 @@ from typing import Any
 
 import optax
 
+from jaxopt_lab.core.argument_checks import check_function
+
 
 def static_arguments(factory: Callable[..., Any]) -> frozenset[str]:
     """The arguments of a transformation that cannot be traced or scheduled.
@@ -59,5 +61,6 @@ def inject_hyperparams(
     >>> sorted(tx.init(jnp.ones(2)).hyperparams)
     ['rho']
     """
+    check_function("factory", factory)
     names = static_arguments(factory) if static is None else static
     return optax.inject_hyperparams(factory, static_args=tuple(sorted(names)))

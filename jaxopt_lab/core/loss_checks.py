@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -28,6 +29,27 @@ def loss_and_aux(result: Any) -> tuple[jax.Array, PyTree]:
     raise InputError(
         "with has_aux=True loss_fn must return (loss, aux); got "
         f"{described(result)}: leave has_aux out for a loss alone"
+    )
+
+
+def train_loss(result: Any) -> Any:
+    """The result of the loss function of a train step.
+
+    Args:
+      result: what it returned.
+
+    Returns:
+      The same.
+
+    Raises:
+      InputError: it is no ``(loss, (model_state, metrics))``.
+    """
+    match result:
+        case (_, (_, Mapping())):
+            return result
+    raise InputError(
+        "loss_fn must return (loss, (model_state, metrics)), metrics a dict; got "
+        f"{described(result)}"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import optax
 
+from jaxopt_lab.core.argument_checks import check_transformation
 from jaxopt_lab.core.gradients import MappedGradFn
 from jaxopt_lab.core.typing import MaskOrFn, Params, PyTree, Updates
 
@@ -102,6 +103,7 @@ def masked(
     >>> round(float(updates["w"]), 4), float(updates["b"])
     (2.2, 4.0)
     """
+    check_transformation("inner", inner)
     return _with_unmasked_grad_fn(optax.masked(inner, mask))
 
 
@@ -123,4 +125,6 @@ def partition(
     Returns:
       The partitioned transformation; its state is that of ``optax.partition``.
     """
+    for label, tx in transforms.items():
+        check_transformation(f"transforms[{label!r}]", tx)
     return _with_unmasked_grad_fn(optax.partition(transforms, param_labels))

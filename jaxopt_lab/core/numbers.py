@@ -26,11 +26,9 @@ def known_number(value: Any) -> bool | int | float | None:
     if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         if value.ndim:
             return None
-        if value.dtype.kind in "biu":
-            return value.item()
-        from jax.numpy import floating, issubdtype
-
-        return float(value) if issubdtype(value.dtype, floating) else None
+        if "float" in value.dtype.name:  # those of ml_dtypes are of no kind
+            return float(value)
+        return value.item() if value.dtype.kind in "biu" else None
     return value if isinstance(value, bool | int | float) else None
 
 

@@ -16,10 +16,9 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from jaxopt_lab.core import errors
-from jaxopt_lab.core.argument_checks import check_value
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 
@@ -222,6 +221,9 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> 
       ...
     jaxopt_lab.core.errors.InputError: factor must be at least 0; got -1.0
     """
+    # Here, for jax: the catalog reads signatures without it.
+    from jaxopt_lab.core.argument_checks import check_value
+
     for name, argument in arguments(function).items():
         if name in values:
             check_value(name, values[name], *argument)
@@ -276,7 +278,12 @@ def takes(
             # The number of Python that one of NumPy is: it widens no float32.
             known = {n: known_number(v) for n, v in bound.arguments.items()}
             given = {n: v for n, v in known.items() if v is not None}
-            return function(**{**bound.arguments, **given})
+            made = function(**{**bound.arguments, **given})
+            if hasattr(made, "init") and hasattr(made, "update"):
+                from jaxopt_lab.core.explained import explained
+
+                made = explained(cast(Any, made), function.__name__)
+            return made
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]

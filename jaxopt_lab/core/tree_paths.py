@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,8 @@ def label_by_path(
       default: label of a leaf that no rule matches.
 
     Returns:
-      ``labels(params)``, a tree of strings for ``partition``.
+      ``labels(params)``, a tree of strings for ``partition``. It warns of a rule that
+      matches nothing.
 
     >>> labels = label_by_path([("bias$", "plain")], "sharp")
     >>> labels({"dense": {"kernel": 1.0, "bias": 0.0}})
@@ -54,7 +56,49 @@ def label_by_path(
         name = path_name(path)
         return next((lab for rx, lab in compiled if rx.search(name)), default)
 
-    return lambda params: boxes.map_with_path(label, params)
+    def labels(params: Params) -> PyTree:
+        names = [path_name(path) for path, _ in boxes.leaves_with_path(params)]
+        warn_of_idle_rules("rules", [pattern for pattern, _ in rules], names)
+        return boxes.map_with_path(label, params)
+
+    return labels
+
+
+def warn_of_idle_rules(
+    argument: str, patterns: Sequence[str], names: Sequence[str]
+) -> None:
+    """Tell of regular expressions that no path of the parameters contains.
+
+    Args:
+      argument: name of the argument that holds them, for the message.
+      patterns: the regular expressions.
+      names: paths of the parameters.
+    """
+    for pattern in patterns:
+        if names and not any(re.search(pattern, name) for name in names):
+            warnings.warn(
+                f"{argument}: {pattern!r} matches none of the parameters; the paths "
+                f"must contain it, got {summary(list(names))}",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def warn_of_idle_mask(argument: str, mask: PyTree) -> None:
+    """Tell of a mask that selects no leaf.
+
+    Args:
+      argument: its name, for the message.
+      mask: tree of booleans, arrays of them, or traced ones.
+    """
+    chosen = jax.tree.leaves(mask)
+    if chosen and all(isinstance(m, bool | np.bool_) and not m for m in chosen):
+        warnings.warn(
+            f"{argument} selects none of the parameters, so that it turns the method "
+            "off; pass None to select all",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def everything_but(*names: str) -> MaskFn:
@@ -122,12 +166,20 @@ def resolve_mask(mask: MaskOrFn | None, params: Params, name: str = "mask") -> P
     if mask is None:
         return jax.tree.map(lambda _: True, params)
     tree = mask(params) if callable(mask) else mask
+    for entry in jax.tree.leaves(tree):
+        kind = getattr(entry, "dtype", type(entry))
+        if kind not in (bool, int, np.dtype(bool)):
+            raise InputError(
+                f"{name} must hold booleans; got {entry!r}: a tree like the "
+                "parameters, a prefix of it, or a function that gives one"
+            )
     try:
         return jax.tree.map(lambda m, sub: jax.tree.map(lambda _: m, sub), tree, params)
     except ValueError as error:
         lines = differences(params, tree, shapes=False)
         raise InputError(
-            f"{name} does not fit the parameters: {summary(lines)}"
+            f"{name} does not fit the parameters: {summary(lines)}; accepted: a tree "
+            "of booleans like them, a prefix of it, or a function that gives one"
         ) from error
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.core.argument_checks import check_transformation
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import ModelState, Params
 
 
@@ -49,14 +51,15 @@ def init_state(
       ``jax.eval_shape``.
 
     Raises:
-      TypeError: ``key`` is an old-style ``uint32`` key.
+      InputError: ``key`` is an old-style ``uint32`` key, ``tx`` no transformation.
 
     >>> state = init_state(optax.sgd(0.1), {"w": jnp.ones(3)}, jax.random.key(0))
     >>> int(state.step)
     0
     """
+    check_transformation("tx", tx)
     if not jnp.issubdtype(jnp.asarray(key).dtype, jax.dtypes.prng_key):
-        raise TypeError(
+        raise InputError(
             "init_state needs a typed key from jax.random.key(seed); got an array "
             f"of dtype {jnp.asarray(key).dtype} (jax.random.PRNGKey makes those)"
         )

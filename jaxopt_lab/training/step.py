@@ -11,9 +11,11 @@ import optax
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.argument_checks import check_function, check_transformation
 from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.loss_checks import train_loss
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
 from jaxopt_lab.training.dry_run import dry_run
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
@@ -99,6 +101,8 @@ def make_train_step(
     """
     if micro_batches < 1:
         raise InputError(f"micro_batches must be at least 1; got {micro_batches}")
+    check_transformation("tx", tx)
+    check_function("loss_fn", loss_fn)
     # MultiSteps takes extra arguments but is no GradientTransformation.
     chain: Any = (
         tx if isinstance(tx, optax.MultiSteps) else optax.with_extra_args_support(tx)
@@ -109,7 +113,7 @@ def make_train_step(
         key, pass_key = jax.random.split(state.key)
 
         def evaluate(params: Params, batch: Batch, key: Any) -> Any:
-            return loss_fn(params, state.model_state, batch, key)
+            return train_loss(loss_fn(params, state.model_state, batch, key))
 
         grad_fn = BatchGrad(
             evaluate,

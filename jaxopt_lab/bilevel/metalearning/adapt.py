@@ -18,6 +18,7 @@ from jaxopt_lab.bilevel.checkpointed_scan import (
 from jaxopt_lab.bilevel.metalearning.task import Task
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core.argument_checks import check_transformation
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.gradients import batch_grad
 from jaxopt_lab.core.masking import is_masked
@@ -51,6 +52,7 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         arguments.check_positive_count("steps", self.steps)
+        check_transformation("inner", self.inner)
         levels_of(self.remat)
 
     def moving(self, params: Params) -> Params:

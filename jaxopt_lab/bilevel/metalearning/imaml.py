@@ -13,6 +13,7 @@ import optax
 from jaxopt_lab.bilevel.metalearning.adapt import Adaptation
 from jaxopt_lab.bilevel.metalearning.task import MetaLoss, Task
 from jaxopt_lab.core import checks as arguments
+from jaxopt_lab.core.argument_checks import check_transformation
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Batch, LossFn, Params, Scalar
@@ -105,6 +106,7 @@ def imaml(
     gradients", NeurIPS 2019, arXiv:1909.04630.
     """
     arguments.check_positive_count("steps", steps)
+    check_transformation("inner", inner)
     number = known_number(strength)
     if number is not None and not number > 0:
         raise InputError(f"strength must be more than 0; got {strength}")

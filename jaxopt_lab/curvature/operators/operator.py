@@ -13,7 +13,8 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.argument_checks import check_key
+from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees
 
@@ -79,6 +80,22 @@ def _draw(key: jax.Array, like: Shapes, probe: vector_trees.Probe) -> PyTree:
     return vector_trees.draw(key, like.tree(), probe)
 
 
+def check_operator(operator: Any) -> None:
+    """Refuse what is no operator, such as a matrix.
+
+    Args:
+      operator: what was given.
+
+    Raises:
+      InputError: it has no product.
+    """
+    if not hasattr(operator, "matvec") or not hasattr(operator, "like"):
+        raise InputError(
+            f"operator must be of type Operator; got {described(operator)}: pass what "
+            "hessian(...) or linear_operator(product, like) gives"
+        )
+
+
 def draw(
     operator: Operator, key: jax.Array, probe: vector_trees.Probe = "normal"
 ) -> PyTree:
@@ -91,7 +108,12 @@ def draw(
 
     Returns:
       The vector.
+
+    Raises:
+      InputError: another object was given for the operator or the key.
     """
+    check_operator(operator)
+    check_key("key", key)
     return _draw(key, Shapes.of(operator.like), probe)
 
 

@@ -15,7 +15,12 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
-from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
+from jaxopt_lab.curvature.operators.operator import (
+    Operator,
+    Shapes,
+    check_operator,
+    draw,
+)
 from jaxopt_lab.curvature.spectrum.quadrature import standard_error
 from jaxopt_lab.curvature.spectrum.trace import TraceEstimate, quadratic_form
 
@@ -86,6 +91,7 @@ def hutchpp_of(
     Returns:
       A ``TraceEstimate``.
     """
+    check_operator(operator)
     basis = _empty(Shapes.of(operator.like), min(columns, operator.size))
     matvecs, kept, inside, scale = 0, 0, 0.0, 0.0
     for z in sketch:

@@ -17,7 +17,13 @@ from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
-from jaxopt_lab.curvature.operators.operator import Operator, Shapes, check_vector, draw
+from jaxopt_lab.curvature.operators.operator import (
+    Operator,
+    Shapes,
+    check_operator,
+    check_vector,
+    draw,
+)
 from jaxopt_lab.curvature.spectrum.tridiagonal import Ritz, ritz_on_host, ritz_traced
 
 Which = Literal["largest", "smallest", "magnitude"]
@@ -211,6 +217,7 @@ def lanczos(
     arguments.check_positive_count("wanted", wanted)
     if which not in get_args(Which):
         raise errors.unknown("which", which, get_args(Which))
+    check_operator(operator)
     num_steps = min(num_steps, operator.size)
     like = Shapes.of(operator.like)
     v = draw(operator, key) if start is None else _checked(operator, start)

@@ -15,7 +15,12 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
-from jaxopt_lab.curvature.operators.operator import Operator, check_vector, draw
+from jaxopt_lab.curvature.operators.operator import (
+    Operator,
+    check_operator,
+    check_vector,
+    draw,
+)
 from jaxopt_lab.curvature.spectrum.lanczos import Which, lanczos, order
 
 
@@ -127,6 +132,7 @@ def top_eigenvalues(
     arguments.check_positive_count("k", k)
     arguments.check_positive_count("num_steps", num_steps)
     arguments.check_non_negative("start_noise", start_noise)
+    check_operator(operator)
     if k > operator.size:
         raise InputError(
             f"k must be at most the number of parameters, {operator.size}; got {k}"

@@ -15,7 +15,12 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
-from jaxopt_lab.curvature.operators.operator import Operator, Shapes, draw
+from jaxopt_lab.curvature.operators.operator import (
+    Operator,
+    Shapes,
+    check_operator,
+    draw,
+)
 from jaxopt_lab.curvature.operators.vector_trees import Probe, check_probe
 from jaxopt_lab.curvature.spectrum.quadrature import standard_error
 
@@ -134,6 +139,7 @@ def _samples(
     operator: Operator, key: Array, num_probes: int, probe: Probe, chunk: int
 ) -> Iterator[Array]:
     keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(num_probes))
+    check_operator(operator)
     like = Shapes.of(operator.like)
     for begin in range(0, num_probes, chunk):
         if chunk > 1 and operator.apply is not None:

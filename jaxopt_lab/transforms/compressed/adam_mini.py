@@ -21,6 +21,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.finish import finished
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
+from jaxopt_lab.core.tree_paths import warn_of_idle_rules
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.official_partition import official_blocks
 
@@ -128,9 +129,10 @@ def scale_by_adam_mini(
 
     @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
     def link(params: Params) -> list[_Cut]:
-        leaves = trees.leaves_with_path(params)
-        named = [(trees.path_name(path), leaf) for path, leaf in leaves]
-        _check_rules(partition, [name for name, _ in named])
+        named = [(trees.path_name(p), x) for p, x in trees.leaves_with_path(params)]
+        if not (partition is None or callable(partition) or isinstance(partition, str)):
+            rules = [rule for rule, _ in partition]
+            warn_of_idle_rules("partition", rules, [name for name, _ in named])
         return [_cut(name, leaf, partition) for name, leaf in named]
 
     return link
@@ -179,19 +181,6 @@ class _Cut(NamedTuple):
         nu = moments.average(nu, mean, b2)
         u = moments.corrected_direction(mu.reshape(self.shape), nu, count, b1, b2, eps)
         return u.reshape(g.shape).astype(g.dtype), _LeafState(mu, nu)
-
-
-def _check_rules(partition: Partition | None, names: list[str]) -> None:
-    """Refuse a rule that no parameter follows, which is a misspelt one."""
-    if partition is None or callable(partition) or isinstance(partition, str):
-        return
-    for rule, _ in partition:
-        if names and not any(re.search(rule, name) for name in names):
-            raise InputError(
-                f"the rule {rule!r} of partition fits no parameter; there are "
-                + ", ".join(names[:8])
-                + (", ..." if len(names) > 8 else "")
-            )
 
 
 def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:

@@ -188,7 +188,13 @@ def lookbehind(
         for name in ("fused_apply", "grad"):
             extra.pop(name, None)
         slow, grad_fn = gradients.enter_transform(
-            "lookbehind", updates, params, grad_fn, _GIVEN, axis_name
+            "lookbehind",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
         )
         perturb = perturbation.at(slow, state.count)
         grad = averaged(grad_fn, axis_name)

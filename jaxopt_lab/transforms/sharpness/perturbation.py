@@ -21,6 +21,7 @@ from jaxopt_lab.core.perturbation import (
     ScalingName,
     scaling_tree,
 )
+from jaxopt_lab.core.tree_paths import warn_of_idle_mask
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 
 # perturb(point, direction) -> perturbed point
@@ -92,6 +93,7 @@ class Perturbation:
             float32.
         """
         mask = trees.resolve_mask(self.perturb_mask, params, "perturb_mask")
+        warn_of_idle_mask("perturb_mask", mask)
         if self.compute_dtype is None:
             checks.require_float32(self.link, params, mask, castable=True)
         adapt: PyTree = None

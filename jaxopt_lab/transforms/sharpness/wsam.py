@@ -133,7 +133,13 @@ def wsam(
         updates, params = trees.arrays((updates, params))
         extra.pop("fused_apply", None)
         w, grad_fn = gradients.enter_transform(
-            "wsam", updates, params, grad_fn, _GIVEN, axis_name
+            "wsam",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
         )
         perturb = perturbation.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)
