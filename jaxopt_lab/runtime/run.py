@@ -250,9 +250,8 @@ class Run:
         make, state = self._step, self.state
         try:
             self._batches.set_state(position)
-            for _ in range(step - number):
-                batch = self._batches.next()
-            jax.eval_shape(lambda state: make(state, batch), state)
+            batches = [self._batches.next() for _ in range(step - number)]
+            jax.eval_shape(lambda state: make(state, batches[-1]), state)
         except InputError as error:
             return f": {error}"
         except Exception:

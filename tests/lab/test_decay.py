@@ -1,6 +1,7 @@
 """Weight decay and clipping beside every optimizer of the command line."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ PLAIN = ["method=momentum", "learning_rate=0.1", "schedule=constant"]
 
 def update_of(tx, steps=2):
     """Updates of the last of a few steps with one gradient."""
-    params, state = PARAMS, tx.init(PARAMS)
+    params, state, change = PARAMS, tx.init(PARAMS), None
     for _ in range(steps):
         change, state = tx.update(GRADS, state, params)
         params = optax.apply_updates(params, change)
@@ -94,7 +95,7 @@ def test_every_optimizer_decays_and_clips_or_says_why_not(kind):
     assert refused == {
         name
         for name in methods.optimizer_names()
-        if "grad_fn" in catalog.get(name).needs
+        if "grad_fn" in methods.get(name).needs
     }
 
 
@@ -125,7 +126,8 @@ def test_the_recipe_of_a_sam_paper_can_be_said():
     configuration = parse(words)
     assert configuration.flat()["weight_decay"] == 5e-4
     assert "weight_decay=0.0005" in command(configuration, "x").split()
-    link, inner = optimizers.build(configuration).init(PARAMS)
+    state: Any = optimizers.build(configuration).init(PARAMS)
+    link, inner = state
     assert link.hyperparams["rho"] == configuration.method["rho"]
     assert len(inner) == 3  # clipping, L2, momentum
 

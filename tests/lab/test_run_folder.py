@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -137,9 +138,9 @@ def test_another_process_has_the_folder_until_it_dies(tmp_path):
     fill(tmp_path, WRITTEN)
     before = contents(tmp_path)
     program = [sys.executable, "-S", "-c", HOLD, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
-        assert process.stdout.readline() == "held\n"
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
         with pytest.raises(InputError, match="is in use by another process"):
             RunFolder(RunOptions(), tmp_path)
         process.kill()
@@ -191,7 +192,10 @@ def test_the_history_says_from_which_step_a_configuration_holds(tmp_path):
     told = [(e["from_step"], e["configuration"]["rho"]) for e in history.read(tmp_path)]
     # The steps from 20 on that were taken with 0.2 were taken again.
     assert told == [(0, 0.1), (20, 0.3), (40, 0.4)]
-    at = {step: history.settings_at(tmp_path, step)["rho"] for step in (0, 20, 21, 50)}
+    at = {
+        step: (history.settings_at(tmp_path, step) or {})["rho"]
+        for step in (0, 20, 21, 50)
+    }
     assert at == {0: 0.1, 20: 0.1, 21: 0.3, 50: 0.4}
     assert history.settings_at(tmp_path / "none", 3) is None
     history.append(tmp_path, 0, {"configuration": {"rho": 0.5}})

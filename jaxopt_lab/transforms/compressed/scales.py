@@ -45,6 +45,13 @@ class Scales:
     def __getitem__(self, name: Any) -> Any:
         return self._named()[name]
 
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, Scales):
+            return NotImplemented
+        return (self._keys, self._values) == (other._keys, other._values)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         named = (f"{name}={value!r}" for name, value in self._named().items())
         return f"Scales({', '.join(named)})"
