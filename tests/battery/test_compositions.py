@@ -14,8 +14,12 @@ from battery.transform.subject import Subject
 from jaxopt_lab.catalog import of_kind
 
 PLAIN = ("sam", "lookbehind", "adam_cm", "adamw8bit")
-KNOWN: dict[tuple[str, str], str] = {}
-"""Compositions that are wrong today, with the reason; empty is the aim."""
+KNOWN = {
+    ("sm3", "complex"): "optax refuses them with a ValueError of its own",
+    ("sm3", "empty leaf"): "optax reduces over a leaf without rows",
+    ("muon", "empty leaf"): "optax divides by the size of a leaf without rows",
+}
+"""Compositions that are wrong, with the reason; none of ours."""
 
 
 def _rows():

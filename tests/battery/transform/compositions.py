@@ -63,6 +63,13 @@ def _same(subject: Subject) -> Any:
     return subject.tx
 
 
+def _bare(subject: Subject) -> Any:
+    """Without optax's injection, whose numbers take the type of the first gradient."""
+    if subject.row.role == "wrapper":
+        return subject.row.load()(subject.base(), **subject.row.defaults())
+    return subject.tx
+
+
 COMPOSITIONS: dict[str, Composition] = {
     "alone": (_same, lambda: P),
     "masked": (lambda s: jaxopt_lab.masked(s.tx, MASK), lambda: P),
@@ -99,7 +106,7 @@ COMPOSITIONS: dict[str, Composition] = {
     ),
     "nnx": (_same, lambda: _box(P)),
     "linen box": (_same, lambda: _linen_box(P)),
-    "complex": (_same, lambda: {**P, "z": jnp.ones((4, 6), jnp.complex64)}),
+    "complex": (_bare, lambda: {**P, "z": jnp.ones((4, 6), jnp.complex64)}),
     "scalar": (_same, lambda: jnp.float32(0.5)),
     "python scalar": (_same, lambda: {"w": 0.5}),
     "empty leaf": (_same, lambda: {**P, "none": jnp.zeros((0, 4), jnp.float32)}),
