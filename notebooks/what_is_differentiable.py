@@ -280,11 +280,11 @@ figure_of(
 
 # %%
 def buffer_decay(decay):
-    return jaxopt_lab.sgd_cg(0.02, 5, priority_decay=decay)
+    return jaxopt_lab.sgd_cg(0.02, capacity=5, priority_decay=decay)
 
 
 def buffer_weight(kappa):
-    return jaxopt_lab.sgd_cg(0.02, 5, priority_decay=0.9, kappa=kappa)
+    return jaxopt_lab.sgd_cg(0.02, capacity=5, priority_decay=0.9, kappa=kappa)
 
 
 figure_of(

@@ -48,8 +48,8 @@ def blocks(name):
 
 @pytest.mark.parametrize("name", [name for name in PAGES if blocks(name)])
 def test_the_examples_run(name):
-    for code in blocks(name):
-        names = {}
+    names = {}
+    for code in blocks(name):  # a block may use the names of those before it
         exec(code, names)
         if "final_loss" in names:
             f = names["final_loss"]

@@ -47,12 +47,12 @@ def optimizers() -> dict[str, optax.GradientTransformation]:
     """
     adamw_cm = jaxopt_lab.adamw_cm
     return {
-        C5: adamw_cm(RATE, 5),
-        C20: adamw_cm(RATE, 20),
-        "C = 5, fresh sums": adamw_cm(RATE, 5, recompute_sum=True),
-        "C = 20, fresh sums": adamw_cm(RATE, 20, recompute_sum=True),
-        "C = 5, bfloat16": adamw_cm(RATE, 5, buffer_dtype=jnp.bfloat16),
-        "C = 20, bfloat16": adamw_cm(RATE, 20, buffer_dtype=jnp.bfloat16),
+        C5: adamw_cm(RATE, capacity=5),
+        C20: adamw_cm(RATE, capacity=20),
+        "C = 5, fresh sums": adamw_cm(RATE, capacity=5, recompute_sum=True),
+        "C = 20, fresh sums": adamw_cm(RATE, capacity=20, recompute_sum=True),
+        "C = 5, bfloat16": adamw_cm(RATE, capacity=5, buffer_dtype=jnp.bfloat16),
+        "C = 20, bfloat16": adamw_cm(RATE, capacity=20, buffer_dtype=jnp.bfloat16),
         "adam_cg, C = 10": jaxopt_lab.adam_cg(RATE),
     }
 

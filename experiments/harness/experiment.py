@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from experiments.harness.command import Command
 from experiments.harness.report import Report, write
 from experiments.harness.store import Store
+from jaxopt_lab.runtime.folder_lock import claimed
 
 QUICK = "quick"
 STANDARD = "standard"
@@ -115,7 +116,8 @@ class Experiment:
         """
 
         def run(size: str, folder: Path, **texts: str) -> None:
-            self.run(self.sizes[size], folder, quick=size == QUICK, **texts)
+            with claimed(folder):
+                self.run(self.sizes[size], folder, quick=size == QUICK, **texts)
 
         sizes = list(self.sizes)
         command = Command(self.kind, self.name, self.purpose, sizes, self.options)

@@ -64,25 +64,29 @@ def lookbehind(
 
 
 def sm3(
-    learning_rate: float, momentum: float = 0.9
+    learning_rate: Any, momentum: float = 0.9
 ) -> optax.GradientTransformationExtraArgs:
-    """``optax.sm3``, which fails on scalars; they are vectors of one here.
+    """``optax.sm3``, which takes no schedule and fails on scalars.
 
     Args:
-      learning_rate: step size.
+      learning_rate: step size; a number, a traced scalar or a schedule.
       momentum: decay of the mean of the directions.
 
     Returns:
       The optimizer.
     """
-    tx = optax.sm3(learning_rate, momentum)
+    tx = optax.chain(
+        optax.scale_by_sm3(momentum), optax.scale_by_learning_rate(learning_rate)
+    )
 
     def update(
         updates: Any, state: Any, params: Any = None, **extra: Any
     ) -> tuple[Any, Any]:
         del params, extra
+        # Scalars are vectors of one.
         moved, state = tx.update(jax.tree.map(jnp.atleast_1d, updates), state)
-        return jax.tree.map(lambda u, g: u.reshape(g.shape), moved, updates), state
+        reshape = lambda u, g: u.reshape(jnp.shape(g))
+        return jax.tree.map(reshape, moved, updates), state
 
     return optax.GradientTransformationExtraArgs(
         lambda params: tx.init(jax.tree.map(jnp.atleast_1d, params)), update

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import sys
 import typing
 from typing import Any, Literal
-
-import jax
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError, described
@@ -35,6 +34,7 @@ def check_value(
     Raises:
       InputError: a number out of range, an unknown name, an object of another type.
 
+    >>> import jax
     >>> check_value("rho", "0.1", (float, jax.Array))
     Traceback (most recent call last):
       ...
@@ -52,7 +52,7 @@ def check_value(
     elif kinds == (bool,):
         if type(value).__name__ not in ("bool", "bool_"):
             raise InputError(f"{name} must be True or False; got {value!r}")
-    elif int in kinds and float not in kinds and jax.Array not in kinds:
+    elif int in kinds and float not in kinds and not any(map(_is_array, kinds)):
         _check_whole(name, value, kinds, interval)
     elif _number_alone(kinds) and static and interval is not None:
         number = known_number(value)
@@ -75,7 +75,8 @@ def check_value(
 def _check_whole(name: str, value: Any, kinds: tuple[Any, ...], interval: Any) -> None:
     if not {int, type(None)}.issuperset(kinds) and not is_whole(value):
         return  # something else is accepted as well
-    if isinstance(value, jax.Array):
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
         raise InputError(
             f"{name} must be a whole number, known when the program is traced; got "
             f"{described(value)} (jaxopt_lab.inject_hyperparams leaves such options as "
@@ -86,10 +87,17 @@ def _check_whole(name: str, value: Any, kinds: tuple[Any, ...], interval: Any) -
         raise InputError(f"{name} must be a whole number{bounds}; got {value!r}")
 
 
+def _is_array(kind: Any) -> bool:
+    """Whether a type is ``jax.Array``; the catalog reads options without jax."""
+    jax = sys.modules.get("jax")
+    return jax is not None and kind is jax.Array
+
+
 def _number_alone(kinds: tuple[Any, ...]) -> bool:
     """Whether a number is accepted, and beside it only what stands for one."""
     return float in kinds and all(
-        k in (float, int, jax.Array, type(None))
+        k in (float, int, type(None))
+        or _is_array(k)
         or typing.get_origin(k) is collections.abc.Callable
         for k in kinds
     )
@@ -97,7 +105,7 @@ def _number_alone(kinds: tuple[Any, ...]) -> bool:
 
 def _scalar(kinds: tuple[Any, ...]) -> str:
     words = ["a number"]
-    if jax.Array in kinds:
+    if any(map(_is_array, kinds)):
         words.append("a scalar array")
     if any(typing.get_origin(k) is collections.abc.Callable for k in kinds):
         words.append("a schedule")
@@ -146,6 +154,8 @@ def check_key(name: str, key: Any) -> None:
     Raises:
       InputError: it is a seed, a raw key, or something else.
     """
+    import jax
+
     dtype = getattr(key, "dtype", None)
     if dtype is None or not jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
         raise InputError(

@@ -222,14 +222,15 @@ def require_float32(
     for (path, leaf), moved in pairs:
         if moved is False or not trees.is_floating(leaf):
             continue
-        if jnp.finfo(leaf.dtype).bits < 32:
+        dtype = jnp.result_type(leaf)
+        if jnp.finfo(dtype).bits < 32:
             name = trees.path_name(path) or "parameters"
             cast = "; or pass compute_dtype=jnp.float32 if the loss takes both"
             raise InputError(
-                f"{transform} cannot perturb {name} in {leaf.dtype}: "
+                f"{transform} cannot perturb {name} in {dtype}: "
                 "most of a small perturbation is lost in rounding. Keep a float32 "
                 "master copy as the parameters and cast inside the loss: "
-                f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{leaf.dtype}), batch)"
+                f"loss_fn(jaxopt_lab.core.trees.cast(params, jnp.{dtype}), batch)"
                 + castable
                 * cast
             )

@@ -227,6 +227,9 @@ def enter_transform(
     params: Params | None,
     grad_fn: GradFn | None,
     given: str | None = "the direction of the ascent",
+    axis_name: str | None = None,
+    *,
+    gives_gradient: bool = True,
 ) -> tuple[Params, GradFn]:
     """Check what a gradient transformation is given, and where it stands.
 
@@ -240,6 +243,9 @@ def enter_transform(
       params: the ``params`` argument of its update.
       grad_fn: the ``grad_fn`` argument of its update.
       given: use that it makes of ``updates``, for the warning; ``None``: none.
+      axis_name: the devices' axis, if ``updates`` were averaged over one by the caller:
+        ``grad_fn`` has then not given them.
+      gives_gradient: False for wrappers and optimizers, which give the update.
 
     Returns:
       ``(params, grad_fn)``, both present; a plain function as a ``PlainGradFn``.
@@ -258,10 +264,10 @@ def enter_transform(
     if not getattr(grad_fn, "fills_masks", False):
         placement.refuse_holes(transform, params)
     on_transform = getattr(grad_fn, "on_transform", None)
-    if on_transform is None:
+    if on_transform is None or axis_name is not None:
         changed = placement.in_front()
     else:
         changed = on_transform(transform, updates, params)
     if changed:
-        placement.warn_in_front(transform, given)
+        placement.warn_in_front(transform, given, gives_gradient=gives_gradient)
     return params, grad_fn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -20,11 +21,9 @@ def known_number(value: Any) -> bool | int | float | None:
     >>> known_number(np.int64(3)), known_number(np.float32(0.5)), known_number("3")
     (3, 0.5, None)
     """
-    if type(value) in (bool, int, float):
-        return value
-    import numpy as np  # the catalog reads signatures without it
-
-    if isinstance(value, np.generic | np.ndarray):
+    # The catalog loads no NumPy; without it nothing can be of it.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         if value.ndim:
             return None
         if "float" in value.dtype.name:  # those of ml_dtypes are of no kind

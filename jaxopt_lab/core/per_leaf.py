@@ -95,6 +95,7 @@ def per_leaf(
 
     def lift(methods: Methods) -> optax.GradientTransformationExtraArgs:
         def init(params: Params) -> Any:
+            params = trees.arrays(params)
             if real is not None:
                 require_real(real, params)
             leaves, structure = jax.tree.flatten(params)
@@ -118,6 +119,7 @@ def per_leaf(
             **extra: Any,
         ) -> tuple[Updates, Any]:
             del extra
+            updates, params = trees.arrays((updates, params))
             if optimizer is not None and params is None:
                 raise InputError(
                     f"{optimizer} needs params: the weight decay acts on them"

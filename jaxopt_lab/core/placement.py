@@ -145,13 +145,14 @@ def refuse_behind(transform: str, contents: str, remedy: str) -> None:
         )
 
 
-def warn_in_front(link: str, given: str | None) -> None:
+def warn_in_front(link: str, given: str | None, *, gives_gradient: bool = True) -> None:
     """Warn that a transform stands in front of a link.
 
     Args:
       link: its name.
       given: use that the link makes of the gradient it is given, the object of
         "it changes only"; ``None``: none.
+      gives_gradient: whether it is no whole optimizer, so that something must follow.
 
     Warns:
       UserWarning: always.
@@ -159,8 +160,9 @@ def warn_in_front(link: str, given: str | None) -> None:
     effect = f"it changes only {given}, not the gradients that {link} computes itself"
     if given is None:
         effect = f"it has no effect, since {link} computes all its gradients itself"
-    warnings.warn(
-        f"a transform stands in front of {link}: {effect}. Put {link} first in the "
-        "chain",
-        stacklevel=4,
-    )
+    text = f"a transform stands in front of {link}: {effect}."
+    places = [_neighbours(frame) for frame in _frames()]
+    last = any(front for front, _ in places) and not any(after for _, after in places)
+    if gives_gradient and last:
+        text += f" What {link} gives, a gradient, is then the update itself."
+    warnings.warn(f"{text} Put {link} first in the chain", stacklevel=4)

@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from jaxopt_lab.core.boxes import leaves_with_path as leaves_with_path
 from jaxopt_lab.core.boxes import map_with_path as map_with_path
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.tree_paths import MaskFn as MaskFn
 from jaxopt_lab.core.tree_paths import differences as differences
 from jaxopt_lab.core.tree_paths import everything_but as everything_but
@@ -244,6 +245,37 @@ def is_floating(x: Any) -> bool:
       False for integers, booleans and typed keys.
     """
     return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+
+
+def arrays(tree: PyTree) -> PyTree:
+    """The tree with an array for each Python number and each abstract shape.
+
+    Args:
+      tree: parameters or gradients, as optax takes them.
+
+    Returns:
+      The same tree; of a ``jax.ShapeDtypeStruct`` zeros, in its sharding.
+
+    Raises:
+      InputError: a leaf is neither an array nor a number.
+
+    >>> [x.shape for x in jax.tree.leaves(arrays({"a": 1.0, "b": jnp.ones(2)}))]
+    [(), (2,)]
+    """
+
+    def one(path: Any, x: Any) -> Any:
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return jnp.zeros(x.shape, x.dtype, device=x.sharding)
+        if hasattr(x, "dtype") and hasattr(x, "shape"):
+            return x
+        if isinstance(x, bool | int | float | complex):
+            return jnp.asarray(x)
+        raise InputError(
+            f"a leaf must be an array or a number; got {type(x).__name__} for "
+            f"{path_name(path)!r}"
+        )
+
+    return jax.tree_util.tree_map_with_path(one, tree)
 
 
 def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:

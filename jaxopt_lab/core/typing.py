@@ -33,7 +33,8 @@ class TrainLossFn(Protocol):
     """``loss_fn(params, model_state, batch, key) -> (loss, (model_state, metrics))``.
 
     The loss and every metric are means over the examples of the batch, so that
-    means over shards, micro-batches and devices are means over the whole.
+    means over shards, micro-batches and devices are means over the whole. A mean over
+    a mask has another divisor in every part: give the mask as ``weights`` of the step.
     """
 
     def __call__(

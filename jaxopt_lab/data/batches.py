@@ -30,8 +30,9 @@ class ArrayBatches:
     is that number alone.
 
     Args:
-      arrays: the examples, by name; all with the same length n in front. They are
-        put on the default device once, whatever the number of seeds.
+      arrays: the examples, by name or as a tuple (inputs, labels), as which batches
+        then come; all with the same length n in front. They are put on the default
+        device once, whatever the number of seeds.
       batch_size: examples in a batch of one seed, ``1 .. n``.
       keys: one typed key: leaves of a batch have shape ``(batch_size, ...)``. Keys of
         shape ``(S,)``: shape ``(S, batch_size, ...)``, in which row s is the batch
@@ -58,12 +59,15 @@ class ArrayBatches:
 
     def __init__(
         self,
-        arrays: Arrays,
+        arrays: Arrays | tuple[Any, ...],
         batch_size: int,
         keys: jax.Array,
         *,
         augment: Augment | None = None,
     ) -> None:
+        pair = isinstance(arrays, tuple)
+        if pair:
+            arrays = {str(i): x for i, x in enumerate(arrays)}
         count = check_lengths(arrays)
         check_batch_size(batch_size, count)
         _check_keys(keys)
@@ -100,7 +104,8 @@ class ArrayBatches:
                 name: x.at[rows].get(mode="promise_in_bounds")
                 for name, x in arrays.items()
             }
-            return _each_seed(augmented, keys, batch, index=index)
+            given = tuple(batch.values()) if pair else batch
+            return _each_seed(augmented, keys, given, index=index)
 
         self._order_of = jax.jit(lambda keys, e: _each_seed(order, keys, index=e))
         self._pick = jax.jit(pick)
@@ -181,6 +186,11 @@ def check_lengths(arrays: Arrays) -> int:
     Raises:
       InputError: there is none, one is a scalar, or the lengths differ.
     """
+    if not isinstance(arrays, Mapping):
+        raise InputError(
+            f"arrays of type {type(arrays).__name__} have no names; accepted: a dict, "
+            "such as {'image': ..., 'label': ...}, or a pair"
+        )
     if not arrays:
         raise InputError("there are no arrays to take batches from")
     shapes = {name: np.shape(x) for name, x in arrays.items()}

@@ -95,17 +95,23 @@ def parse(arguments: Sequence[str]) -> Configuration:
       The configuration, every value checked.
 
     Raises:
-      InputError: an unknown name (with the nearest ones) or a value out of range.
+      InputError: an unknown name (with the nearest ones), a value out of range, or an
+        option that would do nothing.
       SystemExit: help was asked for, or a value is not of its type (exit 2).
     """
     given = words([word for word in arguments if word not in HELP])
+    configuration = _configuration(given, helping=asks_help(arguments))
+    idle_options.refuse(configuration, given)
+    return configuration
+
+
+def _configuration(given: dict[str, str], *, helping: bool = False) -> Configuration:
     rows = resolve(given)
     form = options_form.form(rows)
     known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
             raise errors.unknown("option", name, known)
-    helping = asks_help(arguments)
     if not helping:
         given["model"] = rows.model.name
     typed = options_form.typed(form, given, program("train"), asks_help=helping)
@@ -127,7 +133,7 @@ def parse(arguments: Sequence[str]) -> Configuration:
             raise InputError(
                 f"{decay}={weight_decay} is out of range; accepted: {NON_NEGATIVE}"
             )
-    configuration = Configuration(
+    return Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
@@ -136,8 +142,6 @@ def parse(arguments: Sequence[str]) -> Configuration:
         parts=of_parts,
         weight_decay=weight_decay,
     )
-    idle_options.refuse(configuration, given)
-    return configuration
 
 
 def listed_kind(arguments: Sequence[str]) -> str:
@@ -196,7 +200,8 @@ def from_settings(settings: Mapping[str, Any]) -> Configuration:
     Raises:
       InputError: a name is unknown, or a value is out of range.
     """
-    return parse([f"{name}={_spelled(value)}" for name, value in settings.items()])
+    # Not refused if idle: an older version may have let them pass.
+    return _configuration({name: _spelled(value) for name, value in settings.items()})
 
 
 def _spelled(value: Any) -> str:

@@ -20,7 +20,7 @@ _MASKS = ("mask", "weight_decay_mask")
 class DecayState(NamedTuple):
     """Number of updates, at which the schedule is read."""
 
-    count: jax.Array
+    count: Any
 
 
 def kernels(params: Any) -> Any:
@@ -48,12 +48,12 @@ def decoupled_decay(
         del params
         return DecayState(jnp.zeros((), jnp.int32))
 
-    def update(updates: Any, state: DecayState, params: Any = None) -> Any:
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
         decays = jax.tree.map(lambda _: True, params) if mask is None else mask(params)
 
         def one(decayed: bool, u: jax.Array, p: jax.Array) -> jax.Array:
             rate = jnp.asarray(strength * learning_rate(state.count), p.dtype)
-            return u - rate * p if decayed else u
+            return u - (rate * p).astype(u.dtype) if decayed else u
 
         updates = jax.tree.map(one, decays, updates, params)
         return updates, DecayState(optax.safe_increment(state.count))
@@ -117,7 +117,8 @@ def around(
                 f"weight_decay={strength} needs weight_decay_type=l2: {row.name} has "
                 "no learning rate"
             )
-        schedule = rate if callable(rate) else optax.constant_schedule(rate)
+        given: Any = rate
+        schedule = given if callable(given) else optax.constant_schedule(given)
         after.append(decoupled_decay(strength, schedule, mask))
     if not before and not after:
         return optimizer

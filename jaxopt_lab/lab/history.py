@@ -50,8 +50,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
         for line in (folder / HISTORY).read_text().splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 entry = json.loads(line)
-                int(entry["from_step"]), dict(entry["configuration"])
-                entries.append(entry)
+                step, settings = entry["from_step"], dict(entry["configuration"])
+                entries.append(entry | {"from_step": step, "configuration": settings})
     return entries
 
 

@@ -71,7 +71,7 @@ def chosen(configuration: Configuration) -> Placement | None:
     if DATA_AXIS not in mesh.shape:
         raise InputError(f"mesh={run.mesh} needs an axis {DATA_AXIS!r}")
     if mesh.size == 1:
-        for name in ("zero", "rules", "reduce"):
+        for name in ("zero", "rules", "reduce", "style", "batch_stats"):
             if getattr(run, name) != getattr(RunOptions(), name):
                 raise InputError(
                     f"{name}={getattr(run, name)} needs several devices; the mesh has "

@@ -52,13 +52,28 @@ def is_run(folder: Path) -> bool:
       folder: the folder; need not exist.
 
     Returns:
-      True where its ``config.json`` is the configuration of a run; other programs
-      have files of that name too.
+      True where its ``config.json``, or the first line of its history, is the
+      configuration of a run; other programs have files of these names too.
     """
     with contextlib.suppress(OSError, ValueError):
         settings = json.loads((folder / CONFIG).read_bytes())
         return isinstance(settings, dict) and settings.keys() >= _IDENTITY
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        # Killed before the configuration was written.
+        line = (folder / HISTORY).read_text().partition("\n")[0]
+        return {*json.loads(line)["configuration"]} >= _IDENTITY
     return False
+
+
+def is_unused(path: Path) -> bool:
+    """Whether a file or folder is left of a run that was killed before its first step.
+
+    Args:
+      path: an entry of a folder that holds no run.
+    """
+    if path.name == CHECKPOINTS and path.is_dir():
+        return not any(path.iterdir())
+    return path.name == LOCK or path.name.startswith((f".{HISTORY}.", f".{CONFIG}."))
 
 
 def foreign(folder: Path) -> list[str]:

@@ -58,10 +58,10 @@ def check(
     if not folder.is_dir():
         return False
     if not run_files.is_run(folder):
-        names = run_files.foreign(folder)
         if (folder / CONFIG).exists():
             read_config(folder, force=False)  # a damaged one is called so
-            names = [CONFIG, *names]
+        entries = sorted(folder.iterdir())
+        names = [path.name for path in entries if not run_files.is_unused(path)]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             raise InputError(

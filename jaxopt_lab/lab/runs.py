@@ -149,8 +149,9 @@ def train(
             )
         except NonFiniteLossError as error:
             if place is not None:
-                told = {**run_files.read_summary(folder), "stopped": error.stopped}
-                place.write(run_files.SUMMARY, told)
+                told = {"stopped": "non-finite loss", "steps": error.done}
+                kept = run_files.read_summary(folder)
+                place.write(run_files.SUMMARY, {**kept, **told})
             raise
         figures = {}
         if place is not None:
@@ -241,6 +242,7 @@ def _kept(
         program.view(state), None, float("nan"), seconds, elapsed, skipped
     )
     figures |= summary.of_run(configuration, fitted, program.mesh, folder)
+    figures["compile_seconds"] = None
     place.write(run_files.SUMMARY, figures)
     return figures
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
@@ -62,9 +63,7 @@ def _leaf(batch: Batch, name: str) -> Any:
 def _refuse_out_of_range(labels: Any, classes: int) -> None:
     """Name labels out of range where their values are known; in a program they give
     NaN."""
-    if isinstance(labels, jax.core.Tracer) or (
-        isinstance(labels, jax.Array) and not labels.is_fully_addressable
-    ):
+    if isinstance(labels, Tracer) or not getattr(labels, "is_fully_addressable", True):
         return
     values = np.asarray(labels)
     if values.dtype.kind in "iu" and values.size:

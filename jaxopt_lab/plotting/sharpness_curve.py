@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.plotting.style import DASHES, PALETTE, plain, round_log_ticks
+from jaxopt_lab.plotting.style import (
+    DASHES,
+    MARKERS,
+    PALETTE,
+    plain,
+    round_log_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,8 +72,9 @@ def sharpness_curve(
             color=color,
             linestyle=DASHES[i % len(DASHES)],
             linewidth=2.0,
-            marker="o" if len(at) < 30 else None,
-            markersize=3.5,
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=4.5,
+            markevery=max(1, len(at) // 30),
             label=name if seeds == 1 else f"{name}, mean of {seeds} seeds",
         )
     if learning_rate is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.plotting.style import PALETTE, plain
+from jaxopt_lab.plotting.style import PALETTE, looks, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ def spectrum(
     floor: float = 1e-6,
     xlabel: str = "eigenvalue (loss per parameter squared)",
     title: str = "",
+    order: Sequence[str] = (),
 ) -> Figure:
     """Spectral densities on a logarithmic axis, with single eigenvalues below.
 
@@ -38,6 +39,7 @@ def spectrum(
         falls without bound between eigenvalues; values below carry no information.
       xlabel: name of the eigenvalues, with their unit.
       title: above the figure.
+      order: all methods, for one look of each in every figure; see ``style.looks``.
 
     Returns:
       The figure; ``figure.savefig(path)`` writes it.
@@ -69,11 +71,14 @@ def spectrum(
     axes = figure.subplots()
     axes.set_yscale("log")
     axes.set_ylim(floor * top, 2 * top)
+    chosen = looks(list(curves), order)
     for i, (name, (at, density)) in enumerate(curves.items()):
-        color = PALETTE[i % len(PALETTE)]
+        look = chosen[name]
+        color = PALETTE[0] if len(curves) == 1 else look.color
+        drawn: dict[str, Any] = look.line(at.size) if len(curves) > 1 else {}
         # Values below the floor, zero included, are clipped to the edge of the axis.
         shown = np.maximum(density, 0.1 * floor * top)
-        axes.plot(at, shown, color=color, linewidth=1.6, label=name)
+        axes.plot(at, shown, linewidth=1.6, label=name, **{**drawn, "color": color})
         if len(curves) == 1:
             axes.fill_between(at, 0.1 * floor * top, shown, color=color, alpha=0.15)
         if name in strokes:

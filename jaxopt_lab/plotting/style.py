@@ -61,8 +61,8 @@ def looks(names: Sequence[str], order: Sequence[str] = ()) -> dict[str, Look]:
 
     Args:
       names: of methods or rows, each in one figure.
-      order: all methods; the place of a name in it decides its look. Other names are
-        looked up by a checksum; of two with one look the later one gets the next.
+      order: all methods; the place of a name in it decides its look. That of other
+        names comes from a checksum; of two alike the later one gets another.
 
     Returns:
       Looks by name.
@@ -73,22 +73,26 @@ def looks(names: Sequence[str], order: Sequence[str] = ()) -> dict[str, Look]:
     """
     places = {name: i for i, name in enumerate(order)}
     count = len(PALETTE) * len(MARKERS)
-    taken = {places[name] % count for name in names if name in places}
-    found = {}
-    for name in dict.fromkeys(names):
-        if name in places:
-            index = places[name] % count
-        else:
-            index = zlib.crc32(name.encode()) % count
-            while index in taken and len(taken) < count:
-                index = (index + 1) % count
-            taken.add(index)
-        found[name] = Look(
-            PALETTE[index % len(PALETTE)],
-            MARKERS[index % len(MARKERS)],
-            DASHES[index % len(DASHES)],
-        )
-    return found
+    found = {name: _look(places[name]) for name in names if name in places}
+    for name in names:
+        if name in found:
+            continue
+        start = zlib.crc32(name.encode()) % count
+        free = [_look((start + i) % count) for i in range(count)]
+        free = [look for look in free if look not in found.values()] or free
+        colors = {look.color for look in found.values()}
+        # Another colour, as long as there is one; else another marker.
+        other = (look for look in free if look.color not in colors)
+        found[name] = next(other, free[0])
+    return {name: found[name] for name in names}
+
+
+def _look(index: int) -> Look:
+    return Look(
+        PALETTE[index % len(PALETTE)],
+        MARKERS[index % len(MARKERS)],
+        DASHES[index % len(DASHES)],
+    )
 
 
 _LETTER, _HANDLE, _ROW = 0.078, 0.75, 0.22  # inches, at the default size of text

@@ -22,19 +22,21 @@ def keep_until(folder: Path, step: int) -> None:
     Raises:
       OSError: a file cannot be read or replaced; it is then as it was.
     """
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto import event_pb2
 
+    proto: Any = event_pb2
     for path in sorted(folder.glob(PATTERN)):
         content = path.read_bytes()
         kept = b"".join(
-            record for record, data in _records(content) if _event(Event, data) <= step
+            record
+            for record, data in _records(content)
+            if _step(proto.Event(), data) <= step
         )
         if kept != content:
             write_atomically(path, kept)
 
 
-def _event(kind: Any, data: bytes) -> int:
-    event = kind()
+def _step(event: Any, data: bytes) -> int:
     event.ParseFromString(data)
     return event.step
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -77,6 +78,34 @@ class FolderLock:
     def __del__(self) -> None:
         if hasattr(self, "_released"):
             self.release()
+
+
+@contextlib.contextmanager
+def claimed(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Context in which one process has a folder, which is made if it is not there.
+
+    Args:
+      folder: the folder. Made here and left empty, it is removed again.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      InputError: another process has it, or it cannot be made.
+    """
+    path = Path(folder).absolute()
+    made = [p for p in (path, *path.parents) if not p.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write into {path}: {reason(error)}") from None
+    try:
+        with FolderLock(path):
+            yield
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # not empty
+                each.rmdir()
 
 
 def _identity(folder: Path) -> tuple[int, int]:

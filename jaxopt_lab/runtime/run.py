@@ -29,9 +29,13 @@ Hook = Callable[[int, TrainState], Mapping[str, Any]]
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the message says when, and what is saved."""
+    """The loss became NaN or infinite; the message says when, and what is saved.
 
-    stopped = "non-finite loss"
+    Attributes:
+      done: number of steps taken.
+    """
+
+    done: int | None = None
 
 
 class Run:
@@ -160,9 +164,8 @@ class Run:
         if bad is not None:
             seed = "" if bad.seed is None else f" of seed {bad.seed}"
             cause = self._cause(bad.step)
-            raise _not_finite(
-                f"the loss{seed} is {bad.value} at step {bad.step}{cause}",
-                self._checkpoints,
+            raise self._not_finite(
+                f"the loss{seed} is {bad.value} at step {bad.step}{cause}"
             )
 
     def save(self, *, force: bool = False) -> None:
@@ -184,8 +187,8 @@ class Run:
         # The last update may have made the parameters non-finite; only the next loss
         # would show it.
         if self._on_nonfinite == "stop" and not bool(_all_finite(self.state.params)):
-            raise _not_finite(
-                f"the parameters are not finite after step {self.done}", checkpoints
+            raise self._not_finite(
+                f"the parameters are not finite after step {self.done}"
             )
         data = {
             "batches": self._batches.get_state(),
@@ -230,6 +233,11 @@ class Run:
         if self._checkpoints is not None:
             self._checkpoints.wait()
 
+    def _not_finite(self, what: str) -> NonFiniteLossError:
+        error = _not_finite(what, self._checkpoints)
+        error.done = self.done
+        return error
+
     def _cause(self, step: int) -> str:
         """The complaint of the step about the batch that gave the loss, if any.
 
@@ -242,9 +250,8 @@ class Run:
         make, state = self._step, self.state
         try:
             self._batches.set_state(position)
-            for _ in range(step - number):
-                batch = self._batches.next()
-            jax.eval_shape(lambda state: make(state, batch), state)
+            batches = [self._batches.next() for _ in range(step - number)]
+            jax.eval_shape(lambda state: make(state, batches[-1]), state)
         except InputError as error:
             return f": {error}"
         except Exception:

@@ -51,11 +51,12 @@ def make_evaluator(
       InputError: ``batches`` are something else; when called, there is nothing to
         evaluate.
     """
-    if is_batch(batches):
-        batches = [batches]
-    elif isinstance(batches, Iterator):
-        batches = list(batches)
-    elif not callable(batches) and not is_iterable(batches):
+    given: Any = batches
+    if is_batch(given):
+        given = [given]
+    elif isinstance(given, Iterator):
+        given = list(given)
+    elif not callable(given) and not is_iterable(given):
         raise InputError(
             f"batches of type {type(batches).__name__} cannot be read; accepted: "
             f"{ACCEPTED}"
@@ -81,7 +82,7 @@ def make_evaluator(
 
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
         total: dict[str, Any] | None = None
-        for batch in batches() if callable(batches) else batches:
+        for batch in given() if callable(given) else given:
             part = sums(state, as_arrays(batch))
             total = part if total is None else jax.tree.map(_add, total, part)
         if total is None:

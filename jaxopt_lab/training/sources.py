@@ -40,7 +40,7 @@ class IterableBatches:
     """
 
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
-        self._batches = batches
+        self._batches: Any = batches
         self._rest: Iterator[Any] | None = None
         self._index = 0
 
@@ -82,9 +82,9 @@ class IterableBatches:
     def _take(self) -> Any:
         for _ in range(2):
             if self._rest is None:
-                given: Any = self._batches
+                given = self._batches
                 self._rest = iter(given() if callable(given) else given)
-            for batch in self._rest:
+            for batch in self._rest or ():
                 return batch
             if self._once():
                 raise InputError(
@@ -115,8 +115,9 @@ def as_source(batches: Any) -> BatchSource:
         return batches
     if is_batch(batches):
         return IterableBatches([batches])
-    if callable(batches) or is_iterable(batches):
-        return IterableBatches(batches)
+    given: Any = batches
+    if callable(given) or is_iterable(given):
+        return IterableBatches(given)
     raise InputError(
         f"batches of type {type(batches).__name__} cannot be read; accepted: {ACCEPTED}"
     )

@@ -189,7 +189,7 @@ def test_second_derivatives_through_a_buffer_of_momenta():
     """In reverse twice; the buffer starts its sum anew by a loop of no or one turn."""
 
     def run(rate):
-        tx = jaxopt_lab.adam_cm(rate, 2, 0.9, eps=1e-3)
+        tx = jaxopt_lab.adam_cm(rate, capacity=2, priority_decay=0.9, eps=1e-3)
         w = jnp.array([1.0, -0.5])
 
         def step(state, t):

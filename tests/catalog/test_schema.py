@@ -4,6 +4,9 @@ import dataclasses
 import subprocess
 import sys
 
+import chex
+import jax
+import jax.numpy as jnp
 import pytest
 
 from jaxopt_lab import catalog
@@ -137,3 +140,18 @@ def test_options_are_checked():
     row = changed(fixed=frozenset({"rho"}), overrides={"rho": 0.2})
     if not isinstance(row.options, dict):
         assert row.numeric == () and row.defaults()["rho"] == 0.2
+
+
+def test_sm3_takes_a_schedule_and_a_scalar():
+    params = {"w": jnp.ones((2, 3)), "s": 2.0}
+    grads = {"w": jnp.full((2, 3), 0.5), "s": 3.0}
+    tx = catalog.CATALOG["sm3"].load()(lambda count: 0.1 * (count + 1))
+    plain = catalog.CATALOG["sm3"].load()(0.1)
+    state, other = tx.init(params), plain.init(params)
+    for t in range(2):
+        updates, state = tx.update(grads, state, params)
+        wanted, other = plain.update(grads, other, params)
+        assert updates["s"].shape == ()
+        chex.assert_trees_all_close(
+            updates, jax.tree.map(lambda u, t=t: (t + 1) * u, wanted), rtol=1e-12
+        )

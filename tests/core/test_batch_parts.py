@@ -1,5 +1,7 @@
 """Weights of examples, and batches without a common leading axis."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,6 @@ import jaxopt_lab
 from jaxopt_lab.core import batch_parts
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
-from jaxopt_lab.training.zero import make_zero_step  # noqa: F401 - weights= is its too
 
 W = jnp.array([0.5, -1.0])
 MASK = jnp.array([1, 1, 1, 0, 1, 0, 0, 0], bool)
@@ -32,14 +33,25 @@ def train_loss(w, model_state, b, key):
     return value, (model_state, {"again": value})
 
 
+@functools.cache
 def whole():
-    return loss(W, BATCH), jax.grad(loss)(W, BATCH)
+    return jax.jit(jax.value_and_grad(loss))(W, BATCH)
 
 
-@pytest.mark.parametrize("weights", ["mask", lambda b: b["mask"].astype(jnp.float32)])
-@pytest.mark.parametrize("micro_loop", ["scan", "unroll"])
-@pytest.mark.parametrize("micro", [2, 4, 8])
-def test_a_mean_over_a_mask_is_that_of_the_whole_batch(micro, micro_loop, weights):
+FULL = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    "weights, micro_loop, micro",
+    [
+        ("mask", "scan", 4),
+        (lambda b: b["mask"].astype(jnp.float32), "unroll", 2),
+        pytest.param("mask", "unroll", 8, marks=FULL),
+        pytest.param("mask", "scan", 2, marks=FULL),
+        pytest.param("mask", "vmap", 4, marks=FULL),
+    ],
+)
+def test_a_mean_over_a_mask_is_that_of_the_whole_batch(weights, micro_loop, micro):
     # The last quarter is all padding: 0/0 there.
     grad_fn = jaxopt_lab.batch_grad(
         loss, BATCH, micro_batches=micro, micro_loop=micro_loop, weights=weights
@@ -50,24 +62,26 @@ def test_a_mean_over_a_mask_is_that_of_the_whole_batch(micro, micro_loop, weight
 
 def test_without_weights_it_is_another_number():
     grad_fn = jaxopt_lab.batch_grad(loss, BATCH, micro_batches=4)
-    assert bool(jnp.isnan(grad_fn.value_and_grad(W)[0][0]))
+    assert bool(jnp.isnan(jax.jit(lambda w: grad_fn.value_and_grad(w)[0][0])(W)))
 
 
-@pytest.mark.parametrize("mode", ["unroll", "scan"])
+@pytest.mark.parametrize("mode", ["unroll", pytest.param("scan", marks=FULL)])
 def test_shards_count_by_their_weights(mode):
     tx = optax.chain(shard_sam(0.0, 4, mode), optax.sgd(1.0))
     step = make_train_step(train_loss, tx, weights="mask", micro_batches=2)
-    state, metrics = step(init_state(tx, W, jax.random.key(0)), BATCH)
+    state, metrics = jax.jit(step)(init_state(tx, W, jax.random.key(0)), BATCH)
     value, grads = whole()
     chex.assert_trees_all_close(state.params, W - grads, rtol=1e-12)
     chex.assert_trees_all_close(metrics, {"loss": value, "again": value}, rtol=1e-12)
 
 
-@pytest.mark.parametrize("style", ["pmap", "vmap", "shard_map"])
+@pytest.mark.parametrize(
+    "style", ["shard_map", *(pytest.param(s, marks=FULL) for s in ("pmap", "vmap"))]
+)
 def test_devices_count_by_their_weights(style):
     tx = optax.chain(jaxopt_lab.sam(0.3), optax.sgd(1.0))
     state = init_state(tx, W, jax.random.key(0))
-    expected, _ = make_train_step(train_loss, tx)(state, BATCH)
+    expected, _ = jax.jit(make_train_step(train_loss, tx))(state, BATCH)
     step = make_train_step(train_loss, tx, axis_name="data", weights="mask")
     cut = jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), BATCH)
     if style == "shard_map":
@@ -97,7 +111,7 @@ def test_weights_can_be_differentiated():
         return grad_fn(W)[0]
 
     v = jnp.array([1.0, 0.0, 2.0, 1.0, 0.5, 1.0, 0.25, 3.0])
-    one, two = jax.grad(grads)(v, 1), jax.grad(grads)(v, 2)
+    one, two = jax.jit(lambda v: [jax.grad(grads)(v, n) for n in (1, 2)])(v)
     chex.assert_trees_all_close(one, two, rtol=1e-10)
 
 
@@ -127,11 +141,11 @@ def graph_loss(w, g):
     return jnp.sum(sent**2) / g["temperature"]
 
 
-@pytest.mark.parametrize("link", [optax.identity(), jaxopt_lab.sam(0.1)])
+@pytest.mark.parametrize("link", [jaxopt_lab.sam(0.1)])
 def test_a_graph_and_a_scalar_beside_it_train(link):
     tx = optax.chain(link, optax.sgd(0.1))
     step = make_train_step(lambda w, s, b, k: (graph_loss(w, b), (s, {})), tx)
-    state, metrics = step(init_state(tx, W, jax.random.key(0)), GRAPH)
+    state, metrics = jax.jit(step)(init_state(tx, W, jax.random.key(0)), GRAPH)
     assert float(graph_loss(state.params, GRAPH)) < float(metrics["loss"])
 
 

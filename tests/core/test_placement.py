@@ -95,6 +95,19 @@ def test_a_transform_in_front_is_told_in_every_loop(tx, loop):
         LOOPS[loop](tx)
 
 
+def test_a_link_at_the_end_gives_a_gradient_for_the_update():
+    words = "What sam gives, a gradient, is then the update itself. Put sam first"
+    with pytest.warns(UserWarning, match=words):
+        own_loop(optax.chain(optax.sgd(0.1), jaxopt_lab.sam()))
+    with pytest.warns(UserWarning, match="in front of sam") as caught:
+        own_loop(optax.chain(optax.clip(0.1), jaxopt_lab.sam(), MOMENTUM))
+    assert "update itself" not in str(caught[0].message)
+    for name in ("wsam", "lookbehind", "bsam"):  # they give the update, as they should
+        with pytest.warns(UserWarning, match=f"in front of {name}") as caught:
+            own_loop(optax.chain(optax.clip(0.1), LINKS[name][0]()))
+        assert "update itself" not in str(caught[0].message)
+
+
 def test_a_changed_gradient_without_a_chain_is_told():
     half = lambda w, grad_fn: jax.tree.map(lambda g: g / 2, grad_fn(w))
     with pytest.warns(UserWarning, match="stands in front of sam"):
@@ -115,6 +128,19 @@ def test_links_that_stand_first_are_silent(loop):
         warnings.simplefilter("error")
         for tx in sound:
             LOOPS[loop](tx)
+
+
+def test_a_gradient_averaged_by_the_caller_is_no_transform_in_front():
+    def step(w, x):
+        grad_fn = jaxopt_lab.batch_grad(loss, x)
+        link = jaxopt_lab.sam(axis_name="data")
+        grads = jax.lax.pmean(grad_fn(w), "data")
+        return link.update(grads, link.init(w), w, grad_fn=grad_fn)
+
+    parts = jnp.stack([X, 2 * X])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jax.eval_shape(jax.vmap(step, axis_name="data", in_axes=(None, 0)), W, parts)
 
 
 def test_a_gradient_of_other_code_is_no_transform_in_front():

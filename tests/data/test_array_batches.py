@@ -161,3 +161,13 @@ def test_bad_evaluation_sets_are_named():
         evaluation_batches(ARRAYS, 0)
     with pytest.raises(InputError, match="'weight'"):
         evaluation_batches({"weight": np.zeros(3)}, 3)
+
+
+def test_a_pair_of_arrays_gives_pairs():
+    x, y = np.arange(6.0), np.arange(6)
+    named = ArrayBatches({"0": x, "1": y}, 2, jax.random.key(0)).next()
+    pair = ArrayBatches((x, y), 2, jax.random.key(0)).next()
+    assert isinstance(pair, tuple)
+    assert [p.tolist() for p in pair] == [named[name].tolist() for name in ("0", "1")]
+    with pytest.raises(InputError, match="arrays of type list have no names; accepted"):
+        ArrayBatches([x, y], 2, jax.random.key(0))  # pyright: ignore

@@ -1,5 +1,8 @@
 """Weight decay and clipping beside every optimizer of the command line."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +13,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import methods, optimizers
 from jaxopt_lab.lab.command_line import command, parse
+from jaxopt_lab.lab.configuration import decay_name
 from jaxopt_lab.lab.decay import kernels
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([3.0])}
@@ -17,9 +21,9 @@ GRADS = {"kernel": jnp.array([[0.3, 0.4]]), "bias": jnp.array([-1.2])}
 PLAIN = ["method=momentum", "learning_rate=0.1", "schedule=constant"]
 
 
-def updates(tx, steps=2):
+def update_of(tx, steps=2):
     """Updates of the last of a few steps with one gradient."""
-    params, state = PARAMS, tx.init(PARAMS)
+    params, state, change = PARAMS, tx.init(PARAMS), None
     for _ in range(steps):
         change, state = tx.update(GRADS, state, params)
         params = optax.apply_updates(params, change)
@@ -27,9 +31,9 @@ def updates(tx, steps=2):
 
 
 def assert_same(words, tx):
-    found = updates(optimizers.build(parse([*PLAIN, *words])))
+    found = update_of(optimizers.build(parse([*PLAIN, *words])))
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, updates(tx)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, update_of(tx)
     )
 
 
@@ -57,21 +61,21 @@ def test_the_gradient_is_clipped_before_it_decays():
 
 def test_decoupled_decay_follows_the_schedule():
     words = ["schedule=linear", "steps=4", "weight_decay=0.5"]
-    change = updates(optimizers.build(parse([*PLAIN[:2], *words])), steps=5)
+    change = update_of(optimizers.build(parse([*PLAIN[:2], *words])), steps=5)
     assert not any(np.any(c) for c in jax.tree.leaves(change))  # the rate is 0
 
 
 def test_an_optimizer_with_a_decay_of_its_own_takes_the_mask():
     words = ["method=adamw", *PLAIN[1:], "weight_decay=0.5"]
-    found = updates(optimizers.build(parse([*words, "weight_decay_mask=kernels"])))
-    plain = updates(optax.adamw(0.1, weight_decay=0.5, mask=kernels))
+    found = update_of(optimizers.build(parse([*words, "weight_decay_mask=kernels"])))
+    plain = update_of(optax.adamw(0.1, weight_decay=0.5, mask=kernels))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, plain)
-    found = updates(optimizers.build(parse([*words, "weight_decay_type=l2"])))
+    found = update_of(optimizers.build(parse([*words, "weight_decay_type=l2"])))
     adam = optax.chain(
         optax.add_decayed_weights(0.5), optax.adamw(0.1, weight_decay=0.0)
     )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, updates(adam)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, update_of(adam)
     )
 
 
@@ -91,8 +95,29 @@ def test_every_optimizer_decays_and_clips_or_says_why_not(kind):
     assert refused == {
         name
         for name in methods.optimizer_names()
-        if "grad_fn" in catalog.get(name).needs
+        if "grad_fn" in methods.get(name).needs
     }
+
+
+def test_links_and_wrappers_take_an_optimizer_that_decays_and_clips():
+    params = {"kernel": jnp.zeros((8, 8)), "bias": jnp.zeros(8)}
+
+    def twice(tx, params):
+        state = tx.init(params)
+        for _ in range(2):
+            grad_fn = {"grad_fn": lambda p, i=0: p}
+            _, state = tx.update(params, state, params, **grad_fn)
+        return state
+
+    for row in catalog.of_kind("transform").values():
+        if row.role == "optimizer":
+            continue
+        words = [f"method={row.name}", "base=momentum", "clip_norm=1"]
+        words.append(f"{decay_name(parse(words).rows)}=0.1")
+        tx = optimizers.build(parse(words))
+        updates = row.role == "wrapper" and "shards" not in row.needs
+        work = twice if updates else (lambda tx, params: tx.init(params))
+        jax.eval_shape(functools.partial(work, tx), params)
 
 
 def test_the_recipe_of_a_sam_paper_can_be_said():
@@ -101,7 +126,8 @@ def test_the_recipe_of_a_sam_paper_can_be_said():
     configuration = parse(words)
     assert configuration.flat()["weight_decay"] == 5e-4
     assert "weight_decay=0.0005" in command(configuration, "x").split()
-    link, inner = optimizers.build(configuration).init(PARAMS)
+    state: Any = optimizers.build(configuration).init(PARAMS)
+    link, inner = state
     assert link.hyperparams["rho"] == configuration.method["rho"]
     assert len(inner) == 3  # clipping, L2, momentum
 

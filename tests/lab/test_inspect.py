@@ -81,6 +81,7 @@ def test_the_run_logs_both_seeds_at_every_test(run):
         (["run=x", "points=4"], "points=4 is even"),
         (["run=x", "points=1"], "points=1 is out of range"),
         (["run=x", "reach=0"], "reach=0"),
+        (["run=x", "reach=inf"], "reach=inf is out of range; accepted: (0, inf)"),
         (["run=x", "k=0"], "k=0 is out of range"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import history, run_files
 from jaxopt_lab.lab.run_folder import RunFolder, check
 from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.runtime.folder_lock import claimed
 
 SETTINGS = {"method": "sam", "task": "digits", "model": "mlp", "steps": 8, "rho": 0.1}
 WRITTEN = (
@@ -73,6 +75,14 @@ def test_a_folder_of_something_else_is_refused(existing, config, tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_checkpoints_of_another_program_are_no_run(tmp_path):
+    (tmp_path / "checkpoints" / "1000").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"holds files that are no run \(checkpoints"):
+        check(tmp_path, SETTINGS, "overwrite")
+    history.append(tmp_path, 0, {"configuration": SETTINGS})
+    assert not check(tmp_path, SETTINGS, "overwrite")  # killed before its config.json
+
+
 def test_new_empty_and_half_made_folders_are_taken(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for folder in (tmp_path, tmp_path / "new"):
@@ -128,9 +138,9 @@ def test_another_process_has_the_folder_until_it_dies(tmp_path):
     fill(tmp_path, WRITTEN)
     before = contents(tmp_path)
     program = [sys.executable, "-S", "-c", HOLD, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, **pipes) as process:
-        assert process.stdout.readline() == "held\n"
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
         with pytest.raises(InputError, match="is in use by another process"):
             RunFolder(RunOptions(), tmp_path)
         process.kill()
@@ -138,6 +148,22 @@ def test_another_process_has_the_folder_until_it_dies(tmp_path):
     with RunFolder(RunOptions(), tmp_path):
         pass
     assert contents(tmp_path) == before
+
+
+def test_a_claimed_folder_is_gone_again_if_nothing_was_written(tmp_path):
+    with pytest.raises(KeyError), claimed(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+        raise KeyError("before the first file")
+    assert os.listdir(tmp_path) == []
+    with claimed(tmp_path / "a"):
+        (tmp_path / "a" / "results.json").write_text("{}")
+    assert os.listdir(tmp_path / "a") == ["results.json"]
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="cannot write into"),
+        claimed(tmp_path / "file" / "x"),
+    ):
+        pass
 
 
 def test_a_forked_child_does_not_keep_the_folder(tmp_path):
@@ -166,7 +192,10 @@ def test_the_history_says_from_which_step_a_configuration_holds(tmp_path):
     told = [(e["from_step"], e["configuration"]["rho"]) for e in history.read(tmp_path)]
     # The steps from 20 on that were taken with 0.2 were taken again.
     assert told == [(0, 0.1), (20, 0.3), (40, 0.4)]
-    at = {step: history.settings_at(tmp_path, step)["rho"] for step in (0, 20, 21, 50)}
+    at = {
+        step: (history.settings_at(tmp_path, step) or {})["rho"]
+        for step in (0, 20, 21, 50)
+    }
     assert at == {0: 0.1, 20: 0.1, 21: 0.3, 50: 0.4}
     assert history.settings_at(tmp_path / "none", 3) is None
     history.append(tmp_path, 0, {"configuration": {"rho": 0.5}})

@@ -267,7 +267,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
     words = [*TINY, "method=sgd", "learning_rate=1e30", "steps=20", f"out={tmp_path}/x"]
     assert main(words) == 1
     error = capsys.readouterr().err
-    assert re.search(r"the loss is (nan|inf) at step \d+; no checkpoint", error)
+    step = re.search(r"the loss is (nan|inf) at step (\d+); no checkpoint", error)[2]
+    summary = json.loads((tmp_path / "x" / "summary.json").read_text())
+    assert (summary["complete"], summary["stopped"]) == (False, "non-finite loss")
+    assert summary["steps"] >= int(step)
 
 
 @pytest.mark.full

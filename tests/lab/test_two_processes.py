@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -76,18 +77,20 @@ class Command:
 
 @pytest.fixture(scope="module")
 def forks():
+    cache = jax.config.jax_compilation_cache_dir  # pyright: ignore
     environment = {
         **os.environ,
         "XLA_FLAGS": "",
         "JAX_ENABLE_X64": "0",
-        "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
     }
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     program = [sys.executable, "-c", FORKS]
     with subprocess.Popen(
         program, cwd=ROOT, env=environment, text=True, **pipes
     ) as process:
         yield process
+        assert process.stdin is not None
         process.stdin.close()
 
 
@@ -121,7 +124,7 @@ def said(folder):
     return Path(f"{folder}.said").read_text()
 
 
-@pytest.mark.full(plain=[0, 1])
+@pytest.mark.full(plain=["0", "1"])
 @pytest.mark.parametrize("case", range(20))
 def test_killed_at_random_nothing_complete_is_lost(case, forks, whole, tmp_path):
     chance = random.Random(case)

@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(
 def _is_full(item: pytest.Item) -> bool:
     case = getattr(getattr(item, "callspec", None), "id", None)
     marks = item.iter_markers("full")
-    return any(case not in mark.kwargs.get("plain", ()) for mark in marks)
+    return any(case not in map(str, mark.kwargs.get("plain", ())) for mark in marks)
 
 
 def _refuse_unknown_cases(items: list[pytest.Item]) -> None:
@@ -94,7 +94,8 @@ def _refuse_unknown_cases(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in item.iter_markers("full"):
             test = item.nodeid.split("[")[0]
-            named.setdefault(test, set()).update(mark.kwargs.get("plain", ()))
+            plain = mark.kwargs.get("plain", ())
+            named.setdefault(test, set()).update(map(str, plain))
             callspec = getattr(item, "callspec", None)
             cases.setdefault(test, set()).add(getattr(callspec, "id", ""))
     for test, names in named.items():

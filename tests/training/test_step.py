@@ -285,7 +285,7 @@ def test_a_metric_named_loss_and_a_vector_loss_are_refused():
 
     with pytest.raises(InputError, match="called 'loss'"):
         run(optax.sgd(0.1), 1, clash)
-    with pytest.raises(InputError, match="must be a scalar"):
+    with pytest.raises(InputError, match="must be a real scalar"):
         run(optax.sgd(0.1), 1, vector)
 
 

@@ -101,3 +101,26 @@ def test_a_coded_state_leaves_complex_moments_as_they_are():
     tx = jaxopt_lab.quantize_state(optax.adam(0.1), elementwise=True)
     with pytest.raises(InputError, match="elementwise=True.* takes real parameters"):
         tx.init(z)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_numbers_and_abstract_shapes_are_taken_as_optax_takes_them(name):
+    tx = build(ROWS[name])
+    params = {"s": 1.0, "w": jnp.ones((8, 8))}
+    abstract = {**params, "w": jax.ShapeDtypeStruct((8, 8), jnp.float64)}
+    shapes = jax.eval_shape(tx.init, params)
+    kinds = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+    same = lambda a, b: jax.tree.all(jax.tree.map(lambda x, y: x == y, a, b))
+    # Traced as constants: what is tested is which leaves are taken.
+    made = jax.eval_shape(lambda: (tx.init(params), tx.init(abstract)))
+    assert same(kinds(made), kinds((shapes, shapes)))
+    updates, after = jax.eval_shape(
+        lambda state: tx.update(params, state, params), shapes
+    )
+    assert kinds(updates) == {
+        "s": ((), jnp.float64),
+        "w": ((8, 8), jnp.float64),
+    }
+    assert same(kinds(after), kinds(shapes))
+    with pytest.raises(InputError, match="must be an array or a number; got str for"):
+        tx.init({"s": "text"})

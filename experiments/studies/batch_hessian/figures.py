@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 _COLORS = {
     "largest": style.BLUE,
     "smallest": style.ORANGE,
-    "sgd": style.BLUE,
-    "adam": style.GREEN,
-    "linearised": style.GREY,
 }
 _LABELS = {"linearised": "linearised SGD, exact threshold"}
 
@@ -88,7 +85,8 @@ def _eigenvalues(
 
 
 def _rates(axes: Any, name: str, values: np.ndarray, config: Config) -> None:
-    color, sizes = _COLORS[name], np.array(config.batch_sizes)
+    look, sizes = style.look_of([name])[name], np.array(config.batch_sizes)
+    color = look.color
     axes.plot(sizes, values, ".", color=color, alpha=0.5)
     middle = np.exp(np.nanmean(np.log(values), axis=1))
     texts = []
@@ -103,4 +101,4 @@ def _rates(axes: Any, name: str, values: np.ndarray, config: Config) -> None:
         height = np.exp(np.mean(np.log(middle[part])))
         axes.plot(x, height * (x / centre) ** fitted, "--", color=color, linewidth=1.0)
     label = f"{_LABELS.get(name, name)}; slopes {', '.join(texts)}"
-    axes.plot(sizes, middle, color=color, label=label)
+    axes.plot(sizes, middle, label=label, **look.line())

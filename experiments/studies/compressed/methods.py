@@ -37,7 +37,11 @@ FOUR = _row("AdamW 4-bit", lambda rate: jol.adamw4bit(rate, weight_decay=0.0))
 LINEAR = _row(
     "AdamW, 8-bit linear v",
     lambda rate: jol.adamw_linear(
-        rate, weight_decay=0.0, block="tensor", second_moment="linear"
+        rate,
+        weight_decay=0.0,
+        block="tensor",
+        second_moment="linear",
+        round_to_zero=True,
     ),
 )
 MICRO = _row("MicroAdam .01", jol.microadam)

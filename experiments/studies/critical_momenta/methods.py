@@ -29,11 +29,15 @@ def _sam(rho: float) -> Callable[[Any], optax.GradientTransformation]:
 
 
 def _cg(capacity: int, decay: float) -> Callable[[Any], optax.GradientTransformation]:
-    return lambda rate: jaxopt_lab.adam_cg(rate, capacity, decay)
+    return lambda rate: jaxopt_lab.adam_cg(
+        rate, capacity=capacity, priority_decay=decay
+    )
 
 
 def _cm(capacity: int, decay: float) -> Callable[[Any], optax.GradientTransformation]:
-    return lambda rate: jaxopt_lab.adam_cm(rate, capacity, decay)
+    return lambda rate: jaxopt_lab.adam_cm(
+        rate, capacity=capacity, priority_decay=decay
+    )
 
 
 ADAM = Row("adam", optax.adam)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
@@ -108,6 +109,19 @@ class Codec(abc.ABC):
           Values in ``dtype``.
         """
 
+    def zero_code(self, at: Range) -> Any:
+        """The code of zero in every block, to which the next one is the next value.
+
+        Args:
+          at: the range of the blocks.
+
+        Returns:
+          An ``int``, or whole floats that may be out of the range of codes,
+          broadcastable; ``None`` where no code stands for zero.
+        """
+        del at
+        return None
+
     @property
     def axes(self) -> tuple[int, ...]:
         """The axes of one tile, from the end."""
@@ -131,6 +145,7 @@ class Codec(abc.ABC):
         block: int | None = None,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
+        positive: bool = False,
     ) -> EncodedArray:
         """An array as codes.
 
@@ -142,6 +157,8 @@ class Codec(abc.ABC):
           block_ids: with ``key``, the number of each block in the whole array, in
             order: the randomness of a block depends on its number, not on the part
             that it is encoded with.
+          positive: give an element above zero the smallest code above zero, at least:
+            for what is divided by.
 
         Returns:
           Codes and scales.
@@ -159,6 +176,11 @@ class Codec(abc.ABC):
                 block_ids = jnp.arange(cut.count, dtype=jnp.uint32)
             noise = _noise(key, block_ids, wide)
         codes = self.to_codes(wide, at, noise)
+        zero = self.zero_code(at) if positive else None
+        if zero is not None:
+            found = codes if isinstance(zero, int) else codes.astype(zero.dtype)
+            next_ = codes + np.asarray(1, codes.dtype)
+            codes = jnp.where((wide > 0) & (found == zero), next_, codes)
         stored = (None if r is None else r.reshape(cut.scales_shape) for r in at)
         return EncodedArray(
             cut.join_codes(packing.pack(codes) if self.packed else codes), *stored
@@ -212,6 +234,7 @@ class Codec(abc.ABC):
         block: int | None = None,
         key: jax.Array | None = None,
         block_ids: jax.Array | None = None,
+        positive: bool = False,
     ) -> jax.Array:
         """Encode and decode ``x`` with a straight-through derivative.
 
@@ -220,12 +243,15 @@ class Codec(abc.ABC):
           block: as for ``encode``.
           key: typed key for stochastic rounding; ``None`` rounds to the nearest.
           block_ids: as for ``encode``.
+          positive: as for ``encode``.
 
         Returns:
           The rounded array, same shape and dtype; its derivative is the identity
           ("straight through").
         """
-        coded = self.encode(x, block=block, key=key, block_ids=block_ids)
+        coded = self.encode(
+            x, block=block, key=key, block_ids=block_ids, positive=positive
+        )
         value = self.decode(coded, x.shape, x.dtype, block=block)
         return straight_through(x, jax.lax.stop_gradient(value))
 

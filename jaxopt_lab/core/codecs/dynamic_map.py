@@ -147,6 +147,11 @@ class _Dynamic(Codec):
     def range_of(self, x: jax.Array) -> Range:
         return Range(absmax(x, self.axes), None)
 
+    def zero_code(self, at: Range) -> int | None:
+        if self.signed:
+            return 2 ** (self.bits - 1) - 1
+        return 0 if self.bits == 8 else None
+
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None
         value = relative(x, at.scale).astype(jnp.float32)

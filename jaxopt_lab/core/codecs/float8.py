@@ -50,6 +50,9 @@ class FloatingPoint8(Codec):
     def range_of(self, x: jax.Array) -> Range:
         return Range(quotient(absmax(x, self.axes), jnp.finfo(self._kind).max), None)
 
+    def zero_code(self, at: Range) -> int:
+        return 0
+
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None
         value = relative(x, at.scale).astype(jnp.float32)

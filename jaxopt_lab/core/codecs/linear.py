@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +82,10 @@ class Linear(Codec):
         spread = jnp.max(x, axis=self.axes, keepdims=True) - low
         step = quotient(jnp.maximum(spread, least), 2 * self._top)
         return Range(step, jnp.round(quotient(low, step) + (self._top + 1)))
+
+    def zero_code(self, at: Range) -> Any:
+        zero = self._top + 1
+        return zero if at.offset is None else zero - at.offset
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None

@@ -51,6 +51,9 @@ class SquareRoot(Codec):
     def range_of(self, x: jax.Array) -> Range:
         return Range(jnp.sqrt(absmax(x, self.axes)), None)
 
+    def zero_code(self, at: Range) -> int:
+        return 0
+
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
         assert at.scale is not None
         top = 2**self.bits - 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import Interval
+from jaxopt_lab.core.options import POSITIVE, Interval
 from jaxopt_lab.lab.command_line import asks_help, known_words, program
 from jaxopt_lab.lab.commands import HELP
 
@@ -46,6 +46,7 @@ ACCEPTED = {
     "num_steps": Interval(1),
     "num_probes": Interval(1),
     "points": Interval(3),
+    "reach": POSITIVE,
 }
 
 
@@ -67,7 +68,7 @@ def parse(arguments: Sequence[str]) -> InspectOptions:
     names = [field.name for field in dataclasses.fields(InspectOptions)]
     given = known_words([w for w in arguments if w not in HELP], names)
     called = program("inspect")
-    words = [part for name, value in given.items() for part in (f"--{name}", value)]
+    words = [f"--{name}={value}" for name, value in given.items()]
     options = tyro.cli(
         InspectOptions,
         args=[*words, "--help"] if asks_help(arguments) else words,
@@ -85,8 +86,6 @@ def parse(arguments: Sequence[str]) -> InspectOptions:
             raise InputError(f"{name}={value} is out of range; accepted: {accepted}")
     if options.points % 2 == 0:
         raise InputError(f"points={options.points} is even; accepted: odd numbers")
-    if not options.reach > 0:
-        raise InputError(f"reach={options.reach} is out of range; accepted: (0, inf)")
     if not options.run:
         raise InputError("run=FOLDER is missing: the folder of a run")
     return options

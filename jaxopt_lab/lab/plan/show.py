@@ -94,7 +94,8 @@ def _seconds(value: float) -> str:
 _WHOLE = (
     "whole on the model axis: state of parameters that are not divided over it, blocks "
     "of codes that cross the parts of their parameter, windows of blocks that run "
-    "across rows, and factors of a whole matrix"
+    "across rows, and factors of a whole matrix; zero=state divides them between the "
+    "steps"
 )
 
 

@@ -134,6 +134,7 @@ def agvm(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Params) -> AGVMState:
+        params = trees.arrays(params)
         require_real("agvm", params)
         names, _ = _modules(params, modules, anchor)
         inner_state = inner.init(params)
@@ -267,7 +268,7 @@ def _modules(
     tree: Params, modules: Modules | None, anchor: str | None
 ) -> tuple[list[str], list[int]]:
     """The labels in their order, and the number of each leaf's label."""
-    paths = [trees.path_name(path) for path, _ in jax.tree.leaves_with_path(tree)]
+    paths = [trees.path_name(path) for path, _ in trees.leaves_with_path(tree)]
     if modules is None:
         labels: list[Any] = _top_level(paths)
     else:

@@ -19,7 +19,7 @@ from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Projector,
     Start,
 )
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error
+from jaxopt_lab.transforms.compressed.ldadam.options import Error
 from jaxopt_lab.transforms.compressed.ldadam.state import ScaleByLDAdamState
 from jaxopt_lab.transforms.compressed.low_rank import Side
 from jaxopt_lab.transforms.compressed.microadam.state import ScaleByMicroAdamState
@@ -56,22 +56,22 @@ __all__ = [
 
 def adam_mini(
     learning_rate: ScalarOrSchedule,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-08,
     *,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-08,
     partition: Partition | None = None,
 ) -> optax.GradientTransformationExtraArgs: ...
 def adamw4bit(
     learning_rate: ScalarOrSchedule,
+    *,
+    block: int = 128,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule = 1e-08,
     weight_decay: ScalarOrSchedule = 0.0001,
-    *,
-    block: int = 128,
     mask: MaskOrFn | None = None,
     min_size: int = 4096,
     select: Select | None = None,
@@ -79,15 +79,16 @@ def adamw4bit(
     straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
+    round_to_zero: bool = False,
 ) -> optax.GradientTransformationExtraArgs: ...
 def adamw8bit(
     learning_rate: ScalarOrSchedule,
+    *,
+    block: int = 256,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule = 1e-08,
     weight_decay: ScalarOrSchedule = 0.0001,
-    *,
-    block: int = 256,
     mask: MaskOrFn | None = None,
     min_size: int = 4096,
     select: Select | None = None,
@@ -95,16 +96,17 @@ def adamw8bit(
     straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
+    round_to_zero: bool = False,
 ) -> optax.GradientTransformationExtraArgs: ...
 def adamw_fp8(
     learning_rate: ScalarOrSchedule,
+    *,
+    block: int = 256,
+    dtype: Float8 = "float8_e4m3fn",
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule = 1e-08,
     weight_decay: ScalarOrSchedule = 0.0001,
-    *,
-    block: int = 256,
-    dtype: Float8 = "float8_e4m3fn",
     mask: MaskOrFn | None = None,
     min_size: int = 4096,
     select: Select | None = None,
@@ -112,18 +114,19 @@ def adamw_fp8(
     straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
+    round_to_zero: bool = False,
 ) -> optax.GradientTransformationExtraArgs: ...
 def adamw_linear(
     learning_rate: ScalarOrSchedule,
-    b1: ScalarOrSchedule = 0.9,
-    b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule = 1e-08,
-    weight_decay: ScalarOrSchedule = 0.0001,
     *,
     block: Granularity = "row",
     bits: int = 8,
     symmetric: bool = True,
     second_moment: SecondMoment = "float32",
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-08,
+    weight_decay: ScalarOrSchedule = 0.0001,
     mask: MaskOrFn | None = None,
     min_size: int = 4096,
     select: Select | None = None,
@@ -131,13 +134,14 @@ def adamw_linear(
     straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
+    round_to_zero: bool = False,
 ) -> optax.GradientTransformationExtraArgs: ...
 def apollo(
     learning_rate: ScalarOrSchedule,
-    rank: int = 16,
     *,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    rank: int = 16,
     gap: int = 200,
     scale: ScalarOrSchedule = 1.0,
     granularity: Granularity = "channel",
@@ -151,10 +155,10 @@ def apollo(
 ) -> optax.GradientTransformationExtraArgs: ...
 def ldadam(
     learning_rate: ScalarOrSchedule,
-    rank: int = 16,
     *,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    rank: int = 16,
     b1: ScalarOrSchedule = 0.908,
     b2: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule = 1e-08,
@@ -171,11 +175,11 @@ def ldadam(
 ) -> optax.GradientTransformationExtraArgs: ...
 def microadam(
     learning_rate: ScalarOrSchedule,
-    window: int = 10,
-    density: Density = 0.01,
     *,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    window: int = 10,
+    density: Density = 0.01,
     block_size: int = 4096,
     quant_block: int = 64,
     b1: ScalarOrSchedule = 0.9,
@@ -187,8 +191,8 @@ def microadam(
     chunk: int | None = 65536,
 ) -> optax.GradientTransformationExtraArgs: ...
 def scale_by_ldadam(
-    rank: int = 16,
     *,
+    rank: int = 16,
     b1: ScalarOrSchedule = 0.908,
     b2: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule = 1e-08,
@@ -204,9 +208,9 @@ def scale_by_ldadam(
     chunk: int | None = 131072,
 ) -> optax.GradientTransformationExtraArgs: ...
 def scale_by_microadam(
+    *,
     window: int = 10,
     density: Density = 0.01,
-    *,
     block_size: int = 4096,
     quant_block: int = 64,
     b1: ScalarOrSchedule = 0.9,
@@ -219,12 +223,12 @@ def scale_by_microadam(
 ) -> optax.GradientTransformationExtraArgs: ...
 def soap(
     learning_rate: ScalarOrSchedule,
-    b1: ScalarOrSchedule = 0.95,
-    b2: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-08,
     *,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    b1: ScalarOrSchedule = 0.95,
+    b2: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-08,
     factor_decay: ScalarOrSchedule | None = None,
     precondition_frequency: int = 10,
     max_precondition_dim: int = 10000,

@@ -23,11 +23,14 @@ from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.tree_paths import warn_of_idle_rules
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
+from jaxopt_lab.transforms.compressed.official_partition import official_blocks
 
 Named = Literal["output", "row", "tensor", "element"]
 Blocks: TypeAlias = Named | int | tuple[int, ...]
 Partition: TypeAlias = (
-    Sequence[tuple[str, Blocks]] | Callable[[str, jax.ShapeDtypeStruct], Blocks]
+    Literal["official"]
+    | Sequence[tuple[str, Blocks]]
+    | Callable[[str, jax.ShapeDtypeStruct], Blocks]
 )
 
 
@@ -47,10 +50,10 @@ class ScaleByAdamMiniState(NamedTuple):
 
 
 def scale_by_adam_mini(
+    *,
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
-    *,
     partition: Partition | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""The direction of Adam-mini, to be followed by a decay and a learning rate.
@@ -85,21 +88,25 @@ def scale_by_adam_mini(
 
         Default, and where no rule is found: ``"output"`` for two axes and more, else
         ``"tensor"``. No names are guessed: of a transformer, embeddings, queries and
-        keys want a rule.
+        keys want a rule. ``"official"``: by names, as the official code, see below.
 
     Returns:
       The link.
 
     Raises:
-      InputError: an argument is out of range, or blocks are unknown or do not fit.
+      InputError: an argument is out of range, blocks are unknown or do not fit, or a
+        rule fits no parameter.
 
     Memory: 4 bytes a parameter and 4 a block. Gradient evaluations: 1 a step.
     Differentiable in everything, also at zero gradients.
 
-    Decisions: as the paper's partition by the structure of the Hessian. The official
-    code (1.1.1) has one block for every tensor but queries, keys, embeddings and
-    heads, and plain Adam for the latter two: that is ``"tensor"``, heads as a number,
-    and ``"element"``.
+    Decisions: the default is the paper's partition, by the structure of the Hessian and
+    without names, which JAX's libraries do not share. The official code goes by names
+    of torch modules. Version 1.1.1 has plain Adam for biases, a block for each head of
+    queries and keys, one for each row of embeddings and for each output of heads,
+    values, projections and MLPs, and one for any other tensor:
+    ``partition="official"``, by the same names. Before 1.0.3 it had plain Adam for
+    embeddings and heads, and one block for every tensor but queries and keys.
 
     >>> import jax.numpy as jnp, jaxopt_lab
     >>> tx = jaxopt_lab.scale_by_adam_mini(partition=[("^embed", "row"), ("query", 4)])
@@ -123,7 +130,7 @@ def scale_by_adam_mini(
     @per_leaf(ScaleByAdamMiniState, _LeafState, scalars)
     def link(params: Params) -> list[_Cut]:
         named = [(trees.path_name(p), x) for p, x in trees.leaves_with_path(params)]
-        if partition is not None and not callable(partition):
+        if not (partition is None or callable(partition) or isinstance(partition, str)):
             rules = [rule for rule, _ in partition]
             warn_of_idle_rules("partition", rules, [name for name, _ in named])
         return [_cut(name, leaf, partition) for name, leaf in named]
@@ -179,6 +186,10 @@ class _Cut(NamedTuple):
 def _cut(name: str, leaf: jax.Array, partition: Partition | None) -> _Cut:
     shape, last = leaf.shape, leaf.ndim - 1
     blocks: Any = "output" if leaf.ndim >= 2 else "tensor"
+    if partition == "official":
+        partition = official_blocks
+    if isinstance(partition, str):
+        raise errors.unknown("partition", partition, ["official"])
     if callable(partition):
         blocks = partition(name, jax.ShapeDtypeStruct(shape, leaf.dtype))
     elif partition is not None:

@@ -35,11 +35,11 @@ def adamw_quantized(
     m: Codec | None,
     v: Codec | None,
     learning_rate: Annotated[ScalarOrSchedule, NON_NEGATIVE],
+    *,
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
     weight_decay: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-4,
-    *,
     mask: MaskOrFn | None = None,
     min_size: Annotated[int, COUNT] = 4096,
     select: Select | None = None,
@@ -47,6 +47,7 @@ def adamw_quantized(
     straight_through: bool = False,
     stochastic: bool = False,
     seed: int = 0,
+    round_to_zero: bool = False,
 ) -> Transformation:
     """AdamW with its moments stored by two codecs.
 
@@ -69,6 +70,8 @@ def adamw_quantized(
         ``quantize_state``.
       stochastic: round without bias instead of to the nearest code.
       seed: of the first key, with ``stochastic``.
+      round_to_zero: let small second moments become zero, as bitsandbytes and torchao
+        do; see ``quantize_state``.
 
     Returns:
       The optimizer. Its ``update`` needs ``params``; given ``fused_apply``, it
@@ -91,7 +94,9 @@ def adamw_quantized(
 
     return QuantizedState(
         base=adamw_elements(*numbers),
-        coding=Codecs(m, v, select or moments(min_size), straight_through),
+        coding=Codecs(
+            m, v, select or moments(min_size), straight_through, round_to_zero
+        ),
         elementwise=True,
         chunk=chunk,
         seed=seed if stochastic else None,
@@ -243,8 +248,9 @@ def adamw_linear(
       bits: of the first moment, 8 or 4.
       symmetric: whether the codes lie around zero.
       second_moment: ``"float32"``; ``"dynamic"``, the unsigned 8-bit dynamic map; or
-        ``"linear"``, the same steps as the first, which diverges: small second
-        moments become zero.
+        ``"linear"``, the same steps as the first: elements below 1/254 of the
+        largest of their block take shorter steps, and with ``round_to_zero``, as in
+        the study, the run diverges.
       **options: arguments of ``adamw_quantized``.
 
     Returns:

@@ -22,10 +22,10 @@ _GROUP = 8
 
 
 class TopBlocks(NamedTuple):
-    """How a tensor is cut into blocks, and how many of each are picked.
+    """The blocks that a tensor is cut into, and the number picked of each.
 
     Blocks are runs of the flattened tensor, cut by its global shape alone: where the
-    tensor lies on several devices the picks do not depend on it.
+    tensor is spread over several devices the picks do not depend on it.
 
     Attributes:
       size: elements of the tensor.
@@ -78,7 +78,7 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
     Returns:
       int32 ``(rows, picks)``, each index once. Equal magnitudes: the lowest index
       first. What is no number counts as infinitely large, so that it shows. Rows
-      that lie on several devices are searched where they are.
+      on several devices are searched where they are.
 
     >>> largest(jnp.array([[1.0, -3.0, 3.0, 0.5]]), 2).tolist()
     [[1, 2]]

@@ -39,7 +39,7 @@ class ChunkedOperand(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Where a part of a tensor lies.
+    """The place of a part of a tensor.
 
     Attributes:
       shape: shape of the part.

@@ -23,7 +23,7 @@ Transformation = optax.GradientTransformationExtraArgs
 
 
 class Step(NamedTuple):
-    """What every tensor of one step has in common.
+    """The values that all tensors of one step share.
 
     Attributes:
       inner_for: the transformation of the i-th parameter; all keep the same state.
@@ -89,7 +89,7 @@ class Step(NamedTuple):
     def _without_tensors(
         self, shared: dict[int, jax.Array], params: Params | None
     ) -> list[jax.Array]:
-        """What belongs to no parameter (counts), after the step."""
+        """The leaves that belong to no parameter (counts), after the step."""
         inner = self.inner_for(0)
         structure = jax.tree.structure(jax.eval_shape(inner.init, ()))
         state = jax.tree.unflatten(structure, list(shared.values()))

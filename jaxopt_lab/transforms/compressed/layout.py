@@ -1,4 +1,4 @@
-"""Which tensors of a state are coded, and which parameter each of them belongs to."""
+"""The coded tensors of a state, and the parameters that they belong to."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
-from jaxopt_lab.transforms.compressed.selection import Select
+from jaxopt_lab.transforms.compressed.selection import Select, StatePath, own_paths
 from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Init = Callable[[Params], Any]
 
 
 class Codecs(NamedTuple):
-    """What the two kinds of moments are stored as, and which they are.
+    """The codecs of the two kinds of moments, and the choice of the moments.
 
     Attributes:
       m: codec of first moments; ``None`` stores them as they are.
       v: codec of second moments.
       select: names the kind of a tensor.
       straight_through: keep rounded numbers instead of codes.
+      round_to_zero: whether an element of a second moment may become zero.
     """
 
     m: Codec | None
     v: Codec | None
     select: Select
     straight_through: bool
+    round_to_zero: bool = False
 
-    def storages(self, template: Any) -> list[LeafStorage]:
-        """How each leaf of a state is stored.
+    def storages(self, template: Any, params: Params) -> list[LeafStorage]:
+        """The storage of each leaf of a state.
 
         Args:
           template: the state, or its shapes and dtypes.
+          params: the parameters, or a tree like them.
 
         Returns:
           A storage for each leaf.
@@ -48,8 +51,9 @@ class Codecs(NamedTuple):
             ``None``, or chooses a leaf that is no real floating array.
         """
         found = []
+        own = own_paths(template, params)
         for i, (path, leaf) in enumerate(trees.leaves_with_path(template)):
-            name = trees.path_name(path)
+            name = StatePath(path, own[i])
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if floating else leaf
             role = self.select(name, shape)
@@ -63,9 +67,15 @@ class Codecs(NamedTuple):
                     "arrays can be coded"
                 )
             codec = None if role is None else getattr(self, role)
-            found.append(
-                LeafStorage(i, leaf.shape, leaf.dtype, codec, self.straight_through)
+            storage = LeafStorage(
+                i,
+                leaf.shape,
+                leaf.dtype,
+                codec,
+                self.straight_through,
+                positive=role == "v" and not self.round_to_zero,
             )
+            found.append(storage)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Bases of the subspace that most of a matrix lies in."""
+"""Bases of the subspace that holds most of a matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Side = Literal["smaller", "left", "right"]
 
 
 class Layout(NamedTuple):
-    """How a tensor is read as matrices, and which side of them is projected.
+    """The matrices that a tensor is read as, and the side that is projected.
 
     A tensor is the matrix of its last axis against all others together, so a
     convolution kernel HWIO is (H W I, O). With ``stacked`` its first axis counts

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count, require_real
 from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.explicit_axes import with_auto_axes, with_block_axes
 from jaxopt_lab.core.typing import FusedApply, Params, Updates
 from jaxopt_lab.transforms.compressed.elementwise import Step, Transformation
 from jaxopt_lab.transforms.compressed.layout import Codecs
+from jaxopt_lab.transforms.compressed.scales import scales_of
 from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 
@@ -22,11 +24,11 @@ class QuantizeStateState(NamedTuple):
     """State of ``quantize_state``.
 
     Attributes:
-      inner: the state of the inner transformation, codes in the place of the tensors
+      inner: the state of the inner transformation, codes instead of the tensors
         that are coded: uint8 of the tensor's shape, or packed 4-bit codes, half as
         many.
-      scales: a tree of the same structure; for a coded tensor one number for each
-        block, elsewhere a zero.
+      scales: a tree of the same paths, ``Scales`` instead of ``NamedTuple``; of a coded
+        tensor one number for each block, elsewhere a zero.
       offsets: likewise, for codecs that are not symmetric; ``None`` where there is
         none of them.
       key: typed key of the next step's rounding; ``None`` if it is to the nearest.
@@ -64,7 +66,7 @@ class QuantizedState(NamedTuple):
         """The transformation with its state stored as codes.
 
         Returns:
-          It; extra arguments are handed on.
+          It; extra arguments are passed on.
 
         Raises:
           InputError: an attribute cannot be used.
@@ -82,11 +84,12 @@ class QuantizedState(NamedTuple):
         Returns:
           The state, as codes.
         """
+        params = trees.arrays(params)
         if self.elementwise:
             require_real(self.name, params)
         state = self.base.init(params)
         leaves, structure = jax.tree.flatten(state)
-        storages = self.coding.storages(state)
+        storages = self.coding.storages(state, params)
         # XLA would compute the codes of an array of zeros while it compiles, slowly.
         hidden = [
             x if storage.codec is None else jax.lax.optimization_barrier(x)
@@ -97,7 +100,7 @@ class QuantizedState(NamedTuple):
             for storage, x in zip(storages, hidden, strict=True)
         ]
         key = None if self.seed is None else jax.random.key(self.seed)
-        return _pack(structure, kept, key)
+        return _pack(structure, kept, key, params)
 
     def update(
         self,
@@ -115,14 +118,15 @@ class QuantizedState(NamedTuple):
           state: the state.
           params: the parameters, where the inner transformation needs them.
           fused_apply: records new parameters, or ``None``.
-          **extra: handed on.
+          **extra: passed on.
 
         Returns:
           Updates and the new state.
         """
+        updates, params = trees.arrays((updates, params))
         like = updates if params is None else params
         template = jax.eval_shape(self.base.init, like)
-        storages = self.coding.storages(template)
+        storages = self.coding.storages(template, like)
         kept = _unpack(state, storages)
         key = now = None
         if state.key is not None:
@@ -149,13 +153,14 @@ class QuantizedState(NamedTuple):
                 for storage, x, old in zip(storages, new, kept, strict=True)
             ]
         structure = jax.tree.structure(template)
-        return updates, _pack(structure, kept, key, state)
+        return updates, _pack(structure, kept, key, like, state)
 
 
 def _pack(
     structure: Any,
     kept: Sequence[EncodedArray],
     key: jax.Array | None,
+    params: Params,
     old: QuantizeStateState | None = None,
 ) -> QuantizeStateState:
     def tree(numbers: list[jax.Array | None], before: Any) -> Any:
@@ -169,7 +174,7 @@ def _pack(
             x if x is not None else zero
             for x, zero in zip(numbers, stand_ins, strict=True)
         ]
-        return jax.tree.unflatten(structure, filled)
+        return scales_of(jax.tree.unflatten(structure, filled), params)
 
     inner = jax.tree.unflatten(structure, [x.qvalue for x in kept])
     scales = tree([x.scale for x in kept], old and old.scales)
@@ -182,7 +187,7 @@ def _pack(
 def _unpack(
     state: QuantizeStateState, storages: Sequence[LeafStorage]
 ) -> list[EncodedArray]:
-    """What is stored for each tensor, ``None`` for what only stands in."""
+    """The stored arrays of each tensor, ``None`` for a stand-in."""
     stored = jax.tree.leaves(state.inner)
     scales = jax.tree.leaves(state.scales)
     offsets = jax.tree.leaves(state.offsets) or [None] * len(stored)

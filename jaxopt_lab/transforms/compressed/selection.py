@@ -1,15 +1,17 @@
-"""Which arrays of an optimizer's state are coded, and as what."""
+"""The choice of the arrays of a state that are coded, and their roles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 
 Role = Literal["m", "v"]
 Select = Callable[[str, jax.ShapeDtypeStruct], Role | None]
@@ -19,17 +21,55 @@ FIRST_MOMENTS = ("mu", "trace", "average")
 SECOND_MOMENTS = ("nu", "nu_max", "sum_of_squares", "e_g", "e_x", "mu_sq")
 
 
-def role_of(path: str) -> Role | None:
-    """What an array of a state is, by the name of its field.
+class StatePath(str):
+    """The path of an array of a state, such as ``"0/mu/dense/kernel"``.
+
+    Attributes:
+      field: the part of it that is the state's own, ``"0/mu"``; the rest is the path of
+        the parameter that the array belongs to.
+    """
+
+    field: str
+
+    def __new__(cls, path: Sequence[Any], own: Sequence[Any]) -> StatePath:
+        made = super().__new__(cls, trees.path_name(path))
+        made.field = trees.path_name(own)
+        return made
+
+
+def own_paths(state: Any, params: Params) -> list[tuple[Any, ...]]:
+    """The part of the path of each leaf of a state that is no parameter's path.
 
     Args:
-      path: its path, such as ``"0/mu/dense/kernel"``.
+      state: a state, or its shapes and dtypes.
+      params: the parameters.
+
+    Returns:
+      Key paths in the order of the leaves.
+
+    >>> state, params = {"mu": {"nu": 1.0}, "count": 0}, {"nu": 2.0}
+    >>> [trees.path_name(path) for path in own_paths(state, params)]
+    ['count', 'mu']
+    """
+    known = {path for path, _ in jax.tree.leaves_with_path(params)}
+    found = []
+    for path, _ in jax.tree.leaves_with_path(state):
+        ends = (n for n in range(len(path) + 1) if path[n:] in known)
+        found.append(path[: next(ends, len(path))])
+    return found
+
+
+def role_of(path: str) -> Role | None:
+    """The role of an array of a state, by the name of its field.
+
+    Args:
+      path: the state's own part of its path, such as ``"0/mu"``; see ``StatePath``.
 
     Returns:
       ``"m"`` for a first moment, which has both signs, ``"v"`` for a second moment,
       which has none, ``None`` for anything else.
 
-    >>> role_of("0/mu/dense/kernel"), role_of("nu"), role_of("count")
+    >>> role_of("0/mu"), role_of("nu"), role_of("count")
     ('m', 'v', None)
     """
     for name in path.split("/"):
@@ -53,7 +93,8 @@ def moments(
       where: ``where(path, leaf)``: which of them; ``leaf`` has a shape and a dtype.
 
     Returns:
-      ``select(path, leaf)`` for ``quantize_state``.
+      ``select(path, leaf)`` for ``quantize_state``, which gives it a ``StatePath``:
+      names of parameters (``"mu"``) are not taken for those of fields.
 
     Raises:
       InputError: ``min_size`` is no whole number of at least 1.
@@ -69,6 +110,7 @@ def moments(
             return None
         if math.prod(leaf.shape) < min_size or (where and not where(path, leaf)):
             return None
-        return role_of(path)
+        # Parameters may be called like moments; a plain string is all of a path.
+        return role_of(getattr(path, "field", path))
 
     return select

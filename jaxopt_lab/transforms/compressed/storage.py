@@ -19,7 +19,7 @@ _WIDTH = 256
 
 @dataclasses.dataclass(frozen=True)
 class LeafStorage:
-    """How one tensor is stored: as it is, as codes, or rounded.
+    """The storage of one tensor: as it is, as codes, or rounded.
 
     Attributes:
       index: its number among the leaves of the state.
@@ -28,6 +28,7 @@ class LeafStorage:
       codec: ``None`` for a tensor that is stored as it is.
       straight_through: keep the rounded numbers instead of the codes, so that
         derivatives pass.
+      positive: give no element above zero the code of zero.
     """
 
     index: int
@@ -35,6 +36,7 @@ class LeafStorage:
     dtype: Any
     codec: Codec | None = None
     straight_through: bool = False
+    positive: bool = False
 
     @property
     def block(self) -> int:
@@ -103,7 +105,11 @@ class LeafStorage:
             return EncodedArray(x, None, None)
         if key is not None:
             key = jax.random.fold_in(key, self.index)
-        options: dict[str, Any] = {"key": key, "block_ids": block_ids}
+        options: dict[str, Any] = {
+            "key": key,
+            "block_ids": block_ids,
+            "positive": self.positive,
+        }
         if self.straight_through:
             values = self.codec.rounded(x, block=self.block, **options)
             return EncodedArray(values, None, None)

@@ -1,7 +1,7 @@
 """A priority buffer of fixed capacity over a parameter tree, as pure data.
 
 The cost of a step does not grow with the capacity. Two things would make it grow:
-adding up the entries anew at every step, and reading an entry in the same program
+adding up all entries at every step, and reading an entry in the same program
 that overwrites it, which makes XLA copy the whole buffer. So the buffer carries the
 sum of its entries, and it looks at the slot that the NEXT admission will take as
 soon as that is known, one step early, in the arrays just written.
@@ -31,7 +31,7 @@ from jaxopt_lab.transforms.memory.stacked_rows import (
 Policy: TypeAlias = Literal["priority", "fifo"]
 Sums: TypeAlias = Literal["running", "fresh", "none"]
 
-# The error of a running sum in float32 is a random walk; it starts anew this often.
+# The error of a running sum in float32 is a random walk; it is recomputed this often.
 REFRESH = 64
 
 
@@ -83,7 +83,7 @@ def empty(
       capacity: C, number of slots, at least 1.
       per_leaf: every leaf has its own keys and decides for itself.
       sums: ``"running"``: the sum of the entries is carried on (two arrays like the
-        parameters); ``"fresh"``: added up anew after every admission (one array, and
+        parameters); ``"fresh"``: added up again after every admission (one array, and
         C reads a step; entries narrower than float32 are carried on all the same,
         which takes no more memory); ``"none"``: there is none.
       chosen: keep one entry by its rank beside the others.

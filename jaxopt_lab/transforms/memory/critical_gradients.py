@@ -100,7 +100,7 @@ def critical_gradients(
     authors' newer code, the others those of their first; where the two differ (the
     first tests against an entry that may not be the lowest) we follow the newer one.
     Their ``kappa`` of 0 and capacity of 0 fail; ours give the plain optimizer. The
-    running sum starts anew every 64 steps, so that rounding does not add up.
+    running sum is recomputed every 64 steps, so that rounding does not add up.
 
     >>> import jaxopt_lab
     >>> link = jaxopt_lab.critical_gradients(capacity=1)
@@ -122,12 +122,14 @@ def critical_gradients(
     decays = known_number(weight_decay) != 0
 
     def init_fn(params: Params) -> Any:
-        return CriticalGradientsState(jnp.zeros((), jnp.int32), memory.start(params))
+        buffer = memory.start(trees.arrays(params))
+        return CriticalGradientsState(jnp.zeros((), jnp.int32), buffer)
 
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         del extra
+        updates, params = trees.arrays((updates, params))
         entry = updates
         if decays:
             if params is None:

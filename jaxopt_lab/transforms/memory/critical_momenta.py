@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import finished, step_size
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
@@ -96,7 +96,7 @@ def scale_by_critical_momenta(
     buffer is corrected for the bias of m, although it has none, so early directions are
     long: 5.3 times the mean at t = 2. Theirs fails at ``capacity=0`` and
     ``kappa=0``, does not scale by ``kappa``, and what it calls FIFO overwrites one slot
-    again and again. Its running sum is never refreshed; ours starts anew every 64
+    again and again. Its running sum is never refreshed; ours is recomputed every 64
     steps, so that rounding does not add up.
 
     >>> import jaxopt_lab
@@ -115,6 +115,7 @@ def scale_by_critical_momenta(
     memory = BufferOptions(**buffer)
 
     def init_fn(params: Params) -> Any:
+        params = trees.arrays(params)
         squares = lambda: jax.tree.map(moments.zeros_of_squares, params)
         return ScaleByCriticalMomentaState(
             count=jnp.zeros((), jnp.int32),
@@ -128,6 +129,7 @@ def scale_by_critical_momenta(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         del params, extra
+        updates = trees.arrays(updates)
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
         count = increment(state.count)
         weight = memory.weight_at(state.count)
@@ -160,7 +162,7 @@ def scale_by_critical_momenta(
 
 
 def _squared(plain: bool | jax.Array, updates: Updates, aggregate: Updates) -> Updates:
-    """What the second moment is of: in a step of Adam the gradient, not a momentum."""
+    """The tree whose squares are averaged: in a step of Adam the gradients."""
     if isinstance(plain, bool):
         return updates if plain else aggregate
     return jax.tree.map(

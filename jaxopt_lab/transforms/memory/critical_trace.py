@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import moments
+from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import decayed_weights, step_size
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments, takes
@@ -47,6 +47,7 @@ def critical_trace(
     check_arguments(critical_trace, locals())
 
     def init_fn(params: Params) -> Any:
+        params = trees.arrays(params)
         return CriticalTraceState(
             count=jnp.zeros((), jnp.int32),
             trace=jax.tree.map(moments.zeros, params),
@@ -57,6 +58,7 @@ def critical_trace(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         del params, extra
+        updates = trees.arrays(updates)
         keep = value_at(momentum, state.count)
         trace = jax.tree.map(
             lambda m, g: jnp.asarray(keep, m.dtype) * m + g.astype(m.dtype),

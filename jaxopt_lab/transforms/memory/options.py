@@ -74,10 +74,10 @@ class BufferOptions:
         sums stay in float32.
     """
 
+    _: dataclasses.KW_ONLY
     capacity: Annotated[int, COUNT_OR_ZERO] = 5
     priority_decay: Annotated[PriorityDecayScalar, UNIT] = 0.7
     priority: PriorityName = "sum_of_norms"
-    _: dataclasses.KW_ONLY
     aggregate: AggregateName = "sum"
     kappa: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1.0
     policy: Policy = "priority"

@@ -91,6 +91,7 @@ def normalize_and_project(
     check_arguments(normalize_and_project, locals())
 
     def init(params: Params) -> NormalizeAndProjectState:
+        params = trees.arrays(params)
         require_real("normalize_and_project", params)
         groups = _groups(params, mask, joint)
         leaves, structure = jax.tree.flatten(params)
@@ -111,6 +112,7 @@ def normalize_and_project(
             raise InputError(
                 "normalize_and_project needs params: call update(u, state, params)"
             )
+        updates, params = trees.arrays((updates, params))
         count = increment(state.count)
         due = count % every == 0
         leaves, structure = jax.tree.flatten(params)
@@ -158,7 +160,7 @@ def _groups(
     params: Params, mask: MaskOrFn | None, joint: Sequence[tuple[str, str]]
 ) -> list[tuple[int, ...]]:
     """Numbers of the leaves that are rescaled together."""
-    names = [trees.path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
+    names = [trees.path_name(path) for path, _ in trees.leaves_with_path(params)]
     leaves = jax.tree.leaves(params)
     if mask is None:
         chosen = [leaf.ndim >= 2 for leaf in leaves]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
@@ -88,6 +89,7 @@ def project_radial(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Params) -> ProjectRadialState:
+        params = trees.arrays(params)
         require_real("project_radial", params)
         channel_axes(params, channel_axis)
         return ProjectRadialState(jnp.zeros((), jnp.int32), inner.init(params))
@@ -102,6 +104,7 @@ def project_radial(
             raise InputError(
                 "project_radial needs params: call update(g, state, params)"
             )
+        updates, params = trees.arrays((updates, params))
         extra.pop("fused_apply", None)
         moved, inner_state = inner.update(updates, state.inner_state, params, **extra)
         bound, floor = jnp.asarray(delta), jnp.asarray(eps)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import is_integer
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.tree_paths import warn_of_idle_rules
 from jaxopt_lab.core.typing import Params, Scalar
 
 ChannelAxis: TypeAlias = int | Sequence[tuple[str, int]]
@@ -45,16 +46,18 @@ def channel_axes(params: Params, channel_axis: ChannelAxis) -> list[int]:
       than two axes it has no meaning.
 
     Raises:
-      InputError: the axis of a leaf with two axes or more does not exist, a rule is
-        no pair, or no path matches it.
+      InputError: the axis of a leaf with two axes or more does not exist, or a rule is
+        no pair.
+
+    Warns:
+      UserWarning: no path matches a rule.
 
     >>> w = {"in": jnp.ones((2, 3)), "out": jnp.ones((3, 2))}
     >>> channel_axes(w, [("in", 0)])
     [0, -1]
     """
     paths = [
-        (trees.path_name(path), leaf)
-        for path, leaf in jax.tree.leaves_with_path(params)
+        (trees.path_name(path), leaf) for path, leaf in trees.leaves_with_path(params)
     ]
     if isinstance(channel_axis, int) and is_integer(channel_axis):
         found = [(name, leaf, channel_axis) for name, leaf in paths]
@@ -80,8 +83,7 @@ def _rules(rules: ChannelAxis, names: list[str]) -> list[tuple[str, int]]:
         pair = isinstance(rule, Sequence) and len(rule) == 2
         if not pair or not isinstance(rule[0], str) or not is_integer(rule[1]):
             raise InputError(f"{accepted}; got {rule!r}")
-        if names and not any(re.search(rule[0], name) for name in names):
-            raise InputError(f"channel_axis: no path of the parameters has {rule[0]!r}")
+    warn_of_idle_rules("channel_axis", [rule for rule, _ in rules], names)
     return list(rules)
 
 

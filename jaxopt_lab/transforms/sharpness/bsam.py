@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core import checks, gradients, placement, trees
 from jaxopt_lab.core.checks import increment, value_at
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
@@ -94,7 +95,8 @@ def bsam(
 
     Raises:
       InputError: ``params`` or ``grad_fn`` is missing, a number is out of range, a
-        parameter is complex or narrower than float32, or a transform stands behind it.
+        parameter is complex, integer or narrower than float32, or a transform stands
+        behind it.
 
     Gradient evaluations: 2 a step. Memory: 12 bytes per float32 parameter, m, s and the
     noise, which is kept rather than drawn a second time. Differentiable in all numbers
@@ -125,8 +127,10 @@ def bsam(
     check_arguments(bsam, locals())
 
     def init_fn(params: Params) -> BsamState:
+        params = trees.arrays(params)
         checks.require_float32("bsam", params, trees.resolve_mask(None, params))
         checks.require_real("bsam", params)
+        _refuse_integers(params)
         start = lambda p: jnp.full_like(p, jnp.asarray(initial_precision, p.dtype))
         return BsamState(
             count=jnp.zeros((), jnp.int32),
@@ -145,8 +149,15 @@ def bsam(
         **extra: Any,
     ) -> tuple[Updates, BsamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         noisy, grad_fn = gradients.enter_transform(
-            "bsam", updates, params, grad_fn, _GIVEN
+            "bsam",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
         )
         placement.refuse_behind("bsam", "the noise of the parameters", _BEHIND)
         at = lambda value: value_at(value, state.count)
@@ -191,6 +202,15 @@ def bsam(
         return moves, BsamState(count, state.key, noise, momentum, precision)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _refuse_integers(params: Params) -> None:
+    for path, p in trees.leaves_with_path(params):
+        if not trees.is_floating(p):
+            raise InputError(
+                f"bsam takes floating parameters; got {p.dtype} for "
+                f"{trees.path_name(path)!r}: leave it out with jaxopt_lab.masked"
+            )
 
 
 def _noise(key: jax.Array, num_data: Scalar, precision: Updates) -> Updates:

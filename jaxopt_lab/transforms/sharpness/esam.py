@@ -136,7 +136,10 @@ def esam(
         **extra: Any,
     ) -> tuple[Updates, EsamState]:
         del extra
-        w, grad_fn = gradients.enter_transform("esam", updates, params, grad_fn)
+        updates, params = trees.arrays((updates, params))
+        w, grad_fn = gradients.enter_transform(
+            "esam", updates, params, grad_fn, axis_name=axis_name
+        )
         share = jnp.asarray(value_at(beta, state.count))
         radius = jnp.asarray(value_at(rho, state.count))
         allowed = trees.resolve_mask(perturb_mask, w, "perturb_mask")

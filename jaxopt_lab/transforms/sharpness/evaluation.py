@@ -73,7 +73,7 @@ def eval_params(params: Params, state: Any) -> Params:
         )
     plain = unboxed(params)
     taken, result = set(), jax.tree.leaves(plain)
-    for node in nodes:
+    for node in nodes if result else ():
         for i, leaf in _evaluated(node, plain).items():
             if i in taken:
                 kinds = ", ".join(type(node).__name__ for node in nodes)
@@ -82,7 +82,7 @@ def eval_params(params: Params, state: Any) -> Params:
                 )
             taken.add(i)
             result[i] = leaf
-    if not nodes:
+    if not taken:
         return params
     return jax.tree.unflatten(jax.tree.structure(params), result)
 

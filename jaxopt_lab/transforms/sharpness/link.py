@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import checks, devices, gradients, loops
+from jaxopt_lab.core import checks, devices, gradients, loops, trees
 from jaxopt_lab.core.checks import increment
 from jaxopt_lab.core.typing import GradFn, Params, Scalar, Updates
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation, PerturbFn
@@ -149,9 +149,15 @@ def stateless_link(
         **extra: Any,
     ) -> tuple[Updates, SamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         link = perturbation.link
         params, grad_fn = gradients.enter_transform(
-            link, updates, params, grad_fn, None if scope.on_shards else given
+            link,
+            updates,
+            params,
+            grad_fn,
+            None if scope.on_shards else given,
+            scope.axis_name,
         )
         perturb = perturbation.at(params, state.count)
 
@@ -202,11 +208,12 @@ def averaging_link(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
+        updates, params = trees.arrays((updates, params))
         del extra
         link = perturbation.link
         given = "the running average and the direction of the ascent"
         params, grad_fn = gradients.enter_transform(
-            link, updates, params, grad_fn, given
+            link, updates, params, grad_fn, given, axis_name
         )
         perturb = perturbation.at(params, state.count)
         direction, average = direction_fn(state.average, updates, state.count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +98,11 @@ def lookahead(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> LookaheadState:
+        if any(isinstance(p, jax.ShapeDtypeStruct) for p in jax.tree.leaves(params)):
+            raise InputError(
+                "lookahead keeps a copy of the parameters and takes arrays; got "
+                "shapes: call jax.eval_shape(tx.init, shapes)"
+            )
         # Copied: state and parameters that share buffers cannot both be donated.
         slow = jax.tree.map(lambda p: jnp.array(p), params)
         inner_state = inner.init(params)
@@ -113,8 +118,9 @@ def lookahead(
             "lookahead", "the way back to the slow weights", _BEHIND
         )
         extra.pop("fused_apply", None)
+        params = trees.arrays(params)
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
-        fast = optax.apply_updates(params, steps)
+        fast = optax.apply_updates(cast(Any, params), steps)
         part = value_at(alpha, state.count)
         met = jax.tree.map(
             lambda s, f: s + jnp.asarray(part, s.dtype) * (f - s), state.slow, fast

@@ -26,6 +26,8 @@ from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
+_GIVEN = "the direction of the first ascent"
+
 
 class LookbehindState(NamedTuple):
     """State of ``lookbehind``: 0 bytes per parameter beyond the inner state.
@@ -181,11 +183,18 @@ def lookbehind(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, LookbehindState]:
+        updates, params = trees.arrays((updates, params))
         # Theirs are the slow weights; the inner optimizer's are the fast ones.
         for name in ("fused_apply", "grad"):
             extra.pop(name, None)
         slow, grad_fn = gradients.enter_transform(
-            "lookbehind", updates, params, grad_fn, "the direction of the first ascent"
+            "lookbehind",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
         )
         perturb = perturbation.at(slow, state.count)
         grad = averaged(grad_fn, axis_name)

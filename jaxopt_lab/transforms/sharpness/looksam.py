@@ -131,8 +131,9 @@ def looksam(
         **extra: Any,
     ) -> tuple[Updates, LookSamState]:
         del extra
+        updates, params = trees.arrays((updates, params))
         w, grad_fn = gradients.enter_transform(
-            "looksam", updates, params, grad_fn, _GIVEN
+            "looksam", updates, params, grad_fn, _GIVEN, axis_name
         )
         perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)

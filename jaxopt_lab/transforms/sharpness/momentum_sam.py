@@ -98,6 +98,7 @@ def momentum_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> MomentumSamState:
+        params = trees.arrays(params)
         state = inner.init(params)
         refuse_inside(_LINK, state)
         momentum_of(state, params)
@@ -112,6 +113,7 @@ def momentum_sam(
         if params is None:
             raise InputError(f"{_LINK} needs params: call tx.update(grads, state, w)")
         placement.refuse_behind(_LINK, "the perturbation", _BEHIND)
+        params = trees.arrays(params)
         # The inner optimizer's new parameters are not those of the step.
         extra.pop("fused_apply", None)
         old = momentum_of(state.inner, params)
@@ -170,7 +172,8 @@ def momentum_of(state: Any, params: Params) -> Updates:
             f"momentum=0.9), optax.adam); the given one has {number} of these "
             "parameters"
         )
-    if any(jnp.issubdtype(m.dtype, jnp.integer) for m in jax.tree.leaves(found[0])):
+    pairs = zip(jax.tree.leaves(found[0]), jax.tree.leaves(params), strict=True)
+    if any(trees.is_floating(p) and not trees.is_floating(m) for m, p in pairs):
         raise InputError(
             f"{_LINK} needs the momentum itself; it is stored as codes by "
             "quantize_state: leave it as it is (select=)"

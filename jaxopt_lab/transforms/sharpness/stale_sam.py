@@ -99,6 +99,7 @@ def stale_sam(
     inner = optax.with_extra_args_support(inner)
 
     def init_fn(params: Params) -> StaleSamState:
+        params = trees.arrays(params)
         mask = trees.resolve_mask(perturb_mask, params, "perturb_mask")
         checks.require_float32("stale_sam", params, mask)
         offset = jax.tree.map(jnp.zeros_like, params)
@@ -109,6 +110,7 @@ def stale_sam(
     def update_fn(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, StaleSamState]:
+        updates, params = trees.arrays((updates, params))
         if params is None:
             raise InputError("stale_sam needs params: call tx.update(grads, state, w)")
         placement.refuse_behind("stale_sam", "the perturbation", _BEHIND)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core import gradients
+from jaxopt_lab.core import gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
@@ -130,8 +130,17 @@ def wsam(
         grad_fn: GradFn | None = None,
         **extra: Any,
     ) -> tuple[Updates, WsamState]:
+        updates, params = trees.arrays((updates, params))
         extra.pop("fused_apply", None)
-        w, grad_fn = gradients.enter_transform("wsam", updates, params, grad_fn, _GIVEN)
+        w, grad_fn = gradients.enter_transform(
+            "wsam",
+            updates,
+            params,
+            grad_fn,
+            _GIVEN,
+            axis_name,
+            gives_gradient=False,
+        )
         perturb = perturbation.at(w, state.count)
         sharp = averaged(grad_fn, axis_name)(perturb(w, updates), 0)
         # In the wider type: the difference of two near numbers.

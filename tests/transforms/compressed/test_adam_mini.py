@@ -54,7 +54,7 @@ CASES = [
 @pytest.mark.parametrize("shape, blocks, numbers", CASES, ids=lambda x: str(x)[:14])
 def test_follows_the_paper(shape, blocks, numbers):
     partition = None if blocks is None else [("", blocks)]
-    tx = scale_by_adam_mini(0.8, 0.95, 1e-6, partition=partition)
+    tx = scale_by_adam_mini(b1=0.8, b2=0.95, eps=1e-6, partition=partition)
     grads = gradients(*shape)
     found, state = directions(tx, grads)
     wanted = reference.adam_mini(
@@ -178,3 +178,37 @@ def test_errors(blocks, message):
         scale_by_adam_mini(partition=[("", blocks)]).init({"w": jnp.ones((4, 6))})
     with pytest.raises(InputError, match="b1 must lie"):
         scale_by_adam_mini(b1=1.0)
+
+
+def test_the_official_partition_goes_by_names():
+    ones = {
+        "wte": (9, 8),
+        "attn": {"query": (8, 4, 2), "wk": (8, 4, 2), "value": (8, 8), "bias": (8,)},
+        "attn_2": {"wo": (8, 8)},
+        "mlp": {"up": (8, 6), "bias": (6,)},
+        "norm": (8,),
+        "lm_head": (8, 9),
+        "other": (8, 6),
+    }
+    params = jax.tree.map(jnp.ones, ones, is_leaf=lambda x: isinstance(x, tuple))
+    nu = scale_by_adam_mini(partition="official").init(params).nu
+    assert jax.tree.map(jnp.shape, nu) == {
+        "wte": (9, 1),
+        "attn": {"query": (1, 4, 1), "wk": (1, 4, 1), "value": (1, 8), "bias": (8,)},
+        "attn_2": {"wo": (1, 8)},
+        "mlp": {"up": (1, 6), "bias": (6,)},
+        "norm": (1,),
+        "lm_head": (1, 9),
+        "other": (1, 1),
+    }
+    with pytest.raises(InputError, match="a block for each head of attn/q_proj, whose"):
+        tx = scale_by_adam_mini(partition="official")
+        tx.init({"attn": {"q_proj": jnp.ones((8, 8))}})
+
+
+def test_a_rule_that_fits_nothing_is_told():
+    tx = scale_by_adam_mini(partition=[("qeury", 2), ("w", "row")])
+    with pytest.warns(UserWarning, match="partition: 'qeury' matches none"):
+        tx.init({"query": jnp.ones((4, 4)), "w": jnp.ones((4, 4))})
+    with pytest.raises(InputError, match="unknown partition 'offical'"):
+        scale_by_adam_mini(partition="offical").init(jnp.ones(3))

@@ -43,10 +43,11 @@ def replayed(name):
     b1, b2 = options["betas"]
     tx = METHODS[meta["scheme"][:4]](
         options["lr"],
-        b1,
-        b2,
-        options["eps"],
-        options["weight_decay"],
+        b1=b1,
+        b2=b2,
+        eps=options["eps"],
+        weight_decay=options["weight_decay"],
+        round_to_zero=True,
         block=options["block_size"],
         select=select_as_recorded(meta),
         chunk=256,

@@ -48,7 +48,11 @@ def test_follows_the_paper(shape, tensor, growth):
     numbers = {"scale": 1.7, "growth": growth, "b1": 0.8, "b2": 0.95, "eps": 1e-6}
     rank = 1 if tensor else 3
     tx = scale_by_apollo(
-        rank, gap=4, granularity="tensor" if tensor else "channel", seed=5, **numbers
+        rank=rank,
+        gap=4,
+        granularity="tensor" if tensor else "channel",
+        seed=5,
+        **numbers,
     )
     grads = gradients(*shape)
     found, state = directions(tx, grads)
@@ -80,7 +84,7 @@ def test_projections_last_a_gap_and_are_independent():
         assert abs(np.mean(one * np.asarray(other)) * 200) < 0.02
     shapes = {"a": jnp.ones((4, 6)), "b": jnp.ones((4, 6)), "v": jnp.ones(3)}
     g = {"a": normal(0, 4, 6), "b": normal(0, 4, 6), "v": normal(1, 3)}
-    tx = scale_by_apollo(2)
+    tx = scale_by_apollo(rank=2)
     u, _ = tx.update(g, tx.init(shapes))
     assert float(jnp.max(jnp.abs(u["a"] - u["b"]))) > 1e-3
 
@@ -88,7 +92,7 @@ def test_projections_last_a_gap_and_are_independent():
 @pytest.mark.full(plain=["channel"])
 @pytest.mark.parametrize("granularity", ["channel", "tensor"])
 def test_the_size_of_the_gradients_does_not_matter(granularity):
-    tx = scale_by_apollo(2, granularity=granularity, eps=0.0)
+    tx = scale_by_apollo(rank=2, granularity=granularity, eps=0.0)
     grads = [normal(i, 5, 8) for i in range(4)]
     small, _ = directions(tx, [1e-3 * g for g in grads])
     large, _ = directions(tx, [1e3 * g for g in grads])
@@ -97,7 +101,7 @@ def test_the_size_of_the_gradients_does_not_matter(granularity):
 
 
 def test_a_direction_grows_by_at_most_gamma():
-    found, _ = directions(scale_by_apollo(3, growth=1.25), gradients(6, 8))
+    found, _ = directions(scale_by_apollo(rank=3, growth=1.25), gradients(6, 8))
     norms = [float(jnp.linalg.norm(u)) for u in found]
     ratios = [b / a for a, b in itertools.pairwise(norms)]
     assert max(ratios) <= 1.25 * (1 + 1e-12)
@@ -106,11 +110,11 @@ def test_a_direction_grows_by_at_most_gamma():
 
 @pytest.mark.full
 def test_zero_gradients_move_nothing_and_limit_nothing():
-    tx = scale_by_apollo(2)
+    tx = scale_by_apollo(rank=2)
     g, zero = normal(0, 4, 6), jnp.zeros((4, 6))
     found, state = directions(tx, [zero, g])
     assert not np.any(found[0])
-    free, _ = directions(scale_by_apollo(2, growth=float("inf")), [zero, g])
+    free, _ = directions(scale_by_apollo(rank=2, growth=float("inf")), [zero, g])
     np.testing.assert_array_equal(found[1], free[1])
     assert float(state.norm) > 0
 
@@ -124,7 +128,7 @@ def test_zero_gradients_move_nothing_and_limit_nothing():
 
 def test_other_leaves_are_adam():
     grads = [{"v": normal(i, 5), "m": normal(i, 3, 4)} for i in range(4)]
-    tx = scale_by_apollo(2, scale=3.0, low_rank={"v": False, "m": False})
+    tx = scale_by_apollo(rank=2, scale=3.0, low_rank={"v": False, "m": False})
     found, _ = directions(tx, grads)
     wanted, _ = directions(optax.scale_by_adam(), grads)
     for a, b in zip(found, wanted, strict=True):
@@ -134,24 +138,24 @@ def test_other_leaves_are_adam():
 
 def test_a_rank_above_the_side_is_cut_to_it():
     grads = gradients(3, 5)
-    cut, state = directions(scale_by_apollo(64), grads)
+    cut, state = directions(scale_by_apollo(rank=64), grads)
     assert state.mu.shape == (3, 5)
-    for a, b in zip(cut, directions(scale_by_apollo(3), grads)[0], strict=True):
+    for a, b in zip(cut, directions(scale_by_apollo(rank=3), grads)[0], strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_convolution_is_the_matrix_of_its_outputs():
     grads = [normal(i, 2, 3, 2, 20) for i in range(4)]
-    ours, state = directions(scale_by_apollo(3), grads)
+    ours, state = directions(scale_by_apollo(rank=3), grads)
     assert state.mu.shape == (3, 20)
-    flat, _ = directions(scale_by_apollo(3), [g.reshape(12, 20) for g in grads])
+    flat, _ = directions(scale_by_apollo(rank=3), [g.reshape(12, 20) for g in grads])
     for a, b in zip(ours, flat, strict=True):
         np.testing.assert_allclose(a.reshape(12, 20), b, rtol=1e-13)
 
 
 def test_stacked_layers_have_projections_and_norms_of_their_own():
     grads = gradients(3, 4, 6)
-    found, state = directions(scale_by_apollo(2, stacked=True, seed=1), grads)
+    found, state = directions(scale_by_apollo(rank=2, stacked=True, seed=1), grads)
     assert state.mu.shape == (3, 2, 6)
     assert state.norm.shape == (3,)
     draw = projection(jax.random.key(1), 0, 0, (3, 2, 4), jnp.float64)
@@ -172,9 +176,9 @@ def test_decay_is_decoupled_and_masked_and_rates_are_scheduled():
     params = {"a": normal(0, 4, 6), "b": normal(1, 4, 6)}
     grads = [jax.tree.map(lambda p, i=i: p + i, params) for i in range(3)]
     rate = lambda count: 0.1 / (1 + count)
-    tx = apollo(rate, 2, weight_decay=0.3, mask={"a": True, "b": False})
+    tx = apollo(rate, rank=2, weight_decay=0.3, mask={"a": True, "b": False})
     state, update = tx.init(params), jax.jit(tx.update)
-    bare, _ = directions(scale_by_apollo(2), grads)
+    bare, _ = directions(scale_by_apollo(rank=2), grads)
     for t, g in enumerate(grads):
         u, state = update(g, state, params)
         for name, decay in (("a", 0.3), ("b", 0.0)):
@@ -193,7 +197,7 @@ def test_bytes():
 def test_eight_devices_are_one():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     columns = NamedSharding(mesh, P(None, "x"))
-    tx = scale_by_apollo(3, gap=2)
+    tx = scale_by_apollo(rank=3, gap=2)
     grads = gradients(8, 16)
     wanted, _ = directions(tx, grads)
     state = tx.init(grads[0])
@@ -208,8 +212,10 @@ def test_eight_devices_are_one():
 
 
 def test_float32_is_kept_and_close():
-    wide, _ = directions(scale_by_apollo(2), gradients(4, 6))
-    narrow, state = directions(scale_by_apollo(2), gradients(4, 6, dtype=jnp.float32))
+    wide, _ = directions(scale_by_apollo(rank=2), gradients(4, 6))
+    narrow, state = directions(
+        scale_by_apollo(rank=2), gradients(4, 6, dtype=jnp.float32)
+    )
     assert state.mu.dtype == state.norm.dtype == narrow[0].dtype == jnp.float32
     for a, b in zip(narrow, wide, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

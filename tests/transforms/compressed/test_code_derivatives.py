@@ -36,7 +36,11 @@ def slopes(make, start=START, scale=1.0):
 
 
 def coded(name, **options):
-    return lambda *numbers: getattr(jaxopt_lab, name)(*numbers, min_size=1, **options)
+    def make(rate, *numbers):
+        named = dict(zip(("b1", "b2", "eps", "weight_decay"), numbers, strict=True))
+        return getattr(jaxopt_lab, name)(rate, min_size=1, **named, **options)
+
+    return make
 
 
 @pytest.mark.full(plain=["start2-1.0-adamw4bit-False"])

@@ -295,3 +295,24 @@ def test_error_and_basis_advance_on_real_steps_only():
 def test_errors(make, text):
     with pytest.raises(InputError, match=text):
         make()
+
+
+@pytest.mark.parametrize("projector, start", [("svd", "power"), ("std", "svd")])
+def test_a_rank_above_the_shorter_side_is_cut_to_it(projector, start):
+    w = jnp.asarray(np.random.default_rng(0).normal(size=(7, 3)))
+    grads = [jnp.sin(w), jnp.cos(w)]
+
+    def run(rank):
+        tx = ldadam(
+            RATE,
+            rank=rank,
+            side="left",
+            low_rank=True,
+            projector=projector,
+            start=start,
+        )
+        return tx.init(w).projector.shape, trajectory(tx, w, grads)[-1][0]
+
+    (wide, found), (narrow, wanted) = run(5), run(3)
+    assert wide == narrow == (7, 3)
+    np.testing.assert_array_equal(found, wanted)

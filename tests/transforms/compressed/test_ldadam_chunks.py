@@ -13,7 +13,7 @@ from support.ldadam_cases import optimizer
 
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.transforms.compressed.ldadam import ldadam
-from jaxopt_lab.transforms.compressed.ldadam.chunks import Cut
+from jaxopt_lab.transforms.compressed.ldadam.chunks import ColumnChunks
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
 
@@ -110,7 +110,7 @@ def test_the_derivative_is_that_of_the_whole():
 def test_pieces_cut_no_block(left, block):
     shape = (64, 4096) if left else (4096, 64)
     layout = Layout(shape, stacked=False, left=left)
-    cut = Cut.of(layout, block, 8192)
+    cut = ColumnChunks.of(layout, block, 8192)
     assert cut.step
     each = 64 * cut.unit * (cut.step if left else 1)
     assert each % block == 0 and cut.unit * (1 if left else 64) % block == 0

@@ -37,7 +37,7 @@ def largest_error(arrays, meta, inner, m, v, chosen):
 
     names = [k.split("/")[1] for k in arrays if k.startswith("init/")]
     params = {k: jnp.asarray(arrays[f"init/{k}"]) for k in names}
-    tx = quantize_state(inner, m=m, v=v, select=select)
+    tx = quantize_state(inner, m=m, v=v, select=select, round_to_zero=True)
     state, update, worst = tx.init(params), jax.jit(tx.update), 0.0
     for t in range(meta["steps"]):
         grads = {k: jnp.asarray(arrays[f"grads/{t}/{k}"]) for k in names}

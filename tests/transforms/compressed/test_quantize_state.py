@@ -93,13 +93,23 @@ def test_by_elements_is_as_a_whole(name):
         chex.assert_trees_all_close(got[0], results[0][0], rtol=1e-3, atol=1e-4)
 
 
-def test_scales_and_codes_lie_in_the_structure_of_the_state():
+def test_scales_and_codes_have_the_paths_of_the_state():
     start = params()
     tx = quantize_state(optax.adam(1e-2), select=compressed.moments(1000))
     state = tx.init(start)
     inner = optax.adam(1e-2).init(start)
     assert jax.tree.structure(state.inner) == jax.tree.structure(inner)
-    assert jax.tree.structure(state.scales) == jax.tree.structure(inner)
+    # The same leaves, and no field of the state twice.
+    paths = lambda tree: [
+        trees.path_name(p) for p, _ in jax.tree.leaves_with_path(tree)
+    ]
+    assert paths(state.scales) == paths(inner)
+    assert int(optax.tree_utils.tree_get(state, "count")) == 0
+    assert optax.tree_utils.tree_get(state, "mu") is state.inner[0].mu
+    assert state.scales[0].mu["w"].shape == (6, 1)
+    assert "count" in repr(state.scales) and not hasattr(state.scales[0], "trace")
+    marked = optax.tree.map_params(tx, lambda x: None, state)
+    assert [x.shape for x in jax.tree.leaves(marked)] == [(), ()]
     assert state.inner[0].mu["w"].dtype == jnp.uint8
     assert state.inner[0].mu["odd"].dtype == jnp.float32
     assert state.offsets is None and state.key is None
@@ -112,7 +122,7 @@ def loss(weights, x, y):
 
 
 @functools.cache
-def largest_step(second):
+def largest_step(second, round_to_zero=False):
     """Largest update over the learning rate in a badly scaled problem."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(256, 40)) * 10.0 ** np.linspace(-2, 0, 40)
@@ -125,7 +135,9 @@ def largest_step(second):
         "linear": codes.Linear("tensor"),
         "linear from min to max": codes.Linear("tensor", symmetric=False),
     }[second]
-    tx = quantize_state(optax.adam(rate), m=None, v=v, **SMALL)
+    tx = quantize_state(
+        optax.adam(rate), m=None, v=v, round_to_zero=round_to_zero, **SMALL
+    )
 
     def step(carry, key):
         weights, state = carry
@@ -148,8 +160,11 @@ def test_linear_second_moments_diverge_and_the_default_does_not():
     assert largest_step("dynamic 4") < 10
     assert largest_step("root") < 10
     # Its second moments become zero, and the steps divide by their roots.
-    assert largest_step("linear") > 100
-    assert largest_step("linear from min to max") > 100
+    assert largest_step("linear", True) > 100
+    assert largest_step("linear from min to max", True) > 100
+    # With the smallest code above zero they do not.
+    assert largest_step("linear") < 10
+    assert largest_step("linear from min to max") < 10
     defaults = quantize_state(optax.adam(1e-2), **SMALL).init(params())
     linear = quantize_state(optax.adam(1e-2), v=codes.Linear(256), **SMALL)
     with np.testing.assert_raises(AssertionError):
@@ -231,6 +246,97 @@ def test_bfloat16_parameters_keep_float32_moments():
 def test_refusals(make, text):
     with pytest.raises(InputError, match=text):
         make()
+
+
+def test_roles_come_from_fields_and_not_from_names_of_parameters():
+    start = {"mu": jnp.ones(8), "nu": {"trace": jnp.ones(8)}, "count": jnp.ones(8)}
+    ours = {"m": codes.dynamic(8, block=4), "v": codes.FloatingPoint8(2), **SMALL}
+    state = quantize_state(optax.adam(1e-2), **ours).init(start)
+    for field, blocks in (("mu", 2), ("nu", 4)):
+        scales = jax.tree.leaves(getattr(state.scales[0], field))
+        assert [x.shape for x in scales] == [(blocks,)] * 3
+    # A field that is no moment stays as it is, whatever its parameter is called.
+    state = quantize_state(optax.scale_by_rprop(1e-2), **ours).init(start)
+    assert all(x.dtype == jnp.float64 for x in jax.tree.leaves(state.inner))
+    part = {"mu": optax.MaskedNode(), "w": jnp.ones(8)}
+    state = quantize_state(optax.trace(0.9), **ours).init(part)
+    assert state.scales.trace["w"].shape == (2,)
+    # And parameters that are a NamedTuple of such names.
+    adam = optax.adam(1e-2)
+    pair = adam.init(jnp.ones(8))[0]._replace(count=jnp.ones(8))
+    state = quantize_state(adam, **ours).init(pair)
+    assert [x.shape for x in jax.tree.leaves(state.scales[0].nu)] == [(4,)] * 3
+
+
+def small_row(tx):
+    """Largest movement of a row with one gradient of 1e-3 beside a row of ones."""
+
+    def step(carry, small):
+        at, state = carry
+        grads = jnp.ones_like(at).at[1].set(small)
+        updates, state = tx.update(grads, state, at)
+        return (optax.apply_updates(at, updates), state), None
+
+    start = jnp.zeros((2, 64), jnp.float32)
+    small = jnp.array([1e-3, 0.0, 0.0, 0.0, 0.0, 0.0], jnp.float32)
+    (at, _), _ = jax.lax.scan(step, (start, tx.init(start)), small)
+    return jnp.max(jnp.abs(at[1]))
+
+
+FLOAT8 = functools.partial(jaxopt_lab.adamw_fp8, 1e-3, min_size=1, block=128)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        FLOAT8,
+        functools.partial(FLOAT8, stochastic=True),
+        functools.partial(
+            quantize_state, optax.adam(1e-3), m=None, v=codes.Linear(128), **SMALL
+        ),
+    ],
+    ids=["float 8", "drawn", "linear"],
+)
+def test_an_element_that_rounds_to_zero_is_not_divided_by_eps(make):
+    kept, lost = jax.jit(
+        lambda: (small_row(make()), small_row(make(round_to_zero=True)))
+    )()
+    plain = 0.0033  # of AdamW
+    assert 0 < kept <= 1.5 * plain
+    # As bitsandbytes and torchao have it: the first moment over eps.
+    assert lost > 100 * plain
+
+
+DIVISORS = [
+    codes.dynamic(8),
+    codes.dynamic(8, signed=False),
+    codes.dynamic(4, block=8),
+    codes.dynamic(4, signed=False, block=8),
+    codes.FloatingPoint8(),
+    codes.Linear(8),
+    codes.Linear(8, symmetric=False),
+    codes.SquareRoot(bits=4),
+]
+
+
+def test_a_positive_code_is_above_zero_and_nothing_else_changes():
+    x = jnp.array([0.0, 1e-30, 1e-12, 1e-4, 0.3, 1.0, 0.0, 0.5], jnp.float32)
+
+    @jax.jit
+    def rounded(key):
+        return [
+            (
+                codec.rounded(x),
+                codec.rounded(x, positive=True),
+                codec.rounded(x, key=key, positive=True),
+            )
+            for codec in DIVISORS
+        ]
+
+    for plain, kept, drawn in rounded(jax.random.key(0)):
+        assert bool(jnp.all(kept[x > 0] > 0)) and bool(jnp.all(drawn[x > 0] > 0))
+        np.testing.assert_array_equal(kept[plain > 0], plain[plain > 0])
+        np.testing.assert_array_equal(kept[x == 0], plain[x == 0])
 
 
 def test_refusals_of_what_select_gives():

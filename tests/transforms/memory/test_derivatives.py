@@ -13,15 +13,15 @@ import jaxopt_lab
 MAKERS = {
     "adam_cm": (
         lambda v: jaxopt_lab.adam_cm(
-            v[0], 2, 0.9, b1=v[1], b2=v[2], eps=v[3], kappa=v[4]
+            v[0], capacity=2, priority_decay=0.9, b1=v[1], b2=v[2], eps=v[3], kappa=v[4]
         ),
         [0.02, 0.8, 0.9, 0.01, 0.7],
     ),
     "adamw_cm, clean": (
         lambda v: jaxopt_lab.adamw_cm(
             v[0],
-            2,
-            0.9,
+            capacity=2,
+            priority_decay=0.9,
             b1=v[1],
             b2=v[2],
             weight_decay=v[3],
@@ -32,21 +32,33 @@ MAKERS = {
     ),
     "adam_cg": (
         lambda v: jaxopt_lab.adam_cg(
-            v[0], 2, 0.9, b1=v[1], b2=v[2], kappa=v[3], weight_decay=v[4]
+            v[0],
+            capacity=2,
+            priority_decay=0.9,
+            b1=v[1],
+            b2=v[2],
+            kappa=v[3],
+            weight_decay=v[4],
         ),
         [0.02, 0.8, 0.9, 0.7, 0.1],
     ),
     "adam_cm, per leaf, fresh sums": (
         lambda v: jaxopt_lab.adam_cm(
-            v[0], 2, 0.9, "per_leaf", b1=v[1], b2=v[2], recompute_sum=True
+            v[0],
+            capacity=2,
+            priority_decay=0.9,
+            priority="per_leaf",
+            b1=v[1],
+            b2=v[2],
+            recompute_sum=True,
         ),
         [0.02, 0.8, 0.9],
     ),
     "sgd_cg": (
         lambda v: jaxopt_lab.sgd_cg(
             v[0],
-            2,
-            0.9,
+            capacity=2,
+            priority_decay=0.9,
             aggregate="median",
             kappa=v[1],
             momentum=v[2],
@@ -57,17 +69,30 @@ MAKERS = {
     ),
     "rmsprop_cg": (
         lambda v: jaxopt_lab.rmsprop_cg(
-            v[0], 2, 0.9, decay_rate=v[1], eps=v[2], centered=True, momentum=v[3]
+            v[0],
+            capacity=2,
+            priority_decay=0.9,
+            decay_rate=v[1],
+            eps=v[2],
+            centered=True,
+            momentum=v[3],
         ),
         [0.02, 0.6, 0.01, 0.5],
     ),
     "sgd_cm": (
-        lambda v: jaxopt_lab.sgd_cm(v[0], 2, 0.9, momentum=v[1], kappa=v[2]),
+        lambda v: jaxopt_lab.sgd_cm(
+            v[0], capacity=2, priority_decay=0.9, momentum=v[1], kappa=v[2]
+        ),
         [0.05, 0.5, 0.7],
     ),
     "rmsprop_cm": (
         lambda v: jaxopt_lab.rmsprop_cm(
-            v[0], 2, 0.9, momentum=v[1], decay_rate=v[2], kappa=v[3]
+            v[0],
+            capacity=2,
+            priority_decay=0.9,
+            momentum=v[1],
+            decay_rate=v[2],
+            kappa=v[3],
         ),
         [0.02, 0.5, 0.7, 0.7],
     ),
@@ -88,7 +113,7 @@ def test_derivatives_are_finite_at_zero_gradients(name):
 
 @pytest.mark.full
 def test_derivatives_are_finite_without_eps_and_at_zero_decays():
-    make = lambda v: jaxopt_lab.adam_cm(v[0], 2, b1=v[1], b2=v[2], eps=v[3])
+    make = lambda v: jaxopt_lab.adam_cm(v[0], capacity=2, b1=v[1], b2=v[2], eps=v[3])
     links.check_zero_gradients(make, [0.1, 0.0, 0.0, 0.0])
 
 
@@ -96,7 +121,7 @@ def test_derivatives_are_finite_without_eps_and_at_zero_decays():
 def test_the_derivative_passes_a_refreshed_sum():
     # The 64th step replaces the running sum by a fresh one.
     def final(rate):
-        tx = jaxopt_lab.adam_cm(rate, 3, 0.9)
+        tx = jaxopt_lab.adam_cm(rate, capacity=3, priority_decay=0.9)
         w = jnp.array([1.0, -0.5])
 
         def step(carry, t):
@@ -119,7 +144,9 @@ def test_the_derivative_passes_a_refreshed_sum():
 
 def test_the_derivative_reaches_a_narrow_buffer():
     def final(scale):
-        link = jaxopt_lab.critical_gradients(1, 1.0, buffer_dtype=jnp.bfloat16)
+        link = jaxopt_lab.critical_gradients(
+            capacity=1, priority_decay=1.0, buffer_dtype=jnp.bfloat16
+        )
         w = jnp.zeros(2)
         _, state = link.update(scale * jnp.array([1.0, 2.0]), link.init(w))
         a, _ = link.update(jnp.array([0.1, 0.1]), state)
@@ -133,7 +160,7 @@ def test_a_second_derivative_passes_a_refreshed_sum():
     """In reverse through a scan, which forgets custom rules after the first."""
 
     def final(rate):
-        tx = jaxopt_lab.adam_cm(rate, 2, 0.9, eps=1e-3)
+        tx = jaxopt_lab.adam_cm(rate, capacity=2, priority_decay=0.9, eps=1e-3)
         w = jnp.array([1.0, -0.5])
 
         def step(carry, t):

@@ -14,13 +14,13 @@ import jaxopt_lab
 
 @pytest.fixture(scope="module")
 def one_device():
-    return links.trajectory(jaxopt_lab.adamw_cm(0.02, 2), steps=3)
+    return links.trajectory(jaxopt_lab.adamw_cm(0.02, capacity=2), steps=3)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style, one_device):
-    tx = jaxopt_lab.adamw_cm(0.02, 2)
+    tx = jaxopt_lab.adamw_cm(0.02, capacity=2)
     got = on_devices.parameters_after(tx, style, 4)
     chex.assert_trees_all_close(got, one_device, rtol=1e-11, atol=1e-13)
 
@@ -33,7 +33,7 @@ def layouts():
 def test_the_sharded_buffer_is_split_like_the_parameters():
     split, slots = layouts()
     params = jax.device_put({"w": jnp.ones((16, 3))}, split)
-    tx = jaxopt_lab.adam_cm(1e-2, 3)
+    tx = jaxopt_lab.adam_cm(1e-2, capacity=3)
     state = tx.init(params)
 
     @jax.jit
@@ -56,6 +56,6 @@ def test_the_sharded_buffer_is_split_like_the_parameters():
 def test_an_initial_state_lies_like_the_parameters(dtype):
     split, _ = layouts()
     params = jax.device_put({"w": jnp.ones((16, 3))}, split)
-    state = jaxopt_lab.adam_cm(1e-2, 3, buffer_dtype=dtype).init(params)
+    state = jaxopt_lab.adam_cm(1e-2, capacity=3, buffer_dtype=dtype).init(params)
     entries = state[0].buffer.entries["w"]
     assert entries.addressable_shards[0].data.shape == (3, 2, 3)

@@ -112,7 +112,7 @@ def test_the_clean_first_step_is_one_of_adam():
 def test_keys_that_do_not_rise_leave_the_aggregate_constant(aggregate, fresh):
     # Without decay a full buffer takes strictly higher keys only.
     link = jaxopt_lab.critical_gradients(
-        3, 1.0, aggregate=aggregate, recompute_sum=fresh
+        capacity=3, priority_decay=1.0, aggregate=aggregate, recompute_sum=fresh
     )
     update = jax.jit(link.update)
     state, draw, seen = link.init(jnp.zeros(4)), np.random.default_rng(1), []
@@ -142,7 +142,9 @@ def test_the_key_decides_what_stays():
         "per_leaf": (5.0, 4.5),
     }
     for key, (a, b) in expected.items():
-        link = jaxopt_lab.critical_gradients(1, 1.0, priority=key)
+        link = jaxopt_lab.critical_gradients(
+            capacity=1, priority_decay=1.0, priority=key
+        )
         state = link.init(params)
         for x, y in steps:
             _, state = link.update({"a": jnp.array(x), "b": jnp.array(y)}, state)
@@ -155,7 +157,7 @@ def test_the_key_decides_what_stays():
 def test_a_schedule_of_the_keys_decay_counts():
     # Constant decay keeps the old steep gradient; a drop to zero lets it go.
     def kept(decay):
-        link = jaxopt_lab.critical_gradients(1, decay)
+        link = jaxopt_lab.critical_gradients(capacity=1, priority_decay=decay)
         state = link.init(jnp.zeros(()))
         for g in (4.0, 1.0, 1.0):
             _, state = link.update(jnp.array(g), state)
@@ -166,7 +168,9 @@ def test_a_schedule_of_the_keys_decay_counts():
 
 
 def test_the_decay_of_weights_is_stored_but_not_counted_in_the_key():
-    link = jaxopt_lab.critical_gradients(2, 1.0, weight_decay=0.5)
+    link = jaxopt_lab.critical_gradients(
+        capacity=2, priority_decay=1.0, weight_decay=0.5
+    )
     params = jnp.array([2.0, 0.0])
     a, state = link.update(jnp.array([0.0, 3.0]), link.init(params), params)
     np.testing.assert_array_equal(a, [1.0, 3.0])

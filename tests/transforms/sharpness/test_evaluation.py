@@ -10,6 +10,7 @@ import pytest
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state
+from jaxopt_lab.transforms.sharpness import BsamState
 
 W = {"a": np.array([1.0, -2.0]), "b": np.array(0.5)}
 G = {"a": np.array([0.5, 0.25]), "b": np.array(1.0)}
@@ -88,6 +89,46 @@ def test_schedule_free_around_perturbed_parameters_is_told():
     tx = optax.contrib.schedule_free(momentum_sam(), 0.1)
     with pytest.raises(InputError, match="schedule_free cannot own an optimizer"):
         jaxopt_lab.eval_params(W, tx.init(W))
+
+
+NAMES = ["sam", "asam", "samson", "gsam", "looksam", "multistep_sam", "friendly_sam"]
+LINKS = [getattr(jaxopt_lab, name)() for name in [*NAMES, "vasso", "esam"]]
+OTHERS = [METHODS[name]() for name in METHODS if name != "schedule_free"]
+WRAPPERS = [jaxopt_lab.wsam(sgd(), learning_rate=0.1), jaxopt_lab.lookbehind(sgd())]
+
+
+@pytest.mark.parametrize("tx", [*LINKS, *OTHERS, *WRAPPERS])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"a": 1.0, "b": 2.0},
+        {"a": np.float32(1), "b": np.float64(2)},
+        {"a": np.ones(2), "b": None},
+        {"a": np.ones(2), "b": np.zeros((0, 3))},
+        {"a": np.ones(2), "n": np.int32(3)},
+        {},
+    ],
+    ids=["numbers", "scalars", "none", "no elements", "integers", "empty"],
+)
+def test_trees_that_optax_takes_are_taken(tx, params):
+    def run():
+        grads = jax.tree.map(lambda x: jnp.asarray(x) * 1, params)
+        trained, state = after(tx, params, grads)
+        return jaxopt_lab.eval_params(trained, state)
+
+    if "n" in params and isinstance(jax.eval_shape(tx.init, {"a": 1.0}), BsamState):
+        with pytest.raises(InputError, match="bsam takes floating.*got int32 for 'n'"):
+            run()
+        return
+    assert jax.tree.structure(jax.eval_shape(run)) == jax.tree.structure(params)
+
+
+def test_shapes_are_refused_by_what_copies_the_parameters():
+    shapes = {"a": jax.ShapeDtypeStruct((2,), jnp.float32)}
+    with pytest.raises(InputError, match="lookahead keeps a copy.*eval_shape"):
+        jaxopt_lab.lookahead(sgd()).init(shapes)
+    jax.eval_shape(jaxopt_lab.lookahead(sgd()).init, shapes)
+    momentum_sam().init(shapes)
 
 
 def test_a_train_state_and_one_leaf():

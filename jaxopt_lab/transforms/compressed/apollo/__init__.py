@@ -58,8 +58,8 @@ class ScaleByApolloState(NamedTuple):
 
 
 def scale_by_apollo(
-    rank: Annotated[int, COUNT] = 16,
     *,
+    rank: Annotated[int, COUNT] = 16,
     gap: Annotated[int, COUNT] = 200,
     scale: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1.0,
     granularity: Granularity = "channel",
@@ -100,7 +100,7 @@ def scale_by_apollo(
       growth: gamma, how much longer a direction may be than the one before it;
         ``float("inf")``: as long as it likes.
       seed: of the projections. P depends on it, on the number of the matrix among
-        those that are projected and on the number of updates alone, and is drawn anew
+        those that are projected and on the number of updates alone, and is drawn again
         in every step: it is never stored.
       low_rank: which leaves are projected: a tree of booleans or a function of the
         parameters that gives one. Default: all of two axes and more. The others are

@@ -23,7 +23,7 @@ _RUN = 64
 Arrays = Sequence[jax.Array]
 
 
-class Piece(NamedTuple):
+class ColumnOperand(NamedTuple):
     """An array of which each column has its share.
 
     Attributes:
@@ -39,8 +39,8 @@ class Piece(NamedTuple):
     gather: bool = False
 
 
-class Cut(NamedTuple):
-    """Where a matrix is cut.
+class ColumnChunks(NamedTuple):
+    """The chunks of columns that a matrix is cut into.
 
     Attributes:
       matrix: rows and columns of the matrix as it is stored.
@@ -58,7 +58,7 @@ class Cut(NamedTuple):
     step: int
 
     @classmethod
-    def of(cls, layout: Layout, block: int, chunk: int | None) -> Cut:
+    def of(cls, layout: Layout, block: int, chunk: int | None) -> ColumnChunks:
         """The cut of the matrices of a tensor.
 
         Args:
@@ -95,14 +95,14 @@ class Cut(NamedTuple):
 
     @property
     def front(self) -> int:
-        """``Piece.front`` of what is laid out as the tensor."""
+        """``ColumnOperand.front`` of what is laid out as the tensor."""
         return self.matrix[0] if self.left else 1
 
     def loop(
         self,
         body: Callable[[Arrays, Arrays, Arrays], tuple[Arrays, Arrays]],
-        carried: Sequence[Piece],
-        read: Sequence[Piece],
+        carried: Sequence[ColumnOperand],
+        read: Sequence[ColumnOperand],
         sums: Arrays,
     ) -> tuple[list[jax.Array], list[jax.Array]]:
         """Arrays updated in place and sums over columns.
@@ -125,7 +125,7 @@ class Cut(NamedTuple):
         along = self.matrix[1] if self.left else self.matrix[0]
         units = along // self.unit // self.groups
 
-        def laid_out(piece: Piece) -> jax.Array:
+        def laid_out(piece: ColumnOperand) -> jax.Array:
             # Without axes of length 1: the compiler permutes those, and then copies.
             one = () if piece.front == 1 else (piece.front,)
             some = () if self.groups == 1 else (self.groups,)
@@ -136,7 +136,7 @@ class Cut(NamedTuple):
         def advance(first: Any, state: Any, count: int) -> Any:
             arrays, sums = state
 
-            def taken(x: jax.Array, piece: Piece) -> jax.Array:
+            def taken(x: jax.Array, piece: ColumnOperand) -> jax.Array:
                 axis = x.ndim - 2
                 if piece.gather:
                     # Of a single run XLA would make a plain slice again.

@@ -41,8 +41,8 @@ class StepScalars(NamedTuple):
     decay: Scalar | None = None
 
 
-class How(NamedTuple):
-    """How the subspace is found.
+class ProjectorOptions(NamedTuple):
+    """Options of the search for the subspace.
 
     Attributes:
       projector: ``"std"``, one power iteration a step; ``"svd"``.
@@ -55,7 +55,7 @@ class How(NamedTuple):
     factorization: Factorization
 
 
-class Sided(NamedTuple):
+class MatmulLayout(NamedTuple):
     """Products with a matrix X (p, q) that is stored as it is or transposed.
 
     Each contracts the last axis of its left factor with the first of its right one,
@@ -101,12 +101,12 @@ def transposed(x: jax.Array) -> jax.Array:
     return jax.lax.optimization_barrier(jax.lax.optimization_barrier(x).T)
 
 
-class Turn(NamedTuple):
-    """How the subspace has turned, which is all that a column must know.
+class BasisChange(NamedTuple):
+    """The change from one basis to the next, all of it that a column needs.
 
     Attributes:
-      towards: the basis P as ``Sided.onto`` takes it.
-      back: P as ``Sided.spanned`` takes it.
+      towards: the basis P as ``MatmulLayout.onto`` takes it.
+      back: P as ``MatmulLayout.spanned`` takes it.
       leaving: likewise what takes gradients and old moments to the error, of 2 rank
         columns.
       rotation: ``(rank, rank)``, the old basis in the new one.
@@ -118,7 +118,9 @@ class Turn(NamedTuple):
     rotation: jax.Array
 
     @classmethod
-    def of(cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: Sided) -> Turn:
+    def of(
+        cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: MatmulLayout
+    ) -> BasisChange:
         """From one basis to the next.
 
         Args:
@@ -178,9 +180,9 @@ def advance(
     x: jax.Array,
     mu: jax.Array,
     nu: jax.Array,
-    turn: Turn,
+    turn: BasisChange,
     scalars: StepScalars,
-    sided: Sided,
+    sided: MatmulLayout,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
 
@@ -212,8 +214,8 @@ def advance(
     return sided.spanned(turn.back, direction), error, mu, nu
 
 
-class Search(NamedTuple):
-    """How the basis of a step is found.
+class SubspaceIteration(NamedTuple):
+    """The iteration that finds the basis of a step.
 
     Attributes:
       old: ``(p, rank)``, the basis of the step before.
@@ -227,19 +229,19 @@ class Search(NamedTuple):
     products: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     whole: Callable[[jax.Array], jax.Array]
 
-    def basis(self, scalars: StepScalars, how: How) -> jax.Array:
+    def basis(self, scalars: StepScalars, options: ProjectorOptions) -> jax.Array:
         """The new basis.
 
         Args:
           scalars: those of the step.
-          how: how it is found.
+          options: of the search.
 
         Returns:
           ``(p, rank)``, orthonormal columns.
         """
         old, rank = self.old, self.old.shape[1]
         factorized = low_rank.orthonormal
-        if how.factorization == "cholesky":
+        if options.factorization == "cholesky":
             factorized = low_rank.cholesky_orthonormal
         first = scalars.count == 0
         # In the first step A is X, also where rho is 1.
@@ -260,13 +262,13 @@ class Search(NamedTuple):
                 0, START_ITERATIONS - 1, lambda _, b: orthonormal(b), basis
             )
 
-        if how.projector == "svd":
+        if options.projector == "svd":
             decomposed = low_rank.leading_left_vectors(self.whole(past), rank)
-            if how.start == "svd":
+            if options.start == "svd":
                 return decomposed
             started = lambda: orthonormal(refined(old))
             return jax.lax.cond(first, started, lambda: decomposed)
-        if how.start == "svd":
+        if options.start == "svd":
             nothing = jnp.zeros_like(past)
             return jax.lax.cond(
                 first,

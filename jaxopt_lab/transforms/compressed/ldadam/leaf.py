@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.codecs import Cast, Codec, EncodedArray
+from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.transforms.compressed import low_rank
-from jaxopt_lab.transforms.compressed.ldadam.kernel import How, StepScalars
-from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState, Matrix, StepSize
-from jaxopt_lab.transforms.compressed.low_rank import Layout
-from jaxopt_lab.transforms.compressed.min_max import MinMax4
-from jaxopt_lab.transforms.compressed.storage import LeafStorage
-
-Error = Literal["float32", "bfloat16", "4-bit", "none"]
+from jaxopt_lab.transforms.compressed.ldadam.kernel import StepScalars
+from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState, Matrix
+from jaxopt_lab.transforms.compressed.ldadam.options import LeafOptions, StepSize
 
 
-class Leaf(NamedTuple):
-    """How one leaf is treated.
+class Leaf(LeafOptions):
+    """LDAdam of one leaf, a ``LeafMethod``."""
 
-    Attributes:
-      layout: as which matrices it is read.
-      dtype: the floating type it is computed in.
-      low_rank: whether it is projected.
-      rank: columns of the basis, at most.
-      error: how the error is kept.
-      how: how the subspace is found.
-      straight_through: keep a rounded error as numbers.
-      chunk: elements updated at a time on CPU, or ``None``.
-    """
-
-    layout: Layout
-    dtype: Any
-    low_rank: bool
-    rank: int
-    error: Error
-    how: How
-    straight_through: bool
-    chunk: int | None
-
-    def storage(self, shape: tuple[int, ...]) -> LeafStorage:
-        """How the error of the tensor, or of whole blocks of it, is stored."""
-        codec: Codec | None = {
-            "float32": None,
-            "bfloat16": Cast("bfloat16"),
-            "4-bit": MinMax4(64),
-            "none": None,
-        }[self.error]
-        return LeafStorage(0, shape, self.dtype, codec, self.straight_through)
-
-    @property
-    def feeds_back(self) -> bool:
-        """Whether there is an error."""
-        return self.low_rank and self.error != "none"
-
-    @property
-    def ranged(self) -> bool:
-        """Whether the error has ranges."""
-        codes = self.error == "4-bit" and not self.straight_through
-        return self.feeds_back and codes
+    __slots__ = ()
 
     def init(self, param: jax.Array) -> LeafState:
-        """What is kept before the first step.
+        """The state before the first step.
 
         Args:
           param: the parameter.
@@ -72,7 +29,7 @@ class Leaf(NamedTuple):
         Returns:
           Zeros and a basis.
         """
-        # One for each place: a buffer can be given away once only.
+        # One for each place: a buffer can be donated once only.
         nothing = lambda: jnp.zeros((), jnp.float32)
         if not self.low_rank:
             rest = (nothing() for _ in range(3))
@@ -80,7 +37,9 @@ class Leaf(NamedTuple):
                 nothing(), moments.zeros(param), moments.zeros(param), *rest
             )
         p, q = self.layout.sides
-        rank = min(self.rank, p)
+        # A gradient has no more directions than its shorter side; the coefficients of
+        # others would be rounding errors, of which Adam makes full steps.
+        rank = min(self.rank, p, q)
         before = self.layout.shape[: self.layout.stacked]
         basis = low_rank.starting_basis(p, rank, self.dtype)
         basis = jnp.broadcast_to(basis, (*before, p, rank))
@@ -140,14 +99,6 @@ class Leaf(NamedTuple):
         u = self.sized(u, p, size, g.dtype)
         new = trees.add_update(p, u) if writes and p is not None else None
         return u, kept._replace(mu=mu, nu=nu), new
-
-    def sized(
-        self, u: jax.Array, p: jax.Array | None, size: StepSize | None, dtype: Any
-    ) -> jax.Array:
-        """The update of a direction."""
-        if size is None or p is None:
-            return u.astype(dtype)
-        return (-size.rate * (u + size.pull * p.astype(self.dtype))).astype(p.dtype)
 
     def _matrices(
         self,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
-from jaxopt_lab.transforms.compressed.ldadam.chunks import Arrays, Cut, Piece
-from jaxopt_lab.transforms.compressed.ldadam.kernel import (
-    Search,
-    Sided,
-    StepScalars,
-    Turn,
+from jaxopt_lab.transforms.compressed.ldadam.chunks import (
+    Arrays,
+    ColumnChunks,
+    ColumnOperand,
 )
-
-if TYPE_CHECKING:
-    from jaxopt_lab.transforms.compressed.ldadam.leaf import Leaf
+from jaxopt_lab.transforms.compressed.ldadam.kernel import (
+    BasisChange,
+    MatmulLayout,
+    StepScalars,
+    SubspaceIteration,
+)
+from jaxopt_lab.transforms.compressed.ldadam.options import LeafOptions, StepSize
 
 
 class LeafState(NamedTuple):
@@ -32,22 +34,10 @@ class LeafState(NamedTuple):
     high: Any
 
 
-class StepSize(NamedTuple):
-    """The size of a step of a parameter.
-
-    Attributes:
-      rate: the learning rate.
-      pull: the weight decay, 0 where there is none.
-    """
-
-    rate: jax.Array
-    pull: jax.Array
-
-
 class Matrix(NamedTuple):
     """The step of one matrix."""
 
-    leaf: Leaf
+    leaf: LeafOptions
     scalars: StepScalars
     size: StepSize | None
     writes: bool
@@ -57,11 +47,11 @@ class Matrix(NamedTuple):
     ) -> tuple[jax.Array, jax.Array | None, LeafState]:
         """``(update, new parameter or None, what is kept now)``."""
         leaf, scalars = self.leaf, self.scalars
-        sided = Sided(leaf.layout.left)
+        sided = MatmulLayout(leaf.layout.left)
         block = leaf.storage(leaf.layout.matrix).block if leaf.feeds_back else 1
-        cut = Cut.of(leaf.layout, block, leaf.chunk)
+        cut = ColumnChunks.of(leaf.layout, block, leaf.chunk)
         rank = kept.mu.shape[0]
-        operand = lambda x, gather=False: Piece(x, cut.front, gather)
+        operand = lambda x, gather=False: ColumnOperand(x, cut.front, gather)
         coded = [x for x in (kept.error, kept.low, kept.high) if x is not None]
 
         def total(slope: jax.Array, stored: Arrays) -> jax.Array:
@@ -87,7 +77,7 @@ class Matrix(NamedTuple):
                 inner = mean @ ldadam_kernel.transposed(w)
                 return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
 
-            read = [operand(g), Piece(kept.mu, rank), *map(operand, coded)]
+            read = [operand(g), ColumnOperand(kept.mu, rank), *map(operand, coded)]
             nothing = [jnp.zeros_like(turned), jnp.zeros_like(sided.back(basis))]
             inner, outer = cut.loop(body, [], read, nothing)[1]
             return inner, outer if sided.left else outer.T
@@ -98,8 +88,10 @@ class Matrix(NamedTuple):
             x = x if sided.left else x.T
             return past * (old @ mean) + (1 - past) * x
 
-        projector = Search(old, products, whole).basis(scalars, leaf.how)
-        turn = Turn.of(projector, old, scalars.b1, sided)
+        projector = SubspaceIteration(old, products, whole).basis(
+            scalars, leaf.projector
+        )
+        turn = BasisChange.of(projector, old, scalars.b1, sided)
         out = g.dtype if p is None else p.dtype
         # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
         # leaves out; and ranges get new arrays.
@@ -111,8 +103,8 @@ class Matrix(NamedTuple):
         ranges = [operand(x) for x in coded[1:]]
         carried = [
             *first,
-            Piece(kept.mu, rank, True),
-            Piece(kept.nu, rank, True),
+            ColumnOperand(kept.mu, rank, True),
+            ColumnOperand(kept.nu, rank, True),
             *(operand(x, True) for x in coded[:1]),
             *(x._replace(array=jnp.zeros_like(x.array)) for x in ranges),
         ]

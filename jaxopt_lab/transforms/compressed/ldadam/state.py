@@ -25,13 +25,14 @@ from jaxopt_lab.transforms.compressed.columns import static_mask
 from jaxopt_lab.transforms.compressed.ldadam.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Factorization,
-    How,
     Projector,
+    ProjectorOptions,
     Start,
     StepScalars,
 )
-from jaxopt_lab.transforms.compressed.ldadam.leaf import Error, Leaf
+from jaxopt_lab.transforms.compressed.ldadam.leaf import Leaf
 from jaxopt_lab.transforms.compressed.ldadam.matrix import LeafState
+from jaxopt_lab.transforms.compressed.ldadam.options import Error
 from jaxopt_lab.transforms.compressed.low_rank import Layout, Side
 
 
@@ -68,7 +69,7 @@ class LDAdam:
     """Options of ``ldadam`` and ``scale_by_ldadam``, and their steps.
 
     Attributes:
-      rank: columns of P; at most the projected side, see ``low_rank``.
+      rank: columns of P; at most the shorter side, see ``low_rank``.
       b1: decay of the first moment, in [0, 1); a number, a traced scalar or a schedule
         of the number of updates, as are all numbers below.
       b2: decay of the second, in [0, 1).
@@ -105,8 +106,8 @@ class LDAdam:
         that gives one. Default: all.
     """
 
-    rank: Annotated[int, COUNT] = 16
     _: dataclasses.KW_ONLY
+    rank: Annotated[int, COUNT] = 16
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.908
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.99
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8
@@ -140,7 +141,7 @@ class LDAdam:
         return lift(self._leaves)
 
     def _leaves(self, params: Params) -> list[Leaf]:
-        """How each leaf is treated."""
+        """The method of each leaf."""
         with_path = trees.leaves_with_path(params)
         stacked = static_mask(self.stacked, params, "stacked", default=False)
         chosen = static_mask(self.low_rank, params, "low_rank", default=None)
@@ -162,7 +163,7 @@ class LDAdam:
                     low,
                     self.rank,
                     self.error,
-                    How(self.projector, self.start, self.factorization),
+                    ProjectorOptions(self.projector, self.start, self.factorization),
                     self.straight_through,
                     self.chunk,
                 )

@@ -38,7 +38,7 @@ class LeafState(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """How one tensor is updated.
+    """The update of one tensor.
 
     Attributes:
       shape: its shape.
@@ -67,7 +67,7 @@ class Kernel(NamedTuple):
 
     @property
     def storage(self) -> LeafStorage:
-        """How the error is stored."""
+        """The storage of the error."""
         return LeafStorage(0, self.shape, self.dtype, self.codec, self.straight_through)
 
     @property

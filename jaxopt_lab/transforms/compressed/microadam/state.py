@@ -92,9 +92,9 @@ class MicroAdam:
         that gives one. Default: all.
     """
 
+    _: dataclasses.KW_ONLY
     window: Annotated[int, COUNT] = 10
     density: Annotated[Density, SHARE, STATIC] = 0.01
-    _: dataclasses.KW_ONLY
     block_size: Annotated[int, Interval(1, LARGEST_BLOCK)] = 4096
     quant_block: Annotated[int, COUNT] = 64
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9

@@ -27,7 +27,7 @@ class ScaleBySoapState(NamedTuple):
 
     Each attribute but the count is a tree like the parameters. Of a matrix (p, q); a
     stack of matrices has one more axis in front. A side without a basis has a scalar
-    zero in the place of each of its arrays, as have leaves that are no matrices.
+    zero instead of each of its arrays, as have leaves that are no matrices.
 
     Attributes:
       count: int32, number of updates so far.
@@ -49,10 +49,10 @@ class ScaleBySoapState(NamedTuple):
 
 
 def scale_by_soap(
+    *,
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.95,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.95,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,
-    *,
     factor_decay: Annotated[ScalarOrSchedule | None, DECAY] = None,
     precondition_frequency: Annotated[int, COUNT] = 10,
     max_precondition_dim: Annotated[int, COUNT] = 10000,
@@ -154,7 +154,7 @@ class _Leaf(NamedTuple):
 
     @property
     def sides(self) -> tuple[bool, bool]:
-        """Which sides have a basis."""
+        """Whether the left and the right side have a basis."""
         rows, columns = self.layout.matrix
         is_matrix = self.layout.is_matrix
         return is_matrix and rows <= self.longest, is_matrix and columns <= self.longest
