@@ -15,6 +15,7 @@ from jaxopt_lab.bilevel.evolution import (
     evolution,
     persistent_evolution,
 )
+from jaxopt_lab.bilevel.health import reverse_with_health
 from jaxopt_lab.bilevel.hypergrad_unrolled import (
     Episode,
     Hypergradient,
@@ -35,6 +36,7 @@ from jaxopt_lab.bilevel.options import (
 )
 from jaxopt_lab.bilevel.plan import Program, settled
 from jaxopt_lab.core.argument_checks import check_value
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Scalar
 
 
@@ -58,6 +60,7 @@ def hypergrad(
     pairs: int | None = None,
     sigma: Scalar | None = None,
     allow_unused: bool = False,
+    health: bool = False,
 ) -> Hypergradient:
     r"""The gradient of ``outer(theta, w(theta))``, w being where the inner loop ends.
 
@@ -122,11 +125,14 @@ def hypergrad(
         theta; no default.
       allow_unused: accept leaves of theta on which the loss does not depend (their
         gradient is 0) instead of raising.
+      health: reverse: measure how the adjoint grows from step to step, and from which
+        step on the gradient is to be trusted; see ``bilevel.Health``.
 
     Returns:
       ``(value, gradient, info)``. The value is the outer loss (mode pes: its mean over
       the perturbed runs), the gradient a tree like theta, and ``info`` a dictionary:
-      ``carry``, the last carry, held constant (all modes but pes); ``adjoint``, the
+      ``carry``, the last carry, held constant (all modes but pes); ``health`` (reverse,
+      where asked for); ``adjoint``, the
       solution u of the linear system, ``num_steps`` that it took, and ``residual``,
       its relative residual (implicit modes); ``particles`` (pes); ``standard_error``
       of the gradient, a tree like it (es, pes).
@@ -185,6 +191,8 @@ def hypergrad(
     own |= {"budget": budget, "key": key, "pairs": pairs, "sigma": sigma}
     check_mode(mode, own)
     check_value("inner", inner, (InnerProblem,))
+    if health and mode != "reverse":
+        raise InputError(f"health is for mode 'reverse'; got mode={mode!r}")
     checks.check_losses(outer, inner, mode)
     theta = checks.as_theta(theta)
     episode = Episode(outer, inner, start, t0, "none")
@@ -209,7 +217,8 @@ def hypergrad(
 
     if mode == "reverse":
         levels = settled(_program(inner, theta, first), remat, budget, measure=False)
-        return reverse(episode._replace(remat=levels.remat), theta)
+        run = reverse_with_health if health else reverse
+        return run(episode._replace(remat=levels.remat), theta)
     if mode == "forward":
         return forward(episode, theta)
     if mode == "one_step":

@@ -9,6 +9,7 @@ import pytest
 
 from battery import transform
 from battery.programs import Tally
+from battery.reach import reaches
 from battery.registry import CHECKS, names_for
 from jaxopt_lab.catalog import of_kind
 
@@ -60,8 +61,9 @@ def _cases():
     for kind, (_, rows) in SUBJECTS.items():
         for row in rows.values():
             group = pytest.mark.xdist_group(f"{kind} {row.name}")
+            reach = reaches(row)
             for name in names_for(kind, row, ("plain", "full")):
-                marks = [group]
+                marks = [group, reach]
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
@@ -69,7 +71,9 @@ def _cases():
                     marks.append(pytest.mark.full)
                 id_ = f"{row.name}-{name}"
                 yield pytest.param(kind, row.name, name, id=id_, marks=marks)
-            marks = [group, pytest.mark.full] if row.name in SIBLINGS else [group]
+            marks = [group, reach]
+            if row.name in SIBLINGS:
+                marks.append(pytest.mark.full)
             yield pytest.param(
                 kind, row.name, None, id=f"{row.name}-programs", marks=marks
             )

@@ -14,6 +14,8 @@ from battery.transform import (
     faults_values,
 )
 
+# What the faults need is imported here; rows of the catalog are not among it.
+pytestmark = pytest.mark.reaches("jaxopt_lab.core.gradients")
 PLANTED_IN = (faults_programs, faults_types, faults_values)
 SUBJECTS = {"transform": transform.Subject}
 SOUND = {

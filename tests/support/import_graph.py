@@ -145,12 +145,17 @@ class ImportGraph:
             if isinstance(node, ast.ImportFrom):
                 module = self._absolute(path, node)
                 for alias in node.names:
+                    if module == module_name(path) and self._file_of(module, alias):
+                        continue  # a module below it, which is found by itself
                     found[alias.asname or alias.name] = (module, [alias.name])
             elif isinstance(node, ast.Import):
                 for alias in node.names:
                     if alias.asname:
                         found[alias.asname] = (alias.name, [])
         return found
+
+    def _file_of(self, package: str, alias: ast.alias) -> str | None:
+        return self._files.get(f"{package}.{alias.name}")
 
     def _absolute(self, path: str, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -248,7 +253,8 @@ def _only_passes_on(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Assign):
-        return "__all__" in ast.dump(node) or "lazy_loader" in ast.dump(node)
+        words = ("__all__", "lazy_loader", "attach_stub")
+        return any(word in ast.dump(node) for word in words)
     return False
 
 

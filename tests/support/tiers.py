@@ -7,7 +7,8 @@ takes everything. A test that is named on the command line runs in any case.
 
 A case that gets its subject by name, as those of the catalog do, says which modules it
 depends on: ``@pytest.mark.reaches("jaxopt_lab.sharpness.sam")``; what its file imports
-through the catalog then does not count.
+through the catalog then does not count. ``reaches(..., files=[...])`` names files that
+count, but not what they import: that of the row itself.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class Changed:
         if item.get_closest_marker("always") is not None:
             return True
         marks = list(item.iter_markers("reaches"))
+        if any(file in self.nodes for m in marks for file in m.kwargs.get("files", ())):
+            return True
         path = _path(item)
         if not marks:
             return self._file_reached(path, False)

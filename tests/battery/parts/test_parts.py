@@ -6,6 +6,7 @@ import functools
 import pytest
 
 from battery.parts.kinds import KINDS, SUBJECTS
+from battery.reach import reaches
 from battery.registry import CHECKS, names_for
 from jaxopt_lab.catalog import of_kind
 
@@ -36,8 +37,9 @@ def _cases():
     for kind in KINDS:
         for row in of_kind(kind).values():
             group = pytest.mark.xdist_group(f"{kind} {row.name}")
+            reach = reaches(row)
             for name in names_for(kind, row, ("plain", "full")):
-                marks = [group]
+                marks = [group, reach]
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
@@ -47,7 +49,11 @@ def _cases():
                     kind, row.name, name, id=f"{row.name}-{name}", marks=marks
                 )
             yield pytest.param(
-                kind, row.name, None, id=f"{row.name}-programs", marks=group
+                kind,
+                row.name,
+                None,
+                id=f"{row.name}-programs",
+                marks=[group, reach],
             )
 
 
