@@ -27,7 +27,7 @@ SIBLINGS = {
     "adamw_fp8": "the kernel of adamw8bit with another codec",
     "adamw_linear": "the kernel of adamw8bit with another codec",
     "bsam": "normal numbers differ by 1e-10 between programs of the quick compiler",
-    "microadam": "the plain run's compiler keeps a product 0 * inf of its derivative",
+    "microadam": "a dear row; tests of its kernel, vectors and derivatives are plain",
     "asam": "sam with scaling abs",
     "samson": "sam with scaling abs_over_range",
     "vasso": "the scaffolding of friendly_sam with another direction",
