@@ -81,13 +81,16 @@ def _draw(
     seeds = values.shape[1]
     if seeds > 1:
         axes.plot(steps, values, color=look.color, linewidth=0.7, alpha=0.4)
+    line = look.line(len(rows), shown=30)
+    if len(rows) == 1:
+        line["marker"] = look.marker or "s"  # a line of one point is not seen
     label = kind if seeds == 1 else f"{kind}, mean of {seeds} seeds"
     axes.plot(
         steps,
         values.mean(axis=1),
         linewidth=2.0,
         label=label,
-        **look.line(len(rows), shown=30),
+        **line,
     )
 
 
