@@ -3,11 +3,13 @@
 ``optax.masked`` and ``optax.partition`` give their inner transforms a parameter tree
 whose other leaves are ``optax.MaskedNode``. A link that calls ``grad_fn`` with such a
 tree, perturbed, breaks the loss. Here ``grad_fn`` is mapped: masked leaves are replaced
-by the parameters that the link does not see, and its gradient is masked again.
+by the parameters that the link does not see, and its gradient is masked again. So are
+``value_fn`` and ``grad``, the extra arguments of optax's line searches.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -51,6 +53,30 @@ def _mask(full: Updates, partial: Params) -> Updates:
     )
 
 
+def _with_own_grad(
+    tx: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """``tx`` with the extra argument ``grad`` masked as its updates are."""
+    inner = optax.with_extra_args_support(tx)
+
+    def update_fn(
+        updates: Updates, state: Any, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, Any]:
+        if extra.get("grad") is not None:
+            extra["grad"] = _mask(extra["grad"], updates)
+        return inner.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update_fn)
+
+
+def _unmasked_value(value_fn: Callable[..., Any], params: Params) -> Callable[..., Any]:
+    @functools.wraps(value_fn)  # line searches read the names of its arguments
+    def value(part: Params, *args: Any, **kwargs: Any) -> Any:
+        return value_fn(_unmask(part, params), *args, **kwargs)
+
+    return value
+
+
 def _with_unmasked_grad_fn(
     tx: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
@@ -67,13 +93,17 @@ def _with_unmasked_grad_fn(
         if grad_fn is not None and params is not None:
             # A transformation sees a part of the tree only; the leaves that it does
             # see are still the step's own if nothing stands in front of it.
-            grad_fn = MappedGradFn(
+            extra["grad_fn"] = MappedGradFn(
                 grad_fn,
                 on_params=lambda part: _unmask(part, params),
                 on_grads=_mask,
                 fills_masks=True,
             )
-        return inner.update(updates, state, params, grad_fn=grad_fn, **extra)
+        elif grad_fn is not None:
+            extra["grad_fn"] = grad_fn
+        if extra.get("value_fn") is not None and params is not None:
+            extra["value_fn"] = _unmasked_value(extra["value_fn"], params)
+        return inner.update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(inner.init, update_fn)
 
@@ -104,7 +134,7 @@ def masked(
     (2.2, 4.0)
     """
     check_transformation("inner", inner)
-    return _with_unmasked_grad_fn(optax.masked(inner, mask))
+    return _with_unmasked_grad_fn(optax.masked(_with_own_grad(inner), mask))
 
 
 def partition(
@@ -127,4 +157,5 @@ def partition(
     """
     for label, tx in transforms.items():
         check_transformation(f"transforms[{label!r}]", tx)
-    return _with_unmasked_grad_fn(optax.partition(transforms, param_labels))
+    own = {label: _with_own_grad(tx) for label, tx in transforms.items()}
+    return _with_unmasked_grad_fn(optax.partition(own, param_labels))

@@ -41,7 +41,7 @@ def loss_weights(
     Args:
       losses: one number for each example, any shape; no gradient flows into them.
       strategy: name of f.
-      r: how even the weights are; at infinity all are equal.
+      r: how even the weights are; the larger, the more.
       delta: range of h.
       where: shape of the losses; 0 drops an example, its weight is 0.
       axis_name: axis of the devices that hold parts of the batch under ``shard_map``
@@ -121,7 +121,7 @@ def reweighted(
       losses: one number for each example: of a sequence, the mean over its tokens.
       lengths: numbers of tokens, shape of the losses; default: all alike.
       strategy: see ``loss_weights``, as for the other arguments.
-      r: how even the weights are; at infinity the losses come back as they are.
+      r: how even the weights are; at 1e30 the losses come back as they are.
       delta: range of the scaled losses.
       where: 0 drops an example.
       axis_name: axis of the devices that hold parts of the batch.
@@ -181,7 +181,7 @@ def reweighted_cross_entropy(
       logits: shape ``(..., C)``, any floating type.
       labels: integers in ``0 .. C - 1``, shape ``(...)``; one out of range gives NaN.
       strategy: see ``loss_weights``, as for ``r`` and ``delta``.
-      r: how even the weights are; at infinity it is the cross-entropy.
+      r: how even the weights are; at 1e30 it is the cross-entropy.
       delta: range of the scaled losses.
       where: shape ``(...)``; 0 drops a label.
 

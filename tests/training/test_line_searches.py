@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+import jaxopt_lab
 from jaxopt_lab.training import init_state, make_train_step
 
 W = {"a": jnp.array([0.7, -1.2]), "b": jnp.array(0.4)}
@@ -61,6 +62,26 @@ def test_it_is_optax_in_a_loop_of_ones_own(name):
     ours, theirs = jax.jit(lambda: (stepped(tx, 3), by_hand(tx, 3)))()
     chex.assert_trees_all_close(ours, theirs, rtol=1e-12)
     assert float(ours[1][-1]) < float(ours[1][0])
+
+
+def test_a_group_of_the_parameters_is_searched_alone():
+    tx = optax.chain(
+        optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=6)
+    )
+    groups = {"searched": tx, "rest": optax.set_to_zero()}
+    parted = jaxopt_lab.partition(groups, {"a": "searched", "b": "rest"})
+
+    def alone(a):
+        value_fn = lambda a: loss({"a": a, "b": W["b"]}, X)
+        value, grad = jax.value_and_grad(value_fn)(a)
+        updates, _ = tx.update(
+            grad, tx.init(a), a, value=value, grad=grad, value_fn=value_fn
+        )
+        return a + updates
+
+    (got, _), _ = jax.jit(lambda: stepped(parted, 1))()
+    chex.assert_trees_all_equal(got["b"], W["b"])
+    chex.assert_trees_all_close(got["a"], jax.jit(alone)(W["a"]), rtol=1e-12)
 
 
 @pytest.mark.full

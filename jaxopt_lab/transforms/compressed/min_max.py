@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,8 +50,7 @@ class MinMax4(Codec):
     continuous = True  # type: ignore[misc]
 
     def range_of(self, x: jax.Array) -> Range:
-        low = jnp.min(x, axis=self.axes, keepdims=True)
-        high = jnp.max(x, axis=self.axes, keepdims=True)
+        low, high = smallest(x, self.axes), -smallest(-x, self.axes)
         return Range(narrowed(low), narrowed(high))
 
     def to_codes(self, x: jax.Array, at: Range, noise: jax.Array | None) -> jax.Array:
@@ -78,6 +79,38 @@ class MinMax4(Codec):
         # Not a constant: XLA would multiply with its reciprocal, and of bfloat16 sums
         # many lie on an edge between two codes, where the last bit decides.
         return low, spread / jnp.where(spread == 0, 1, LEVELS).astype(dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def smallest(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The minimum over the last axes; its derivative is that of the first such element.
+
+    The derivative of ``jnp.min`` looks for the elements that equal the minimum. Where
+    the compiler computes them again and rounds them otherwise, it finds none, and
+    divides zero by their number.
+
+    Args:
+      x: real array.
+      axes: its last axes, counted from the end.
+
+    Returns:
+      The minima, with axes of length 1.
+
+    >>> x = jnp.array([[3.0, 1.0, 1.0]])
+    >>> jax.grad(lambda x: smallest(x, (-1,))[0, 0])(x).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    return jnp.min(x, axis=axes, keepdims=True)
+
+
+@smallest.defjvp
+def _smallest_jvp(axes: Any, primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    front = x.shape[: x.ndim - len(axes)]
+    at = jnp.argmin(x.reshape(*front, -1), axis=-1, keepdims=True)
+    slopes = dx.reshape(*front, -1)
+    slope = jnp.take_along_axis(slopes, at, axis=-1, mode="promise_in_bounds")
+    return smallest(x, axes), slope.reshape(*front, *(1 for _ in axes))
 
 
 def narrowed(x: jax.Array) -> jax.Array:
