@@ -16,7 +16,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-ROOMS = ("jaxopt_lab.transforms.compressed", "jaxopt_lab.transforms.memory")
+ROOMS = (
+    "jaxopt_lab.transforms.compressed",
+    "jaxopt_lab.transforms.memory",
+    "jaxopt_lab.transforms.scale_invariant",
+)
 
 
 def stub(room: str) -> str:

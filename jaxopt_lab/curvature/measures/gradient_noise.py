@@ -23,14 +23,16 @@ from jaxopt_lab.curvature.operators.blocks import Point, split
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
 
 
+@jax.jit
 def _from_deviations(
-    square: Array, apart: Array, along: Array, sizes: Array
+    mean: PyTree, apart: Array, along: Array, sizes: Array
 ) -> NoiseScale:
     r"""The estimate from K mean gradients of n_k examples each.
 
-    With :math:`d_k = g_k - \bar g`: ``square`` :math:`|\bar g|^2`, ``apart``
+    With :math:`d_k = g_k - \bar g`: ``mean`` :math:`\bar g`, ``apart``
     :math:`|d_k|^2`, ``along`` :math:`\langle d_k, \bar g \rangle`, ``sizes`` n_k.
     """
+    square = trees.global_norm(mean) ** 2
     sizes = sizes.astype(apart.dtype)
     used, total = sizes > 0, jnp.sum(sizes)
     count = jnp.sum(used).astype(apart.dtype)
@@ -112,7 +114,7 @@ def noise_scale(
         raise InputError("noise_scale needs at least 2 batches; got 1")
     apart, along = (jnp.stack([pair[i] for pair, _ in found]) for i in (0, 1))
     sizes = jnp.stack([weight for _, weight in found])
-    return _from_deviations(trees.global_norm(mean) ** 2, apart, along, sizes)
+    return _from_deviations(mean, apart, along, sizes)
 
 
 def _gradient(
@@ -183,4 +185,4 @@ def example_noise_scale(
     found = each_batch(one, batches)
     apart, along = (jnp.concatenate([pair[i] for pair, _ in found]) for i in (0, 1))
     there = jnp.concatenate([weight for _, weight in found])
-    return _from_deviations(trees.global_norm(mean) ** 2, apart, along, there)
+    return _from_deviations(mean, apart, along, there)

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.argument_checks import check_key
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
@@ -49,15 +50,20 @@ class TraceEstimate(NamedTuple):
 quadratic_form = jax.jit(trees.dot)
 
 
-@partial(jax.jit, static_argnums=(0, 3, 4))
+@partial(jax.jit, static_argnums=(0, 4, 5))
 def _chunk(
-    apply: Callable[..., Any], data: PyTree, keys: Array, like: Shapes, probe: Probe
+    apply: Callable[..., Any],
+    data: PyTree,
+    key: Array,
+    numbers: np.ndarray,
+    like: Shapes,
+    probe: Probe,
 ) -> Array:
-    def one(key: Array) -> Array:
-        z = vt.draw(key, like.tree(), probe)
+    def one(number: Array) -> Array:
+        z = vt.draw(jax.random.fold_in(key, number), like.tree(), probe)
         return trees.dot(z, apply(data, z))
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(one)(numbers)
 
 
 def hutchinson_trace(
@@ -138,15 +144,15 @@ def hutchinson_trace(
 def _samples(
     operator: Operator, key: Array, num_probes: int, probe: Probe, chunk: int
 ) -> Iterator[Array]:
-    keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(num_probes))
     check_operator(operator)
+    check_key("key", key)
     like = Shapes.of(operator.like)
     for begin in range(0, num_probes, chunk):
         if chunk > 1 and operator.apply is not None:
-            some = keys[begin : begin + chunk]
-            yield _chunk(operator.apply, operator.data, some, like, probe)
+            some = np.arange(begin, min(begin + chunk, num_probes))
+            yield _chunk(operator.apply, operator.data, key, some, like, probe)
         else:
-            z = draw(operator, keys[begin], probe)
+            z = draw(operator, jax.random.fold_in(key, begin), probe)
             yield quadratic_form(z, operator.matvec(z))
 
 
