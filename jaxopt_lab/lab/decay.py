@@ -118,7 +118,7 @@ def around(
                 "no learning rate"
             )
         given: Any = rate
-        schedule = given if callable(given) else optax.constant_schedule(given)
+        schedule: Any = given if callable(given) else optax.constant_schedule(given)
         after.append(decoupled_decay(strength, schedule, mask))
     if not before and not after:
         return optimizer

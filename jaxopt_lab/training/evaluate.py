@@ -82,7 +82,8 @@ def make_evaluator(
 
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
         total: dict[str, Any] | None = None
-        for batch in given() if callable(given) else given:
+        found: Any = given() if callable(given) else given
+        for batch in found:
             part = sums(state, as_arrays(batch))
             total = part if total is None else jax.tree.map(_add, total, part)
         if total is None:

@@ -82,8 +82,9 @@ class IterableBatches:
     def _take(self) -> Any:
         for _ in range(2):
             if self._rest is None:
-                given = self._batches
-                self._rest = iter(given() if callable(given) else given)
+                given: Any = self._batches
+                found: Any = given() if callable(given) else given
+                self._rest = iter(found)
             for batch in self._rest or ():
                 return batch
             if self._once():
@@ -117,7 +118,8 @@ def as_source(batches: Any) -> BatchSource:
         return IterableBatches([batches])
     given: Any = batches
     if callable(given) or is_iterable(given):
-        return IterableBatches(given)
+        readable: Any = given
+        return IterableBatches(readable)
     raise InputError(
         f"batches of type {type(batches).__name__} cannot be read; accepted: {ACCEPTED}"
     )

@@ -59,7 +59,7 @@ def _chunk(
     like: Shapes,
     probe: Probe,
 ) -> Array:
-    def one(number: Array) -> Array:
+    def one(number: Any) -> Array:
         z = vt.draw(jax.random.fold_in(key, number), like.tree(), probe)
         return trees.dot(z, apply(data, z))
 

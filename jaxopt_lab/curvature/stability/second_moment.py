@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def check_batch(batch_size: object, population: object, sampling: str) -> Sampli
         raise errors.unknown("sampling", sampling, get_args(Sampling))
     size = known_number(batch_size)
     if size is not None and is_whole(population):
-        top = float("inf") if sampling == "with_replacement" else population
+        top: Any = float("inf") if sampling == "with_replacement" else population
         if not 1 <= size <= top:
             raise InputError(
                 f"batch_size must lie in 1 to {top}, the number of examples; got "

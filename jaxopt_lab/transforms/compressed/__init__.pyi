@@ -13,6 +13,7 @@ from jaxopt_lab.transforms.compressed.adamw_quantized import (
     adamw_quantized,
 )
 from jaxopt_lab.transforms.compressed.apollo import ScaleByApolloState, scale_by_apollo
+from jaxopt_lab.transforms.compressed.apollo.kernel import ScaleGranularity
 from jaxopt_lab.transforms.compressed.block_top_k import Density
 from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Factorization,
@@ -144,7 +145,7 @@ def apollo(
     rank: int = 16,
     gap: int = 200,
     scale: ScalarOrSchedule = 1.0,
-    granularity: Granularity = "channel",
+    granularity: ScaleGranularity = "channel",
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule = 1e-08,

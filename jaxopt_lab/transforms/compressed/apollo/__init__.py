@@ -24,9 +24,9 @@ from jaxopt_lab.core.per_leaf import per_leaf
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule
 from jaxopt_lab.transforms.compressed.apollo.kernel import (
     Dense,
-    Granularity,
     LeafState,
     Matrix,
+    ScaleGranularity,
     StepScalars,
 )
 from jaxopt_lab.transforms.compressed.columns import (
@@ -62,7 +62,7 @@ def scale_by_apollo(
     rank: Annotated[int, COUNT] = 16,
     gap: Annotated[int, COUNT] = 200,
     scale: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1.0,
-    granularity: Granularity = "channel",
+    granularity: ScaleGranularity = "channel",
     b1: Annotated[ScalarOrSchedule, DECAY] = 0.9,
     b2: Annotated[ScalarOrSchedule, DECAY] = 0.999,
     eps: Annotated[ScalarOrSchedule, NON_NEGATIVE] = 1e-8,

@@ -11,7 +11,7 @@ from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
-Granularity = Literal["channel", "tensor"]
+ScaleGranularity = Literal["channel", "tensor"]
 
 
 class StepScalars(NamedTuple):
@@ -100,7 +100,7 @@ class Matrix(NamedTuple):
 
     layout: Layout
     rank: int
-    granularity: Granularity
+    granularity: ScaleGranularity
     index: int
 
     def init(self, leaf: jax.Array) -> LeafState:
