@@ -16,6 +16,8 @@ from jaxopt_lab.catalog import of_kind
 SUBJECTS = {"transform": (transform.Subject, of_kind("transform"))}
 """By kind of part: its subject, and its rows by name."""
 MOST_PROGRAMS = {"transform": 15}
+# optax's init takes an operation outside of jit.
+ONE_MORE = {"muon"}
 SIBLINGS = {
     "adam_cg": "critical_gradients before Adam, whose rows are plain",
     "sgd_cg": "critical_gradients before a momentum",
@@ -92,7 +94,7 @@ def test_battery(kind, row, check):
             run(kind, row, name)
         except Exception:  # another test reports it
             continue
-    most = MOST_PROGRAMS[kind]
+    most = MOST_PROGRAMS[kind] + (row in ONE_MORE)
     assert tally.programs <= most, f"{tally.programs} programs, at most {most}"
 
 
