@@ -17,7 +17,13 @@ ONE = 7.0
 """Bytes a parameter of one all-reduce of a float32 gradient: 2 * 7 / 8 * 4."""
 
 # Products, decompositions and statistics of the whole matrix, divided by the compiler.
-MORE = {"muon": 10.0, "ldadam": 8.3, "sm3": 7.02, "adam_mini": 7.02}
+MORE = {
+    "muon": 10.0,
+    "ldadam": 8.3,
+    **dict.fromkeys(("sm3", "adam_mini"), 7.02),
+    **dict.fromkeys(("adamp", "sgdp", "project_radial"), 7.03),
+    "agvm": 21.001,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +35,8 @@ def as_in_the_command():
 
 def gradients(row):
     """At how many places a step asks the whole batch for its gradient."""
-    # The shards of msam are parts of a device's part.
-    return 1 if row.name == "msam" else row.gradients
+    # The shards of msam are parts of a device's part; both halves of agvm are averaged.
+    return {"msam": 1, "agvm": 3}.get(row.name, row.gradients)
 
 
 @pytest.mark.full

@@ -44,9 +44,11 @@ def schedules(subject: Subject) -> None:
         for i in range(len(names) + 1)
     )
     at = lambda path, t: jax.tree.map(lambda x: x[t], path)
-    comparison.assert_close(at(same, 1), subject.path[1][0], **TIGHT)
+    # Normal numbers differ in their last bits between programs, and errors grow.
+    tolerance = {"rtol": 1e-8} if subject.row.name == "bsam" else TIGHT
+    comparison.assert_close(at(same, 1), subject.path[1][0], **tolerance)
     for name, path in zip(names, changing, strict=True):
-        comparison.assert_close(at(path, 0), subject.path[0][0], **TIGHT)
+        comparison.assert_close(at(path, 0), subject.path[0][0], **tolerance)
         gap = comparison.gap(at(path, 1), at(same, 1))
         if gap <= 1e-9:  # some act every few steps only
             gap = comparison.gap(at(path, -1), at(same, -1))
