@@ -24,7 +24,7 @@
 # 2. Signs (Lion), 3. the choice of what a buffer keeps, 4. the k largest (ESAM,
 #    MicroAdam): steps and jumps, where JAX is right about the ground under its feet.
 # 5. Moments stored as codes (8-bit AdamW): JAX cannot see through an integer.
-# 6. What to do on a staircase.
+# 6. What to do on a staircase. 7. Chaos, and how far a hypergradient reaches.
 #
 # Run it with `SMALL=1` in the environment for a quick look with coarse curves.
 
@@ -446,6 +446,44 @@ for i, at in enumerate(np.linspace(0.55, 0.9, 3 if SMALL else 8)):
     axes.fill_between(at + reach, low, high, color=RED, alpha=0.25)
 axes.set(xlabel="decay b1", ylabel="loss after training")
 axes.set(title="A slope for the staircase")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# ## 7. Chaos: a step size beyond the edge
+#
+# Gradient descent on the double well `(w^2 - 1)^2 / 4` settles with a small step size,
+# jumps between two points with a larger one, and is chaotic at 2: the derivative of the
+# end is exact for the path that was computed, and grows with every step. `health=True`
+# gives the growth of the adjoint, back from the end, and the number of last steps over
+# which half of the digits are left: a hypergradient over more of them says nothing
+# about the run in exact arithmetic. Truncate there, or smooth (section 6).
+
+
+# %%
+def well_step(rate, w, t):
+    return w - rate * (w**3 - w)
+
+
+well = InnerProblem(lambda rate: jnp.float64(0.3), well_step, 60, read=lambda w: w)
+reverse = jax.jit(
+    functools.partial(hypergrad, lambda rate, w: w, well, mode="reverse", health=True)
+)
+
+figure, axes = plt.subplots(figsize=(7, 3.8))
+print(f"{'step size':>10}{'reverse':>14}{'difference':>14}{'horizon':>10}")
+for rate, color in ((0.4, BLUE), (1.2, VIOLET), (2.0, RED)):
+    end, slope, info = reverse(jnp.float64(rate))
+    further = reverse(jnp.float64(rate + 1e-7))[0]
+    health = info["health"]
+    steps = np.arange(len(health.growth))
+    axes.semilogy(steps, health.growth, color=color, lw=2, label=f"step size {rate}")
+    difference = float(further - end) / 1e-7
+    print(f"{rate:10}{float(slope):14.3g}{difference:14.3g}{int(health.horizon):10}")
+half = float(jnp.finfo(jnp.float64).eps) ** -0.5
+axes.axhline(half, color="black", ls=":", label="half of the digits")
+axes.set(xlabel="step", ylabel="growth of the adjoint from the end")
+axes.set(title="The reach of a hypergradient")
 axes.legend()
 plt.show()
 
