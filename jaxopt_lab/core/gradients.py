@@ -10,6 +10,7 @@ to know about these.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -261,7 +262,12 @@ def enter_transform(
     params, grad_fn = checks.require_grad_fn(transform, params, grad_fn)
     grad_fn = as_grad_fn(grad_fn)
     placement.refuse_accumulation(transform)
-    if not getattr(grad_fn, "fills_masks", False):
+    if isinstance(grad_fn, PlainGradFn):
+        # It may call one that fills them: only its failure tells.
+        grad_fn.on_failure = functools.partial(
+            placement.refuse_holes, transform, params
+        )
+    elif not getattr(grad_fn, "fills_masks", False):
         placement.refuse_holes(transform, params)
     on_transform = getattr(grad_fn, "on_transform", None)
     if on_transform is None or axis_name is not None:

@@ -28,7 +28,8 @@ class PlainGradFn:
 
     The pass number reaches it only as the argument called ``i``: in any other place it
     would be taken for a batch or a key. The first result is compared with the
-    parameters. Other members are those of the function.
+    parameters. Other members are those of the function; ``on_failure`` is called where
+    it raises a ``TypeError``, to tell more.
 
     Args:
       fn: ``fn(params)`` or ``fn(params, i=0)``; ``i`` may be keyword-only.
@@ -48,21 +49,33 @@ class PlainGradFn:
         self._how = _pass_number(fn)
         self._fn = fn
         self._checked = False
+        self.on_failure: Callable[[], None] = lambda: None
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
-        if self._how == "keyword":
-            grads = self._fn(params, i=i)
-        elif self._how == "position":
-            grads = self._fn(params, i)
-        else:
-            grads = self._fn(params)
+        try:
+            grads = self._called(params, i)
+        except TypeError:
+            self.on_failure()
+            raise
         if not self._checked:
             check_gradients(grads, params)
             self._checked = True
         return grads
 
+    def _called(self, params: Params, i: int | jax.Array) -> Updates:
+        if self._how == "keyword":
+            return self._fn(params, i=i)
+        if self._how == "position":
+            return self._fn(params, i)
+        return self._fn(params)
+
     def __getattr__(self, name: str) -> Any:
-        if name in ("_fn", "_how", "_checked"):  # while an instance is being copied
+        if name in (
+            "_fn",
+            "_how",
+            "_checked",
+            "on_failure",
+        ):  # while an instance is being copied
             raise AttributeError(name)
         return getattr(self._fn, name)
 

@@ -4,6 +4,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -227,3 +228,23 @@ def test_no_chain_is_no_place():
     assert not placement.in_front()
     placement.refuse_behind("mine", "this", "Elsewhere")
     placement.refuse_accumulation("mine")
+
+
+def test_a_link_around_a_gradient_function_works_inside_of_our_mask():
+    sam = jaxopt_lab.sam(0.1)
+
+    def update(updates, state, params=None, *, grad_fn, **extra):
+        return sam.update(updates, state, params, grad_fn=lambda p: grad_fn(p))
+
+    wrapping = optax.GradientTransformationExtraArgs(sam.init, update)
+    params = {"a": jnp.array([1.0, 2.0]), "b": jnp.array(0.5)}
+    grad_fn = jaxopt_lab.batch_grad(
+        lambda p, x: jnp.sum(x * p["a"] ** 2) * p["b"], jnp.ones(2)
+    )
+    found, expected = (
+        tx.update(grad_fn(params), tx.init(params), params, grad_fn=grad_fn)[0]
+        for tx in (
+            jaxopt_lab.masked(link, {"a": True, "b": False}) for link in (wrapping, sam)
+        )
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

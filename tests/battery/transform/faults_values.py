@@ -19,14 +19,22 @@ from battery.transform.faults_support import (
     with_gradient,
     with_updates,
 )
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import placement, trees
 from jaxopt_lab.core.typing import ScalarOrSchedule
 from jaxopt_lab.transforms import sharpness
 
 
 def strict_signature(learning_rate: ScalarOrSchedule = 0.05, momentum: float = 0.9):
     def update(
-        updates, state, params=None, *, grad_fn=None, value=None, fused_apply=None
+        updates,
+        state,
+        params=None,
+        *,
+        grad_fn=None,
+        grad=None,
+        value=None,
+        value_fn=None,
+        fused_apply=None,
     ):
         return sound_update(learning_rate, momentum, updates, state)
 
@@ -161,6 +169,7 @@ plant("a gradient that nobody uses", "gradients", "3", forgets_one, base=LINK)
 
 def linearised(rho: ScalarOrSchedule = 0.05):
     def update(updates, state, params=None, *, grad_fn=None, **extra):
+        placement.refuse_accumulation("linearised")
         radius = at(rho, state.count)
         norm = trees.global_norm(updates)
         scale = trees.safe_divide(jnp.ones((), norm.dtype), norm)
