@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import increment, require_real, value_at
+from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
     DECAY,
@@ -116,10 +116,14 @@ def scale_by_adamp(
         return _StepScalars(increment(state.count), *values)
 
     @per_leaf(
-        ScaleByAdamPState, _LeafState, scalars, optimizer="scale_by_adamp", mask=mask
+        ScaleByAdamPState,
+        _LeafState,
+        scalars,
+        optimizer="scale_by_adamp",
+        mask=mask,
+        real="adamp",
     )
     def link(params: Params) -> list[_Leaf]:
-        require_real("adamp", params)
         return [_Leaf(axis, nesterov) for axis in channel_axes(params, channel_axis)]
 
     return link

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.checks import require_real, value_at
+from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
     DECAY,
@@ -113,10 +113,14 @@ def scale_by_sgdp(
         return _StepScalars(*(jnp.asarray(value_at(x, state.count)) for x in numbers))
 
     @per_leaf(
-        ScaleBySGDPState, _LeafState, scalars, optimizer="scale_by_sgdp", mask=mask
+        ScaleBySGDPState,
+        _LeafState,
+        scalars,
+        optimizer="scale_by_sgdp",
+        mask=mask,
+        real="sgdp",
     )
     def link(params: Params) -> list[_Leaf]:
-        require_real("sgdp", params)
         axes = channel_axes(params, channel_axis)
         return [_Leaf(axis, nesterov, project_momentum) for axis in axes]
 
