@@ -25,20 +25,23 @@ from jaxopt_lab.transforms.compressed import moments
 TOKENS, WIDTH, BATCH, STEPS, SEEDS, RATE = 512, 16, 64, 400, 5, 0.02
 
 
-@dataclasses.dataclass(frozen=True)
-class _HalfFloat8(codecs.FloatingPoint8):
+class _Half:
+    """A codec whose code zero stands for half of the smallest code above it."""
+
     def from_codes(self, codes: Any, at: Any, dtype: Any) -> Any:
-        value = super().from_codes(codes, at, dtype)
-        half = super().from_codes(jnp.ones_like(codes), at, dtype) / 2
-        return jnp.where(codes == 0, half, value)
+        decode: Any = super()
+        half = decode.from_codes(jnp.ones_like(codes), at, dtype) / 2
+        return jnp.where(codes == 0, half, decode.from_codes(codes, at, dtype))
 
 
 @dataclasses.dataclass(frozen=True)
-class _HalfDynamic8(codecs.Dynamic8):
-    def from_codes(self, codes: Any, at: Any, dtype: Any) -> Any:
-        value = super().from_codes(codes, at, dtype)
-        half = super().from_codes(jnp.ones_like(codes), at, dtype) / 2
-        return jnp.where(codes == 0, half, value)
+class _HalfFloat8(_Half, codecs.FloatingPoint8):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class _HalfDynamic8(_Half, codecs.Dynamic8):
+    pass
 
 
 # First moment, second moment, and the same with half a code for zero.
