@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.core.typing import Batch, PyTree
 
 # The key of a batch, or a function of it, that gives the weights of its examples.
 Weights = str | Callable[[Batch], jax.Array]

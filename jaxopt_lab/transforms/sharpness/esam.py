@@ -9,13 +9,19 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
-from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import (
+    GradFn,
+    MaskOrFn,
+    Params,
+    PyTree,
+    ScalarOrSchedule,
+    Updates,
+)
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
