@@ -10,7 +10,7 @@ from typing import Any
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
-from jaxopt_lab.lab import idle_options, options_form
+from jaxopt_lab.lab import idle_options, options_form, schedules
 from jaxopt_lab.lab.commands import HELP
 from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
 from jaxopt_lab.lab.run_options import check_ranges
@@ -120,6 +120,7 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
         return row.checked(options_form.values(getattr(typed, row.name)))
 
     check_ranges(typed.run)
+    schedules.check(typed.run)
     of_parts = {}
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)

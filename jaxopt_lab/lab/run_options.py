@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, Interval
+from jaxopt_lab.core.options import (
+    DECAY,
+    NON_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    UNIT,
+    Interval,
+)
 
 AT_LEAST_ONE = Interval(1)
 
@@ -60,10 +67,20 @@ class RunOptions:
     """whether batch normalisation sees the whole batch or each device's part"""
     seed_mode: Literal["auto", "unroll", "vmap", "scan"] = "auto"
     """loop over the seeds in the program; auto: unrolled for convolutions on CPU"""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """fall of the learning rate to zero after the warm-up"""
+    schedule: str = "cosine"
+    """the learning rate after the warm-up: constant; cosine or linear, falling to its
+    end; wsd, constant and then falling over the last steps; steps, multiplied at
+    milestones; or module:function of your own, fn(steps, peak) -> schedule"""
     warmup: float = 0.0
     """part of the steps in which the learning rate rises linearly from zero"""
+    end_rate: float = 0.0
+    """last learning rate, as a part of the largest; for cosine, linear and wsd"""
+    cooldown: float = 0.2
+    """part of the steps, the last ones, in which the rate of schedule=wsd falls"""
+    milestones: str = "0.5,0.75"
+    """parts of the steps after which the rate of schedule=steps is multiplied"""
+    rate_factor: float = 0.1
+    """what it is multiplied with"""
     weight_decay_type: Literal["decoupled", "l2"] = "decoupled"
     """decoupled: weights shrink by learning rate times weight_decay; l2: weight_decay
     times the weights joins the clipped gradient, and so the moments"""
@@ -126,6 +143,9 @@ ACCEPTED: dict[str, Interval] = {
     "seed": Interval(0, 2**31 - 1),
     "seeds": AT_LEAST_ONE,
     "warmup": DECAY,
+    "end_rate": UNIT,
+    "cooldown": SHARE,
+    "rate_factor": POSITIVE,
     "val": DECAY,
     "clip_norm": NON_NEGATIVE,
     "label_smoothing": DECAY,
