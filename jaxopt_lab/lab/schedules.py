@@ -23,8 +23,8 @@ def learning_rate(run: RunOptions, peak: float) -> optax.Schedule:
     left of the run:
 
     * ``constant``: :math:`\eta`;
-    * ``cosine``: :math:`\eta (e + (1 - e) (1 + \cos \pi t) / 2)`, Loshchilov and Hutter,
-      arXiv:1608.03983;
+    * ``cosine``: :math:`\eta (e + (1 - e) (1 + \cos \pi t) / 2)`; Loshchilov and
+      Hutter, arXiv:1608.03983;
     * ``linear``: :math:`\eta (1 - (1 - e) t)`;
     * ``wsd``: :math:`\eta`, and over the last ``cooldown`` of the run linearly to
       :math:`e \eta`; Hu et al., arXiv:2404.06395, with the linear fall of Hägele et

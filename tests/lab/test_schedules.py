@@ -68,8 +68,7 @@ def test_an_own_function_gives_the_whole_schedule(tmp_path, monkeypatch):
     words = ["method=sgd", "schedule=my_rates:halves"]
     tx = optimizers.build(parse(words))
     state = tx.init(np.ones(2, np.float32))
-    change, after = jax.eval_shape(tx.update, np.ones(2, np.float32), state)
-    assert change.dtype == np.float32
+    after = jax.eval_shape(tx.update, np.ones(2, np.float32), state)[1]
     assert jax.tree.map(lambda x: x.dtype, state) == jax.tree.map(
         lambda x: x.dtype, after
     )
