@@ -11,7 +11,15 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import data, optimizers, parts, placement, recipes
+from jaxopt_lab.lab import (
+    averaging,
+    data,
+    optimizers,
+    parts,
+    placement,
+    precision,
+    recipes,
+)
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.layers import with_batch_axis
 from jaxopt_lab.losses import classification as losses
@@ -37,7 +45,8 @@ class Program(NamedTuple):
       step: the train step.
       evaluate: the evaluator.
       batches: source of training batches, at its beginning.
-      metric_fn: sums of loss and accuracy in evaluation mode.
+      metric_fn: sums of loss and accuracy in evaluation mode, in float32 whatever the
+        run computes in: curvature would drown in the rounding.
       fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
       mesh: the devices; ``None``: one.
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
@@ -82,8 +91,9 @@ def assemble(configuration: Configuration) -> Program:
     if placed is not None and placed.averages_statistics(run):
         build = with_batch_axis(build, DATA_AXIS)
     functional = from_nnx(build)
+    computed = precision.computed(run, functional, build)
     tx = optimizers.build(placement.on_each_device(configuration, placed))
-    loss_fn = _loss(configuration, loaded.kind, functional)
+    loss_fn = _loss(configuration, loaded.kind, computed)
 
     recipe = None
     if (part := configuration.chosen("recipe")) is not None:
@@ -92,7 +102,7 @@ def assemble(configuration: Configuration) -> Program:
                 f"recipe={run.recipe} runs on one device; give mesh=data:1"
             )
         recipe = recipes.prepare(
-            part, configuration, functional, tx, loaded.input_shape, loaded.num_classes
+            part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
 
     def init(key: jax.Array) -> TrainState:
@@ -100,8 +110,9 @@ def assemble(configuration: Configuration) -> Program:
         params, model_state = functional.init(init_key)
         state = init_state(tx, params, step_key, model_state)
         state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
-        return state if recipe is None else recipe.extend(state)
+        return averages.extend(state if recipe is None else recipe.extend(state))
 
+    averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     held: dict[str, Any] = {"": loaded.test}
@@ -117,11 +128,14 @@ def assemble(configuration: Configuration) -> Program:
         )
         if recipe is not None:
             step = recipe.step
+        step = averages.step(step)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)
-        step = placement.parallel_step(loss_fn, tx, shardings, configuration, placed)
+        inner = placement.StateShardings(*map(averages.plain, shardings))
+        step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
+        step = averages.step(step, shardings.storage)
         state = (
             init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
@@ -133,40 +147,57 @@ def assemble(configuration: Configuration) -> Program:
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
-    metric_fn = metrics(functional)
-    evaluators = {
-        prefix: make_evaluator(
-            metric_fn,
-            batches_of,
-            eval_params=configuration.rows.method.eval_params_fn,
-            seeds=many,
-            mode=run.seed_mode,
-            mesh=mesh,
-        )
-        for prefix, batches_of in held.items()
-    }
+    metric_fn = metrics(computed)
+
+    def evaluators(eval_params: Any) -> Any:
+        return {
+            prefix: make_evaluator(
+                metric_fn,
+                batches_of,
+                eval_params=eval_params,
+                seeds=many,
+                mode=run.seed_mode,
+                mesh=mesh,
+            )
+            for prefix, batches_of in held.items()
+        }
+
+    eval_params = configuration.rows.method.eval_params_fn
+    tests = evaluators(eval_params)
+    # The average is of the parameters that are evaluated already.
+    average_tests = evaluators(None) if averages.decay and eval_params else tests
 
     def view(state: TrainState) -> TrainState:
+        state = averages.plain(state)
         return state if recipe is None else recipe.view(state)
 
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
-        state = view(state)
-        return {
-            f"{prefix}{name}": value
-            for prefix, each in evaluators.items()
-            for name, value in each(state).items()
-        }
+        tested = _tested(tests, view(state))
+        if averages.decay:
+            average = view(state)._replace(**averages.of(state))
+            tested |= _tested(average_tests, average, "ema_")
+        return tested
 
     return Program(
         state=state,
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn,
+        metric_fn=metric_fn if computed is functional else metrics(functional),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
     )
+
+
+def _tested(
+    evaluators: Any, state: TrainState, prefix: str = ""
+) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}{set_of}{name}": value
+        for set_of, each in evaluators.items()
+        for name, value in each(state).items()
+    }
 
 
 def _replicated(batches: Any, mesh: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
-from jaxopt_lab.lab import idle_options, options_form, schedules
+from jaxopt_lab.lab import idle_options, options_form, precision, schedules
 from jaxopt_lab.lab.commands import HELP
 from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
 from jaxopt_lab.lab.run_options import check_ranges
@@ -134,7 +134,7 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
             raise InputError(
                 f"{decay}={weight_decay} is out of range; accepted: {NON_NEGATIVE}"
             )
-    return Configuration(
+    configuration = Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
@@ -143,6 +143,8 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
         parts=of_parts,
         weight_decay=weight_decay,
     )
+    precision.check(configuration)
+    return configuration
 
 
 def listed_kind(arguments: Sequence[str]) -> str:

@@ -59,6 +59,10 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
             ("best test accuracy", _best(summary)),
             ("final test loss", f"{_number(summary['final_loss'])} nats"),
         ]
+        if "final_ema_accuracy" in summary:
+            table.append(
+                ("of averaged weights", _percent(summary["final_ema_accuracy"]))
+            )
         if seeds > 1:
             each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
             table.append(("final accuracy by seed", f"{each} %"))

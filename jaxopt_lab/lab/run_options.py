@@ -34,6 +34,9 @@ class RunOptions:
     """number of training steps"""
     batch_size: int = 64
     """examples in a batch"""
+    precision: Literal["float32", "bf16"] = "float32"
+    """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
+    loss and statistics stay float32"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0
@@ -90,6 +93,10 @@ class RunOptions:
     clip_norm: float = 0.0
     """largest global norm of the gradient that the optimizer gets (behind a sharpness
     link: of the perturbed gradient); 0: any"""
+    ema: float = 0.0
+    """decay of an average of the weights that is kept and tested beside them (ema_
+    before the names of its records), such as 0.999; it grows from 2/11 to this within
+    the first steps. 0: none"""
     loss: str = "cross_entropy"
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
     recipe: str = "none"
@@ -148,6 +155,7 @@ ACCEPTED: dict[str, Interval] = {
     "rate_factor": POSITIVE,
     "val": DECAY,
     "clip_norm": NON_NEGATIVE,
+    "ema": DECAY,
     "label_smoothing": DECAY,
     "image_size": NON_NEGATIVE,
     "workers": NON_NEGATIVE,

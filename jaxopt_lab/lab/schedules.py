@@ -165,5 +165,3 @@ def _own(run: RunOptions, peak: float) -> optax.Schedule:
         )
     # A rate of another type would change the type of the state at the first step.
     return lambda count: jnp.asarray(schedule(count), jnp.result_type(float))
-
-

@@ -106,6 +106,9 @@ def _accuracies(records: list[dict[str, Any]], validated: bool) -> dict[str, Any
         "final_loss": last["loss"].tolist(),
         "final_accuracy_mean": statistics.mean_interval(last["accuracy"]).mean,
     }
+    if "ema_accuracy" in records[-1]:
+        averaged = np.ravel(records[-1]["ema_accuracy"])
+        figures["final_ema_accuracy"] = averaged.tolist()
     if validated:
         figures["best_val_accuracy"] = np.ravel(best["val_accuracy"]).tolist()
     return figures
