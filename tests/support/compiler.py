@@ -4,6 +4,7 @@ The full run compiles them as users do. Only the compiler's effort differs: what
 program computes, allocates and sends is decided before.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def choose() -> None:
     os.environ[_CHOICE] = "as users" if "--full" in sys.argv else "quick"
     if quick():
         flags = [os.environ.get("XLA_FLAGS", "")]
-        flags += [flag for flag in _QUICK_FLAGS if _known(flag)]
+        flags += [flag for flag in _QUICK_FLAGS if known(flag)]
         os.environ["XLA_FLAGS"] = " ".join(flags).strip()
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 
@@ -32,7 +33,8 @@ def quick() -> bool:
     return os.environ.get(_CHOICE) == "quick"
 
 
-def _known(flag: str) -> bool:
+@functools.cache
+def known(flag: str) -> bool:
     """Whether this jaxlib takes a flag; one that it does not know ends the process.
 
     So that it is not this one, another process is asked.
