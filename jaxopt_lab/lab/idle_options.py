@@ -48,6 +48,8 @@ def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if run.coordinator == "auto":
         yield "processes", "coordinator=host:port; auto finds the number"
         yield "process", "coordinator=host:port; auto finds the number"
+    if not run.eval_every:
+        yield "patience", "eval_every="
     if run.seeds == 1:
         yield "seed_mode", "several seeds="
     if run.recipe != "none":

@@ -125,6 +125,9 @@ class RunOptions:
     accuracy are then chosen on it, and on the test set without"""
     eval_every: int = 200
     """steps between two tests; 0: at the end only"""
+    patience: int = 0
+    """end the run after this many tests, one after another, without a better accuracy
+    (on the validation set with val, else on the test set); 0: never"""
     save_every: int = 500
     """steps between two checkpoints; 0: at the end only"""
     keep: int = 3
@@ -162,6 +165,7 @@ ACCEPTED: dict[str, Interval] = {
     "log_every": AT_LEAST_ONE,
     "eval_every": NON_NEGATIVE,
     "save_every": NON_NEGATIVE,
+    "patience": NON_NEGATIVE,
     "keep": AT_LEAST_ONE,
     "curvature_examples": AT_LEAST_ONE,
 }

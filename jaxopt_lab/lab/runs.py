@@ -110,11 +110,13 @@ def train(
             restored = checkpoints.restore(state)
             state, start, resume = restored.state, restored.step, restored.data
             program.batches.set_state(resume["batches"])
-        if start >= run.steps:
+        early = _ended_early(configuration, resume)
+        if start >= run.steps or early:
             if changed:
+                more = "patience" if early else "steps"
                 raise InputError(
                     f"existing=continue would take no step: {folder} is at step "
-                    f"{start} of steps={run.steps}; give a larger steps="
+                    f"{start} of steps={run.steps}; give a larger {more}="
                 )
             figures = _kept(place, folder, configuration, program, state, resume or {})
             return Outcome(folder, None, None, figures)
@@ -142,6 +144,7 @@ def train(
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
+                patience=run.patience,
                 resume=resume,
                 on_start=begin,
                 on_nonfinite=run.on_nonfinite,
@@ -180,6 +183,13 @@ def _progress(wanted: str) -> bool | Literal["auto"]:
     if wanted == "auto" and sys.stderr.isatty():
         return "auto"
     return wanted != "off"
+
+
+def _ended_early(
+    configuration: Configuration, resume: Mapping[str, Any] | None
+) -> bool:
+    """Whether a checkpoint is the end of a run that its tests ended."""
+    return 0 < configuration.run.patience <= (resume or {}).get("stale", 0)
 
 
 class _Opened:
@@ -239,7 +249,13 @@ def _kept(
     seconds = clock.get("stepping", 0.0) / max(clock.get("steps", 0), 1)
     elapsed, skipped = clock.get("elapsed", 0.0), resume.get("skipped", 0)
     fitted = FitResult(
-        program.view(state), None, float("nan"), seconds, elapsed, skipped
+        program.view(state),
+        None,
+        float("nan"),
+        seconds,
+        elapsed,
+        skipped,
+        _ended_early(configuration, resume),
     )
     figures |= summary.of_run(configuration, fitted, program.mesh, folder)
     figures["compile_seconds"] = None

@@ -59,6 +59,7 @@ def of_run(
         **_names(configuration),
         "complete": fitted.stopped is None,
         "stopped": fitted.stopped,
+        "ended_early": run.patience if fitted.early else None,
         "steps": int(np.ravel(state.step)[0]),
         "planned_steps": run.steps,
         "skipped": fitted.skipped,

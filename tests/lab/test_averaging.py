@@ -24,6 +24,7 @@ def of_kind(folder, kind):
     return [r for r in lines(folder) if r["kind"] == kind]
 
 
+@pytest.mark.full
 def test_it_is_tested_saved_and_resumed_to_the_bit(tmp_path):
     words = [*TINY, "method=sgd", "ema=0.9", "val=0.1", "schedule=constant"]
     whole = runs.train(parse([*words, "steps=6"]), tmp_path / "whole")

@@ -54,7 +54,5 @@ def test_types_and_skipped_steps():
     assert one_step(jnp.float32(3), jnp.float32(1), decay=0.0) == 3
     kept = one_step(jnp.float32(3), jnp.float32(1), skipped=jnp.float32(1))
     assert kept == 1
-    with pytest.raises(
-        InputError, match=r"decay=1.0 is out of range; accepted: \[0, 1"
-    ):
+    with pytest.raises(InputError, match="decay=1.0 is out of range"):
         with_average(lambda state, batch: (state, {}), 1.0)
