@@ -78,7 +78,7 @@ def assemble(configuration: Configuration) -> Program:
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
     loaded = data.load(
-        run, configuration.rows.task, context, configuration.chosen("augment")
+        run, configuration.rows.task, context, *configuration.augmentations
     )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh

@@ -105,7 +105,8 @@ class RunOptions:
     """probability that the target spreads over all classes"""
     augment: str = "none"
     """random changes of training images: crop, shifted by up to an eighth; flip,
-    mirrored; crop_flip; a data transform of the catalog; several, with commas"""
+    mirrored; crop_flip; data transforms of the catalog; several, with commas, in their
+    order (options of one: augment.NAME, of several: erase.NAME, mixup.NAME)"""
     image_size: int = 0
     """pixels a side to which images of a TFDS set are brought while they are streamed
     from its folder; 0: the set is read into memory as it is"""
