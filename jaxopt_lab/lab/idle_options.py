@@ -70,3 +70,4 @@ def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if not configuration.decays:
         yield "weight_decay_type", "weight_decay="
         yield "weight_decay_mask", "weight_decay="
+        yield "decay_rules", "weight_decay="

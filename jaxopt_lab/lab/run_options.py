@@ -90,6 +90,12 @@ class RunOptions:
     weight_decay_mask: Literal["all", "kernels"] = "all"
     """the parameters that decay; kernels: those of two axes or more, no biases and no
     scales of norms"""
+    rate_rules: str = ""
+    """factors of the learning rate, by parameter: regex=factor;regex=factor, searched
+    in the path (head/bias), the first that is found counts. They scale the whole
+    update, so that 0 freezes"""
+    decay_rules: str = ""
+    """factors of the weight decay, by parameter, as rate_rules"""
     clip_norm: float = 0.0
     """largest global norm of the gradient that the optimizer gets (behind a sharpness
     link: of the perturbed gradient); 0: any"""
