@@ -10,7 +10,14 @@ from typing import Any
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
-from jaxopt_lab.lab import idle_options, options_form, path_rules, precision, schedules
+from jaxopt_lab.lab import (
+    idle_options,
+    options_form,
+    path_rules,
+    precision,
+    schedules,
+    writers,
+)
 from jaxopt_lab.lab.commands import HELP
 from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
 from jaxopt_lab.lab.run_options import check_ranges
@@ -121,6 +128,7 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
 
     check_ranges(typed.run)
     schedules.check(typed.run)
+    writers.chosen(typed.run)
     for name in ("rate_rules", "decay_rules"):
         path_rules.parse(name, getattr(typed.run, name))
     of_parts = {}

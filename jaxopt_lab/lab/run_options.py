@@ -151,6 +151,9 @@ class RunOptions:
     each record of the log"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
+    writers: str = ""
+    """who gets the records beside metrics.jsonl: csv, tensorboard (both in the run
+    folder), wandb, mlflow; several, with commas"""
 
 
 ACCEPTED: dict[str, Interval] = {
@@ -179,7 +182,7 @@ ACCEPTED: dict[str, Interval] = {
 """The accepted values of the numbers; those that are not here take any."""
 
 PRESENTATION = frozenset(
-    {"out", "existing", "keep", "progress", "tensorboard", "workers"}
+    {"out", "existing", "keep", "progress", "tensorboard", "writers", "workers"}
     | {"coordinator", "processes", "process"}
 )
 """Options that a resumed run may change: they leave every number as it was."""

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import command_line, probing, run_files, run_folder, summary
+from jaxopt_lab.lab import (
+    command_line,
+    probing,
+    run_files,
+    run_folder,
+    summary,
+    writers,
+)
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.provenance import circumstances
@@ -23,7 +30,6 @@ from jaxopt_lab.runtime import (
     JsonLines,
     NonFiniteLossError,
     Sink,
-    TensorBoard,
     fit,
     processes,
 )
@@ -74,6 +80,7 @@ def train(
     """
     run = configuration.run
     settings = settings_of(configuration)
+    writers.check(run)
     if folder is None and run.out:
         folder = Path(run.out).expanduser()
     first = processes.is_first()
@@ -123,9 +130,7 @@ def train(
         begin, sinks = None, []
         if place is not None:
             sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
-            if run.tensorboard:
-                written = folder / run_files.TENSORBOARD
-                sinks.append(_Opened(lambda: TensorBoard(written, resume_at=start)))
+            sinks += map(_Opened, writers.made(run, folder, settings, start))
             begin = functools.partial(
                 _begin, place, start, configuration, program, sinks
             )
