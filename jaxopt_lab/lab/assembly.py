@@ -44,6 +44,7 @@ class Program(NamedTuple):
       functional: the model as pure functions.
       kind: of the data, ``"image"`` or ``"text"``.
       test: batches to test on.
+      input_shape: shape of one input.
     """
 
     state: TrainState
@@ -57,6 +58,7 @@ class Program(NamedTuple):
     functional: Any = None
     kind: Any = None
     test: Any = None
+    input_shape: tuple[int, ...] = ()
 
 
 def assemble(configuration: Configuration) -> Program:
@@ -173,6 +175,7 @@ def assemble(configuration: Configuration) -> Program:
         functional=functional,
         kind=loaded.kind,
         test=held[""],
+        input_shape=loaded.input_shape,
     )
 
 

@@ -299,7 +299,7 @@ def test_halving_is_a_max_pool_that_drops_the_odd_rest():
 BAD = [
     ("mlp", {"width": 0}, (8, 8, 1), "width must be at least 1; got 0"),
     ("mlp", {"depth": -1}, (8, 8, 1), "depth must be at least 0; got -1"),
-    ("mlp", {}, (64,), r"\(height, width, channels\); got \(64,\)"),
+    ("mlp", {}, (), r"inputs of shape \(size, ...\); got \(\)"),
     ("mlp", {"dtype": "f32"}, (8, 8, 1), "float64; got 'f32'"),
     ("convnet", {"channels": ()}, (8, 8, 1), "channels must be at least 1"),
     ("convnet", {}, (3, 8, 1), "at least 4 pixels a side; got 3x8"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,14 +15,14 @@ from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
-from jaxopt_lab.lab import command_line, history, parts, runs, tasks
+from jaxopt_lab.lab import command_line, parts, runs, tasks
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration, Own
+from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
 from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.runtime import Checkpoints, read_metrics
-from jaxopt_lab.runtime.run_folder import CONFIG
 from jaxopt_lab.training import make_evaluator
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class Run:
       model_state: the model state that belongs to them.
       model: the model as pure functions.
       seeds: number of seeds.
+      kind: of the data, ``"image"`` or ``"text"``.
+      input_shape: shape of one input.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class Run:
         self.configuration = configuration
         self._program = program
         self.model: Functional = program.functional
+        self.kind: str = program.kind
+        self.input_shape: tuple[int, ...] = program.input_shape
         self.seeds = configuration.run.seeds
         viewed = program.view(state)
         evaluated = configuration.rows.method.eval_params_fn
@@ -130,6 +133,37 @@ class Run:
         one.params, one.model_state = one._state.params, one._state.model_state
         one.seeds = 1
         return one
+
+    def with_weights(self, params: Params, model_state: ModelState) -> Run:
+        """The same run with other weights.
+
+        Args:
+          params: like ``params``.
+          model_state: like ``model_state``.
+
+        Returns:
+          The run.
+        """
+        other = object.__new__(Run)
+        other.__dict__.update(self.__dict__)
+        other.params, other.model_state = params, model_state
+        other._state = self._state._replace(params=params, model_state=model_state)
+        return other
+
+    @property
+    def test_examples(self) -> int | None:
+        """Number of examples of the run's own test; ``None`` of a streamed set."""
+        batches = self._program.test
+        if callable(batches):
+            return None
+        weights = (batch.get("weight") for batch in batches)
+        lengths = (len(next(iter(batch.values()))) for batch in batches)
+        return round(
+            sum(
+                n if w is None else float(np.sum(w))
+                for w, n in zip(weights, lengths, strict=True)
+            )
+        )
 
     def apply(self, inputs: Any) -> jax.Array:
         """Outputs of the network in evaluation mode: logits.
@@ -207,6 +241,7 @@ def load(
     *,
     model: Any = None,
     data: Any = None,
+    data_dir: str = "",
     loss: Callable[..., Any] | None = None,
     metrics: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Run:
@@ -217,8 +252,9 @@ def load(
       step: of the checkpoint: the newest, the best (by validation accuracy if the run
         kept a part aside, else by test accuracy), or a number.
       model: for a run of a model that no import path names, the model again.
-      data: likewise the data; others than the run's own, of the same shapes, may stand
-        in for them.
+      data: likewise the data; others than the run's own, of the same shapes and
+        classes, may stand in for them, or the name of another task.
+      data_dir: folder of the task's data, if it is not where it was.
       loss: likewise the loss.
       metrics: likewise the metrics.
 
@@ -252,35 +288,12 @@ def load(
     plain = dataclasses.replace(
         configuration.run, mesh="data:1", style="jit", zero=False, rules=""
     )
+    if data_dir or isinstance(data, str):
+        plain = dataclasses.replace(plain, data_dir=data_dir)
     configuration = dataclasses.replace(configuration, run=plain)
     program = runs.assemble(configuration)
     restored = checkpoints.restore(program.state, chosen)
     return Run(folder, configuration, program, restored.state, restored.step)
-
-
-def configuration_of(folder: Path, step: int | None, own: Own) -> Configuration:
-    """The configuration with which a step was taken.
-
-    Args:
-      folder: of the run.
-      step: of the checkpoint; ``None``: the newest configuration.
-      own: objects of the caller in the place of names.
-
-    Returns:
-      The configuration.
-
-    Raises:
-      InputError: the folder holds no run, or its configuration cannot be read.
-    """
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{folder} holds no run: there is no {CONFIG} in it")
-    try:
-        settings = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    then = None if step is None else history.settings_at(folder, step)
-    return command_line.from_settings(settings if then is None else then, own)
 
 
 def run(
@@ -368,11 +381,17 @@ def _own(
     metrics: Mapping[str, Callable[..., Any]] | None,
 ) -> Own:
     return Own(
-        task=None if data is None else tasks.of_data(data),
+        task=_own_task(data),
         model=None if model is None else _own_model(model),
         loss=None if loss is None else parts.own_loss(_name_of(loss, "loss"), loss),
         metrics=dict(metrics or {}),
     )
+
+
+def _own_task(data: Any) -> tasks.Task | None:
+    if data is None or isinstance(data, tasks.Task):
+        return data
+    return tasks.get(data) if isinstance(data, str) else tasks.of_data(data)
 
 
 def _own_model(model: Any) -> OwnModel:
