@@ -4,6 +4,8 @@ A pytest plugin. The plain run leaves out what is marked ``full``; ``--changed``
 of the plain run the tests that depend on a file that differs from BASE; ``--full``
 takes everything. A test that is named on the command line runs in any case.
 ``full(plain=["a"])`` leaves the case ``a`` of a parametrized test in the plain run.
+``full(near="a")`` is a dear test of the subject ``a``: ``--changed`` takes those of its
+few subjects if it reaches no more.
 
 A case that gets its subject by name, as those of the catalog do, says which modules it
 depends on: ``@pytest.mark.reaches("jaxopt_lab.sharpness.sam")``; what its file imports
@@ -23,6 +25,8 @@ from support.import_graph import ImportGraph
 
 # A change of one of these reaches every test.
 EVERYTHING = ("pyproject.toml", "tests/conftest.py")
+# With so many subjects that a change reaches, their dear tests run.
+FEW = 3
 COLLECTED = pytest.StashKey[int]()
 CATALOG = "jaxopt_lab/catalog/"
 
@@ -69,16 +73,32 @@ def pytest_collection_modifyitems(
     kept = items
     if not config.getoption("keyword") and not any("::" in w for w in config.args):
         _refuse_unknown_cases(items)
-    if not config.getoption("full") and "full" not in config.getoption("markexpr"):
-        named = tuple(word.removeprefix("./") for word in config.args if "::" in word)
-        kept = [i for i in kept if not _is_full(i) or i.nodeid.startswith(named)]
     changed = _changed(config)
     if changed is not None:
         kept = changed.reached(kept)
+    if not config.getoption("full") and "full" not in config.getoption("markexpr"):
+        named = tuple(word.removeprefix("./") for word in config.args if "::" in word)
+        near = few(kept) if changed is not None else frozenset()
+        kept = [
+            i
+            for i in kept
+            if not _is_full(i) or i.nodeid.startswith(named) or _near(i) & near
+        ]
     if len(kept) < len(items):
         left = set(kept)
         config.hook.pytest_deselected(items=[i for i in items if i not in left])
         items[:] = kept
+
+
+def _near(item: pytest.Item) -> set[str]:
+    marks = item.iter_markers("full")
+    return {mark.kwargs["near"] for mark in marks if "near" in mark.kwargs}
+
+
+def few(items: list[pytest.Item]) -> set[str]:
+    """The subjects of dear tests among some tests, none if there are many."""
+    found = set().union(*map(_near, items))
+    return found if len(found) <= FEW else set()
 
 
 def _is_full(item: pytest.Item) -> bool:
