@@ -9,7 +9,6 @@ from battery.parts.kinds import KINDS, SUBJECTS, TOYS
 from battery.registry import CHECKS, failures, names_for
 
 
-
 def _cases():
     """Every fault; the first one of each check in the plain run.
 
