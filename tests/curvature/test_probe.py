@@ -71,6 +71,7 @@ def test_every_quantity_is_that_of_the_dense_matrix():
     assert found.matvecs > 400
 
 
+@pytest.mark.full
 def test_warm_start_saves_products():
     cold = probe(loss, PARAMS, BATCHES, KEY, what=("top",))
     warm = probe(loss, PARAMS, BATCHES, KEY, what=("top",), start=cold.start)
@@ -159,6 +160,7 @@ def test_hook_holds_the_model_state_fixed():
     assert not any("scale" in name for name in found)
 
 
+@pytest.mark.full
 def test_hook_compiles_once_for_all_steps():
     traced = []
 

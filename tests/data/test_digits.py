@@ -98,7 +98,7 @@ def damage(folder, how):
         folder.mkdir()
 
 
-@pytest.mark.full(plain=["empty"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "how", ["cut", "shard", "info", "garbled", "features", "empty"]
 )
@@ -124,6 +124,7 @@ def test_a_build_that_dies_leaves_no_set(tmp_path, monkeypatch):
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
+@pytest.mark.full
 def test_a_set_that_appears_during_the_build_is_kept(built, tmp_path, monkeypatch):
     prepare = digits._prepare
 
