@@ -69,8 +69,10 @@ def net_params(seed=0):
     }
 
 
-PARAMS = net_params()
-NET_TASK = sinusoid_task(jax.random.key(1), shots=4, queries=5, dtype=jnp.float64)
+PARAMS = jax.jit(net_params)()
+NET_TASK = jax.jit(
+    lambda key: sinusoid_task(key, shots=4, queries=5, dtype=jnp.float64)
+)(jax.random.key(1))
 
 
 def value_and_grad(meta_loss):

@@ -16,16 +16,14 @@ from jaxopt_lab.curvature.stability.gram import (
     output_factor,
 )
 
-KEYS = jax.random.split(jax.random.key(0), 4)
-PARAMS = {
-    "one": {
-        "kernel": jax.random.normal(KEYS[0], (4, 6), jnp.float64) / 2,
-        "bias": jnp.full((6,), 0.1, jnp.float64),
-    },
-    "two": jax.random.normal(KEYS[1], (6, 3), jnp.float64) / 2,
-}
-X = jax.random.normal(KEYS[2], (7, 4), jnp.float64)
-Y = jnp.arange(7) % 3
+DRAW = np.random.default_rng(0)
+PARAMS = jax.device_put(
+    {
+        "one": {"kernel": DRAW.normal(size=(4, 6)) / 2, "bias": np.full(6, 0.1)},
+        "two": DRAW.normal(size=(6, 3)) / 2,
+    }
+)
+X, Y = jax.device_put((DRAW.normal(size=(7, 4)), np.arange(7) % 3))
 
 
 def model(params, x):

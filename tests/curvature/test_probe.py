@@ -13,14 +13,9 @@ from jaxopt_lab.curvature.probe import probe
 from jaxopt_lab.curvature.probe_hook import ProbeHook
 
 KEY = jax.random.key(0)
-BATCHES = [
-    (jax.random.normal(jax.random.key(i), (n, 3)), jnp.arange(n) % 2)
-    for i, n in enumerate((6, 4))
-]
-PARAMS = {
-    "kernel": jax.random.normal(jax.random.key(7), (3, 2)),
-    "bias": jnp.zeros(2),
-}
+DRAW = np.random.default_rng(0)
+BATCHES = jax.device_put([(DRAW.normal(size=(n, 3)), np.arange(n) % 2) for n in (6, 4)])
+PARAMS = jax.device_put({"kernel": DRAW.normal(size=(3, 2)), "bias": np.zeros(2)})
 
 
 def model(params, batch):

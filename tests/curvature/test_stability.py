@@ -296,7 +296,7 @@ def test_stable_lr_of_a_two_layer_linear_network():
     assert found.num_samples == 6
 
 
-ONE = sh.from_hessians(jnp.ones((3, 1, 1)))
+ONE = jax.jit(sh.from_hessians)(np.ones((3, 1, 1)))
 
 
 @pytest.mark.parametrize(

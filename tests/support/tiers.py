@@ -4,8 +4,8 @@ A pytest plugin. The plain run leaves out what is marked ``full``; ``--changed``
 of the plain run the tests that depend on a file that differs from BASE; ``--full``
 takes everything. A test that is named on the command line runs in any case.
 ``full(plain=["a"])`` leaves the case ``a`` of a parametrized test in the plain run.
-``full(near="a")`` is a dear test of the subject ``a``: ``--changed`` takes those of its
-few subjects if it reaches no more.
+``full(near="a")`` is a dear test of the subject ``a``; ``--changed`` takes it where it
+reaches few subjects of that file.
 
 A case that gets its subject by name, as those of the catalog do, says which modules it
 depends on: ``@pytest.mark.reaches("jaxopt_lab.sharpness.sam")``; what its file imports
@@ -15,6 +15,7 @@ count, but not what they import: that of the row itself.
 
 from __future__ import annotations
 
+import collections
 import functools
 import pathlib
 
@@ -25,7 +26,7 @@ from support.import_graph import ImportGraph
 
 # A change of one of these reaches every test.
 EVERYTHING = ("pyproject.toml", "tests/conftest.py")
-# With so many subjects that a change reaches, their dear tests run.
+# Of so many subjects of a file that a change reaches, the dear tests run.
 FEW = 3
 COLLECTED = pytest.StashKey[int]()
 CATALOG = "jaxopt_lab/catalog/"
@@ -90,15 +91,16 @@ def pytest_collection_modifyitems(
         items[:] = kept
 
 
-def _near(item: pytest.Item) -> set[str]:
+def _near(item: pytest.Item) -> set[tuple[str, str]]:
     marks = item.iter_markers("full")
-    return {mark.kwargs["near"] for mark in marks if "near" in mark.kwargs}
+    return {(_path(item), m.kwargs["near"]) for m in marks if "near" in m.kwargs}
 
 
-def few(items: list[pytest.Item]) -> set[str]:
-    """The subjects of dear tests among some tests, none if there are many."""
+def few(items: list[pytest.Item]) -> set[tuple[str, str]]:
+    """File and subject of the dear tests among some, where a file has few subjects."""
     found = set().union(*map(_near, items))
-    return found if len(found) <= FEW else set()
+    many = collections.Counter(path for path, _ in found)
+    return {(path, name) for path, name in found if many[path] <= FEW}
 
 
 def _is_full(item: pytest.Item) -> bool:
