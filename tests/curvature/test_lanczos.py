@@ -102,6 +102,7 @@ def test_host_and_traced_agree(name, dtype):
     assert np.asarray(traced.alphas).dtype == dtype
 
 
+@pytest.mark.full(plain=["host"])
 @BOTH
 def test_residuals_are_those_of_the_vectors(traced):
     p = dense_hessian.load("mlp_init")

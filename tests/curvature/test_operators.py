@@ -175,7 +175,7 @@ def test_a_mask_gives_a_diagonal_block(kind, module):
         )
 
 
-@pytest.mark.full(plain=["float64-Hv"])
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [*BUILD, "fisher", "preconditioned"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_symmetry(kind, dtype):

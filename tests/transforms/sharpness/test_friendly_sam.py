@@ -50,6 +50,7 @@ def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.friendly_sam)
 
 
+@pytest.mark.full
 def test_without_sigma_it_is_sam():
     sam = optax.chain(jaxopt_lab.sam(0.1), links.base())
     ours = links.trajectory(chain(sigma=0.0))
