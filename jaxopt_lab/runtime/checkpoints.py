@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.runtime import checkpoint_files as files
 from jaxopt_lab.runtime import checkpoint_tree as flat
 from jaxopt_lab.runtime.checkpoint_retention import Retention
