@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, smallest
 
