@@ -15,6 +15,11 @@ MORE_PROGRAMS = {
     # A loop on the host over batches, of two sizes here.
     "example_noise_scale": 10,
 }
+SIBLINGS = {
+    "mesa_layer_norm": "the code of mesa_gelu around another function",
+    "mesa_dense": "the code of mesa_gelu around another function",
+}
+"""Rows whose battery waits for ``--full``: they share the code of another row."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -42,17 +47,16 @@ def _cases():
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
-                if CHECKS[kind][name].tier(row) == "full":
+                if CHECKS[kind][name].tier(row) == "full" or row.name in SIBLINGS:
                     marks.append(pytest.mark.full)
                 yield pytest.param(
                     kind, row.name, name, id=f"{row.name}-{name}", marks=marks
                 )
+            marks = [group, reach]
+            if row.name in SIBLINGS:
+                marks.append(pytest.mark.full)
             yield pytest.param(
-                kind,
-                row.name,
-                None,
-                id=f"{row.name}-programs",
-                marks=[group, reach],
+                kind, row.name, None, id=f"{row.name}-programs", marks=marks
             )
 
 
