@@ -11,6 +11,11 @@ from battery.registry import CHECKS, names_for
 from jaxopt_lab.catalog import of_kind
 
 MOST_PROGRAMS = 5
+SIBLINGS = {
+    "mesa_layer_norm": "the code of mesa_gelu around another function",
+    "mesa_dense": "the code of mesa_gelu around another function",
+}
+"""Rows whose battery waits for ``--full``: they share the code of another row."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,17 +43,16 @@ def _cases():
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
-                if CHECKS[kind][name].tier(row) == "full":
+                if CHECKS[kind][name].tier(row) == "full" or row.name in SIBLINGS:
                     marks.append(pytest.mark.full)
                 yield pytest.param(
                     kind, row.name, name, id=f"{row.name}-{name}", marks=marks
                 )
+            marks = [group, reach]
+            if row.name in SIBLINGS:
+                marks.append(pytest.mark.full)
             yield pytest.param(
-                kind,
-                row.name,
-                None,
-                id=f"{row.name}-programs",
-                marks=[group, reach],
+                kind, row.name, None, id=f"{row.name}-programs", marks=marks
             )
 
 
