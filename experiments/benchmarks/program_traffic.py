@@ -17,8 +17,22 @@ from jaxopt_lab.lab.plan.module_text import Array, Instruction, Module, read_mod
 _TYPED = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\](\{[^{}]*\})?")
 # Names, parts and views of arrays; what they stand for is counted where it is used.
 _FREE = frozenset(
-    "parameter constant tuple get-tuple-element bitcast after-all partition-id "
-    "replica-id add-dependency domain opt-barrier while conditional call".split()
+    [
+        "parameter",
+        "constant",
+        "tuple",
+        "get-tuple-element",
+        "bitcast",
+        "after-all",
+        "partition-id",
+        "replica-id",
+        "add-dependency",
+        "domain",
+        "opt-barrier",
+        "while",
+        "conditional",
+        "call",
+    ]
 )
 _INNER = re.compile(
     r"(?:body|condition|true_computation|false_computation|to_apply)=%?([\w.\-]+)"
@@ -140,13 +154,13 @@ def _of_fusion(
         return _large(_results(line))
     inside = module.computations[called.group(1)]
     total = 0.0
-    for name in inside.values():
-        if name.opcode != "parameter":
+    for taken in inside.values():
+        number = re.search(r" parameter\((\d+)\)", taken.text)
+        if number is None:
             continue
-        number = int(re.search(r"parameter\((\d+)\)", name.text).group(1))  # type: ignore[union-attr]
-        given = _operand(line.operands[number], lines)
+        given = _operand(line.operands[int(number.group(1))], lines)
         if given and given[0][1]:
-            total += _read(name.name, given[0][0], inside)
+            total += _read(taken.name, given[0][0], inside)
     root = list(inside.values())[-1]
     written = root.operands if root.opcode == "tuple" else (root.name,)
     for (array, large), name in zip(_results(line), written, strict=False):

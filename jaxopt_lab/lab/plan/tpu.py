@@ -99,8 +99,8 @@ def memory(model: PlannedModel, method: str, layout: Layout) -> Memory:
     Returns:
       The compiler's own figures.
     """
-    _, lowered = estimate.lower(model, method, layout)
-    found = lowered.compile().memory_analysis()
+    traced = estimate.trace(model, method, layout)
+    found = traced.lower().compile().memory_analysis()
     return Memory(
         found.peak_memory_in_bytes,
         found.argument_size_in_bytes,
