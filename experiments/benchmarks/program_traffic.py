@@ -38,7 +38,6 @@ _INNER = re.compile(
     r"(?:body|condition|true_computation|false_computation|to_apply)=%?([\w.\-]+)"
 )
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
-_VIEWS = ("bitcast", "reshape")
 _SLICES = ("dynamic-slice", "slice", "gather")
 
 
@@ -169,13 +168,19 @@ def _of_fusion(
     return total
 
 
+def _is_view(line: Instruction) -> bool:
+    """Whether it gives its operand another shape, or other tiles, in place."""
+    views = ("bitcast", "reshape")
+    return line.opcode in views or "output_to_operand_aliasing" in line.text
+
+
 def _read(name: str, whole: Array, inside: Mapping[str, Instruction]) -> float:
     """Bytes that a fusion reads of one operand: all, or the slices of it alone."""
     total = 0.0
     for line in inside.values():
         if name not in line.operands:
             continue
-        if line.opcode in _VIEWS:
+        if _is_view(line):
             total += _read(line.name, whole, inside)
         elif line.opcode in _SLICES and line.operands[0] == name:
             total += line.results[0].nbytes
@@ -190,7 +195,7 @@ def _read(name: str, whole: Array, inside: Mapping[str, Instruction]) -> float:
 def _written(name: str, whole: Array, inside: Mapping[str, Instruction]) -> float:
     """Bytes of one result: all, or the part that is updated in place."""
     line = inside.get(name)
-    while line is not None and line.opcode in _VIEWS:
+    while line is not None and _is_view(line):
         line = inside.get(line.operands[0])
     if line is None or line.opcode not in ("dynamic-update-slice", "scatter"):
         return whole.nbytes
