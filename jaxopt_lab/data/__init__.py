@@ -17,8 +17,10 @@ from jaxopt_lab.data.digits import cache_folder, load_digits
 from jaxopt_lab.data.erase import erase
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
+from jaxopt_lab.data.image_folder import load_image_folder
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
+from jaxopt_lab.data.own import as_dataset, load_npz
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
@@ -30,6 +32,7 @@ __all__ = [
     "GrainBatches",
     "MeshBatches",
     "TfdsSources",
+    "as_dataset",
     "cache_folder",
     "check_images",
     "compose",
@@ -41,6 +44,8 @@ __all__ = [
     "image_dataset",
     "load_digits",
     "load_fashion_mnist",
+    "load_image_folder",
+    "load_npz",
     "load_text",
     "load_tfds",
     "mixup",

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
+<<<<<<< HEAD
 from jaxopt_lab.lab import (
     averaging,
     data,
@@ -20,12 +22,13 @@ from jaxopt_lab.lab import (
     precision,
     recipes,
 )
+=======
+from jaxopt_lab.lab import data, models, optimizers, parts, placement, recipes
+>>>>>>> main
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.models.layers import with_batch_axis
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
     TrainState,
-    from_nnx,
     init_seeds,
     init_sharded,
     init_state,
@@ -51,6 +54,10 @@ class Program(NamedTuple):
       mesh: the devices; ``None``: one.
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
         has others beside it.
+      functional: the model as pure functions.
+      kind: of the data, ``"image"`` or ``"text"``.
+      test: batches to test on.
+      input_shape: shape of one input.
     """
 
     state: TrainState
@@ -61,6 +68,10 @@ class Program(NamedTuple):
     fixed: Any
     mesh: Any = None
     view: Any = None
+    functional: Any = None
+    kind: Any = None
+    test: Any = None
+    input_shape: tuple[int, ...] = ()
 
 
 def assemble(configuration: Configuration) -> Program:
@@ -82,16 +93,21 @@ def assemble(configuration: Configuration) -> Program:
     )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
-    build = configuration.rows.model.build(
-        configuration.model,
+    averages = placed is not None and placed.averages_statistics(run)
+    functional = functional_of(
+        configuration,
+        loaded.kind,
         loaded.input_shape,
         loaded.num_classes,
-        configuration.parts.get("norm"),
+        DATA_AXIS if averages else None,
     )
+<<<<<<< HEAD
     if placed is not None and placed.averages_statistics(run):
         build = with_batch_axis(build, DATA_AXIS)
     functional = from_nnx(build)
     computed = precision.computed(run, functional, build)
+=======
+>>>>>>> main
     tx = optimizers.build(placement.on_each_device(configuration, placed))
     loss_fn = _loss(configuration, loaded.kind, computed)
 
@@ -147,6 +163,7 @@ def assemble(configuration: Configuration) -> Program:
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
+<<<<<<< HEAD
     metric_fn = metrics(computed)
 
     def evaluators(eval_params: Any) -> Any:
@@ -166,6 +183,20 @@ def assemble(configuration: Configuration) -> Program:
     tests = evaluators(eval_params)
     # The average is of the parameters that are evaluated already.
     average_tests = evaluators(None) if averages.decay and eval_params else tests
+=======
+    metric_fn = metrics(functional, extra=configuration.rows.own.metrics)
+    evaluators = {
+        prefix: make_evaluator(
+            metric_fn,
+            batches_of,
+            eval_params=configuration.rows.method.eval_params_fn,
+            seeds=many,
+            mode=run.seed_mode,
+            mesh=mesh,
+        )
+        for prefix, batches_of in held.items()
+    }
+>>>>>>> main
 
     def view(state: TrainState) -> TrainState:
         state = averages.plain(state)
@@ -187,6 +218,49 @@ def assemble(configuration: Configuration) -> Program:
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
+        functional=functional,
+        kind=loaded.kind,
+        test=held[""],
+        input_shape=loaded.input_shape,
+    )
+
+
+def functional_of(
+    configuration: Configuration,
+    kind: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    batch_axis: str | None = None,
+) -> Functional:
+    """The model of a run as pure functions.
+
+    Args:
+      configuration: the run.
+      kind: of its data.
+      input_shape: shape of one input.
+      num_classes: number of classes, or of tokens.
+      batch_axis: axis of devices over which batch statistics are averaged.
+
+    Returns:
+      The functions.
+
+    Raises:
+      InputError: the model does not fit the data.
+    """
+    model = configuration.rows.model
+    if model.kind not in ("any", kind):
+        fitting = [m.name for m in models.MODELS.values() if m.kind == kind]
+        raise InputError(
+            f"model {model.name} takes {model.kind}, task {configuration.run.task} "
+            f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
+        )
+    return model.functional(
+        configuration.model,
+        input_shape,
+        num_classes,
+        configuration.parts.get("norm"),
+        batch_axis=batch_axis,
+        tokens=kind == "text",
     )
 
 

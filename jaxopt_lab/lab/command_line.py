@@ -19,7 +19,13 @@ from jaxopt_lab.lab import (
     writers,
 )
 from jaxopt_lab.lab.commands import HELP
-from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
+from jaxopt_lab.lab.configuration import (
+    NOTHING_OWN,
+    Configuration,
+    Own,
+    decay_name,
+    resolve,
+)
 from jaxopt_lab.lab.run_options import check_ranges
 
 
@@ -112,8 +118,33 @@ def parse(arguments: Sequence[str]) -> Configuration:
     return configuration
 
 
-def _configuration(given: dict[str, str], *, helping: bool = False) -> Configuration:
-    rows = resolve(given)
+def configured(options: Mapping[str, Any], own: Own) -> Configuration:
+    """The configuration of options in Python and objects of the caller.
+
+    Args:
+      options: values by name, as the command line has them.
+      own: objects in the place of names.
+
+    Returns:
+      The configuration, every value checked.
+
+    Raises:
+      InputError: an unknown name (with the nearest ones), a value out of range, or an
+        option that would do nothing.
+    """
+    given = {name: _spelled(value) for name, value in options.items()}
+    configuration = _configuration(given, own=own)
+    idle_options.refuse(configuration, given)
+    return configuration
+
+
+def _configuration(
+    given: dict[str, str],
+    *,
+    helping: bool = False,
+    own: Own = NOTHING_OWN,
+) -> Configuration:
+    rows = resolve(given, own)
     form = options_form.form(rows)
     known = {name for name, _ in options_form.names(form)}
     for name in given:
@@ -121,6 +152,10 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
             raise errors.unknown("option", name, known)
     if not helping:
         given["model"] = rows.model.name
+    if own.task is not None:
+        given["task"] = rows.task.name
+    if own.loss is not None:
+        given["loss"] = own.loss.name
     typed = options_form.typed(form, given, program("train"), asks_help=helping)
 
     def checked(row: Any) -> dict[str, Any]:
@@ -189,7 +224,8 @@ def command(configuration: Configuration, out: str) -> str:
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
     chosen = [word.split("=")[0] for word in first]
-    defaults = parse(first).flat()
+    own = configuration.rows.own
+    defaults = _configuration(words(first), own=own).flat()
     flat = configuration.flat()
     changed = [
         f"{name}={_spelled(value)}"
@@ -200,12 +236,16 @@ def command(configuration: Configuration, out: str) -> str:
     return f"{program('train')} {' '.join(shlex.quote(word) for word in every)}"
 
 
-def from_settings(settings: Mapping[str, Any]) -> Configuration:
+def from_settings(
+    settings: Mapping[str, Any],
+    own: Own = NOTHING_OWN,
+) -> Configuration:
     """The configuration of a run from its folder's ``config.json``.
 
     Args:
       settings: as in ``config.json``: ``Configuration.flat`` without what only
         concerns the presentation.
+      own: objects of the caller in the place of names.
 
     Returns:
       The configuration, every value checked.
@@ -214,7 +254,8 @@ def from_settings(settings: Mapping[str, Any]) -> Configuration:
       InputError: a name is unknown, or a value is out of range.
     """
     # Not refused if idle: an older version may have let them pass.
-    return _configuration({name: _spelled(value) for name, value in settings.items()})
+    given = {name: _spelled(value) for name, value in settings.items()}
+    return _configuration(given, own=own)
 
 
 def _spelled(value: Any) -> str:

@@ -11,7 +11,7 @@ import jax
 from jaxopt_lab import data
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
-from jaxopt_lab.lab import parts, tasks, validation
+from jaxopt_lab.lab import imported, parts, tasks, validation
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training.seeds import seed_keys
 
@@ -68,18 +68,13 @@ def load(
       InputError: the data are not there, damaged, of another kind, or an option does
         not fit them.
     """
-    if task.kind != "image":
-        for name in ("augment", "image_size"):
-            if getattr(run, name) not in ("none", 0):
-                raise InputError(
-                    f"{name}={getattr(run, name)} is for images; task {run.task} has "
-                    "none"
-                )
-    if run.image_size:
+    if task.kind == "text":
+        _refuse_for_images(run)
+    if run.image_size and task.source != "folder":
         if task.source != "tfds":
             raise InputError(
-                f"image_size={run.image_size} is for sets of TFDS; task {run.task} is "
-                "used at the size that it has"
+                f"image_size={run.image_size} is for sets of TFDS and folders of "
+                f"images; task {run.task} is used at the size that it has"
             )
         if transforms:
             raise InputError(
@@ -97,6 +92,8 @@ def load(
         opened = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
         return TaskData("image", *opened, fixed=lambda n: _first(opened[-1](), n))
     dataset = _read(task, run, context)
+    if dataset.kind == "text":
+        _refuse_for_images(run)
     aside = None
     if run.val:
         dataset, held = validation.split(dataset, run.val)
@@ -127,6 +124,14 @@ def load(
         fixed,
         aside,
     )
+
+
+def _refuse_for_images(run: RunOptions) -> None:
+    for name in ("augment", "image_size"):
+        if getattr(run, name) not in ("none", 0):
+            raise InputError(
+                f"{name}={getattr(run, name)} is for images; task {run.task} has none"
+            )
 
 
 def _length(arrays: Mapping[str, Any]) -> int:
@@ -182,6 +187,15 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         from jaxopt_lab.data.digits import load_digits
 
         return load_digits(run.data_dir or None)
+    if task.source == "npz":
+        return data.load_npz(task.place)
+    if task.source == "folder":
+        return data.load_image_folder(task.place, run.image_size)
+    if task.source == "own":
+        given = task.given
+        if task.place:
+            given = _called(task.place)
+        return data.as_dataset(given, task.name)
     path = _folder(task, run)
     if task.source == "idx":
         from jaxopt_lab.data.idx import load_fashion_mnist
@@ -197,6 +211,17 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         return load_tfds(task.name.removeprefix("tfds:"), path)
     except NotInMemoryError as error:
         raise InputError(f"{error.reason}; image_size=224 streams it") from error
+
+
+def _called(place: str) -> Any:
+    """The data that a function of the user returns."""
+    load = imported.load("task", place)
+    if not callable(load):
+        return load
+    try:
+        return load()
+    except TypeError as error:
+        raise InputError(f"task={place}() failed: {error}") from error
 
 
 def _augmentation(

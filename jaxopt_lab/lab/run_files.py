@@ -23,12 +23,13 @@ CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 CSV = "csv"
 CURVATURE = "curvature"
+EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
 _TOP = re.compile(
     "|".join(
         # write_atomically names its temporary files after the file that they become.
         rf"{re.escape(name)}|\.{re.escape(name)}\..+"
-        for name in (METRICS, SUMMARY, HISTORY, CURVES, CONFIG)
+        for name in (METRICS, SUMMARY, HISTORY, CURVES, CONFIG, *EXPORTS)
     )
     + rf"|{re.escape(LOCK)}"
 )

@@ -47,12 +47,14 @@ class Outcome(NamedTuple):
       fitted: final state and timings; ``None`` if the run was complete before.
       stopped: name of the signal that ended it, or ``None``.
       summary: the figures of the closing table, as in ``summary.json``.
+      program: its parts.
     """
 
     folder: Path
     fitted: FitResult | None
     stopped: str | None
     summary: dict[str, Any]
+    program: Program
 
 
 def train(
@@ -126,7 +128,7 @@ def train(
                     f"{start} of steps={run.steps}; give a larger {more}="
                 )
             figures = _kept(place, folder, configuration, program, state, resume or {})
-            return Outcome(folder, None, None, figures)
+            return Outcome(folder, None, None, figures, program)
         begin, sinks = None, []
         if place is not None:
             sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
@@ -166,7 +168,7 @@ def train(
             trained = fitted._replace(state=program.view(fitted.state))
             figures = summary.of_run(configuration, trained, program.mesh, folder)
             place.write(run_files.SUMMARY, figures)
-        return Outcome(folder, fitted, fitted.stopped, figures)
+        return Outcome(folder, fitted, fitted.stopped, figures, program)
 
 
 def settings_of(configuration: Configuration) -> dict[str, Any]:

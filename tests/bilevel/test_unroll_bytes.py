@@ -50,9 +50,7 @@ def test_reverse_mode(hidden, remat, bar):
     assert predicted == pytest.approx(found, rel=0.03)
 
 
-@pytest.mark.parametrize(
-    "hidden, bar", [(64, 0.35e6), pytest.param(256, 3.2e6, marks=pytest.mark.full)]
-)
+@pytest.mark.full
 def test_forward_mode(hidden, bar):
     def tangent(rate, params, batch):
         run = lambda rate: unrolled.outer(1000, remat="none")(rate, params, batch)

@@ -185,6 +185,7 @@ def test_norms_get_the_depth_of_their_block():
     np.testing.assert_allclose(model.norm(x), plain, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_norm_that_knows_the_depth_leaves_the_initial_weights_unscaled():
     words = [*TEXT, "model.depth=8", "model.context=4"]
     plain = built(words, (4,)).blocks[0].mlp_out.kernel.get_value()
@@ -229,6 +230,7 @@ def test_probabilities_have_the_expected_loss():
         )
 
 
+@pytest.mark.full
 def test_classes_of_probability_zero_count_nothing():
     logits = jnp.array([[0.0, -jnp.inf]])
     q = jnp.array([[1.0, 0.0]])
@@ -277,6 +279,7 @@ def test_transforms_of_the_catalog_are_for_sets_in_memory():
         )
 
 
+@pytest.mark.full
 def test_a_transform_gets_the_number_of_classes():
     configuration = parse(["augment=mixup", "augment.alpha=1"])
     transform = parts.data_transform(configuration.chosen("augment"), 5)
@@ -284,6 +287,7 @@ def test_a_transform_gets_the_number_of_classes():
     assert transform(jax.random.key(0), batch)["label"].shape == (4, 5)
 
 
+@pytest.mark.full
 def test_a_recipe_trains_beside_its_teacher(tmp_path):
     small = ["model=mlp", "batch_size=16", "log_every=1", "eval_every=0"]
     teacher, student = tmp_path / "teacher", tmp_path / "student"

@@ -83,6 +83,7 @@ def test_a_finished_run_is_not_trained_again(finished, capsys):
     assert contents(folder) == before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changed, said",
     [

@@ -154,6 +154,7 @@ def test_apply_changes_nothing_that_it_is_given(net):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.full
 def test_statistics_keep_their_type_where_the_module_widens_them():
     model = from_linen(LinenNet(), INPUTS)
     params, state = jax.jit(model.init)(jax.random.key(0))
@@ -219,6 +220,7 @@ def test_gradient_is_of_the_parameters_alone(net):
     assert all(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads))
 
 
+@pytest.mark.full
 def test_dropout_follows_the_key():
     model = from_nnx(lambda rngs: Net(rngs, rate=0.5))
     params, state = jax.jit(model.init)(jax.random.key(0))
@@ -229,6 +231,7 @@ def test_dropout_follows_the_key():
     model.apply(params, state, INPUTS, train=False)  # needs no key
 
 
+@pytest.mark.full
 def test_a_module_with_its_own_stream_counts_in_the_state():
     model = from_nnx(Stateful)
     params, state = jax.jit(model.init)(jax.random.key(0))

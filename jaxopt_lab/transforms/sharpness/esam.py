@@ -164,7 +164,7 @@ def esam(
             whole = checks.require_examples(grad_fn)
             rise = whole.example_losses(perturbed) - whole.example_losses(w)
             number = max(1, round(gamma * rise.shape[0]))
-            weight = whole.example_weights()
+            weight = getattr(whole, "example_weights", lambda: None)()
             if weight is not None:  # an example without one is not there
                 rise = jnp.where(weight > 0, rise, -jnp.inf)
             _, hardest = jax.lax.top_k(jax.lax.stop_gradient(rise), number)

@@ -6,6 +6,7 @@ import jax
 
 from battery.registry import check
 from battery.transform import comparison, parts, problems
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
@@ -19,13 +20,13 @@ def jit(subject: Subject) -> None:
     comparison.assert_close(subject.on_numpy, subject.path[0], **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def scan(subject: Subject) -> None:
     """A scan over steps is a loop over steps."""
     comparison.assert_close(subject.value("scan"), subject.looped, **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def vmap_seeds(subject: Subject) -> None:
     """Several initial points at once, init included, are a loop over them."""
     together = subject.value("seeds")
@@ -35,7 +36,7 @@ def vmap_seeds(subject: Subject) -> None:
         comparison.assert_close(mine, subject.path_from(start, 2)[-1], **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def vmap_hyper(subject: Subject) -> None:
     """Several values of every numeric hyper-parameter are a loop over them."""
     together = subject.value("hyper")

@@ -161,6 +161,7 @@ def test_selection_equals_a_plain_reference(gamma, number, beta):
             np.testing.assert_allclose(got[n], expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_selection_in_a_group_of_the_parameters():
     w, _, _, batch, loss, losses = regression()
     params = jax.tree.map(jnp.asarray, w)
@@ -230,7 +231,7 @@ def test_each_device_selects_among_its_own():
     chex.assert_trees_all_close(got, mean, rtol=1e-12)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -238,6 +239,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     assert links.example_gradients(chain()) == 2
     link = jaxopt_lab.esam(0.1)
