@@ -12,19 +12,16 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-<<<<<<< HEAD
 from jaxopt_lab.lab import (
     averaging,
     data,
+    models,
     optimizers,
     parts,
     placement,
     precision,
     recipes,
 )
-=======
-from jaxopt_lab.lab import data, models, optimizers, parts, placement, recipes
->>>>>>> main
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
@@ -48,8 +45,9 @@ class Program(NamedTuple):
       step: the train step.
       evaluate: the evaluator.
       batches: source of training batches, at its beginning.
-      metric_fn: sums of loss and accuracy in evaluation mode, in float32 whatever the
-        run computes in: curvature would drown in the rounding.
+      metric_fn: sums of loss and accuracy in evaluation mode.
+      probed_fn: the same in float32 whatever the run computes in, for curvature, which
+        is smaller than the rounding.
       fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
       mesh: the devices; ``None``: one.
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
@@ -65,6 +63,7 @@ class Program(NamedTuple):
     evaluate: Any
     batches: Any
     metric_fn: Any
+    probed_fn: Any
     fixed: Any
     mesh: Any = None
     view: Any = None
@@ -93,21 +92,20 @@ def assemble(configuration: Configuration) -> Program:
     )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
-    averages = placed is not None and placed.averages_statistics(run)
-    functional = functional_of(
-        configuration,
-        loaded.kind,
-        loaded.input_shape,
-        loaded.num_classes,
-        DATA_AXIS if averages else None,
-    )
-<<<<<<< HEAD
-    if placed is not None and placed.averages_statistics(run):
-        build = with_batch_axis(build, DATA_AXIS)
-    functional = from_nnx(build)
-    computed = precision.computed(run, functional, build)
-=======
->>>>>>> main
+    over_devices = placed is not None and placed.averages_statistics(run)
+
+    def made(adapt: models.Adapt | None = None) -> Functional:
+        return functional_of(
+            configuration,
+            loaded.kind,
+            loaded.input_shape,
+            loaded.num_classes,
+            DATA_AXIS if over_devices else None,
+            adapt,
+        )
+
+    functional = made()
+    computed = precision.computed(run, functional, made)
     tx = optimizers.build(placement.on_each_device(configuration, placed))
     loss_fn = _loss(configuration, loaded.kind, computed)
 
@@ -163,8 +161,7 @@ def assemble(configuration: Configuration) -> Program:
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
-<<<<<<< HEAD
-    metric_fn = metrics(computed)
+    metric_fn = metrics(computed, extra=configuration.rows.own.metrics)
 
     def evaluators(eval_params: Any) -> Any:
         return {
@@ -183,20 +180,6 @@ def assemble(configuration: Configuration) -> Program:
     tests = evaluators(eval_params)
     # The average is of the parameters that are evaluated already.
     average_tests = evaluators(None) if averages.decay and eval_params else tests
-=======
-    metric_fn = metrics(functional, extra=configuration.rows.own.metrics)
-    evaluators = {
-        prefix: make_evaluator(
-            metric_fn,
-            batches_of,
-            eval_params=configuration.rows.method.eval_params_fn,
-            seeds=many,
-            mode=run.seed_mode,
-            mesh=mesh,
-        )
-        for prefix, batches_of in held.items()
-    }
->>>>>>> main
 
     def view(state: TrainState) -> TrainState:
         state = averages.plain(state)
@@ -214,11 +197,12 @@ def assemble(configuration: Configuration) -> Program:
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn if computed is functional else metrics(functional),
+        metric_fn=metric_fn,
+        probed_fn=metric_fn if computed is functional else metrics(functional),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
-        functional=functional,
+        functional=computed,
         kind=loaded.kind,
         test=held[""],
         input_shape=loaded.input_shape,
@@ -231,6 +215,7 @@ def functional_of(
     input_shape: tuple[int, ...],
     num_classes: int,
     batch_axis: str | None = None,
+    adapt: models.Adapt | None = None,
 ) -> Functional:
     """The model of a run as pure functions.
 
@@ -240,6 +225,7 @@ def functional_of(
       input_shape: shape of one input.
       num_classes: number of classes, or of tokens.
       batch_axis: axis of devices over which batch statistics are averaged.
+      adapt: as of ``Model.functional``.
 
     Returns:
       The functions.
@@ -261,6 +247,7 @@ def functional_of(
         configuration.parts.get("norm"),
         batch_axis=batch_axis,
         tokens=kind == "text",
+        adapt=adapt,
     )
 
 

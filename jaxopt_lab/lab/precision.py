@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.models import Adapt
 from jaxopt_lab.lab.run_options import RunOptions
-from jaxopt_lab.training import from_nnx
 from jaxopt_lab.training.mixed_precision import computing_in, mixed_precision
 
 
 def computed(
-    run: RunOptions, functional: Functional, build: Callable[..., Any] | None = None
+    run: RunOptions, functional: Functional, made: Callable[[Adapt], Functional]
 ) -> Functional:
     """The model as it is trained and tested.
 
     Args:
       run: says in which type it computes.
       functional: the model in float32.
-      build: makes the flax nnx module behind it; ``None``: there is none.
+      made: ``made(adapt)``, the model with what makes its flax nnx module adapted.
 
     Returns:
       ``functional`` itself in float32; else the same parameters and state, computed
@@ -29,9 +28,7 @@ def computed(
     """
     if run.precision == "float32":
         return functional
-    if build is not None:
-        functional = from_nnx(computing_in(build))
-    return mixed_precision(functional)
+    return mixed_precision(made(computing_in))
 
 
 def check(configuration: Configuration) -> None:

@@ -11,7 +11,7 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.models import configs
-from jaxopt_lab.lab.models.own import OwnModel
+from jaxopt_lab.lab.models.own import Adapt, OwnModel
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -87,6 +87,7 @@ class Model:
         norm_options: Mapping[str, Any] | None = None,
         batch_axis: str | None = None,
         tokens: bool = False,
+        adapt: Adapt | None = None,
     ) -> Functional:
         """The model as pure functions.
 
@@ -97,6 +98,7 @@ class Model:
           norm_options: as of ``build``.
           batch_axis: axis of devices over which batch statistics are averaged.
           tokens: whether inputs are integers; the kind says it.
+          adapt: applied to the function that makes the nnx module.
 
         Returns:
           The functions.
@@ -109,6 +111,7 @@ class Model:
         from jaxopt_lab.training import from_nnx
 
         build = self.build(config, input_shape, num_classes, norm_options)
+        build = build if adapt is None else adapt(build)
         return from_nnx(
             build if batch_axis is None else with_batch_axis(build, batch_axis)
         )

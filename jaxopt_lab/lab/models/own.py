@@ -7,10 +7,13 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
+
+Adapt: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""From a function that makes an nnx module to another one."""
 
 _TYPES = (bool, int, float, str)
 _SHAPES = ("input_shape", "shape")
@@ -75,6 +78,7 @@ class OwnModel:
         norm_options: Mapping[str, Any] | None = None,
         batch_axis: str | None = None,
         tokens: bool = False,
+        adapt: Adapt | None = None,
     ) -> Functional:
         """As ``models.Model.functional``.
 
@@ -85,6 +89,7 @@ class OwnModel:
           norm_options: none.
           batch_axis: axis over which batch statistics are averaged, of nnx modules.
           tokens: whether inputs are integers, for linen modules.
+          adapt: applied to the function that makes an nnx module.
 
         Returns:
           The model as pure functions.
@@ -123,7 +128,7 @@ class OwnModel:
                 f"model {self.name} needs {', '.join(unknown)}, which the lab does not "
                 "know; give it a default, or name a function that makes the module"
             )
-        functional = self._functional(options, input_shape, batch_axis, tokens)
+        functional = self._functional(options, input_shape, batch_axis, tokens, adapt)
         _check_outputs(self.name, functional, input_shape, num_classes, tokens)
         return functional
 
@@ -133,6 +138,7 @@ class OwnModel:
         input_shape: tuple[int, ...],
         batch_axis: str | None,
         tokens: bool,
+        adapt: Adapt | None,
     ) -> Functional:
         import jax
         import jax.numpy as jnp
@@ -173,8 +179,9 @@ class OwnModel:
                 f"model {self.name} gives {described(made[0])}; accepted: a module of "
                 "flax, nnx or linen, or a function that returns one"
             )
+        nnx_build = build if adapt is None else adapt(build)
         return from_nnx(
-            build if batch_axis is None else with_batch_axis(build, batch_axis)
+            nnx_build if batch_axis is None else with_batch_axis(nnx_build, batch_axis)
         )
 
 
