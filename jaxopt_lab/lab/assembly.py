@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import (
     averaging,
@@ -36,6 +38,8 @@ from jaxopt_lab.training import (
     seed_shardings,
 )
 from jaxopt_lab.training.mixed_precision import mixed_precision
+
+Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
 
 
 class Program(NamedTuple):
@@ -74,11 +78,13 @@ class Program(NamedTuple):
     input_shape: tuple[int, ...] = ()
 
 
-def assemble(configuration: Configuration) -> Program:
+def assemble(configuration: Configuration, start: Start | None = None) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
+      start: ``start(params, model_state)``, the weights to begin with in the place of
+        those that were drawn.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -122,6 +128,8 @@ def assemble(configuration: Configuration) -> Program:
     def init(key: jax.Array) -> TrainState:
         init_key, step_key, _, noise_key = data.split_keys(key)
         params, model_state = functional.init(init_key)
+        if start is not None:
+            params, model_state = start(params, model_state)
         state = init_state(tx, params, step_key, model_state)
         state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
         return averages.extend(state if recipe is None else recipe.extend(state))
