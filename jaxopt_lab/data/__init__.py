@@ -11,8 +11,10 @@ from jaxopt_lab.data.batches import (
     Augment,
     evaluation_batches,
 )
+from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
+from jaxopt_lab.data.erase import erase
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.image_folder import load_image_folder
@@ -34,6 +36,8 @@ __all__ = [
     "cache_folder",
     "check_images",
     "compose",
+    "cutmix",
+    "erase",
     "evaluation_batches",
     "evaluation_stream",
     "flip",

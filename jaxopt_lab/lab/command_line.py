@@ -10,7 +10,14 @@ from typing import Any
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
-from jaxopt_lab.lab import idle_options, options_form
+from jaxopt_lab.lab import (
+    idle_options,
+    options_form,
+    path_rules,
+    precision,
+    schedules,
+    writers,
+)
 from jaxopt_lab.lab.commands import HELP
 from jaxopt_lab.lab.configuration import (
     NOTHING_OWN,
@@ -155,6 +162,10 @@ def _configuration(
         return row.checked(options_form.values(getattr(typed, row.name)))
 
     check_ranges(typed.run)
+    schedules.check(typed.run)
+    writers.chosen(typed.run)
+    for name in ("rate_rules", "decay_rules"):
+        path_rules.parse(name, getattr(typed.run, name))
     of_parts = {}
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)
@@ -168,7 +179,7 @@ def _configuration(
             raise InputError(
                 f"{decay}={weight_decay} is out of range; accepted: {NON_NEGATIVE}"
             )
-    return Configuration(
+    configuration = Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
@@ -177,6 +188,8 @@ def _configuration(
         parts=of_parts,
         weight_decay=weight_decay,
     )
+    precision.check(configuration)
+    return configuration
 
 
 def listed_kind(arguments: Sequence[str]) -> str:

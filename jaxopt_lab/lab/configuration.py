@@ -160,6 +160,13 @@ class Configuration:
         row = self.rows.parts.get(place)
         return None if row is None else parts.Chosen(row, self.parts[place])
 
+    @property
+    def augmentations(self) -> list[parts.Chosen]:
+        """The data transforms of the catalog, in their order."""
+        rows = self.rows.parts.items()
+        places = [p for p, row in rows if row.kind == "data transform"]
+        return [parts.Chosen(self.rows.parts[p], self.parts[p]) for p in places]
+
     def flat(self) -> dict[str, Any]:
         """All options under the names that the command line gives them."""
         named = dataclasses.asdict(self.run)

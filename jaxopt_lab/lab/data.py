@@ -48,7 +48,7 @@ def load(
     run: RunOptions,
     task: tasks.Task,
     context: int,
-    transform: parts.Chosen | None = None,
+    *transforms: parts.Chosen,
 ) -> TaskData:
     """Read, or open, the data of a run's task.
 
@@ -59,7 +59,7 @@ def load(
       run: names the folder, the batch size and the seeds.
       task: the task.
       context: characters in an example of a text task.
-      transform: the data transform of the catalog that ``run.augment`` names, if any.
+      *transforms: the data transforms of the catalog that ``run.augment`` names.
 
     Returns:
       The data.
@@ -76,7 +76,7 @@ def load(
                 f"image_size={run.image_size} is for sets of TFDS and folders of "
                 f"images; task {run.task} is used at the size that it has"
             )
-        if transform is not None:
+        if transforms:
             raise InputError(
                 f"augment={run.augment} is for sets in memory; with "
                 f"image_size={run.image_size} accepted: "
@@ -106,7 +106,7 @@ def load(
             dataset.train,
             run.batch_size,
             keys if run.seeds > 1 else keys[0],
-            augment=_augmentation(run, dataset, transform),
+            augment=_augmentation(run, dataset, transforms),
         )
 
     def fixed(n: int) -> Sequence[Batch]:
@@ -225,7 +225,7 @@ def _called(place: str) -> Any:
 
 
 def _augmentation(
-    run: RunOptions, dataset: data.Dataset, transform: parts.Chosen | None
+    run: RunOptions, dataset: data.Dataset, transforms: Sequence[parts.Chosen]
 ) -> Any:
     crop = data.pad_crop(max(1, dataset.input_shape[0] // 8))
     known = {
@@ -233,7 +233,7 @@ def _augmentation(
         "flip": data.flip(),
         "crop_flip": data.compose(crop, data.flip()),
     }
-    if transform is not None:
+    for transform in transforms:
         changed = parts.data_transform(transform, dataset.num_classes)
         known[transform.row.name] = changed
     chosen = [known[name] for name in run.augment.split(",") if name != "none"]

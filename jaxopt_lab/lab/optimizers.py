@@ -8,31 +8,9 @@ import optax
 
 from jaxopt_lab.lab import decay, methods
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.lab.schedules import learning_rate
 
-
-def learning_rate(run: RunOptions, peak: float) -> optax.Schedule:
-    """The step size as a function of the number of updates.
-
-    Args:
-      run: how it rises and falls; ``warmup`` is a part of ``steps``.
-      peak: its largest value.
-
-    Returns:
-      The schedule; it reaches 0 after the last step, unless it is constant.
-    """
-    rising = round(run.warmup * run.steps)
-    falling = max(run.steps - rising, 1)
-    after = {
-        "cosine": optax.cosine_decay_schedule(peak, falling),
-        "linear": optax.linear_schedule(peak, 0.0, falling),
-        "constant": optax.constant_schedule(peak),
-    }[run.schedule]
-    if rising == 0:
-        return after
-    return optax.join_schedules(
-        [optax.linear_schedule(0.0, peak, rising), after], [rising]
-    )
+__all__ = ["build", "learning_rate"]
 
 
 def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs:

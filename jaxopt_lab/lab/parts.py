@@ -54,7 +54,8 @@ def rows_of(
 
     Returns:
       Rows by place: ``"norm"``, ``"loss"``, ``"augment"``, ``"recipe"``. A place is
-      absent where its name is no part of the catalog.
+      absent where its name is no part of the catalog. Several data transforms are each
+      in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -68,12 +69,13 @@ def rows_of(
         found["loss"] = own_loss
     names = given.get("augment", defaults.augment).split(",")
     rows = [name for name in names if _of_place("augment", name) is not None]
-    if len(rows) > 1:
+    if len(set(rows)) < len(rows):
         raise InputError(
             f"augment={','.join(names)} has {len(rows)} parts of the catalog; "
-            f"accepted: one, beside {', '.join(AUGMENTATIONS)}"
+            "accepted: each one once"
         )
-    found["augment"] = _of_place("augment", rows[0]) if rows else None
+    for name in rows:
+        found[name if len(rows) > 1 else "augment"] = _of_place("augment", name)
     return {place: row for place, row in found.items() if row is not None}
 
 

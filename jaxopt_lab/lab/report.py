@@ -21,6 +21,16 @@ def _percent(values: list[float]) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
+def _early(summary: dict[str, Any]) -> str:
+    tests = summary.get("ended_early")
+    if not tests:
+        return ""
+    chosen = summary.get("selected_on", "test")
+    return (
+        f" of {summary['planned_steps']}: no better {chosen} accuracy in {tests} tests"
+    )
+
+
 def _best(summary: dict[str, Any]) -> str:
     text = _percent(summary["best_accuracy"])
     if "best_step" not in summary:
@@ -51,7 +61,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     seeds = summary["seeds"]
     table = [
         ("run", _title(summary)),
-        ("steps", f"{summary['steps']}, {seeds} seed(s)"),
+        ("steps", f"{summary['steps']}{_early(summary)}, {seeds} seed(s)"),
     ]
     if "final_accuracy" in summary:
         table += [
@@ -59,6 +69,10 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
             ("best test accuracy", _best(summary)),
             ("final test loss", f"{_number(summary['final_loss'])} nats"),
         ]
+        if "final_ema_accuracy" in summary:
+            table.append(
+                ("of averaged weights", _percent(summary["final_ema_accuracy"]))
+            )
         if seeds > 1:
             each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
             table.append(("final accuracy by seed", f"{each} %"))

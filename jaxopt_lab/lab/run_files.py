@@ -21,6 +21,7 @@ HISTORY = "history.jsonl"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+CSV = "csv"
 CURVATURE = "curvature"
 EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
@@ -37,6 +38,7 @@ _BELOW = {
         r"\d+(\.replaced|\.unreadable|\.orbax-checkpoint-tmp.*)?|\.lock"
     ),
     TENSORBOARD: re.compile(r"\.?events\.out\.tfevents\..+"),
+    CSV: re.compile(r"\.?\w+\.csv(\..+)?"),
     CURVATURE: re.compile(r"curvature-\d+\.npz"),
     "inspect": re.compile(
         r"report\.html|results\.jsonl|arrays\.npz|"

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import command_line, probing, run_files, run_folder, summary
+from jaxopt_lab.lab import (
+    command_line,
+    probing,
+    run_files,
+    run_folder,
+    summary,
+    writers,
+)
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.provenance import circumstances
@@ -23,7 +30,6 @@ from jaxopt_lab.runtime import (
     JsonLines,
     NonFiniteLossError,
     Sink,
-    TensorBoard,
     fit,
     processes,
 )
@@ -76,6 +82,7 @@ def train(
     """
     run = configuration.run
     settings = settings_of(configuration)
+    writers.check(run)
     if folder is None and run.out:
         folder = Path(run.out).expanduser()
     first = processes.is_first()
@@ -112,20 +119,20 @@ def train(
             restored = checkpoints.restore(state)
             state, start, resume = restored.state, restored.step, restored.data
             program.batches.set_state(resume["batches"])
-        if start >= run.steps:
+        early = _ended_early(configuration, resume)
+        if start >= run.steps or early:
             if changed:
+                more = "patience" if early else "steps"
                 raise InputError(
                     f"existing=continue would take no step: {folder} is at step "
-                    f"{start} of steps={run.steps}; give a larger steps="
+                    f"{start} of steps={run.steps}; give a larger {more}="
                 )
             figures = _kept(place, folder, configuration, program, state, resume or {})
             return Outcome(folder, None, None, figures, program)
         begin, sinks = None, []
         if place is not None:
             sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
-            if run.tensorboard:
-                written = folder / run_files.TENSORBOARD
-                sinks.append(_Opened(lambda: TensorBoard(written, resume_at=start)))
+            sinks += map(_Opened, writers.made(run, folder, settings, start))
             begin = functools.partial(
                 _begin, place, start, configuration, program, sinks
             )
@@ -144,6 +151,7 @@ def train(
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
+                patience=run.patience,
                 resume=resume,
                 on_start=begin,
                 on_nonfinite=run.on_nonfinite,
@@ -182,6 +190,13 @@ def _progress(wanted: str) -> bool | Literal["auto"]:
     if wanted == "auto" and sys.stderr.isatty():
         return "auto"
     return wanted != "off"
+
+
+def _ended_early(
+    configuration: Configuration, resume: Mapping[str, Any] | None
+) -> bool:
+    """Whether a checkpoint is the end of a run that its tests ended."""
+    return 0 < configuration.run.patience <= (resume or {}).get("stale", 0)
 
 
 class _Opened:
@@ -241,7 +256,13 @@ def _kept(
     seconds = clock.get("stepping", 0.0) / max(clock.get("steps", 0), 1)
     elapsed, skipped = clock.get("elapsed", 0.0), resume.get("skipped", 0)
     fitted = FitResult(
-        program.view(state), None, float("nan"), seconds, elapsed, skipped
+        program.view(state),
+        None,
+        float("nan"),
+        seconds,
+        elapsed,
+        skipped,
+        _ended_early(configuration, resume),
     )
     figures |= summary.of_run(configuration, fitted, program.mesh, folder)
     figures["compile_seconds"] = None

@@ -203,7 +203,7 @@ class Run:
         """
         batches = self._program.test if data is None else self._batches(data)
         evaluator = make_evaluator(
-            self._program.metric_fn, batches, seeds=self.seeds > 1
+            self._program.test_metric_fn, batches, seeds=self.seeds > 1
         )
         return {n: _number(v) for n, v in evaluator(self._state).items()}
 

@@ -57,6 +57,7 @@ class Run:
       done: steps taken by now.
       clock: wall time of the steps.
       compile_seconds: tracing and compiling the step.
+      stale: tests since the best one, those of ``eval_every``.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Run:
         self._on_nonfinite = on_nonfinite
         self._on_start = on_start
         self._best: float | None = resume.get("best")
+        self.stale: int = resume.get("stale", 0)
         skip = on_nonfinite == "skip"
         self._buffer = MetricBuffer(self.start, resume.get("pending"), skip=skip)
         self._buffer.skipped = resume.get("skipped", 0)
@@ -196,6 +198,7 @@ class Run:
             "clock": self.clock.get_state(self.done),
             "skipped": self._buffer.skipped,
             "best": self._best,
+            "stale": self.stale,
         }
         metrics = self._tested if self._tested_at == self.done else None
         checkpoints.save(self.done, self.state, data=data, metrics=metrics, force=force)

@@ -19,6 +19,18 @@ def labelled_images() -> dict[str, Any]:
     return {"batch": batch, "num_classes": 3, "alpha": 0.8}
 
 
+def plain_images() -> dict[str, Any]:
+    """Six images of 16 pixels, each of which is changed.
+
+    >>> plain_images()["batch"]["image"].shape
+    (6, 4, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"image": rng.normal(size=(6, 4, 4, 1)), "label": labels}
+    return {"batch": batch, "probability": 1.0}
+
+
 def student_and_teacher() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers.
 
