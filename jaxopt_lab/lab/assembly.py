@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import (
     averaging,
@@ -19,7 +22,6 @@ from jaxopt_lab.lab import (
     optimizers,
     parts,
     placement,
-    precision,
     recipes,
 )
 from jaxopt_lab.lab.configuration import Configuration
@@ -35,6 +37,9 @@ from jaxopt_lab.training import (
     seed_keys,
     seed_shardings,
 )
+from jaxopt_lab.training.mixed_precision import mixed_precision
+
+Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
 
 
 class Program(NamedTuple):
@@ -45,14 +50,14 @@ class Program(NamedTuple):
       step: the train step.
       evaluate: the evaluator.
       batches: source of training batches, at its beginning.
-      metric_fn: sums of loss and accuracy in evaluation mode.
-      probed_fn: the same in float32 whatever the run computes in, for curvature, which
-        is smaller than the rounding.
+      metric_fn: sums of loss and accuracy in evaluation mode, in float32 whatever the
+        run computes in: curvature would drown in the rounding.
       fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
       mesh: the devices; ``None``: one.
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
         has others beside it.
-      functional: the model as pure functions.
+      functional: the model as pure functions, as it is trained and tested.
+      test_metric_fn: sums of the metrics of the test.
       kind: of the data, ``"image"`` or ``"text"``.
       test: batches to test on.
       input_shape: shape of one input.
@@ -63,21 +68,23 @@ class Program(NamedTuple):
     evaluate: Any
     batches: Any
     metric_fn: Any
-    probed_fn: Any
     fixed: Any
     mesh: Any = None
     view: Any = None
     functional: Any = None
+    test_metric_fn: Any = None
     kind: Any = None
     test: Any = None
     input_shape: tuple[int, ...] = ()
 
 
-def assemble(configuration: Configuration) -> Program:
+def assemble(configuration: Configuration, start: Start | None = None) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
+      start: ``start(params, model_state)``, the weights to begin with in the place of
+        those that were drawn.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -92,20 +99,19 @@ def assemble(configuration: Configuration) -> Program:
     )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
-    over_devices = placed is not None and placed.averages_statistics(run)
-
-    def made(adapt: models.Adapt | None = None) -> Functional:
-        return functional_of(
-            configuration,
-            loaded.kind,
-            loaded.input_shape,
-            loaded.num_classes,
-            DATA_AXIS if over_devices else None,
-            adapt,
-        )
-
-    functional = made()
-    computed = precision.computed(run, functional, made)
+    global_statistics = placed is not None and placed.averages_statistics(run)
+    model_in = functools.partial(
+        functional_of,
+        configuration,
+        loaded.kind,
+        loaded.input_shape,
+        loaded.num_classes,
+        DATA_AXIS if global_statistics else None,
+    )
+    functional = model_in()
+    computed = functional
+    if run.precision != "float32":
+        computed = mixed_precision(model_in("bfloat16"))
     tx = optimizers.build(placement.on_each_device(configuration, placed))
     loss_fn = _loss(configuration, loaded.kind, computed)
 
@@ -122,6 +128,8 @@ def assemble(configuration: Configuration) -> Program:
     def init(key: jax.Array) -> TrainState:
         init_key, step_key, _, noise_key = data.split_keys(key)
         params, model_state = functional.init(init_key)
+        if start is not None:
+            params, model_state = start(params, model_state)
         state = init_state(tx, params, step_key, model_state)
         state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
         return averages.extend(state if recipe is None else recipe.extend(state))
@@ -161,7 +169,8 @@ def assemble(configuration: Configuration) -> Program:
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
-    metric_fn = metrics(computed, extra=configuration.rows.own.metrics)
+    extra = configuration.rows.own.metrics
+    metric_fn = metrics(computed, extra=extra)
 
     def evaluators(eval_params: Any) -> Any:
         return {
@@ -197,12 +206,14 @@ def assemble(configuration: Configuration) -> Program:
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn,
-        probed_fn=metric_fn if computed is functional else metrics(functional),
+        metric_fn=metric_fn
+        if computed is functional
+        else metrics(functional, extra=extra),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
         functional=computed,
+        test_metric_fn=metric_fn,
         kind=loaded.kind,
         test=held[""],
         input_shape=loaded.input_shape,
@@ -215,7 +226,7 @@ def functional_of(
     input_shape: tuple[int, ...],
     num_classes: int,
     batch_axis: str | None = None,
-    adapt: models.Adapt | None = None,
+    dtype: str | None = None,
 ) -> Functional:
     """The model of a run as pure functions.
 
@@ -225,7 +236,7 @@ def functional_of(
       input_shape: shape of one input.
       num_classes: number of classes, or of tokens.
       batch_axis: axis of devices over which batch statistics are averaged.
-      adapt: as of ``Model.functional``.
+      dtype: type in which its layers compute; ``None``: their own.
 
     Returns:
       The functions.
@@ -246,8 +257,8 @@ def functional_of(
         num_classes,
         configuration.parts.get("norm"),
         batch_axis=batch_axis,
+        dtype=dtype,
         tokens=kind == "text",
-        adapt=adapt,
     )
 
 

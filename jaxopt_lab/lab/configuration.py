@@ -167,6 +167,13 @@ class Configuration:
         places = [p for p, row in rows if row.kind == "data transform"]
         return [parts.Chosen(self.rows.parts[p], self.parts[p]) for p in places]
 
+    def on_one_device(self) -> Configuration:
+        """The same run on one device: what it computes is the same but for rounding."""
+        plain = dataclasses.replace(
+            self.run, mesh="data:1", style="jit", zero=False, rules=""
+        )
+        return dataclasses.replace(self, run=plain)
+
     def flat(self) -> dict[str, Any]:
         """All options under the names that the command line gives them."""
         named = dataclasses.asdict(self.run)

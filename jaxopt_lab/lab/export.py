@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,10 @@ import numpy as np
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
+from jaxopt_lab.lab import weights
 from jaxopt_lab.lab.trained_run import Run
 
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-
-
-def arrays(run: Run) -> dict[str, np.ndarray]:
-    """The weights of a run by name.
-
-    Args:
-      run: of one seed.
-
-    Returns:
-      ``"params/hidden/kernel"``, ``"model_state/..."``; typed keys are left out.
-    """
-    found = {}
-    for part, tree in (("params", run.params), ("model_state", run.model_state)):
-        for path, leaf in trees.leaves_with_path(tree):
-            if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                found[f"{part}/{trees.path_name(path)}"] = np.asarray(leaf)
-    return found
 
 
 def with_arrays(run: Run, named: Mapping[str, Any]) -> Run:
@@ -41,7 +24,7 @@ def with_arrays(run: Run, named: Mapping[str, Any]) -> Run:
 
     Args:
       run: gives structure, shapes and dtypes.
-      named: as ``arrays`` gives them.
+      named: as ``weights.named`` gives them.
 
     Returns:
       A run with these weights.
@@ -68,28 +51,18 @@ def with_arrays(run: Run, named: Mapping[str, Any]) -> Run:
     )
 
 
-def _need(module: str, to: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"to={to} needs the package {module.partition('.')[0]} ({error}); install "
-            "it with: pip install 'jaxopt_lab[export]'"
-        ) from None
-
-
 def _npz(run: Run, path: Path) -> None:
-    np.savez(path, **arrays(run))
+    np.savez(path, **weights.named(run.params, run.model_state))
 
 
 def _safetensors(run: Run, path: Path) -> None:
-    save_file = _need("safetensors.numpy", "safetensors").save_file
+    save_file = weights.needed("safetensors.numpy", "to=safetensors").save_file
     told = {"format": "flax", "model": run.configuration.run.model}
-    save_file(arrays(run), path, metadata=told)
+    save_file(weights.named(run.params, run.model_state), path, metadata=told)
 
 
 def _stablehlo(run: Run, path: Path) -> None:
-    _need("flatbuffers", "stablehlo")
+    weights.needed("flatbuffers", "to=stablehlo")
     from jax import export
 
     params, model_state = run.params, run.model_state

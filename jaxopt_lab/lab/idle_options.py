@@ -67,6 +67,8 @@ def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "process", "coordinator=host:port; auto finds the number"
     if not run.eval_every:
         yield "patience", "eval_every="
+    if not run.start_from:
+        yield "head", "start_from="
     if run.seeds == 1:
         yield "seed_mode", "several seeds="
     if run.recipe != "none":

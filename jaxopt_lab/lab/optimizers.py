@@ -6,7 +6,7 @@ from typing import Any
 
 import optax
 
-from jaxopt_lab.lab import decay, methods
+from jaxopt_lab.lab import decay, freezing, methods
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.schedules import learning_rate
 
@@ -34,6 +34,8 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
     strength = configuration.weight_decay
     options = scheduled(configuration.method)
     if rows.base is None:
-        return decay.around(rows.method, options, run, strength)
-    base = decay.around(rows.base, scheduled(configuration.base), run, strength)
-    return methods.compose(rows.method, options, base, logged=True)
+        tx = decay.around(rows.method, options, run, strength)
+    else:
+        base = decay.around(rows.base, scheduled(configuration.base), run, strength)
+        tx = methods.compose(rows.method, options, base, logged=True)
+    return freezing.frozen(run, tx) if run.freeze else tx

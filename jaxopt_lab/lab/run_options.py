@@ -120,6 +120,15 @@ class RunOptions:
     """processes that read a streamed set for each seed; 0: threads"""
     data_dir: str = ""
     """folder (text tasks: file) of the data; empty: the task's own place"""
+    start_from: str = ""
+    """begin with the weights of a run (its folder, the newest checkpoint) or of a file
+    .npz or .safetensors that export wrote; empty: drawn at random"""
+    head: str = "keep"
+    """with start_from: keep all weights; new: those of the last layer, called head, are
+    drawn anew; or a regular expression of the parameters that are"""
+    freeze: str = ""
+    """regular expression of parameters that stay as they are, searched in their paths
+    (convs/0, ^(?!head)); running statistics of a frozen layer still move"""
     out: str = ""
     """folder of the run; empty: a new one below runs/. An existing one is resumed"""
     existing: Literal["resume", "overwrite", "continue"] = "resume"

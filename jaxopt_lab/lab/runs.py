@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import jax
+
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import (
     command_line,
+    initial_weights,
     probing,
     run_files,
     run_folder,
@@ -96,7 +99,17 @@ def train(
             run_folder.check(folder, settings, run.existing, normal)
             if folder.is_dir():
                 FolderLock(folder).release()
-        program = assemble(configuration)
+        begin_with = None
+        if not _has_checkpoint(folder) or run.existing == "overwrite":
+            begin_with = initial_weights.of_run(configuration)
+        program = assemble(configuration, begin_with)
+        if begin_with is not None and say is not None:
+            shapes = program.view(program.state).params
+            say(
+                initial_weights.told(
+                    begin_with, _one_seed(shapes, run.seeds), run.freeze
+                )
+            )
         place = None
         if first:
             place = stack.enter_context(run_folder.RunFolder(run, folder))
@@ -169,6 +182,22 @@ def train(
             figures = summary.of_run(configuration, trained, program.mesh, folder)
             place.write(run_files.SUMMARY, figures)
         return Outcome(folder, fitted, fitted.stopped, figures, program)
+
+
+def _has_checkpoint(folder: Path | None) -> bool:
+    if folder is None:
+        return False
+    saved = folder / run_files.CHECKPOINTS
+    return Checkpoints(saved, read_only=True).latest() is not None
+
+
+def _one_seed(params: Any, seeds: int) -> Any:
+    """Shapes of the parameters of one seed."""
+
+    def one(p: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(p.shape[seeds > 1 :], p.dtype)
+
+    return jax.tree.map(one, params)
 
 
 def settings_of(configuration: Configuration) -> dict[str, Any]:
@@ -274,5 +303,5 @@ def _hooks(configuration: Configuration, program: Program, folder: Path) -> list
     if configuration.run.curvature == "off":
         return []
     batches = program.fixed(configuration.run.curvature_examples)
-    hook = probing.hook(configuration, program.probed_fn, batches, folder)
+    hook = probing.hook(configuration, program.metric_fn, batches, folder)
     return [lambda step, state: hook(step, program.view(state))]

@@ -203,7 +203,7 @@ class Run:
         """
         batches = self._program.test if data is None else self._batches(data)
         evaluator = make_evaluator(
-            self._program.metric_fn, batches, seeds=self.seeds > 1
+            self._program.test_metric_fn, batches, seeds=self.seeds > 1
         )
         return {n: _number(v) for n, v in evaluator(self._state).items()}
 
@@ -285,12 +285,10 @@ def load(
     elif isinstance(step, str) and step != "latest":
         raise InputError(f"step={step!r}; accepted: 'latest', 'best', or a number")
     configuration = configuration_of(folder, chosen, own)
-    plain = dataclasses.replace(
-        configuration.run, mesh="data:1", style="jit", zero=False, rules=""
-    )
+    configuration = configuration.on_one_device()
     if data_dir or isinstance(data, str):
-        plain = dataclasses.replace(plain, data_dir=data_dir)
-    configuration = dataclasses.replace(configuration, run=plain)
+        plain = dataclasses.replace(configuration.run, data_dir=data_dir)
+        configuration = dataclasses.replace(configuration, run=plain)
     program = runs.assemble(configuration)
     restored = checkpoints.restore(program.state, chosen)
     return Run(folder, configuration, program, restored.state, restored.step)

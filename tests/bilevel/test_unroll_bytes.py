@@ -51,6 +51,7 @@ def test_reverse_mode(hidden, remat, bar):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("hidden, bar", [(64, 0.35e6), (256, 3.2e6)])
 def test_forward_mode(hidden, bar):
     def tangent(rate, params, batch):
         run = lambda rate: unrolled.outer(1000, remat="none")(rate, params, batch)

@@ -76,7 +76,7 @@ def test_the_run_logs_both_seeds_at_every_test(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "run=FOLDER is missing"),
+        ([], "run= is missing"),
         (["run=nowhere"], "nowhere holds no run"),
         (["rn=x"], "unknown option 'rn'"),
         (["run=x", "points=4"], "points=4 is even"),

@@ -1,12 +1,9 @@
 """``precision=bf16``: bfloat16 products, float32 everything that is kept."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen
 from support import cases
 
 from jaxopt_lab import catalog
@@ -16,12 +13,16 @@ from jaxopt_lab.core.trees import is_floating
 from jaxopt_lab.lab import optimizers, runs
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.models import MODELS
-from jaxopt_lab.lab.models.own import OwnModel
-from jaxopt_lab.lab.precision import computed
+from jaxopt_lab.lab.models.layers import functional
 from jaxopt_lab.losses.classification import classification_loss
-from jaxopt_lab.training import init_state, make_train_step
+from jaxopt_lab.training import from_nnx, init_state, make_train_step
+from jaxopt_lab.training.mixed_precision import mixed_precision
 
 TINY = ["task=digits", "model=mlp", "model.width=8", "model.depth=1", "batch_size=8"]
+
+
+def computed(build):
+    return mixed_precision(functional(build, None, "bfloat16"))
 
 
 def products(program):
@@ -36,17 +37,6 @@ def narrow(equation):
 def attends(equation):
     numbers = equation.params["dimension_numbers"]
     return equation.primitive.name == "dot_general" and any(numbers[1])
-
-
-def models_of(configuration, shape, classes):
-    """The model in float32, and as the run computes it."""
-
-    def made(adapt=None):
-        options = {"adapt": adapt, "norm_options": {}}
-        row = configuration.rows.model
-        return row.functional(configuration.model, shape, classes, **options)
-
-    return made(), computed(configuration.run, made(), made)
 
 
 def floats(tree):
@@ -65,9 +55,10 @@ def step_of(*words):
 @pytest.mark.parametrize("method", catalog.of_kind("transform"))
 def test_every_method_keeps_a_float32_state(method):
     configuration = parse([*TINY, f"method={method}", "precision=bf16"])
-    model, narrowed = models_of(configuration, (8, 8, 1), 10)
+    build = configuration.rows.model.build(configuration.model, (8, 8, 1), 10)
+    model = from_nnx(build)
     tx = optimizers.build(configuration)
-    loss_fn = classification_loss(narrowed)
+    loss_fn = classification_loss(computed(build))
 
     def init(key):
         params, model_state = model.init(key)
@@ -109,11 +100,9 @@ def test_on_a_mesh_and_with_seeds(words):
 @pytest.mark.parametrize("name", cases.plain(MODELS, {"convnet", "transformer"}))
 def test_all_products_of_every_model_are_narrow(name):
     row = MODELS[name]
-    configuration = parse(["precision=bf16", "task=digits"])
     shape, classes = ((16, 16, 3), 4) if row.kind == "image" else ((8,), 4)
-    rows = configuration.rows._replace(model=row)
-    configuration = dataclasses.replace(configuration, rows=rows, model=row.config())
-    _, model = models_of(configuration, shape, classes)
+    build = row.build(row.config(), shape, classes, {})
+    model = computed(build)
     params, state = jax.eval_shape(model.init, jax.random.key(0))
     inputs = np.zeros((2, *shape), np.float32 if row.kind == "image" else np.int32)
 
@@ -150,30 +139,9 @@ def test_curvature_is_measured_in_float32():
     batch = plain.fixed(8)[0]
     state = plain.state
     found, wanted = (
-        p.probed_fn(state.params, state.model_state, batch) for p in (narrow_run, plain)
+        p.metric_fn(state.params, state.model_state, batch) for p in (narrow_run, plain)
     )
     np.testing.assert_array_equal(found["loss"], wanted["loss"])
-
-
-class LinenNet(linen.Module):
-    """A module of no type of its own."""
-
-    @linen.compact
-    def __call__(self, x):
-        return linen.Dense(4, param_dtype=jnp.float32)(x.reshape(len(x), -1))
-
-
-def test_own_models_are_narrow_too():
-    configuration = parse(["precision=bf16"])
-    row = OwnModel("net", LinenNet)
-    rows = configuration.rows._replace(model=row)
-    configuration = dataclasses.replace(configuration, rows=rows, model=row.config())
-    _, model = models_of(configuration, (3,), 4)
-    params, _ = jax.eval_shape(model.init, jax.random.key(0))
-    x = np.zeros((2, 3), np.float32)
-    traced = jax.make_jaxpr(lambda p: model.apply(p, {}, x, train=True)[0])(params)
-    assert floats(params) == floats(traced.out_avals) == {"float32"}
-    assert products(traced) and all(map(narrow, products(traced)))
 
 
 def test_two_types_are_refused():

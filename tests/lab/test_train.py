@@ -109,6 +109,7 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
+@pytest.mark.full
 def test_continued_and_overwritten_runs_keep_their_record(tmp_path, capsys):
     folder = tmp_path / "run"
     words = [*TINY, "method=sgd", "save_every=2", "val=0.1", f"out={folder}"]

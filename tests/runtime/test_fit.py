@@ -74,6 +74,7 @@ def test_records_are_means_since_the_last_one_and_the_steps_are_the_steps():
     assert [line["loss"] for line in tested] == [tests[i - 1] for i in (4, 8, 12)]
 
 
+@pytest.mark.full
 def test_hyperparameters_are_logged_as_the_last_step_used_them():
     _, sink = run(steps=10, log_every=5)
     rate = [0.05 * (1 + np.cos(np.pi * t / 40)) for t in (4, 9)]

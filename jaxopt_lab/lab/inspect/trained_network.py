@@ -85,7 +85,7 @@ def read(options: InspectOptions) -> TrainedNetwork:
         restored.step,
         params,
         state.model_state,
-        probing.mean_loss(program.probed_fn),
+        probing.mean_loss(program.metric_fn),
         program.fixed(options.examples),
         [_of_seed(record, options.seed_index) for record in records],
         run.seed + options.seed_index,

@@ -11,7 +11,7 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.models import configs
-from jaxopt_lab.lab.models.own import Adapt, OwnModel
+from jaxopt_lab.lab.models.own import OwnModel
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -86,8 +86,8 @@ class Model:
         num_classes: int,
         norm_options: Mapping[str, Any] | None = None,
         batch_axis: str | None = None,
+        dtype: str | None = None,
         tokens: bool = False,
-        adapt: Adapt | None = None,
     ) -> Functional:
         """The model as pure functions.
 
@@ -97,8 +97,8 @@ class Model:
           num_classes: as of ``build``.
           norm_options: as of ``build``.
           batch_axis: axis of devices over which batch statistics are averaged.
+          dtype: type in which its layers compute; ``None``: that of the options.
           tokens: whether inputs are integers; the kind says it.
-          adapt: applied to the function that makes the nnx module.
 
         Returns:
           The functions.
@@ -107,14 +107,10 @@ class Model:
           InputError: an option or the shape is not accepted.
         """
         del tokens
-        from jaxopt_lab.lab.models.layers import with_batch_axis
-        from jaxopt_lab.training import from_nnx
+        from jaxopt_lab.lab.models.layers import functional
 
         build = self.build(config, input_shape, num_classes, norm_options)
-        build = build if adapt is None else adapt(build)
-        return from_nnx(
-            build if batch_axis is None else with_batch_axis(build, batch_axis)
-        )
+        return functional(build, batch_axis, dtype)
 
 
 AnyModel: TypeAlias = Model | OwnModel

@@ -7,13 +7,10 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
-
-Adapt: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""From a function that makes an nnx module to another one."""
 
 _TYPES = (bool, int, float, str)
 _SHAPES = ("input_shape", "shape")
@@ -77,8 +74,8 @@ class OwnModel:
         num_classes: int,
         norm_options: Mapping[str, Any] | None = None,
         batch_axis: str | None = None,
+        dtype: str | None = None,
         tokens: bool = False,
-        adapt: Adapt | None = None,
     ) -> Functional:
         """As ``models.Model.functional``.
 
@@ -88,8 +85,8 @@ class OwnModel:
           num_classes: number of classes, or of tokens.
           norm_options: none.
           batch_axis: axis over which batch statistics are averaged, of nnx modules.
+          dtype: type in which the layers of nnx modules compute; ``None``: their own.
           tokens: whether inputs are integers, for linen modules.
-          adapt: applied to the function that makes an nnx module.
 
         Returns:
           The model as pure functions.
@@ -128,7 +125,7 @@ class OwnModel:
                 f"model {self.name} needs {', '.join(unknown)}, which the lab does not "
                 "know; give it a default, or name a function that makes the module"
             )
-        functional = self._functional(options, input_shape, batch_axis, tokens, adapt)
+        functional = self._functional(options, input_shape, batch_axis, dtype, tokens)
         _check_outputs(self.name, functional, input_shape, num_classes, tokens)
         return functional
 
@@ -137,15 +134,15 @@ class OwnModel:
         options: dict[str, Any],
         input_shape: tuple[int, ...],
         batch_axis: str | None,
+        dtype: str | None,
         tokens: bool,
-        adapt: Adapt | None,
     ) -> Functional:
         import jax
         import jax.numpy as jnp
         from flax import linen, nnx
 
-        from jaxopt_lab.lab.models.layers import with_batch_axis
-        from jaxopt_lab.training import from_linen, from_nnx
+        from jaxopt_lab.lab.models.layers import functional
+        from jaxopt_lab.training import from_linen
 
         made: list[Any] = []
         needs_rngs = "rngs" in _arguments(self.make)
@@ -171,18 +168,15 @@ class OwnModel:
                     f"model {self.name} is a linen module, whose batch statistics are "
                     "not averaged over devices; give style=jit"
                 )
-            dtype = jnp.int32 if tokens else jnp.float32
-            sample = jax.ShapeDtypeStruct((1, *input_shape), dtype)
+            kind = jnp.int32 if tokens else jnp.float32
+            sample = jax.ShapeDtypeStruct((1, *input_shape), kind)
             return from_linen(made[0], sample)
         if not isinstance(made[0], nnx.Module):
             raise InputError(
                 f"model {self.name} gives {described(made[0])}; accepted: a module of "
                 "flax, nnx or linen, or a function that returns one"
             )
-        nnx_build = build if adapt is None else adapt(build)
-        return from_nnx(
-            nnx_build if batch_axis is None else with_batch_axis(nnx_build, batch_axis)
-        )
+        return functional(build, batch_axis, dtype)
 
 
 _GIVEN = {*_SHAPES, *_INPUTS, *_CLASSES, *_VOCABULARY, "rngs"}

@@ -12,7 +12,7 @@ from battery.transform.subject import Subject
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 
 
-@check("transform")
+@check("transform", tier=tier)
 def jit(subject: Subject) -> None:
     """In and out of jit, on device arrays and on numpy arrays."""
     for inside, outside in zip(subject.donated.path, subject.path, strict=True):
@@ -49,14 +49,14 @@ def vmap_hyper(subject: Subject) -> None:
     )
 
 
-@check("transform")
+@check("transform", tier=tier)
 def recompilation(subject: Subject) -> None:
     """The second call finds the program of the first."""
     traces = subject.donated.traces
     assert traces == 1, f"the step was traced {traces} times"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def donation(subject: Subject) -> None:
     """Parameters and state can be given away: used, without a warning, rightly."""
     donated = subject.donated

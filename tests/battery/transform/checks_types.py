@@ -96,7 +96,7 @@ def abstract_init(subject: Subject) -> None:
     chex.assert_trees_all_equal_shapes_and_dtypes(arrays, shapes)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def checkpoint(subject: Subject) -> None:
     """Saved and restored, the state is the same arrays in the same containers."""
     state, restored = subject.looped[1], subject.restored

@@ -1,7 +1,8 @@
 """Rows whose dear checks wait for the full run.
 
-Three programs of a row are dear: of everything around it, of its paths, and of its
-descent; so are the two that are compiled as users compile. Of each family a row or two
+Every row has its derivatives at zeros, its types and its counts in every run. The other
+programs are dear: of everything around it, of its paths in and out of ``jit``, of its
+descent, and the two that are compiled as users compile. Of each family a row or two
 take them in every run; the others, all of which have vectors and equalities of their
 own there, in the full run and wherever ``pytest --changed`` reaches a few rows only.
 """

@@ -105,6 +105,24 @@ def test_shapes_and_types(name, shape):
         assert stored == x.size
 
 
+@pytest.mark.full(
+    plain=[
+        "dynamic 8-(3, 3, 8, 8)",
+        "dynamic 8 unsigned-(3, 3, 8, 8)",
+        "dynamic 4-(3, 3, 8, 8)",
+        "dynamic 4 unsigned-(3, 3, 8, 8)",
+        "linear 8-(10, 300)",
+        "linear 4-(3, 3, 8, 8)",
+        "linear 8 from min to max-(3, 3, 8, 8)",
+        "linear 4 from min to max-(10, 300)",
+        "root 8-(3, 3, 8, 8)",
+        "root 4 up-(3, 3, 8, 8)",
+        "e4m3-(10, 300)",
+        "e5m2-(3, 3, 8, 8)",
+        "bfloat16-(3, 3, 8, 8)",
+        "float32-(3, 3, 8, 8)",
+    ]
+)
 @pytest.mark.parametrize("shape", [(10, 300), (3, 3, 8, 8)], ids=str)
 @pytest.mark.parametrize("name", CODECS)
 def test_what_was_decoded_is_coded_as_itself(name, shape):

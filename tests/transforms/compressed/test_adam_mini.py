@@ -169,6 +169,7 @@ def test_float32_is_kept():
     [
         ("column", "blocks of w"),
         (5, "5 blocks of w must divide its last axis"),
+        (0, "0 blocks of w must divide its last axis"),
         ((2,), "lie along axes"),
         (1.5, "must be a name, a whole number or a tuple"),
     ],
@@ -178,6 +179,11 @@ def test_errors(blocks, message):
         scale_by_adam_mini(partition=[("", blocks)]).init({"w": jnp.ones((4, 6))})
     with pytest.raises(InputError, match="b1 must lie"):
         scale_by_adam_mini(b1=1.0)
+
+
+def test_a_scalar_has_no_axis_to_cut():
+    with pytest.raises(InputError, match=r"1 blocks of b must divide its last axis"):
+        scale_by_adam_mini(partition=[("", 1)]).init({"b": jnp.ones(())})
 
 
 def test_the_official_partition_goes_by_names():

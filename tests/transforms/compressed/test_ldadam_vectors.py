@@ -32,7 +32,7 @@ def test_parameters(name):
     assert worst <= 1e-10
 
 
-@pytest.mark.full(plain=["full_rank", "zero_grad_steps"])
+@pytest.mark.full(plain=["full_rank"])
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name)

@@ -57,7 +57,7 @@ def test_parameters(name, chunk):
     assert worst <= 1e-10
 
 
-@pytest.mark.full(plain=["f64_default_small", "f64_m4_k5pct_wd"])
+@pytest.mark.full(plain=["f64_default_small"])
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name, None)

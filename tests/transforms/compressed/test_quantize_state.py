@@ -93,6 +93,7 @@ def test_by_elements_is_as_a_whole(name):
         chex.assert_trees_all_close(got[0], results[0][0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_scales_and_codes_have_the_paths_of_the_state():
     start = params()
     tx = quantize_state(optax.adam(1e-2), select=compressed.moments(1000))

@@ -10,6 +10,7 @@ from support import links, on_devices, parity, vectors
 
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.transforms.sharpness.lookbehind import agreement
 
 CASES = [
     (method, name)
@@ -256,3 +257,10 @@ def test_numbers_are_injected():
     chex.assert_trees_all_close(
         links.trajectory(tx, steps=2), links.trajectory(plain, steps=2), rtol=1e-13
     )
+
+
+@pytest.mark.parametrize("size, norm", [(2e-8, 2e-8), (1e-8, 1e-8), (5e-9, 1e-8)])
+def test_agreement_of_moves_of_almost_nothing(size, norm):
+    one, two = jnp.array([size, 0.0]), jnp.array([3.0, 0.0])
+    found = agreement(one, two)
+    np.testing.assert_allclose(found, (size / norm + 1) / 2, rtol=1e-12)

@@ -55,7 +55,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.msam(rho, **options), links.base())
 
 
-@pytest.mark.full(plain=["samson-abs_over_range"])
+@pytest.mark.full
 @pytest.mark.parametrize("name, scaling", SCALINGS.items())
 def test_one_shard_is_the_link_with_that_scaling(name, scaling):
     one = links.trajectory(chain(num_shards=1, scaling=scaling))
