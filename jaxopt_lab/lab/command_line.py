@@ -17,6 +17,7 @@ from jaxopt_lab.lab import (
     path_rules,
     precision,
     schedules,
+    throughput,
     writers,
 )
 from jaxopt_lab.lab.commands import HELP
@@ -202,6 +203,7 @@ def _configuration(
     check_ranges(typed.run)
     schedules.check(typed.run)
     writers.chosen(typed.run)
+    throughput.profiled_steps(typed.run)
     for name in ("rate_rules", "decay_rules"):
         path_rules.parse(name, getattr(typed.run, name))
     of_parts = {}
