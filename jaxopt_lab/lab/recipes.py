@@ -20,7 +20,6 @@ from jaxopt_lab.runtime.run_folder import CONFIG
 from jaxopt_lab.training import (
     TrainState,
     TrainStep,
-    from_nnx,
     init_seeds,
     init_state,
     seed_keys,
@@ -152,9 +151,14 @@ def trained(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    norms = theirs.parts.get("norm")
-    build = theirs.rows.model.build(theirs.model, shape, classes, norms)
-    functional, tx = from_nnx(build), optimizers.build(theirs)
+    functional = theirs.rows.model.functional(
+        theirs.model,
+        shape,
+        classes,
+        theirs.parts.get("norm"),
+        tokens=configuration.rows.task.kind == "text",
+    )
+    tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)
 
     def init(key: jax.Array) -> TrainState:

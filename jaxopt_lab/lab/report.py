@@ -57,10 +57,17 @@ def _speed(summary: dict[str, Any]) -> list[tuple[str, str]]:
     if summary.get("mfu"):
         part = f"{100 * summary['mfu']:.1f} % of the bfloat16 rate of"
         found.append(("products", f"{part} {summary['mfu_of']}"))
-    for i, (name, seconds, share) in enumerate(summary.get("longest_operations") or ()):
+    operations = summary.get("longest_operations") or []
+    for i, (name, seconds, share) in enumerate(operations):
         label = "" if i else "longest operations"
         found.append((label, f"{name}: {1e3 * seconds:.2f} ms, {100 * share:.0f} %"))
     return found
+
+
+def _averaged(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    if "final_ema_accuracy" not in summary:
+        return []
+    return [("with averaged weights", _percent(summary["final_ema_accuracy"]))]
 
 
 def _text(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -92,14 +99,11 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     if "final_accuracy" in summary:
         table += [
             ("final test accuracy", _percent(summary["final_accuracy"])),
+            *_averaged(summary),
             ("best test accuracy", _best(summary)),
             ("final test loss", f"{_number(summary['final_loss'])} nats"),
         ]
         table += _text(summary)
-        if "final_ema_accuracy" in summary:
-            table.append(
-                ("of averaged weights", _percent(summary["final_ema_accuracy"]))
-            )
         if seeds > 1:
             each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
             table.append(("final accuracy by seed", f"{each} %"))

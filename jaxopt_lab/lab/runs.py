@@ -247,7 +247,7 @@ def _profile(run: RunOptions, folder: Path, start: int) -> Profile | None:
 def _both(
     begin: Callable[[], None] | None, profile: Profile | None, start: int
 ) -> Callable[[], None]:
-    """What is done when the step is compiled: files are claimed, a trace may begin."""
+    """Called when the step is compiled: claims the files, and may begin a trace."""
 
     def both() -> None:
         if begin is not None:

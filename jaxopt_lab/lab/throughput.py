@@ -1,4 +1,4 @@
-"""What a run counts beside its steps, and how fast it is."""
+"""Counts of a run beside its steps, and its speed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxopt_lab.lab.run_options import RunOptions
 
 
 def counts(configuration: Configuration) -> dict[str, float]:
-    """What each step adds to the counts in the records, of every seed.
+    """Amounts by which each step raises the counts in the records, of every seed.
 
     Args:
       configuration: the run.

@@ -38,10 +38,8 @@ class Profile:
     Raises:
       InputError: the steps are out of order.
 
-    >>> Profile("runs/demo/profile", 5, 4)
-    Traceback (most recent call last):
-    ...
-    jaxopt_lab.core.errors.InputError: steps 5-4 are out of order; accepted: 1 to ...
+    >>> profile = Profile("runs/demo/profile", 100, 110)
+    >>> profile.step(98)  # nothing yet; called after each step
     """
 
     def __init__(self, folder: str | os.PathLike[str], first: int, last: int) -> None:
