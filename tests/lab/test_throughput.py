@@ -1,6 +1,7 @@
 """Counts, speed and text scores of a run."""
 
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import operations, report, run_files, runs, throughput
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.runtime import read_metrics
+from jaxopt_lab.training.sources import as_source
 
 TINY = ["task=digits", "model=mlp", "model.width=4", "model.depth=1"]
 
@@ -70,16 +72,22 @@ def test_operations_of_a_convolution_and_its_gradients(stride):
 
 def test_the_part_of_a_known_device(monkeypatch):
     chip = operations.CHIPS["H100"]
-    program = runs.assemble(parse([*TINY, "method=sgd", "batch_size=8"]))
     monkeypatch.setattr(operations, "chip_of", lambda kind: chip)
-    configuration = parse([*TINY, "method=sgd", "batch_size=8"])
-    before = program.batches.get_state()
+    x = np.ones((8, 64), np.float32)
+    batches = as_source([x, x])
+    program = SimpleNamespace(
+        step=lambda w, x: (x @ w, {}),
+        state=np.ones((64, 4), np.float32),
+        batches=batches,
+        mesh=SimpleNamespace(size=2),
+    )
+    configuration = parse([*TINY, "method=sgd", "batch_size=8", "seeds=3"])
+    before = batches.get_state()
     found = throughput.speed(configuration, program, 1e-6)
-    # Two layers; no gradient with respect to the images.
-    done = 2 * 8 * (64 * 4 * 2 + 4 * 10 * 3)
-    assert found["mfu"] == pytest.approx(done / 1e-6 / chip.flops)
-    assert (found["examples_per_second"], found["mfu_of"]) == (8e6, "H100")
-    assert program.batches.get_state() == before
+    done = 2 * 8 * 64 * 4
+    assert found["mfu"] == pytest.approx(done / 1e-6 / (2 * chip.flops))
+    assert found["examples_per_second"] == pytest.approx(24e6)
+    assert found["mfu_of"] == "H100" and batches.get_state() == before
     unknown = throughput.speed(configuration, program, math.nan)
     assert set(unknown.values()) == {None}
 

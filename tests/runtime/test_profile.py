@@ -73,6 +73,7 @@ def counted(folder):
     ]
 
 
+@pytest.mark.full
 def test_counts_go_on_and_steps_are_told(tmp_path):
     told = []
     counts = {"examples": 7, "gradients": 1.25}
