@@ -100,7 +100,7 @@ def cutmix(
 
 
 def _within(size: int, side: jax.Array, draw: jax.Array) -> jax.Array:
-    """Whether each position lies within a part of the axis around a random centre."""
+    """Whether each position is within a part of the axis around a random centre."""
     half = jnp.floor(size * side).astype(jnp.int32) // 2
     centre = jnp.floor(size * draw).astype(jnp.int32)
     positions = jnp.arange(size, dtype=jnp.int32)

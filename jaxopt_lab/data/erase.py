@@ -84,7 +84,7 @@ def erase(
 
 
 def _within(size: int, length: jax.Array, draw: jax.Array) -> jax.Array:
-    """Whether each position lies in each image's part of an axis, ``(B, size)``."""
+    """Whether each position is in each image's part of an axis, ``(B, size)``."""
     length = jnp.clip(jnp.round(length), 1, size).astype(jnp.int32)[:, None]
     begin = jnp.floor(draw[:, None] * (size - length + 1)).astype(jnp.int32)
     positions = jnp.arange(size, dtype=jnp.int32)[None]

@@ -20,7 +20,6 @@ from jaxopt_lab.runtime.run_folder import CONFIG
 from jaxopt_lab.training import (
     TrainState,
     TrainStep,
-    from_nnx,
     init_seeds,
     init_state,
     seed_keys,
@@ -147,14 +146,15 @@ def trained(
     theirs = command_line.from_settings(json.loads((place / CONFIG).read_text()))
     if "recipe" in theirs.rows.parts:
         raise InputError(f"{name} was trained by a recipe; accepted: a plain run")
-    if theirs.rows.task.kind != configuration.rows.task.kind:
+    kinds = {theirs.rows.task.kind, configuration.rows.task.kind}
+    if len(kinds) > 1 and "any" not in kinds:
         raise InputError(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
     norms = theirs.parts.get("norm")
-    build = theirs.rows.model.build(theirs.model, shape, classes, norms)
-    functional, tx = from_nnx(build), optimizers.build(theirs)
+    model, tx = theirs.rows.model, optimizers.build(theirs)
+    functional = model.functional(theirs.model, shape, classes, norms)
     averages = averaging.of_run(theirs)
 
     def init(key: jax.Array) -> TrainState:
