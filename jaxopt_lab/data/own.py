@@ -20,8 +20,8 @@ _LABELS = ("label", "targets", "y")
 _FLAT = ("x_train", "y_train", "x_test", "y_test")
 _ACCEPTED = (
     "a Dataset; (x, y); ((x, y), (x, y)) for training and test; a dict with train and "
-    "test, or with x_train, y_train, x_test, y_test; a loader of batches (x, y) in the "
-    "place of each (x, y)"
+    "test, or with x_train, y_train, x_test, y_test; a loader of batches instead of "
+    "each (x, y)"
 )
 
 
@@ -35,7 +35,7 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
     Args:
       data: a ``Dataset``; ``(x, y)``; ``((x, y), (x, y))`` to train on and to test on;
         a dict with ``train`` and ``test``, or with ``x_train``, ``y_train``, ``x_test``
-        and ``y_test``. In the place of a pair of arrays stands any iterable of batches
+        and ``y_test``. Instead of a pair of arrays, any iterable of batches
         ``(x, y)``, such as a ``DataLoader`` of torch: it is read once, whole.
       name: of the set, for messages.
 

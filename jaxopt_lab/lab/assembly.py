@@ -84,8 +84,8 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
 
     Args:
       configuration: the run.
-      start: ``start(params, model_state)``, the weights to begin with in the place of
-        those that were drawn.
+      start: ``start(params, model_state)``, the weights to begin with instead of those
+        that were drawn.
 
     Returns:
       Its parts; with several seeds the state is stacked.

@@ -123,7 +123,7 @@ def configured(options: Mapping[str, Any], own: Own) -> Configuration:
 
     Args:
       options: values by name, as the command line has them.
-      own: objects in the place of names.
+      own: objects instead of names.
 
     Returns:
       The configuration, every value checked.
@@ -210,8 +210,7 @@ def _configuration(
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)
         of_parts[place] = {} if group is None else options_form.values(group)
-        of_row = {n: v for n, v in of_parts[place].items() if n in row.options}
-        row.checked(of_row)
+        row.checked({n: v for n, v in of_parts[place].items() if n in row.options})
     weight_decay = None
     if decay := decay_name(rows):
         weight_decay = options_form.values(typed.decay)["weight_decay"]
@@ -285,7 +284,7 @@ def from_settings(
     Args:
       settings: as in ``config.json``: ``Configuration.flat`` without what only
         concerns the presentation.
-      own: objects of the caller in the place of names.
+      own: objects of the caller instead of names.
 
     Returns:
       The configuration, every value checked.

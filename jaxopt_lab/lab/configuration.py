@@ -14,7 +14,7 @@ from jaxopt_lab.lab.run_options import RunOptions
 
 
 class Own(NamedTuple):
-    """Objects of the caller in the place of names.
+    """Objects of the caller instead of names.
 
     Attributes:
       task: the data at hand.
@@ -61,7 +61,7 @@ def resolve(given: Mapping[str, str], own: Own = NOTHING_OWN) -> Rows:
 
     Args:
       given: options by name; those left out have the defaults of ``RunOptions``.
-      own: objects of the caller in the place of names.
+      own: objects of the caller instead of names.
 
     Returns:
       The rows; ``model=auto`` is the task's own model.

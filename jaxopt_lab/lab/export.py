@@ -52,7 +52,8 @@ def with_arrays(run: Run, named: Mapping[str, Any]) -> Run:
 
 
 def _npz(run: Run, path: Path) -> None:
-    np.savez(path, **weights.named(run.params, run.model_state))
+    named: dict[str, Any] = dict(weights.named(run.params, run.model_state))
+    np.savez(path, **named)
 
 
 def _safetensors(run: Run, path: Path) -> None:

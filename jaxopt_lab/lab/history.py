@@ -83,7 +83,7 @@ def configuration_of(
     Args:
       folder: of the run.
       step: of the checkpoint; ``None``: the newest configuration.
-      own: objects of the caller in the place of names.
+      own: objects of the caller instead of names.
 
     Returns:
       The configuration.

@@ -30,7 +30,7 @@ class Start(NamedTuple):
 
     Attributes:
       named: arrays by name, ``"params/..."`` and ``"model_state/..."``.
-      new: names that begin anew, as a regular expression of the parameter's path;
+      new: regular expression of the paths of parameters that are drawn at random;
         empty: none.
       source: where they come from, for messages.
     """
@@ -62,7 +62,7 @@ class Start(NamedTuple):
             more = f", and {len(unfit) - 3} more" if len(unfit) > 3 else ""
             raise InputError(
                 f"start_from={self.source} has other weights ({'; '.join(unfit[:3])}"
-                f"{more}); head=new draws those of the head anew, head=REGEX others"
+                f"{more}); head=new draws the head at random, head=REGEX others"
             )
         return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
@@ -108,7 +108,7 @@ def of_run(configuration: Configuration) -> Start | None:
 
 
 def told(start: Start, params: Params, frozen: str) -> str:
-    """What became of the weights, a line for each kind.
+    """Lines that say which weights were taken, new and frozen.
 
     Args:
       start: the start.

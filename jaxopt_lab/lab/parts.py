@@ -50,7 +50,7 @@ def rows_of(
       given: options by name, as texts.
       defaults: those left out, without the options of the model.
       model: the model.
-      own_loss: a loss of the caller in the place of a name.
+      own_loss: a loss of the caller instead of a name.
 
     Returns:
       Rows by place: ``"norm"``, ``"loss"``, ``"augment"``, ``"recipe"``. A place is

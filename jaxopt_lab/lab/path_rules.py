@@ -109,7 +109,7 @@ def scale_by_path(
       factors_of: from ``factors``.
 
     Returns:
-      The transformation; no state. An update of factor 1 is returned as it is.
+      The transformation; no state. An update of factor 1 stays as it is.
     """
 
     def init(params: Any) -> optax.EmptyState:

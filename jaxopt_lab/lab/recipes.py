@@ -146,7 +146,8 @@ def trained(
     theirs = command_line.from_settings(json.loads((place / CONFIG).read_text()))
     if "recipe" in theirs.rows.parts:
         raise InputError(f"{name} was trained by a recipe; accepted: a plain run")
-    if theirs.rows.task.kind != configuration.rows.task.kind:
+    kinds = {theirs.rows.task.kind, configuration.rows.task.kind}
+    if len(kinds) > 1 and "any" not in kinds:
         raise InputError(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"

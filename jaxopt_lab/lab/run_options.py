@@ -125,7 +125,7 @@ class RunOptions:
     .npz or .safetensors that export wrote; empty: drawn at random"""
     head: str = "keep"
     """with start_from: keep all weights; new: those of the last layer, called head, are
-    drawn anew; or a regular expression of the parameters that are"""
+    drawn at random; or a regular expression of the parameters that are"""
     freeze: str = ""
     """regular expression of parameters that stay as they are, searched in their paths
     (convs/0, ^(?!head)); running statistics of a frozen layer still move"""

@@ -89,12 +89,12 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What ``summary.json`` holds."""
+        """The figures of ``summary.json``."""
         return read_summary(self.folder)
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """What was logged, a dict a line of ``metrics.jsonl``."""
+        """The logged records, a dict for each line of ``metrics.jsonl``."""
         return read_metrics(self.folder / METRICS)
 
     def table(self, kind: Literal["train", "test"] = "test") -> dict[str, np.ndarray]:
@@ -277,12 +277,15 @@ def load(
         best_metric="val_accuracy" if newest.run.val else "accuracy",
         read_only=True,
     )
-    chosen = checkpoints.latest() if step == "latest" else step
-    if step == "best":
+    if step == "latest":
+        chosen = checkpoints.latest()
+    elif step == "best":
         chosen = checkpoints.best()
         if chosen is None:
             raise InputError(f"{folder} has no best checkpoint: no test was made yet")
-    elif isinstance(step, str) and step != "latest":
+    elif isinstance(step, int):
+        chosen = step
+    else:
         raise InputError(f"step={step!r}; accepted: 'latest', 'best', or a number")
     configuration = configuration_of(folder, chosen, own)
     configuration = configuration.on_one_device()
@@ -314,7 +317,7 @@ def run(
         module's class, or a function that makes a module (see ``OwnModel`` for its
         arguments); a linen module.
       data: name of a task, or what ``data.as_dataset`` takes: ``(x, y)``, ``((x, y),
-        (x, y))`` to train on and to test on, loaders in the place of the pairs.
+        (x, y))`` to train on and to test on, loaders instead of the pairs.
       method: of the catalog.
       steps: number of training steps.
       loss: of the catalog or ``"my.module:loss"``; ``loss(logits, labels)``, a number
