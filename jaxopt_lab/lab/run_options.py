@@ -36,7 +36,7 @@ class RunOptions:
     """examples in a batch"""
     precision: Literal["float32", "bf16"] = "float32"
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
-    loss and statistics stay float32"""
+    loss and statistics stay float32. For accelerators: CPUs are slower in it"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0
