@@ -86,9 +86,9 @@ def cutmix(
         columns = _within(width, side, draws[4])
         box = rows[:, None] & columns[None, :]
         mask = box.reshape((1, height, width) + (1,) * (images.ndim - 3))
-        share = jnp.sum(rows) * jnp.sum(columns) / (height * width)
         wide = labels.astype(trees.accumulation_dtype(labels.dtype))
-        part = share.astype(wide.dtype)
+        pixels = jnp.sum(rows, dtype=wide.dtype) * jnp.sum(columns, dtype=wide.dtype)
+        part = pixels / (height * width)
         mixed = (1 - part) * wide + part * wide[order]
         return {
             **batch,

@@ -86,6 +86,7 @@ def erase(
 def _within(size: int, length: jax.Array, draw: jax.Array) -> jax.Array:
     """Whether each position is in each image's part of an axis, ``(B, size)``."""
     length = jnp.clip(jnp.round(length), 1, size).astype(jnp.int32)[:, None]
-    begin = jnp.floor(draw[:, None] * (size - length + 1)).astype(jnp.int32)
+    places = (size - length + 1).astype(draw.dtype)
+    begin = jnp.floor(draw[:, None] * places).astype(jnp.int32)
     positions = jnp.arange(size, dtype=jnp.int32)[None]
     return (positions >= begin) & (positions < begin + length)

@@ -23,6 +23,7 @@ from jaxopt_lab.lab import (
     parts,
     placement,
     recipes,
+    throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.losses import classification as losses
@@ -199,6 +200,9 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         if averages.decay:
             average = view(state)._replace(**averages.of(state))
             tested |= _tested(average_tests, average, "ema_")
+        if not image:
+            unit = "character" if configuration.run.task == "text" else "token"
+            tested |= throughput.text_scores(tested, unit)
         return tested
 
     return Program(

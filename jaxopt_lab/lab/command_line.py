@@ -11,11 +11,13 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
 from jaxopt_lab.lab import (
+    configuration_files,
     idle_options,
     options_form,
     path_rules,
     precision,
     schedules,
+    throughput,
     writers,
 )
 from jaxopt_lab.lab.commands import HELP
@@ -113,9 +115,7 @@ def parse(arguments: Sequence[str]) -> Configuration:
       SystemExit: help was asked for, or a value is not of its type (exit 2).
     """
     given = words([word for word in arguments if word not in HELP])
-    configuration = _configuration(given, helping=asks_help(arguments))
-    idle_options.refuse(configuration, given)
-    return configuration
+    return _with_file(given, helping=asks_help(arguments))
 
 
 def configured(options: Mapping[str, Any], own: Own) -> Configuration:
@@ -132,10 +132,47 @@ def configured(options: Mapping[str, Any], own: Own) -> Configuration:
       InputError: an unknown name (with the nearest ones), a value out of range, or an
         option that would do nothing.
     """
-    given = {name: _spelled(value) for name, value in options.items()}
-    configuration = _configuration(given, own=own)
+    return _with_file({name: _spelled(x) for name, x in options.items()}, own=own)
+
+
+def _with_file(
+    given: dict[str, str], *, helping: bool = False, own: Own = NOTHING_OWN
+) -> Configuration:
+    """The configuration of options, and of the file that ``config`` or ``preset``
+    names.
+
+    What the file says and the options change, with all that belongs to it, is left out.
+    """
+    named = " ".join(
+        f"{n}={given[n]}" for n in configuration_files.OPTIONS if n in given
+    )
+    found = configuration_files.settings(given)
+    if not found:
+        configuration = _configuration(given, helping=helping, own=own)
+        idle_options.refuse(configuration, given)
+        return configuration
+    kept = {n: _spelled(x) for n, x in found.items() if n not in given}
+    form = options_form.form(resolve({**kept, **given}, own))
+    known = {name for name, _ in options_form.names(form)}
+    other = any(given.get(n, found.get(n)) != found.get(n) for n in _PARTS)
+    foreign = [name for name in kept if name not in known]
+    if foreign and not other:
+        raise errors.unknown(f"option in {named}:", foreign[0], known)
+    kept = {name: x for name, x in kept.items() if name in known}
+    configuration = _configuration({**kept, **given}, helping=helping, own=own)
+    idle = [n for n in idle_options.names(configuration) if n in kept]
+    if idle:
+        kept = {name: x for name, x in kept.items() if name not in idle}
+        configuration = _configuration({**kept, **given}, helping=helping, own=own)
     idle_options.refuse(configuration, given)
+    if foreign or idle:
+        left = ", ".join([*foreign, *idle])
+        sys.stderr.write(f"{named}: left out beside the other options: {left}\n")
     return configuration
+
+
+_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe")
+"""Options that bring options of their own."""
 
 
 def _configuration(
@@ -149,7 +186,9 @@ def _configuration(
     known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
-            raise errors.unknown("option", name, known)
+            raise errors.unknown(
+                "option", name, known.union(configuration_files.OPTIONS)
+            )
     if not helping:
         given["model"] = rows.model.name
     if own.task is not None:
@@ -164,6 +203,7 @@ def _configuration(
     check_ranges(typed.run)
     schedules.check(typed.run)
     writers.chosen(typed.run)
+    throughput.profiled_steps(typed.run)
     for name in ("rate_rules", "decay_rules"):
         path_rules.parse(name, getattr(typed.run, name))
     of_parts = {}

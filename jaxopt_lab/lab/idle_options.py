@@ -26,11 +26,28 @@ def refuse(configuration: Configuration, given: Mapping[str, str]) -> None:
             f"base={given['base']} would do nothing: {method.name} is an optimizer "
             "of its own"
         )
+    for name, needs in _found(configuration):
+        value = getattr(configuration.run, name)
+        raise InputError(f"{name}={value} would do nothing without {needs}")
+
+
+def names(configuration: Configuration) -> list[str]:
+    """The names of options without effect that are not at their defaults.
+
+    Args:
+      configuration: the run.
+
+    Returns:
+      The names.
+    """
+    return [name for name, _ in _found(configuration)]
+
+
+def _found(configuration: Configuration) -> Iterator[tuple[str, str]]:
     defaults = RunOptions(**configuration.rows.task.defaults)
     for name, needs in _idle(configuration):
-        value = getattr(configuration.run, name)
-        if value != getattr(defaults, name):
-            raise InputError(f"{name}={value} would do nothing without {needs}")
+        if getattr(configuration.run, name) != getattr(defaults, name):
+            yield name, needs
 
 
 def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:

@@ -152,9 +152,14 @@ def trained(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    norms = theirs.parts.get("norm")
-    model, tx = theirs.rows.model, optimizers.build(theirs)
-    functional = model.functional(theirs.model, shape, classes, norms)
+    functional = theirs.rows.model.functional(
+        theirs.model,
+        shape,
+        classes,
+        theirs.parts.get("norm"),
+        tokens=configuration.rows.task.kind == "text",
+    )
+    tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)
 
     def init(key: jax.Array) -> TrainState:

@@ -22,6 +22,7 @@ CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 CSV = "csv"
+PROFILE = "profile"
 CURVATURE = "curvature"
 EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
@@ -39,6 +40,7 @@ _BELOW = {
     ),
     TENSORBOARD: re.compile(r"\.?events\.out\.tfevents\..+"),
     CSV: re.compile(r"\.?\w+\.csv(\..+)?"),
+    PROFILE: re.compile("plugins"),
     CURVATURE: re.compile(r"curvature-\d+\.npz"),
     "inspect": re.compile(
         r"report\.html|results\.jsonl|arrays\.npz|"

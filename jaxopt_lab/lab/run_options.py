@@ -160,6 +160,9 @@ class RunOptions:
     each record of the log"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
+    profile: str = ""
+    """steps:100-110 traces these steps by jax's profiler, into profile in the run
+    folder, and prints the five longest operations"""
     writers: str = ""
     """who gets the records beside metrics.jsonl: csv, tensorboard (both in the run
     folder), wandb, mlflow; several, with commas"""
@@ -191,7 +194,16 @@ ACCEPTED: dict[str, Interval] = {
 """The accepted values of the numbers; those that are not here take any."""
 
 PRESENTATION = frozenset(
-    {"out", "existing", "keep", "progress", "tensorboard", "writers", "workers"}
+    {
+        "out",
+        "existing",
+        "keep",
+        "progress",
+        "profile",
+        "tensorboard",
+        "writers",
+        "workers",
+    }
     | {"coordinator", "processes", "process"}
 )
 """Options that a resumed run may change: they leave every number as it was."""

@@ -20,13 +20,14 @@ from jaxopt_lab.lab import (
     run_files,
     run_folder,
     summary,
+    throughput,
     writers,
 )
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.provenance import circumstances
 from jaxopt_lab.lab.run_files import METRICS
-from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY
+from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY, RunOptions
 from jaxopt_lab.runtime import (
     Checkpoints,
     FitResult,
@@ -37,6 +38,7 @@ from jaxopt_lab.runtime import (
     processes,
 )
 from jaxopt_lab.runtime.folder_lock import FolderLock
+from jaxopt_lab.runtime.profile import Profile, longest
 from jaxopt_lab.training import TrainState
 
 __all__ = ["Outcome", "assemble", "normal", "settings_of", "train"]
@@ -149,6 +151,9 @@ def train(
             begin = functools.partial(
                 _begin, place, start, configuration, program, sinks
             )
+        profile = _profile(run, folder, start)
+        if profile is not None:
+            stack.callback(profile.close)
         for sink in sinks:
             stack.callback(sink.close)
         try:
@@ -166,7 +171,9 @@ def train(
                 save_every=run.save_every,
                 patience=run.patience,
                 resume=resume,
-                on_start=begin,
+                on_start=_both(begin, profile, start),
+                on_step=None if profile is None else profile.step,
+                counts=throughput.counts(configuration),
                 on_nonfinite=run.on_nonfinite,
                 progress=first and _progress(run.progress),
             )
@@ -180,6 +187,11 @@ def train(
         if place is not None:
             trained = fitted._replace(state=program.view(fitted.state))
             figures = summary.of_run(configuration, trained, program.mesh, folder)
+            seconds = fitted.step_seconds
+            figures |= throughput.speed(configuration, program, seconds)
+            figures["longest_operations"] = (
+                [] if profile is None else longest(profile.folder)
+            )
             place.write(run_files.SUMMARY, figures)
         return Outcome(folder, fitted, fitted.stopped, figures, program)
 
@@ -219,6 +231,31 @@ def _progress(wanted: str) -> bool | Literal["auto"]:
     if wanted == "auto" and sys.stderr.isatty():
         return "auto"
     return wanted != "off"
+
+
+def _profile(run: RunOptions, folder: Path, start: int) -> Profile | None:
+    steps = throughput.profiled_steps(run)
+    if steps is None:
+        return None
+    if start >= steps[0]:
+        raise InputError(
+            f"profile={run.profile} would trace nothing: the run is at step {start}"
+        )
+    return Profile(folder / run_files.PROFILE, *steps)
+
+
+def _both(
+    begin: Callable[[], None] | None, profile: Profile | None, start: int
+) -> Callable[[], None]:
+    """Called when the step is compiled: claims the files, and may begin a trace."""
+
+    def both() -> None:
+        if begin is not None:
+            begin()
+        if profile is not None:
+            profile.step(start)
+
+    return both
 
 
 def _ended_early(

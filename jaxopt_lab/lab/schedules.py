@@ -11,7 +11,7 @@ import optax
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab.own_functions import own_function
+from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.run_options import RunOptions
 
 
@@ -150,7 +150,13 @@ TO_AN_END = ("cosine", "linear", "wsd")
 
 
 def _own(run: RunOptions, peak: float) -> optax.Schedule:
-    made = own_function("schedule", run.schedule)(run.steps, peak)
+    function = imported.load("schedule", run.schedule)
+    if not callable(function):
+        raise InputError(
+            f"schedule={run.schedule} is {errors.described(function)}; accepted: "
+            "fn(steps, peak) -> schedule"
+        )
+    made = function(run.steps, peak)
     if not callable(made):
         raise InputError(
             f"schedule={run.schedule} gave a {type(made).__name__}; accepted: "

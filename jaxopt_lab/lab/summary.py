@@ -107,6 +107,9 @@ def _accuracies(records: list[dict[str, Any]], validated: bool) -> dict[str, Any
         "final_loss": last["loss"].tolist(),
         "final_accuracy_mean": statistics.mean_interval(last["accuracy"]).mean,
     }
+    for name in records[-1]:
+        if name == "perplexity" or name.startswith("bits_per_"):
+            figures[f"final_{name}"] = np.ravel(records[-1][name]).tolist()
     if "ema_accuracy" in records[-1]:
         averaged = np.ravel(records[-1]["ema_accuracy"])
         figures["final_ema_accuracy"] = averaged.tolist()

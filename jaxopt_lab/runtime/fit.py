@@ -64,6 +64,8 @@ def fit(
     pending: Mapping[str, list] | None = None,
     resume: Mapping[str, Any] | None = None,
     on_start: Callable[[], None] | None = None,
+    on_step: Callable[[int, TrainState], None] | None = None,
+    counts: Mapping[str, float] | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
     progress: bool | Literal["auto"] = "auto",
 ) -> FitResult:
@@ -104,6 +106,10 @@ def fit(
       on_start: called once, when the step is compiled and before the first is taken.
         A run that fails earlier, or takes no step, does not call it: the place to
         change files.
+      on_step: ``on_step(done, state)``, called after every step; the state may not be
+        computed yet, and the next step overwrites its buffers.
+      counts: what each step adds to the counts that every record has, such as
+        ``{"examples": 64}``. They are saved, so that they go on.
       on_nonfinite: ``"stop"``: raise at a non-finite loss; ``"skip"``: go on (the
         step must have been made with ``skip_nonfinite=True``, which leaves the state
         as it was).
@@ -145,6 +151,7 @@ def fit(
         resume={"pending": pending, **(resume or {})},
         on_nonfinite=on_nonfinite,
         on_start=on_start,
+        counts=counts,
     )
     del state  # the run has its copy; the caller's may be freed
     stopping: str | None = None
@@ -155,6 +162,8 @@ def fit(
     ):
         while run.done < steps and stopping is None and not _early(run, patience):
             run.take_step(step)
+            if on_step is not None:
+                on_step(run.done, run.state)
             last = run.done == steps
             logs = run.done % log_every == 0
             due = eval_every > 0 and run.done % eval_every == 0

@@ -71,6 +71,7 @@ def test_an_optimizer_that_decays_itself_takes_0_and_1():
         changes(*words, "decay_rules=bias=0.5")
 
 
+@pytest.mark.full
 def test_every_optimizer_takes_rates():
     params = {"kernel": jnp.zeros((8, 8)), "bias": jnp.zeros(8)}
     for name in methods.optimizer_names():

@@ -77,7 +77,7 @@ def test_every_method_keeps_a_float32_state(method):
     assert sum(map(narrow, products(traced))) >= 3
 
 
-@pytest.mark.full(plain=["mesh=data:2 style=shard_map"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "words",
     [

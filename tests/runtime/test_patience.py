@@ -45,6 +45,7 @@ def run(folder, steps=24, patience=3, eval_every=3, act=None, at=0, **options):
             sink.close()
 
 
+@pytest.mark.full
 def test_it_ends_after_its_tests_and_an_interrupted_run_there_too(tmp_path):
     whole = run(tmp_path / "whole")
     assert (whole.early, whole.stopped) == (True, None)
@@ -66,12 +67,25 @@ def test_it_ends_after_its_tests_and_an_interrupted_run_there_too(tmp_path):
     assert not more.early and int(more.state.step) == 24
 
 
-def test_a_run_that_gets_better_takes_all_steps_and_a_last_record_is_written(tmp_path):
-    found = run(tmp_path, steps=10, log_every=100)
+def test_it_ends_early_with_a_last_record(tmp_path):
+    told = []
+    early = run(
+        tmp_path,
+        log_every=100,
+        save_every=0,
+        counts={"examples": 7, "gradients": 1.5},
+        on_step=lambda done, state: told.append(done),
+    )
+    assert early.early and told == list(range(1, 16))
+    last = [r for r in tiny_run.records(tmp_path) if r["kind"] == "train"]
+    counted = [(r["step"], r["examples"], r["gradients"]) for r in last]
+    assert counted == [(15, 105, 22.5)]
+
+
+@pytest.mark.full
+def test_a_run_that_gets_better_takes_all_steps(tmp_path):
+    found = run(tmp_path, steps=10)
     assert not found.early and int(found.state.step) == 10
-    early = run(tmp_path / "other", log_every=100)
-    last = [r for r in tiny_run.records(tmp_path / "other") if r["kind"] == "train"]
-    assert early.early and [r["step"] for r in last] == [15]
 
 
 def test_what_it_needs_is_said(tmp_path):
