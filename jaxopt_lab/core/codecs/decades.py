@@ -35,7 +35,7 @@ def _constants(
 
 
 def _chosen(q: jax.Array, least: int, values: np.ndarray) -> jax.Array:
-    """The value of the decade that q lies in."""
+    """The value of the decade of q."""
     found = jnp.full_like(q, values[0])
     for i, value in enumerate(values[1:], 1):
         found = jnp.where(q >= np.float32(least * 2**i), value, found)
@@ -72,7 +72,7 @@ def magnitude(index: jax.Array, decades: int, signed: bool) -> jax.Array:
 def below_midpoint(
     a: jax.Array, index: jax.Array, decades: int, signed: bool
 ) -> jax.Array:
-    """Whether a number lies below the midpoint of a magnitude and the one before it.
+    """Whether a number is below the midpoint of a magnitude and the one before it.
 
     Args:
       a: float32 in [0, 1].
