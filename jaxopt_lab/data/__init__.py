@@ -13,6 +13,7 @@ from jaxopt_lab.data.batches import (
 )
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
+from jaxopt_lab.data.example_noise import example_noise
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
@@ -33,6 +34,7 @@ __all__ = [
     "compose",
     "evaluation_batches",
     "evaluation_stream",
+    "example_noise",
     "flip",
     "image_dataset",
     "load_digits",

@@ -19,6 +19,18 @@ def labelled_images() -> dict[str, Any]:
     return {"batch": batch, "num_classes": 3, "alpha": 0.8}
 
 
+def weighted_examples() -> dict[str, Any]:
+    """Six examples with labels and weights.
+
+    >>> weighted_examples()["batch"]["weight"].shape
+    (6,)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"weight": rng.uniform(0.5, 1.5, 6), "label": labels}
+    return {"batch": batch, "entry": "weight"}
+
+
 def student_and_teacher() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers.
 
