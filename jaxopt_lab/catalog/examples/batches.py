@@ -50,6 +50,18 @@ def student_and_teacher() -> dict[str, Any]:
     }
 
 
+def one_classifier() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear classifier, and a large perturbation.
+
+    >>> sorted(one_classifier()["params"])
+    ['model']
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    numbers = {"weight": 0.6, "epsilon": 0.3, "alpha": 0.5}
+    return {"batch": given["batch"], "params": params, **numbers}
+
+
 def prompts() -> dict[str, Any]:
     """Three prompts of different lengths, and a model that is a table of logits.
 
