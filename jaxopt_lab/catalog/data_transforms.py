@@ -39,4 +39,14 @@ ROWS: tuple[DataTransform, ...] = (
         example="jaxopt_lab.catalog.examples.batches:plain_images",
         paper="Zhong et al. 2017, arXiv:1708.04896",
     ),
+    DataTransform(
+        name="example_noise",
+        summary="the weight of every example times a normal number about 1",
+        build="jaxopt_lab.data:example_noise",
+        reduces_to=Neutral({"std": 0.0}, "jaxopt_lab.data:compose"),
+        topic="large batches",
+        options=("std",),
+        example="jaxopt_lab.catalog.examples.batches:weighted_examples",
+        paper="Hoffer et al. 2017, arXiv:1705.08741",
+    ),
 )

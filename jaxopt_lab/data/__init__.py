@@ -15,6 +15,7 @@ from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
 from jaxopt_lab.data.erase import erase
+from jaxopt_lab.data.example_noise import example_noise
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.image_folder import load_image_folder
@@ -40,6 +41,7 @@ __all__ = [
     "erase",
     "evaluation_batches",
     "evaluation_stream",
+    "example_noise",
     "flip",
     "image_dataset",
     "load_digits",

@@ -2,6 +2,7 @@
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
+    mesa_attention,
     mesa_dense,
     mesa_gelu,
     mesa_layer_norm,
@@ -9,6 +10,7 @@ from .memory_saving import (
     wta_crs_dense,
 )
 from .memory_saving.modules import (
+    MesaAttention,
     MesaDense,
     MesaGelu,
     MesaLayerNorm,
@@ -24,6 +26,7 @@ __all__ = [
     "GhostBatchNorm",
     "LayerNormScaling",
     "LinenLayer",
+    "MesaAttention",
     "MesaDense",
     "MesaGelu",
     "MesaLayerNorm",
@@ -33,6 +36,7 @@ __all__ = [
     "ghost_batch_norm",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",

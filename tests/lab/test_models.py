@@ -310,6 +310,8 @@ BAD = [
     ("transformer", {"width": 10}, (6,), "width=10 is not a multiple of heads=4"),
     ("transformer", {"context": 5}, (6,), "6 tokens are more than context=5"),
     ("transformer", {"heads": 0}, (6,), "heads must be at least 1; got 0"),
+    ("transformer", {"memory": "none"}, (6,), "unknown memory 'none'"),
+    ("transformer", {"memory_ratio": 0.0}, (6,), r"must lie in \(0, 1\]; got 0.0"),
     ("lstm", {"depth": 0}, (6,), "depth must be at least 1; got 0"),
     ("lstm", {}, (8, 8, 1), r"shape \(length,\); got \(8, 8, 1\)"),
 ]
@@ -344,3 +346,34 @@ def test_wrong_inputs_are_refused_when_traced(name):
         jax.eval_shape(
             lambda x: functional(name).apply(*initial(name), x, train=False), wrong
         )
+
+
+@pytest.mark.full(plain=["mesa"])
+@pytest.mark.parametrize("memory", ["mesa", "wta_crs", "checkpoint"])
+def test_a_block_that_keeps_less_is_the_same_function(memory):
+    """With the same parameters; its gradient is near, or the same."""
+    tokens = batch_for("transformer", 8)["inputs"]
+    weight = np.random.default_rng(1).normal(size=(8, 6, CLASSES))
+
+    def run(**options):
+        config = dataclasses.replace(TINY["transformer"], dropout=0.0, **options)
+        model = from_nnx(MODELS["transformer"].build(config, (6,), CLASSES))
+        _, state = jax.eval_shape(model.init, KEY)
+        state = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), state)
+
+        def loss(params):
+            y, _ = model.apply(params, state, tokens, train=True, key=KEY)
+            return jnp.sum(y * weight.astype(y.dtype))
+
+        return jax.jit(jax.value_and_grad(loss))(params)
+
+    params, _ = jax.jit(functional("transformer").init)(KEY)
+    value, slopes = run(memory=memory, memory_ratio=0.5)
+    expected, wanted = run()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    a, b = (
+        np.concatenate([g.ravel() for g in jax.tree.leaves(t)])
+        for t in (slopes, wanted)
+    )
+    gap = np.linalg.norm(a - b) / np.linalg.norm(b)
+    assert gap < {"mesa": 0.02, "wta_crs": 0.5, "checkpoint": 1e-5}[memory]

@@ -400,3 +400,23 @@ def test_no_warnings_from_flax(net):
 def test_functional_is_two_functions(net):
     assert Functional._fields == ("init", "apply")
     assert isinstance(net[0], Functional)
+
+
+class Demanding(nnx.Module):
+    """Dropout whose streams have no default, as in flax's MNIST example."""
+
+    def __init__(self, rngs):
+        self.dropout = nnx.Dropout(0.5)
+
+    def __call__(self, x, rngs):
+        return self.dropout(x, rngs=rngs)
+
+
+def test_streams_without_a_default_are_none_in_evaluation():
+    functional = from_nnx(Demanding)
+    x = jnp.ones((4, 8))
+    params, state = functional.init(jax.random.key(0))
+    out, _ = functional.apply(params, state, x, train=False)
+    np.testing.assert_array_equal(out, x)
+    dropped, _ = functional.apply(params, state, x, train=True, key=jax.random.key(1))
+    assert {*np.unique(dropped)} == {0.0, 2.0}

@@ -1,5 +1,6 @@
 """Layers that keep less for the backward pass than autodiff would."""
 
+from jaxopt_lab.layers.memory_saving.mesa_attention import mesa_attention
 from jaxopt_lab.layers.memory_saving.mesa_dense import mesa_dense
 from jaxopt_lab.layers.memory_saving.mesa_gelu import mesa_gelu
 from jaxopt_lab.layers.memory_saving.mesa_layer_norm import mesa_layer_norm
@@ -9,6 +10,7 @@ from jaxopt_lab.layers.memory_saving.wta_crs_dense import wta_crs_dense
 
 __all__ = [
     "Compression",
+    "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",

@@ -8,6 +8,7 @@ from jaxopt_lab.layers.memory_saving.wta_crs_dense import wta_crs_dense
 
 __all__ = [
     "Compression",
+    "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",
@@ -15,6 +16,16 @@ __all__ = [
     "wta_crs_dense",
 ]
 
+def mesa_attention(
+    features: int,
+    *,
+    heads: int = 1,
+    causal: bool = True,
+    bits: int = 8,
+    decay: float = 0.9,
+    rounding: Rounding = "stochastic",
+    state_dtype: DTypeLike = ...,
+) -> Functional: ...
 def mesa_dense(
     features: int,
     *,

@@ -6,6 +6,7 @@ from typing import Any
 
 from flax import nnx
 
+from jaxopt_lab.layers.memory_saving.mesa_attention import mesa_attention
 from jaxopt_lab.layers.memory_saving.mesa_dense import mesa_dense
 from jaxopt_lab.layers.memory_saving.mesa_gelu import mesa_gelu
 from jaxopt_lab.layers.memory_saving.mesa_layer_norm import mesa_layer_norm
@@ -86,6 +87,31 @@ class MesaLayerNorm(NnxLayer):
         **options: Any,
     ) -> None:
         core = mesa_layer_norm(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class MesaAttention(NnxLayer):
+    """Self-attention that keeps codes of queries, keys and values, as an nnx module.
+
+    Args:
+      features: size of the last axis of the input, 3 times the width.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_attention``.
+
+    >>> MesaAttention(12, heads=2, rngs=nnx.Rngs(0)).range.shape
+    (6,)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_attention(features, **options)
         super().__init__(core, rngs=rngs, axis_name=axis_name)
 
 
