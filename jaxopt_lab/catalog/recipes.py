@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from jaxopt_lab.catalog.schema import Neutral, Recipe
 
+_EXAMPLES = "jaxopt_lab.catalog.examples.batches"
+
 ROWS: tuple[Recipe, ...] = (
     Recipe(
         name="distillation",
@@ -12,10 +14,35 @@ ROWS: tuple[Recipe, ...] = (
         reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.training:make_train_step"),
         topic="compression",
         options=("weight", "temperature"),
-        example="jaxopt_lab.catalog.examples.batches:student_and_teacher",
+        example=f"{_EXAMPLES}:student_and_teacher",
         roles=("student", "teacher"),
         gradients={"student": 1, "teacher": 0},
         frozen=("teacher",),
         paper="Hinton, Vinyals and Dean 2015, arXiv:1503.02531",
+    ),
+    Recipe(
+        name="adversarial",
+        summary="every batch twice, the second perturbed against the model",
+        build="jaxopt_lab.recipes:make_adversarial_step",
+        reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="robustness",
+        options=("weight", "epsilon", "alpha"),
+        example=f"{_EXAMPLES}:one_classifier",
+        roles=("model",),
+        gradients={"model": 2},
+        paper="Madry et al. 2018, arXiv:1706.06083",
+    ),
+    Recipe(
+        name="conadv",
+        summary="adversarial training with perturbations that are one step old",
+        build="jaxopt_lab.recipes:make_conadv_step",
+        reduces_to=Neutral({"tau": 0}, "jaxopt_lab.recipes:make_adversarial_step"),
+        topic="large batches",
+        options=("tau", "weight", "epsilon", "alpha"),
+        example=f"{_EXAMPLES}:one_classifier",
+        roles=("model",),
+        gradients={"model": 2},
+        parts=("adversarial",),
+        paper="Liu et al. 2021, arXiv:2106.00221",
     ),
 )

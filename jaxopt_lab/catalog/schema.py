@@ -49,6 +49,8 @@ class Layer(Part):
       couples_examples: whether the result of one example depends on the others.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
+      gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
+        stored rounded; ``"sampled"``, random, with that of the value as its mean.
     """
 
     kind: ClassVar[str] = "layer"
@@ -58,6 +60,7 @@ class Layer(Part):
     state: Literal["none", "running", "windowed"] = "none"
     couples_examples: bool = False
     residual_bytes: str = ""
+    gradient: Literal["exact", "rounded", "sampled"] = "exact"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

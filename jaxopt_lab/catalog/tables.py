@@ -10,7 +10,11 @@ from jaxopt_lab.catalog.schema import KINDS, Part, Transform
 
 # Columns of each kind beyond name, summary and source: field and title.
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "layer": (("replaces", "takes the place of"), ("state", "state")),
+    "layer": (
+        ("replaces", "takes the place of"),
+        ("state", "state"),
+        ("gradient", "gradient"),
+    ),
     "loss": (("invariance", "unchanged by"), ("lower_bound", "at least")),
     "metric": (("range", "range"), ("direction", "better is")),
     "diagnostic": (("cost", "cost"), ("error", "error")),

@@ -1,22 +1,42 @@
 """Controllers: settings of training that follow measured statistics, on the host."""
 
+from jaxopt_lab.controllers.augmented_test import augmented_test
 from jaxopt_lab.controllers.batch_plan import BatchPlan, plan_batch
 from jaxopt_lab.controllers.constant import constant
 from jaxopt_lab.controllers.controller import Controller
+from jaxopt_lab.controllers.coordinate_test import coordinate_test
 from jaxopt_lab.controllers.gradient_variance import (
     gradient_variance,
     variance_from_norms,
     variance_of_groups,
 )
+from jaxopt_lab.controllers.noise_scale_batch import noise_scale_batch
 from jaxopt_lab.controllers.norm_test import norm_test
+from jaxopt_lab.controllers.projected_variance import (
+    coordinate_ratio,
+    inner_products,
+    projected_variances,
+)
+from jaxopt_lab.controllers.rate_by_examples import constant_rate, rate_by_examples
+from jaxopt_lab.controllers.spectral_rates import constant_rates, spectral_rates
 
 __all__ = [
     "BatchPlan",
     "Controller",
+    "augmented_test",
     "constant",
+    "constant_rate",
+    "constant_rates",
+    "coordinate_ratio",
+    "coordinate_test",
     "gradient_variance",
+    "inner_products",
+    "noise_scale_batch",
     "norm_test",
     "plan_batch",
+    "projected_variances",
+    "rate_by_examples",
+    "spectral_rates",
     "variance_from_norms",
     "variance_of_groups",
 ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from jaxopt_lab.controllers.controller import Controller, Decision, State, Statistics
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.controllers.batch_growth import examples_for, growing_batch, statistic
+from jaxopt_lab.controllers.controller import Controller, Statistics
 from jaxopt_lab.core.options import COUNT, POSITIVE_OR_INFINITE, STATIC, check_arguments
 
 
@@ -66,46 +65,18 @@ def norm_test(
     Adaptive Gradient Methods", arXiv:2402.11215. Code followed: timlautk/AdAdaGrad.
     """
     check_arguments(norm_test, locals())
-    if not micro_batch <= start_batch <= max_batch:
-        raise InputError(
-            "micro_batch <= start_batch <= max_batch must hold; got "
-            f"{micro_batch}, {start_batch}, {max_batch}"
-        )
-    most = max_batch // micro_batch
 
-    def init() -> State:
-        first = min(most, math.ceil(start_batch / micro_batch))
-        return {"step": 0, "accumulation": first, "examples": 0}
+    def wanted(stats: Statistics) -> float:
+        variance = statistic("norm_test", stats, "variance")
+        square = statistic("norm_test", stats, "grad_norm_sq")
+        if math.isinf(eta):
+            return 0.0
+        return examples_for(variance, eta * eta * square)
 
-    def decide(stats: Statistics, state: State) -> tuple[Decision, State]:
-        accumulation = state["accumulation"]
-        batch = accumulation * micro_batch
-        variance, square = _number(stats, "variance"), _number(stats, "grad_norm_sq")
-        if state["step"] % interval == 0 and accumulation < most:
-            wanted = min(max_batch, max(batch, _wanted(variance, square, eta)))
-            accumulation = min(most, math.ceil(math.ceil(wanted) / micro_batch))
-        after = {
-            "step": state["step"] + 1,
-            "accumulation": accumulation,
-            "examples": state["examples"] + batch,
-        }
-        return {"accumulation": accumulation}, after
-
-    return Controller(init, decide)
-
-
-def _number(stats: Mapping[str, Any], name: str) -> float:
-    if name not in stats:
-        raise InputError(f"norm_test reads stats[{name!r}]; got {', '.join(stats)}")
-    return float(stats[name])
-
-
-def _wanted(variance: float, square: float, eta: float) -> float:
-    """Examples that the test asks for; 0 where the statistics say nothing."""
-    if not variance > 0 or math.isinf(eta) or math.isnan(square):
-        return 0.0
-    bound = eta * eta * square
-    if bound <= 0:
-        return math.inf
-    wanted = variance / bound
-    return 0.0 if math.isnan(wanted) else wanted
+    return growing_batch(
+        wanted,
+        micro_batch=micro_batch,
+        start_batch=start_batch,
+        max_batch=max_batch,
+        interval=interval,
+    )

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core import loops, placement, trees
 from jaxopt_lab.core.batch_parts import (
     Weights,
+    example_weights,
     num_examples,
     share,
     total_weight,
@@ -25,6 +26,9 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.loss_checks import check_loss
 from jaxopt_lab.core.seen import SeenTrees
 from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree, Updates
+
+_LOCAL = -1
+"""Key of the cache for this device's own gradient, before the mean over devices."""
 
 # evaluate(params, batch, key) -> (loss, aux); the key is None where none is needed
 Evaluate = Callable[[Params, Batch, Any], tuple[jax.Array, PyTree]]
@@ -135,6 +139,10 @@ class BatchGrad:
         """The weight of a part of the batch, of all of this device's by default."""
         return total_weight(self._weights, self._batch if part is None else part)
 
+    def example_weights(self) -> jax.Array | None:
+        """The weight of each example of this device's part, ``(examples,)``."""
+        return example_weights(self._weights, self._batch)
+
     def mean(self, tree: PyTree) -> PyTree:
         """Mean of the floating leaves over the devices' axis, if there is one."""
         return pmean(tree, self._axis_name)
@@ -209,6 +217,8 @@ class BatchGrad:
         if num_shards == 0:
             key = self._shard_key(0, 1)
             value, grads = self._local(params, self._batch, key, 1)
+            if self._axis_name is not None:
+                self._cache[_LOCAL] = (jax.tree.leaves(params), grads)
             grads = self._reduced(grads)
             self._cache[0] = (jax.tree.leaves(params), grads)
             return self._mean_value(value), self._gave(params, grads)
@@ -216,6 +226,35 @@ class BatchGrad:
         value, mean, each = shards.first_pass(params, mode)
         self._cache[num_shards] = (jax.tree.leaves(params), each)
         return self._mean_value(value), self._gave(params, self._reduced(mean))
+
+    def on_device(self, params: Params) -> Updates | None:
+        """This device's own gradient of the first pass, before the mean over devices.
+
+        Args:
+          params: the parameters.
+
+        Returns:
+          The gradient; ``None`` where the first pass was at others, or over shards, or
+          where the number of devices of the axis is odd (``first_devices``).
+        """
+        if self._axis_name is None or jax.lax.axis_size(self._axis_name) % 2:
+            return None
+        return self.cached(_LOCAL, params)
+
+    def first_devices(self, grads: Updates) -> Updates:
+        """Mean gradient of the first half of the devices.
+
+        Args:
+          grads: of each device, as ``on_device`` gives them.
+
+        Returns:
+          The mean; with that of the other half it gives the whole gradient as its mean
+          (with ``weights``, both by what their halves weigh).
+        """
+        axis: Any = self._axis_name
+        first = 2 * jax.lax.axis_index(axis) < jax.lax.axis_size(axis)
+        mine = jax.tree.map(lambda g: jnp.where(first, 2 * g, 0), grads)
+        return self._reduced(mine)
 
     def cached(self, num_shards: int, params: Params) -> Any | None:
         """Gradients of the first pass over ``num_shards`` shards at ``params``."""

@@ -166,6 +166,10 @@ class MappedGradFn:
 
         return call
 
+    def _on_device(self, found: Callable[..., Any], params: Params) -> Updates | None:
+        grads = self._wrap(found)(self._on_params(params))
+        return None if grads is None else self._on_grads(grads, params)
+
     def __getattr__(self, name: str) -> Any:
         if name == "_inner":  # not there yet, while an instance is being copied
             raise AttributeError(name)
@@ -174,6 +178,8 @@ class MappedGradFn:
             return lambda num_shards: _MappedShards(self, found(num_shards))
         if name == "on_examples":
             return self.mapped(found)
+        if name == "on_device":
+            return lambda params: self._on_device(found, params)
         if name == "example_losses":
             return lambda params: self._wrap(found)(self._on_params(params))
         if name == "on_transform":
@@ -264,8 +270,8 @@ def enter_transform(
     placement.refuse_accumulation(transform)
     if isinstance(grad_fn, PlainGradFn):
         # It may call one that fills them: only its failure tells.
-        grad_fn.on_failure = functools.partial(
-            placement.refuse_holes, transform, params
+        grad_fn = grad_fn.telling(
+            functools.partial(placement.refuse_holes, transform, params)
         )
     elif not getattr(grad_fn, "fills_masks", False):
         placement.refuse_holes(transform, params)

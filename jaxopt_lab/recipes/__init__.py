@@ -1,9 +1,19 @@
 """Recipes: training steps of several roles beyond the plain one."""
 
+from jaxopt_lab.recipes.adversarial import init_adversarial, make_adversarial_step
+from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
 from jaxopt_lab.recipes.distillation import (
     init_distillation,
     make_distillation_step,
     soft_divergence,
 )
 
-__all__ = ["init_distillation", "make_distillation_step", "soft_divergence"]
+__all__ = [
+    "init_adversarial",
+    "init_conadv",
+    "init_distillation",
+    "make_adversarial_step",
+    "make_conadv_step",
+    "make_distillation_step",
+    "soft_divergence",
+]

@@ -6,6 +6,7 @@ that importing this package loads none of it.
 
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import make_mesh
+from jaxopt_lab.training.accumulate import make_accumulation
 from jaxopt_lab.training.adapters import from_linen, from_nnx
 from jaxopt_lab.training.evaluate import make_evaluator
 from jaxopt_lab.training.flax_loops import apply_gradients, nnx_value_and_grad
@@ -31,6 +32,7 @@ __all__ = [
     "init_seeds",
     "init_sharded",
     "init_state",
+    "make_accumulation",
     "make_evaluator",
     "make_mesh",
     "make_parallel_step",

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.benchmarks import sam_step, sharpness, unroll, unroll_peers
+from experiments.benchmarks import (
+    memory_saving,
+    sam_step,
+    sharpness,
+    unroll,
+    unroll_peers,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +86,16 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch, capsys):
     monkeypatch.setattr(unroll_peers, "missing", lambda: "torchopt")
     assert unroll_peers.main([]) == 2
     assert "torchopt is not installed" in capsys.readouterr().err
+
+
+def test_blocks_keep_what_the_bars_allow():
+    """Shapes alone: nothing is compiled."""
+    found = memory_saving.figures()
+    assert found["mesa"]["over plain"] <= 0.6
+    assert found["wta_crs"]["of the dense layers"] <= 0.5
+    # Codes of 16 widths a position: three of qkv, four of the hidden layer twice, and
+    # of the five other inputs.
+    rows = memory_saving.BATCH * memory_saving.LENGTH * memory_saving.WIDTH
+    codes = 16 * rows * memory_saving.DEPTH
+    assert found["mesa"]["residuals"] == pytest.approx(codes, rel=0.05)
+    assert found["checkpoint"]["residuals"] < found["mesa"]["residuals"]

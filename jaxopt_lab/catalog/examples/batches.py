@@ -19,6 +19,42 @@ def labelled_images() -> dict[str, Any]:
     return {"batch": batch, "num_classes": 3, "alpha": 0.8}
 
 
+def plain_images() -> dict[str, Any]:
+    """Six images of 16 pixels, each of which is changed.
+
+    >>> plain_images()["batch"]["image"].shape
+    (6, 4, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"image": rng.normal(size=(6, 4, 4, 1)), "label": labels}
+    return {"batch": batch, "probability": 1.0}
+
+
+def large_images() -> dict[str, Any]:
+    """Six images of 64 pixels in three classes, in which a box fits.
+
+    >>> large_images()["batch"]["image"].shape
+    (6, 8, 8)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"image": rng.normal(size=(6, 8, 8)), "label": labels}
+    return {"batch": batch, "num_classes": 3, "alpha": 0.8}
+
+
+def weighted_examples() -> dict[str, Any]:
+    """Six examples with labels and weights.
+
+    >>> weighted_examples()["batch"]["weight"].shape
+    (6,)
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(6, dtype=np.int32) % 3
+    batch = {"weight": rng.uniform(0.5, 1.5, 6), "label": labels}
+    return {"batch": batch, "entry": "weight"}
+
+
 def student_and_teacher() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers.
 
@@ -36,6 +72,18 @@ def student_and_teacher() -> dict[str, Any]:
         "weight": 0.6,
         "temperature": 2.0,
     }
+
+
+def one_classifier() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear classifier, and a large perturbation.
+
+    >>> sorted(one_classifier()["params"])
+    ['model']
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    numbers = {"weight": 0.6, "epsilon": 0.3, "alpha": 0.5}
+    return {"batch": given["batch"], "params": params, **numbers}
 
 
 def prompts() -> dict[str, Any]:

@@ -25,6 +25,25 @@ def ghosts() -> dict[str, Any]:
     return {**normalized(), "ghost_size": 2}
 
 
+def in_groups() -> dict[str, Any]:
+    """Four examples of three positions and six features, in two groups.
+
+    >>> in_groups()["x"].shape
+    (4, 3, 6)
+    """
+    x = np.random.default_rng(2).normal(0.5, 2.0, (4, 3, 6))
+    return {"x": x, "groups": 2, "rounding": "nearest"}
+
+
+def half_the_rows() -> dict[str, Any]:
+    """The same, of whose twelve rows six are kept.
+
+    >>> half_the_rows()["ratio"]
+    0.5
+    """
+    return {"x": in_groups()["x"], "ratio": 0.5, "min_rows": 1}
+
+
 def third_block() -> dict[str, Any]:
     """The same with five features, in the third block.
 

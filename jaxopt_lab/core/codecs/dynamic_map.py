@@ -123,10 +123,12 @@ def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
         # Not jnp.minimum: its propagation of NaN doubles the time of a step.
         y = jnp.where(line < y, line, y)
     # The lines pass the edges of the bins at whole numbers, where the midpoints between
-    # the codes are, or 0.2 of a bin above at a decade's edge: so the nearest whole
-    # number tells the only threshold that can matter, and the table its exact place.
+    # the codes are, or 0.2 of a bin above at a decade's edge: so a whole number near y
+    # tells the only threshold that can matter, and the table its exact place. It jumps
+    # at quarters, not at the halves, where the codes are: a compiler may compute y once
+    # for the table and once for the index, and round the two differently.
     least = thresholds(8, signed)
-    above = jnp.floor(y + np.float32(0.5)) - np.float32(first)
+    above = jnp.floor(y + np.float32(0.25)) - np.float32(first)
     # In this form NaN becomes a number, which the table is read with.
     above = jnp.where(above >= 1, above, jnp.ones_like(above))
     last = np.float32(len(least))

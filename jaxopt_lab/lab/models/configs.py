@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 DTypeName = Literal["float32", "bfloat16", "float64"]
 NormName = Literal["batch", "group"]
+MemoryName = Literal["all", "mesa", "wta_crs", "checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,12 @@ class TransformerConfig(ModelConfig):
     """normalization: layer, or a layer of the catalog. With one that depends on the
     depth of its block, the initial weights do not: the output of a branch is not scaled
     twice"""
+    memory: MemoryName = "all"
+    """kept of a block for the backward pass: all; mesa, 8-bit codes (of the models own
+    norm too); wta_crs, sampled rows of the inputs of its dense layers; checkpoint, the
+    input of the block, of which the rest is computed again"""
+    memory_ratio: float = 0.3
+    """part of the rows that memory=wta_crs keeps, in (0, 1]"""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,10 @@ def _unfit(part: catalog.Part, model: Model) -> str:
     assert isinstance(part, Layer)
     if "norm" not in part.replaces:
         return f"replaces {' or '.join(part.replaces)}, no norm"
+    if part.gradient != "exact":
+        return (
+            "rounds its gradient with keys; the option memory= of transformer sets it"
+        )
     if model.kind == "image":
         return ""
     # Tokens of one example must not see those of another one, or later ones.

@@ -13,6 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
+from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
 from jaxopt_lab.lab.models.norms import Norm
 
 SCALE = 0.02
@@ -49,27 +50,23 @@ class Block(nnx.Module):
         # independent of the depth. A norm that depends on the depth does so already.
         scaled = norm is not None and norm.by_depth
         branch = SCALE if scaled else SCALE / (2 * config.depth) ** 0.5
-        self.heads = config.heads
-        self.attention_norm = _norm(norm, width, index, rngs, types)
-        self.qkv = _dense(width, 3 * width, rngs, types)
-        self.attention_out = _dense(width, width, rngs, types, branch)
-        self.mlp_norm = _norm(norm, width, index, rngs, types)
-        self.mlp_in = _dense(width, 4 * width, rngs, types)
-        self.mlp_out = _dense(4 * width, width, rngs, types, branch)
+        parts = BlockParts(config.memory, config.memory_ratio, types, rngs)
+        self.attention_norm = parts.norm(norm, width, index)
+        self.qkv = parts.dense(width, 3 * width, SCALE)
+        self.attend = parts.attention(3 * width, config.heads)
+        self.attention_out = parts.dense(width, width, branch)
+        self.mlp_norm = parts.norm(norm, width, index)
+        self.mlp_in = parts.dense(width, 4 * width, SCALE)
+        self.gelu = parts.gelu(4 * width)
+        self.mlp_out = parts.dense(4 * width, width, branch)
         self.dropout = Dropout(config.dropout)
 
-    def attention(self, x: jax.Array) -> jax.Array:
-        """Causal attention over (B, T, width); the softmax is taken in float32."""
-        batch, length, width = x.shape
-        heads = (batch, length, self.heads, width // self.heads)
-        q, k, v = (part.reshape(heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=True)
-        return self.attention_out(y.reshape(batch, length, width))
-
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
-        x = x + self.dropout(self.attention(self.attention_norm(x)), rngs)
-        hidden = jax.nn.gelu(self.mlp_in(self.mlp_norm(x)))
-        return x + self.dropout(self.mlp_out(hidden), rngs)
+        run = lambda layer, x: call(layer, x, rngs)
+        attended = run(self.attend, run(self.qkv, run(self.attention_norm, x)))
+        x = x + self.dropout(run(self.attention_out, attended), rngs)
+        hidden = run(self.gelu, run(self.mlp_in, run(self.mlp_norm, x)))
+        return x + self.dropout(run(self.mlp_out, hidden), rngs)
 
 
 class Transformer(nnx.Module):
@@ -84,7 +81,7 @@ class Transformer(nnx.Module):
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
-        self.context = config.context
+        self.context, self.memory = config.context, config.memory
         self.tokens = nnx.Embed(
             num_tokens, width, embedding_init=init, rngs=rngs, **types
         )
@@ -104,9 +101,14 @@ class Transformer(nnx.Module):
         _check_context(tokens.shape[1], self.context)
         positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
         x = self.dropout(self.tokens(tokens) + positions[None], rngs)
+        run = nnx.remat(_run) if self.memory == "checkpoint" else _run
         for block in self.blocks:
-            x = block(x, rngs)
+            x = run(block, x, rngs)
         return self.head(self.norm(x))
+
+
+def _run(block: Block, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+    return block(x, rngs)
 
 
 def _check_context(length: int, context: int) -> None:
@@ -126,6 +128,7 @@ def build(
     checks.at_least("transformer", 1, width=config.width, depth=config.depth)
     checks.at_least("transformer", 1, heads=config.heads, context=config.context)
     checks.check_dropout("transformer", config.dropout)
+    check_memory("transformer", config.memory, config.memory_ratio)
     if config.width % config.heads:
         raise InputError(
             f"transformer: width={config.width} is not a multiple of "

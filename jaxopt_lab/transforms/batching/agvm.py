@@ -104,7 +104,10 @@ def agvm(
 
     Returns:
       The wrapper. Its ``update`` takes ``grad_halves=(a, b)``, or a ``grad_fn`` made by
-      ``jaxopt_lab.batch_grad``, of which it asks the halves in the steps that measure.
+      ``jaxopt_lab.batch_grad``, of which it asks the halves in the steps that measure:
+      those of the first and of the other devices of its axis, as the code, if their
+      number is even and the first pass was at these parameters; else those of the
+      batch.
 
     Raises:
       InputError: an argument is out of range, the labels do not cover every parameter,
@@ -113,7 +116,8 @@ def agvm(
 
     Memory: 4 bytes a module. Gradient evaluations: 1 a step, and another one, of both
     halves, in each that measures; none with ``grad_halves``, which accumulation over
-    two micro-batches gives for nothing.
+    two micro-batches gives for nothing, nor with halves of devices. Of these one is
+    averaged over the devices, and the other is what it leaves of the whole.
 
     Decisions: as the official hook; its form for Adam takes half gradients divided by
     the number of workers beside a second moment of whole ones, here both are whole.
@@ -163,8 +167,15 @@ def agvm(
         if second_moment is not None:
             v = _field(state.inner_state, second_moment)
 
-        def measured(params: Params, halves: Any, v: Any, old: jax.Array) -> jax.Array:
-            if halves is None:
+        def measured(
+            params: Params, halves: Any, v: Any, old: jax.Array, own: Any
+        ) -> jax.Array:
+            if own is not None:
+                whole, mine = own
+                first_half = grad_fn.first_devices(mine)
+                rest = jax.tree.map(lambda g, a: 2 * g - a, whole, first_half)
+                halves = (first_half, rest)
+            elif halves is None:
                 shards = grad_fn.shard(2)
                 halves = tuple(grad_fn.mean(shards(params, j)) for j in range(2))
             noise = _noise(halves, v, labels, len(names), second_moment)
@@ -184,10 +195,18 @@ def agvm(
                 "grad_fn=jaxopt_lab.batch_grad(loss_fn, batch)"
             )
         due = active & (count % interval == 0)
-        keep = lambda params, halves, v, old: old
+        keep = lambda params, halves, v, old, own: old
         measured = measured if names else keep
         # Operands: a branch cannot close over arrays of a mesh of explicit axes.
-        scales = jax.lax.cond(due, measured, keep, params, grad_halves, v, old)
+        own = None
+        if (
+            grad_fn is not None
+            and grad_halves is None
+            and hasattr(grad_fn, "on_device")
+        ):
+            mine = grad_fn.on_device(params)
+            own = None if mine is None else (grad_fn(params), mine)
+        scales = jax.lax.cond(due, measured, keep, params, grad_halves, v, old, own)
         given = {} if grad_fn is None else {"grad_fn": grad_fn}
         moved, inner_state = inner.update(
             updates, state.inner_state, params, **given, **extra

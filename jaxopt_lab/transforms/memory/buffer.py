@@ -14,10 +14,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 from jaxopt_lab.transforms.memory.stacked_rows import (
     Rank,
     added_up,

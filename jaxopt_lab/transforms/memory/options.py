@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import require_real, value_at
@@ -19,7 +18,7 @@ from jaxopt_lab.core.options import (
     UNIT,
     check_arguments,
 )
-from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import (
     Policy,
     PriorityBuffer,

@@ -7,10 +7,9 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.platforms import traced_mesh
-from jaxopt_lab.core.typing import Updates
+from jaxopt_lab.core.typing import PyTree, Updates
 
 Rank: TypeAlias = Literal["min", "median", "max"]
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core import moments
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
@@ -23,6 +23,7 @@ from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms.scale_invariant.projection import (
     ChannelAxis,
     channel_axes,
+    finished,
     project,
 )
 
@@ -169,7 +170,7 @@ class _Leaf(NamedTuple):
         nu = moments.average_of_squares(state.nu, g, b2)
         first = moments.average(mu, g, b1) if self.nesterov else mu
         u = moments.corrected_direction(first, nu, count, b1, b2, eps)
-        u, ratio = project(
+        projected = project(
             g,
             p,
             u,
@@ -178,10 +179,15 @@ class _Leaf(NamedTuple):
             wd_ratio=wd_ratio,
             eps=eps,
         )
-        decay = jnp.where(decays, weight_decay.astype(u.dtype) * ratio, 0)
-        u = (u + decay * p.astype(u.dtype)).astype(g.dtype)
-        new = _LeafState(mu, nu)
-        return (u, new, trees.add_update(p, u)) if writes else (u, new)
+        return finished(
+            projected,
+            _LeafState(mu, nu),
+            g,
+            p,
+            decays=decays,
+            weight_decay=weight_decay,
+            writes=writes,
+        )
 
 
 @takes(scale_by_adamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +85,42 @@ def _rules(rules: ChannelAxis, names: list[str]) -> list[tuple[str, int]]:
             raise InputError(f"{accepted}; got {rule!r}")
     warn_of_idle_rules("channel_axis", [rule for rule, _ in rules], names)
     return list(rules)
+
+
+def finished(
+    projected: Projected,
+    state: Any,
+    g: jax.Array,
+    p: jax.Array,
+    *,
+    decays: jax.Array,
+    weight_decay: jax.Array,
+    writes: bool,
+) -> tuple[Any, ...]:
+    """The results of a ``LeafMethod`` from a projected direction.
+
+    Args:
+      projected: of ``project``.
+      state: the new state of the leaf.
+      g: the gradient, whose type the update has.
+      p: the parameter.
+      decays: whether this tensor decays, a boolean scalar.
+      weight_decay: of a tensor that was not projected.
+      writes: whether the new parameter is asked for, as by the fused apply.
+
+    Returns:
+      Update, state and, where asked for, the parameter after the update.
+
+    >>> one = Projected(jnp.ones(2), jnp.array(0.5))
+    >>> u, _ = finished(one, (), jnp.ones(2), jnp.array([2.0, 4.0]), writes=False,
+    ...                 decays=jnp.array(True), weight_decay=jnp.array(1.0))
+    >>> u.tolist()
+    [2.0, 3.0]
+    """
+    u, ratio = projected
+    decay = jnp.where(decays, weight_decay.astype(u.dtype) * ratio, 0)
+    u = (u + decay * p.astype(u.dtype)).astype(g.dtype)
+    return (u, state, trees.add_update(p, u)) if writes else (u, state)
 
 
 def project(

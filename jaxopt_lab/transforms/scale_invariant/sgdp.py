@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core import moments
 from jaxopt_lab.core.checks import value_at
 from jaxopt_lab.core.finish import step_size
 from jaxopt_lab.core.options import (
@@ -23,6 +23,7 @@ from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 from jaxopt_lab.transforms.scale_invariant.projection import (
     ChannelAxis,
     channel_axes,
+    finished,
     project,
 )
 
@@ -168,7 +169,7 @@ class _Leaf(NamedTuple):
         wide = g.astype(dtype)
         trace = momentum * state.trace + (1 - dampening) * wide
         u = wide + momentum * trace if self.nesterov else trace
-        u, ratio = project(
+        projected = project(
             g,
             p,
             u,
@@ -178,11 +179,16 @@ class _Leaf(NamedTuple):
             eps=eps,
         )
         if self.project_momentum and not self.nesterov:
-            trace = u
-        decay = jnp.where(decays, weight_decay * ratio / (1 - momentum), 0)
-        u = (u + decay * p.astype(dtype)).astype(g.dtype)
-        new = _LeafState(trace)
-        return (u, new, trees.add_update(p, u)) if writes else (u, new)
+            trace = projected.direction
+        return finished(
+            projected,
+            _LeafState(trace),
+            g,
+            p,
+            decays=decays,
+            weight_decay=weight_decay / (1 - momentum),
+            writes=writes,
+        )
 
 
 @takes(scale_by_sgdp)

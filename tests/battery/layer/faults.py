@@ -167,6 +167,27 @@ plant(
     "changes something|not zero",
     with_apply(unmasked_output),
 )
+
+
+def doubled_slope(gradient):
+    """The toy without a state of its own, twice the derivative, under a loose claim."""
+    return broken(lambda r, x: (_doubled(r[0]), r[1]), gradient=gradient)
+
+
+plant(
+    "layer",
+    "far from rounded",
+    "derivatives",
+    "finite differences",
+    doubled_slope("rounded"),
+)
+plant(
+    "layer",
+    "another mean of samples",
+    "derivatives",
+    "finite differences",
+    doubled_slope("sampled"),
+)
 plant("layer", "keeps more", "residual_bytes", "row says", with_apply(greedy))
 plant("layer", "own mean", "divided_batch", "on an axis", with_apply(on_one_device))
 plant(

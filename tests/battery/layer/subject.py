@@ -50,14 +50,35 @@ class LayerSubject(Subject):
         self.inputs["state"] = jax.tree.map(offset, shapes[1])
 
     @property
+    def slope_tolerance(self) -> float:  # type: ignore[override]
+        """Rounded residuals and the mean of samples are near."""
+        return 1e-6 if self.row.gradient == "exact" else 0.03
+
+    def scored(self, results: Tree) -> Tree:
+        """Running ranges of residuals are constants to the gradient."""
+        return results if self.row.gradient == "exact" else results["y"]
+
+    def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """The derivatives; their mean over many keys where they are random."""
+        if self.row.gradient != "sampled":
+            return super().slopes_of(inputs)
+        keys = jnp.stack([jnp.full(4096, 5), jnp.arange(4096)], 1).astype(jnp.uint32)
+        each = jax.vmap(lambda key: self.gradient(inputs, key)[1])(keys)
+        return [jnp.mean(g, axis=0) for g in each]
+
+    @property
     def features(self) -> int:
         """Size of the last axis of the example."""
         return jax.tree.leaves(self.inputs["x"])[0].shape[-1]
 
     def core(self, features: int | None = None, **options: Any) -> Core:
         """The pure core, with the example's options and others."""
-        chosen = {**self.options, **options}
-        return self.row.make(features or self.features, **chosen)
+        chosen = self.row.checked({**self.options, **options})
+        build = self.row.load()
+        if "kernel_init" in inspect.signature(build).parameters:
+            # Drawn in every form, normal numbers are most of the program.
+            chosen["kernel_init"] = jax.nn.initializers.constant(0.1)
+        return build(features or self.features, **chosen)
 
     def start(self, inputs: Mapping[str, Any], key: Any, core: Core = None) -> Any:
         """``(params, state)`` that the inputs stand for, of their types."""
@@ -75,7 +96,7 @@ class LayerSubject(Subject):
 
     def train(self, core: Core, inputs: Mapping[str, Any], key: Any) -> Tree:
         """Output and state of a call in training mode."""
-        params, state = self.start(inputs, key, core)
+        params, state = self.start(inputs, KEY, core)
         y, state = core.apply(
             params,
             state,
@@ -98,7 +119,11 @@ class LayerSubject(Subject):
             if not inspect.isclass(part):
                 return part(params, inputs["x"], **setting.given)
             build = lambda rngs: part(self.features, rngs=rngs, **setting.given)
-            return from_nnx(build).apply(params, state, inputs["x"], train=True)[0]
+            module = from_nnx(build)
+            # The simpler thing may have no state where the part has one.
+            kept = jax.eval_shape(module.init, jax.random.wrap_key_data(KEY))[1]
+            own = state if kept else {}
+            return module.apply(params, own, inputs["x"], train=True)[0]
 
         def both(inputs: Any) -> Any:
             params, state = self.start(inputs, KEY, core)
@@ -191,6 +216,8 @@ class LayerSubject(Subject):
             total = lambda p: weighted_sum(
                 jax.tree.map(lambda a: a[:count], outputs(p)["y"])
             )
+            if self.row.gradient == "sampled":  # other rows are drawn
+                return outputs(inputs["params"]), {}
             return outputs(inputs["params"]), jax.grad(total)(inputs["params"])
 
         (plain, plain_slope), (padded, padded_slope) = (

@@ -137,7 +137,7 @@ def derivatives(subject: Subject) -> None:
         return
     for got, measured in zip(*subject.values["slopes"], strict=True):
         gap = abs(got - measured)
-        assert gap <= 1e-6 * (1 + abs(measured)), (
+        assert gap <= subject.slope_tolerance * (1 + abs(measured)), (
             f"the derivative is {got:.8g}, finite differences give {measured:.8g}"
         )
 

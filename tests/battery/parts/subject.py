@@ -59,6 +59,8 @@ class Subject:
       examples: names of the inputs whose leaves begin with an axis of examples.
       first: name of the row for which the plain run has all checks but doctests.
       differentiable: whether finite differences say something.
+      slope_tolerance: the error of a derivative that is accepted, relative to its size
+        or absolute.
     """
 
     kind: ClassVar[str]
@@ -67,6 +69,7 @@ class Subject:
     examples: ClassVar[tuple[str, ...]] = ()
     first: ClassVar[str] = ""
     differentiable: bool = True
+    slope_tolerance: float = 1e-6
 
     def __init__(self, row: Any, *, apart: bool = False):
         """Args:
@@ -93,6 +96,10 @@ class Subject:
     def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
         """The part's results on these inputs, in training mode where it has modes."""
         raise NotImplementedError
+
+    def scored(self, results: Tree) -> Tree:
+        """The results whose derivatives are compared with finite differences."""
+        return results
 
     def neutral(self) -> Form:
         """A function that gives ``(part at its neutral setting, simpler thing)``."""
@@ -194,7 +201,9 @@ class Subject:
         """Shapes and types of the results; nothing is computed."""
         return jax.eval_shape(self.call, self.cast(dtype), KEY)
 
-    def gradient(self, inputs: Mapping[str, Any]) -> tuple[Tree, list[Any]]:
+    def gradient(
+        self, inputs: Mapping[str, Any], key: Any = KEY
+    ) -> tuple[Tree, list[Any]]:
         """The results, and the derivatives of a weighted sum of them."""
         fixed = {k: v for k, v in inputs.items() if k not in self.moving}
         leaves, tree = jax.tree.flatten({k: inputs[k] for k in self.moving})
@@ -205,12 +214,16 @@ class Subject:
             for i, leaf in zip(places, moving, strict=True):
                 given[i] = leaf
             new = jax.tree.unflatten(tree, given)
-            results = self.call({**fixed, **new}, KEY)
-            return weighted_sum(results), results
+            results = self.call({**fixed, **new}, key)
+            return weighted_sum(self.scored(results)), results
 
         moving = [jnp.asarray(leaves[i]) for i in places]
         slopes, results = jax.grad(total, has_aux=True)(moving)
         return results, slopes
+
+    def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """The derivatives that finite differences are held against."""
+        return self.gradient(inputs)[1]
 
     def on_devices(self, count: int = 8) -> Tree:
         """The results with the examples divided over devices."""
@@ -249,7 +262,7 @@ def common_forms(subject: Subject) -> dict[str, Callable[[], Form]]:
 
     def slopes(inputs: Tree) -> Any:
         """Derivatives along two directions, and central differences."""
-        found = s.gradient(inputs)[1]
+        found = s.slopes_of(inputs)
         leaves, tree = jax.tree.flatten({k: inputs[k] for k in s.moving})
 
         def wave(x: Any, seed: Any) -> Any:
@@ -258,7 +271,7 @@ def common_forms(subject: Subject) -> dict[str, Callable[[], Form]]:
         def moved(seed: Any, by: Any) -> Any:
             new = [x + by * wave(x, seed) if is_float(x) else x for x in leaves]
             given = {**inputs, **jax.tree.unflatten(tree, new)}
-            return weighted_sum(s.call(given, KEY))
+            return weighted_sum(s.scored(s.call(given, KEY)))
 
         seeds, step = (1.0, 2.0), 1e-5
         grid = [(seed, by) for seed in seeds for by in (step, -step)]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.catalog.examples.batches import one_classifier
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.losses.classification import cross_entropy
 from jaxopt_lab.training import init_state
@@ -69,7 +70,51 @@ DISTILLATION = Case(
     plain_part=lambda state: (state.params["student"], state.opt_state["student"]),
 )
 
-CASES: dict[str, Case] = {"distillation": DISTILLATION}
+
+def _one_model_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(MODEL, _tx(), **options, **more)
+
+
+def _adversarial_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_adversarial
+
+    return init_adversarial(_tx(), params["model"], key)
+
+
+def _conadv_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_conadv
+
+    batch = one_classifier()["batch"]
+    image = 0.5 * batch["image"]
+    batch = {**batch, "image": image.astype(params["model"].dtype)}
+    return init_conadv(_tx(), params["model"], key, batch)
+
+
+def _role_of_model(state: Any) -> Any:
+    return state.params["model"], state.opt_state["model"]
+
+
+ADVERSARIAL = Case(
+    step=_one_model_step,
+    state=_adversarial_state,
+    plain=lambda make: make(_supervised, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), params["model"], key),
+    plain_part=_role_of_model,
+)
+_STRENGTH = {n: one_classifier()[n] for n in ("weight", "epsilon", "alpha")}
+CONADV = Case(
+    step=_one_model_step,
+    state=_conadv_state,
+    plain=lambda make: make(MODEL, _tx(), **_STRENGTH),
+    plain_state=_adversarial_state,
+    plain_part=_role_of_model,
+)
+
+CASES: dict[str, Case] = {
+    "distillation": DISTILLATION,
+    "adversarial": ADVERSARIAL,
+    "conadv": CONADV,
+}
 
 
 def key_of(bits: Any) -> Any:

@@ -20,6 +20,7 @@ from battery.programs import Together, without_keys
 from battery.recipe.cases import CASES, key_of
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.runtime import Checkpoints, fit
+from jaxopt_lab.training import make_train_step
 
 STEPS = 2
 
@@ -127,7 +128,10 @@ class RecipeSubject(HostSubject):
         state = self.case.plain_state(jax.tree.map(jnp.asarray, params), key_of(KEY))
         state, metrics = self.run(plain, state, batch)
         got = self.case.plain_part(part[0]), part[1]["loss"]
-        return got, ((state.params, state.opt_state), metrics["loss"])
+        if setting.equals in ("jaxopt_lab.training:make_train_step", make_train_step):
+            return got, ((state.params, state.opt_state), metrics["loss"])
+        # Another recipe, by role as well.
+        return got, (self.case.plain_part(state), metrics["loss"])
 
     # Programs of their own
 

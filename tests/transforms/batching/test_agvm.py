@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 from support import vectors
 
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.transforms.batching.agvm import SecondMoment, agvm
 
 
@@ -51,6 +53,7 @@ def optimizer(meta):
     return tx, SecondMoment(b2, eps)
 
 
+@pytest.mark.full(plain=["sgd", "adamw"])
 @pytest.mark.parametrize("name", ["sgd", "sgd_late_start", "adamw"])
 def test_vectors(name):
     meta, start, halves, params = recorded(name)
@@ -95,6 +98,7 @@ def loss(params, batch):
     return jnp.mean(jnp.tanh(jnp.tanh(batch @ params["body"]) @ params["head"]))
 
 
+@pytest.mark.full
 def test_a_batch_gives_its_halves():
     tx = agvm(optax.sgd(0.1), momentum=0.5)
     halves = tuple(jax.grad(loss)(W, part) for part in (X[:4], X[4:]))
@@ -108,6 +112,42 @@ def test_a_batch_gives_its_halves():
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), given, asked
     )
     assert state.scales[0] == 1 and abs(state.scales[1] - 1) > 1e-3
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+def test_the_first_and_the_other_devices_are_the_halves(devices):
+    """An odd number of devices takes the halves of each device's batch."""
+    tx = agvm(optax.sgd(0.1), momentum=0.5)
+    x = np.concatenate([X] * 3)[: 8 * devices]
+    parts = x.reshape(devices, -1, 3)
+    halves = (parts[:1], parts[1:])
+    if devices % 2:
+        halves = (parts[:, :4], parts[:, 4:])
+    halves = [jax.grad(loss)(W, half.reshape(-1, 3)) for half in halves]
+    mean = jax.grad(loss)(W, x)
+    given, state = tx.update(mean, tx.init(W), W, grad_halves=tuple(halves))
+    mesh = jax.make_mesh(
+        (devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)
+    )
+
+    def loss_fn(params, model_state, batch, key):
+        return loss(params, batch), (model_state, {})
+
+    step = jax.shard_map(
+        make_train_step(loss_fn, tx, axis_name="data"),
+        mesh=mesh,
+        in_specs=(P(), P("data")),
+        out_specs=P(),
+    )
+    start = init_state(tx, W, jax.random.key(0))
+    after = jax.jit(step)(start, x)[0]
+    np.testing.assert_allclose(after.opt_state.scales, state.scales, rtol=1e-10)
+    expected = optax.apply_updates(W, given)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12),
+        after.params,
+        expected,
+    )
 
 
 def test_one_module_is_the_optimizer_inside():

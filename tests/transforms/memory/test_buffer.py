@@ -103,7 +103,7 @@ def test_it_is_the_plain_model(policy, keys, capacity, decay, per_leaf):
     assert int(buffer.count) == len(keys)
 
 
-@pytest.mark.full(plain=["fifo"])
+@pytest.mark.full
 @pytest.mark.parametrize("policy", ["priority", "fifo"])
 @settings(max_examples=15, deadline=None)
 @given(keys=KEYS, capacity=st.sampled_from([1, 2, 5]), more=KEYS)

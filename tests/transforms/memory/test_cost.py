@@ -19,7 +19,7 @@ def compiled(**options):
         return benchmark.bytes_a_parameter(benchmark.compiled_step(tx, SMALL))
 
 
-@pytest.mark.full(plain=["options1-<lambda>-5"])
+@pytest.mark.full
 @pytest.mark.parametrize("capacity", [5, 20])
 @pytest.mark.parametrize(
     "options, state",

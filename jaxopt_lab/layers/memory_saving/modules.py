@@ -1,0 +1,156 @@
+"""The memory-saving layers as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import nnx
+
+from jaxopt_lab.layers.memory_saving.mesa_attention import mesa_attention
+from jaxopt_lab.layers.memory_saving.mesa_dense import mesa_dense
+from jaxopt_lab.layers.memory_saving.mesa_gelu import mesa_gelu
+from jaxopt_lab.layers.memory_saving.mesa_layer_norm import mesa_layer_norm
+from jaxopt_lab.layers.memory_saving.mesa_softmax import mesa_softmax
+from jaxopt_lab.layers.memory_saving.wta_crs_dense import wta_crs_dense
+from jaxopt_lab.layers.nnx_module import NnxLayer
+
+
+class MesaGelu(NnxLayer):
+    """GELU that keeps codes of its input, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_gelu``.
+
+    >>> sorted(MesaGelu(4, groups=2, rngs=nnx.Rngs(0)).names[1])
+    ['low', 'range', 'started']
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_gelu(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class MesaSoftmax(NnxLayer):
+    """Softmax that keeps codes of its output, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_softmax``.
+
+    >>> MesaSoftmax(4, groups=2, group_axis=1, rngs=nnx.Rngs(0)).low.shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_softmax(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class MesaLayerNorm(NnxLayer):
+    """Layer normalization that keeps codes of its input, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_layer_norm``.
+
+    >>> MesaLayerNorm(4, rngs=nnx.Rngs(0)).scale.shape
+    (4,)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_layer_norm(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class MesaAttention(NnxLayer):
+    """Self-attention that keeps codes of queries, keys and values, as an nnx module.
+
+    Args:
+      features: size of the last axis of the input, 3 times the width.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_attention``.
+
+    >>> MesaAttention(12, heads=2, rngs=nnx.Rngs(0)).range.shape
+    (6,)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_attention(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class MesaDense(NnxLayer):
+    """Dense layer that keeps codes of its input, as an nnx module.
+
+    Args:
+      features: size of the last axis of the input.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``mesa_dense``.
+
+    >>> MesaDense(4, out=3, rngs=nnx.Rngs(0)).kernel.shape
+    (4, 3)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = mesa_dense(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)
+
+
+class WtaCrsDense(NnxLayer):
+    """Dense layer that keeps a few rows of its input, as an nnx module.
+
+    Args:
+      features: size of the last axis of the input.
+      rngs: the module's random streams.
+      **options: those of ``wta_crs_dense``.
+
+    >>> WtaCrsDense(4, out=3, ratio=0.1, rngs=nnx.Rngs(0)).kernel.shape
+    (4, 3)
+    """
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs, **options: Any) -> None:
+        super().__init__(wta_crs_dense(features, **options), rngs=rngs)

@@ -1,0 +1,129 @@
+"""A batch that grows: one program, the same bits after a pause, one device as many."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jaxopt_lab.controllers import norm_test
+from jaxopt_lab.training import init_state, make_accumulation
+
+MICRO = 4
+TX = optax.adam(0.1)
+START = {"w": np.full(3, 0.5), "b": np.zeros(())}
+
+
+def loss_fn(params, model_state, batch, key):
+    x = batch["x"] + 0.01 * jax.random.normal(key, batch["x"].shape)
+    error = x @ params["w"] + params["b"] - batch["y"]
+    return jnp.mean(error**2), ({"seen": model_state["seen"] + 1}, {})
+
+
+def micro_batches():
+    rng = np.random.default_rng(0)
+    while True:
+        x = rng.normal(size=(MICRO, 3))
+        yield {"x": x, "y": x @ [1.0, -1.0, 2.0] + rng.normal(size=MICRO)}
+
+
+class Run:
+    """A run with a controller; its programs are counted."""
+
+    def __init__(self, traces):
+        self.traces = traces
+        parts = make_accumulation(loss_fn, TX, micro_batch=MICRO)
+        self.init = parts.init
+        self.add, self.apply = (self._counted(f) for f in (parts.add, parts.apply))
+        self.control = norm_test(
+            0.15, micro_batch=MICRO, start_batch=2 * MICRO, max_batch=4096
+        )
+        self.state = init_state(
+            TX, START, jax.random.key(0), {"seen": np.zeros((), np.int32)}
+        )
+        self.decided = self.control.init()
+        self.batches = micro_batches()
+
+    def _counted(self, function):
+        def counted(*args):
+            self.traces.append(function.__name__)
+            return function(*args)
+
+        return jax.jit(counted)
+
+    def step(self):
+        sums = self.init(self.state.params)
+        for _ in range(self.decided["accumulation"]):
+            self.state, sums = self.add(self.state, sums, next(self.batches))
+        self.state, metrics = self.apply(self.state, sums)
+        metrics = {name: float(x) for name, x in metrics.items()}
+        _, self.decided = self.control.decide(metrics, self.decided)
+        return metrics
+
+
+def test_a_run_grows_to_the_limit_in_one_program_and_resumes():
+    run, sizes = Run([]), []
+    for _ in range(40):
+        sizes.append(run.step()["batch"])
+        if sizes[-1] == 4096:
+            break
+        if len(sizes) == 16:
+            text = json.dumps(run.decided)
+            kept = run.state
+    assert (
+        len(sizes) > 3
+        and sizes[0] == 8
+        and sizes[-1] == 4096
+        and sizes == sorted(sizes)
+    )
+    assert sorted(run.traces) == ["add", "apply"]
+    assert run.state.model_state["seen"] * MICRO == run.decided["examples"]
+
+    again = Run([])
+    again.add, again.apply = run.add, run.apply
+    again.state, again.decided = kept, json.loads(text)
+    for _ in range(again.decided["examples"] // MICRO):
+        next(again.batches)
+    for size in sizes[16:]:
+        assert again.step()["batch"] == size
+    jax.tree.map(np.testing.assert_array_equal, again.state[1:4], run.state[1:4])
+    assert again.decided == run.decided
+
+
+@pytest.mark.full
+def test_eight_devices_are_one():
+    def plain(params, model_state, batch, key):
+        error = batch["x"] @ params["w"] + params["b"] - batch["y"]
+        return jnp.mean(error**2), (model_state, {})
+
+    batch = jax.tree.map(
+        lambda *x: np.concatenate(x), *itertools.islice(micro_batches(), 2)
+    )
+    one = make_accumulation(plain, TX)
+    many = make_accumulation(plain, TX, axis_name="data")
+    state = init_state(TX, START, jax.random.key(0))
+
+    def run(parts, state, batches):
+        sums = parts.init(state.params)
+        for each in batches:
+            state, sums = parts.add(state, sums, each)
+        state, metrics = parts.apply(state, sums)
+        return state.params, metrics
+
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    divided = jax.shard_map(
+        lambda s, b: run(many, s, [b]),
+        mesh=mesh,
+        in_specs=(P(), P("data")),
+        out_specs=P(),
+    )
+    examples = [jax.tree.map(lambda x, i=i: x[i : i + 1], batch) for i in range(8)]
+    expected = jax.jit(lambda s: run(one, s, examples))(state)
+    got = jax.jit(divided)(state, batch)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), got, expected
+    )
