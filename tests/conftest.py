@@ -21,6 +21,8 @@ interrupts.heed()
 
 import jax
 
+compiler.share_contexts()
+
 _CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
     pathlib.Path.home() / ".cache" / "jaxopt_lab" / "xla-tests"
 )

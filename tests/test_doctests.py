@@ -14,36 +14,72 @@ ROOTS = (PACKAGE, PACKAGE.parent / "experiments")
 DEAR = {
     "bilevel.differentiable",
     "bilevel.hypergradient",
+    "bilevel.implicit",
     "bilevel.metalearning",
     "bilevel.metalearning.imaml",
+    "bilevel.metalearning.sinusoids",
     "bilevel.metalearning.tasks",
+    "bilevel.unroll",
     "core.codecs",
     "core.codecs.dynamic_map",
+    "core.trees",
     "curvature.landscape.directions",
+    "curvature.landscape.trajectory",
+    "curvature.measures.average_sharpness",
+    "curvature.measures.gradient_noise",
+    "curvature.probe",
+    "curvature.spectrum.hutchpp",
+    "curvature.spectrum.top",
+    "curvature.stability.element_variance",
     "curvature.stability.gram",
     "curvature.stability.sample_hessians",
     "curvature.stability.second_moment",
     "curvature.stability.simulator",
     "curvature.stability.thresholds",
     "data.augment",
+    "data.mixup",
     "diagnostics.theory.depth_recursion",
+    "diagnostics.theory.gaussian_expectations",
     "diagnostics.theory.linear_student",
+    "diagnostics.theory.wide_networks",
     "diagnostics.weights.filter_quality",
     "diagnostics.weights.filters",
     "diagnostics.weights.heavy_tails",
     "diagnostics.weights.matrix_norms",
+    "diagnostics.weights.power_law",
     "layers.linen_module",
+    "layers.nnx_module",
+    "layers.norm.ghost_batch_norm",
+    "losses.emo",
+    "losses.reweighting",
     "losses.shade",
+    "metrics.accuracy",
+    "metrics.expected_calibration_error",
+    "metrics.temperature_scaling",
+    "quantize.gptq_grid",
+    "quantize.params",
+    "recipes.distillation",
+    "training.adapters",
+    "training.flax_loops",
+    "transforms.compressed.adam_mini",
     "transforms.compressed.adamw_quantized",
+    "transforms.compressed.householder",
     "transforms.compressed.ldadam",
     "transforms.compressed.low_rank",
     "transforms.compressed.microadam",
+    "transforms.compressed.min_max",
+    "transforms.compressed.quantize_state",
     "transforms.compressed.soap.kernel",
+    "transforms.memory.buffer",
     "transforms.memory.critical_gradients",
+    "transforms.memory.critical_momenta",
+    "transforms.scale_invariant.adamp",
+    "transforms.sharpness.esam",
     "transforms.temp_balance",
 }
-"""Modules of the package whose examples take more than a second; their tests compile
-the same programs on other shapes, so that the examples wait for ``--full``."""
+"""Modules of the package whose examples take more than two thirds of a second; their
+tests compile the same programs on other shapes, so that the examples wait for
+``--full``, or for a change that reaches few of them."""
 
 
 def modules():
@@ -55,7 +91,7 @@ def modules():
                 name = ".".join(parts).removesuffix(".__init__")
                 marks = [pytest.mark.reaches(name)]
                 if name.removeprefix("jaxopt_lab.") in DEAR:
-                    marks.append(pytest.mark.full)
+                    marks.append(pytest.mark.full(near=name))
                 yield pytest.param(name, marks=marks)
 
 

@@ -38,7 +38,7 @@ def train_loss(p, model_state, batch, key):
     return loss(p, batch), (model_state, {})
 
 
-GRADS = jax.grad(loss)(P, X)
+GRADS = jax.jit(jax.grad(loss))(P, X)
 GRAD_FN = jaxopt_lab.batch_grad(loss, X)
 SGD = optax.sgd(0.1)
 EXTRA = {"grad_fn": GRAD_FN}

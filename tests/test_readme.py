@@ -46,6 +46,7 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", PAGES[name].read_text(), re.DOTALL)
 
 
+@pytest.mark.full(plain=["README.md", "loops.md"])
 @pytest.mark.parametrize("name", [name for name in PAGES if blocks(name)])
 def test_the_examples_run(name):
     names = {}

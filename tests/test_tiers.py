@@ -132,6 +132,15 @@ def test_one_case_of_a_full_test_is_plain(tmp_path, plain, line):
     assert line in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("subjects, taken", [(3, 3), (4, 0)])
+def test_dear_tests_of_few_subjects_run_with_their_change(tree, subjects, taken):
+    near = [pytest.mark.full(near=f"row {i}") for i in range(subjects)]
+    items = [Item(tree, "tests/test_rows.py", mark) for mark in near for _ in range(2)]
+    items += [Item(tree, "tests/test_a.py"), Item(tree, "tests/test_a.py", *near[:1])]
+    assert len(tiers.few(items)) == taken + 1
+    assert ("tests/test_a.py", "row 0") in tiers.few(items)
+
+
 def test_an_unknown_module_is_refused(tree):
     (tree / "jaxopt_lab/a.py").write_text("x = 1")
     change = tiers.Changed(tree, frozenset({"jaxopt_lab/a.py"}), None)

@@ -23,7 +23,7 @@ def problem() -> tuple[Any, dict[str, jax.Array]]:
     Returns:
       ``(functional, batch)``.
     """
-    build = models.get("convnet").build(ConvNetConfig(), SHAPE, CLASSES)
+    build = models.MODELS["convnet"].build(ConvNetConfig(), SHAPE, CLASSES)
     image_key, label_key = jax.random.split(jax.random.key(0))
     batch = {
         "image": jax.random.normal(image_key, (BATCH, *SHAPE)),

@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PyTree
+from jax import Array
 
 from experiments.benchmarks import curvature_peers
 from experiments.benchmarks.paired import Ratio, ratio, report
 from jaxopt_lab import curvature
+from jaxopt_lab.core.typing import PyTree
 
 STEPS = 20
 PAIRS = 10

@@ -13,7 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jax import Array
+
+from jaxopt_lab.core.typing import PyTree
 
 _NEEDS = {
     "PyHessian (data loader)": ("torch", "pyhessian"),

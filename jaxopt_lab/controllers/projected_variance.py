@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError

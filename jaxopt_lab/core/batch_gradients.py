@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core import loops, placement, trees
 from jaxopt_lab.core.batch_parts import (
     Weights,
+    example_weights,
     num_examples,
     share,
     total_weight,
@@ -137,6 +138,10 @@ class BatchGrad:
     def weight(self, part: Batch = None) -> jax.Array | None:
         """The weight of a part of the batch, of all of this device's by default."""
         return total_weight(self._weights, self._batch if part is None else part)
+
+    def example_weights(self) -> jax.Array | None:
+        """The weight of each example of this device's part, ``(examples,)``."""
+        return example_weights(self._weights, self._batch)
 
     def mean(self, tree: PyTree) -> PyTree:
         """Mean of the floating leaves over the devices' axis, if there is one."""

@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.core.typing import Batch, PyTree
 
 # The key of a batch, or a function of it, that gives the weights of its examples.
 Weights = str | Callable[[Batch], jax.Array]
@@ -86,6 +85,30 @@ def total_weight(weights: Weights | None, batch: Batch) -> jax.Array | None:
     """
     if weights is None:
         return None
+    return jnp.sum(_found(weights, batch), dtype=jnp.result_type(float))
+
+
+def example_weights(weights: Weights | None, batch: Batch) -> jax.Array | None:
+    """The weight of each example, those of its tokens summed.
+
+    Args:
+      weights: as of ``total_weight``.
+      batch: the batch or the part.
+
+    Returns:
+      ``(examples,)``, dtype and errors as ``total_weight``; ``None`` for ``None``.
+
+    >>> example_weights("mask", {"mask": jnp.ones((2, 3))}).tolist()
+    [3.0, 3.0]
+    """
+    if weights is None:
+        return None
+    found = _found(weights, batch)
+    axes = tuple(range(1, found.ndim))
+    return jnp.sum(found, axes, dtype=jnp.result_type(float))
+
+
+def _found(weights: Weights, batch: Batch) -> jax.Array:
     if callable(weights):
         found: Any = weights(batch)
     elif isinstance(batch, Mapping) and weights in batch:
@@ -101,7 +124,7 @@ def total_weight(weights: Weights | None, batch: Batch) -> jax.Array | None:
     if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         kind = type(found).__name__ if dtype is None else dtype
         raise InputError(f"weights must be an array of real numbers; got {kind}")
-    return jnp.sum(found, dtype=jnp.result_type(float))
+    return found
 
 
 def weighed(tree: PyTree, factor: jax.Array | None) -> PyTree:

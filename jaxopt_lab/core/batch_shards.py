@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.batch_parts import share, split_batch, weighed
-from jaxopt_lab.core.typing import Batch, Params, Updates
+from jaxopt_lab.core.typing import Batch, Params, PyTree, Updates
 
 if TYPE_CHECKING:
     from jaxopt_lab.core.batch_gradients import BatchGrad

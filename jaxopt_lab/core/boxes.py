@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import PyTree
+
+from jaxopt_lab.core.typing import PyTree
 
 _BOXES = frozenset({"Variable", "AxisMetadata"})
 

@@ -270,8 +270,8 @@ def enter_transform(
     placement.refuse_accumulation(transform)
     if isinstance(grad_fn, PlainGradFn):
         # It may call one that fills them: only its failure tells.
-        grad_fn.on_failure = functools.partial(
-            placement.refuse_holes, transform, params
+        grad_fn = grad_fn.telling(
+            functools.partial(placement.refuse_holes, transform, params)
         )
     elif not getattr(grad_fn, "fills_masks", False):
         placement.refuse_holes(transform, params)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import errors, jaxprs, trees
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import PyTree
 
 Mode = Literal["unroll", "vmap", "scan"]
@@ -63,7 +64,7 @@ def choose(otherwise: Mode, fn: Callable[..., Any], *args: Any) -> Mode:
     Returns:
       A mode.
     """
-    if jax.default_backend() == "cpu" and contains_convolution(fn, *args):
+    if traced_for(args) == "cpu" and contains_convolution(fn, *args):
         return "unroll"
     return otherwise
 

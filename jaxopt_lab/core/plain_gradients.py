@@ -28,11 +28,11 @@ class PlainGradFn:
 
     The pass number reaches it only as the argument called ``i``: in any other place it
     would be taken for a batch or a key. The first result is compared with the
-    parameters. Other members are those of the function; ``on_failure`` is called where
-    it raises a ``TypeError``, to tell more.
+    parameters. Other members are those of the function.
 
     Args:
       fn: ``fn(params)`` or ``fn(params, i=0)``; ``i`` may be keyword-only.
+      on_failure: called where ``fn`` raises a ``TypeError``, to tell more.
 
     Raises:
       InputError: ``fn`` is no function, needs other arguments than ``params`` and
@@ -45,17 +45,21 @@ class PlainGradFn:
     6.0
     """
 
-    def __init__(self, fn: Callable[..., Updates]):
+    def __init__(
+        self,
+        fn: Callable[..., Updates],
+        on_failure: Callable[[], None] = lambda: None,
+    ):
         self._how = _pass_number(fn)
         self._fn = fn
         self._checked = False
-        self.on_failure: Callable[[], None] = lambda: None
+        self._on_failure = on_failure
 
     def __call__(self, params: Params, i: int | jax.Array = 0) -> Updates:
         try:
             grads = self._called(params, i)
         except TypeError:
-            self.on_failure()
+            self._on_failure()
             raise
         if not self._checked:
             check_gradients(grads, params)
@@ -69,13 +73,12 @@ class PlainGradFn:
             return self._fn(params, i)
         return self._fn(params)
 
+    def telling(self, on_failure: Callable[[], None]) -> PlainGradFn:
+        """The same function with another ``on_failure``; this one keeps its own."""
+        return PlainGradFn(self._fn, on_failure)
+
     def __getattr__(self, name: str) -> Any:
-        if name in (
-            "_fn",
-            "_how",
-            "_checked",
-            "on_failure",
-        ):  # while an instance is being copied
+        if name in ("_fn", "_how", "_checked", "_on_failure"):  # while being copied
             raise AttributeError(name)
         return getattr(self._fn, name)
 

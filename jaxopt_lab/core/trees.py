@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Array
 
 from jaxopt_lab.core.boxes import leaves_with_path as leaves_with_path
 from jaxopt_lab.core.boxes import map_with_path as map_with_path

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 
-if TYPE_CHECKING:
-    # jaxtyping hides the type on purpose, so that type checkers call it unknown.
-    PyTree: TypeAlias = Any
-else:
-    from jaxtyping import PyTree
-
+# Not of jaxtyping, whose import takes as long as all of ours.
+PyTree: TypeAlias = Any
 Params: TypeAlias = PyTree
 Updates: TypeAlias = PyTree
 Batch: TypeAlias = PyTree

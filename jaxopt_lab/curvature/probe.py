@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.checks import check_positive_count

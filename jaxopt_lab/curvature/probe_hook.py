@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError

@@ -11,13 +11,17 @@ from jaxopt_lab.data.batches import (
     Augment,
     evaluation_batches,
 )
+from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
+from jaxopt_lab.data.erase import erase
 from jaxopt_lab.data.example_noise import example_noise
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
+from jaxopt_lab.data.image_folder import load_image_folder
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
+from jaxopt_lab.data.own import as_dataset, load_npz
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
@@ -29,9 +33,12 @@ __all__ = [
     "GrainBatches",
     "MeshBatches",
     "TfdsSources",
+    "as_dataset",
     "cache_folder",
     "check_images",
     "compose",
+    "cutmix",
+    "erase",
     "evaluation_batches",
     "evaluation_stream",
     "example_noise",
@@ -39,6 +46,8 @@ __all__ = [
     "image_dataset",
     "load_digits",
     "load_fashion_mnist",
+    "load_image_folder",
+    "load_npz",
     "load_text",
     "load_tfds",
     "mixup",

@@ -42,6 +42,7 @@ def image_dataset(
     train: Mapping[str, np.ndarray],
     test: Mapping[str, np.ndarray],
     num_classes: int,
+    rank: int | None = 4,
 ) -> Dataset:
     """A checked ``Dataset`` of images.
 
@@ -50,6 +51,8 @@ def image_dataset(
       train: ``{"image": (N, H, W, C), "label": (N,)}``.
       test: likewise.
       num_classes: number of classes.
+      rank: of the images with the axis of examples; ``None``: any, for inputs that are
+        no images.
 
     Returns:
       The set, its labels as int32.
@@ -61,7 +64,7 @@ def image_dataset(
     >>> image_dataset("toy", part, part, 2).input_shape
     (4, 4, 1)
     """
-    shape = check_images(name, train, test, num_classes)
+    shape = check_images(name, train, test, num_classes, rank)
     parts = [
         {**part, "label": np.asarray(part["label"]).astype(np.int32)}
         for part in (train, test)
@@ -74,6 +77,7 @@ def check_images(
     train: Mapping[str, np.ndarray],
     test: Mapping[str, np.ndarray],
     num_classes: int,
+    rank: int | None = 4,
 ) -> tuple[int, ...]:
     """Refuse images that are unfit for training.
 
@@ -82,13 +86,14 @@ def check_images(
       train: ``{"image": (N, H, W, C), "label": (N,)}``.
       test: likewise.
       num_classes: number of classes.
+      rank: of the images, as in ``image_dataset``.
 
     Returns:
       The shape ``(H, W, C)`` of one image.
 
     Raises:
-      InputError: an entry is missing, a part is empty, images are not of rank 4 or not
-        alike in both parts, lengths differ, a label is not an integer in
+      InputError: an entry is missing, a part is empty, images are not of the rank or
+        not alike in both parts, lengths differ, a label is not an integer in
         ``0 .. num_classes - 1``, or a float image is not finite. The message names the
         part and the first bad example.
 
@@ -96,8 +101,8 @@ def check_images(
     """
     if num_classes < 1:
         raise InputError(f"{name}: num_classes={num_classes}; accepted: [1, inf)")
-    train_shape = _check_part(name, "train", train, num_classes)
-    test_shape = _check_part(name, "test", test, num_classes)
+    train_shape = _check_part(name, "train", train, num_classes, rank)
+    test_shape = _check_part(name, "test", test, num_classes, rank)
     if train_shape != test_shape:
         raise InputError(
             f"{name}, test: images of shape {test_shape}; accepted: {train_shape}, "
@@ -107,7 +112,11 @@ def check_images(
 
 
 def _check_part(
-    name: str, split: Split, part: Mapping[str, np.ndarray], num_classes: int
+    name: str,
+    split: Split,
+    part: Mapping[str, np.ndarray],
+    num_classes: int,
+    rank: int | None,
 ) -> tuple[int, ...]:
     where = f"{name}, {split}"
     for entry in ("image", "label"):
@@ -115,15 +124,18 @@ def _check_part(
             got = ", ".join(part) or "nothing"
             raise InputError(f"{where}: no {entry!r}; it has {got}")
     image, label = np.asarray(part["image"]), np.asarray(part["label"])
-    if image.ndim != 4 or 0 in image.shape[1:]:
+    noun = "images" if rank == 4 else "inputs"
+    fits = image.ndim > 1 if rank is None else image.ndim == rank
+    if not fits or 0 in image.shape[1:]:
+        wanted = "(N, height, width, channels)" if rank == 4 else "(N, ...)"
         raise InputError(
-            f"{where}: images of shape {image.shape}; accepted: (N, height, width, "
-            "channels), none of them 0"
+            f"{where}: {noun} of shape {image.shape}; accepted: {wanted}, none of them "
+            "0"
         )
     if label.ndim != 1 or len(image) != len(label):
         raise InputError(
-            f"{where}: {len(image)} images, but labels of shape {label.shape}; "
-            f"accepted: ({len(image)},), one label an image"
+            f"{where}: {len(image)} {noun}, but labels of shape {label.shape}; "
+            f"accepted: ({len(image)},), one label for each"
         )
     if len(image) == 0:
         raise InputError(f"{where}: the set is empty; accepted: at least one example")
@@ -148,17 +160,18 @@ def _check_values(where: str, image: np.ndarray) -> None:
         return
     if not np.issubdtype(image.dtype, np.floating):
         raise InputError(
-            f"{where}: images of dtype {image.dtype}; accepted: uint8 or floats"
+            f"{where}: values of dtype {image.dtype}; accepted: uint8 or floats"
         )
     at_once = max(1, _BLOCK // image[0].nbytes)
     for start in range(0, len(image), at_once):
         block = image[start : start + at_once]
-        finite = np.isfinite(block).all(axis=(1, 2, 3))
+        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if not finite.all():
             first = int(np.argmin(finite))
             values = block[first]
             value = values[~np.isfinite(values)].flat[0]
+            noun, part = ("image", "pixel") if image.ndim == 4 else ("input", "value")
             raise InputError(
-                f"{where}: image {start + first} has a pixel {value}; accepted: finite "
-                "values"
+                f"{where}: {noun} {start + first} has a {part} {value}; accepted: "
+                "finite values"
             )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
@@ -67,7 +68,9 @@ def mixup(
             return batch
         mixed = {name: _floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
-        mixed[label] = _probabilities(batch[label], num_classes, first)
+        mixed[label] = probabilities(
+            batch[label], num_classes, first.shape[0], first.dtype
+        )
         # One draw and one sort: jax.random.permutation compiles several of both.
         draws = jax.random.uniform(key, (first.shape[0] + 2,), jnp.float32)
         weight = symmetric_beta(draws[0], draws[1], alpha)
@@ -124,10 +127,29 @@ def _floats(x: jax.Array) -> jax.Array:
     return x
 
 
-def _probabilities(labels: jax.Array, classes: int, inputs: jax.Array) -> jax.Array:
-    labels, count = jnp.asarray(labels), inputs.shape[0]
+def probabilities(
+    labels: jax.Array, classes: int, count: int, dtype: DTypeLike
+) -> jax.Array:
+    """Labels as probabilities of the classes.
+
+    Args:
+      labels: integers ``(count,)``; or floats ``(count, classes)``, as they are.
+      classes: number of classes.
+      count: number of examples.
+      dtype: floating type of the result for integers.
+
+    Returns:
+      Shape ``(count, classes)``.
+
+    Raises:
+      InputError: the labels have another type or shape.
+
+    >>> probabilities(jnp.array([1]), 2, 1, jnp.float32).tolist()
+    [[0.0, 1.0]]
+    """
+    labels = jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == (count,):
-        return jax.nn.one_hot(labels, classes, dtype=inputs.dtype)
+        return jax.nn.one_hot(labels, classes, dtype=dtype)
     if trees.is_floating(labels) and labels.shape == (count, classes):
         return labels
     raise InputError(

@@ -1,1 +1,26 @@
-"""The lab: runs of networks and data sets by name, from the command line."""
+"""The lab: runs of networks and data sets, from the command line and from Python.
+
+``run`` trains, ``load`` reads a run back; both are imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxopt_lab.lab.trained_run import Run as Run
+    from jaxopt_lab.lab.trained_run import load as load
+    from jaxopt_lab.lab.trained_run import run as run
+
+__all__ = ["Run", "load", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        import importlib
+
+        found = importlib.import_module("jaxopt_lab.lab.trained_run")
+        value = getattr(found, name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

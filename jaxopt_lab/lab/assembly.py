@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import data, optimizers, parts, placement, recipes
+from jaxopt_lab.lab import (
+    averaging,
+    data,
+    models,
+    optimizers,
+    parts,
+    placement,
+    recipes,
+    throughput,
+)
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.models.layers import with_batch_axis
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
     TrainState,
-    from_nnx,
     init_seeds,
     init_sharded,
     init_state,
@@ -27,6 +38,9 @@ from jaxopt_lab.training import (
     seed_keys,
     seed_shardings,
 )
+from jaxopt_lab.training.mixed_precision import mixed_precision
+
+Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
 
 
 class Program(NamedTuple):
@@ -37,11 +51,17 @@ class Program(NamedTuple):
       step: the train step.
       evaluate: the evaluator.
       batches: source of training batches, at its beginning.
-      metric_fn: sums of loss and accuracy in evaluation mode.
+      metric_fn: sums of loss and accuracy in evaluation mode, in float32 whatever the
+        run computes in: curvature would drown in the rounding.
       fixed: ``fixed(n)`` gives n examples, always the same; see ``data.TaskData``.
       mesh: the devices; ``None``: one.
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
         has others beside it.
+      functional: the model as pure functions, as it is trained and tested.
+      test_metric_fn: sums of the metrics of the test.
+      kind: of the data, ``"image"`` or ``"text"``.
+      test: batches to test on.
+      input_shape: shape of one input.
     """
 
     state: TrainState
@@ -52,13 +72,20 @@ class Program(NamedTuple):
     fixed: Any
     mesh: Any = None
     view: Any = None
+    functional: Any = None
+    test_metric_fn: Any = None
+    kind: Any = None
+    test: Any = None
+    input_shape: tuple[int, ...] = ()
 
 
-def assemble(configuration: Configuration) -> Program:
+def assemble(configuration: Configuration, start: Start | None = None) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
+      start: ``start(params, model_state)``, the weights to begin with instead of those
+        that were drawn.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -69,21 +96,25 @@ def assemble(configuration: Configuration) -> Program:
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
     loaded = data.load(
-        run, configuration.rows.task, context, configuration.chosen("augment")
+        run, configuration.rows.task, context, *configuration.augmentations
     )
     placed = placement.chosen(configuration)
     mesh = None if placed is None else placed.mesh
-    build = configuration.rows.model.build(
-        configuration.model,
+    global_statistics = placed is not None and placed.averages_statistics(run)
+    model_in = functools.partial(
+        functional_of,
+        configuration,
+        loaded.kind,
         loaded.input_shape,
         loaded.num_classes,
-        configuration.parts.get("norm"),
+        DATA_AXIS if global_statistics else None,
     )
-    if placed is not None and placed.averages_statistics(run):
-        build = with_batch_axis(build, DATA_AXIS)
-    functional = from_nnx(build)
+    functional = model_in()
+    computed = functional
+    if run.precision != "float32":
+        computed = mixed_precision(model_in("bfloat16"))
     tx = optimizers.build(placement.on_each_device(configuration, placed))
-    loss_fn = _loss(configuration, loaded.kind, functional)
+    loss_fn = _loss(configuration, loaded.kind, computed)
 
     recipe = None
     if (part := configuration.chosen("recipe")) is not None:
@@ -92,16 +123,19 @@ def assemble(configuration: Configuration) -> Program:
                 f"recipe={run.recipe} runs on one device; give mesh=data:1"
             )
         recipe = recipes.prepare(
-            part, configuration, functional, tx, loaded.input_shape, loaded.num_classes
+            part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
 
     def init(key: jax.Array) -> TrainState:
         init_key, step_key, _, noise_key = data.split_keys(key)
         params, model_state = functional.init(init_key)
+        if start is not None:
+            params, model_state = start(params, model_state)
         state = init_state(tx, params, step_key, model_state)
         state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
-        return state if recipe is None else recipe.extend(state)
+        return averages.extend(state if recipe is None else recipe.extend(state))
 
+    averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     held: dict[str, Any] = {"": loaded.test}
@@ -117,11 +151,14 @@ def assemble(configuration: Configuration) -> Program:
         )
         if recipe is not None:
             step = recipe.step
+        step = averages.step(step)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)
-        step = placement.parallel_step(loss_fn, tx, shardings, configuration, placed)
+        inner = placement.StateShardings(*map(averages.plain, shardings))
+        step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
+        step = averages.step(step, shardings.storage)
         state = (
             init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
@@ -133,40 +170,110 @@ def assemble(configuration: Configuration) -> Program:
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
     metrics = losses.classification_metrics if image else losses.next_token_metrics
-    metric_fn = metrics(functional)
-    evaluators = {
-        prefix: make_evaluator(
-            metric_fn,
-            batches_of,
-            eval_params=configuration.rows.method.eval_params_fn,
-            seeds=many,
-            mode=run.seed_mode,
-            mesh=mesh,
-        )
-        for prefix, batches_of in held.items()
-    }
+    extra = configuration.rows.own.metrics
+    metric_fn = metrics(computed, extra=extra)
+
+    def evaluators(eval_params: Any) -> Any:
+        return {
+            prefix: make_evaluator(
+                metric_fn,
+                batches_of,
+                eval_params=eval_params,
+                seeds=many,
+                mode=run.seed_mode,
+                mesh=mesh,
+            )
+            for prefix, batches_of in held.items()
+        }
+
+    eval_params = configuration.rows.method.eval_params_fn
+    tests = evaluators(eval_params)
+    # The average is of the parameters that are evaluated already.
+    average_tests = evaluators(None) if averages.decay and eval_params else tests
 
     def view(state: TrainState) -> TrainState:
+        state = averages.plain(state)
         return state if recipe is None else recipe.view(state)
 
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
-        state = view(state)
-        return {
-            f"{prefix}{name}": value
-            for prefix, each in evaluators.items()
-            for name, value in each(state).items()
-        }
+        tested = _tested(tests, view(state))
+        if averages.decay:
+            average = view(state)._replace(**averages.of(state))
+            tested |= _tested(average_tests, average, "ema_")
+        if not image:
+            unit = "character" if configuration.run.task == "text" else "token"
+            tested |= throughput.text_scores(tested, unit)
+        return tested
 
     return Program(
         state=state,
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn,
+        metric_fn=metric_fn
+        if computed is functional
+        else metrics(functional, extra=extra),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
+        functional=computed,
+        test_metric_fn=metric_fn,
+        kind=loaded.kind,
+        test=held[""],
+        input_shape=loaded.input_shape,
     )
+
+
+def functional_of(
+    configuration: Configuration,
+    kind: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    batch_axis: str | None = None,
+    dtype: str | None = None,
+) -> Functional:
+    """The model of a run as pure functions.
+
+    Args:
+      configuration: the run.
+      kind: of its data.
+      input_shape: shape of one input.
+      num_classes: number of classes, or of tokens.
+      batch_axis: axis of devices over which batch statistics are averaged.
+      dtype: type in which its layers compute; ``None``: their own.
+
+    Returns:
+      The functions.
+
+    Raises:
+      InputError: the model does not fit the data.
+    """
+    model = configuration.rows.model
+    if model.kind not in ("any", kind):
+        fitting = [m.name for m in models.MODELS.values() if m.kind == kind]
+        raise InputError(
+            f"model {model.name} takes {model.kind}, task {configuration.run.task} "
+            f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
+        )
+    return model.functional(
+        configuration.model,
+        input_shape,
+        num_classes,
+        configuration.parts.get("norm"),
+        batch_axis=batch_axis,
+        dtype=dtype,
+        tokens=kind == "text",
+    )
+
+
+def _tested(
+    evaluators: Any, state: TrainState, prefix: str = ""
+) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}{set_of}{name}": value
+        for set_of, each in evaluators.items()
+        for name, value in each(state).items()
+    }
 
 
 def _replicated(batches: Any, mesh: Any) -> Any:

@@ -10,9 +10,24 @@ from typing import Any
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
-from jaxopt_lab.lab import idle_options, options_form
+from jaxopt_lab.lab import (
+    configuration_files,
+    idle_options,
+    options_form,
+    path_rules,
+    precision,
+    schedules,
+    throughput,
+    writers,
+)
 from jaxopt_lab.lab.commands import HELP
-from jaxopt_lab.lab.configuration import Configuration, decay_name, resolve
+from jaxopt_lab.lab.configuration import (
+    NOTHING_OWN,
+    Configuration,
+    Own,
+    decay_name,
+    resolve,
+)
 from jaxopt_lab.lab.run_options import check_ranges
 
 
@@ -100,32 +115,102 @@ def parse(arguments: Sequence[str]) -> Configuration:
       SystemExit: help was asked for, or a value is not of its type (exit 2).
     """
     given = words([word for word in arguments if word not in HELP])
-    configuration = _configuration(given, helping=asks_help(arguments))
+    return _with_file(given, helping=asks_help(arguments))
+
+
+def configured(options: Mapping[str, Any], own: Own) -> Configuration:
+    """The configuration of options in Python and objects of the caller.
+
+    Args:
+      options: values by name, as the command line has them.
+      own: objects instead of names.
+
+    Returns:
+      The configuration, every value checked.
+
+    Raises:
+      InputError: an unknown name (with the nearest ones), a value out of range, or an
+        option that would do nothing.
+    """
+    return _with_file({name: _spelled(x) for name, x in options.items()}, own=own)
+
+
+def _with_file(
+    given: dict[str, str], *, helping: bool = False, own: Own = NOTHING_OWN
+) -> Configuration:
+    """The configuration of options, and of the file that ``config`` or ``preset``
+    names.
+
+    What the file says and the options change, with all that belongs to it, is left out.
+    """
+    named = " ".join(
+        f"{n}={given[n]}" for n in configuration_files.OPTIONS if n in given
+    )
+    found = configuration_files.settings(given)
+    if not found:
+        configuration = _configuration(given, helping=helping, own=own)
+        idle_options.refuse(configuration, given)
+        return configuration
+    kept = {n: _spelled(x) for n, x in found.items() if n not in given}
+    form = options_form.form(resolve({**kept, **given}, own))
+    known = {name for name, _ in options_form.names(form)}
+    other = any(given.get(n, found.get(n)) != found.get(n) for n in _PARTS)
+    foreign = [name for name in kept if name not in known]
+    if foreign and not other:
+        raise errors.unknown(f"option in {named}:", foreign[0], known)
+    kept = {name: x for name, x in kept.items() if name in known}
+    configuration = _configuration({**kept, **given}, helping=helping, own=own)
+    idle = [n for n in idle_options.names(configuration) if n in kept]
+    if idle:
+        kept = {name: x for name, x in kept.items() if name not in idle}
+        configuration = _configuration({**kept, **given}, helping=helping, own=own)
     idle_options.refuse(configuration, given)
+    if foreign or idle:
+        left = ", ".join([*foreign, *idle])
+        sys.stderr.write(f"{named}: left out beside the other options: {left}\n")
     return configuration
 
 
-def _configuration(given: dict[str, str], *, helping: bool = False) -> Configuration:
-    rows = resolve(given)
+_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe")
+"""Options that bring options of their own."""
+
+
+def _configuration(
+    given: dict[str, str],
+    *,
+    helping: bool = False,
+    own: Own = NOTHING_OWN,
+) -> Configuration:
+    rows = resolve(given, own)
     form = options_form.form(rows)
     known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
-            raise errors.unknown("option", name, known)
+            raise errors.unknown(
+                "option", name, known.union(configuration_files.OPTIONS)
+            )
     if not helping:
         given["model"] = rows.model.name
+    if own.task is not None:
+        given["task"] = rows.task.name
+    if own.loss is not None:
+        given["loss"] = own.loss.name
     typed = options_form.typed(form, given, program("train"), asks_help=helping)
 
     def checked(row: Any) -> dict[str, Any]:
         return row.checked(options_form.values(getattr(typed, row.name)))
 
     check_ranges(typed.run)
+    schedules.check(typed.run)
+    writers.chosen(typed.run)
+    throughput.profiled_steps(typed.run)
+    for name in ("rate_rules", "decay_rules"):
+        path_rules.parse(name, getattr(typed.run, name))
     of_parts = {}
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)
         of_parts[place] = {} if group is None else options_form.values(group)
-        own = {n: v for n, v in of_parts[place].items() if n in row.options}
-        row.checked(own)
+        row.checked({n: v for n, v in of_parts[place].items() if n in row.options})
     weight_decay = None
     if decay := decay_name(rows):
         weight_decay = options_form.values(typed.decay)["weight_decay"]
@@ -133,7 +218,7 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
             raise InputError(
                 f"{decay}={weight_decay} is out of range; accepted: {NON_NEGATIVE}"
             )
-    return Configuration(
+    configuration = Configuration(
         run=typed.run,
         method=checked(rows.method),
         base={} if rows.base is None else checked(rows.base),
@@ -142,6 +227,8 @@ def _configuration(given: dict[str, str], *, helping: bool = False) -> Configura
         parts=of_parts,
         weight_decay=weight_decay,
     )
+    precision.check(configuration)
+    return configuration
 
 
 def listed_kind(arguments: Sequence[str]) -> str:
@@ -176,7 +263,8 @@ def command(configuration: Configuration, out: str) -> str:
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
     chosen = [word.split("=")[0] for word in first]
-    defaults = parse(first).flat()
+    own = configuration.rows.own
+    defaults = _configuration(words(first), own=own).flat()
     flat = configuration.flat()
     changed = [
         f"{name}={_spelled(value)}"
@@ -187,12 +275,16 @@ def command(configuration: Configuration, out: str) -> str:
     return f"{program('train')} {' '.join(shlex.quote(word) for word in every)}"
 
 
-def from_settings(settings: Mapping[str, Any]) -> Configuration:
+def from_settings(
+    settings: Mapping[str, Any],
+    own: Own = NOTHING_OWN,
+) -> Configuration:
     """The configuration of a run from its folder's ``config.json``.
 
     Args:
       settings: as in ``config.json``: ``Configuration.flat`` without what only
         concerns the presentation.
+      own: objects of the caller instead of names.
 
     Returns:
       The configuration, every value checked.
@@ -201,7 +293,8 @@ def from_settings(settings: Mapping[str, Any]) -> Configuration:
       InputError: a name is unknown, or a value is out of range.
     """
     # Not refused if idle: an older version may have let them pass.
-    return _configuration({name: _spelled(value) for name, value in settings.items()})
+    given = {name: _spelled(value) for name, value in settings.items()}
+    return _configuration(given, own=own)
 
 
 def _spelled(value: Any) -> str:

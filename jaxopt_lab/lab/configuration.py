@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import methods, models, parts, tasks
 from jaxopt_lab.lab.run_options import RunOptions
+
+
+class Own(NamedTuple):
+    """Objects of the caller instead of names.
+
+    Attributes:
+      task: the data at hand.
+      model: a module's class, or a function that makes a module.
+      loss: ``loss(logits, labels) -> (examples,)``.
+      metrics: ``metric(logits, labels) -> (examples,)`` by name, tested beside loss and
+        accuracy.
+    """
+
+    task: tasks.Task | None = None
+    model: models.OwnModel | None = None
+    loss: catalog.Part | None = None
+    metrics: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+
+
+NOTHING_OWN = Own()
+"""Names alone."""
 
 
 class Rows(NamedTuple):
@@ -23,20 +45,23 @@ class Rows(NamedTuple):
       model: of the models.
       parts: of the catalog, by place: ``"norm"``, ``"loss"``, ``"augment"``; a place is
         absent where nothing of the catalog is in it.
+      own: objects of the caller among them.
     """
 
     method: methods.Method
     base: methods.Method | None
     task: tasks.Task
-    model: models.Model
+    model: models.AnyModel
     parts: Mapping[str, catalog.Part]
+    own: Own = NOTHING_OWN
 
 
-def resolve(given: Mapping[str, str]) -> Rows:
+def resolve(given: Mapping[str, str], own: Own = NOTHING_OWN) -> Rows:
     """The rows that a command names.
 
     Args:
       given: options by name; those left out have the defaults of ``RunOptions``.
+      own: objects of the caller instead of names.
 
     Returns:
       The rows; ``model=auto`` is the task's own model.
@@ -55,17 +80,17 @@ def resolve(given: Mapping[str, str]) -> Rows:
                 f"base={base.name} is no optimizer; accepted: "
                 + ", ".join(methods.optimizer_names())
             )
-    task = tasks.get(given.get("task", default.task))
+    task = own.task or tasks.get(given.get("task", default.task))
     name = given.get("model", default.model)
-    model = models.get(task.model if name == "auto" else name)
-    if model.kind != task.kind:
+    model = own.model or models.get(task.model if name == "auto" else name)
+    if "any" not in (model.kind, task.kind) and model.kind != task.kind:
         fitting = [m.name for m in models.MODELS.values() if m.kind == task.kind]
         raise InputError(
             f"model {model.name} takes {model.kind}, task {task.name} gives "
             f"{task.kind}; accepted: {', '.join(fitting)}"
         )
-    chosen = parts.rows_of(given, RunOptions(**task.defaults), model)
-    return Rows(method, base, task, model, chosen)
+    chosen = parts.rows_of(given, RunOptions(**task.defaults), model, own.loss)
+    return Rows(method, base, task, model, chosen, own)
 
 
 def base_prefix(row: methods.Method) -> Callable[[str], str]:
@@ -134,6 +159,20 @@ class Configuration:
         """The part of the catalog in a place, with its options; None: there is none."""
         row = self.rows.parts.get(place)
         return None if row is None else parts.Chosen(row, self.parts[place])
+
+    @property
+    def augmentations(self) -> list[parts.Chosen]:
+        """The data transforms of the catalog, in their order."""
+        rows = self.rows.parts.items()
+        places = [p for p, row in rows if row.kind == "data transform"]
+        return [parts.Chosen(self.rows.parts[p], self.parts[p]) for p in places]
+
+    def on_one_device(self) -> Configuration:
+        """The same run on one device: what it computes is the same but for rounding."""
+        plain = dataclasses.replace(
+            self.run, mesh="data:1", style="jit", zero=False, rules=""
+        )
+        return dataclasses.replace(self, run=plain)
 
     def flat(self) -> dict[str, Any]:
         """All options under the names that the command line gives them."""

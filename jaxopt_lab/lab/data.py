@@ -11,7 +11,7 @@ import jax
 from jaxopt_lab import data
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
-from jaxopt_lab.lab import parts, tasks, validation
+from jaxopt_lab.lab import imported, parts, tasks, validation
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training.seeds import seed_keys
 
@@ -48,7 +48,7 @@ def load(
     run: RunOptions,
     task: tasks.Task,
     context: int,
-    transform: parts.Chosen | None = None,
+    *transforms: parts.Chosen,
 ) -> TaskData:
     """Read, or open, the data of a run's task.
 
@@ -59,7 +59,7 @@ def load(
       run: names the folder, the batch size and the seeds.
       task: the task.
       context: characters in an example of a text task.
-      transform: the data transform of the catalog that ``run.augment`` names, if any.
+      *transforms: the data transforms of the catalog that ``run.augment`` names.
 
     Returns:
       The data.
@@ -68,20 +68,15 @@ def load(
       InputError: the data are not there, damaged, of another kind, or an option does
         not fit them.
     """
-    if task.kind != "image":
-        for name in ("augment", "image_size"):
-            if getattr(run, name) not in ("none", 0):
-                raise InputError(
-                    f"{name}={getattr(run, name)} is for images; task {run.task} has "
-                    "none"
-                )
-    if run.image_size:
+    if task.kind == "text":
+        _refuse_for_images(run)
+    if run.image_size and task.source != "folder":
         if task.source != "tfds":
             raise InputError(
-                f"image_size={run.image_size} is for sets of TFDS; task {run.task} is "
-                "used at the size that it has"
+                f"image_size={run.image_size} is for sets of TFDS and folders of "
+                f"images; task {run.task} is used at the size that it has"
             )
-        if transform is not None:
+        if transforms:
             raise InputError(
                 f"augment={run.augment} is for sets in memory; with "
                 f"image_size={run.image_size} accepted: "
@@ -97,6 +92,8 @@ def load(
         opened = stream(run, task.name.removeprefix("tfds:"), _folder(task, run))
         return TaskData("image", *opened, fixed=lambda n: _first(opened[-1](), n))
     dataset = _read(task, run, context)
+    if dataset.kind == "text":
+        _refuse_for_images(run)
     aside = None
     if run.val:
         dataset, held = validation.split(dataset, run.val)
@@ -109,7 +106,7 @@ def load(
             dataset.train,
             run.batch_size,
             keys if run.seeds > 1 else keys[0],
-            augment=_augmentation(run, dataset, transform),
+            augment=_augmentation(run, dataset, transforms),
         )
 
     def fixed(n: int) -> Sequence[Batch]:
@@ -127,6 +124,14 @@ def load(
         fixed,
         aside,
     )
+
+
+def _refuse_for_images(run: RunOptions) -> None:
+    for name in ("augment", "image_size"):
+        if getattr(run, name) not in ("none", 0):
+            raise InputError(
+                f"{name}={getattr(run, name)} is for images; task {run.task} has none"
+            )
 
 
 def _length(arrays: Mapping[str, Any]) -> int:
@@ -182,6 +187,15 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         from jaxopt_lab.data.digits import load_digits
 
         return load_digits(run.data_dir or None)
+    if task.source == "npz":
+        return data.load_npz(task.place)
+    if task.source == "folder":
+        return data.load_image_folder(task.place, run.image_size)
+    if task.source == "own":
+        given = task.given
+        if task.place:
+            given = _called(task.place)
+        return data.as_dataset(given, task.name)
     path = _folder(task, run)
     if task.source == "idx":
         from jaxopt_lab.data.idx import load_fashion_mnist
@@ -199,8 +213,19 @@ def _read(task: tasks.Task, run: RunOptions, context: int) -> data.Dataset:
         raise InputError(f"{error.reason}; image_size=224 streams it") from error
 
 
+def _called(place: str) -> Any:
+    """The data that a function of the user returns."""
+    load = imported.load("task", place)
+    if not callable(load):
+        return load
+    try:
+        return load()
+    except TypeError as error:
+        raise InputError(f"task={place}() failed: {error}") from error
+
+
 def _augmentation(
-    run: RunOptions, dataset: data.Dataset, transform: parts.Chosen | None
+    run: RunOptions, dataset: data.Dataset, transforms: Sequence[parts.Chosen]
 ) -> Any:
     crop = data.pad_crop(max(1, dataset.input_shape[0] // 8))
     known = {
@@ -208,7 +233,7 @@ def _augmentation(
         "flip": data.flip(),
         "crop_flip": data.compose(crop, data.flip()),
     }
-    if transform is not None:
+    for transform in transforms:
         changed = parts.data_transform(transform, dataset.num_classes)
         known[transform.row.name] = changed
     chosen = [known[name] for name in run.augment.split(",") if name != "none"]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import methods
+from jaxopt_lab.lab import methods, path_rules
 from jaxopt_lab.lab.run_options import RunOptions
 
 _MASKS = ("mask", "weight_decay_mask")
@@ -36,7 +36,8 @@ def decoupled_decay(
     Args:
       strength: lambda.
       learning_rate: eta, by number of updates.
-      mask: ``mask(params)``, a tree of booleans: the parameters that decay.
+      mask: ``mask(params)``, a tree of booleans, the parameters that decay; or of
+        numbers, the factors of their lambda.
 
     Returns:
       The transformation; 4 bytes of state.
@@ -51,14 +52,59 @@ def decoupled_decay(
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         decays = jax.tree.map(lambda _: True, params) if mask is None else mask(params)
 
-        def one(decayed: bool, u: jax.Array, p: jax.Array) -> jax.Array:
-            rate = jnp.asarray(strength * learning_rate(state.count), p.dtype)
-            return u - (rate * p).astype(u.dtype) if decayed else u
+        def one(share: float, u: jax.Array, p: jax.Array) -> jax.Array:
+            rate = strength * share * learning_rate(state.count)
+            return u - (jnp.asarray(rate, p.dtype) * p).astype(u.dtype) if share else u
 
         updates = jax.tree.map(one, decays, updates, params)
         return updates, DecayState(optax.safe_increment(state.count))
 
     return optax.GradientTransformation(init, update)
+
+
+def shared_l2(strength: float, shares: Any) -> optax.GradientTransformation:
+    """L2 decay, the gradient plus lambda times the weights, by factors.
+
+    Args:
+      strength: lambda.
+      shares: ``shares(params)``, a tree of numbers: the factors of lambda.
+
+    Returns:
+      The transformation; no state.
+    """
+
+    def update(updates: Any, params: Any) -> Any:
+        def one(share: float, u: jax.Array, p: jax.Array) -> jax.Array:
+            return u + (strength * share * p).astype(u.dtype) if share else u
+
+        return jax.tree.map(one, shares(params), updates, params)
+
+    return optax.stateless(update)
+
+
+def _shares(run: RunOptions) -> Any:
+    """``shares(params)``, the factors of the decay; ``None``: all are 1."""
+    kernels_only = run.weight_decay_mask == "kernels"
+    if not run.decay_rules:
+        return kernels if kernels_only else None
+    rules = path_rules.parse("decay_rules", run.decay_rules)
+    ruled = path_rules.factors("decay_rules", rules)
+    if not kernels_only:
+        return ruled
+    return lambda params: jax.tree.map(
+        lambda share, kernel: share * kernel, ruled(params), kernels(params)
+    )
+
+
+def _as_mask(row: methods.Method, run: RunOptions, shares: Any) -> Any:
+    """Factors as a mask, for an optimizer that decays itself."""
+    rules = path_rules.parse("decay_rules", run.decay_rules)
+    if any(rule.factor not in (0, 1) for rule in rules):
+        raise InputError(
+            f"decay_rules={run.decay_rules}: {row.name} decays by itself and takes no "
+            "factors; accepted: 0 and 1, or weight_decay_type=l2"
+        )
+    return lambda params: jax.tree.map(bool, shares(params))
 
 
 def around(
@@ -67,16 +113,18 @@ def around(
     run: RunOptions,
     strength: float | None,
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer with the weight decay and the clipping of a run.
+    """An optimizer with the weight decay, clipping and rates of a run.
 
     Args:
       row: the optimizer.
       options: its options; ``learning_rate`` may be a schedule.
-      run: type and mask of the decay, and the norm to clip at.
+      run: type, mask and factors of the decay, the norm to clip at, and the factors of
+        the rates, which scale the whole update, a decoupled decay with it.
       strength: of the decay, where the optimizer has no option for it.
 
     Returns:
-      The optimizer alone; or a chain of clipping, L2, the optimizer, decoupled decay.
+      The optimizer alone; or a chain of clipping, L2, the optimizer, decoupled decay,
+      and factors.
 
     Raises:
       InputError: the optimizer evaluates gradients itself, which clipping and L2 would
@@ -87,22 +135,27 @@ def around(
     own = "weight_decay" in options
     if own and l2:
         strength, options["weight_decay"] = options["weight_decay"], 0.0
-    mask = kernels if run.weight_decay_mask == "kernels" else None
+    mask = _shares(run)
     fixed = {}
     if own and not l2 and mask is not None:
         accepted = inspect.signature(row.load()).parameters
         name = next((m for m in _MASKS if m in accepted), None)
         if name is None:
+            given = "decay_rules" if run.decay_rules else "weight_decay_mask"
             raise InputError(
-                f"weight_decay_mask={run.weight_decay_mask}: the decay of {row.name} "
-                "has no mask; accepted: all"
+                f"{given}={getattr(run, given)}: the decay of {row.name} has no mask; "
+                f"accepted: {getattr(RunOptions(), given) or 'none'}"
             )
-        fixed[name] = mask
+        fixed[name] = _as_mask(row, run, mask)
     before: list[Any] = []
     if run.clip_norm:
         before.append(optax.clip_by_global_norm(run.clip_norm))
     if l2 and strength:
-        before.append(optax.add_decayed_weights(strength, mask))
+        before.append(
+            shared_l2(strength, mask)
+            if run.decay_rules
+            else optax.add_decayed_weights(strength, mask)
+        )
     if before and "grad_fn" in row.needs:
         name = "clip_norm" if run.clip_norm else "weight_decay_type=l2"
         raise InputError(
@@ -120,6 +173,10 @@ def around(
         given: Any = rate
         schedule: Any = given if callable(given) else optax.constant_schedule(given)
         after.append(decoupled_decay(strength, schedule, mask))
+    if run.rate_rules:
+        rules = path_rules.parse("rate_rules", run.rate_rules)
+        of_rates = path_rules.factors("rate_rules", rules)
+        after.append(path_rules.scale_by_path(of_rates))
     if not before and not after:
         return optimizer
     return optax.chain(*before, optimizer, *after)

@@ -10,8 +10,11 @@ from typing import Any
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
+from jaxopt_lab.lab import command_line
+from jaxopt_lab.lab.configuration import NOTHING_OWN, Configuration, Own
 from jaxopt_lab.lab.run_files import HISTORY
 from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.run_folder import CONFIG
 
 
 def append(folder: Path, step: int, entry: Mapping[str, Any]) -> None:
@@ -70,3 +73,30 @@ def settings_at(folder: Path, step: int) -> dict[str, Any] | None:
         if found is None or entry["from_step"] < step:
             found = dict(entry["configuration"])
     return found
+
+
+def configuration_of(
+    folder: Path, step: int | None, own: Own = NOTHING_OWN
+) -> Configuration:
+    """The configuration with which a step was taken.
+
+    Args:
+      folder: of the run.
+      step: of the checkpoint; ``None``: the newest configuration.
+      own: objects of the caller instead of names.
+
+    Returns:
+      The configuration.
+
+    Raises:
+      InputError: the folder holds no run, or its configuration cannot be read.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} holds no run: there is no {CONFIG} in it")
+    try:
+        settings = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    then = None if step is None else settings_at(folder, step)
+    return command_line.from_settings(settings if then is None else then, own)

@@ -6,33 +6,11 @@ from typing import Any
 
 import optax
 
-from jaxopt_lab.lab import decay, methods
+from jaxopt_lab.lab import decay, freezing, methods
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.lab.schedules import learning_rate
 
-
-def learning_rate(run: RunOptions, peak: float) -> optax.Schedule:
-    """The step size as a function of the number of updates.
-
-    Args:
-      run: how it rises and falls; ``warmup`` is a part of ``steps``.
-      peak: its largest value.
-
-    Returns:
-      The schedule; it reaches 0 after the last step, unless it is constant.
-    """
-    rising = round(run.warmup * run.steps)
-    falling = max(run.steps - rising, 1)
-    after = {
-        "cosine": optax.cosine_decay_schedule(peak, falling),
-        "linear": optax.linear_schedule(peak, 0.0, falling),
-        "constant": optax.constant_schedule(peak),
-    }[run.schedule]
-    if rising == 0:
-        return after
-    return optax.join_schedules(
-        [optax.linear_schedule(0.0, peak, rising), after], [rising]
-    )
+__all__ = ["build", "learning_rate"]
 
 
 def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs:
@@ -56,6 +34,8 @@ def build(configuration: Configuration) -> optax.GradientTransformationExtraArgs
     strength = configuration.weight_decay
     options = scheduled(configuration.method)
     if rows.base is None:
-        return decay.around(rows.method, options, run, strength)
-    base = decay.around(rows.base, scheduled(configuration.base), run, strength)
-    return methods.compose(rows.method, options, base, logged=True)
+        tx = decay.around(rows.method, options, run, strength)
+    else:
+        base = decay.around(rows.base, scheduled(configuration.base), run, strength)
+        tx = methods.compose(rows.method, options, base, logged=True)
+    return freezing.frozen(run, tx) if run.freeze else tx

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from jaxopt_lab import catalog
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
-from jaxopt_lab.lab import methods, models, parts, tasks
+from jaxopt_lab.lab import configuration_files, methods, models, parts, tasks
 from jaxopt_lab.lab.configuration import Rows, base_prefix, decay_name
 from jaxopt_lab.lab.models import norms
 from jaxopt_lab.lab.run_options import RunOptions
@@ -194,5 +194,9 @@ def _description(program: str) -> str:
         f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"
         f"recipes (recipe=): {', '.join(parts.accepted('recipe'))}\n\n"
         f"{_norms()}"
+        "config=FILE takes the options of a file, such as the config.json of a run, or "
+        "its\nfolder; preset=NAME those of a paper: "
+        f"{', '.join(configuration_files.presets())}.\nOptions beside them replace "
+        "theirs.\n\n"
         f"{program} --list prints the catalog."
     )

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog.schema import Loss, Recipe
+from jaxopt_lab.catalog.schema import Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Option
-from jaxopt_lab.lab.models import Model, norms
+from jaxopt_lab.lab import imported
+from jaxopt_lab.lab.models import AnyModel, Model, norms
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -38,7 +39,10 @@ class Chosen(NamedTuple):
 
 
 def rows_of(
-    given: Mapping[str, str], defaults: RunOptions, model: Model
+    given: Mapping[str, str],
+    defaults: RunOptions,
+    model: AnyModel,
+    own_loss: catalog.Part | None = None,
 ) -> dict[str, catalog.Part]:
     """The rows of the catalog that a command names beside its method.
 
@@ -46,28 +50,66 @@ def rows_of(
       given: options by name, as texts.
       defaults: those left out, without the options of the model.
       model: the model.
+      own_loss: a loss of the caller instead of a name.
 
     Returns:
       Rows by place: ``"norm"``, ``"loss"``, ``"augment"``, ``"recipe"``. A place is
-      absent where its name is no part of the catalog.
+      absent where its name is no part of the catalog. Several data transforms are each
+      in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
     """
     found: dict[str, catalog.Part | None] = {}
-    if model.norms:
+    if isinstance(model, Model) and model.norms:
         found["norm"] = norms.row(model, given.get("model.norm", model.norms[0]))
     for place in ("loss", "recipe"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
+    if own_loss is not None:
+        found["loss"] = own_loss
     names = given.get("augment", defaults.augment).split(",")
     rows = [name for name in names if _of_place("augment", name) is not None]
-    if len(rows) > 1:
+    if len(set(rows)) < len(rows):
         raise InputError(
             f"augment={','.join(names)} has {len(rows)} parts of the catalog; "
-            f"accepted: one, beside {', '.join(AUGMENTATIONS)}"
+            "accepted: each one once"
         )
-    found["augment"] = _of_place("augment", rows[0]) if rows else None
+    for name in rows:
+        found[name if len(rows) > 1 else "augment"] = _of_place("augment", name)
     return {place: row for place, row in found.items() if row is not None}
+
+
+def own_loss(name: str, loss: Callable[..., Any]) -> Loss:
+    """The row of a loss of one's own.
+
+    Args:
+      name: what it is called.
+      loss: ``loss(logits, labels)``, a number for each label.
+
+    Returns:
+      The row; it has no options.
+
+    Raises:
+      InputError: it is no such function.
+    """
+    if not callable(loss):
+        raise InputError(
+            f"loss={name} is {errors.described(loss)}; accepted: loss(logits, labels)"
+        )
+    try:
+        inspect.signature(loss).bind(None, None)
+    except TypeError as error:
+        raise InputError(
+            f"loss={name} cannot be called with logits and labels: {error}"
+        ) from None
+    except ValueError:  # a builtin without a signature
+        pass
+    return Loss(
+        name=name,
+        summary=f"{name}, a loss of one's own",
+        build=lambda logits, labels: loss(logits, labels),
+        reduces_to=Neutral({}, "", note="not known"),
+    )
 
 
 def accepted(place: str) -> list[str]:
@@ -156,6 +198,8 @@ def _of_place(place: str, name: str) -> catalog.Part | None:
     own, kind, unfit = _PLACES[place]
     if name in own:
         return None
+    if place == "loss" and imported.is_path(name):
+        return own_loss(name, imported.load("loss", name))
     found = catalog.of_kind(kind).get(name)
     if found is None:
         raise errors.unknown(place, name, accepted(place))

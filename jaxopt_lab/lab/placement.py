@@ -150,6 +150,8 @@ def _per_device(configuration: Configuration) -> bool:
         or run.micro_batches > 1
         or run.batch_stats == "local"
         or run.reduce != "float32"
+        # Plain jit would send the gradients of bfloat16 products in bfloat16.
+        or run.precision != "float32"
         or method.get("sync") == "local"
         or "num_shards" in method
     )

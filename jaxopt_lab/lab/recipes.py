@@ -13,14 +13,13 @@ import jax
 from jaxopt_lab.catalog.schema import Recipe
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.lab import command_line, optimizers, parts, run_files
+from jaxopt_lab.lab import averaging, command_line, optimizers, parts, run_files
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.runtime import Checkpoints
 from jaxopt_lab.runtime.run_folder import CONFIG
 from jaxopt_lab.training import (
     TrainState,
     TrainStep,
-    from_nnx,
     init_seeds,
     init_state,
     seed_keys,
@@ -133,7 +132,7 @@ def trained(
       classes: number of classes.
 
     Returns:
-      The model; of several seeds the first.
+      The model; of several seeds the first. Its weights, not their average.
 
     Raises:
       InputError: there is no such run, or it does not fit.
@@ -147,25 +146,32 @@ def trained(
     theirs = command_line.from_settings(json.loads((place / CONFIG).read_text()))
     if "recipe" in theirs.rows.parts:
         raise InputError(f"{name} was trained by a recipe; accepted: a plain run")
-    if theirs.rows.task.kind != configuration.rows.task.kind:
+    kinds = {theirs.rows.task.kind, configuration.rows.task.kind}
+    if len(kinds) > 1 and "any" not in kinds:
         raise InputError(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    norms = theirs.parts.get("norm")
-    build = theirs.rows.model.build(theirs.model, shape, classes, norms)
-    functional, tx = from_nnx(build), optimizers.build(theirs)
+    functional = theirs.rows.model.functional(
+        theirs.model,
+        shape,
+        classes,
+        theirs.parts.get("norm"),
+        tokens=configuration.rows.task.kind == "text",
+    )
+    tx = optimizers.build(theirs)
+    averages = averaging.of_run(theirs)
 
     def init(key: jax.Array) -> TrainState:
         params, model_state = functional.init(key)
-        return init_state(tx, params, key, model_state)
+        return averages.extend(init_state(tx, params, key, model_state))
 
     keys = seed_keys(theirs.run.seed, theirs.run.seeds)
     many = theirs.run.seeds > 1
     make: Any = (lambda k: init_seeds(init, k)) if many else (lambda k: init(k[0]))
     template = jax.eval_shape(make, keys)
     saved = Checkpoints(place / run_files.CHECKPOINTS, read_only=True)
-    state = saved.restore(template).state
+    state = averages.plain(saved.restore(template).state)
     if many:
         state = jax.tree.map(lambda x: x[0], state)
     params, eval_params = state.params, theirs.rows.method.eval_params_fn

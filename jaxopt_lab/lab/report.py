@@ -21,6 +21,16 @@ def _percent(values: list[float]) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
+def _early(summary: dict[str, Any]) -> str:
+    tests = summary.get("ended_early")
+    if not tests:
+        return ""
+    chosen = summary.get("selected_on", "test")
+    return (
+        f" of {summary['planned_steps']}: no better {chosen} accuracy in {tests} tests"
+    )
+
+
 def _best(summary: dict[str, Any]) -> str:
     text = _percent(summary["best_accuracy"])
     if "best_step" not in summary:
@@ -39,6 +49,39 @@ def _seconds(value: float | None) -> str:
     return f"{1e3 * value:.2f} ms" if value < 1 else f"{value:.1f} s"
 
 
+def _speed(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    if summary.get("examples_per_second"):
+        rate = f"{summary['examples_per_second']:,.0f} examples/s (all seeds)"
+        found.append(("throughput", rate))
+    if summary.get("mfu"):
+        part = f"{100 * summary['mfu']:.1f} % of the bfloat16 rate of"
+        found.append(("products", f"{part} {summary['mfu_of']}"))
+    operations = summary.get("longest_operations") or []
+    for i, (name, seconds, share) in enumerate(operations):
+        label = "" if i else "longest operations"
+        found.append((label, f"{name}: {1e3 * seconds:.2f} ms, {100 * share:.0f} %"))
+    return found
+
+
+def _averaged(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    if "final_ema_accuracy" not in summary:
+        return []
+    return [("with averaged weights", _percent(summary["final_ema_accuracy"]))]
+
+
+def _text(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Perplexity and bits of a text's test."""
+    if "final_perplexity" not in summary:
+        return []
+    unit = next(n for n in summary if n.startswith("final_bits_per_"))
+    name = unit.removeprefix("final_bits_per_")
+    return [
+        ("final test perplexity", f"{_number(summary['final_perplexity'])} a {name}"),
+        (f"bits a {name}", _number(summary[unit])),
+    ]
+
+
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The closing table of a run, as pairs of a label and a text.
 
@@ -51,20 +94,23 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     seeds = summary["seeds"]
     table = [
         ("run", _title(summary)),
-        ("steps", f"{summary['steps']}, {seeds} seed(s)"),
+        ("steps", f"{summary['steps']}{_early(summary)}, {seeds} seed(s)"),
     ]
     if "final_accuracy" in summary:
         table += [
             ("final test accuracy", _percent(summary["final_accuracy"])),
+            *_averaged(summary),
             ("best test accuracy", _best(summary)),
             ("final test loss", f"{_number(summary['final_loss'])} nats"),
         ]
+        table += _text(summary)
         if seeds > 1:
             each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
             table.append(("final accuracy by seed", f"{each} %"))
     return [
         *table,
         ("time of a step (all seeds)", _seconds(summary.get("step_seconds"))),
+        *_speed(summary),
         ("compile time", _seconds(summary.get("compile_seconds"))),
         ("parameters", f"{summary['parameters']:,}"),
         (

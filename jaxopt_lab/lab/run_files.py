@@ -21,13 +21,16 @@ HISTORY = "history.jsonl"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+CSV = "csv"
+PROFILE = "profile"
 CURVATURE = "curvature"
+EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
 _TOP = re.compile(
     "|".join(
         # write_atomically names its temporary files after the file that they become.
         rf"{re.escape(name)}|\.{re.escape(name)}\..+"
-        for name in (METRICS, SUMMARY, HISTORY, CURVES, CONFIG)
+        for name in (METRICS, SUMMARY, HISTORY, CURVES, CONFIG, *EXPORTS)
     )
     + rf"|{re.escape(LOCK)}"
 )
@@ -36,6 +39,8 @@ _BELOW = {
         r"\d+(\.replaced|\.unreadable|\.orbax-checkpoint-tmp.*)?|\.lock"
     ),
     TENSORBOARD: re.compile(r"\.?events\.out\.tfevents\..+"),
+    CSV: re.compile(r"\.?\w+\.csv(\..+)?"),
+    PROFILE: re.compile("plugins"),
     CURVATURE: re.compile(r"curvature-\d+\.npz"),
     "inspect": re.compile(
         r"report\.html|results\.jsonl|arrays\.npz|"

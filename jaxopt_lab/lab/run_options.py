@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, Interval
+from jaxopt_lab.core.options import (
+    DECAY,
+    NON_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    UNIT,
+    Interval,
+)
 
 AT_LEAST_ONE = Interval(1)
 
@@ -27,6 +34,9 @@ class RunOptions:
     """number of training steps"""
     batch_size: int = 64
     """examples in a batch"""
+    precision: Literal["float32", "bf16"] = "float32"
+    """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
+    loss and statistics stay float32. For accelerators: CPUs are slower in it"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0
@@ -60,19 +70,39 @@ class RunOptions:
     """whether batch normalisation sees the whole batch or each device's part"""
     seed_mode: Literal["auto", "unroll", "vmap", "scan"] = "auto"
     """loop over the seeds in the program; auto: unrolled for convolutions on CPU"""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """fall of the learning rate to zero after the warm-up"""
+    schedule: str = "cosine"
+    """the learning rate after the warm-up: constant; cosine or linear, falling to its
+    end; wsd, constant and then falling over the last steps; steps, multiplied at
+    milestones; or module:function of your own, fn(steps, peak) -> schedule"""
     warmup: float = 0.0
     """part of the steps in which the learning rate rises linearly from zero"""
+    end_rate: float = 0.0
+    """last learning rate, as a part of the largest; for cosine, linear and wsd"""
+    cooldown: float = 0.2
+    """part of the steps, the last ones, in which the rate of schedule=wsd falls"""
+    milestones: str = "0.5,0.75"
+    """parts of the steps after which the rate of schedule=steps is multiplied"""
+    rate_factor: float = 0.1
+    """what it is multiplied with"""
     weight_decay_type: Literal["decoupled", "l2"] = "decoupled"
     """decoupled: weights shrink by learning rate times weight_decay; l2: weight_decay
     times the weights joins the clipped gradient, and so the moments"""
     weight_decay_mask: Literal["all", "kernels"] = "all"
     """the parameters that decay; kernels: those of two axes or more, no biases and no
     scales of norms"""
+    rate_rules: str = ""
+    """factors of the learning rate, by parameter: regex=factor;regex=factor, searched
+    in the path (head/bias), the first that is found counts. They scale the whole
+    update, so that 0 freezes"""
+    decay_rules: str = ""
+    """factors of the weight decay, by parameter, as rate_rules"""
     clip_norm: float = 0.0
     """largest global norm of the gradient that the optimizer gets (behind a sharpness
     link: of the perturbed gradient); 0: any"""
+    ema: float = 0.0
+    """decay of an average of the weights that is kept and tested beside them (ema_
+    before the names of its records), such as 0.999; it grows from 2/11 to this within
+    the first steps. 0: none"""
     loss: str = "cross_entropy"
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
     recipe: str = "none"
@@ -81,7 +111,8 @@ class RunOptions:
     """probability that the target spreads over all classes"""
     augment: str = "none"
     """random changes of training images: crop, shifted by up to an eighth; flip,
-    mirrored; crop_flip; a data transform of the catalog; several, with commas"""
+    mirrored; crop_flip; data transforms of the catalog; several, with commas, in their
+    order (options of one: augment.NAME, of several: erase.NAME, mixup.NAME)"""
     image_size: int = 0
     """pixels a side to which images of a TFDS set are brought while they are streamed
     from its folder; 0: the set is read into memory as it is"""
@@ -89,6 +120,15 @@ class RunOptions:
     """processes that read a streamed set for each seed; 0: threads"""
     data_dir: str = ""
     """folder (text tasks: file) of the data; empty: the task's own place"""
+    start_from: str = ""
+    """begin with the weights of a run (its folder, the newest checkpoint) or of a file
+    .npz or .safetensors that export wrote; empty: drawn at random"""
+    head: str = "keep"
+    """with start_from: keep all weights; new: those of the last layer, called head, are
+    drawn at random; or a regular expression of the parameters that are"""
+    freeze: str = ""
+    """regular expression of parameters that stay as they are, searched in their paths
+    (convs/0, ^(?!head)); running statistics of a frozen layer still move"""
     out: str = ""
     """folder of the run; empty: a new one below runs/. An existing one is resumed"""
     existing: Literal["resume", "overwrite", "continue"] = "resume"
@@ -101,6 +141,9 @@ class RunOptions:
     accuracy are then chosen on it, and on the test set without"""
     eval_every: int = 200
     """steps between two tests; 0: at the end only"""
+    patience: int = 0
+    """end the run after this many tests, one after another, without a better accuracy
+    (on the validation set with val, else on the test set); 0: never"""
     save_every: int = 500
     """steps between two checkpoints; 0: at the end only"""
     keep: int = 3
@@ -117,6 +160,12 @@ class RunOptions:
     each record of the log"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
+    profile: str = ""
+    """steps:100-110 traces these steps by jax's profiler, into profile in the run
+    folder, and prints the five longest operations"""
+    writers: str = ""
+    """who gets the records beside metrics.jsonl: csv, tensorboard (both in the run
+    folder), wandb, mlflow; several, with commas"""
 
 
 ACCEPTED: dict[str, Interval] = {
@@ -126,21 +175,35 @@ ACCEPTED: dict[str, Interval] = {
     "seed": Interval(0, 2**31 - 1),
     "seeds": AT_LEAST_ONE,
     "warmup": DECAY,
+    "end_rate": UNIT,
+    "cooldown": SHARE,
+    "rate_factor": POSITIVE,
     "val": DECAY,
     "clip_norm": NON_NEGATIVE,
+    "ema": DECAY,
     "label_smoothing": DECAY,
     "image_size": NON_NEGATIVE,
     "workers": NON_NEGATIVE,
     "log_every": AT_LEAST_ONE,
     "eval_every": NON_NEGATIVE,
     "save_every": NON_NEGATIVE,
+    "patience": NON_NEGATIVE,
     "keep": AT_LEAST_ONE,
     "curvature_examples": AT_LEAST_ONE,
 }
 """The accepted values of the numbers; those that are not here take any."""
 
 PRESENTATION = frozenset(
-    {"out", "existing", "keep", "progress", "tensorboard", "workers"}
+    {
+        "out",
+        "existing",
+        "keep",
+        "progress",
+        "profile",
+        "tensorboard",
+        "writers",
+        "workers",
+    }
     | {"coordinator", "processes", "process"}
 )
 """Options that a resumed run may change: they leave every number as it was."""

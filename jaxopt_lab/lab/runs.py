@@ -10,24 +10,35 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import jax
+
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import command_line, probing, run_files, run_folder, summary
+from jaxopt_lab.lab import (
+    command_line,
+    initial_weights,
+    probing,
+    run_files,
+    run_folder,
+    summary,
+    throughput,
+    writers,
+)
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.provenance import circumstances
 from jaxopt_lab.lab.run_files import METRICS
-from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY
+from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY, RunOptions
 from jaxopt_lab.runtime import (
     Checkpoints,
     FitResult,
     JsonLines,
     NonFiniteLossError,
     Sink,
-    TensorBoard,
     fit,
     processes,
 )
 from jaxopt_lab.runtime.folder_lock import FolderLock
+from jaxopt_lab.runtime.profile import Profile, longest
 from jaxopt_lab.training import TrainState
 
 __all__ = ["Outcome", "assemble", "normal", "settings_of", "train"]
@@ -41,12 +52,14 @@ class Outcome(NamedTuple):
       fitted: final state and timings; ``None`` if the run was complete before.
       stopped: name of the signal that ended it, or ``None``.
       summary: the figures of the closing table, as in ``summary.json``.
+      program: its parts.
     """
 
     folder: Path
     fitted: FitResult | None
     stopped: str | None
     summary: dict[str, Any]
+    program: Program
 
 
 def train(
@@ -74,6 +87,7 @@ def train(
     """
     run = configuration.run
     settings = settings_of(configuration)
+    writers.check(run)
     if folder is None and run.out:
         folder = Path(run.out).expanduser()
     first = processes.is_first()
@@ -87,7 +101,17 @@ def train(
             run_folder.check(folder, settings, run.existing, normal)
             if folder.is_dir():
                 FolderLock(folder).release()
-        program = assemble(configuration)
+        begin_with = None
+        if not _has_checkpoint(folder) or run.existing == "overwrite":
+            begin_with = initial_weights.of_run(configuration)
+        program = assemble(configuration, begin_with)
+        if begin_with is not None and say is not None:
+            shapes = program.view(program.state).params
+            say(
+                initial_weights.told(
+                    begin_with, _one_seed(shapes, run.seeds), run.freeze
+                )
+            )
         place = None
         if first:
             place = stack.enter_context(run_folder.RunFolder(run, folder))
@@ -110,23 +134,26 @@ def train(
             restored = checkpoints.restore(state)
             state, start, resume = restored.state, restored.step, restored.data
             program.batches.set_state(resume["batches"])
-        if start >= run.steps:
+        early = _ended_early(configuration, resume)
+        if start >= run.steps or early:
             if changed:
+                more = "patience" if early else "steps"
                 raise InputError(
                     f"existing=continue would take no step: {folder} is at step "
-                    f"{start} of steps={run.steps}; give a larger steps="
+                    f"{start} of steps={run.steps}; give a larger {more}="
                 )
             figures = _kept(place, folder, configuration, program, state, resume or {})
-            return Outcome(folder, None, None, figures)
+            return Outcome(folder, None, None, figures, program)
         begin, sinks = None, []
         if place is not None:
             sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
-            if run.tensorboard:
-                written = folder / run_files.TENSORBOARD
-                sinks.append(_Opened(lambda: TensorBoard(written, resume_at=start)))
+            sinks += map(_Opened, writers.made(run, folder, settings, start))
             begin = functools.partial(
                 _begin, place, start, configuration, program, sinks
             )
+        profile = _profile(run, folder, start)
+        if profile is not None:
+            stack.callback(profile.close)
         for sink in sinks:
             stack.callback(sink.close)
         try:
@@ -142,8 +169,11 @@ def train(
                 sinks=sinks,
                 checkpoints=checkpoints,
                 save_every=run.save_every,
+                patience=run.patience,
                 resume=resume,
-                on_start=begin,
+                on_start=_both(begin, profile, start),
+                on_step=None if profile is None else profile.step,
+                counts=throughput.counts(configuration),
                 on_nonfinite=run.on_nonfinite,
                 progress=first and _progress(run.progress),
             )
@@ -157,8 +187,29 @@ def train(
         if place is not None:
             trained = fitted._replace(state=program.view(fitted.state))
             figures = summary.of_run(configuration, trained, program.mesh, folder)
+            seconds = fitted.step_seconds
+            figures |= throughput.speed(configuration, program, seconds)
+            figures["longest_operations"] = (
+                [] if profile is None else longest(profile.folder)
+            )
             place.write(run_files.SUMMARY, figures)
-        return Outcome(folder, fitted, fitted.stopped, figures)
+        return Outcome(folder, fitted, fitted.stopped, figures, program)
+
+
+def _has_checkpoint(folder: Path | None) -> bool:
+    if folder is None:
+        return False
+    saved = folder / run_files.CHECKPOINTS
+    return Checkpoints(saved, read_only=True).latest() is not None
+
+
+def _one_seed(params: Any, seeds: int) -> Any:
+    """Shapes of the parameters of one seed."""
+
+    def one(p: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(p.shape[seeds > 1 :], p.dtype)
+
+    return jax.tree.map(one, params)
 
 
 def settings_of(configuration: Configuration) -> dict[str, Any]:
@@ -180,6 +231,38 @@ def _progress(wanted: str) -> bool | Literal["auto"]:
     if wanted == "auto" and sys.stderr.isatty():
         return "auto"
     return wanted != "off"
+
+
+def _profile(run: RunOptions, folder: Path, start: int) -> Profile | None:
+    steps = throughput.profiled_steps(run)
+    if steps is None:
+        return None
+    if start >= steps[0]:
+        raise InputError(
+            f"profile={run.profile} would trace nothing: the run is at step {start}"
+        )
+    return Profile(folder / run_files.PROFILE, *steps)
+
+
+def _both(
+    begin: Callable[[], None] | None, profile: Profile | None, start: int
+) -> Callable[[], None]:
+    """Called when the step is compiled: claims the files, and may begin a trace."""
+
+    def both() -> None:
+        if begin is not None:
+            begin()
+        if profile is not None:
+            profile.step(start)
+
+    return both
+
+
+def _ended_early(
+    configuration: Configuration, resume: Mapping[str, Any] | None
+) -> bool:
+    """Whether a checkpoint is the end of a run that its tests ended."""
+    return 0 < configuration.run.patience <= (resume or {}).get("stale", 0)
 
 
 class _Opened:
@@ -239,7 +322,13 @@ def _kept(
     seconds = clock.get("stepping", 0.0) / max(clock.get("steps", 0), 1)
     elapsed, skipped = clock.get("elapsed", 0.0), resume.get("skipped", 0)
     fitted = FitResult(
-        program.view(state), None, float("nan"), seconds, elapsed, skipped
+        program.view(state),
+        None,
+        float("nan"),
+        seconds,
+        elapsed,
+        skipped,
+        _ended_early(configuration, resume),
     )
     figures |= summary.of_run(configuration, fitted, program.mesh, folder)
     figures["compile_seconds"] = None

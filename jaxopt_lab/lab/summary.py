@@ -59,6 +59,7 @@ def of_run(
         **_names(configuration),
         "complete": fitted.stopped is None,
         "stopped": fitted.stopped,
+        "ended_early": run.patience if fitted.early else None,
         "steps": int(np.ravel(state.step)[0]),
         "planned_steps": run.steps,
         "skipped": fitted.skipped,
@@ -106,6 +107,12 @@ def _accuracies(records: list[dict[str, Any]], validated: bool) -> dict[str, Any
         "final_loss": last["loss"].tolist(),
         "final_accuracy_mean": statistics.mean_interval(last["accuracy"]).mean,
     }
+    for name in records[-1]:
+        if name == "perplexity" or name.startswith("bits_per_"):
+            figures[f"final_{name}"] = np.ravel(records[-1][name]).tolist()
+    if "ema_accuracy" in records[-1]:
+        averaged = np.ravel(records[-1]["ema_accuracy"])
+        figures["final_ema_accuracy"] = averaged.tolist()
     if validated:
         figures["best_val_accuracy"] = np.ravel(best["val_accuracy"]).tolist()
     return figures

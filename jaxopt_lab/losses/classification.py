@@ -8,6 +8,7 @@ padded batch counts for what it holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -24,6 +25,8 @@ from jaxopt_lab.losses.soft_labels import with_soft_labels
 
 MetricFn = Callable[[Params, ModelState, Batch], Metrics]
 Prepare = Callable[[jax.Array], jax.Array]
+# metric(logits, labels) -> (examples,), larger or smaller is better as its user knows
+ExampleMetric = Callable[[jax.Array, jax.Array], jax.Array]
 LabelLoss = Callable[[Params, jax.Array, jax.Array], jax.Array]
 
 
@@ -118,7 +121,10 @@ def _train_loss(
 
 
 def _weighted_sums(
-    functional: Functional, inputs_of: Callable[[Batch], jax.Array], labels_name: str
+    functional: Functional,
+    inputs_of: Callable[[Batch], jax.Array],
+    labels_name: str,
+    extra: Mapping[str, ExampleMetric],
 ) -> MetricFn:
     def metric_fn(params: Params, model_state: ModelState, batch: Batch) -> Metrics:
         labels = _leaf(batch, labels_name)
@@ -141,9 +147,19 @@ def _weighted_sums(
             # Padding may hold anything: 0 * NaN would spoil the whole sum.
             return jnp.sum(jnp.where(weight == 0, 0, weight * each))
 
+        def own(name: str) -> jax.Array:
+            values = jnp.asarray(extra[name](logits, labels))
+            if values.shape[:1] != (count,):
+                raise InputError(
+                    f"metric {name} must give one number for each of the {count} "
+                    f"examples; got shape {values.shape}"
+                )
+            return total(values.astype(losses.dtype))
+
         return {
             "loss": total(losses),
             "accuracy": total(correct),
+            **{name: own(name) for name in extra},
             "weight": jnp.sum(weight),
         }
 
@@ -218,13 +234,18 @@ def next_token_loss(
 
 
 def classification_metrics(
-    functional: Functional, *, prepare: Prepare | None = None
+    functional: Functional,
+    *,
+    prepare: Prepare | None = None,
+    extra: Mapping[str, ExampleMetric] = MappingProxyType({}),
 ) -> MetricFn:
     """Sums of loss and accuracy of an image classifier, in evaluation mode.
 
     Args:
       functional: the model; its outputs are logits of shape ``(B, C)``.
       prepare: as in ``classification_loss``.
+      extra: further metrics by name, ``metric(logits, labels) -> (examples,)``; their
+        sums stand beside the others.
 
     Returns:
       ``metric_fn(params, model_state, batch) -> {"loss", "accuracy", "weight"}``:
@@ -238,15 +259,18 @@ def classification_metrics(
     """
     prepare = to_float if prepare is None else prepare
     return _weighted_sums(
-        functional, lambda batch: prepare(_leaf(batch, "image")), "label"
+        functional, lambda batch: prepare(_leaf(batch, "image")), "label", extra
     )
 
 
-def next_token_metrics(functional: Functional) -> MetricFn:
+def next_token_metrics(
+    functional: Functional, *, extra: Mapping[str, ExampleMetric] = MappingProxyType({})
+) -> MetricFn:
     """Sums of loss (nats per token) and accuracy of a language model, in evaluation.
 
     Args:
       functional: the model; its outputs are logits of shape ``(B, T, V)``.
+      extra: as in ``classification_metrics``.
 
     Returns:
       As ``classification_metrics``, on batches ``{"inputs", "targets"}`` with an
@@ -256,4 +280,6 @@ def next_token_metrics(functional: Functional) -> MetricFn:
     Raises:
       InputError: at the call; the batch lacks an entry or its shapes do not fit.
     """
-    return _weighted_sums(functional, lambda batch: _leaf(batch, "inputs"), "targets")
+    return _weighted_sums(
+        functional, lambda batch: _leaf(batch, "inputs"), "targets", extra
+    )

@@ -48,6 +48,11 @@ class Retention:
         self._scores: dict[int, float | None] = {}
         self._newest: int | None = None
 
+    @property
+    def ranks(self) -> bool:
+        """Whether there is a metric by which checkpoints are compared."""
+        return self._metric is not None
+
     def add(self, step: int, metrics: dict[str, float]) -> None:
         """Register a checkpoint that is being saved; it stays in any case.
 

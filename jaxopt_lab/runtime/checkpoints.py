@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable
+from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.runtime import checkpoint_files as files
 from jaxopt_lab.runtime import checkpoint_tree as flat
 from jaxopt_lab.runtime.checkpoint_retention import Retention
@@ -83,9 +83,7 @@ class Checkpoints:
         read_only: bool = False,
     ):
         self.folder = Path(folder).absolute()
-        self._retention = Retention(
-            self.folder, keep, keep_best, best_metric, best_mode
-        )
+        self.retention = Retention(self.folder, keep, keep_best, best_metric, best_mode)
         self._async, self._read_only = async_, read_only
         self._manager: Any = None
         self._quiet = contextlib.ExitStack()
@@ -144,7 +142,7 @@ class Checkpoints:
 
             manager = self._open()
             self._saving = (step, about)
-            self._retention.add(step, about.metrics)
+            self.retention.add(step, about.metrics)
             arguments = ocp.args.PyTreeSave(flat.to_store(state))
             manager.save(step, args=ocp.args.Composite(state=arguments), force=True)
         except Exception as error:
@@ -237,7 +235,7 @@ class Checkpoints:
         Returns:
           Its step, or ``None`` where none has the metric.
         """
-        return next(iter(self._retention.ranked(self.steps())), None)
+        return next(iter(self.retention.ranked(self.steps())), None)
 
     def score(self, metrics: Mapping[str, Any]) -> float | None:
         """The number by which checkpoints are ranked, larger for better ones.
@@ -248,7 +246,7 @@ class Checkpoints:
         Returns:
           It; ``None`` without a ranking, or where the metric is missing or NaN.
         """
-        return self._retention.score(_numbers(metrics))
+        return self.retention.score(_numbers(metrics))
 
     def wait(self) -> None:
         """Wait until the running save is complete.
@@ -312,7 +310,7 @@ class Checkpoints:
                     create=False,
                     save_root_metadata=False,
                     lightweight_initialize=True,
-                    preservation_policy=self._retention,
+                    preservation_policy=self.retention,
                     async_options=ocp.AsyncOptions(
                         post_finalization_callback=self._finish,
                         # Otherwise threads, and with them the end of the process, wait
@@ -354,13 +352,13 @@ class Checkpoints:
             if replaced is not None:
                 files.put_aside(self.folder, replaced, unreadable=False)
         if self._unreadable or replaced is not None:
-            self._retention.forget(self._unreadable)
+            self.retention.forget(self._unreadable)
             self._unreadable.clear()
             self._shut()  # orbax caches the steps that it has seen
 
     def _fail(self, step: int, error: Exception) -> None:
         self._saving = None
-        self._retention.forget([step])
+        self.retention.forget([step])
         self._shut()
         files.drop_failed_writes(error)
         if jax.process_index() == 0:

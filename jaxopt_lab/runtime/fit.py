@@ -35,6 +35,7 @@ class FitResult(NamedTuple):
       seconds: wall time of the run, that before it was resumed included.
       skipped: number of steps that were skipped; of each seed, where there are
         several.
+      early: whether it ended before its last step, for want of better tests.
     """
 
     state: TrainState
@@ -43,6 +44,7 @@ class FitResult(NamedTuple):
     step_seconds: float
     seconds: float = 0.0
     skipped: int | list[int] = 0
+    early: bool = False
 
 
 def fit(
@@ -58,9 +60,12 @@ def fit(
     sinks: Sequence[Sink] = (),
     checkpoints: Checkpoints | None = None,
     save_every: int = 0,
+    patience: int = 0,
     pending: Mapping[str, list] | None = None,
     resume: Mapping[str, Any] | None = None,
     on_start: Callable[[], None] | None = None,
+    on_step: Callable[[int, TrainState], None] | None = None,
+    counts: Mapping[str, float] | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
     progress: bool | Literal["auto"] = "auto",
 ) -> FitResult:
@@ -91,6 +96,9 @@ def fit(
         With a ``best_metric``, a state that an evaluation finds to be the best one
         is saved at once.
       save_every: steps between two saves; 0: only at the end.
+      patience: end after this many tests of ``eval_every``, one after another, without
+        a better one by the ``best_metric`` of ``checkpoints``; 0: never. The count is
+        saved, so that an interrupted run ends where it would have.
       pending: metrics of the steps since the last record; part of ``resume``.
       resume: ``data`` of the restored checkpoint. Means, times and the number of
         skipped steps go on from it, so that the records are those of a run without
@@ -98,6 +106,10 @@ def fit(
       on_start: called once, when the step is compiled and before the first is taken.
         A run that fails earlier, or takes no step, does not call it: the place to
         change files.
+      on_step: ``on_step(done, state)``, called after every step; the state may not be
+        computed yet, and the next step overwrites its buffers.
+      counts: what each step adds to the counts that every record has, such as
+        ``{"examples": 64}``. They are saved, so that they go on.
       on_nonfinite: ``"stop"``: raise at a non-finite loss; ``"skip"``: go on (the
         step must have been made with ``skip_nonfinite=True``, which leaves the state
         as it was).
@@ -115,7 +127,9 @@ def fit(
     Memory: the state twice while it is copied, then once; metrics and batches of a
     few steps in flight.
     """
-    _check_intervals(steps, log_every, eval_every, save_every)
+    _check_intervals(steps, log_every, eval_every, save_every, patience)
+    if patience:
+        _check_patience(patience, evaluate, eval_every, checkpoints)
     if not callable(step):
         raise InputError(
             f"step of type {type(step).__name__} cannot be called; accepted: "
@@ -137,6 +151,7 @@ def fit(
         resume={"pending": pending, **(resume or {})},
         on_nonfinite=on_nonfinite,
         on_start=on_start,
+        counts=counts,
     )
     del state  # the run has its copy; the caller's may be freed
     stopping: str | None = None
@@ -145,11 +160,14 @@ def fit(
         StopRequest() as stop,
         Progress(steps, start=run.start, enabled=progress) as line,
     ):
-        while run.done < steps and stopping is None:
+        while run.done < steps and stopping is None and not _early(run, patience):
             run.take_step(step)
+            if on_step is not None:
+                on_step(run.done, run.state)
             last = run.done == steps
             logs = run.done % log_every == 0
-            tests = last or (eval_every > 0 and run.done % eval_every == 0)
+            due = eval_every > 0 and run.done % eval_every == 0
+            tests = last or due
             saves = save_every > 0 and run.done % save_every == 0
             if not (logs or tests or saves):
                 line.update(run.done, {})
@@ -167,6 +185,10 @@ def fit(
                 tested = run.log_test(evaluate, hooks)
                 line.update(run.done, {f"test_{k}": v for k, v in tested.items()})
             best = tests and run.is_best()
+            if due:
+                run.stale = 0 if best else run.stale + 1
+            if _early(run, patience) and not (logs or last):
+                run.log_train(clear=False)  # the last record, as of every run
             if saves or best:
                 run.save()
             if alone:
@@ -174,7 +196,8 @@ def fit(
                 stopping = stop.name
             run.clock.start()
         run.finish()
-    stopped = stopping if run.done < steps else None
+    early = run.done < steps and _early(run, patience)
+    stopped = stopping if run.done < steps and not early else None
     return FitResult(
         run.state,
         stopped,
@@ -182,19 +205,40 @@ def fit(
         run.clock.per_step(run.done),
         run.clock.elapsed(),
         run.skipped(),
+        early,
     )
 
 
+def _early(run: Run, patience: int) -> bool:
+    return 0 < patience <= run.stale
+
+
 def _check_intervals(
-    steps: int, log_every: int, eval_every: int, save_every: int
+    steps: int, log_every: int, eval_every: int, save_every: int, patience: int
 ) -> None:
     for name, value, least in (
         ("steps", steps, 1),
         ("log_every", log_every, 1),
         ("eval_every", eval_every, 0),
         ("save_every", save_every, 0),
+        ("patience", patience, 0),
     ):
         if value < least:
             raise InputError(
                 f"{name}={value} is out of range; accepted: [{least}, inf)"
             )
+
+
+def _check_patience(
+    patience: int,
+    evaluate: Evaluator | None,
+    eval_every: int,
+    checkpoints: Checkpoints | None,
+) -> None:
+    if evaluate is None or not eval_every:
+        raise InputError(f"patience={patience} needs evaluate= and eval_every=")
+    if checkpoints is None or not checkpoints.retention.ranks:
+        raise InputError(
+            f"patience={patience} needs checkpoints=Checkpoints(..., best_metric=), by "
+            "which tests are compared"
+        )

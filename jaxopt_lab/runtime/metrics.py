@@ -208,19 +208,39 @@ class TensorBoard:
           record: what to write.
         """
         kind = record.get("kind")
-        for name, value in record.items():
-            array = np.asarray(value)
-            if array.dtype.kind in "USO":
-                continue
-            tag = f"{kind}/{name}" if kind else name
-            if array.ndim == 0:
-                self._writer.add_scalar(tag, float(array), step)
-            for i, one in enumerate(array.ravel() if array.ndim else ()):
-                self._writer.add_scalar(f"{tag}/seed{i}", float(one), step)
+        for name, value in columns(record).items():
+            self._writer.add_scalar(f"{kind}/{name}" if kind else name, value, step)
 
     def close(self) -> None:
         """Write what is still buffered and close."""
         self._writer.close()
+
+
+def columns(record: Mapping[str, Any], *, text: bool = False) -> dict[str, Any]:
+    """The numbers of a record, one a name.
+
+    Args:
+      record: as a sink gets it.
+      text: keep text too.
+
+    Returns:
+      Floats; an array becomes one for each seed, ``name/seed0``.
+
+    >>> columns({"loss": np.arange(2.0), "kind": "test"})
+    {'loss/seed0': 0.0, 'loss/seed1': 1.0}
+    """
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        array = np.asarray(value)
+        if array.dtype.kind in "USO":
+            if text and isinstance(value, str):
+                found[name] = value
+        elif array.ndim == 0:
+            found[name] = float(array)
+        else:
+            for i, one in enumerate(array.ravel()):
+                found[f"{name}/seed{i}"] = float(one)
+    return found
 
 
 def _lines(path: Path, text: bytes) -> Iterable[tuple[bytes, dict[str, Any]]]:

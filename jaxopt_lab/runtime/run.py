@@ -50,6 +50,7 @@ class Run:
         steps since the last record, times, skipped steps.
       on_nonfinite: ``"stop"`` or ``"skip"``.
       on_start: called once, when the step is compiled and none is taken.
+      counts: what a step adds to the counts in the records, by name.
 
     Attributes:
       state: the current state.
@@ -57,6 +58,7 @@ class Run:
       done: steps taken by now.
       clock: wall time of the steps.
       compile_seconds: tracing and compiling the step.
+      stale: tests since the best one, those of ``eval_every``.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Run:
         resume: Mapping[str, Any],
         on_nonfinite: str,
         on_start: Callable[[], None] | None = None,
+        counts: Mapping[str, float] | None = None,
     ) -> None:
         self.start = self.done = int(np.ravel(state.step)[0])
         self.clock = StepClock(self.start, resume.get("clock"))
@@ -78,6 +81,14 @@ class Run:
         self._on_nonfinite = on_nonfinite
         self._on_start = on_start
         self._best: float | None = resume.get("best")
+        self.stale: int = resume.get("stale", 0)
+        self._counts = dict(counts or {})
+        # A run that goes on with another batch size has counted with the old one.
+        kept: Mapping[str, float] = resume.get("counts", {})
+        self._counted = {
+            name: kept.get(name, self.start * each)
+            for name, each in self._counts.items()
+        }
         skip = on_nonfinite == "skip"
         self._buffer = MetricBuffer(self.start, resume.get("pending"), skip=skip)
         self._buffer.skipped = resume.get("skipped", 0)
@@ -196,6 +207,8 @@ class Run:
             "clock": self.clock.get_state(self.done),
             "skipped": self._buffer.skipped,
             "best": self._best,
+            "stale": self.stale,
+            "counts": self.counted(),
         }
         metrics = self._tested if self._tested_at == self.done else None
         checkpoints.save(self.done, self.state, data=data, metrics=metrics, force=force)
@@ -214,6 +227,15 @@ class Run:
             return False
         self._best = score
         return True
+
+    def counted(self) -> dict[str, int | float]:
+        """The counts at this step; whole numbers where they are whole."""
+        steps = self.done - self.start
+        found = {
+            name: before + steps * self._counts[name]
+            for name, before in self._counted.items()
+        }
+        return {n: int(x) if x == int(x) else x for n, x in found.items()}
 
     def skipped(self) -> int | list[int]:
         """Number of skipped steps; of each seed, where there are several."""
@@ -259,10 +281,9 @@ class Run:
         return ""
 
     def _write(self, kind: str, record: Mapping[str, Any]) -> None:
+        whole = {"kind": kind, **record, **self.counted(), "time": self.clock.elapsed()}
         for sink in self._sinks:
-            sink.write(
-                self.done, {"kind": kind, **record, "time": self.clock.elapsed()}
-            )
+            sink.write(self.done, whole)
 
 
 @jax.jit

@@ -87,7 +87,8 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     and receive gradients; every other variable is in ``model_state``.
 
     Dropout: a module whose ``__call__`` takes ``rngs`` receives
-    ``nnx.Rngs(dropout=key)``; pass it to ``nnx.Dropout`` as ``rngs=``. All passes
+    ``nnx.Rngs(dropout=key)``, in evaluation ``None`` where it has no default; pass it
+    to ``nnx.Dropout`` as ``rngs=``. All passes
     of a step then share one mask, and shards and devices have their own. A module
     that holds its own random stream works too: the key and count are in
     ``model_state``, the count moves on with each training step, and ``key`` is not
@@ -130,7 +131,9 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     param_layout, state_layout = _Layout(abstract_params), _Layout(abstract_state)
     call = type(module).__call__
     check_mode_names(type(module).__name__, call)
-    takes_rngs = "rngs" in inspect.signature(call).parameters
+    rngs_argument = inspect.signature(call).parameters.get("rngs")
+    takes_rngs = rngs_argument is not None
+    needs_rngs = takes_rngs and rngs_argument.default is rngs_argument.empty
 
     def init(key: jax.Array) -> tuple[Params, ModelState]:
         _, params, state = nnx.split(build(nnx.Rngs(key)), nnx.Param, ...)
@@ -156,6 +159,8 @@ def from_nnx(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
         options = mode_of(call, train)
         if takes_rngs and train and key is not None:
             options["rngs"] = nnx.Rngs(dropout=key)
+        elif needs_rngs:
+            options["rngs"] = None
         outputs = model(inputs, **options)  # pyright: ignore[reportCallIssue]
         if not train or not model_state:
             return outputs, model_state

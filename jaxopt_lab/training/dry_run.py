@@ -14,10 +14,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import loops, trees
-from jaxopt_lab.core.typing import Params, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Updates
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 
 

@@ -175,12 +175,12 @@ def _with_placed_params(loss_fn: TrainLossFn, shardings: TrainState) -> TrainLos
     """
 
     def placed(params: Any, *rest: Any) -> Any:
-        return loss_fn(_constrained(params, shardings.params), *rest)
+        return loss_fn(constrained(params, shardings.params), *rest)
 
     return placed
 
 
-def _constrained(tree: Any, shardings: Any) -> Any:
+def constrained(tree: Any, shardings: Any) -> Any:
     """A tree constrained to shardings, also inside of a group of devices.
 
     Inside of such a group (``seeds.each_group``) the context mesh has a manual axis;
@@ -216,7 +216,7 @@ def _per_device_vmap(step: TrainStep, mesh: Mesh) -> TrainStep:
     def run(state: TrainState, batch: Batch) -> Any:
         def cut(x: jax.Array) -> jax.Array:
             x = x.reshape(devices, x.shape[0] // devices, *x.shape[1:])
-            return _constrained(x, NamedSharding(mesh, P(DATA_AXIS)))
+            return constrained(x, NamedSharding(mesh, P(DATA_AXIS)))
 
         mapped = jax.vmap(
             step,
@@ -237,11 +237,11 @@ def _with_shardings(
 
     def run(state: TrainState, batch: Batch) -> Any:
         if storage is not None:
-            state = _constrained(state, compute)
+            state = constrained(state, compute)
         state, metrics = step(state, batch)
-        state = _constrained(state, compute)
+        state = constrained(state, compute)
         if storage is not None:
-            state = _constrained(state, storage)
+            state = constrained(state, storage)
         return state, metrics
 
     return run

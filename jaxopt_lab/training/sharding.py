@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.meshes import SEEDS_AXIS
 from jaxopt_lab.core.trees import path_name
-from jaxopt_lab.core.typing import Params
+from jaxopt_lab.core.typing import Params, PyTree
 from jaxopt_lab.training.sharding_rules import Rules, axis_names, param_specs, parts_of
 from jaxopt_lab.training.state import TrainState
 

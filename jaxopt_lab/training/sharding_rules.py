@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import PyTree
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import leaves_with_path, map_with_path, path_name
-from jaxopt_lab.core.typing import Params
+from jaxopt_lab.core.typing import Params, PyTree
 
 Rules = Sequence[tuple[str, PartitionSpec]]
 

@@ -9,10 +9,15 @@ from typing import Any
 import jax
 import jax.extend
 import jax.monitoring
+from support import compiler
 
 # Half and a third of the usual time to compile. Values are compared with tolerances;
 # not for programs whose bytes or operations are counted.
-UNFUSED = {"xla_cpu_use_fusion_emitters": False}
+UNFUSED = (
+    {"xla_cpu_use_fusion_emitters": False}
+    if compiler.known("--xla_cpu_use_fusion_emitters=false")
+    else {}
+)
 QUICK = {"xla_backend_optimization_level": 0, **UNFUSED}
 
 _EVENT = "/jax/core/compile/backend_compile_duration"

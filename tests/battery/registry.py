@@ -36,13 +36,15 @@ def check(
     applies: Callable[[Any], bool] = lambda row: True,
     *,
     tier: Tier | Callable[[Any], Tier] = "plain",
+    sweep: bool = False,
 ) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Register a check of one kind of part under the name of its function.
 
     Args:
       kind: kind of part: ``"transform"``, ``"layer"``, ...
       applies: which rows it is about.
-      tier: its tier; of a sweep, a function of a row that gives it.
+      tier: its tier, or a function of a row that gives it.
+      sweep: whether its programs do not count among those of a row.
     """
 
     def register(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -50,7 +52,7 @@ def check(
         if run.__name__ in checks:
             raise ValueError(f"two checks of a {kind} are called {run.__name__}")
         tier_of = tier if callable(tier) else lambda row: tier
-        checks[run.__name__] = Check(run, applies, tier_of, callable(tier))
+        checks[run.__name__] = Check(run, applies, tier_of, sweep)
         return run
 
     return register

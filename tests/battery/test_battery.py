@@ -19,6 +19,8 @@ MOST_PROGRAMS = {"transform": 15}
 # optax's init takes an operation outside of jit.
 ONE_MORE = {"muon"}
 SIBLINGS = {
+    "add_noise": "optax's",
+    "adafactor": "optax's",
     "adam_cg": "critical_gradients before Adam, whose rows are plain",
     "sgd_cg": "critical_gradients before a momentum",
     "rmsprop_cg": "critical_gradients before RMSprop",
@@ -59,6 +61,11 @@ def run(kind, name, check):
         one.run(subject)
 
 
+def full_of(row):
+    """Of a check that waits for the full run, or for a change of a few rows."""
+    return pytest.mark.full(near=row.name)
+
+
 def _cases():
     for kind, (_, rows) in SUBJECTS.items():
         for row in rows.values():
@@ -69,27 +76,28 @@ def _cases():
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
-                if CHECKS[kind][name].tier(row) == "full" or row.name in SIBLINGS:
-                    marks.append(pytest.mark.full)
+                if row.name in SIBLINGS or CHECKS[kind][name].tier(row) == "full":
+                    marks.append(full_of(row))
                 id_ = f"{row.name}-{name}"
                 yield pytest.param(kind, row.name, name, id=id_, marks=marks)
             marks = [group, reach]
             if row.name in SIBLINGS:
-                marks.append(pytest.mark.full)
+                marks.append(full_of(row))
             yield pytest.param(
                 kind, row.name, None, id=f"{row.name}-programs", marks=marks
             )
 
 
 @pytest.mark.parametrize("kind, row, check", list(_cases()))
-def test_battery(kind, row, check):
+def test_battery(kind, row, check, pytestconfig):
     if check is not None:
         run(kind, row, check)
         return
-    # The plain checks of a row, whichever of them have run already.
+    # The checks of a row, whichever of them have run already.
     subject, tally, done = subject_of(kind, row)
-    plain = [n for n in names_for(kind, subject.row) if not CHECKS[kind][n].sweep]
-    for name in set(plain) - done:
+    tiers = ("plain", "full") if pytestconfig.getoption("full") else ("plain",)
+    names = names_for(kind, subject.row, tiers)
+    for name in {n for n in names if not CHECKS[kind][n].sweep} - done:
         try:
             run(kind, row, name)
         except Exception:  # another test reports it

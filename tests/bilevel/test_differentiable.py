@@ -72,7 +72,7 @@ def test_keys_and_conditions_under_vmap():
     assert_same(run(differentiable(make())), run(make()))
 
 
-@pytest.mark.full(plain=["<lambda>2"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "wrap",
     [

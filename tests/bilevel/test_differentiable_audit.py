@@ -66,7 +66,7 @@ def test_derivatives(name):
 
 # LAMB and Muon normalise what Adam has normalised: at zero parameters they bend within
 # 1e-11, and there is no finite difference to compare with.
-@pytest.mark.full(plain=["adam-3"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name, case",
     [(n, c) for n in ("adam", "ademamix", "madgrad") for c in (2, 3)]

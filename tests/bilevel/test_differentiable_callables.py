@@ -42,7 +42,7 @@ def test_the_loss_of_a_line_search_keeps_its_own_derivatives():
     assert "jaxopt_lab_opaque" in names[0]
 
 
-@pytest.mark.full(plain=["lookbehind"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["sam", "msam", "lookbehind"])
 def test_gradient_functions_that_know_their_batch(name):
     loss = lambda p, x: jnp.mean(jnp.cos(x @ p["w"]))

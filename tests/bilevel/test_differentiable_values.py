@@ -37,7 +37,7 @@ def test_the_optimizers_of_the_audit(name, dtype):
     assert_same_values(run, make(rate), differentiable(make(rate)), params)
 
 
-@pytest.mark.full(plain=["radam-float64"])
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("name", ["adam", "radam", "lamb"])
 def test_outside_of_jit(name, dtype):

@@ -187,6 +187,7 @@ def test_two_windows_by_hand():
     assert int(second["particles"].t) == 2 * WINDOW
 
 
+@pytest.mark.full
 def test_the_first_window_is_plain_evolution():
     for mode in ("es", "pes"):
         _, grad, _ = hypergrad(
@@ -203,7 +204,7 @@ def test_the_first_window_is_plain_evolution():
     np.testing.assert_allclose(grad["log_lr"], expected["log_lr"], rtol=1e-13)
 
 
-@pytest.mark.full(plain=["pes"])
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["es", "pes"])
 def test_other_keys_draw_other_perturbations(mode):
     def run(seed):

@@ -22,6 +22,7 @@ def problem(step, n=N, **more):
     )
 
 
+@pytest.mark.full(plain=["none"])
 @pytest.mark.parametrize("remat", ["none", "sqrt"])
 def test_norms_of_a_linear_run_are_powers(remat):
     inner = problem(lambda theta, w: theta * w, 10)

@@ -62,7 +62,7 @@ def test_conjugate_gradients_are_the_unrolled_derivative(name):
     assert problems.FEATURES <= int(info["num_steps"]) <= problems.FEATURES + 2
 
 
-@pytest.mark.full(plain=["ridge"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["ridge", "logistic"])
 def test_less_damping_is_less_error(name):
     errors = [
@@ -105,6 +105,7 @@ def test_more_terms_are_less_error(name):
     assert too_long[1] > 10 * too_long[0]
 
 
+@pytest.mark.full
 def test_the_terms_of_the_series_one_by_one():
     inner, _, carry = converged("ridge")
     theta = problems.theta()
@@ -123,7 +124,7 @@ def test_the_terms_of_the_series_one_by_one():
         assert int(info["num_steps"]) == k - 1
 
 
-@pytest.mark.full(plain=["options1"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options",
     [{"mode": "implicit_cg", "max_steps": 2}, {"mode": "neumann", "alpha": 0.2}],
@@ -137,6 +138,7 @@ def test_a_solve_goes_on_from_the_last_adjoint(options):
     assert int(done["num_steps"]) <= 1
 
 
+@pytest.mark.full
 def test_two_halves_of_the_series_are_the_whole():
     options = {"mode": "neumann", "alpha": 0.2}
     _, half = at_the_minimum("ridge", terms=5, **options)
@@ -162,6 +164,7 @@ def test_a_condition_in_the_place_of_the_objective():
         assert problems.relative_error(grad, exact) <= 1e-9
 
 
+@pytest.mark.full
 def test_a_condition_that_is_no_gradient_by_the_series():
     # w* = A^-1 theta with A not symmetric: the adjoint system has its transpose.
     a = jnp.array([[1.0, 0.5], [-0.3, 0.8]])
@@ -249,6 +252,7 @@ def test_many_weights_of_little_curvature_in_float32(scale):
     assert int(steps) < 40
 
 
+@pytest.mark.full
 def test_a_flat_outer_loss_has_a_zero_adjoint():
     inner, _, carry = converged("ridge")
     outer = lambda theta, w: jnp.sum(theta["log_penalty"]) + 0.0 * jnp.sum(w)

@@ -97,6 +97,7 @@ def test_reverse_mode_where_the_solve_is_cut_short():
     assert errors[0] > errors[1] > 1e-9
 
 
+@pytest.mark.full
 def test_a_start_is_used_and_has_no_derivative():
     inner = problems.descent(problems.ridge_objective, 1)
     solve, theta = implicit_solution(inner), problems.theta()

@@ -178,6 +178,7 @@ def test_all_at_once_forward_is_reverse():
     assert problems.relative_error(one, two) <= 1e-9
 
 
+@pytest.mark.full
 def test_a_run_by_hand():
     theta, batch_of = (
         {"lr": jnp.array(0.1)},

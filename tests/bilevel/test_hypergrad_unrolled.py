@@ -98,7 +98,7 @@ def test_forward_is_reverse_whatever_is_in_the_carry():
         assert int(info["carry"][2]) == inner.n
 
 
-@pytest.mark.full(plain=["forward"])
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_each_leaf_keeps_its_dtype(mode):
     outer, inner, theta = two_layers()
@@ -110,7 +110,7 @@ def test_each_leaf_keeps_its_dtype(mode):
     np.testing.assert_allclose(grad["noise"], wide["noise"], rtol=1e-5)
 
 
-@pytest.mark.full(plain=["step"])
+@pytest.mark.full
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt", 3, "auto"])
 def test_remat_changes_nothing(remat):
     outer, inner, theta = two_layers()

@@ -69,8 +69,10 @@ def net_params(seed=0):
     }
 
 
-PARAMS = net_params()
-NET_TASK = sinusoid_task(jax.random.key(1), shots=4, queries=5, dtype=jnp.float64)
+PARAMS = jax.jit(net_params)()
+NET_TASK = jax.jit(
+    lambda key: sinusoid_task(key, shots=4, queries=5, dtype=jnp.float64)
+)(jax.random.key(1))
 
 
 def value_and_grad(meta_loss):
@@ -124,6 +126,7 @@ def test_imaml_on_a_quadratic_is_its_closed_form(strength):
     np.testing.assert_allclose(grad, expected, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_imaml_does_not_depend_on_the_way_to_the_minimum():
     inners = (optax.sgd(0.2), optax.sgd(0.05, momentum=0.9), optax.adam(0.1))
     steps = (200, 600, 3000)
@@ -146,6 +149,7 @@ def test_imaml_before_the_minimum_is_the_implicit_formula_where_it_stopped():
     np.testing.assert_allclose(grad, expected, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_a_dead_parameter_does_not_stop_imaml_early():
     # An entry of the right-hand side that is exactly zero: a relative tolerance taken
     # entry by entry is 0/0 there.
@@ -162,6 +166,7 @@ def test_a_dead_parameter_does_not_stop_imaml_early():
     np.testing.assert_array_equal(beside["dead"], 0.0)
 
 
+@pytest.mark.full
 def test_imaml_with_few_cg_steps_is_rougher_and_all_of_them_are_enough():
     def gradient(cg_steps):
         meta_loss = imaml(
@@ -226,6 +231,7 @@ def test_anil_with_nothing_in_the_head_is_the_plain_gradient():
     chex.assert_trees_all_close((value, grad), plain, rtol=1e-14)
 
 
+@pytest.mark.full
 def test_anil_moves_the_head_only_and_learns_the_body():
     head = {"body": False, "shift": False, "head": True}
     meta_loss = anil(net_loss, head=head, inner=optax.sgd(RATE), steps=3)
@@ -254,6 +260,7 @@ def test_anil_moves_the_head_only_and_learns_the_body():
     )
 
 
+@pytest.mark.full
 def test_the_body_costs_anil_no_inner_gradient():
     wide = {"body": jnp.ones((1, 64)), "shift": jnp.ones(64), "head": jnp.ones((64, 1))}
 
@@ -293,6 +300,7 @@ def test_first_order_methods_do_not_differentiate_the_inner_loop():
         jax.grad(maml(loss, inner=inner, steps=2), has_aux=True)(1.0, task)
 
 
+@pytest.mark.full
 def test_second_derivatives_of_imaml_are_those_of_the_closed_form():
     meta_loss = imaml(quadratic, inner=optax.sgd(0.15), steps=200, cg_steps=None)
     found = jax.jit(jax.hessian(lambda w: meta_loss(w, TASK)[0]))(jnp.asarray(W))
@@ -321,7 +329,7 @@ def test_a_batch_for_each_step(method):
         method(loss, inner=optax.sgd(RATE), steps=2, per_step=True)(0.5, task)
 
 
-@pytest.mark.full(plain=["reptile-vmap"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
@@ -358,6 +366,7 @@ def test_an_inner_rate_can_be_learned():
     check_grads(value, (theta,), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_losses_along_the_way_are_those_of_adapt():
     inner = optax.adam(0.05)
     found = adaptation_losses(net_loss, PARAMS, NET_TASK, inner=inner, steps=3)
@@ -376,7 +385,7 @@ def test_adapt_to_the_proximal_loss_is_what_imaml_does():
     chex.assert_trees_all_close(ours, adapted, rtol=1e-12)
 
 
-@pytest.mark.full(plain=["bfloat16"])
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_dtypes_are_kept(dtype):
     params = trees.cast(PARAMS, dtype)

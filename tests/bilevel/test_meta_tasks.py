@@ -91,6 +91,7 @@ def test_distinct_numbers_are_uniform_in_every_place(n, k):
     assert even(together, 1 / n / (n - 1), TASKS)
 
 
+@pytest.mark.full
 def test_the_size_may_be_traced():
     key = jax.random.key(2)
     chex.assert_trees_all_equal(
@@ -124,6 +125,7 @@ def test_images_stay_as_they_are():
     assert set(task.support) == {"image", "kind"}
 
 
+@pytest.mark.full
 def test_sinusoids_are_those_of_the_paper():
     keys = jax.random.split(jax.random.key(0), 400)
     draw = jax.vmap(lambda key: sinusoid_task(key, dtype=jnp.float64))
@@ -145,6 +147,7 @@ def test_sinusoids_are_those_of_the_paper():
     assert not np.any(x[:, :10, None] == x[:, None, 10:])
 
 
+@pytest.mark.full
 def test_noise_is_on_the_support_only():
     plain, noisy = (
         sinusoid_task(jax.random.key(0), noise=noise, queries=21, places="grid")

@@ -16,10 +16,15 @@ from jaxopt_lab.training import init_state, make_train_step
 SETTINGS = ["none", "step", "sqrt", 3, 4]
 STEPS = 23
 SIZES = (3, 2)
-PARAMS = unrolled.net(4, jax.random.key(0), SIZES, jnp.float64)
-BATCHES = jax.tree.map(
-    lambda *x: jnp.stack(x),
-    *(unrolled.data(5, SIZES, jnp.float64, seed) for seed in range(STEPS)),
+PARAMS = jax.jit(lambda key: unrolled.net(4, key, SIZES, jnp.float64))(
+    jax.random.key(0)
+)
+DRAW = np.random.default_rng(0)
+BATCHES = jax.device_put(
+    (
+        DRAW.normal(size=(STEPS, 5, SIZES[0])),
+        DRAW.integers(0, SIZES[1], (STEPS, 5), np.int32),
+    )
 )
 
 

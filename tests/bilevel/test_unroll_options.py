@@ -88,7 +88,7 @@ def measured_root(rate):
     return lambda w, t: (step(w, t), {"loss": w})
 
 
-@pytest.mark.full(plain=["jit-none-root", "jit-step-root"])
+@pytest.mark.full(plain=["jit-none-root"])
 @pytest.mark.parametrize("step", [root, measured_root])
 @pytest.mark.parametrize("remat", ["none", "step", "sqrt"])
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint])
@@ -120,7 +120,7 @@ def first_order_step(rate, decay):
     return step
 
 
-@pytest.mark.full(plain=["3"])
+@pytest.mark.full
 @pytest.mark.parametrize("truncate", [None, 3])
 def test_first_order(truncate):
     w = jnp.array([0.4, -0.9])
@@ -195,6 +195,7 @@ def test_a_plain_gradient_function_stays_plain():
         tx.update(w, tx.init(w), w, grad_fn=lambda p, i=0: p)
 
 
+@pytest.mark.full
 def test_clipped_adjoint():
     rows = jnp.array([[3.0, 0.0], [0.0, 0.5]])
 

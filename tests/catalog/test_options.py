@@ -221,9 +221,13 @@ def test_values_out_of_range_are_refused(wrong, words):
 
 
 def test_schedules_traced_values_and_none_pass():
-    averaged(lambda count: -1.0, weight=lambda count: 2.0, most=None, block=4)
-    jax.jit(lambda r: averaged(r, weight=r)[0])(2.0)
-    averaged(np.float32(0.1), plain=np.bool_(True), power=0.5, scale=2)
+    rate, weight = (lambda count: -1.0), (lambda count: 2.0)
+    found = averaged(rate, weight=weight, most=None, block=4)
+    assert found == (rate, Window(7, weight=weight))
+    traced = jax.jit(lambda r: averaged(r, weight=r)[1].weight * averaged(r)[0])
+    assert traced(2.0) == 4.0
+    found = averaged(np.float32(0.1), plain=np.bool_(True), power=0.5, scale=2)
+    assert found == (np.float32(0.1), Window(7))
 
 
 def test_first_sentences():

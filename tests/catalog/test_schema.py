@@ -142,6 +142,7 @@ def test_options_are_checked():
         assert row.numeric == () and row.defaults()["rho"] == 0.2
 
 
+@pytest.mark.full
 def test_sm3_takes_a_schedule_and_a_scalar():
     params = {"w": jnp.ones((2, 3)), "s": 2.0}
     grads = {"w": jnp.full((2, 3), 0.5), "s": 3.0}

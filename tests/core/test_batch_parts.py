@@ -75,6 +75,7 @@ def test_shards_count_by_their_weights(mode):
     chex.assert_trees_all_close(metrics, {"loss": value, "again": value}, rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "style", ["shard_map", *(pytest.param(s, marks=FULL) for s in ("pmap", "vmap"))]
 )

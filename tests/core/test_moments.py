@@ -83,6 +83,7 @@ def test_traced_decays_and_schedules_pass():
     jax.jit(lambda b: moments.check_decay("b1", b))(2.0)
 
 
+@pytest.mark.full
 def test_three_steps_of_adam_are_those_of_optax():
     tx = optax.scale_by_adam(0.8, 0.95, 1e-3)
     key, shape = jax.random.key(7), (3, 2)

@@ -124,3 +124,17 @@ def test_members_and_copies_are_those_of_the_function():
 
 def test_leaves_of_no_floating_type_are_not_looked_at():
     check_gradients({"n": np.zeros((), jax.dtypes.float0)}, {"n": np.int32(1)})
+
+
+def test_another_failure_to_tell_leaves_the_function_as_it_was():
+    def failing(params):
+        raise TypeError("of the function")
+
+    def told():
+        raise InputError("of the second link")
+
+    fn = PlainGradFn(failing)
+    with pytest.raises(InputError, match="of the second link"):
+        fn.telling(told)(W)
+    with pytest.raises(TypeError, match="of the function"):
+        fn(W)

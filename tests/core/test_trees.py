@@ -176,6 +176,7 @@ def test_an_inner_product_is_summed_in_the_wider_type():
     assert float(trees.dot({}, {})) == 0.0
 
 
+@pytest.mark.full
 def test_an_inner_product_with_itself_is_the_squared_norm():
     tree = {"w": jnp.arange(6.0).reshape(2, 3), "s": jnp.array(-2.0), "e": jnp.ones(0)}
     square = trees.global_norm(tree) ** 2

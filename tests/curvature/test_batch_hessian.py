@@ -65,6 +65,7 @@ def slope(rate, at):
     return float(jax.grad(lambda x: jnp.log(rate(jnp.exp(x))))(jnp.log(at)))
 
 
+@pytest.mark.full
 def test_slopes_in_a_log_log_plot():
     sgd = lambda b, edge: sgd_max_learning_rate(2.0, 1.0, 4000, b, edge=edge)
     adam = lambda b, edge: adam_max_learning_rate(
@@ -100,6 +101,7 @@ def loss(w, batch):
     return jnp.mean(jnp.einsum("i,nij,j->n", w["a"], batch, w["a"])) / 2
 
 
+@pytest.mark.full
 def test_element_variance_is_that_of_the_elements():
     # Symmetric matrices with elements of variance 2 (diagonal too).
     rng = np.random.default_rng(0)

@@ -65,6 +65,7 @@ def test_small_gradients_have_the_same_batch_sharpness():
         np.testing.assert_allclose(found.value, 28 / 10, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_batch_without_gradient_does_not_count():
     quadratic = lambda p, b: jnp.mean(b) * p**2 / 2
     batches = [jnp.ones(2), jnp.zeros(2), 3 * jnp.ones(2)]
@@ -74,6 +75,7 @@ def test_a_batch_without_gradient_does_not_count():
     assert (float(nothing.value), int(nothing.draws)) == (0.0, 0)
 
 
+@pytest.mark.full
 def test_estimates():
     values = jnp.asarray(DRAW.normal(size=9))
     found = estimate(values)

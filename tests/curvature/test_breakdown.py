@@ -20,16 +20,7 @@ SPECTRA = {
 }
 
 
-@pytest.mark.full(
-    plain=[
-        "zero-float64-host",
-        "zero-float64-traced",
-        "zero-float32-host",
-        "zero-float32-traced",
-        "one entry-float64-traced",
-        "one entry-float32-traced",
-    ]
-)
+@pytest.mark.full(plain=["zero-float64-traced", "one entry-float32-traced"])
 @BOTH
 @WIDTHS
 @pytest.mark.parametrize("kind", SPECTRA)
@@ -41,7 +32,7 @@ def test_exhausted_spaces(kind, dtype, traced):
     np.testing.assert_allclose(r.values, expected, rtol=0, atol=atol)
 
 
-@pytest.mark.full(plain=["float64-traced"])
+@pytest.mark.full
 @BOTH
 @WIDTHS
 def test_wide_spread(dtype, traced):
@@ -58,7 +49,7 @@ def test_wide_spread(dtype, traced):
     assert r.values[0] >= -50 * eps * 1e4
 
 
-@pytest.mark.full(plain=["float32-traced"])
+@pytest.mark.full
 @BOTH
 @WIDTHS
 def test_low_rank_without_axes(dtype, traced):
@@ -78,7 +69,7 @@ def test_low_rank_without_axes(dtype, traced):
     np.testing.assert_allclose(middle, 0, atol=100 * eps * 20)
 
 
-@pytest.mark.full(plain=["traced"])
+@pytest.mark.full
 @BOTH
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(

@@ -47,7 +47,7 @@ def test_parity(name):
     np.testing.assert_allclose(direct, p.arrays["slq/density_exact"], rtol=1e-9)
 
 
-@pytest.mark.full(plain=["float64-traced"])
+@pytest.mark.full
 @pytest.mark.parametrize("traced", [False, True], ids=["host", "traced"])
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_it_is_near_the_exact_density(dtype, traced):
@@ -83,6 +83,7 @@ def test_moments_are_those_of_the_probes():
         np.testing.assert_allclose(r.weights @ r.values**power, expected, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_grid_and_margin():
     h = dense_hessian.diagonal(np.linspace(1e-9, 3e-9, 30))
     found = curvature.spectral_density(h, KEY, num_steps=30, num_probes=2, margin=0.5)
@@ -118,6 +119,7 @@ def test_one_eigenvalue(values, traced):
     assert found.lower[0] == found.nodes.min()
 
 
+@pytest.mark.full
 def test_spaces_that_end_at_different_steps():
     values = np.array([3.0, 1.0] + 10 * [0.0])
     found = curvature.spectral_density(
@@ -128,6 +130,7 @@ def test_spaces_that_end_at_different_steps():
     np.testing.assert_allclose(mean * 12, 4, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_standard_errors():
     p = dense_hessian.load("mlp_trained")
     one = curvature.spectral_density(p.hessian(), KEY, num_steps=10, num_probes=1)

@@ -50,6 +50,7 @@ def test_parity_in_float64(name, kind, index):
     chex.assert_trees_all_close(narrow, trees.cast(expected, jnp.float32), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_every_filter_has_the_norm_of_its_weights():
     raw, params = example()
     got = directions.normalize_direction(raw, params)
@@ -64,7 +65,7 @@ def test_every_filter_has_the_norm_of_its_weights():
     assert not np.any(got["bias"]) and not np.any(got["gain"])
 
 
-@pytest.mark.full(plain=["axis1"])
+@pytest.mark.full
 @pytest.mark.parametrize("axis", [0, {"conv": 0, "dense": -2, "bias": 5, "gain": 5}])
 def test_filter_axis_of_the_other_layout(axis):
     raw, params = example()
@@ -126,6 +127,7 @@ def test_derivatives_also_at_zero_filters(by):
         chex.assert_tree_all_finite(grads)
 
 
+@pytest.mark.full
 def test_random_directions_are_gaussian_and_leave_counts_alone():
     params = {"w": jnp.zeros((200, 200), jnp.bfloat16), "n": jnp.int32(3)}
     one = directions.random_direction(jax.random.key(0), params)
@@ -151,6 +153,7 @@ def quadratic():
     return matrix, values, [tree(5.0 * basis[:, i]) for i in range(6)]
 
 
+@pytest.mark.full
 def test_hessian_directions_change_the_loss_by_the_given_amount():
     matrix, values, found = quadratic()
     scaled = directions.hessian_directions(values, found, 0.3)

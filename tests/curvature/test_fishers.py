@@ -4,12 +4,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from support import dense_hessian
 from support.dense_hessian import empirical
 
 from jaxopt_lab import curvature
 
 
+@pytest.mark.full
 def test_the_fisher_of_many_draws_is_the_ggn():
     for name, likelihood in (("mlp_init", "categorical"), ("mlp_mse", "normal")):
         p = dense_hessian.load(name)

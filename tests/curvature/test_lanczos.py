@@ -38,7 +38,7 @@ def test_parity(name, traced):
     np.testing.assert_allclose(r.values[0], expected[0], atol=1e-6)
 
 
-@pytest.mark.full(plain=["float64-traced"])
+@pytest.mark.full
 @BOTH
 @WIDTHS
 def test_the_basis_is_orthonormal_and_t_is_the_projection(dtype, traced):
@@ -56,7 +56,7 @@ def test_the_basis_is_orthonormal_and_t_is_the_projection(dtype, traced):
     np.testing.assert_allclose(q @ hq.T, t, rtol=0, atol=300 * eps * top)
 
 
-@pytest.mark.full(plain=["traced"])
+@pytest.mark.full
 @BOTH
 def test_all_steps_give_all_eigenvalues(traced):
     p = dense_hessian.load("mlp_mse")
@@ -67,7 +67,7 @@ def test_all_steps_give_all_eigenvalues(traced):
     assert int(r.valid) <= 86
 
 
-@pytest.mark.full(plain=["mlp_mse"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_matfree_agrees_before_the_space_is_exhausted(name):
     from matfree import decomp
@@ -102,6 +102,7 @@ def test_host_and_traced_agree(name, dtype):
     assert np.asarray(traced.alphas).dtype == dtype
 
 
+@pytest.mark.full(plain=["host"])
 @BOTH
 def test_residuals_are_those_of_the_vectors(traced):
     p = dense_hessian.load("mlp_init")
@@ -113,6 +114,7 @@ def test_residuals_are_those_of_the_vectors(traced):
         np.testing.assert_allclose(np.linalg.norm(gap), top.residuals[i], rtol=1e-8)
 
 
+@pytest.mark.full
 def test_it_stops_at_the_tolerance():
     p = dense_hessian.load("mlp_init")
     h = p.hessian()
@@ -129,7 +131,7 @@ def test_it_stops_at_the_tolerance():
     )
 
 
-@pytest.mark.full(plain=["traced"])
+@pytest.mark.full
 @BOTH
 def test_without_reorthogonalization_the_ends_are_right(traced):
     p = dense_hessian.load("mlp_trained")

@@ -27,6 +27,7 @@ def test_batches_count_as_much_as_they_have_examples(mode):
     np.testing.assert_allclose(found.losses, arrays["surface"], rtol=1e-12)
 
 
+@pytest.mark.full
 def test_examples_may_have_weights():
     arrays, params, axes, batch = case("mlp_a")
     real = jnp.arange(24) < 20
@@ -138,6 +139,7 @@ def conv_loss(w, x):
     return jnp.mean(jnp.tanh(y) ** 2)
 
 
+@pytest.mark.full
 def test_convolutions_on_cpu_are_driven_from_the_host():
     w = jax.random.normal(jax.random.key(0), (3, 3, 1, 2))
     x = jax.random.normal(jax.random.key(1), (4, 5, 5, 1))

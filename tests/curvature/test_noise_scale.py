@@ -65,6 +65,7 @@ def drawn(seed, n, spread=1.0):
     return MEAN + spread * draw.normal(size=(n, 2))
 
 
+@pytest.mark.full
 def test_equal_batches_are_two_sizes():
     parts = batches(drawn(0, 12), (3,) * 4)
     found = noise_scale(loss, at_zero(), parts)
@@ -78,6 +79,7 @@ def test_equal_batches_are_two_sizes():
         )
 
 
+@pytest.mark.full
 def test_examples_are_batches_of_one():
     points = drawn(1, 7)
     singly = noise_scale(loss, at_zero(), batches(points, (1,) * 7))
@@ -104,6 +106,7 @@ def test_the_errors_are_those_of_leaving_out_one_batch(sizes):
         np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-10)
 
 
+@pytest.mark.full
 def test_the_error_is_the_spread():
     # 60 experiments of 64 examples: their spread is what each says of itself.
     found = [
@@ -119,6 +122,7 @@ def test_the_error_is_the_spread():
     assert abs(values.mean() - 2) < 4 * values.std() / np.sqrt(60)
 
 
+@pytest.mark.full
 def test_errors_of_steps():
     small = jnp.array([4.0, 5.0, 7.0])
     large = jnp.array([2.0, 2.5, 2.0])

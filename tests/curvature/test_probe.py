@@ -13,14 +13,9 @@ from jaxopt_lab.curvature.probe import probe
 from jaxopt_lab.curvature.probe_hook import ProbeHook
 
 KEY = jax.random.key(0)
-BATCHES = [
-    (jax.random.normal(jax.random.key(i), (n, 3)), jnp.arange(n) % 2)
-    for i, n in enumerate((6, 4))
-]
-PARAMS = {
-    "kernel": jax.random.normal(jax.random.key(7), (3, 2)),
-    "bias": jnp.zeros(2),
-}
+DRAW = np.random.default_rng(0)
+BATCHES = jax.device_put([(DRAW.normal(size=(n, 3)), np.arange(n) % 2) for n in (6, 4)])
+PARAMS = jax.device_put({"kernel": DRAW.normal(size=(3, 2)), "bias": np.zeros(2)})
 
 
 def model(params, batch):
@@ -71,6 +66,7 @@ def test_every_quantity_is_that_of_the_dense_matrix():
     assert found.matvecs > 400
 
 
+@pytest.mark.full
 def test_warm_start_saves_products():
     cold = probe(loss, PARAMS, BATCHES, KEY, what=("top",))
     warm = probe(loss, PARAMS, BATCHES, KEY, what=("top",), start=cold.start)
@@ -159,6 +155,7 @@ def test_hook_holds_the_model_state_fixed():
     assert not any("scale" in name for name in found)
 
 
+@pytest.mark.full
 def test_hook_compiles_once_for_all_steps():
     traced = []
 

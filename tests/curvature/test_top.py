@@ -50,7 +50,7 @@ def test_twenty_products_give_five_digits(name, dtype, traced):
     np.testing.assert_allclose(top.values[0], largest, rtol=1e-5)
 
 
-@pytest.mark.full(plain=["emp_fisher-conv_init"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["conv_init", "mlp_mse"])
 @pytest.mark.parametrize("kind", ["ggn", "emp_fisher"])
 def test_other_matrices(name, kind):
@@ -64,7 +64,7 @@ def test_other_matrices(name, kind):
     np.testing.assert_allclose(top.values[0], largest, rtol=0, atol=1e-10)
 
 
-@pytest.mark.full(plain=["mlp_mse-False"])
+@pytest.mark.full
 @RUNS
 def test_the_smallest_and_the_largest_in_magnitude(name, traced):
     p = dense_hessian.load(name)
@@ -78,7 +78,7 @@ def test_the_smallest_and_the_largest_in_magnitude(name, traced):
     np.testing.assert_allclose(size.values, wanted, atol=1e-8)
 
 
-@pytest.mark.full(plain=["8"])
+@pytest.mark.full
 @pytest.mark.parametrize("steps", [4, 8])
 def test_within_a_residual_there_is_an_eigenvalue(steps):
     p = dense_hessian.load("mlp_init")
@@ -106,6 +106,7 @@ def test_fewer_eigenvalues_than_wanted(traced):
     np.testing.assert_allclose(low.values, [0, 1, 3, np.nan, np.nan], atol=1e-12)
 
 
+@pytest.mark.full
 def test_a_warm_start_saves_products():
     p, options = dense_hessian.load("mlp_init"), {"tol": 1e-6, "num_steps": 80}
     cold = curvature.top_eigenvalues(p.hessian(), KEY, **options)
@@ -133,6 +134,7 @@ def test_without_reorthogonalization():
     np.testing.assert_allclose(top.values[0], largest, rtol=1e-8)
 
 
+@pytest.mark.full
 def test_vectors_of_a_block_have_its_holes():
     p = dense_hessian.load("conv_init")
     h = p.hessian(mask={"Conv_0": True, "Dense_0": False, "temperature": True})

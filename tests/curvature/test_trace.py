@@ -87,12 +87,14 @@ def test_lucky_probes_do_not_stop_it():
         assert found.matvecs > 10
 
 
+@pytest.mark.full
 def test_one_probe_has_no_error():
     p = dense_hessian.load("mlp_init")
     found = curvature.hutchinson_trace(p.hessian(), KEY, num_probes=1)
     assert np.isnan(found.standard_error) and np.isfinite(found.value)
 
 
+@pytest.mark.full
 def test_hutchpp_is_better_on_few_large_eigenvalues():
     values = np.concatenate([[1e3, 500.0, 300.0], np.full(40, 0.01)])
     rng = np.random.default_rng(0)
@@ -108,7 +110,7 @@ def test_hutchpp_is_better_on_few_large_eigenvalues():
     np.testing.assert_allclose(np.mean(better.samples), better.value)
 
 
-@pytest.mark.full(plain=["float32"])
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_hutchpp_of_low_rank_is_exact(dtype):
     h = dense_hessian.diagonal(np.array([3.0, -1.0, 0.5] + 20 * [0.0]), dtype)
@@ -135,6 +137,7 @@ def test_the_diagonal(name):
     np.testing.assert_allclose(np.median(ratio), 1, rtol=0.15)
 
 
+@pytest.mark.full
 def test_the_diagonal_of_few_probes():
     h = dense_hessian.diagonal(np.arange(9.0), jnp.float32)
     one = curvature.hutchinson_diagonal(h, KEY, num_probes=1)
@@ -159,6 +162,7 @@ def test_matfree_agrees():
     assert abs(value - ours.value) <= 4 * np.sqrt(2) * ours.standard_error
 
 
+@pytest.mark.full
 def test_power_iteration_of_the_recorded_start():
     for name in CASES:
         p = dense_hessian.load(name)

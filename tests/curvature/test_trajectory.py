@@ -53,6 +53,7 @@ def test_the_directions_are_those_of_the_dense_decomposition(dtype, tolerance):
     assert abs(cosine(*found.directions[:2])) < tolerance
 
 
+@pytest.mark.full
 def test_a_list_is_the_same_as_a_stack():
     stacked = run()
     one = jax.jit(trajectory_directions)(stacked)
@@ -60,6 +61,7 @@ def test_a_list_is_the_same_as_a_stack():
     chex.assert_trees_all_equal(one, two)
 
 
+@pytest.mark.full
 def test_a_straight_run_and_one_that_stands_still():
     straight = [{"w": jnp.array([4.0 - t, 1.0]), "n": jnp.int32(t)} for t in range(5)]
     found = jax.jit(trajectory_directions)(straight)

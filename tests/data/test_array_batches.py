@@ -40,7 +40,7 @@ def test_an_epoch_is_the_permutation_of_its_folded_key():
             assert batch["label"].dtype == jnp.int32
 
 
-@pytest.mark.full(plain=["threefry2x32"])
+@pytest.mark.full
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
 def test_each_seed_of_several_has_the_batches_of_that_seed_alone(impl):
     keys = jnp.stack([jax.random.key(s, impl=impl) for s in (3, 4, 9)])

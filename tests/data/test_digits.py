@@ -8,7 +8,6 @@ import zlib
 
 import numpy as np
 import pytest
-from sklearn import datasets
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import cache_folder, digits, load_digits
@@ -38,6 +37,8 @@ def assert_same(got, want):
 
 def test_the_set_is_scikit_learns_in_two_parts(built):
     _, got = built
+    from sklearn import datasets
+
     bunch = datasets.load_digits()
     rows = held_out_rows(bunch.target)
     rest = np.setdiff1d(np.arange(1797), rows)
@@ -53,6 +54,8 @@ def test_the_set_is_scikit_learns_in_two_parts(built):
 
 
 def test_the_split_is_stratified_and_fixed():
+    from sklearn import datasets
+
     target = datasets.load_digits().target
     rows = held_out_rows(target)
     assert len(set(rows.tolist())) == 360 and rows.tolist() == sorted(rows)
@@ -98,7 +101,7 @@ def damage(folder, how):
         folder.mkdir()
 
 
-@pytest.mark.full(plain=["empty"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "how", ["cut", "shard", "info", "garbled", "features", "empty"]
 )
@@ -124,6 +127,7 @@ def test_a_build_that_dies_leaves_no_set(tmp_path, monkeypatch):
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
+@pytest.mark.full
 def test_a_set_that_appears_during_the_build_is_kept(built, tmp_path, monkeypatch):
     prepare = digits._prepare
 

@@ -78,6 +78,7 @@ def test_of_numbers(name):
     assert found and all(np.isnan(x).all() for x in found)
 
 
+@pytest.mark.full
 def test_temp_balance_shows_a_layer_that_is_not_finite():
     names = "abcdef"
     params = {n: {"w": jnp.asarray(MATRIX) ** (1 + i)} for i, n in enumerate(names)}
@@ -118,6 +119,7 @@ def test_a_probe_of_a_hessian_that_is_not_finite():
         assert np.isnan(found.arrays[name]).all()
 
 
+@pytest.mark.full
 def test_measures_of_a_batch_that_is_not_finite():
     def loss(w, batch):
         return jnp.mean(batch) * w**2 / 2

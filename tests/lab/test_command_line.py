@@ -53,6 +53,11 @@ def test_words_keep_their_text():
         (["curvature_examples=9"], "would do nothing without curvature="),
         (["processes=2"], "processes=2 would do nothing without coordinator="),
         (["seed_mode=scan"], "seed_mode=scan would do nothing without several seeds="),
+        (["end_rate=0.1", "schedule=constant"], "nothing without schedule=cosine,"),
+        (["cooldown=0.3"], "cooldown=0.3 would do nothing without schedule=wsd"),
+        (["milestones=0.3"], "milestones=0.3 would do nothing without schedule=steps"),
+        (["rate_factor=0.3"], "rate_factor=0.3 would do nothing without schedule="),
+        (["warmup=0.1", "schedule=math:sqrt"], "would do nothing without a schedule"),
         (["rho=inf"], "rho=inf is out of range; accepted: [0, inf)"),
         (["val=1"], "val=1.0 is out of range; accepted: [0, 1)"),
         (["learning_rate=nan"], "learning_rate=nan is out of range"),
@@ -104,6 +109,7 @@ def test_flags_are_words_for_truth():
         (["base=sam"], "base=sam is no optimizer; accepted: adafactor, adam"),
         (["model=lstm"], "model lstm takes text, task digits gives image"),
         (["steps=3", "steps=4"], "steps is given twice: 3 and 4"),
+        (["schedule=cosin"], "unknown schedule 'cosin'; perhaps you meant 'cosine'"),
         (["sam"], "cannot read 'sam'; options are key=value"),
     ],
 )
@@ -114,7 +120,7 @@ def test_bad_words_get_one_line_and_exit_2(words, said, capsys):
     assert error.count("\n") == 1 and error.startswith("error: ")
 
 
-@pytest.mark.parametrize("words", [["steps=abc"], ["schedule=cosin"]])
+@pytest.mark.parametrize("words", [["steps=abc"], ["reduce=float3"]])
 def test_values_of_another_type_exit_2(words, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(words)

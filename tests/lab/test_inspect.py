@@ -65,6 +65,7 @@ def test_report_and_run_measured_the_same(run, report):
         np.testing.assert_allclose(arrays["line_losses"][1], middle, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_run_logs_both_seeds_at_every_test(run):
     probed = [r for r in read_metrics(run / "metrics.jsonl") if "curvature/top_1" in r]
     assert [r["step"] for r in probed] == [2, 4]
@@ -75,7 +76,7 @@ def test_the_run_logs_both_seeds_at_every_test(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "run=FOLDER is missing"),
+        ([], "run= is missing"),
         (["run=nowhere"], "nowhere holds no run"),
         (["rn=x"], "unknown option 'rn'"),
         (["run=x", "points=4"], "points=4 is even"),
@@ -91,6 +92,7 @@ def test_bad_words(words, message, capsys):
     assert message in shown and shown.startswith("error: ")
 
 
+@pytest.mark.full
 def test_what_the_run_does_not_have(run, capsys):
     assert main([f"run={run}", "seed_index=2"]) == 2
     assert "the run has 2 seed(s)" in capsys.readouterr().err

@@ -63,6 +63,7 @@ def test_residual_networks_have_the_known_sizes(name, shape, classes, stem, publ
         assert expected == published
 
 
+@pytest.mark.full
 def test_wide_resnet_16_4_has_the_known_size():
     # 2.7 M in the paper, without the 1x1 shortcuts' normalisation.
     widths, total, last = (64, 128, 256), conv_size(3, 3, 16, norm=False), 16
@@ -77,6 +78,7 @@ def test_wide_resnet_16_4_has_the_known_size():
     assert 2.7e6 < total < 2.8e6
 
 
+@pytest.mark.full
 def test_language_models_have_the_known_sizes():
     d, v, depth, context = 128, 65, 4, 256
     block = 12 * d * d + 13 * d  # qkv, out, 4x in and out, biases, two norms

@@ -68,6 +68,7 @@ def built(words, shape, classes=3):
         (["augment=mixup,mixup"], "has 2 parts of the catalog"),
         (["augment=mixup", "augment.alpha=-1"], "alpha=-1.0 is out of range"),
         (["augment=crop", "augment.alpha=1"], "unknown option 'augment.alpha'"),
+        (["augment=erase,mixup", "augment.alpha=1"], "unknown option 'augment.alpha'"),
     ],
 )
 def test_what_does_not_fit_gets_one_line(words, said, capsys):
@@ -184,6 +185,7 @@ def test_norms_get_the_depth_of_their_block():
     np.testing.assert_allclose(model.norm(x), plain, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_norm_that_knows_the_depth_leaves_the_initial_weights_unscaled():
     words = [*TEXT, "model.depth=8", "model.context=4"]
     plain = built(words, (4,)).blocks[0].mlp_out.kernel.get_value()
@@ -228,6 +230,7 @@ def test_probabilities_have_the_expected_loss():
         )
 
 
+@pytest.mark.full
 def test_classes_of_probability_zero_count_nothing():
     logits = jnp.array([[0.0, -jnp.inf]])
     q = jnp.array([[1.0, 0.0]])
@@ -276,6 +279,7 @@ def test_transforms_of_the_catalog_are_for_sets_in_memory():
         )
 
 
+@pytest.mark.full
 def test_a_transform_gets_the_number_of_classes():
     configuration = parse(["augment=mixup", "augment.alpha=1"])
     transform = parts.data_transform(configuration.chosen("augment"), 5)
@@ -283,6 +287,7 @@ def test_a_transform_gets_the_number_of_classes():
     assert transform(jax.random.key(0), batch)["label"].shape == (4, 5)
 
 
+@pytest.mark.full
 def test_a_recipe_trains_beside_its_teacher(tmp_path):
     small = ["model=mlp", "batch_size=16", "log_every=1", "eval_every=0"]
     teacher, student = tmp_path / "teacher", tmp_path / "student"
@@ -306,6 +311,21 @@ def test_a_recipe_trains_beside_its_teacher(tmp_path):
     sizes = {64 * 3 + 3 + 3 * 3 + 3 + 3 * 10 + 10}
     assert {outcome.summary["parameters"]} == sizes
     assert runs.train(configuration).fitted is None
+
+
+def test_several_data_transforms_run_in_their_order():
+    words = "model=mlp augment=crop,erase,mixup erase.probability=1 mixup.alpha=0 out=x"
+    configuration = parse([*words.split(), "erase.value=7"])
+    assert configuration.flat()["erase.value"] == 7.0
+    chosen = configuration.augmentations
+    assert [c.row.name for c in chosen] == ["erase", "mixup"]
+    assert chosen[0].options["probability"] == 1 and chosen[1].options["alpha"] == 0
+    again = command(configuration, "x").removeprefix(f"{program('train')} ")
+    assert parse(shlex.split(again)) == configuration
+    task = configuration.rows.task
+    batch = data.load(configuration.run, task, 0, *chosen).train(None).next()
+    # Erased after the crop, whose border is 0; mixup of strength 0 changes nothing.
+    assert float(batch["image"].max()) >= 7 and batch["label"].shape == (64,)
 
 
 @pytest.mark.full

@@ -106,6 +106,7 @@ def test_the_gradient_goes_once_over_the_data_axis(planned):
     assert ("all-gather", ("data",)) in sent
 
 
+@pytest.mark.full
 def test_the_optimizer_state_is_divided(planned):
     layout, plan = planned
     whole = 8 * sum(math.prod(x.shape) for x in jax.tree.leaves(layout.state.params))

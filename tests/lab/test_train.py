@@ -83,6 +83,7 @@ def test_a_finished_run_is_not_trained_again(finished, capsys):
     assert contents(folder) == before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changed, said",
     [
@@ -108,6 +109,7 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
+@pytest.mark.full
 def test_continued_and_overwritten_runs_keep_their_record(tmp_path, capsys):
     folder = tmp_path / "run"
     words = [*TINY, "method=sgd", "save_every=2", "val=0.1", f"out={folder}"]

@@ -72,6 +72,7 @@ def test_they_train_and_their_state_moves(name):
     np.testing.assert_allclose(again[:1], first, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_mode_and_the_mask_of_a_call():
     norm = GhostBatchNorm(4, ghost_size=4, rngs=nnx.Rngs(0))
     mean = norm.mean.get_value()

@@ -107,6 +107,7 @@ def test_classification_loss(batch):
     assert int(new_state["n"]) == 1
 
 
+@pytest.mark.full
 def test_float64_stays_and_the_mean_over_halves_is_the_mean(batch):
     model = linear(jnp.float64)
     params, state = model.init(KEY)
@@ -120,6 +121,7 @@ def test_float64_stays_and_the_mean_over_halves_is_the_mean(batch):
     np.testing.assert_allclose(whole, np.mean(halves), rtol=1e-14)
 
 
+@pytest.mark.full
 def test_integer_images_are_scaled_and_prepare_replaces_that(batch):
     model = linear()
     params, state = model.init(KEY)

@@ -23,6 +23,7 @@ LOGITS, LABELS = RNG.normal(size=(6, 5)), RNG.integers(0, 5, 6).astype(np.int32)
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 
 
+@pytest.mark.full(plain=["plain-0", "adaptive-1", "adaptive_distance-0"])
 @pytest.mark.parametrize("case", [0, 1])
 @pytest.mark.parametrize("form", FORMS)
 def test_vectors(form, case):

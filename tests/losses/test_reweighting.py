@@ -21,6 +21,7 @@ from jaxopt_lab.losses.reweighting import (
 LOSSES = np.array([0.3, 2.0, 1.1, 0.7, 5.0, 0.2, 1.9, 0.4])
 
 
+@pytest.mark.full(plain=["weights"])
 @pytest.mark.parametrize("name", vectors.cases("loss_reweighting"))
 def test_vectors(name):
     with np.load(vectors.VECTORS / "loss_reweighting" / f"{name}.npz") as file:
@@ -59,6 +60,7 @@ def test_equal_losses_and_a_huge_r_change_nothing():
     np.testing.assert_array_equal(reweighted(LOSSES, r=1e30), LOSSES)
 
 
+@pytest.mark.full
 def test_the_weights_are_constants_of_the_gradient():
     logits = np.random.default_rng(0).normal(size=(4, 3))
     labels = np.array([0, 2, 1, 1])

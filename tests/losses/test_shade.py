@@ -47,6 +47,7 @@ def test_vectors(case, through_modes):
         np.testing.assert_allclose(state.mu, arrays[f"mu/{t}"], **CLOSE)
 
 
+@pytest.mark.full
 def test_positions_of_a_map_are_samples_of_a_neuron():
     penalty = shade()
     y = RNG.normal(size=(3, 2, 2, 5))

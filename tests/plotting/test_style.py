@@ -53,6 +53,7 @@ def on_the_page(figure):
     )
 
 
+@pytest.mark.full(plain=["2-"])
 @pytest.mark.parametrize("count, long", [(2, ""), (14, " with a long name of it")])
 def test_legends_stay_on_the_page(count, long):
     lines = {f"{m}{long}": ([0, 1, 2], [1, 2, 1]) for m in METHODS[:count]}

@@ -351,6 +351,7 @@ def test_failed_save_surfaces_and_loses_nothing(surfaces, tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.full
 def test_failed_replacement_keeps_the_old_one(tmp_path):
     small = {"w": jnp.ones(4)}
     big = {"w": jax.random.normal(jax.random.key(0), (200, 200))}
@@ -362,6 +363,7 @@ def test_failed_replacement_keeps_the_old_one(tmp_path):
         assert_same(checkpoints.restore(small).state, small)
 
 
+@pytest.mark.full
 def test_full_disk_is_called_so(tmp_path, monkeypatch):
     def full(folder, about):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -374,6 +376,7 @@ def test_full_disk_is_called_so(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.full
 def test_an_error_of_the_run_is_not_hidden_by_a_failed_save(tmp_path, monkeypatch):
     def full(folder, about):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -455,7 +458,7 @@ with Checkpoints(sys.argv[1], keep=2) as checkpoints:
 """
 
 
-@pytest.mark.full
+@pytest.mark.full(plain=["0.0"])
 @pytest.mark.parametrize("delay", [0.0, 0.02])
 def test_kill_during_a_save_loses_only_that_save(delay, tmp_path):
     program = [sys.executable, "-c", SAVE_FOREVER, str(tmp_path)]

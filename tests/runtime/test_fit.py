@@ -74,6 +74,7 @@ def test_records_are_means_since_the_last_one_and_the_steps_are_the_steps():
     assert [line["loss"] for line in tested] == [tests[i - 1] for i in (4, 8, 12)]
 
 
+@pytest.mark.full
 def test_hyperparameters_are_logged_as_the_last_step_used_them():
     _, sink = run(steps=10, log_every=5)
     rate = [0.05 * (1 + np.cos(np.pi * t / 40)) for t in (4, 9)]
@@ -161,6 +162,7 @@ def test_a_bad_loss_names_the_last_good_checkpoint_and_the_seed(tmp_path):
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(restored.params))
 
 
+@pytest.mark.full
 def test_parameters_spoilt_by_the_last_update_are_not_saved(tmp_path):
     step, *rest = parts()
 
@@ -177,6 +179,7 @@ def test_parameters_spoilt_by_the_last_update_are_not_saved(tmp_path):
         assert kept.steps() == [2]
 
 
+@pytest.mark.full
 def test_skipping_goes_on_without_the_step():
     made = poisoned(3, skip_nonfinite=True)
     result, sink = run(steps=5, made=made, log_every=5, on_nonfinite="skip")
@@ -212,6 +215,7 @@ def test_the_best_checkpoint_is_one_that_was_tested_as_it_was_saved(tmp_path):
         assert set(tested) == {4, 8, 12}
 
 
+@pytest.mark.full
 def test_an_old_checkpoint_of_the_last_step_is_replaced(tmp_path):
     with Checkpoints(tmp_path) as kept:
         old = run(steps=4, made=parts(seed=1), checkpoints=kept)[0].state
@@ -318,6 +322,7 @@ def test_labels_out_of_range_are_told_as_such():
         fit(step, state, [good, good, bad], steps=6, log_every=6)
 
 
+@pytest.mark.full
 def test_the_best_state_is_saved_when_it_is_found(tmp_path):
     step, state, batches, _ = parts()
     values = iter([0.5, 0.7, 0.6, 0.7, 0.4])

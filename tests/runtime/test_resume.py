@@ -32,7 +32,7 @@ def test_stopped_by_a_signal_and_resumed(seeds, at, tmp_path, whole):
     assert_same(tmp_path, second, whole[seeds])
 
 
-@pytest.mark.full(plain=["2"])
+@pytest.mark.full
 @pytest.mark.parametrize("seeds", [None, 2])
 def test_crashed_and_resumed_from_a_checkpoint_between_two_records(
     seeds, tmp_path, whole
@@ -60,6 +60,7 @@ def test_ended_and_made_longer(tmp_path, whole):
     assert_same(tmp_path, train(tmp_path, STEPS), whole[None])
 
 
+@pytest.mark.full
 def test_ended_between_two_records_and_made_longer(tmp_path, whole):
     state, lines = whole[None]
     train(tmp_path, 13)

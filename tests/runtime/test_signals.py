@@ -125,6 +125,7 @@ def test_other_threads_train_without_handlers():
     assert seen == [(None, signal.getsignal(signal.SIGINT))]
 
 
+@pytest.mark.full
 def test_a_signal_with_the_last_step_is_no_stop(tmp_path):
     def interrupt():
         signal.raise_signal(signal.SIGTERM)

@@ -14,17 +14,18 @@ mutant stay far below; the others survive.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from support.import_graph import ImportGraph
 from support.mutants import Mutant, applied, mutants_of
@@ -32,7 +33,10 @@ from support.tiers import CATALOG
 
 ROOMS = ("core", "transforms", "training")
 _ROOT = pathlib.Path(__file__).parents[2]
+# Of processor time: beside other jobs the wall clock would kill mutants that live.
 _SECONDS = 60.0
+# Wall clock over processor time after which a test counts as waiting for ever.
+_SLACK = 10
 # Test files that judge a module; those of its name come first.
 _FILES = 8
 # More files than this between a test and a module, and it is not the module's test.
@@ -194,15 +198,16 @@ class Bench:
         return seconds if seconds >= 0 else None
 
     def _run(self, command: tuple[str, ...], limit: float) -> tuple[bool | None, float]:
-        begin = time.monotonic()
+        begin = _children()
         done = self._pytest(["-x", "-q", *command], limit, check=True)
         passed = None if done is None else done == "passed"
-        return passed, round(time.monotonic() - begin, 1)
+        return passed, round(_children() - begin, 1)
 
     def _pytest(
         self, words: list[str], limit: float, check: bool = False
     ) -> str | None:
-        """Output, or whether it passed; nothing beyond the limit."""
+        """Output, or whether it passed; nothing beyond the limit of seconds."""
+        allowed = math.ceil(limit)
         environ = {
             **os.environ,
             "PYTHONPATH": str(self.tree),
@@ -217,17 +222,28 @@ class Bench:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_CPU, (allowed, allowed + 5)
+            ),
         )
         try:
-            output, _ = process.communicate(timeout=limit)
+            output, _ = process.communicate(timeout=_SLACK * limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()
+            return None
+        if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
             return None
         if not check:
             return output
         # 5: every test of the command waits for the full run.
         return "passed" if process.returncode in (0, 5) else "failed"
+
+
+def _children() -> float:
+    """Processor time of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def key(mutant: Mutant) -> str:
@@ -240,7 +256,6 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--list", action="store_true", help="print them and stop")
     parser.add_argument("--mutants", type=pathlib.Path, help="those of this file")
     parser.add_argument("--map", type=pathlib.Path, help="old paths to new ones")
@@ -263,25 +278,20 @@ def main(words: list[str] | None = None) -> None:
     done = json.loads(given.out.read_text()) if given.out.exists() else []
     judged = {key(Mutant(**{name: one[name] for name in fields})) for one in done}
     waiting = [one for one in drawn if key(one) not in judged]
-
-    def work(part: list[Mutant]) -> None:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-        bench = Bench(_ROOT, folder)
-        try:
-            for one in part:
-                verdict = bench.judge(one, moved)
-                done.append({**dataclasses.asdict(one), **verdict})
-                unfinished = given.out.with_suffix(".part")
-                unfinished.write_text(json.dumps(done, indent=1) + "\n")
-                unfinished.replace(given.out)
-                print(f"{verdict['outcome']}: {one.path} {one.function}: {one.mutated}")
-        finally:
-            bench.close()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    parts = [waiting[i :: given.jobs] for i in range(given.jobs)]
-    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(work, parts))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+    bench = Bench(_ROOT, folder)
+    try:
+        for one in waiting:
+            verdict = bench.judge(one, moved)
+            done.append({**dataclasses.asdict(one), **verdict})
+            unfinished = given.out.with_suffix(".part")
+            unfinished.write_text(json.dumps(done, indent=1) + "\n")
+            unfinished.replace(given.out)
+            said = f"{verdict['outcome']}: {one.path} {one.function}: {one.mutated}"
+            print(said, flush=True)
+    finally:
+        bench.close()
+        shutil.rmtree(folder, ignore_errors=True)
     outcomes = [one["outcome"] for one in done]
     for outcome in sorted(set(outcomes)):
         print(f"{outcomes.count(outcome)} {outcome}")

@@ -4,6 +4,8 @@ A pytest plugin. The plain run leaves out what is marked ``full``; ``--changed``
 of the plain run the tests that depend on a file that differs from BASE; ``--full``
 takes everything. A test that is named on the command line runs in any case.
 ``full(plain=["a"])`` leaves the case ``a`` of a parametrized test in the plain run.
+``full(near="a")`` is a dear test of the subject ``a``; ``--changed`` takes it where it
+reaches few subjects of that file.
 
 A case that gets its subject by name, as those of the catalog do, says which modules it
 depends on: ``@pytest.mark.reaches("jaxopt_lab.sharpness.sam")``; what its file imports
@@ -13,6 +15,7 @@ count, but not what they import: that of the row itself.
 
 from __future__ import annotations
 
+import collections
 import functools
 import pathlib
 
@@ -23,6 +26,8 @@ from support.import_graph import ImportGraph
 
 # A change of one of these reaches every test.
 EVERYTHING = ("pyproject.toml", "tests/conftest.py")
+# Of so many subjects of a file that a change reaches, the dear tests run.
+FEW = 3
 COLLECTED = pytest.StashKey[int]()
 CATALOG = "jaxopt_lab/catalog/"
 
@@ -69,16 +74,33 @@ def pytest_collection_modifyitems(
     kept = items
     if not config.getoption("keyword") and not any("::" in w for w in config.args):
         _refuse_unknown_cases(items)
-    if not config.getoption("full") and "full" not in config.getoption("markexpr"):
-        named = tuple(word.removeprefix("./") for word in config.args if "::" in word)
-        kept = [i for i in kept if not _is_full(i) or i.nodeid.startswith(named)]
     changed = _changed(config)
     if changed is not None:
         kept = changed.reached(kept)
+    if not config.getoption("full") and "full" not in config.getoption("markexpr"):
+        named = tuple(word.removeprefix("./") for word in config.args if "::" in word)
+        near = few(kept) if changed is not None else frozenset()
+        kept = [
+            i
+            for i in kept
+            if not _is_full(i) or i.nodeid.startswith(named) or _near(i) & near
+        ]
     if len(kept) < len(items):
         left = set(kept)
         config.hook.pytest_deselected(items=[i for i in items if i not in left])
         items[:] = kept
+
+
+def _near(item: pytest.Item) -> set[tuple[str, str]]:
+    marks = item.iter_markers("full")
+    return {(_path(item), m.kwargs["near"]) for m in marks if "near" in m.kwargs}
+
+
+def few(items: list[pytest.Item]) -> set[tuple[str, str]]:
+    """File and subject of the dear tests among some, where a file has few subjects."""
+    found = set().union(*map(_near, items))
+    many = collections.Counter(path for path, _ in found)
+    return {(path, name) for path, name in found if many[path] <= FEW}
 
 
 def _is_full(item: pytest.Item) -> bool:

@@ -154,6 +154,7 @@ def test_apply_changes_nothing_that_it_is_given(net):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.full
 def test_statistics_keep_their_type_where_the_module_widens_them():
     model = from_linen(LinenNet(), INPUTS)
     params, state = jax.jit(model.init)(jax.random.key(0))
@@ -219,6 +220,7 @@ def test_gradient_is_of_the_parameters_alone(net):
     assert all(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads))
 
 
+@pytest.mark.full
 def test_dropout_follows_the_key():
     model = from_nnx(lambda rngs: Net(rngs, rate=0.5))
     params, state = jax.jit(model.init)(jax.random.key(0))
@@ -229,6 +231,7 @@ def test_dropout_follows_the_key():
     model.apply(params, state, INPUTS, train=False)  # needs no key
 
 
+@pytest.mark.full
 def test_a_module_with_its_own_stream_counts_in_the_state():
     model = from_nnx(Stateful)
     params, state = jax.jit(model.init)(jax.random.key(0))
@@ -397,3 +400,23 @@ def test_no_warnings_from_flax(net):
 def test_functional_is_two_functions(net):
     assert Functional._fields == ("init", "apply")
     assert isinstance(net[0], Functional)
+
+
+class Demanding(nnx.Module):
+    """Dropout whose streams have no default, as in flax's MNIST example."""
+
+    def __init__(self, rngs):
+        self.dropout = nnx.Dropout(0.5)
+
+    def __call__(self, x, rngs):
+        return self.dropout(x, rngs=rngs)
+
+
+def test_streams_without_a_default_are_none_in_evaluation():
+    functional = from_nnx(Demanding)
+    x = jnp.ones((4, 8))
+    params, state = functional.init(jax.random.key(0))
+    out, _ = functional.apply(params, state, x, train=False)
+    np.testing.assert_array_equal(out, x)
+    dropped, _ = functional.apply(params, state, x, train=True, key=jax.random.key(1))
+    assert {*np.unique(dropped)} == {0.0, 2.0}

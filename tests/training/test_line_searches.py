@@ -54,9 +54,8 @@ def stepped(tx, steps, **options):
     return (state.params, state.opt_state), losses
 
 
-@pytest.mark.parametrize(
-    "name", ["lbfgs", "polyak", pytest.param("backtracking", marks=pytest.mark.full)]
-)
+@pytest.mark.full(plain=["polyak"])
+@pytest.mark.parametrize("name", ["lbfgs", "polyak", "backtracking"])
 def test_it_is_optax_in_a_loop_of_ones_own(name):
     tx = TXS[name]()
     ours, theirs = jax.jit(lambda: (stepped(tx, 3), by_hand(tx, 3)))()

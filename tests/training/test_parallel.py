@@ -101,6 +101,7 @@ def test_gradients_in_bfloat16_are_half_the_bytes(options):
     assert sent == {("all-reduce", "data"): ONE}
 
 
+@pytest.mark.full
 def test_a_scan_over_micro_batches_in_plain_jit_sends_more():
     """The waste that ``per_device`` is there to avoid: planted, and seen."""
     sent = bytes_sent(
@@ -109,7 +110,7 @@ def test_a_scan_over_micro_batches_in_plain_jit_sends_more():
     assert sum(sent.values()) > 2 * 7
 
 
-@pytest.mark.full(plain=["options1"])
+@pytest.mark.full
 @pytest.mark.parametrize("options", [{"per_device": True}, {"style": "shard_map"}])
 def test_local_perturbations_send_one_gradient_and_common_ones_two(options):
     local = optax.chain(SAM(sync="local"), optax.sgd(0.1))
@@ -128,6 +129,7 @@ def test_zero_in_jit_style_gathers_the_updates():
     }
 
 
+@pytest.mark.full
 def test_zero_in_shard_map_sends_as_much_as_plain():
     sent = bytes_sent(
         optax.adam(1e-3), zero_axis="data", style="shard_map", elementwise=True
@@ -185,7 +187,7 @@ def test_divided_states_give_the_numbers_of_one_device(options, skip_nonfinite):
         assert x.sharding.is_equivalent_to(lies, x.ndim)
 
 
-@pytest.mark.full(plain=["{'style': 'shard_map'}"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options",
     [
@@ -233,6 +235,7 @@ def test_a_nan_on_one_device_skips_the_step_on_all():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.full
 def test_the_slice_of_a_norm_is_silently_wrong_which_is_why_it_is_refused():
     tx = optax.chain(optax.clip_by_global_norm(0.01), optax.sgd(0.1, momentum=0.9))
     step, state, _, _ = made(
@@ -275,6 +278,7 @@ def test_a_batch_that_does_not_divide(style):
         (step if style == "pmap" else jax.jit(step))(state, batch(examples=30))
 
 
+@pytest.mark.full
 def test_one_device_is_the_plain_step():
     step, state, _, mesh = made(optax.adam(1e-3), "data:1")
     assert param_specs(state.params, (), mesh)["a"] == P()

@@ -55,7 +55,7 @@ CHAINS = {
 }
 
 
-@pytest.mark.full(plain=["plain-2-unroll", "plain-8-scan"])
+@pytest.mark.full(plain=["plain-8-scan"])
 @pytest.mark.parametrize("micro_loop", ["scan", "unroll"])
 @pytest.mark.parametrize("micro", [2, 8])
 @pytest.mark.parametrize("name", CHAINS)
@@ -112,7 +112,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.full(plain=["apply_if_finite"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_shards_cost_two_gradients_with_loss_and_metrics(name):
     def flops(tx):
@@ -225,6 +225,7 @@ def test_multi_steps_around_a_sharpness_link_is_refused_with_the_way_out():
         run(tx.gradient_transformation(), 1)
 
 
+@pytest.mark.full
 def test_multi_steps_around_a_plain_optimizer_is_right():
     tx = optax.MultiSteps(optax.sgd(0.1), 2)
     state = init_state(tx, PARAMS, KEY)
@@ -236,6 +237,7 @@ def test_multi_steps_around_a_plain_optimizer_is_right():
     chex.assert_trees_all_close(state.params, whole.params, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_a_transform_in_front_of_a_link_is_warned_about():
     tx = optax.chain(optax.clip(0.01), jaxopt_lab.sam(0.1), optax.sgd(0.1))
     with pytest.warns(UserWarning, match="stands in front of sam.*first in the chain"):

@@ -94,7 +94,7 @@ STYLES = {
 GLOBAL = {"plain": lambda: None, "sam": lambda: jaxopt_lab.sam(0.1)}
 
 
-@pytest.mark.full(plain=["plain-shard_map without"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", [*STYLES, "jit"])
 @pytest.mark.parametrize("name", GLOBAL)
 def test_global_links(name, style):

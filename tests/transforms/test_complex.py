@@ -47,6 +47,7 @@ def after(tx, target, steps=3):
     return params
 
 
+@pytest.mark.full(plain=["critical_gradients", "adam_cm"])
 @pytest.mark.parametrize("name", ROWS)
 def test_a_complex_leaf(name):
     row = ROWS[name]

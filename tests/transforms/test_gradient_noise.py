@@ -15,6 +15,7 @@ from jaxopt_lab import catalog
 ROW = catalog.of_kind("transform")["add_noise"]
 
 
+@pytest.mark.full(plain=["gamma_sweep"])
 @pytest.mark.parametrize("name", vectors.cases("gradient_noise"))
 def test_schedule(name):
     with np.load(vectors.VECTORS / "gradient_noise" / f"{name}.npz") as file:

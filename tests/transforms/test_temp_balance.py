@@ -49,6 +49,7 @@ def test_parity_of_the_map(assignment):
     assert jnp.isnan(scales[-1])  # a weight of it is not finite
 
 
+@pytest.mark.full(plain=["step"])
 @pytest.mark.parametrize("assignment", MAPS)
 def test_parity_through_the_link(assignment):
     arrays = recorded()
@@ -100,6 +101,7 @@ def test_it_is_a_step_size_of_each_layer(base):
         )
 
 
+@pytest.mark.full
 def test_schedules_and_injection():
     params = network()
     low = lambda count: 0.5 + 0.25 * count

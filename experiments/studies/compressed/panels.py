@@ -59,7 +59,7 @@ def images(config: Config) -> Panel:
     """
     dataset = load_digits()
     shape = dataset.input_shape
-    build = models.get("convnet").build(
+    build = models.MODELS["convnet"].build(
         ConvNetConfig(channels=config.channels), shape, dataset.num_classes
     )
     model = from_nnx(build)
@@ -87,7 +87,7 @@ def language(config: Config, text: Path) -> tuple[Panel, Panel]:
       Both panels.
     """
     dataset = load_text(text, config.context)
-    build = models.get("transformer").build(
+    build = models.MODELS["transformer"].build(
         TransformerConfig(
             width=config.width, depth=config.depth, context=config.context
         ),

@@ -25,7 +25,7 @@ def dense(width: int, shape: tuple[int, ...]) -> Functional:
     Returns:
       The model.
     """
-    build = models.get("mlp").build(MLPConfig(width=width, depth=2), shape, 10)
+    build = models.MODELS["mlp"].build(MLPConfig(width=width, depth=2), shape, 10)
     return from_nnx(build)
 
 
@@ -41,7 +41,7 @@ def language(width: int, context: int, tokens: int) -> Functional:
       The model.
     """
     config = LSTMConfig(width=width, depth=1)
-    return from_nnx(models.get("lstm").build(config, (context,), tokens))
+    return from_nnx(models.MODELS["lstm"].build(config, (context,), tokens))
 
 
 def follow(

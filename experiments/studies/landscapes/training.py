@@ -83,7 +83,7 @@ def prepare(config: Config, case: Case, dataset: Dataset) -> Laboratory:
     }[case.network]
     classes = dataset.num_classes
     model = from_nnx(
-        models.get(case.network).build(options, dataset.input_shape, classes)
+        models.MODELS[case.network].build(options, dataset.input_shape, classes)
     )
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     sample = samples.draw(labels, seeds, config.sizes, steps=config.steps)

@@ -50,10 +50,10 @@ def load(name: TaskName, config: Config, fashion: Path | None = None) -> Task:
     if name == "digits":
         dataset = load_digits()
         mlp = MLPConfig(width=config.width, depth=config.depth)
-        build = models.get("mlp").build(mlp, dataset.input_shape, 10)
+        build = models.MODELS["mlp"].build(mlp, dataset.input_shape, 10)
         return Task(*whole(dataset), from_nnx(build), vectorised=True)
     images, labels = whole(fashion_mnist(fashion))
     images = pooled(images)
     convnet = ConvNetConfig(channels=config.channels, dense=config.dense)
-    build = models.get("convnet").build(convnet, images.shape[1:], 10)
+    build = models.MODELS["convnet"].build(convnet, images.shape[1:], 10)
     return Task(images, labels, from_nnx(build), vectorised=False)

@@ -25,11 +25,8 @@ _RMS = ("decay_rate", "eps", "centered")
 _EMPTY = {"capacity": 0}
 _RMSPROP = {"decay": 0.99, "eps_in_sqrt": False}
 
-# Entries, their sum, and that sum without the entry that goes next; or, where only one
-# entry is used, that one.
-_ENTRIES = "4 * (capacity and capacity + 2 - recompute_sum)"
-_ONE = "aggregate[:3] in ('min', 'med', 'max')"
-_AGGREGATED = f"4 * (capacity and capacity + 2 - (recompute_sum or {_ONE}))"
+# Entries, and their sum; or, where only one entry is used, that one.
+_ENTRIES = "4 * (capacity and capacity + 1)"
 
 
 def _row(name: str, *options: str, rate: float | None = None, **more: Any) -> Transform:
@@ -61,8 +58,8 @@ ROWS = (
         reduces_to=Neutral(_EMPTY, "optax:identity"),
         role="link",
         summary="gradient beside the steepest ones so far",
-        state_bytes=_AGGREGATED,
-        state_text="4 (capacity + 2)",
+        state_bytes=_ENTRIES,
+        state_text="4 (capacity + 1)",
         paper=_GRADIENTS,
         vectors="cg_aggregators",
     ),
@@ -75,8 +72,8 @@ ROWS = (
         rate=1e-3,
         reduces_to=Neutral(_EMPTY, "optax:adam"),
         summary="Adam on the gradient beside the steepest ones so far",
-        state_bytes=f"{_AGGREGATED} + 8 + 4 * amsgrad",
-        state_text="4 (capacity + 2) + 8",
+        state_bytes=f"{_ENTRIES} + 8 + 4 * amsgrad",
+        state_text="4 (capacity + 1) + 8",
         paper=_GRADIENTS,
         vectors="adam_cg",
     ),
@@ -93,8 +90,8 @@ ROWS = (
         overrides={"momentum": 0.5},
         reduces_to=Neutral(_EMPTY, "optax:sgd"),
         summary="momentum of the gradient beside the steepest ones so far",
-        state_bytes=f"{_AGGREGATED} + 4",
-        state_text="4 (capacity + 2) + 4",
+        state_bytes=f"{_ENTRIES} + 4",
+        state_text="4 (capacity + 1) + 4",
         paper=_GRADIENTS,
         vectors="sgd_cg",
     ),
@@ -109,8 +106,8 @@ ROWS = (
         overrides={"capacity": 5},
         reduces_to=Neutral(_EMPTY, "optax:rmsprop", given=_RMSPROP),
         summary="RMSprop on the mean of the steepest gradients so far",
-        state_bytes=f"{_AGGREGATED} + 4 + 4 * centered",
-        state_text="4 (capacity + 2) + 4",
+        state_bytes=f"{_ENTRIES} + 4 + 4 * centered",
+        state_text="4 (capacity + 1) + 4",
         # XLA:CPU keeps the aggregate that both the moment and the step need.
         temp_bytes="8",
         paper=_GRADIENTS,
@@ -125,7 +122,7 @@ ROWS = (
         reduces_to=Neutral(_EMPTY, "optax:adam"),
         summary="Adam beside the momenta of its steepest steps so far",
         state_bytes=f"{_ENTRIES} + 8 + 4 * amsgrad",
-        state_text="4 (capacity + 2) + 8",
+        state_text="4 (capacity + 1) + 8",
         paper=_MOMENTA,
         vectors="adam_cm",
     ),
@@ -139,7 +136,7 @@ ROWS = (
         reduces_to=Neutral(_EMPTY, "optax:adamw"),
         summary="the same with decoupled weight decay",
         state_bytes=f"{_ENTRIES} + 8 + 4 * amsgrad",
-        state_text="4 (capacity + 2) + 8",
+        state_text="4 (capacity + 1) + 8",
         paper=_MOMENTA,
         vectors="adam_cm",
     ),
@@ -152,7 +149,7 @@ ROWS = (
         reduces_to=Neutral(_EMPTY, "optax:sgd"),
         summary="momentum beside those of its steepest steps so far",
         state_bytes=f"{_ENTRIES} + 4",
-        state_text="4 (capacity + 2) + 4",
+        state_text="4 (capacity + 1) + 4",
         paper="ours, after " + _MOMENTA,
         code="",
     ),
@@ -168,7 +165,7 @@ ROWS = (
         ),
         summary="RMSprop on its momentum beside those of its steepest steps",
         state_bytes=f"{_ENTRIES} + 8 + 4 * centered",
-        state_text="4 (capacity + 2) + 8",
+        state_text="4 (capacity + 1) + 8",
         # XLA:CPU keeps the aggregate that both the moment and the step need.
         temp_bytes="8",
         paper="ours, after " + _MOMENTA,

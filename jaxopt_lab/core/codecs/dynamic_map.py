@@ -19,10 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.codecs import decades
 from jaxopt_lab.core.codecs.codec import Codec, Range, absmax, relative
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.platforms import traced_for
 
 Bits = Literal[4, 8]
+
+
+def _decades(bits: Bits) -> int:
+    return 7 if bits == 8 else 3
 
 
 @functools.cache
@@ -41,11 +47,10 @@ def magnitudes(bits: Bits, signed: bool) -> np.ndarray:
     """
     if bits == 4 and not signed:
         return np.arange(1, 17) / 16
-    decades = 7 if bits == 8 else 3
     values = [np.zeros(1)]
-    for i in range(decades):
+    for i in range(_decades(bits)):
         edges = np.linspace(0.1, 1.0, 2 ** (i + (not signed)) + 1)
-        values.append((edges[:-1] + edges[1:]) / 2 * 10.0 ** (i - decades + 1))
+        values.append((edges[:-1] + edges[1:]) / 2 * 10.0 ** (i - _decades(bits) + 1))
     return np.concatenate([*values, np.ones(1)])
 
 
@@ -118,17 +123,23 @@ def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
         # Not jnp.minimum: its propagation of NaN doubles the time of a step.
         y = jnp.where(line < y, line, y)
     # The lines pass the edges of the bins at whole numbers, where the midpoints between
-    # the codes are, or 0.2 of a bin above at a decade's edge: so the nearest whole
-    # number tells the only threshold that can matter, and the table its exact place.
+    # the codes are, or 0.2 of a bin above at a decade's edge: so a whole number near y
+    # tells the only threshold that can matter, and the table its exact place. It jumps
+    # at quarters, not at the halves, where the codes are: a compiler may compute y once
+    # for the table and once for the index, and round the two differently.
     least = thresholds(8, signed)
-    above = jnp.floor(y + np.float32(0.5)) - np.float32(first)
+    above = jnp.floor(y + np.float32(0.25)) - np.float32(first)
     # In this form NaN becomes a number, which the table is read with.
     above = jnp.where(above >= 1, above, jnp.ones_like(above))
     last = np.float32(len(least))
     above = jnp.where(above < last, above, jnp.full_like(above, last))
-    place = above.astype(jnp.int32) - 1
-    at = jnp.asarray(least, a.dtype).at[place].get(mode="promise_in_bounds")
-    return above - (a < at).astype(a.dtype)
+    if traced_for(a) == "tpu":
+        below = decades.below_midpoint(a, above, _decades(8), signed)
+    else:
+        place = above.astype(jnp.int32) - 1
+        at = jnp.asarray(least, a.dtype).at[place].get(mode="promise_in_bounds")
+        below = a < at
+    return above - below.astype(a.dtype)
 
 
 def _bytes(whole: jax.Array) -> jax.Array:
@@ -167,11 +178,10 @@ class _Dynamic(Codec):
 
     def _neighbour(self, a: jax.Array, index: jax.Array, noise: jax.Array) -> jax.Array:
         """The nearest index or its neighbour beyond ``a``, without bias."""
-        values = jnp.asarray(magnitudes(self.bits, self.signed), a.dtype)
-        here = index.astype(jnp.int32)
-        value = values[here]
-        other = jnp.clip(here + jnp.where(a > value, 1, -1), 0, len(values) - 1)
-        gap = jnp.abs(values[other] - value)
+        here, value = index.astype(jnp.int32), self._magnitude(index)
+        last = len(magnitudes(self.bits, self.signed)) - 1
+        other = jnp.clip(here + jnp.where(a > value, 1, -1), 0, last)
+        gap = jnp.abs(self._magnitude(other.astype(index.dtype)) - value)
         part = jnp.abs(a - value) / jnp.where(gap == 0, jnp.ones_like(gap), gap)
         moves = noise.astype(a.dtype) < jnp.where(gap == 0, jnp.zeros_like(a), part)
         return jnp.where(moves, other, here).astype(index.dtype)
@@ -180,10 +190,24 @@ class _Dynamic(Codec):
         assert at.scale is not None
         if self.bits == 4 and not self.signed:
             return (codes.astype(dtype) + 1) * (at.scale.astype(dtype) / 16)
+        if traced_for(codes) == "tpu" and dtype == jnp.float32:
+            number = codes.astype(jnp.float32)
+            if not self.signed:
+                return self._magnitude(number) * at.scale
+            number = number - np.float32(2 ** (self.bits - 1) - 1)
+            value = self._magnitude(jnp.abs(number))
+            return jnp.where(number < 0, -value, value) * at.scale
         values = jnp.asarray(table(self.bits, self.signed), dtype)
         # Every byte is a valid code, so no check of the bounds.
         value = values.at[codes].get(mode="promise_in_bounds")
         return value * at.scale.astype(dtype)
+
+    def _magnitude(self, index: jax.Array) -> jax.Array:
+        """``magnitudes`` at whole float32 numbers."""
+        if traced_for(index) == "tpu" and (self.bits == 8 or self.signed):
+            return decades.magnitude(index, _decades(self.bits), self.signed)
+        values = jnp.asarray(magnitudes(self.bits, self.signed), index.dtype)
+        return values[index.astype(jnp.int32)]
 
 
 @dataclasses.dataclass(frozen=True)

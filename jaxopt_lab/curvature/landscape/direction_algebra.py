@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.checks import check_positive_count

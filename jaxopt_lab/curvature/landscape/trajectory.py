@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.checks import check_positive_count

@@ -7,7 +7,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.typing import Batch, MaskOrFn, Params, PyTree, Scalar

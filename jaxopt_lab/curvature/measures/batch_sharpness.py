@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal, get_args
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.checks import check_non_negative, check_unit

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_non_negative

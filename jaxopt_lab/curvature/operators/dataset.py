@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import errors, loops, trees
 from jaxopt_lab.core.errors import InputError

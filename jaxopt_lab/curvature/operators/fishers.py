@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, get_args
 
 import jax
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core.typing import Batch, MaskOrFn, Params
 from jaxopt_lab.curvature.operators.blocks import split

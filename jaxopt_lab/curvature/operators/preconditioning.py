@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 from jax.core import Tracer
-from jaxtyping import Array
 
 from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.errors import InputError

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.sharding import NamedSharding
-from jaxtyping import Array
 
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.typing import PyTree

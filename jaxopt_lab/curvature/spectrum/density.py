@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core.errors import InputError

@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import trees

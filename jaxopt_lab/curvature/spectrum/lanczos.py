@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.core import Tracer
-from jaxtyping import Array
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors, trees

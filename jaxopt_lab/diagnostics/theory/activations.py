@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import Array
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt

@@ -30,7 +30,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike
+from jax import Array
+from jax.typing import ArrayLike
 
 from jaxopt_lab.core.checks import check_non_negative, check_positive_count
 from jaxopt_lab.core.errors import InputError

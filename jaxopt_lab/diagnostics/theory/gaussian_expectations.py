@@ -29,8 +29,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
 

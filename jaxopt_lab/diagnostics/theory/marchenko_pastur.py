@@ -24,7 +24,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike
+from jax import Array
+from jax.typing import ArrayLike
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError

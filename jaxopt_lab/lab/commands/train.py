@@ -36,7 +36,8 @@ def _train(words: Sequence[str]) -> int:
         print(tables.listing(command_line.listed_kind(words)))
         return 0
     configuration = command_line.parse(words)
-    _configure_jax(x64=configuration.model.dtype == "float64")
+    own = getattr(configuration.model, "dtype", "float32")
+    _configure_jax(x64=own == "float64")
     if configuration.run.coordinator:
         _join(configuration.run)
     from jaxopt_lab.lab import report, runs

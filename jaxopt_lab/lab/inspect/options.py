@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import POSITIVE, Interval
-from jaxopt_lab.lab.command_line import asks_help, known_words, program
-from jaxopt_lab.lab.commands import HELP
+from jaxopt_lab.lab import plain_options
 
 
 @dataclass(frozen=True)
@@ -63,29 +61,16 @@ def parse(arguments: Sequence[str]) -> InspectOptions:
       InputError: an unknown name or a value out of range.
       SystemExit: help was asked for, or a value is not of its type.
     """
-    import tyro
-
-    names = [field.name for field in dataclasses.fields(InspectOptions)]
-    given = known_words([w for w in arguments if w not in HELP], names)
-    called = program("inspect")
-    words = [f"--{name}={value}" for name, value in given.items()]
-    options = tyro.cli(
+    options = plain_options.parse(
         InspectOptions,
-        args=[*words, "--help"] if asks_help(arguments) else words,
-        prog=called,
-        description=(
-            "Measure curvature, weight spectra and loss landscape of a trained "
-            f"network:\n{called} run=runs/NAME. Writes report.html (one file that "
-            "holds everything), its figures,\nresults.jsonl and arrays.npz."
-        ),
-        use_underscores=True,
+        arguments,
+        "inspect",
+        "Measure curvature, weight spectra and loss landscape of a trained "
+        "network:\n{command} run=runs/NAME. Writes report.html (one file that holds "
+        "everything), its figures,\nresults.jsonl and arrays.npz.",
+        accepted=ACCEPTED,
+        needed={"run": "the folder of a run"},
     )
-    for name, accepted in ACCEPTED.items():
-        value = getattr(options, name)
-        if value not in accepted:
-            raise InputError(f"{name}={value} is out of range; accepted: {accepted}")
     if options.points % 2 == 0:
         raise InputError(f"points={options.points} is even; accepted: odd numbers")
-    if not options.run:
-        raise InputError("run=FOLDER is missing: the folder of a run")
     return options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +11,11 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, ModelState, Params
-from jaxopt_lab.lab import command_line, history, probing, runs
+from jaxopt_lab.lab import history, probing, runs
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.inspect.options import InspectOptions
 from jaxopt_lab.runtime import Checkpoints, read_metrics
-from jaxopt_lab.runtime.run_folder import CONFIG
 
 
 class TrainedNetwork(NamedTuple):
@@ -61,7 +60,8 @@ def read(options: InspectOptions) -> TrainedNetwork:
     """
     folder = Path(options.run).expanduser()
     checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
-    configuration = _configuration(folder, options.step, checkpoints.latest())
+    at = checkpoints.latest() if options.step < 0 else options.step
+    configuration = configuration_of(folder, at)
     run = configuration.run
     if options.seed_index >= run.seeds:
         raise InputError(
@@ -91,20 +91,6 @@ def read(options: InspectOptions) -> TrainedNetwork:
         run.seed + options.seed_index,
         (history.read(folder) or [{}])[-1],
     )
-
-
-def _configuration(folder: Path, step: int, newest: int | None) -> Configuration:
-    """The configuration with which the step of the checkpoint was taken."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{folder} holds no run: there is no {CONFIG} in it")
-    try:
-        settings = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    at = newest if step < 0 else step
-    then = None if at is None else history.settings_at(folder, at)
-    return command_line.from_settings(settings if then is None else then)
 
 
 def _of_seed(record: dict[str, Any], index: int) -> dict[str, Any]:

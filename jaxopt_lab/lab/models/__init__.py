@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jaxopt_lab.core import errors
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.models import configs
+from jaxopt_lab.lab.models.own import OwnModel
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -76,6 +79,41 @@ class Model:
         chosen = norm(self, named.norm, norm_options or {})
         return builder.build(config, tuple(input_shape), num_classes, chosen)
 
+    def functional(
+        self,
+        config: Any,
+        input_shape: tuple[int, ...],
+        num_classes: int,
+        norm_options: Mapping[str, Any] | None = None,
+        batch_axis: str | None = None,
+        dtype: str | None = None,
+        tokens: bool = False,
+    ) -> Functional:
+        """The model as pure functions.
+
+        Args:
+          config: as of ``build``.
+          input_shape: as of ``build``.
+          num_classes: as of ``build``.
+          norm_options: as of ``build``.
+          batch_axis: axis of devices over which batch statistics are averaged.
+          dtype: type in which its layers compute; ``None``: that of the options.
+          tokens: whether inputs are integers; the kind says it.
+
+        Returns:
+          The functions.
+
+        Raises:
+          InputError: an option or the shape is not accepted.
+        """
+        del tokens
+        from jaxopt_lab.lab.models.layers import functional
+
+        build = self.build(config, input_shape, num_classes, norm_options)
+        return functional(build, batch_axis, dtype)
+
+
+AnyModel: TypeAlias = Model | OwnModel
 
 _ROWS = (
     Model("mlp", "image", configs.MLPConfig, "mlp", "multi-layer perceptron"),
@@ -129,8 +167,26 @@ _ROWS = (
 MODELS: dict[str, Model] = {row.name: row for row in _ROWS}
 
 
-def get(name: str) -> Model:
-    """The row called ``name``, or an ``InputError`` with the nearest names."""
+def get(name: str) -> AnyModel:
+    """The row called ``name``, or the model that ``my.module:Net`` names.
+
+    Args:
+      name: of a row, or of a class or function to import.
+
+    Returns:
+      The row.
+
+    Raises:
+      InputError: there is none (with the nearest names), or it cannot be imported.
+    """
+    if imported.is_path(name):
+        found = imported.load("model", name)
+        if not callable(found):
+            raise errors.InputError(
+                f"model={name} is {errors.described(found)}; accepted: a flax module's "
+                "class, or a function that makes a module"
+            )
+        return OwnModel(name, found)
     if name not in MODELS:
-        raise errors.unknown("model", name, MODELS)
+        raise errors.unknown("model", name, [*MODELS, "my.module:Net"])
     return MODELS[name]

@@ -41,6 +41,20 @@ def image_shape(model: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return height, width, channels
 
 
+def input_shape(model: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """``shape`` of inputs of any kind, or ``InputError``."""
+    if not shape or min(shape) < 1:
+        raise InputError(f"{model} takes inputs of shape (size, ...); got {shape}")
+    return tuple(shape)
+
+
+def same_inputs(model: str, got: tuple[int, ...], built: tuple[int, ...]) -> None:
+    """Raise ``InputError`` unless a batch of shape ``got`` has inputs as ``built``."""
+    if got[1:] != built:
+        listed = ", ".join(str(size) for size in ("B", *built))
+        raise InputError(f"{model} was built for images ({listed}); got {got}")
+
+
 def same_images(
     model: str, got: tuple[int, ...], built: tuple[int, int, int], any_size: bool
 ) -> None:

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab.models.configs import DTypeName, NormName
 from jaxopt_lab.layers.nnx_module import NnxLayer
+from jaxopt_lab.training import from_nnx
+from jaxopt_lab.training.mixed_precision import computing_in
 
 
 class DTypes(TypedDict):
@@ -99,6 +102,24 @@ def with_batch_axis(
         return module
 
     return built
+
+
+def functional(
+    build: Callable[[nnx.Rngs], nnx.Module], batch_axis: str | None, dtype: str | None
+) -> Functional:
+    """A module as pure functions, told of the devices and of the type it computes in.
+
+    Args:
+      build: makes the module.
+      batch_axis: as in ``with_batch_axis``; ``None``: none.
+      dtype: type in which its layers compute; ``None``: their own.
+
+    Returns:
+      The functions.
+    """
+    if batch_axis is not None:
+        build = with_batch_axis(build, batch_axis)
+    return from_nnx(build if dtype is None else computing_in(build, dtype))
 
 
 class Dropout(nnx.Module):

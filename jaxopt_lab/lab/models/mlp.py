@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -13,18 +14,18 @@ from jaxopt_lab.lab.models.layers import dtypes
 
 
 class MLP(nnx.Module):
-    """Dense layers with ReLU on flattened images."""
+    """Dense layers with ReLU on flattened inputs."""
 
     def __init__(
         self,
         config: MLPConfig,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_classes: int,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         self.shape = shape
-        sizes = [shape[0] * shape[1] * shape[2]] + [config.width] * config.depth
+        sizes = [math.prod(shape)] + [config.width] * config.depth
         he = nnx.initializers.he_normal()
         self.hidden = nnx.List(
             nnx.Linear(size, config.width, kernel_init=he, rngs=rngs, **types)
@@ -33,7 +34,7 @@ class MLP(nnx.Module):
         self.head = nnx.Linear(sizes[-1], num_classes, rngs=rngs, **types)
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        checks.same_images("mlp", images.shape, self.shape, any_size=False)
+        checks.same_inputs("mlp", images.shape, self.shape)
         x = images.reshape(images.shape[0], -1)
         for layer in self.hidden:
             x = jax.nn.relu(layer(x))
@@ -44,7 +45,7 @@ def build(
     config: MLPConfig, input_shape: tuple[int, ...], num_classes: int
 ) -> Callable[[nnx.Rngs], MLP]:
     """See ``Model.build``."""
-    shape = checks.image_shape("mlp", input_shape)
+    shape = checks.input_shape("mlp", input_shape)
     checks.at_least("mlp", 1, width=config.width)
     checks.at_least("mlp", 0, depth=config.depth)
     return lambda rngs: MLP(config, shape, num_classes, rngs)

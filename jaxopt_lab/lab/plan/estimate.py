@@ -74,20 +74,19 @@ class Plan(NamedTuple):
         return self.arguments + max(self.activations, inside, update)
 
 
-def lower(model: PlannedModel, method: str, layout: Layout) -> tuple[Any, Any]:
-    """The loss, and one train step traced and lowered for the layout's devices.
+def trace(model: PlannedModel, method: str, layout: Layout) -> Any:
+    """One train step traced for the layout's devices.
 
     Args:
       model: the model.
       method: a name in the catalog.
-      layout: from ``layout``.
+      layout: from ``lay_out``.
 
     Returns:
-      The loss and the lowered step, to be compiled.
+      The traced step, to be lowered.
     """
-    loss = model.loss_fn(gathered=layout.gathered)
     step = make_parallel_step(
-        loss,
+        model.loss_fn(gathered=layout.gathered),
         transform(method),
         layout.mesh,
         layout.compute,
@@ -95,7 +94,7 @@ def lower(model: PlannedModel, method: str, layout: Layout) -> tuple[Any, Any]:
         storage=layout.storage,
     )
     state = jax.tree.map(place, layout.state, layout.storage)
-    return loss, jax.jit(step, donate_argnums=0).lower(state, layout.batch)
+    return jax.jit(step, donate_argnums=0).trace(state, layout.batch)
 
 
 def plan(model: PlannedModel, method: str, layout: Layout) -> Plan:
@@ -110,7 +109,8 @@ def plan(model: PlannedModel, method: str, layout: Layout) -> Plan:
       The plan. The compiler's own ``peak``, ``temp`` and ``flops`` are not used: on
       this backend they are wrong by 2 to 23 times for such a program.
     """
-    loss, lowered = lower(model, method, layout)
+    loss = model.loss_fn(gathered=layout.gathered)
+    lowered = trace(model, method, layout).lower()
     # The program never runs: optimization level 0 compiles fastest.
     found = compile_partitioned(lowered, xla_backend_optimization_level=0)
     module = read_module(found.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
@@ -29,19 +29,17 @@ class Memory(NamedTuple):
     version: str
 
 
-def mesh_like(mesh: Mesh, target: str) -> Mesh:
-    """A mesh of the same axes over the devices of a TPU topology.
+def topology(target: str) -> Any:
+    """A TPU topology by its name.
 
     Args:
-      mesh: the axes and their sizes.
       target: kind and topology, such as ``"v5p:4x4x4"``.
 
     Returns:
-      The mesh; its devices can be compiled for, not run on.
+      jax's description; its ``devices`` can be compiled for, not run on.
 
     Raises:
-      InputError: libtpu is not installed, does not know the topology, or that has
-        another number of devices than the mesh.
+      InputError: libtpu is not installed, or does not know the topology.
     """
     from jax.experimental import topologies
 
@@ -51,18 +49,36 @@ def mesh_like(mesh: Mesh, target: str) -> Mesh:
             "extra plan-tpu)"
         )
     try:
-        topology = topologies.get_topology_desc(target, "tpu")
+        return topologies.get_topology_desc(target, "tpu")
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"target={target}: libtpu does not know it ({said})"
         ) from error
-    if len(topology.devices) != mesh.size:
+
+
+def mesh_like(mesh: Mesh, target: str) -> Mesh:
+    """A mesh of the same axes over the devices of a TPU topology.
+
+    Args:
+      mesh: the axes and their sizes.
+      target: as for ``topology``.
+
+    Returns:
+      The mesh; its devices can be compiled for, not run on.
+
+    Raises:
+      InputError: as ``topology``, or it has another number of devices than the mesh.
+    """
+    from jax.experimental import topologies
+
+    found = topology(target)
+    if len(found.devices) != mesh.size:
         raise InputError(
-            f"target={target} has {len(topology.devices)} devices, the mesh {mesh.size}"
+            f"target={target} has {len(found.devices)} devices, the mesh {mesh.size}"
         )
     sizes = tuple(mesh.shape.values())
-    return topologies.make_mesh(topology, sizes, tuple(mesh.shape))
+    return topologies.make_mesh(found, sizes, tuple(mesh.shape))
 
 
 def _version() -> str | None:
@@ -83,8 +99,8 @@ def memory(model: PlannedModel, method: str, layout: Layout) -> Memory:
     Returns:
       The compiler's own figures.
     """
-    _, lowered = estimate.lower(model, method, layout)
-    found = lowered.compile().memory_analysis()
+    traced = estimate.trace(model, method, layout)
+    found = traced.lower().compile().memory_analysis()
     return Memory(
         found.peak_memory_in_bytes,
         found.argument_size_in_bytes,

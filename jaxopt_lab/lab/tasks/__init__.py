@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from jaxopt_lab.core import errors
+from jaxopt_lab.lab import imported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,20 +16,24 @@ class Task:
 
     Attributes:
       name: what it is called on the command line.
-      kind: ``"image"`` or ``"text"``, as the models' kinds.
+      kind: ``"image"`` or ``"text"``, as the models' kinds; ``"any"``: the data say it.
       model: name of the model that ``model=auto`` stands for.
       description: one line for lists.
-      source: where the data comes from: ``"digits"``, ``"idx"``, ``"text"`` or
-        ``"tfds"``.
+      source: where the data comes from: ``"digits"``, ``"idx"``, ``"text"``,
+        ``"tfds"``, ``"npz"``, ``"folder"`` or ``"own"``.
       defaults: options of a run that this task sets otherwise.
+      place: file, folder or ``my.module:load`` of the last three.
+      given: the data themselves, where they have no place.
     """
 
     name: str
-    kind: Literal["image", "text"]
+    kind: Literal["image", "text", "any"]
     model: str
     description: str
-    source: Literal["digits", "idx", "text", "tfds"]
+    source: Literal["digits", "idx", "text", "tfds", "npz", "folder", "own"]
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    place: str = ""
+    given: Any = dataclasses.field(default=None, compare=False, repr=False)
 
 
 _ROWS = (
@@ -76,12 +81,18 @@ _ROWS = (
 TASKS: dict[str, Task] = {row.name: row for row in _ROWS}
 
 
+OWN = ("npz:FILE", "folder:DIR", "my.module:load")
+"""The names of tasks whose data are one's own."""
+
+
 def get(name: str) -> Task:
     """The task of a name.
 
     Args:
-      name: a name of the table, or ``tfds:NAME`` for any image-classification set
-        of TFDS that is prepared in ``data_dir``.
+      name: a name of the table; ``tfds:NAME`` for any image-classification set of TFDS
+        that is prepared in ``data_dir``; ``npz:FILE``, ``folder:DIR`` for images by
+        class, or ``my.module:load``, a function that returns data as
+        ``data.as_dataset`` takes them.
 
     Returns:
       The row.
@@ -89,9 +100,29 @@ def get(name: str) -> Task:
     Raises:
       InputError: there is none; the message offers the nearest names.
     """
-    if name.startswith("tfds:") and len(name) > len("tfds:"):
-        inner = name.removeprefix("tfds:")
-        return Task(name, "image", "resnet18", f"{inner} of TFDS", "tfds")
+    source, _, place = name.partition(":")
+    if source == "tfds" and place:
+        return Task(name, "image", "resnet18", f"{place} of TFDS", "tfds")
+    if source == "npz" and place:
+        return Task(name, "any", "mlp", f"arrays of {place}", "npz", place=place)
+    if source == "folder" and place:
+        text = f"images by class in {place}"
+        return Task(name, "image", "convnet", text, "folder", place=place)
+    if imported.is_path(name):
+        return Task(name, "any", "mlp", f"data of {name}", "own", place=name)
     if name not in TASKS:
-        raise errors.unknown("task", name, [*TASKS, "tfds:NAME"])
+        raise errors.unknown("task", name, [*TASKS, "tfds:NAME", *OWN])
     return TASKS[name]
+
+
+def of_data(data: Any, name: str = "data") -> Task:
+    """A task whose data are at hand.
+
+    Args:
+      data: as ``data.as_dataset`` takes them.
+      name: of the task.
+
+    Returns:
+      The row.
+    """
+    return Task(name, "any", "mlp", "data at hand", "own", given=data)

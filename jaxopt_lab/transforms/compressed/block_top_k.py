@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxopt_lab.core.platforms import traced_for
+
 # A number that shapes the program. Under a name of its own, because arguments called
 # float are hyper-parameters to ``inject_hyperparams``, which would trace it.
 Density: TypeAlias = float
@@ -98,7 +100,8 @@ def _search(size: jax.Array, picks: int) -> jax.Array:
     # Two levels are exact, ties included: each group that holds a pick is among the
     # `picks` groups with the largest maxima, and within the sorted groups the order
     # of the candidates is that of their indices.
-    if block % _GROUP or picks * _GROUP * 2 > block or jax.default_backend() != "cpu":
+    few = block % _GROUP == 0 and picks * _GROUP * 2 <= block
+    if not few or traced_for(size) != "cpu":
         return jax.lax.top_k(size, picks)[1]
     maxima = size.reshape(rows, groups, _GROUP).max(axis=-1)
     chosen = jnp.sort(jax.lax.top_k(maxima, picks)[1], axis=-1)

@@ -3,8 +3,10 @@
 On XLA:CPU whole-tensor formulas with decoded moments keep several float32 copies of
 every tensor alive at once, more than plain AdamW. A loop over chunks that carries the
 tensors and writes each chunk back where it came from needs temporaries of the size of
-a chunk, and is faster, since they stay in the cache. On accelerators a loop of small
-kernels is slow and the whole-tensor form fuses well, so there is none.
+a chunk, and is faster, since they stay in the cache. On a GPU a loop of small kernels
+is slow and the whole-tensor form fuses well, so there is none. On a TPU the blocks of
+a whole matrix are another shape, which is stored in another order: several copies of
+every tensor; there the loop is over runs of columns, of one block of each row.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from jaxopt_lab.core.platforms import traced_for, traced_mesh
 
 CHUNK = 65_536
 Shape = tuple[int, ...]
@@ -133,9 +137,11 @@ def in_chunks(
     rows = rows_for(size, unit)
     row = size // rows
     step = 0 if chunk is None else max(1, chunk // rows // unit) * unit
-    number = row // step if step and jax.default_backend() == "cpu" else 0
+    old, seen = [x.array for x in carried], [x.array for x in read]
+    if chunk is not None and _by_columns(shape, unit, (old, seen)):
+        return _in_columns(body, carried, read, shape, tile)
+    number = row // step if step and traced_for(old, seen) == "cpu" else 0
     if number < 2:
-        old, seen = [x.array for x in carried], [x.array for x in read]
         return list(body(old, seen, Part(shape, 1, size, 0)))
 
     # An axis for the blocks keeps what belongs to a block in one vectorised loop;
@@ -186,6 +192,64 @@ def in_chunks(
     rest = row - number * step
     if rest:
         arrays = advance(arrays, 1, number * step, rest)
+    return [
+        x.reshape(operand.array.shape)
+        for x, operand in zip(arrays, carried, strict=True)
+    ]
+
+
+def _by_columns(shape: Shape, unit: int, arrays: Any) -> bool:
+    """Whether a tensor is cut into runs of columns, on a TPU.
+
+    Not on a mesh of several axes, over one of which the columns of a parameter may be
+    divided: with one axis, only its rows are.
+    """
+    mesh = traced_mesh(arrays)
+    if traced_for(arrays) != "tpu" or (mesh is not None and len(mesh.axis_names) > 1):
+        return False
+    several = len(shape) > 1 and shape[-1] % unit == 0 and shape[-1] > unit
+    # Of a few rows a piece would be too small to be worth a turn of the loop.
+    return several and math.prod(shape[:-1]) >= unit
+
+
+def _in_columns(
+    body: Body,
+    carried: Sequence[ChunkedOperand],
+    read: Sequence[ChunkedOperand],
+    shape: Shape,
+    tile: Shape,
+) -> list[jax.Array]:
+    """``in_chunks`` with pieces of one unit of each row.
+
+    A TPU stores matrices in tiles of some rows and columns. Any other shape of the
+    same elements is a copy of them, a piece of whole columns is not.
+    """
+    unit = math.prod(tile)
+    rows, row = math.prod(shape[:-1]), shape[-1]
+    number = row // unit
+
+    def laid_out(operand: ChunkedOperand) -> jax.Array:
+        return operand.array.reshape(rows, number * math.prod(operand.tile))
+
+    def piece(x: jax.Array, operand: ChunkedOperand, i: jax.Array) -> jax.Array:
+        width = math.prod(operand.tile)
+        x = jax.lax.dynamic_slice_in_dim(x, i * width, width, axis=1)
+        return x.reshape(rows, *operand.tile)
+
+    fixed = [laid_out(x) for x in read]
+
+    def advance(i: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
+        old = [piece(x, operand, i) for x, operand in zip(arrays, carried, strict=True)]
+        seen = [piece(x, operand, i) for x, operand in zip(fixed, read, strict=True)]
+        new = body(old, seen, Part((rows, *tile), rows, row, i * unit))
+        return [
+            jax.lax.dynamic_update_slice_in_dim(
+                x, y.reshape(rows, -1), i * math.prod(operand.tile), axis=1
+            )
+            for x, y, operand in zip(arrays, new, carried, strict=True)
+        ]
+
+    arrays = jax.lax.fori_loop(0, number, advance, [laid_out(x) for x in carried])
     return [
         x.reshape(operand.array.shape)
         for x, operand in zip(arrays, carried, strict=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core import errors
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.transforms.compressed import householder
 
 Side = Literal["smaller", "left", "right"]
@@ -139,7 +140,7 @@ def orthonormal(y: jax.Array) -> jax.Array:
     >>> orthonormal(jnp.zeros((3, 2))).shape
     (3, 2)
     """
-    if jax.default_backend() == "cpu":
+    if traced_for(y) == "cpu":
         return householder.q_factor(y)
     return jnp.linalg.qr(y)[0]
 

@@ -3,8 +3,8 @@
 The cost of a step does not grow with the capacity. Two things would make it grow:
 adding up all entries at every step, and reading an entry in the same program
 that overwrites it, which makes XLA copy the whole buffer. So the buffer carries the
-sum of its entries, and it looks at the slot that the NEXT admission will take as
-soon as that is known, one step early, in the arrays just written.
+sum of its entries, and the place where a new entry goes is made to depend on the new
+sum, so that XLA knows that the old entry has been read by then.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import moments, trees
-from jaxopt_lab.core.typing import Params, Scalar, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 from jaxopt_lab.transforms.memory.stacked_rows import (
     Rank,
     added_up,
+    in_order,
     ranked,
     read,
     refreshed,
@@ -49,9 +49,8 @@ class PriorityBuffer(NamedTuple):
         in unused slots.
       total: like the parameters, float32 or better, sum of the entries; ``None`` in a
         buffer without sums.
-      rest: ``total`` without the entry in ``slot``; ``None`` where it is not needed.
-      victim: the entry in ``slot``; kept instead of ``rest`` where entries are
-        narrower than float32.
+      victim: the entry in ``slot``, where entries are narrower than float32, else
+        ``None``.
       chosen: the entry of lowest, median or highest key, where one is asked for.
     """
 
@@ -62,7 +61,6 @@ class PriorityBuffer(NamedTuple):
     ages: PyTree
     entries: Updates
     total: Updates | None
-    rest: Updates | None
     victim: Updates | None
     chosen: Updates | None
 
@@ -82,10 +80,9 @@ def empty(
       params: tree whose shapes and sharding the entries get.
       capacity: C, number of slots, at least 1.
       per_leaf: every leaf has its own keys and decides for itself.
-      sums: ``"running"``: the sum of the entries is carried on (two arrays like the
-        parameters); ``"fresh"``: added up again after every admission (one array, and
-        C reads a step; entries narrower than float32 are carried on all the same,
-        which takes no more memory); ``"none"``: there is none.
+      sums: ``"running"``: the sum of the entries is carried on; ``"fresh"``: added up
+        again after every admission, which takes C reads a step (entries narrower than
+        float32 are carried on all the same); ``"none"``: there is none.
       chosen: keep one entry by its rank beside the others.
       dtype: type of the entries; default float32 or better.
 
@@ -111,7 +108,6 @@ def empty(
         ages=shared(jnp.zeros((capacity,), jnp.int32)),
         entries=jax.tree.map(stacked, params),
         total=None if sums == "none" else like(),
-        rest=like() if sums == "running" and not narrow else None,
         victim=entry() if narrow else None,
         chosen=like() if chosen else None,
     )
@@ -182,6 +178,8 @@ def admit(
     decay: Scalar = 1.0,
     policy: Policy = "priority",
     rank: Rank | None = None,
+    fresh: bool = False,
+    behind: Updates | None = None,
 ) -> PriorityBuffer:
     """Offer an entry, then decay all keys.
 
@@ -198,6 +196,9 @@ def admit(
       policy: ``"priority"`` or ``"fifo"``.
       rank: which entry is kept as ``chosen``; among n, the median is the one at index
         ``n // 2`` in ascending order of the keys.
+      fresh: add the entries up again; see ``empty``.
+      behind: arrays like the entries that the present sum has gone into, if there are
+        such: the new sum is computed after them, in the memory of the old one.
 
     Returns:
       The new buffer.
@@ -227,8 +228,21 @@ def admit(
     stored = jax.tree.map(lambda x, e: e.astype(x.dtype), like, entry)
     count = jnp.minimum(buffer.count, jnp.iinfo(jnp.int32).max - 1) + 1
     size = jnp.minimum(buffer.size + 1, capacity_of(buffer))
-    entries = write(like, stored, slot, accept, buffer.victim)
-    entries, total = _summed(buffer, stored, accept, entries, count % REFRESH == 0)
+    total, victim, running = buffer.total, buffer.victim, buffer.total is not None
+    running = running and not (fresh and victim is None)
+    if running:
+        old = victim
+        if old is None:
+            slot = slot if behind is None else in_order(slot, behind)
+            old = read(like, slot)
+        total = jax.tree.map(_replaced, accept, total, old, stored)
+        if victim is None:
+            slot = in_order(slot, total)
+    entries = write(like, stored, slot, accept, victim)
+    if running:
+        entries, total = refreshed(count % REFRESH == 0, entries, total)
+    elif total is not None:
+        total = added_up(entries, total)
     return looking_ahead(
         buffer._replace(
             count=count,
@@ -243,33 +257,12 @@ def admit(
     )
 
 
-def _summed(
-    buffer: PriorityBuffer,
-    stored: Updates,
-    accept: PyTree,
-    entries: Updates,
-    due: jax.Array,
-) -> tuple[Updates, Updates | None]:
-    """The new entries and their sum."""
-    if buffer.total is None:
-        return entries, None
-    if buffer.rest is not None:
-        total = jax.tree.map(
-            lambda a, t, r, e: jnp.where(a, r + e.astype(r.dtype), t),
-            accept,
-            buffer.total,
-            buffer.rest,
-            stored,
-        )
-    elif buffer.victim is not None:
-
-        def replaced(a: jax.Array, t: jax.Array, v: jax.Array, e: jax.Array):
-            return jnp.where(a, t + (e.astype(t.dtype) - v.astype(t.dtype)), t)
-
-        total = jax.tree.map(replaced, accept, buffer.total, buffer.victim, stored)
-    else:
-        return entries, added_up(entries, buffer.total)
-    return refreshed(due, entries, total)
+def _replaced(
+    accept: jax.Array, total: jax.Array, old: jax.Array, new: jax.Array
+) -> jax.Array:
+    """The sum with one entry instead of another, where it is accepted."""
+    less = new.astype(total.dtype) - old.astype(total.dtype)
+    return jnp.where(accept, total + less, total)
 
 
 def looking_ahead(buffer: PriorityBuffer, rank: Rank | None) -> PriorityBuffer:
@@ -280,16 +273,12 @@ def looking_ahead(buffer: PriorityBuffer, rank: Rank | None) -> PriorityBuffer:
       rank: as in ``admit``.
 
     Returns:
-      The buffer with ``rest``, ``victim`` and ``chosen`` brought up to date.
+      The buffer with ``victim`` and ``chosen`` brought up to date.
     """
     entries = buffer.entries
-    if buffer.rest is not None or buffer.victim is not None:
+    if buffer.victim is not None:
         following = read(entries, spread(buffer.slot, entries))
-        if buffer.victim is not None:
-            buffer = buffer._replace(victim=following)
-        else:
-            less = lambda t, v: t - v.astype(t.dtype)
-            buffer = buffer._replace(rest=jax.tree.map(less, buffer.total, following))
+        buffer = buffer._replace(victim=following)
     if rank is not None:
         at = jax.tree.map(lambda k: ranked(k, buffer.size, rank), buffer.keys)
         found = read(entries, spread(at, entries))

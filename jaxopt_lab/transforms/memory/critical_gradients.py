@@ -31,7 +31,7 @@ from jaxopt_lab.transforms.memory.safe_optimizers import (
 
 
 class CriticalGradientsState(NamedTuple):
-    """State of ``critical_gradients``: 4 (C + 2) bytes per parameter.
+    """State of ``critical_gradients``: 4 (C + 1) bytes per parameter.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
@@ -87,9 +87,8 @@ def critical_gradients(
       InputError: a name is unknown, a number is out of range, ``params`` is missing or
         the mask does not fit.
 
-    Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 2) bytes, the
-    running sum and what it will be without the entry that goes next among them; 4 (C +
-    1) with ``recompute_sum`` and with an entry by rank; 2 (C + 1) + 4 with a bfloat16
+    Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 1) bytes, the
+    running sum or the entry by rank among them; 2 (C + 1) + 4 with a bfloat16
     buffer. The time of a step does not depend on C (on CPU it does with bfloat16, where
     XLA writes the whole buffer). Differentiable in ``kappa``, ``weight_decay``,
     gradients and parameters; which gradients stay is piecewise constant, so that the
@@ -193,7 +192,7 @@ def adam_cg(
     Returns:
       An optimizer; its ``update`` takes ``params``.
 
-    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 8 bytes per float32 parameter.
+    Gradient evaluations: 1 a step. Memory: 4 (C + 1) + 8 bytes per float32 parameter.
     Differentiable in all numbers, also at zero gradients.
 
     >>> import jax.numpy as jnp, jaxopt_lab
@@ -237,7 +236,7 @@ def sgd_cg(
     Returns:
       An optimizer; its ``update`` takes ``params`` where ``weight_decay`` is given.
 
-    Gradient evaluations: 1 a step. Memory: 4 (C + 2) bytes per float32 parameter, 4
+    Gradient evaluations: 1 a step. Memory: 4 (C + 1) bytes per float32 parameter, 4
     more with momentum. Differentiable in all numbers.
 
     >>> import jax.numpy as jnp, jaxopt_lab
@@ -291,7 +290,7 @@ def rmsprop_cg(
     Returns:
       An optimizer; its ``update`` takes ``params``.
 
-    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 4 bytes per float32 parameter, 4
+    Gradient evaluations: 1 a step. Memory: 4 (C + 1) + 4 bytes per float32 parameter, 4
     more if centered and 4 more with momentum. Differentiable in all numbers, also at
     zero gradients.
 

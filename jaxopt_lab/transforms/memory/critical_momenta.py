@@ -19,7 +19,7 @@ from jaxopt_lab.transforms.memory.safe_optimizers import adam_step
 
 
 class ScaleByCriticalMomentaState(NamedTuple):
-    """State of ``scale_by_critical_momenta``: 4 (C + 2) + 8 bytes a parameter.
+    """State of ``scale_by_critical_momenta``: 4 (C + 1) + 8 bytes a parameter.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
@@ -82,9 +82,8 @@ def scale_by_critical_momenta(
     Raises:
       InputError: a name is unknown or a number is out of range.
 
-    Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 2) + 8 bytes,
-    the running sum and what it will be without the entry that goes next among them; 4
-    (C + 1) + 8 with ``recompute_sum``, 2 (C + 1) + 12 with a bfloat16 buffer; 4 more
+    Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 1) + 8 bytes,
+    the running sum among them; 2 (C + 1) + 12 with a bfloat16 buffer; 4 more
     with ``amsgrad``. The time of a step does not depend on C (on CPU it does with
     bfloat16, where XLA writes the whole buffer). Differentiable in all numbers but
     ``priority_decay`` (which entries stay is piecewise constant), in gradients and in
@@ -155,7 +154,7 @@ def scale_by_critical_momenta(
         moves, nu, nu_max = adam_step(
             updates, aggregate, squared, state.nu, state.nu_max, count, *now
         )
-        buffer = memory.stored(state.buffer, entry, updates, state.count)
+        buffer = memory.stored(state.buffer, entry, updates, state.count, nu)
         return moves, ScaleByCriticalMomentaState(count, mu, nu, nu_max, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

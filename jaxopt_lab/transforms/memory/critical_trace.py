@@ -19,7 +19,7 @@ from jaxopt_lab.transforms.memory.safe_optimizers import scale_by_rms
 
 
 class CriticalTraceState(NamedTuple):
-    """State of ``critical_trace``: 4 (C + 2) + 4 bytes per float32 parameter.
+    """State of ``critical_trace``: 4 (C + 1) + 4 bytes per float32 parameter.
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
@@ -111,7 +111,7 @@ def sgd_cm(
     Raises:
       InputError: a name is unknown or a number is out of range.
 
-    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 4 bytes per float32 parameter.
+    Gradient evaluations: 1 a step. Memory: 4 (C + 1) + 4 bytes per float32 parameter.
     Differentiable in all numbers.
 
     Decisions: the first step is that of the base (the paper's way; the authors' code
@@ -178,7 +178,7 @@ def rmsprop_cm(
     Raises:
       InputError: a name is unknown or a number is out of range.
 
-    Gradient evaluations: 1 a step. Memory: 4 (C + 2) + 8 bytes per float32 parameter, 4
+    Gradient evaluations: 1 a step. Memory: 4 (C + 1) + 8 bytes per float32 parameter, 4
     more if centered. Differentiable in all numbers, also at zero
     gradients.
 

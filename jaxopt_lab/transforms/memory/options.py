@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import require_real, value_at
@@ -19,7 +18,7 @@ from jaxopt_lab.core.options import (
     UNIT,
     check_arguments,
 )
-from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import Params, PyTree, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import (
     Policy,
     PriorityBuffer,
@@ -67,8 +66,8 @@ class BufferOptions:
         gives the optimizer without a buffer.
       policy: ``"priority"``, the first entry of lowest priority makes room; or
         ``"fifo"``, the oldest.
-      recompute_sum: add the entries up at every step instead of carrying their sum: 4
-        bytes per parameter less, and C reads of a tree more. Without effect on a
+      recompute_sum: add the entries up at every step instead of carrying their sum,
+        whose rounding then never adds up: C reads of a tree more. Without effect on a
         buffer that is narrower than float32.
       buffer_dtype: type of the entries; default float32 or better. With bfloat16 the
         sums stay in float32.
@@ -128,8 +127,12 @@ class BufferOptions:
         entry: Updates,
         gradients: Updates,
         count: jax.Array,
+        behind: Updates | None = None,
     ) -> PriorityBuffer | None:
-        """The buffer after an entry was offered with the key of these gradients."""
+        """The buffer after an entry was offered with the key of these gradients.
+
+        ``behind`` as in ``admit``.
+        """
         if buffer is None:
             return None
         return admit(
@@ -139,6 +142,8 @@ class BufferOptions:
             decay=value_at(self.priority_decay, count),
             policy=self.policy,
             rank=rank_of(self.aggregate),
+            fresh=self.recompute_sum,
+            behind=behind,
         )
 
 

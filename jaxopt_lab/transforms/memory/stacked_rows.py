@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
-from jaxopt_lab.core.typing import Updates
+from jaxopt_lab.core.platforms import traced_mesh
+from jaxopt_lab.core.typing import PyTree, Updates
 
 Rank: TypeAlias = Literal["min", "median", "max"]
 
@@ -44,6 +44,34 @@ def read(entries: Updates, slot: PyTree) -> Updates:
         entries,
         slot,
     )
+
+
+def in_order(slot: PyTree, before: Updates) -> PyTree:
+    """The same slots, known to XLA only once other arrays are.
+
+    XLA updates an array in place where it can prove that all that reads the old one
+    has run, and copies the array elsewhere; an operand that is of no consequence is
+    the proof. Not across devices: the one number that is looked at would be sent.
+
+    Args:
+      slot: int32 scalars, a tree like ``before``.
+      before: arrays.
+
+    Returns:
+      A tree like ``slot``.
+    """
+    mesh = traced_mesh(before)
+    if mesh is not None and mesh.size > 1:
+        return slot
+
+    def one(i: jax.Array, x: jax.Array) -> jax.Array:
+        if not x.size:
+            return i
+        first = x.reshape(-1)[0]
+        # Is it a number or not, the smaller of the two is `i`.
+        return jnp.minimum(i, i + (first != first).astype(i.dtype))
+
+    return jax.tree.map(one, slot, before)
 
 
 def write(

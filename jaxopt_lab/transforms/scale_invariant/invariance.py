@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
-from jaxopt_lab.core.typing import Params
+from jaxopt_lab.core.typing import Params, PyTree
 
 _FACTORS = (0.5, 2.0)
 

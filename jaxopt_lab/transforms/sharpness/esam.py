@@ -9,13 +9,19 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, gradients, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.options import NON_NEGATIVE, SHARE, check_arguments
 from jaxopt_lab.core.perturbation import NormOver
-from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import (
+    GradFn,
+    MaskOrFn,
+    Params,
+    PyTree,
+    ScalarOrSchedule,
+    Updates,
+)
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
 
@@ -67,7 +73,8 @@ def esam(
       gamma: part of the examples that the descent uses, in (0, 1]; at least one
         example. Less than 1 needs a ``grad_fn`` made by
         ``batch_grad(loss_fn, batch, example_losses=...)``, which the train step does
-        not make; with several devices each selects among its own examples.
+        not make; with several devices each selects among its own examples. With
+        ``weights`` those of weight 0 are chosen last.
       perturb_mask: leaves that may move: a tree of booleans, or a function of the
         parameters that gives one. Default: all.
       norm_over: ``"perturbed"``, norm over the tensors drawn; or ``"all"``, with which
@@ -157,6 +164,9 @@ def esam(
             whole = checks.require_examples(grad_fn)
             rise = whole.example_losses(perturbed) - whole.example_losses(w)
             number = max(1, round(gamma * rise.shape[0]))
+            weight = getattr(whole, "example_weights", lambda: None)()
+            if weight is not None:  # an example without one is not there
+                rise = jnp.where(weight > 0, rise, -jnp.inf)
             _, hardest = jax.lax.top_k(jax.lax.stop_gradient(rise), number)
             sharp = whole.on_examples(perturbed, hardest)
         else:

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import checks, perturbation, trees
 from jaxopt_lab.core.checks import value_at
@@ -22,7 +21,14 @@ from jaxopt_lab.core.perturbation import (
     scaling_tree,
 )
 from jaxopt_lab.core.tree_paths import warn_of_idle_mask
-from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
+from jaxopt_lab.core.typing import (
+    MaskOrFn,
+    Params,
+    PyTree,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
 
 # perturb(point, direction) -> perturbed point
 PerturbFn = Callable[[Params, Updates], Params]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import jax
-from jaxtyping import PyTree
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.typing import PyTree
 
 
 def orthogonal_component(gradient: PyTree, along: PyTree) -> PyTree:

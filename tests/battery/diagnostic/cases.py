@@ -140,8 +140,10 @@ def _square(w: Any, x: Any) -> Any:
     return jnp.mean(jnp.sum((w[None] - x) ** 2, axis=1)) / 2
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _noise(build: Any, x: Any) -> Any:
-    return build(_square, np.zeros(2), [x])
+    """The result; one program for each number of examples."""
+    return build(_square, jnp.zeros(2), [x])
 
 
 def _examples(count: int, seed: int) -> np.ndarray:

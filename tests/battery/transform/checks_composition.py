@@ -9,6 +9,7 @@ import pytest
 
 from battery.registry import check
 from battery.transform import abstract, comparison, parts, problems
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 from jaxopt_lab.core.errors import InputError
 
@@ -29,7 +30,7 @@ def extras(subject: Subject) -> None:
         assert all("never_heard_of" in names for names in heard), heard
 
 
-@check("transform")
+@check("transform", tier=tier)
 def schedules(subject: Subject) -> None:
     """Where the annotation says so, a schedule stands for a number."""
     names = subject.annotated()
@@ -55,7 +56,7 @@ def schedules(subject: Subject) -> None:
         assert gap > 1e-9, f"a changing schedule of {name} changes nothing"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def chained(subject: Subject) -> None:
     """After clipping and before weight decay, each does its own part.
 
@@ -76,7 +77,7 @@ def chained(subject: Subject) -> None:
     assert gap > 1e-9, "what stands in front of it has no effect"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def groups(subject: Subject) -> None:
     """In a group of its own it does what it does on that part of the tree alone."""
     expected, gradient = subject.value("alone")
@@ -90,7 +91,7 @@ def groups(subject: Subject) -> None:
         )
 
 
-@check("transform")
+@check("transform", tier=tier)
 def multi_steps(subject: Subject) -> None:
     """Inside ``MultiSteps``: right for one gradient, refused for several."""
     if subject.row.gradients > 1:
@@ -105,7 +106,7 @@ def multi_steps(subject: Subject) -> None:
     comparison.assert_close(whole, subject.path[0][0], **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def inject(subject: Subject) -> None:
     """With hyper-parameters in the state: the same, all there, and they count."""
     (found,) = abstract.hyperparams(subject)
@@ -122,7 +123,7 @@ def inject(subject: Subject) -> None:
         assert leaf.dtype == np.float32, f"float32 became {leaf.dtype}"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def apply_if_finite(subject: Subject) -> None:
     """Inside ``apply_if_finite`` a bad step is as if it had not been."""
     params, state = subject.value("apply_if_finite")
@@ -130,7 +131,7 @@ def apply_if_finite(subject: Subject) -> None:
     comparison.assert_close((params, state.inner_state), subject.path[1], **TIGHT)
 
 
-@check("transform", parts.has_radius)
+@check("transform", parts.has_radius, tier=tier)
 def neutral(subject: Subject) -> None:
     """A radius of zero gives the base optimizer, exactly."""
     found = subject.value("neutral")

@@ -6,10 +6,11 @@ import numpy as np
 
 from battery.registry import check
 from battery.transform import descent
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
 
-@check("transform")
+@check("transform", tier=tier)
 def converges(subject: Subject) -> None:
     """The loss falls on a parabola, on Rosenbrock's valley and on a network."""
     for name, found in subject.descent.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from battery.registry import check
 from battery.transform import abstract
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
 
@@ -17,7 +18,7 @@ def state_bytes(subject: Subject) -> None:
     assert abs(measured - documented) <= 0.01, f"{measured}, documented {documented}"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def temp_bytes(subject: Subject) -> None:
     """Temporaries of one compiled, donated update, the gradients aside."""
     # A method that evaluates gradients itself holds one of them at a time.
@@ -36,7 +37,7 @@ def gradients(subject: Subject) -> None:
     assert (planned, seen) == (wanted, wanted), (planned, seen, wanted)
 
 
-@check("transform", lambda row: row.own)
+@check("transform", lambda row: row.own, tier=tier)
 def flops(subject: Subject) -> None:
     """Our own methods cost their gradient evaluations and little else."""
     ratio, wanted = subject.flops_ratio, subject.row.gradients

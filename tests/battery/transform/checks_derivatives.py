@@ -8,6 +8,7 @@ import numpy as np
 
 from battery.registry import check
 from battery.transform import parts
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
 
@@ -55,7 +56,7 @@ def finite_differences(subject: Subject) -> None:
         )
 
 
-@check("transform")
+@check("transform", tier=tier)
 def nan_gradient(subject: Subject) -> None:
     """A gradient that is no number shows in the updates, or the step is skipped."""
     _, state = subject.donated.path[0]

@@ -6,13 +6,14 @@ import jax
 
 from battery.registry import check
 from battery.transform import comparison
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 from jaxopt_lab.core import trees
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 
 
-@check("transform")
+@check("transform", tier=tier)
 def sharded(subject: Subject) -> None:
     """Sharded over eight devices: the same, and the state lies as the parameters."""
     found = subject.sharded
@@ -29,7 +30,7 @@ def sharded(subject: Subject) -> None:
     assert here <= share, f"{here} bytes of state on a device; an eighth is {share}"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def parallel(subject: Subject) -> None:
     """Data-parallel train steps stay together and equal one device."""
     divided = "num_shards" in subject.row.details

@@ -6,12 +6,13 @@ import jax
 
 from battery.registry import check
 from battery.transform import comparison, parts, problems
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 
 
-@check("transform")
+@check("transform", tier=tier)
 def jit(subject: Subject) -> None:
     """In and out of jit, on device arrays and on numpy arrays."""
     for inside, outside in zip(subject.donated.path, subject.path, strict=True):
@@ -19,13 +20,13 @@ def jit(subject: Subject) -> None:
     comparison.assert_close(subject.on_numpy, subject.path[0], **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def scan(subject: Subject) -> None:
     """A scan over steps is a loop over steps."""
     comparison.assert_close(subject.value("scan"), subject.looped, **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def vmap_seeds(subject: Subject) -> None:
     """Several initial points at once, init included, are a loop over them."""
     together = subject.value("seeds")
@@ -35,7 +36,7 @@ def vmap_seeds(subject: Subject) -> None:
         comparison.assert_close(mine, subject.path_from(start, 2)[-1], **TIGHT)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def vmap_hyper(subject: Subject) -> None:
     """Several values of every numeric hyper-parameter are a loop over them."""
     together = subject.value("hyper")
@@ -48,14 +49,14 @@ def vmap_hyper(subject: Subject) -> None:
     )
 
 
-@check("transform")
+@check("transform", tier=tier)
 def recompilation(subject: Subject) -> None:
     """The second call finds the program of the first."""
     traces = subject.donated.traces
     assert traces == 1, f"the step was traced {traces} times"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def donation(subject: Subject) -> None:
     """Parameters and state can be given away: used, without a warning, rightly."""
     donated = subject.donated

@@ -11,7 +11,7 @@ from battery.transform.subject import Subject
 
 # A selection by rank may fall the other way where gradients differ by a rounding.
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
-PLAIN = {"link": "sam", "optimizer": "adamw8bit", "wrapper": "lookbehind"}
+PLAIN = {"link": "sam", "optimizer": "adamw8bit", "wrapper": "lookahead"}
 """One row of each role, which every run of the suite takes through them."""
 
 
@@ -30,20 +30,20 @@ def _equal(found: object, expected: object, what: str) -> None:
     )
 
 
-@check("transform", tier=tier)
+@check("transform", tier=tier, sweep=True)
 def parallel_styles(subject: Subject) -> None:
     """Two devices are one device, in every style of data parallelism."""
     for style in sweeps.STYLES:
         _equal(subject.two_devices(style), subject.one_device, style)
 
 
-@check("transform", tier=tier)
+@check("transform", tier=tier, sweep=True)
 def divided_state(subject: Subject) -> None:
     """Two devices that divide the state are one device."""
     _equal(subject.divided, subject.one_device, "divided")
 
 
-@check("transform", lambda row: row.differentiable, tier=tier)
+@check("transform", lambda row: row.differentiable, tier=tier, sweep=True)
 def unroll(subject: Subject) -> None:
     """Derivatives through ``unroll`` are the true ones, forward and in reverse."""
     found = subject.unrolled
@@ -52,7 +52,7 @@ def unroll(subject: Subject) -> None:
     np.testing.assert_allclose(found.reverse, found.numeric, rtol=1e-6, atol=1e-8)
 
 
-@check("transform", tier=tier)
+@check("transform", tier=tier, sweep=True)
 def differentiable_values(subject: Subject) -> None:
     """The values under ``differentiable`` are the same to the last bit."""
     plain, safe = subject.under_differentiable

@@ -8,6 +8,7 @@ import numpy as np
 
 from battery.registry import check
 from battery.transform import abstract, comparison, problems
+from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 from jaxopt_lab.core.errors import InputError
 
@@ -25,7 +26,7 @@ def dtypes(subject: Subject) -> None:
             assert leaf.dtype == dtype, f"{dtype} became {leaf.dtype}"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def float32(subject: Subject) -> None:
     """float32 stays close to float64."""
     single = jax.tree.map(np.float64, subject.value("float32"))
@@ -65,7 +66,7 @@ def map_params(subject: Subject) -> None:
             assert label == f"like {leaf.shape}", f"{leaf.shape} is labelled {label}"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def tree_shapes(subject: Subject) -> None:
     """Scalars, many axes, deep containers, leaves and trees without elements."""
     for name, tree in problems.TREES.items():
@@ -77,7 +78,7 @@ def tree_shapes(subject: Subject) -> None:
         assert all(moved), f"{name}: not every leaf moves"
 
 
-@check("transform")
+@check("transform", tier=tier)
 def none_leaves(subject: Subject) -> None:
     """``None`` in the parameters is carried along, and nothing else changes."""
     after, expected = subject.value("with none"), subject.value("without none")
@@ -95,7 +96,7 @@ def abstract_init(subject: Subject) -> None:
     chex.assert_trees_all_equal_shapes_and_dtypes(arrays, shapes)
 
 
-@check("transform")
+@check("transform", tier=tier)
 def checkpoint(subject: Subject) -> None:
     """Saved and restored, the state is the same arrays in the same containers."""
     state, restored = subject.looped[1], subject.restored

@@ -42,6 +42,7 @@ def test_moments_equal_integrals(name):
     np.testing.assert_allclose(moments.product(at, at, at), moments.square(at))
 
 
+@pytest.mark.full
 def test_relu_derivatives():
     product = activations.moments_of("relu").product
     at, h = np.array([1.2, 0.7, 0.4]), 1e-6
@@ -89,6 +90,7 @@ def test_initialiser(name, c_w, dtype):
     assert abs(fourth - 3) < 0.1  # Gaussian, not truncated
 
 
+@pytest.mark.full
 def test_initialiser_in_flax():
     layer = nn.Dense(64, kernel_init=activations.critical_init("relu"))
     params = layer.init(jax.random.key(1), jnp.ones((1, 256)))["params"]

@@ -58,6 +58,7 @@ def test_full_correlation_is_one_variable(sign):
     assert np.isfinite(pair)
 
 
+@pytest.mark.full
 def test_derivatives_equal_finite_differences():
     f = lambda k: ge.gaussian_mean(lambda z: jnp.tanh(z + 0.3), k)
     h = 1e-5
@@ -82,6 +83,7 @@ def test_derivatives_at_zero_variance():
     np.testing.assert_allclose(jax.grad(g, (0, 1, 2))(0.0, 2.0, 0.0)[:2], 0, atol=1e-16)
 
 
+@pytest.mark.full
 def test_second_derivative_at_correlation_one():
     g = lambda kab: ge.gaussian_pair_mean(jnp.tanh, jnp.tanh, 0.8, 0.8, kab)
     second = jax.grad(jax.grad(g))(0.8)

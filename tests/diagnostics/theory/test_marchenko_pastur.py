@@ -87,6 +87,7 @@ def test_inverse_moment():
         np.testing.assert_allclose(inverse, 1 / (alpha - 1), rtol=1e-10)
 
 
+@pytest.mark.full
 def test_density_at_and_beyond_the_edges():
     low, high = mp.marchenko_pastur_edges(0.5)
     at = jnp.stack([0.0 * low, low - 1e-3, low, high, high + 1e-3, 0 * low - 1])

@@ -61,12 +61,14 @@ def test_quality_by_hand(dtype, rtol):
     assert quality(kernel.astype(jnp.bfloat16)).sparsity.dtype == jnp.float32
 
 
+@pytest.mark.full
 def test_untrained_layers_look_random():
     for n in (64, 256, 1024):
         found = quality(gaussian(n, 3, 3, 8, n // 8))
         assert 0.98 < float(found.relative_entropy) < 1.05
 
 
+@pytest.mark.full
 def test_filters_that_are_alike_have_no_entropy():
     one = gaussian(2, 3, 3, 1, 1)
     multiples = one * gaussian(3, 1, 1, 5, 4)
@@ -94,6 +96,7 @@ def test_orthogonal_and_dead_channels():
     assert float(quality(kernel[..., :1]).orthogonality) == 1
 
 
+@pytest.mark.full
 def test_a_layer_of_zeros_and_a_layer_of_one_filter():
     found = quality(jnp.zeros((3, 3, 2, 2)))
     assert (float(found.sparsity), float(found.variance_entropy)) == (1, 0)
@@ -142,7 +145,7 @@ def test_collecting():
     assert collect_filters(params, mask=only).shape == (8, 9)
 
 
-@pytest.mark.full(plain=["40"])
+@pytest.mark.full
 @pytest.mark.parametrize("n", [5, 40])
 def test_principal_components(n):
     filters = gaussian(10, n, 9) * jnp.arange(1.0, 10)[None] + 3
@@ -184,7 +187,7 @@ def shift_by_hand(one, other, bins, limits=None):
     return total
 
 
-@pytest.mark.full(plain=["20-limits2"])
+@pytest.mark.full
 @pytest.mark.parametrize("bins, limits", [(70, None), (12, None), (20, (-1.0, 1.5))])
 def test_the_shift_by_hand(bins, limits):
     one, other = gaussian(11, 300, 9), 0.7 * gaussian(12, 200, 9) + 0.2
@@ -199,6 +202,7 @@ def test_the_shift_by_hand(bins, limits):
     np.testing.assert_allclose(single, expected, rtol=0.05)
 
 
+@pytest.mark.full
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.1, 3.0))
 def test_shifts_are_symmetric_and_not_negative(seed, scale):
@@ -209,6 +213,7 @@ def test_shifts_are_symmetric_and_not_negative(seed, scale):
     assert float(shift(one, one)) == 0
 
 
+@pytest.mark.full
 def test_a_common_basis_and_order_of_filters():
     one, other, third = (gaussian(i, 60, 9) for i in (1, 2, 3))
     basis = filter_basis(jnp.concatenate([one, other, third]))

@@ -37,7 +37,7 @@ def test_there_are_cases():
     assert CASES == ["low_rank", "tall", "top_D", "wide"]
 
 
-@pytest.mark.full(plain=["low_rank", "wide"])
+@pytest.mark.full(plain=["wide"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity(name):
     meta, arrays = load(name)
@@ -62,7 +62,7 @@ def test_the_default_number_of_columns_is_theirs(name):
     np.testing.assert_allclose(metrics(x).column_norm_sum, arrays["mnn"], rtol=1e-11)
 
 
-@pytest.mark.full(plain=["wide"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_float32(name):
     meta, arrays = load(name)
@@ -82,6 +82,7 @@ def test_the_sum_of_column_norms_is_far_off_at_low_rank():
     assert float(found.column_norm_sum / found.nuclear_norm) > 2
 
 
+@pytest.mark.full
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_bounds(seed):
@@ -103,6 +104,7 @@ def test_equality_for_orthogonal_columns():
     np.testing.assert_allclose(column_norm_sum(scaled, 2), 5, rtol=1e-13)
 
 
+@pytest.mark.full
 def test_known_entropies():
     assert float(matrix_entropy(jnp.ones((5, 3)))) < 1e-12
     np.testing.assert_allclose(matrix_entropy(jnp.eye(5)[:, :5]), 1, rtol=1e-14)

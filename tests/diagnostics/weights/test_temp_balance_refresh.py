@@ -121,7 +121,7 @@ def test_refreshing_compiles_no_step_anew():
     assert step._cache_size() == 1
 
 
-@pytest.mark.full(plain=["AxisType.Explicit"])
+@pytest.mark.full
 @pytest.mark.parametrize("axis", [AxisType.Auto, AxisType.Explicit])
 def test_sharded_over_eight_devices(axis):
     mesh = jax.make_mesh((8,), ("x",), axis_types=(axis,))
@@ -141,6 +141,7 @@ def test_sharded_over_eight_devices(axis):
     chex.assert_trees_all_close(updates, expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_several_seeds_at_once():
     nets = [network(), jax.tree.map(lambda x: x + 0.1, network())]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *nets)

@@ -42,7 +42,7 @@ TINY = dataclasses.replace(
 )
 
 
-@pytest.mark.full(plain=["wells .3", "goldstein-price"])
+@pytest.mark.full(plain=["goldstein-price"])
 @pytest.mark.parametrize("toy", toys.TOYS, ids=lambda t: t.name)
 def test_the_target_is_a_minimum(toy):
     target = jnp.asarray(toy.target)
@@ -94,6 +94,7 @@ def test_the_step_size_is_chosen_on_the_other_half():
     assert broken.rate in (0.1, 0.2)
 
 
+@pytest.mark.full
 def test_mean_age_follows_the_buffer():
     tx = methods.CM.make(0.1)
     params = jnp.ones(2)

@@ -15,6 +15,7 @@ def draw(sizes=SIZES, labels=LABELS, **options):
     return samples.draw(labels, range(2), sizes, **{"steps": 3, **options})
 
 
+@pytest.mark.full
 def test_samples_are_disjoint_and_only_labels_differ_between_the_panels():
     right, wrong = draw(), draw(flipped=0.4)
     for name in ("train", "validation", "test", "order"):

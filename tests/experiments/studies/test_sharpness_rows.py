@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from experiments.studies.sharpness import evaluation, rows
 from experiments.studies.sharpness.config import Config, Panel
@@ -45,6 +46,7 @@ def last_params(row, setting, panel, steps):
     return jax.jit(lambda c: jax.lax.scan(one, c, None, steps)[0][0])((w, state))
 
 
+@pytest.mark.full
 def test_lookbehind_knows_its_alpha_only_as_a_factor_on_the_step_size():
     panel = PANEL
     setting = rows.Setting(jnp.array(0.05), jnp.array(0.0), jnp.array(0.1))

@@ -74,6 +74,7 @@ def test_the_network_interpolates_and_its_steps_are_those_of_the_linearised_one(
     assert 1 - rate * values[0] < norms[0] < norms[-1] <= 1 - rate * values[-1] + 1e-4
 
 
+@pytest.mark.full
 def test_a_network_that_cannot_fit_is_refused():
     narrow = dataclasses.replace(TINY, network_width=1, network_examples=5)
     with (

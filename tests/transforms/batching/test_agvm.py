@@ -53,6 +53,7 @@ def optimizer(meta):
     return tx, SecondMoment(b2, eps)
 
 
+@pytest.mark.full(plain=["sgd", "adamw"])
 @pytest.mark.parametrize("name", ["sgd", "sgd_late_start", "adamw"])
 def test_vectors(name):
     meta, start, halves, params = recorded(name)
@@ -97,6 +98,7 @@ def loss(params, batch):
     return jnp.mean(jnp.tanh(jnp.tanh(batch @ params["body"]) @ params["head"]))
 
 
+@pytest.mark.full
 def test_a_batch_gives_its_halves():
     tx = agvm(optax.sgd(0.1), momentum=0.5)
     halves = tuple(jax.grad(loss)(W, part) for part in (X[:4], X[4:]))

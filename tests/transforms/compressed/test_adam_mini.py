@@ -44,6 +44,7 @@ CASES = [
     ((4, 6), "row", numbered((4, 6), 0)),
     ((4, 6), "tensor", numbered((4, 6))),
     ((4, 6), 3, numbered((4, 6), 1) // 2),
+    ((2, 3, 4), 2, numbered((2, 3, 4), 2) // 2),
     ((2, 3, 2, 5), None, numbered((2, 3, 2, 5), 3)),
     ((2, 3, 4), (0, 2), numbered((2, 3, 4), 0, 2)),
     ((2, 3, 4), (-2,), numbered((2, 3, 4), 1)),
@@ -169,6 +170,7 @@ def test_float32_is_kept():
     [
         ("column", "blocks of w"),
         (5, "5 blocks of w must divide its last axis"),
+        (0, "0 blocks of w must divide its last axis"),
         ((2,), "lie along axes"),
         (1.5, "must be a name, a whole number or a tuple"),
     ],
@@ -178,6 +180,11 @@ def test_errors(blocks, message):
         scale_by_adam_mini(partition=[("", blocks)]).init({"w": jnp.ones((4, 6))})
     with pytest.raises(InputError, match="b1 must lie"):
         scale_by_adam_mini(b1=1.0)
+
+
+def test_a_scalar_has_no_axis_to_cut():
+    with pytest.raises(InputError, match=r"1 blocks of b must divide its last axis"):
+        scale_by_adam_mini(partition=[("", 1)]).init({"b": jnp.ones(())})
 
 
 def test_the_official_partition_goes_by_names():

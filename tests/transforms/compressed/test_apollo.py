@@ -153,6 +153,7 @@ def test_a_convolution_is_the_matrix_of_its_outputs():
         np.testing.assert_allclose(a.reshape(12, 20), b, rtol=1e-13)
 
 
+@pytest.mark.full
 def test_stacked_layers_have_projections_and_norms_of_their_own():
     grads = gradients(3, 4, 6)
     found, state = directions(scale_by_apollo(rank=2, stacked=True, seed=1), grads)
@@ -194,6 +195,7 @@ def test_bytes():
         assert per == wanted
 
 
+@pytest.mark.full
 def test_eight_devices_are_one():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     columns = NamedSharding(mesh, P(None, "x"))
@@ -211,6 +213,7 @@ def test_eight_devices_are_one():
     assert state.mu.addressable_shards[0].data.shape == (3, 2)
 
 
+@pytest.mark.full
 def test_float32_is_kept_and_close():
     wide, _ = directions(scale_by_apollo(rank=2), gradients(4, 6))
     narrow, state = directions(

@@ -43,7 +43,7 @@ def coded(name, **options):
     return make
 
 
-@pytest.mark.full(plain=["start2-1.0-adamw4bit-False"])
+@pytest.mark.full
 @pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
 @pytest.mark.parametrize("start, scale", [(START, 0.0), (0 * START, 1.0), (START, 1.0)])

@@ -83,6 +83,7 @@ def test_same_trajectory(chain, name):
     assert float(jnp.max(jnp.abs(through["w"] - START["w"]))) > 1e-4
 
 
+@pytest.mark.full
 def test_what_is_offered_is_the_sum():
     tx = small("adamw8bit", weight_decay=0.1)
     recorder, grads = FusedApplyRecorder(), jax.tree.map(jnp.sin, START)
@@ -120,7 +121,7 @@ def test_no_tensor_of_updates_and_no_copy_of_any_through_the_fused_apply():
     assert not whole, whole
 
 
-@pytest.mark.full(plain=["None"])
+@pytest.mark.full
 @pytest.mark.parametrize("chunk", [512, None])
 def test_skipped_and_accumulated_steps_leave_the_codes_alone(chunk):
     tx = jaxopt_lab.adamw8bit(1e-2, min_size=1, chunk=chunk)

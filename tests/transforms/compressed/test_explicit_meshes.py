@@ -112,7 +112,7 @@ def test_the_steps_of_one_device(name):
             assert here * 8 == x.size, jax.tree_util.keystr(path)
 
 
-@pytest.mark.full(plain=["8 bits in chunks"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["8 bits in chunks", "MicroAdam in chunks"])
 def test_through_the_fused_apply(name):
     mesh = jax.make_mesh((8,), ("x",))

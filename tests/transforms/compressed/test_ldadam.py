@@ -30,7 +30,7 @@ def trajectory(tx, params, grads):
     return after
 
 
-@pytest.mark.full(plain=["power"])
+@pytest.mark.full
 @pytest.mark.parametrize("start", ["svd", "power"])
 def test_at_full_rank_in_a_basis_that_stays_it_is_adam_in_that_basis(start):
     """Gradients with common singular vectors keep P, up to signs, where it is.
@@ -94,7 +94,7 @@ def test_power_start_finds_the_subspace():
     np.testing.assert_allclose(found["power"], found["svd"], atol=1e-10)
 
 
-@pytest.mark.full(plain=["left"])
+@pytest.mark.full
 @pytest.mark.parametrize("side", ["smaller", "left", "right"])
 def test_a_transposed_matrix_takes_the_transposed_steps(side):
     other = {"smaller": "smaller", "left": "right", "right": "left"}[side]
@@ -297,6 +297,7 @@ def test_errors(make, text):
         make()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("projector, start", [("svd", "power"), ("std", "svd")])
 def test_a_rank_above_the_shorter_side_is_cut_to_it(projector, start):
     w = jnp.asarray(np.random.default_rng(0).normal(size=(7, 3)))

@@ -52,14 +52,24 @@ def test_stacked_matrices_and_no_numbers():
     assert bool(jnp.any(jnp.isnan(q_factor(y[0].at[1, 1].set(jnp.nan)))))
 
 
-@pytest.mark.full
-def test_the_derivative_of_the_basis_is_that_of_qr():
-    y, weights = jnp.asarray(normal(4, 2)), jnp.asarray(normal(4, 2)[::-1])
+def losses_of_the_basis(rank):
+    weights = jnp.asarray(normal(4, rank)[::-1])
 
     def f(q):
         return lambda y: jnp.sum(jnp.sin(weights * q(y)))
 
-    found, wanted = (f(q) for q in (orthonormal, lambda y: jnp.linalg.qr(y)[0]))
-    np.testing.assert_allclose(jax.grad(found)(y), jax.grad(wanted)(y), atol=1e-12)
+    return [f(q) for q in (orthonormal, lambda y: jnp.linalg.qr(y)[0])]
+
+
+def test_the_derivative_of_the_basis_is_that_of_qr():
+    y = jnp.asarray(normal(4, 3))
+    found, wanted = (jax.jit(jax.grad(f))(y) for f in losses_of_the_basis(3))
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.full
+def test_the_second_derivative_of_the_basis_is_that_of_qr():
+    y = jnp.asarray(normal(4, 2))
+    found, wanted = losses_of_the_basis(2)
     twice = [jax.hessian(g)(y) for g in (found, wanted)]
     np.testing.assert_allclose(*twice, atol=1e-10)

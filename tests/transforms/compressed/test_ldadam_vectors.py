@@ -32,15 +32,7 @@ def test_parameters(name):
     assert worst <= 1e-10
 
 
-@pytest.mark.full(
-    plain=[
-        "conv_as_matrix",
-        "full_rank",
-        "svd_projection",
-        "wd_lr_schedule",
-        "zero_grad_steps",
-    ]
-)
+@pytest.mark.full(plain=["full_rank"])
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name)
@@ -69,6 +61,7 @@ def test_state(name):
     assert seen
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["wd_lr_schedule"])
 def test_the_link_in_a_chain_is_the_optimizer(name):
     case = vectors.load("ldadam", name)
@@ -81,7 +74,7 @@ def test_the_link_in_a_chain_is_the_optimizer(name):
     assert replay.worst(case, after) <= 1e-10
 
 
-@pytest.mark.full(plain=["default_rank4", "conv_as_matrix"])
+@pytest.mark.full(plain=["conv_as_matrix"])
 @pytest.mark.parametrize("name", ["default_rank4", "full_rank", "conv_as_matrix"])
 def test_cholesky_is_qr(name):
     case = vectors.load("ldadam", name)
@@ -89,6 +82,7 @@ def test_cholesky_is_qr(name):
     assert replay.worst(case, after) <= 1e-8
 
 
+@pytest.mark.full
 def test_float32():
     case = vectors.load("ldadam", "float32_default")
     after, state = replay.replay(case, optimizer(case), jnp.float32)

@@ -48,7 +48,7 @@ def largest_error(arrays, meta, inner, m, v, chosen):
     return worst
 
 
-@pytest.mark.full(plain=["m4_per_row-ours"])
+@pytest.mark.full
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "optax"])
 @pytest.mark.parametrize("name", vectors.cases("adam_linear_quant"))
 def test_study(name, ours):
@@ -64,7 +64,7 @@ def test_study(name, ours):
     assert largest_error(arrays, meta, inner, m, v, chosen) <= 1e-10
 
 
-@pytest.mark.full(plain=["A_both8_row", "A_m2_8_row"])
+@pytest.mark.full(plain=["A_m2_8_row"])
 @pytest.mark.parametrize("name", vectors.cases("quant_state_adamw"))
 def test_state_of_adamw(name):
     meta, arrays = recorded("quant_state_adamw", name)

@@ -60,7 +60,7 @@ def windowed_adam(grads, window, b1=0.9, b2=0.999, eps=1e-8, bias_window=False):
         yield dict(params)
 
 
-@pytest.mark.full(plain=["True"])
+@pytest.mark.full
 @pytest.mark.parametrize("bias_window", [False, True])
 def test_at_density_1_it_is_adam_on_a_window(bias_window):
     grads = gradients(9)
@@ -85,6 +85,7 @@ def test_while_the_window_holds_all_it_is_optax_adam():
         chex.assert_trees_all_close(a, b, rtol=0, atol=1e-13)
 
 
+@pytest.mark.full
 def test_the_largest_step_is_as_documented():
     """A gradient that never changes, long after the start."""
     grads = [jnp.full(4, 0.3)] * 8000

@@ -74,7 +74,7 @@ def test_the_fused_apply_changes_no_step(name, chain):
     chex.assert_trees_all_close(through, around, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.full(plain=["microadam"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_the_fused_apply_is_taken(name):
     """The new parameters are the offered objects, but not once they are scaled."""

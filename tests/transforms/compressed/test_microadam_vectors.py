@@ -57,15 +57,7 @@ def test_parameters(name, chunk):
     assert worst <= 1e-10
 
 
-@pytest.mark.full(
-    plain=[
-        "f64_default_small",
-        "f64_m4_k5pct_wd",
-        "f64_single_block_large_quant_block",
-        "f64_topk_all",
-        "f64_zero_grads",
-    ]
-)
+@pytest.mark.full(plain=["f64_default_small"])
 @pytest.mark.parametrize("name", EXACT)
 def test_state(name):
     case, _, states = exact(name, None)
@@ -111,7 +103,7 @@ def scattered(state, k, row, block, size):
     return dense
 
 
-@pytest.mark.full(plain=["f64_m4_k5pct_wd"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["f64_m4_k5pct_wd", "f64_dense_alpha"])
 def test_the_link_in_a_chain_is_the_optimizer(name):
     case = vectors.load("microadam", name)
@@ -182,7 +174,7 @@ def directions_in_float32(case):
         yield found
 
 
-@pytest.mark.full(plain=["f64_default_small"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", EXACT)
 def test_float32(name):
     case = vectors.load("microadam", name)
@@ -223,7 +215,7 @@ def official(name):
     return case, after
 
 
-@pytest.mark.full(plain=["bf16_official_driver"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", NARROW)
 def test_bfloat16_states_of_the_official_driver(name):
     case, after = official(name)
@@ -252,6 +244,7 @@ def test_bfloat16_states_of_the_official_driver(name):
     assert seen == 2 * len(case.init)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", NARROW)
 def test_bfloat16_parameters_of_the_official_driver(name):
     case, after = official(name)

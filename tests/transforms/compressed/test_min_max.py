@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, smallest
 
@@ -27,6 +28,7 @@ def test_the_derivative_of_a_minimum_is_that_of_one_element():
     assert np.isnan(smallest(jnp.array([1.0, jnp.nan]), (-1,))[0])
 
 
+@pytest.mark.full
 def test_the_derivative_of_a_rounded_block_goes_through_both_ends():
     codec, x = MinMax4(4), jnp.array([0.33, -1.0, 2.0, 0.13])
 

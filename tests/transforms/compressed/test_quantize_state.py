@@ -93,6 +93,7 @@ def test_by_elements_is_as_a_whole(name):
         chex.assert_trees_all_close(got[0], results[0][0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_scales_and_codes_have_the_paths_of_the_state():
     start = params()
     tx = quantize_state(optax.adam(1e-2), select=compressed.moments(1000))
@@ -221,6 +222,7 @@ def test_stochastic_rounding_goes_by_the_key_alone():
     )
 
 
+@pytest.mark.full
 def test_bfloat16_parameters_keep_float32_moments():
     start = params(jnp.bfloat16)
     after, state = trajectory(jaxopt_lab.adamw8bit(1e-2, min_size=1000), start)
@@ -248,6 +250,7 @@ def test_refusals(make, text):
         make()
 
 
+@pytest.mark.full
 def test_roles_come_from_fields_and_not_from_names_of_parameters():
     start = {"mu": jnp.ones(8), "nu": {"trace": jnp.ones(8)}, "count": jnp.ones(8)}
     ours = {"m": codes.dynamic(8, block=4), "v": codes.FloatingPoint8(2), **SMALL}
@@ -286,6 +289,7 @@ def small_row(tx):
 FLOAT8 = functools.partial(jaxopt_lab.adamw_fp8, 1e-3, min_size=1, block=128)
 
 
+@pytest.mark.full(plain=["linear"])
 @pytest.mark.parametrize(
     "make",
     [
@@ -319,6 +323,7 @@ DIVISORS = [
 ]
 
 
+@pytest.mark.full
 def test_a_positive_code_is_above_zero_and_nothing_else_changes():
     x = jnp.array([0.0, 1e-30, 1e-12, 1e-4, 0.3, 1.0, 0.0, 0.5], jnp.float32)
 

@@ -63,7 +63,7 @@ def test_accumulated_gradients_are_one_step(name):
     chex.assert_trees_all_close(last[0], wanted[0], rtol=0, atol=1e-13)
 
 
-@pytest.mark.full(plain=["microadam-inf"])
+@pytest.mark.full
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_skipped_step_leaves_everything(name, bad):

@@ -89,7 +89,7 @@ def test_the_same_parameters_as_compiled_by_default(name):
     chex.assert_trees_all_close(many[0], one[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.full(plain=["adamw8bit-chunks", "adamw4bit-chunks", "adamw_fp8-chunks"])
+@pytest.mark.full(plain=["adamw_fp8-chunks"])
 @pytest.mark.parametrize("chunk", [4096, None], ids=["chunks", "whole"])
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_is_gathered(name, chunk):

@@ -33,7 +33,7 @@ def directions(tx, grads):
 NUMBERS = {"b1": 0.8, "b2": 0.9, "eps": 1e-6, "factor_decay": 0.7}
 
 
-@pytest.mark.full(plain=["1-(5, 5)-10", "3-(7, 4)-5", "100-(7, 4)-5", "100-(4, 5)-4"])
+@pytest.mark.full(plain=["1-(5, 5)-10"])
 @pytest.mark.parametrize(
     "shape, longest",
     [((5, 5), 10), ((4, 7), 5), ((7, 4), 5), ((4, 5), 4)],
@@ -115,6 +115,7 @@ def test_a_refresh_comes_closer_and_keeps_what_the_factor_does_not_see():
     assert list(order) == [0, 1, 2, 3]
 
 
+@pytest.mark.full
 def test_with_bases_of_unit_vectors_it_is_adam():
     """Diagonal gradients of falling sizes have the unit vectors for bases."""
     sizes = np.array([8.0, 4.0, 2.0, 1.0])
@@ -139,6 +140,7 @@ def test_vectors_and_matrices_with_two_long_sides_are_adam():
             np.testing.assert_allclose(a[name], b[name], rtol=1e-13)
 
 
+@pytest.mark.full
 def test_it_turns_with_the_gradients():
     """In other orthonormal coordinates it is the same method."""
     u, v = (np.linalg.qr(np.asarray(g))[0] for g in gradients(5, 5, steps=2))
@@ -149,6 +151,7 @@ def test_it_turns_with_the_gradients():
         np.testing.assert_allclose(u @ a @ v.T, b, atol=1e-9)
 
 
+@pytest.mark.full
 def test_the_size_of_the_gradients_does_not_matter():
     tx = scale_by_soap(eps=0.0, precondition_frequency=2)
     small, _ = directions(tx, [1e-3 * g for g in gradients(5, 5)])
@@ -190,6 +193,7 @@ def test_convolutions_and_stacked_layers():
             np.testing.assert_allclose(a[layer], b, atol=1e-11)
 
 
+@pytest.mark.full
 def test_decay_is_decoupled_and_masked_and_rates_are_scheduled():
     params = {"a": jnp.ones((4, 4)), "b": 2 * jnp.ones((4, 4))}
     grads = [{"a": g, "b": -g} for g in gradients(4, 4, steps=3)]
@@ -212,6 +216,7 @@ def test_bytes():
     assert (trees.nbytes(one) - 12) / (512 * 256) == 8 + 8 / 2
 
 
+@pytest.mark.full
 def test_eight_devices_are_one():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     rows, whole = NamedSharding(mesh, P("x")), NamedSharding(mesh, P())
@@ -228,6 +233,7 @@ def test_eight_devices_are_one():
     assert state.left_basis.addressable_shards[0].data.shape == (1, 8)
 
 
+@pytest.mark.full
 def test_a_narrow_type_is_kept():
     (*_, u), state = directions(scale_by_soap(), gradients(4, 6, dtype=jnp.bfloat16))
     assert u.dtype == jnp.bfloat16

@@ -19,15 +19,15 @@ def compiled(**options):
         return benchmark.bytes_a_parameter(benchmark.compiled_step(tx, SMALL))
 
 
-@pytest.mark.full(plain=["options1-<lambda>-5"])
+@pytest.mark.full
 @pytest.mark.parametrize("capacity", [5, 20])
 @pytest.mark.parametrize(
     "options, state",
     [
-        ({}, lambda c: 4 * (c + 2) + 8),
+        ({}, lambda c: 4 * (c + 1) + 8),
         ({"recompute_sum": True}, lambda c: 4 * (c + 1) + 8),
         ({"buffer_dtype": jnp.bfloat16}, lambda c: 2 * (c + 1) + 12),
-        ({"amsgrad": True}, lambda c: 4 * (c + 2) + 12),
+        ({"amsgrad": True}, lambda c: 4 * (c + 1) + 12),
     ],
 )
 def test_bytes_of_a_step(capacity, options, state):

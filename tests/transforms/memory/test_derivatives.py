@@ -105,7 +105,7 @@ def test_derivatives_equal_finite_differences(name):
     links.check_derivatives(*MAKERS[name])
 
 
-@pytest.mark.full(plain=["sgd_cm"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_derivatives_are_finite_at_zero_gradients(name):
     links.check_zero_gradients(*MAKERS[name])

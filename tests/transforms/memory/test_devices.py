@@ -48,7 +48,7 @@ def test_the_sharded_buffer_is_split_like_the_parameters():
         buffer = state[0].buffer
         assert buffer.entries["w"].sharding.is_equivalent_to(slots, 3)
         assert buffer.keys.sharding.is_fully_replicated
-        for tree in (params, buffer.total, buffer.rest, state[0].mu, state[0].nu):
+        for tree in (params, buffer.total, state[0].mu, state[0].nu):
             assert tree["w"].sharding.is_equivalent_to(split, 2)
 
 

@@ -49,7 +49,7 @@ def after(tx, steps=12):
     return jax.jit(lambda c: jax.lax.scan(step, c, stacked)[1])((params, state))
 
 
-@pytest.mark.full(plain=["sgd_cm"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", PLAIN)
 def test_without_a_memory_it_is_the_plain_optimizer(name):
     expected = after(PLAIN[name])
@@ -128,6 +128,7 @@ def test_keys_that_do_not_rise_leave_the_aggregate_constant(aggregate, fresh):
         assert np.abs(seen[3] - seen[2]).max() > 1e-3
 
 
+@pytest.mark.full
 def test_the_key_decides_what_stays():
     # Two tensors whose norms move against each other, seen by the three keys.
     params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
@@ -167,6 +168,7 @@ def test_a_schedule_of_the_keys_decay_counts():
     assert kept(lambda count: jnp.where(count >= 1, 0.0, 0.9)) == 1.0
 
 
+@pytest.mark.full
 def test_the_decay_of_weights_is_stored_but_not_counted_in_the_key():
     link = jaxopt_lab.critical_gradients(
         capacity=2, priority_decay=1.0, weight_decay=0.5

@@ -83,6 +83,7 @@ def test_a_rule_without_a_leaf_is_told():
         adamp(0.1, channel_axis=[("head", 0)]).init(W)
 
 
+@pytest.mark.full
 def test_norms_stay_over_ten_thousand_steps_in_float32():
     params = jax.tree.map(lambda x: np.float32(x), {"w": W["kernel"], "b": W["bias"]})
     tx = optax.chain(optax.sgd(0.1, momentum=0.9), normalize_and_project(per="channel"))
@@ -103,6 +104,7 @@ def test_norms_stay_over_ten_thousand_steps_in_float32():
     np.testing.assert_allclose(norm(end), norm(params), rtol=3e-7)
 
 
+@pytest.mark.full
 def test_a_decay_of_a_projected_tensor_is_a_tenth():
     zero = jax.tree.map(np.zeros_like, W)
     u = directions(scale_by_sgdp(0.5, weight_decay=0.1), [zero], W)[0]
@@ -128,6 +130,7 @@ def test_the_invariant_tensors_are_found():
         scale_invariant_mask(lambda p: 0.0 * jnp.sum(p["first"]), params)
 
 
+@pytest.mark.full
 def test_derivatives_at_zero_gradients_are_finite():
     tx = adamp(0.1, weight_decay=0.01)
 

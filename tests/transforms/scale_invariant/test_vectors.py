@@ -52,6 +52,7 @@ def renamed(options):
     return found
 
 
+@pytest.mark.full(plain=["default", "zero_grad_and_zero_row"])
 @pytest.mark.parametrize("name", vectors.cases("adamp"))
 def test_adamp(name):
     meta, start, grads, params, rates = recorded("adamp", name)
@@ -76,6 +77,7 @@ def test_both_projections_and_none_are_among_the_cases():
     }
 
 
+@pytest.mark.full(plain=["momentum_official", "zero_grad_sched"])
 @pytest.mark.parametrize("name", vectors.cases("sgdp"))
 def test_sgdp(name):
     meta, start, grads, params, rates = recorded("sgdp", name)
@@ -90,6 +92,7 @@ def test_sgdp(name):
         np.testing.assert_allclose(found[n], expected, 1e-10, 1e-12, err_msg=n)
 
 
+@pytest.mark.full(plain=["every_5_joint_scale_offset", "per_channel_wd"])
 @pytest.mark.parametrize("name", vectors.cases("nap"))
 def test_normalize_and_project(name):
     meta, start, grads, params, _ = recorded("nap", name)

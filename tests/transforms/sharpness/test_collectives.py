@@ -84,7 +84,7 @@ def check(text, gradients, dtype=jnp.float64):
     assert sum(not c.array.shape for c in sent) == 2
 
 
-@pytest.mark.full(plain=["shard_map without-float64"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "style, dtype",
     [(MAPPED[0], jnp.float64), (MAPPED[1], jnp.float64), (MAPPED[0], jnp.float32)],
@@ -101,6 +101,7 @@ def test_shards_on_each_device_send_one_gradient(style, shards):
     check(text_of(jaxopt_lab.msam(0.1, num_shards=shards), style), 1)
 
 
+@pytest.mark.full
 def test_shards_of_a_sharded_batch_send_one_gradient():
     link = jaxopt_lab.msam(0.1, num_shards=N, mode="vmap")
     check(text_of(link, "jit"), 1)

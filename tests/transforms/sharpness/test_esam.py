@@ -161,6 +161,7 @@ def test_selection_equals_a_plain_reference(gamma, number, beta):
             np.testing.assert_allclose(got[n], expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_selection_in_a_group_of_the_parameters():
     w, _, _, batch, loss, losses = regression()
     params = jax.tree.map(jnp.asarray, w)
@@ -175,6 +176,28 @@ def test_selection_in_a_group_of_the_parameters():
         inner_fn(alone), link.init(alone), alone, grad_fn=inner_fn
     )
     np.testing.assert_allclose(got["a"], expected["a"], rtol=1e-13)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "masked"])
+def test_padding_is_not_selected(wrapped):
+    w, _, _, batch, _, losses = regression()
+    params = jax.tree.map(jnp.asarray, w)
+    # Padding whose losses rise most: they are those of the largest inputs.
+    padded = jax.tree.map(lambda x: jnp.concatenate([x, 50 * x]), batch)
+    padded["mask"] = jnp.arange(20) < 10
+    batch["mask"] = jnp.ones(10, bool)
+    loss = lambda p, b: jnp.average(losses(p, b), weights=b["mask"])
+
+    def sharp(batch, gamma):
+        link = jaxopt_lab.esam(0.7, beta=1.0, gamma=gamma)
+        tx = jaxopt_lab.masked(link, {"a": True, "b": True}) if wrapped else link
+        grad_fn = jaxopt_lab.batch_grad(
+            loss, batch, example_losses=losses, weights="mask"
+        )
+        g = jax.grad(loss)(params, batch)
+        return tx.update(g, tx.init(params), params, grad_fn=grad_fn)[0]
+
+    chex.assert_trees_all_close(sharp(padded, 0.25), sharp(batch, 0.5), rtol=1e-12)
 
 
 @pytest.mark.full
@@ -208,7 +231,7 @@ def test_each_device_selects_among_its_own():
     chex.assert_trees_all_close(got, mean, rtol=1e-12)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -216,6 +239,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     assert links.example_gradients(chain()) == 2
     link = jaxopt_lab.esam(0.1)

@@ -47,6 +47,7 @@ def part(tree, names):
     return {k: tree[k] for k in names}
 
 
+@pytest.mark.full(plain=["momentum_sam"])
 @pytest.mark.parametrize("name", METHODS)
 def test_one_group_of_a_partition_and_a_mask(name):
     alone, state = after(METHODS[name](), part(W, "a"), part(G, "a"))
@@ -167,6 +168,7 @@ def test_an_nnx_optimizer(name):
         jaxopt_lab.eval_params(params, nnx.state(optimizer))
 
 
+@pytest.mark.full
 def test_codes_in_the_place_of_the_momentum_are_told():
     params = {"w": np.ones((64, 64))}
     tx = jaxopt_lab.quantize_state(momentum_sam())

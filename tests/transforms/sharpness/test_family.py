@@ -37,7 +37,7 @@ def after(tx, steps=3, **options):
     return state.params
 
 
-@pytest.mark.full(plain=["lookahead"])
+@pytest.mark.full
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_accumulation_equals_the_full_batch(row):
     # MultiSteps is silently wrong here; micro-batches of the train step are right.
@@ -85,6 +85,7 @@ def test_building_a_wrapper_and_wrapping_a_link_are_refused():
         CATALOG["msam"].make(scaling="sma")
 
 
+@pytest.mark.full
 def test_the_adaptive_alpha_of_the_catalog_is_the_words():
     row = CATALOG["lookbehind"]
     ours = jaxopt_lab.lookbehind(links.base(), 0.1, k=2, alpha="adaptive")

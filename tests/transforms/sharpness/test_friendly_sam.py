@@ -27,12 +27,14 @@ def test_there_are_cases():
     assert len(CASES) == 2
 
 
+@pytest.mark.full(plain=["sgdm_wd"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("friendly_sam", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("friendly_sam", name)
@@ -48,6 +50,7 @@ def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.friendly_sam)
 
 
+@pytest.mark.full
 def test_without_sigma_it_is_sam():
     sam = optax.chain(jaxopt_lab.sam(0.1), links.base())
     ours = links.trajectory(chain(sigma=0.0))
@@ -73,7 +76,7 @@ def test_the_average_is_one_of_raw_gradients():
     np.testing.assert_allclose(state.average, expected, rtol=1e-14)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -81,6 +84,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     assert links.example_gradients(chain()) == 2
     link = jaxopt_lab.friendly_sam(0.1)
@@ -99,6 +103,7 @@ def test_derivatives():
     links.check_derivatives(make, [0.1, 0.7, 0.6, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 1.0, 0.9, 0.1])
 

@@ -25,14 +25,14 @@ def test_there_are_cases():
     assert len(CASES) == 3
 
 
-@pytest.mark.full(plain=["adamw_conv", "sgdm_wd"])
+@pytest.mark.full(plain=["sgdm_wd"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("gsam", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["adamw_conv"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("gsam", name)
@@ -55,6 +55,7 @@ def test_without_alpha_it_is_the_link_with_that_scaling(scaling, name):
     chex.assert_trees_all_close(ours, theirs, rtol=0, atol=1e-15)
 
 
+@pytest.mark.full
 def test_zero_radius_is_the_base_optimizer_but_for_rounding():
     links.check_zero_radius_is_the_base(jaxopt_lab.gsam, atol=1e-14)
 
@@ -81,7 +82,7 @@ def test_nothing_is_lost_in_float32_for_tiny_gradients():
     )
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)

@@ -51,7 +51,7 @@ def test_a_base_with_a_sharpness_link_gets_its_gradient_function():
     chex.assert_trees_all_close(state.slow, half, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.lookahead(links.base(), k=2)
@@ -60,6 +60,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     tx = jaxopt_lab.lookahead(optax.sgd(0.1))
     assert links.example_gradients(tx) == 1

@@ -10,6 +10,7 @@ from support import links, on_devices, parity, vectors
 
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.transforms.sharpness.lookbehind import agreement
 
 CASES = [
     (method, name)
@@ -46,7 +47,7 @@ def test_parity_in_float64(method, name):
     assert parity.error_in_float64(case, optimizer(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["k2_a05"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["k2_a05", "k3_adaptive_adamw"])
 def test_parity_in_float32(name):
     case = vectors.load("lookbehind_sam", name)
@@ -89,6 +90,7 @@ def test_one_inner_step_all_the_way_is_sam():
     chex.assert_trees_all_close(adaptive, links.trajectory(sam), rtol=1e-13)
 
 
+@pytest.mark.full
 def test_zero_radius_one_inner_step_is_the_base_optimizer():
     plain, ours = links.base(), lookbehind(0.0, k=1, alpha=1.0)
     expected, state = links.trajectory(plain, chain_state=True)
@@ -170,7 +172,7 @@ def test_extra_arguments_reach_the_base():
     chex.assert_tree_all_finite(links.trajectory(tx, steps=2))
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = lookbehind(k=2, alpha="adaptive")
@@ -179,7 +181,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.full(plain=["1", "2"])
+@pytest.mark.full
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_cost(k):
     assert links.example_gradients(lookbehind(k=k)) == k + 1
@@ -244,6 +246,7 @@ def test_missing_arguments_are_named():
         tx.update(w, tx.init(w), grad_fn=lambda p, i=0: p)
 
 
+@pytest.mark.full
 def test_numbers_are_injected():
     make = jaxopt_lab.inject_hyperparams(jaxopt_lab.lookbehind)
     tx = make(optax.sgd(0.1), rho=0.1, k=2, alpha=0.5)
@@ -254,3 +257,10 @@ def test_numbers_are_injected():
     chex.assert_trees_all_close(
         links.trajectory(tx, steps=2), links.trajectory(plain, steps=2), rtol=1e-13
     )
+
+
+@pytest.mark.parametrize("size, norm", [(2e-8, 2e-8), (1e-8, 1e-8), (5e-9, 1e-8)])
+def test_agreement_of_moves_of_almost_nothing(size, norm):
+    one, two = jnp.array([size, 0.0]), jnp.array([3.0, 0.0])
+    found = agreement(one, two)
+    np.testing.assert_allclose(found, (size / norm + 1) / 2, rtol=1e-12)

@@ -51,7 +51,7 @@ def test_every_step_it_is_sam():
     chex.assert_trees_all_close(ours, links.trajectory(sam), rtol=0, atol=1e-15)
 
 
-@pytest.mark.full(plain=["float64"])
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_zero_radius_is_the_base_optimizer(dtype):
     params, batch, loss = links.problem(dtype)
@@ -124,7 +124,7 @@ def test_it_is_right_under_vmap():
         chex.assert_trees_all_close(one, jax.jit(final)(rho), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = chain(every=2)
@@ -165,6 +165,7 @@ def test_bad_options(wrong, words):
         jaxopt_lab.looksam(**wrong)
 
 
+@pytest.mark.full
 def test_an_explicit_mesh_outside_of_jit():
     # The branches of lax.cond take their arrays as operands.
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))

@@ -64,6 +64,7 @@ def test_ties_do_not_let_more_entries_through():
     assert int(mask.sum()) == 2
 
 
+@pytest.mark.full
 def test_fisher_sparse_sam_masks_after_normalising():
     params, batch, loss = links.problem()
     mask = jaxopt_lab.fisher_mask(loss, params, batch, keep=0.5)

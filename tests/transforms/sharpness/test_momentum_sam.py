@@ -36,13 +36,14 @@ def test_parity_in_float64(name):
     assert parity.error_in_float64(case, optimizer(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["conv"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("momentum_sam", name)
     parity.check_float32(case, optimizer(case))
 
 
+@pytest.mark.full(plain=["sgdm_wd"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_of_the_evaluation_point(name):
     case = vectors.load("momentum_sam", name)
@@ -70,7 +71,7 @@ def test_zero_radius_is_the_base_optimizer():
         chex.assert_trees_all_close(links.trajectory(tx), plain, rtol=0, atol=1e-15)
 
 
-@pytest.mark.full(plain=["chain"])
+@pytest.mark.full
 @pytest.mark.parametrize(
     "base",
     [
@@ -109,7 +110,7 @@ def test_it_follows_the_base_at_the_evaluation_point():
     chex.assert_trees_all_close(got, w, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.momentum_sam(links.base(), 0.3)
@@ -118,6 +119,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     tx = jaxopt_lab.momentum_sam(links.base(), 0.3)
     assert links.example_gradients(tx) == 1
@@ -133,6 +135,7 @@ def test_derivatives():
     links.check_derivatives(make, [0.3, 0.1, 0.9])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.3, 0.1, 0.9])
 

@@ -43,7 +43,7 @@ def test_parity_in_float64(name):
     assert parity.error_in_float64(case, chain_of(case, mode)) <= 1e-10
 
 
-@pytest.mark.full(plain=["m16_single_examples"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("msam", name)
@@ -55,7 +55,7 @@ def chain(rho=0.1, **options):
     return optax.chain(jaxopt_lab.msam(rho, **options), links.base())
 
 
-@pytest.mark.full(plain=["samson-abs_over_range"])
+@pytest.mark.full
 @pytest.mark.parametrize("name, scaling", SCALINGS.items())
 def test_one_shard_is_the_link_with_that_scaling(name, scaling):
     one = links.trajectory(chain(num_shards=1, scaling=scaling))
@@ -71,7 +71,7 @@ def test_one_shard_with_zero_radius_is_the_base_optimizer():
     )
 
 
-@pytest.mark.full(plain=["scan"])
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["vmap", "scan"])
 def test_all_modes_give_the_same_numbers(mode):
     one = links.trajectory(chain(num_shards=4))
@@ -111,6 +111,7 @@ def test_devices_are_shards(style, devices):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_local_sam_is_the_same_on_devices():
     tx = optax.chain(jaxopt_lab.sam(0.1, sync="local"), links.base())
     got = on_devices.parameters_after(tx, "shard_map with check_vma", 4)
@@ -153,7 +154,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.full(plain=["inject_hyperparams"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_flops_with_loss_metrics_and_statistics(name):
     rest = optax.sgd(jnp.array(0.1))

@@ -30,7 +30,7 @@ def test_parity_in_float64(name):
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["k2_sgdm"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("multistep_sam", name)
@@ -55,6 +55,7 @@ def test_zero_radius_is_the_base_optimizer():
     )
 
 
+@pytest.mark.full
 def test_the_scan_gives_the_same_numbers():
     one = links.trajectory(chain(num_ascent=4))
     two = links.trajectory(chain(num_ascent=4, unroll=False))
@@ -81,6 +82,7 @@ def test_it_is_optax_opaque_sam():
     chex.assert_trees_all_close(ours, expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_the_ascents_are_counted_from_zero():
     params, batch, loss = links.problem()
     grad_fn = jaxopt_lab.batch_grad(loss, batch)
@@ -103,6 +105,7 @@ def test_the_ascents_are_counted_from_zero():
         before = point
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_cost(k):
     assert links.example_gradients(chain(num_ascent=k)) == k + 1

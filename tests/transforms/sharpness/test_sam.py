@@ -45,7 +45,7 @@ def test_parity_in_float64(name):
         )
 
 
-@pytest.mark.full(plain=["adam", "sgdm_default", "zero_gradient_first_step"])
+@pytest.mark.full(plain=["sgdm_default"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32_for_five_steps(name):
     case = vectors.load("sam", name)
@@ -110,6 +110,7 @@ def quadratic():
     return params, jaxopt_lab.batch_grad(loss, jnp.array([0.5, 1.5]))
 
 
+@pytest.mark.full
 def test_rho_zero_is_the_base_optimizer_exactly():
     params, grad_fn = quadratic()
     base = optax.adam(0.1)
@@ -246,6 +247,7 @@ def compiled_step(tx, params, batch, loss):
     return step.lower(state, batch).compile()
 
 
+@pytest.mark.full
 def test_cost_flops_and_bytes_equal_a_hand_written_step():
     params, batch, loss = mlp_costs()
     base = optax.sgd(jnp.float32(0.1), momentum=0.9)

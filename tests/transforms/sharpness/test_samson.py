@@ -33,21 +33,21 @@ def test_there_are_cases_of_three_orders():
     assert len(CASES) == 6 and orders == {"inf", "2", "4"}
 
 
-@pytest.mark.full(plain=["inf_adam", "inf_sgdm"])
+@pytest.mark.full(plain=["inf_sgdm"])
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float64(name):
     case = vectors.load("samson", name)
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["inf_adam", "inf_sgdm"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("samson", name)
     parity.check_float32(case, chain_of(case))
 
 
-@pytest.mark.full(plain=["inf"])
+@pytest.mark.full
 @pytest.mark.parametrize("p", [1, 2.5, math.inf])
 def test_zero_radius_is_the_base_optimizer(p):
     # The problem has a tensor of zeros, where the reference divides 0 by 0.
@@ -121,6 +121,7 @@ def test_it_does_not_change_when_a_tensor_is_scaled():
     np.testing.assert_allclose(one, two, rtol=1e-13)
 
 
+@pytest.mark.full
 def test_cost():
     tx = optax.chain(jaxopt_lab.samson(0.2), optax.sgd(0.1))
     assert links.example_gradients(tx) == 2

@@ -49,7 +49,7 @@ def test_only_masked_leaves_stand_apart():
     assert float(trees.global_norm(state.offset)) == pytest.approx(0.3)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.stale_sam(links.base(), 0.3)
@@ -58,6 +58,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     tx = jaxopt_lab.stale_sam(optax.sgd(0.1), 0.3)
     assert links.example_gradients(tx) == 1
@@ -73,6 +74,7 @@ def test_derivatives():
     links.check_derivatives(make, [0.3, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.3, 0.1])
 

@@ -28,7 +28,7 @@ def test_parity_in_float64(name):
     assert parity.error_in_float64(case, chain_of(case)) <= 1e-10
 
 
-@pytest.mark.full(plain=["adam_conv"])
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_parity_in_float32(name):
     case = vectors.load("vasso", name)
@@ -44,6 +44,7 @@ def test_zero_radius_is_the_base_optimizer():
     links.check_zero_radius_is_the_base(jaxopt_lab.vasso)
 
 
+@pytest.mark.full
 def test_with_the_newest_gradient_alone_it_is_sam():
     sam = optax.chain(jaxopt_lab.sam(0.1), links.base())
     ours = links.trajectory(chain(theta=1.0, eps=0.0))
@@ -57,7 +58,7 @@ def test_a_fixed_average_keeps_the_first_direction():
     chex.assert_trees_all_close(state[0].average, first, rtol=1e-13)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     got = on_devices.parameters_after(chain(), style, 4)
@@ -65,6 +66,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     assert links.example_gradients(chain()) == 2
     assert links.state_bytes(jaxopt_lab.vasso(0.1)) == 4

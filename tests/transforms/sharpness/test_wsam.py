@@ -59,7 +59,7 @@ def test_the_decoupled_part_stays_out_of_the_moments():
     chex.assert_trees_all_close(kept.inner, state, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.full(plain=["jit"])
+@pytest.mark.full
 @pytest.mark.parametrize("style", on_devices.STYLES)
 def test_devices_give_the_numbers_of_one(style):
     tx = jaxopt_lab.wsam(links.base(), 0.1, learning_rate=0.1, gamma=0.6)
@@ -68,6 +68,7 @@ def test_devices_give_the_numbers_of_one(style):
     chex.assert_trees_all_close(got, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 def test_cost():
     tx = jaxopt_lab.wsam(optax.sgd(0.1), learning_rate=0.1)
     assert links.example_gradients(tx) == 2
@@ -84,6 +85,7 @@ def test_derivatives():
     links.check_derivatives(make, [0.1, 0.6, 0.1])
 
 
+@pytest.mark.full
 def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.6, 0.1])
 

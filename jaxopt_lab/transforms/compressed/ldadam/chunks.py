@@ -76,7 +76,7 @@ class ColumnChunks(NamedTuple):
         else:
             across, along, unit = columns, rows, block // math.gcd(block, columns)
         whole = cls(layout.matrix, layout.left, 1, 1, 0)
-        if chunk is None or along % unit or jax.default_backend() != "cpu":
+        if chunk is None or along % unit:
             return whole
         if layout.left:
             # Longer runs of memory than one column has.

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.transforms.compressed.ldadam import kernel as ldadam_kernel
 from jaxopt_lab.transforms.compressed.ldadam.chunks import (
     Arrays,
@@ -49,7 +50,8 @@ class Matrix(NamedTuple):
         leaf, scalars = self.leaf, self.scalars
         sided = MatmulLayout(leaf.layout.left)
         block = leaf.storage(leaf.layout.matrix).block if leaf.feeds_back else 1
-        cut = ColumnChunks.of(leaf.layout, block, leaf.chunk)
+        chunk = leaf.chunk if traced_for(g, kept) == "cpu" else None
+        cut = ColumnChunks.of(leaf.layout, block, chunk)
         rank = kept.mu.shape[0]
         operand = lambda x, gather=False: ColumnOperand(x, cut.front, gather)
         coded = [x for x in (kept.error, kept.low, kept.high) if x is not None]

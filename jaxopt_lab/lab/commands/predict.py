@@ -1,0 +1,129 @@
+"""Classes of new inputs: ``jaxopt-lab predict run=runs/NAME input=FILE``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.files import reason
+from jaxopt_lab.core.options import Interval
+from jaxopt_lab.lab import plain_options
+from jaxopt_lab.lab.commands import guarded
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """A run, and the inputs."""
+
+    run: str = ""
+    """folder of a run"""
+    input: str = ""
+    """file of inputs: an array .npy of one or several, or an image"""
+    step: str = "latest"
+    """step of the checkpoint: latest, best, or a number"""
+    seed_index: int = 0
+    """one of the run's seeds, from 0"""
+    out: str = ""
+    """file .npz for classes and probabilities; empty: they are printed only"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+      arguments: the words after the program's name; ``None``: those of the process.
+
+    Returns:
+      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
+    return guarded(_predict, sys.argv[1:] if arguments is None else arguments)
+
+
+def _predict(words: Sequence[str]) -> int:
+    options = plain_options.parse(
+        PredictOptions,
+        words,
+        "predict",
+        "The most likely classes of the inputs in a file: {command} run=runs/NAME "
+        "input=image.png\nIntegers are divided by 255, as in training; a picture of "
+        "another size is resized, which is said.",
+        accepted={"seed_index": Interval(0)},
+        needed={"run": "the folder of a run", "input": "a file .npy, or an image"},
+    )
+    step = plain_options.step_of(options.step)
+    path = Path(options.input).expanduser()
+    if not path.is_file():
+        raise InputError(f"no file {path}")
+    from jaxopt_lab.lab.trained_run import load
+
+    run = load(options.run, step).seed(options.seed_index)
+    inputs = _read(path, run.input_shape)
+    logits = np.asarray(run.apply(inputs), np.float64)
+    if run.kind == "text":
+        logits = logits[:, -1]
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities = shifted / shifted.sum(-1, keepdims=True)
+    for i, row in enumerate(probabilities[:_SHOWN]):
+        best = np.argsort(-row, kind="stable")[:3]
+        told = ", ".join(f"{c} ({100 * row[c]:.1f} %)" for c in best)
+        print(f"{path.name}[{i}]: {told}" if len(inputs) > 1 else told)
+    if len(inputs) > _SHOWN:
+        print(f"... {len(inputs) - _SHOWN} more; out=FILE.npz writes all")
+    if options.out:
+        out = Path(options.out).expanduser()
+        classes = probabilities.argmax(-1)
+        try:
+            np.savez(out, classes=classes, probabilities=probabilities)
+        except OSError as error:
+            raise InputError(f"cannot write {out}: {reason(error)}") from None
+        print(f"written: {out}")
+    return 0
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    wanted = f"({', '.join(map(str, ('N', *shape)))})"
+    if path.suffix.lower() != ".npy":
+        return _image(path, shape)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    if array.shape == shape:
+        array = array[None]
+    if array.shape[1:] != shape:
+        raise InputError(
+            f"{path} has shape {array.shape}; accepted: {wanted}, as the run's inputs"
+        )
+    return array
+
+
+def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    from jaxopt_lab.data.optional import need
+
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise InputError(
+            f"{path}: the run's inputs have shape {shape}, no picture; give a .npy file"
+        )
+    image = need("PIL.Image", "reading images")
+    try:
+        with image.open(path) as opened:
+            picture = opened.convert("L" if shape[-1] == 1 else "RGB")
+    except OSError as error:
+        raise InputError(f"{path} is no image that can be read: {error}") from None
+    if picture.size != (shape[1], shape[0]):
+        print(
+            f"resized from {picture.size[1]}x{picture.size[0]} to {shape[0]}x{shape[1]}"
+        )
+        picture = picture.resize((shape[1], shape[0]), image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(1, *shape)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

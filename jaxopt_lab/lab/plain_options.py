@@ -1,0 +1,77 @@
+"""The options of a command that has one dataclass of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import Interval
+from jaxopt_lab.lab.command_line import asks_help, known_words, program
+from jaxopt_lab.lab.commands import HELP
+
+T = TypeVar("T")
+
+
+def parse(
+    kind: type[T],
+    arguments: Sequence[str],
+    command: str,
+    description: str,
+    *,
+    accepted: Mapping[str, Interval],
+    needed: Mapping[str, str],
+) -> T:
+    """The options that the words of a command stand for.
+
+    Args:
+      kind: dataclass of the options, with defaults and help texts.
+      arguments: the words after the command's name, ``key=value``.
+      command: its name, for the help.
+      description: above its help; ``{command}`` in it is how the command is started.
+      accepted: intervals of numbers.
+      needed: what the options are that must be given.
+
+    Returns:
+      The options, every value checked.
+
+    Raises:
+      InputError: an unknown name, a value out of range, or one is missing.
+      SystemExit: help was asked for, or a value is not of its type.
+    """
+    import tyro
+
+    form: Any = kind
+    names = [field.name for field in dataclasses.fields(form)]
+    given = known_words([w for w in arguments if w not in HELP], names)
+    words = [f"--{name}={value}" for name, value in given.items()]
+    called = program(command)
+    options = tyro.cli(
+        kind,
+        args=[*words, "--help"] if asks_help(arguments) else words,
+        prog=called,
+        description=description.format(command=called),
+        use_underscores=True,
+    )
+    for name, interval in accepted.items():
+        value = getattr(options, name)
+        if value not in interval:
+            raise InputError(f"{name}={value} is out of range; accepted: {interval}")
+    for name, text in needed.items():
+        if not getattr(options, name):
+            raise InputError(f"{name}= is missing: {text}")
+    return options
+
+
+def step_of(text: str) -> Any:
+    """``step=`` of a command as ``lab.load`` takes it.
+
+    >>> step_of("best"), step_of("200")
+    ('best', 200)
+    """
+    if text in ("latest", "best"):
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise InputError(f"step={text}; accepted: latest, best, or a number")

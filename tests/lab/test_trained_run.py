@@ -1,0 +1,165 @@
+"""Runs in Python: own model, data, loss and metric; read back, tested, exported."""
+
+import functools
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import jaxopt_lab
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab import export, load, run
+from jaxopt_lab.lab.commands import evaluate, predict
+from jaxopt_lab.lab.commands import export as export_command
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5)).astype(np.float32)
+Y = (X @ RNG.normal(size=(5, 3))).argmax(1)
+DATA = ((X[:32], Y[:32]), (X[32:], Y[32:]))
+
+
+class Net(nnx.Module):
+    def __init__(self, in_features, num_classes, width=4, *, rngs):
+        self.hidden = nnx.Linear(in_features, width, rngs=rngs)
+        self.head = nnx.Linear(width, num_classes, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(nnx.relu(self.hidden(x)))
+
+
+def loss(logits, labels):
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def largest(logits, labels):
+    return logits.max(-1)
+
+
+OWN = {"model": Net, "data": DATA, "loss": loss, "metrics": {"largest": largest}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "own"
+    options = {"seeds": 2, "batch_size": 8, "eval_every": 3, "log_every": 2, "rho": 0.1}
+    found = run(
+        **OWN, method="momentum_sam", steps=6, save_every=3, out=folder, **options
+    )
+    return found, folder
+
+
+def test_it_is_the_training_of_the_library(trained):
+    found, _ = trained
+    assert (found.step, found.seeds, found.kind) == (6, 2, "image")
+    assert found.config["task"] == "data" and found.config["rho"] == 0.1
+    table = found.table()
+    assert table["accuracy"].shape == (2, 2) and table["step"].tolist() == [3, 6]
+    tested = found.evaluate()
+    for name in ("loss", "accuracy", "largest"):
+        np.testing.assert_allclose(tested[name], table[name][-1], rtol=1e-6)
+    logits = found.apply(X[32:])
+    assert logits.shape == (2, 8, 3)
+    np.testing.assert_allclose(tested["largest"], logits.max(-1).mean(-1), rtol=1e-6)
+    right = (found.predict(X[32:]) == Y[32:]).mean(-1)
+    np.testing.assert_allclose(tested["accuracy"], right, rtol=1e-6)
+
+
+def test_read_back_it_is_the_same_to_the_bit(trained):
+    found, folder = trained
+    again = load(folder, **OWN)
+    np.testing.assert_array_equal(again.apply(X), found.apply(X))
+    np.testing.assert_array_equal(again.seed(1).apply(X), found.apply(X)[1])
+    assert load(folder, 3, **OWN).step == 3
+    best = load(folder, "best", **OWN)
+    assert best.step == again.summary["best_step"]
+    other = again.evaluate((X[:4], Y[:4]))
+    assert (
+        other["accuracy"].tolist() == (again.predict(X[:4]) == Y[:4]).mean(-1).tolist()
+    )
+
+
+@pytest.mark.parametrize("to", ["npz", "safetensors"])
+def test_exported_weights_give_the_same_predictions_to_the_bit(trained, tmp_path, to):
+    one = trained[0].seed(1)
+    path = export.write(one, to, tmp_path / f"w.{to}")
+    if to == "npz":
+        named = dict(np.load(path))
+    else:
+        named = pytest.importorskip("safetensors.numpy").load_file(path)
+    empty = one.with_weights(*jax.tree.map(np.zeros_like, (one.params, {})))
+    back = export.with_arrays(empty, named)
+    np.testing.assert_array_equal(back.apply(X), one.apply(X))
+    del named["params/head/bias"]
+    with pytest.raises(InputError, match="params/head/bias: got nothing"):
+        export.with_arrays(empty, named)
+
+
+def test_the_exported_program_takes_any_batch(trained, tmp_path):
+    pytest.importorskip("flatbuffers")
+    one = trained[0].seed(0)
+    path = export.write(one, "stablehlo", tmp_path / "m")
+    program = jax.export.deserialize(bytearray(path.read_bytes()))
+    for n in (1, 5):
+        np.testing.assert_array_equal(program.call(X[:n]), one.apply(X[:n]))
+
+
+def test_commands(trained, tmp_path, monkeypatch, capsys):
+    _, folder = trained
+    with_own = functools.partial(load, **OWN)
+    monkeypatch.setattr(
+        "jaxopt_lab.lab.trained_run.load", lambda f, s, **_: with_own(f, s)
+    )
+    monkeypatch.setattr(
+        "jaxopt_lab.lab.load", lambda f, s: with_own(f, s), raising=False
+    )
+    assert evaluate.main([f"run={folder}", "step=best"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(told["accuracy"]) == 2 and told["run"] == str(folder)
+    np.save(tmp_path / "x.npy", X[:3])
+    out = tmp_path / "p.npz"
+    words = [f"run={folder}", f"input={tmp_path / 'x.npy'}", f"out={out}"]
+    assert predict.main(words) == 0
+    kept = np.load(out)
+    np.testing.assert_array_equal(kept["classes"], trained[0].predict(X[:3])[0])
+    np.testing.assert_allclose(kept["probabilities"].sum(-1), 1)
+    where = tmp_path / "w.npz"
+    assert export_command.main([f"run={folder}", f"out={where}"]) == 0
+    assert where.is_file()
+    for words, line in [
+        (
+            [f"run={folder}", "to=onnx"],
+            "to=onnx; accepted: npz, safetensors, stable",
+        ),
+        ([f"run={tmp_path}", "to=npz"], "holds no run"),
+        (["to=npz"], "run= is missing: the folder of a run"),
+        ([f"run={folder}", "step=last"], "step=last; accepted: latest, best, or a num"),
+    ]:
+        assert export_command.main(words) == 2
+        error = capsys.readouterr().err
+        assert line in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"model": Net(5, 3, rngs=nnx.Rngs(0))}, "give the class or a function that"),
+        ({"model": 3}, "model is 3; accepted: a name"),
+        ({"loss": lambda logits: logits}, "cannot be called with logits and labels"),
+        ({"metod": "sam"}, "unknown option 'metod'; perhaps you meant 'method'"),
+        ({"data": (X, Y[:3])}, "as many labels as inputs"),
+        ({"rho": -1.0}, "rho"),
+    ],
+    ids=["instance", "number", "loss", "typo", "lengths", "range"],
+)
+def test_what_cannot_be_used_is_told_in_one_line(options, words, tmp_path):
+    with pytest.raises(InputError, match=words) as caught:
+        run(**{**OWN, "steps": 1, "out": tmp_path / "none", **options})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_room_loads_on_use():
+    assert jaxopt_lab.lab.load is load
