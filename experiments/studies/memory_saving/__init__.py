@@ -1,0 +1,1 @@
+"""The loss that saved memory costs."""

@@ -1,0 +1,62 @@
+"""The claims about loss and bytes, and their table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.harness.report import Report, Table
+from experiments.studies.memory_saving.config import Config
+from experiments.studies.memory_saving.measure import Measured
+from experiments.studies.verdicts import Claim, exact
+
+WITHIN = 0.02
+"""Difference of losses, in nats, that counts as none."""
+
+
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims with their evidence.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The claims.
+    """
+    del config
+    plain = measured.losses["all"]
+    found = [
+        Claim(
+            f"the loss is that of everything kept within {WITHIN:g}",
+            name,
+            losses - plain,
+            (-WITHIN, WITHIN),
+        )
+        for name, losses in measured.losses.items()
+        if name != "all"
+    ]
+    share = measured.bytes["mesa"] / measured.bytes["all"]
+    text = f"{share:.3f} of the residuals"
+    found.append(exact("at most 0.6 of the bytes are kept", share <= 0.6, text, "mesa"))
+    return found
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers and a table; see ``Experiment.report``."""
+    plain = measured.bytes["all"]
+    rows = [
+        (
+            name,
+            f"{losses.mean():.4f}",
+            f"{np.mean(losses - measured.losses['all']):+.4f}",
+            f"{measured.bytes[name] / 1e6:.2f} MB",
+            f"{measured.bytes[name] / plain:.3f}",
+        )
+        for name, losses in measured.losses.items()
+    ]
+    table = Table(
+        f"Markov chain, {config.steps} steps, means over {config.seeds} seeds",
+        ("kept", "loss", "over all", "residuals", "over all"),
+        rows,
+    )
+    return Report({"measured": measured}, [table])

@@ -1,0 +1,1 @@
+"""Growth of scale-invariant weights, with and without projections."""
