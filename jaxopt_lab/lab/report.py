@@ -96,6 +96,8 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("run", _title(summary)),
         ("steps", f"{summary['steps']}{_early(summary)}, {seeds} seed(s)"),
     ]
+    if "inputs" in summary:
+        table.append(("inputs", summary["inputs"]))
     if "final_accuracy" in summary:
         table += [
             ("final test accuracy", _percent(summary["final_accuracy"])),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import (
@@ -187,6 +188,7 @@ def train(
         if place is not None:
             trained = fitted._replace(state=program.view(fitted.state))
             figures = summary.of_run(configuration, trained, program.mesh, folder)
+            figures |= _inputs(program)
             seconds = fitted.step_seconds
             figures |= throughput.speed(configuration, program, seconds)
             figures["longest_operations"] = (
@@ -194,6 +196,17 @@ def train(
             )
             place.write(run_files.SUMMARY, figures)
         return Outcome(folder, fitted, fitted.stopped, figures, program)
+
+
+def _inputs(program: Program) -> dict[str, Any]:
+    """The type of integer images, which the training step divides by 255."""
+    batches = program.test
+    if callable(batches) or program.kind != "image":
+        return {}
+    dtype = batches[0]["image"].dtype
+    if jnp.issubdtype(dtype, jnp.floating):
+        return {}
+    return {"inputs": f"{dtype.name}, divided by 255 in the training step"}
 
 
 def _has_checkpoint(folder: Path | None) -> bool:
@@ -331,6 +344,7 @@ def _kept(
         _ended_early(configuration, resume),
     )
     figures |= summary.of_run(configuration, fitted, program.mesh, folder)
+    figures |= _inputs(program)
     figures["compile_seconds"] = None
     place.write(run_files.SUMMARY, figures)
     return figures

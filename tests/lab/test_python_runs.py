@@ -158,3 +158,12 @@ def test_what_cannot_be_used_is_told_in_one_line(options, words, tmp_path):
 
 def test_the_room_loads_on_use():
     assert jaxopt_lab.lab.load is load
+
+
+def test_integers_that_are_divided_are_told(tmp_path):
+    images = RNG.integers(0, 256, (24, 2, 2, 1), np.uint8)
+    data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))
+    found = run("mlp", data, "sgd", steps=1, batch_size=8, eval_every=0, out=tmp_path)
+    assert found.summary["inputs"] == "uint8, divided by 255 in the training step"
+    divided = found.apply(images / np.float32(255))
+    np.testing.assert_array_equal(found.apply(images), divided)
