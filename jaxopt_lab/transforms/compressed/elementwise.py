@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import EncodedArray
@@ -159,7 +160,8 @@ class _Tensor(NamedTuple):
         same: Any = (self.step.inner_for(self.number), storages)
         if self.step.key is not None:  # The rounding is by the number of the leaf.
             same = self.number
-        run = traced.setdefault(same, jax.jit(run, inline=True))
+        if isinstance(g, Tracer):
+            run = traced.setdefault(same, jax.jit(run, inline=True))
         # The numbers differ because XLA would make one array of equal ones of two
         # tensors, and then copy it.
         number = jnp.asarray(self.number % 1000, jnp.int32)
