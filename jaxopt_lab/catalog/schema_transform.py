@@ -27,7 +27,11 @@ class Transform(Part):
       state_bytes: bytes of state per float32 parameter, an expression in the options;
         of a wrapper, beyond those of the inner optimizer.
       temp_bytes: bytes of temporaries per float32 parameter in one compiled,
-        donated update, not counting the gradients; an expression in the options.
+        donated update, not counting the gradients; an expression in the options. On
+        CPU.
+      tpu_temp_bytes: the same of a whole train step by the compiler for a TPU v5e, the
+        gradients among them, of a network that is large beside the fast memory; empty:
+        not known.
       origin: ``"optax"`` for a foreign row; empty for ours.
       needs: extra arguments of ``update`` beyond the gradients; ``"shards"``: a
         ``grad_fn`` that knows its batch; ``"momentum"``: an inner optimizer with one.
@@ -53,6 +57,7 @@ class Transform(Part):
     gradients: int
     state_bytes: str
     temp_bytes: str
+    tpu_temp_bytes: str = ""
     origin: str = ""
     needs: frozenset[str] = frozenset()
     gradients_formula: str = ""
@@ -163,13 +168,17 @@ class Transform(Part):
         """The documented bytes per float32 parameter.
 
         Args:
-          what: ``"state"`` or ``"temp"``.
+          what: ``"state"``, ``"temp"`` or ``"tpu_temp"``.
           **options: values of the options that the formula depends on.
 
         Returns:
           Bytes per parameter.
         """
-        formula = {"state": self.state_bytes, "temp": self.temp_bytes}[what]
+        formula = {
+            "state": self.state_bytes,
+            "temp": self.temp_bytes,
+            "tpu_temp": self.tpu_temp_bytes,
+        }[what]
         return self._value_of(formula, options)
 
     def _refuse_wrapper(self, instead_of: str) -> None:

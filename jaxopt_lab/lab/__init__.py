@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxopt_lab.lab.trained_run import Run as Run
-    from jaxopt_lab.lab.trained_run import load as load
-    from jaxopt_lab.lab.trained_run import run as run
+    from jaxopt_lab.lab.python_runs import Run as Run
+    from jaxopt_lab.lab.python_runs import load as load
+    from jaxopt_lab.lab.python_runs import run as run
 
 __all__ = ["Run", "load", "run"]
 
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import importlib
 
-        found = importlib.import_module("jaxopt_lab.lab.trained_run")
+        found = importlib.import_module("jaxopt_lab.lab.python_runs")
         value = getattr(found, name)
         globals()[name] = value
         return value

@@ -14,6 +14,7 @@ import pytest
 from experiments.benchmarks import targets
 from experiments.benchmarks.program_traffic import traffic
 from experiments.benchmarks.targets_network import DenseNetwork
+from jaxopt_lab import catalog
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,3 +122,20 @@ def test_the_command_for_a_tpu_that_is_not_there(tmp_path):
     }
     for row in rows:
         assert row["peak"] > row["state"] > 0 and row["moved"] > 0
+
+
+CLAIMED = [
+    row.name for row in catalog.of_kind("transform").values() if row.tpu_temp_bytes
+]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CLAIMED)
+def test_temporaries_by_the_compiler_for_a_tpu_are_those_of_the_row(name, monkeypatch):
+    """Matrices of 64 MB: a network that a TPU keeps in its fast memory has none."""
+    pytest.importorskip("libtpu")
+    monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
+    monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    found = targets.measure(name, "v5e", DenseNetwork(4096, 3)).each("temp")
+    documented = catalog.get(name, "transform").bytes_per_parameter("tpu_temp")
+    assert documented - 1.5 <= found <= documented + 0.1, f"{found:.2f}, {documented}"

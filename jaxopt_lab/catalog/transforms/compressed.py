@@ -69,6 +69,7 @@ ROWS = (
     _adamw(
         "adamw8bit",
         "block",
+        tpu_temp_bytes="0.1",
         summary="AdamW with its moments in 8 bits, block by block",
         known_failures=_FLOPS,
         state_bytes="2 + 8 / block",
@@ -79,6 +80,7 @@ ROWS = (
     _adamw(
         "adamw4bit",
         "block",
+        tpu_temp_bytes="0.1",
         summary="AdamW with its moments in 4 bits, block by block",
         known_failures=_FLOPS,
         state_bytes="1 + 8 / block",
@@ -90,6 +92,7 @@ ROWS = (
         "adamw_fp8",
         "block",
         "dtype",
+        tpu_temp_bytes="0.1",
         summary="AdamW with its moments as 8-bit floats, block by block",
         state_bytes="2 + 8 / block",
         paper="after Dettmers et al. 2022, arXiv:2110.02861",
@@ -144,6 +147,7 @@ ROWS = (
         "start",
         "side",
         "factorization",
+        tpu_temp_bytes="1.5",
         summary="Adam in a subspace of each matrix that follows the gradients",
         reduces_to=Neutral(
             {"rank": 10**6}, "optax:adamw", "smaller matrices are not projected"
@@ -173,6 +177,7 @@ ROWS = (
         "rank",
         "gap",
         "granularity",
+        tpu_temp_bytes="0.1",
         summary="the gradient, scaled as Adam scales it in a random subspace",
         reduces_to=Neutral(
             {"low_rank": _nowhere}, "optax:adamw", "no tensor is projected"
@@ -187,6 +192,7 @@ ROWS = (
     ),
     _row(
         "adam_mini",
+        tpu_temp_bytes="1.4",
         summary="Adam with one second moment for each block of parameters",
         reduces_to=Neutral(
             {"partition": lambda name, leaf: "element"},

@@ -117,6 +117,7 @@ ROWS = (
         gradients=1,
         state_bytes="8",
         temp_bytes="0",
+        tpu_temp_bytes="0.1",
         elementwise=True,
         paper="Loshchilov and Hutter 2019, arXiv:1711.05101",
         known_failures=_ZEROS,

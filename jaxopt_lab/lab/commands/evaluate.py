@@ -54,7 +54,7 @@ def _evaluate(words: Sequence[str]) -> int:
         needed={"run": "the folder of a run"},
     )
     step = plain_options.step_of(options.step)
-    from jaxopt_lab.lab.trained_run import load
+    from jaxopt_lab.lab.python_runs import load
 
     run = load(options.run, step, data=options.task or None, data_dir=options.data_dir)
     if options.seed_index >= 0:

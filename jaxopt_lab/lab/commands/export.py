@@ -56,7 +56,7 @@ def _export(words: Sequence[str]) -> int:
     if options.to not in _FORMATS:
         raise InputError(f"to={options.to}; accepted: {', '.join(_FORMATS)}")
     from jaxopt_lab.lab import export
-    from jaxopt_lab.lab.trained_run import load
+    from jaxopt_lab.lab.python_runs import load
 
     run = load(options.run, step).seed(options.seed_index)
     path = export.write(run, options.to, options.out)

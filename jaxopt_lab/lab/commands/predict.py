@@ -61,7 +61,7 @@ def _predict(words: Sequence[str]) -> int:
     path = Path(options.input).expanduser()
     if not path.is_file():
         raise InputError(f"no file {path}")
-    from jaxopt_lab.lab.trained_run import load
+    from jaxopt_lab.lab.python_runs import load
 
     run = load(options.run, step).seed(options.seed_index)
     inputs = _read(path, run.input_shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, cast
 
 import jax
+import numpy as np
 import optax
 
 from jaxopt_lab.core import codecs as codes
@@ -87,8 +88,14 @@ def adamw_quantized(
     def inner_for(params: Params):
         decays = jax.tree.leaves(trees.resolve_mask(mask, params))
 
+        # One each, so that tensors that share it are traced once.
+        made = {x: adamw_elements(*numbers, decays=x) for x in (False, True)}
+
         def one(i: int) -> Transformation:
-            return adamw_elements(*numbers, decays=decays[i] if decays else True)
+            own = decays[i] if decays else True
+            if isinstance(own, bool | np.bool_):
+                return made[bool(own)]
+            return adamw_elements(*numbers, decays=own)
 
         return one
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -72,15 +73,17 @@ class Step(NamedTuple):
         for k, new in zip(shared, self._without_tensors(shared, params), strict=True):
             after[k] = self.storages[k].encode(new, self.key)
         moved, offered = [], []
+        traced: dict[Any, Callable[..., Any]] = {}
         offers = fused_apply is not None and params is not None
         for i, (g, p) in enumerate(zip(grads, weights, strict=True)):
             mine = [k for k, owner in enumerate(owned) if owner == i]
             tensor = _Tensor(self, i, owned, mine, shared)
-            u, new, arrays = tensor.placed(g, p, [kept[k] for k in mine], offers)
+            stored = [kept[k] for k in mine]
+            u, new, arrays = tensor.placed(g, p, stored, offers, traced)
             moved.append(u)
             offered.append(new)
-            for k, stored in zip(mine, arrays, strict=True):
-                after[k] = stored
+            for k, now in zip(mine, arrays, strict=True):
+                after[k] = now
         result = jax.tree.unflatten(structure, moved)
         if fused_apply is not None and params is not None:
             fused_apply.record(result, params, jax.tree.unflatten(structure, offered))
@@ -133,16 +136,35 @@ class _Tensor(NamedTuple):
         return u, new
 
     def placed(
-        self, g: jax.Array, p: jax.Array | None, kept: list[EncodedArray], offers: bool
+        self,
+        g: jax.Array,
+        p: jax.Array | None,
+        kept: list[EncodedArray],
+        offers: bool,
+        traced: dict[Any, Callable[..., Any]],
     ) -> tuple[jax.Array, jax.Array | None, list[EncodedArray]]:
-        """``update``, on a mesh of any kind."""
+        """``update``, on a mesh of any kind.
 
-        def run(g: Any, p: Any, kept: Any, shared: Any, key: Any) -> Any:
-            step = self.step._replace(key=key)
-            return self._replace(step=step, shared=shared).update(g, p, kept, offers)
+        ``traced`` has the functions of the tensors before: one of equal storage and
+        transformation is traced once, which most of the time to trace is.
+        """
 
+        def run(
+            g: Any, p: Any, kept: Any, shared: Any, key: Any, number: jax.Array
+        ) -> Any:
+            tensor = self._replace(step=self.step._replace(key=key), shared=shared)
+            return tensor.update(g, p, kept, offers, number)
+
+        storages = tuple(dataclasses.replace(s, index=0) for s in self.storages)
+        same: Any = (self.step.inner_for(self.number), storages)
+        if self.step.key is not None:  # The rounding is by the number of the leaf.
+            same = self.number
+        run = traced.setdefault(same, jax.jit(run, inline=True))
+        # The numbers differ because XLA would make one array of equal ones of two
+        # tensors, and then copy it.
+        number = jnp.asarray(self.number % 1000, jnp.int32)
         like = (g, p if offers else None, kept)
-        return with_auto_axes(run, like)(g, p, kept, self.shared, self.step.key)
+        return with_auto_axes(run, like)(g, p, kept, self.shared, self.step.key, number)
 
     def update(
         self,
@@ -150,6 +172,7 @@ class _Tensor(NamedTuple):
         p: jax.Array | None,
         kept: Sequence[EncodedArray],
         offers: bool,
+        number: jax.Array,
     ) -> tuple[jax.Array, jax.Array | None, list[EncodedArray]]:
         """``(update, new parameter or None, what is stored)``."""
         storages = self.storages
@@ -171,9 +194,8 @@ class _Tensor(NamedTuple):
         # one that depends on it writes it. What several operations read (gradients,
         # scales) XLA would copy whole in every iteration, so updates and new scales
         # get arrays of their own.
-        # Every element is overwritten. The numbers differ because XLA would make one
-        # array of equal ones of two tensors, and then copy it.
-        blank = jnp.full_like(g, self.number % 1000, out.dtype)
+        # Every element is overwritten.
+        blank = jnp.broadcast_to(number.astype(out.dtype), g.shape)
         first, read = [operand(blank)], [operand(g)]
         if p is not None:
             (first if offers else read).append(operand(p))

@@ -11,7 +11,7 @@ from flax import nnx
 
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import export, load, run
+from jaxopt_lab.lab import export, load, python_runs, run
 from jaxopt_lab.lab.commands import evaluate, predict
 from jaxopt_lab.lab.commands import export as export_command
 
@@ -109,12 +109,7 @@ def test_the_exported_program_takes_any_batch(trained, tmp_path):
 def test_commands(trained, tmp_path, monkeypatch, capsys):
     _, folder = trained
     with_own = functools.partial(load, **OWN)
-    monkeypatch.setattr(
-        "jaxopt_lab.lab.trained_run.load", lambda f, s, **_: with_own(f, s)
-    )
-    monkeypatch.setattr(
-        "jaxopt_lab.lab.load", lambda f, s: with_own(f, s), raising=False
-    )
+    monkeypatch.setattr(python_runs, "load", lambda f, s, **_: with_own(f, s))
     assert evaluate.main([f"run={folder}", "step=best"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert len(told["accuracy"]) == 2 and told["run"] == str(folder)
