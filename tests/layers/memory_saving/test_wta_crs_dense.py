@@ -169,3 +169,34 @@ def test_it_says_what_it_cannot_do():
     once = jax.grad(lambda x: jnp.sum(run(x, key) ** 2))
     with pytest.raises(InputError, match="has first derivatives only"):
         jax.eval_shape(jax.grad(lambda x: jnp.sum(once(x) ** 2)), x)
+
+
+@pytest.mark.full
+def test_the_norms_of_the_last_epoch_lower_the_variance():
+    """A table of them outside of the step; the gradient of an input fills it."""
+    x = RNG.normal(size=(40, 3))
+    weight = RNG.normal(size=(40, 2)) * np.exp(2 * RNG.normal(size=(40, 1)))
+    params = {"kernel": np.ones((3, 2))}
+    layer = wta_crs_dense(3, out=2, ratio=0.25, use_bias=False)
+    exact = x.T @ weight
+
+    def epoch(table, key):
+        def loss(params, norms):
+            given = {"x": x, "grad_norms": norms}
+            key_ = jax.random.wrap_key_data(key)
+            y, _ = layer.apply(params, {}, given, train=True, key=key_)
+            return jnp.sum(y * weight)
+
+        slopes, table = jax.grad(loss, argnums=(0, 1))(params, table)
+        return slopes["kernel"], table
+
+    @jax.jit
+    def errors(table, keys):
+        found, tables = jax.vmap(lambda key: epoch(table, key))(keys)
+        return jnp.mean(jnp.sum((found - exact[None]) ** 2, axis=(1, 2))), tables[0]
+
+    keys = np.stack([np.arange(500), np.arange(500)], 1).astype(np.uint32)
+    first, table = errors(np.ones(40), keys)
+    second, again = errors(table, keys)
+    np.testing.assert_allclose(table, again, rtol=1e-12)
+    assert second < first / 2
