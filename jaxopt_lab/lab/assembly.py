@@ -62,6 +62,8 @@ class Program(NamedTuple):
       kind: of the data, ``"image"`` or ``"text"``.
       test: batches to test on.
       input_shape: shape of one input.
+      averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
+        the run keeps none.
     """
 
     state: TrainState
@@ -77,6 +79,7 @@ class Program(NamedTuple):
     kind: Any = None
     test: Any = None
     input_shape: tuple[int, ...] = ()
+    averaged: Any = None
 
 
 def assemble(configuration: Configuration, start: Start | None = None) -> Program:
@@ -195,11 +198,13 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         state = averages.plain(state)
         return state if recipe is None else recipe.view(state)
 
+    def averaged(state: TrainState) -> TrainState:
+        return view(state)._replace(**averages.of(state))
+
     def evaluate(state: TrainState) -> dict[str, np.ndarray]:
         tested = _tested(tests, view(state))
         if averages.decay:
-            average = view(state)._replace(**averages.of(state))
-            tested |= _tested(average_tests, average, "ema_")
+            tested |= _tested(average_tests, averaged(state), "ema_")
         if not image:
             unit = "character" if configuration.run.task == "text" else "token"
             tested |= throughput.text_scores(tested, unit)
@@ -221,6 +226,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         kind=loaded.kind,
         test=held[""],
         input_shape=loaded.input_shape,
+        averaged=averaged if averages.decay else None,
     )
 
 

@@ -158,7 +158,7 @@ def typed(
         else:
             # One word, so that a value may begin with a dash.
             flag = isinstance(fields[name].default, bool)
-            arguments.append(f"--{name}={_capitalized(value) if flag else value}")
+            arguments.append(f"--{name}={capitalized(value) if flag else value}")
     return tyro.cli(
         made,
         args=[*arguments, "--help"] if asks_help else arguments,
@@ -169,7 +169,8 @@ def typed(
     )
 
 
-def _capitalized(value: str) -> str:
+def capitalized(value: str) -> str:
+    """``true`` and ``false`` as Python writes them; other words as they are."""
     return value.capitalize() if value.lower() in ("true", "false") else value
 
 

@@ -10,6 +10,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab.command_line import asks_help, known_words, program
 from jaxopt_lab.lab.commands import HELP
+from jaxopt_lab.lab.options_form import capitalized
 
 T = TypeVar("T")
 
@@ -43,9 +44,12 @@ def parse(
     import tyro
 
     form: Any = kind
-    names = [field.name for field in dataclasses.fields(form)]
-    given = known_words([w for w in arguments if w not in HELP], names)
-    words = [f"--{name}={value}" for name, value in given.items()]
+    defaults = {field.name: field.default for field in dataclasses.fields(form)}
+    given = known_words([w for w in arguments if w not in HELP], defaults)
+    words = [
+        f"--{name}={capitalized(value) if type(defaults[name]) is bool else value}"
+        for name, value in given.items()
+    ]
     called = program(command)
     options = tyro.cli(
         kind,
@@ -53,6 +57,7 @@ def parse(
         prog=called,
         description=description.format(command=called),
         use_underscores=True,
+        config=(tyro.conf.FlagConversionOff,),
     )
     for name, interval in accepted.items():
         value = getattr(options, name)

@@ -23,6 +23,7 @@ def load(
     folder: str | Path,
     step: int | Literal["latest", "best"] = "latest",
     *,
+    average: bool = False,
     model: Any = None,
     data: Any = None,
     data_dir: str = "",
@@ -35,6 +36,7 @@ def load(
       folder: of the run.
       step: of the checkpoint: the newest, the best (by validation accuracy if the run
         kept a part aside, else by test accuracy), or a number.
+      average: take the averaged weights that a run with ``ema=`` keeps.
       model: for a run of a model that no import path names, the model again.
       data: likewise the data; others than the run's own, of the same shapes and
         classes, may stand in for them, or the name of another task.
@@ -77,8 +79,11 @@ def load(
         plain = dataclasses.replace(configuration.run, data_dir=data_dir)
         configuration = dataclasses.replace(configuration, run=plain)
     program = runs.assemble(configuration)
+    if average and program.averaged is None:
+        raise InputError(f"{folder} keeps no average of the weights (ema=)")
     restored = checkpoints.restore(program.state, chosen)
-    return Run(folder, configuration, program, restored.state, restored.step)
+    state, at = restored.state, restored.step
+    return Run(folder, configuration, program, state, at, average)
 
 
 def run(

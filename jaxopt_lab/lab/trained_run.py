@@ -54,6 +54,7 @@ class Run:
         program: Program,
         state: Any,
         step: int,
+        average: bool = False,
     ) -> None:
         self.folder, self.step = folder, step
         self.configuration = configuration
@@ -62,11 +63,10 @@ class Run:
         self.kind: str = program.kind
         self.input_shape: tuple[int, ...] = program.input_shape
         self.seeds = configuration.run.seeds
-        viewed = program.view(state)
-        evaluated = configuration.rows.method.eval_params_fn
-        if evaluated is not None:
-            both = jax.vmap(evaluated) if self.seeds > 1 else evaluated
-            viewed = viewed._replace(params=both(viewed.params, viewed.opt_state))
+        if average:
+            viewed = program.averaged(state)
+        else:
+            viewed = _evaluated(configuration, program.view(state), self.seeds)
         self._state = viewed
         self.params: Params = viewed.params
         self.model_state: ModelState = viewed.model_state
@@ -229,6 +229,15 @@ class Run:
 
         several = jax.vmap(outputs, (0, 0, None)) if self.seeds > 1 else outputs
         return jax.jit(several)
+
+
+def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:
+    """The state with the parameters to evaluate."""
+    evaluated = configuration.rows.method.eval_params_fn
+    if evaluated is None:
+        return state
+    both = jax.vmap(evaluated) if seeds > 1 else evaluated
+    return state._replace(params=both(state.params, state.opt_state))
 
 
 def _number(value: Any) -> Any:

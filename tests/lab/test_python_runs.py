@@ -167,3 +167,13 @@ def test_integers_that_are_divided_are_told(tmp_path):
     assert found.summary["inputs"] == "uint8, divided by 255 in the training step"
     divided = found.apply(images / np.float32(255))
     np.testing.assert_allclose(found.apply(images), divided, rtol=1e-6)
+
+
+def test_averaged_weights_are_read_back(tmp_path):
+    options = {"ema": 0.5, "batch_size": 8, "steps": 3, "eval_every": 3}
+    found = run(Net, DATA, "momentum_sam", out=tmp_path, rho=0.1, **options)
+    last = found.table()
+    for average, prefix in ((False, ""), (True, "ema_")):
+        tested = load(tmp_path, model=Net, data=DATA, average=average).evaluate()
+        np.testing.assert_allclose(tested["loss"], last[f"{prefix}loss"][-1], rtol=1e-6)
+    assert last["loss"][-1] != last["ema_loss"][-1]

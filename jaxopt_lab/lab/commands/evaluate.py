@@ -27,6 +27,8 @@ class EvaluateOptions:
     npz:FILE, folder:DIR, my.module:load"""
     data_dir: str = ""
     """folder of the data, with task= or where it has moved"""
+    average: bool = False
+    """the averaged weights that a run with ema= keeps"""
     seed_index: int = -1
     """one of the run's seeds, from 0; -1: all of them"""
 
