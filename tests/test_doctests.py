@@ -13,6 +13,8 @@ PACKAGE = pathlib.Path(jaxopt_lab.__file__).parent
 ROOTS = (PACKAGE, PACKAGE.parent / "experiments")
 DEAR = {
     "bilevel.differentiable",
+    "bilevel.from_train_step",
+    "controllers.projected_variance",
     "bilevel.hypergradient",
     "bilevel.implicit",
     "bilevel.metalearning",
@@ -28,6 +30,12 @@ DEAR = {
     "curvature.measures.average_sharpness",
     "curvature.measures.gradient_noise",
     "curvature.probe",
+    "curvature.probe_hook",
+    "curvature.spectrum.density",
+    "data.cutmix",
+    "data.erase",
+    "layers.memory_saving.mesa_attention",
+    "recipes.conadv",
     "curvature.spectrum.hutchpp",
     "curvature.spectrum.top",
     "curvature.stability.element_variance",

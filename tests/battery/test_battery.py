@@ -37,6 +37,7 @@ SIBLINGS = {
     "vasso": "the scaffolding of friendly_sam with another direction",
     "momentum": "optax's",
     "adamw": "optax's",
+    "adam": "optax's",
     "lamb": "optax's",
     "lion": "optax's",
     "galore": "optax's",

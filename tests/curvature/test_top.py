@@ -126,6 +126,7 @@ def test_a_warm_start_saves_products():
     np.testing.assert_allclose(found.values, cold.values, rtol=1e-8)
 
 
+@pytest.mark.full
 def test_without_reorthogonalization():
     p = dense_hessian.load("mlp_init")
     top = curvature.top_eigenvalues(p.hessian(), KEY, tol=1e-6, reorthogonalize=False)

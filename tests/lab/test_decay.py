@@ -100,6 +100,7 @@ def test_every_optimizer_decays_and_clips_or_says_why_not(kind):
     }
 
 
+@pytest.mark.full
 def test_links_and_wrappers_take_an_optimizer_that_decays_and_clips():
     params = {"kernel": jnp.zeros((8, 8)), "bias": jnp.zeros(8)}
 

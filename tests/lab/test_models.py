@@ -348,7 +348,7 @@ def test_wrong_inputs_are_refused_when_traced(name):
         )
 
 
-@pytest.mark.full(plain=["mesa"])
+@pytest.mark.full(plain=["checkpoint"])
 @pytest.mark.parametrize("memory", ["mesa", "wta_crs", "checkpoint"])
 def test_a_block_that_keeps_less_is_the_same_function(memory):
     """With the same parameters; its gradient is near, or the same."""

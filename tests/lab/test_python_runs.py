@@ -160,6 +160,7 @@ def test_the_room_loads_on_use():
     assert jaxopt_lab.lab.load is load
 
 
+@pytest.mark.full
 def test_integers_that_are_divided_are_told(tmp_path):
     images = RNG.integers(0, 256, (24, 2, 2, 1), np.uint8)
     data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))

@@ -14,6 +14,9 @@ MOST_PROGRAMS = 5
 SIBLINGS = {
     "mesa_layer_norm": "the code of mesa_gelu around another function",
     "mesa_dense": "the code of mesa_gelu around another function",
+    "mesa_softmax": "the code of mesa_gelu around another function",
+    "reweighted_cross_entropy": "cross_entropy, weighted; its vectors are plain",
+    "erase": "a change of images by key as cutmix",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
 
