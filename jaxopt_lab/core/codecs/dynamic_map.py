@@ -129,16 +129,12 @@ def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
     # for the table and once for the index, and round the two differently.
     least = thresholds(8, signed)
     above = jnp.floor(y + np.float32(0.25)) - np.float32(first)
-    # In this form NaN becomes a number, which the table is read with.
+    # In this form NaN becomes a number.
     above = jnp.where(above >= 1, above, jnp.ones_like(above))
     last = np.float32(len(least))
     above = jnp.where(above < last, above, jnp.full_like(above, last))
-    if traced_for(a) == "tpu":
-        below = decades.below_midpoint(a, above, _decades(8), signed)
-    else:
-        place = above.astype(jnp.int32) - 1
-        at = jnp.asarray(least, a.dtype).at[place].get(mode="promise_in_bounds")
-        below = a < at
+    # By arithmetic: a table takes half of a step's time on a CPU, on a TPU far more.
+    below = decades.below_midpoint(a, above, _decades(8), signed)
     return above - below.astype(a.dtype)
 
 
