@@ -86,6 +86,19 @@ FORMATS: dict[str, tuple[str, Callable[[Run, Path], None]]] = {
 """By format: the file's usual name, and its writer."""
 
 
+def check(to: str) -> None:
+    """Refuse an unknown format.
+
+    Args:
+      to: name of the format.
+
+    Raises:
+      InputError: there is none of this name.
+    """
+    if to not in FORMATS:
+        raise InputError(f"to={to}; accepted: {', '.join(FORMATS)}")
+
+
 def write(run: Run, to: str, path: str | Path = "") -> Path:
     """Write a run's weights, or its program with them.
 
@@ -103,8 +116,7 @@ def write(run: Run, to: str, path: str | Path = "") -> Path:
       InputError: there is no such format, its package is missing, or the file cannot be
         written.
     """
-    if to not in FORMATS:
-        raise InputError(f"to={to}; accepted: {', '.join(FORMATS)}")
+    check(to)
     usual, writer = FORMATS[to]
     file = Path(path).expanduser() if path else run.folder / usual
     try:

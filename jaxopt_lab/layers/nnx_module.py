@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -82,3 +83,24 @@ class NnxLayer(nnx.Module):
             for name, value in new.items():
                 getattr(self, name).set_value(jnp.asarray(value))
         return y
+
+
+class BatchedLayer(NnxLayer):
+    """A layer whose batch may be divided over devices, made from its size and options.
+
+    Attributes:
+      make: ``make(features, **options)``, the factory of the core; of the subclass.
+    """
+
+    make: ClassVar[Callable[..., Functional]]
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        core = type(self).make(features, **options)
+        super().__init__(core, rngs=rngs, axis_name=axis_name)

@@ -6,12 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import guarded
-
-_FORMATS = ("npz", "safetensors", "stablehlo")
 
 
 @dataclass(frozen=True)
@@ -53,9 +50,9 @@ def _export(words: Sequence[str]) -> int:
         needed={"run": "the folder of a run"},
     )
     step = plain_options.step_of(options.step)
-    if options.to not in _FORMATS:
-        raise InputError(f"to={options.to}; accepted: {', '.join(_FORMATS)}")
     from jaxopt_lab.lab import export
+
+    export.check(options.to)
     from jaxopt_lab.lab.python_runs import load
 
     run = load(options.run, step).seed(options.seed_index)

@@ -12,10 +12,10 @@ from jaxopt_lab.layers.memory_saving.mesa_gelu import mesa_gelu
 from jaxopt_lab.layers.memory_saving.mesa_layer_norm import mesa_layer_norm
 from jaxopt_lab.layers.memory_saving.mesa_softmax import mesa_softmax
 from jaxopt_lab.layers.memory_saving.wta_crs_dense import wta_crs_dense
-from jaxopt_lab.layers.nnx_module import NnxLayer
+from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
 
 
-class MesaGelu(NnxLayer):
+class MesaGelu(BatchedLayer):
     """GELU that keeps codes of its input, as an nnx module.
 
     Args:
@@ -28,19 +28,10 @@ class MesaGelu(NnxLayer):
     ['low', 'range', 'started']
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = mesa_gelu(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(mesa_gelu)
 
 
-class MesaSoftmax(NnxLayer):
+class MesaSoftmax(BatchedLayer):
     """Softmax that keeps codes of its output, as an nnx module.
 
     Args:
@@ -53,19 +44,10 @@ class MesaSoftmax(NnxLayer):
     (2,)
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = mesa_softmax(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(mesa_softmax)
 
 
-class MesaLayerNorm(NnxLayer):
+class MesaLayerNorm(BatchedLayer):
     """Layer normalization that keeps codes of its input, as an nnx module.
 
     Args:
@@ -78,19 +60,10 @@ class MesaLayerNorm(NnxLayer):
     (4,)
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = mesa_layer_norm(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(mesa_layer_norm)
 
 
-class MesaAttention(NnxLayer):
+class MesaAttention(BatchedLayer):
     """Self-attention that keeps codes of queries, keys and values, as an nnx module.
 
     Args:
@@ -103,19 +76,10 @@ class MesaAttention(NnxLayer):
     (6,)
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = mesa_attention(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(mesa_attention)
 
 
-class MesaDense(NnxLayer):
+class MesaDense(BatchedLayer):
     """Dense layer that keeps codes of its input, as an nnx module.
 
     Args:
@@ -128,16 +92,7 @@ class MesaDense(NnxLayer):
     (4, 3)
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = mesa_dense(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(mesa_dense)
 
 
 class WtaCrsDense(NnxLayer):

@@ -6,7 +6,7 @@ from typing import Any
 
 from flax import nnx
 
-from jaxopt_lab.layers.nnx_module import NnxLayer
+from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 
@@ -29,7 +29,7 @@ class LayerNormScaling(NnxLayer):
         super().__init__(layernorm_scaling(features, **options), rngs=rngs)
 
 
-class GhostBatchNorm(NnxLayer):
+class GhostBatchNorm(BatchedLayer):
     """Batch normalization of consecutive parts of a batch, as an nnx module.
 
     Args:
@@ -44,13 +44,4 @@ class GhostBatchNorm(NnxLayer):
     (4,)
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        rngs: nnx.Rngs,
-        axis_name: str | None = None,
-        **options: Any,
-    ) -> None:
-        core = ghost_batch_norm(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+    make = staticmethod(ghost_batch_norm)
