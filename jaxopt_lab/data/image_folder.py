@@ -68,7 +68,6 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _read(folder: Path, classes: list[str], size: int) -> tuple[np.ndarray, np.ndarray]:
-    image = need("PIL.Image", "reading images")
     pixels: list[np.ndarray] = []
     labels: list[int] = []
     first = None
@@ -81,7 +80,7 @@ def _read(folder: Path, classes: list[str], size: int) -> tuple[np.ndarray, np.n
                 f"{folder / name} has no image; accepted: {', '.join(ENDINGS)}"
             )
         for path in files:
-            array = _pixels(image, path, size)
+            array = _pixels(path, size)
             first = array.shape[:2] if first is None else first
             if array.shape[:2] != first:
                 raise InputError(
@@ -95,15 +94,49 @@ def _read(folder: Path, classes: list[str], size: int) -> tuple[np.ndarray, np.n
     return np.stack(pixels), np.asarray(labels, np.int32)
 
 
-def _pixels(image: Any, path: Path, size: int) -> np.ndarray:
+def open_image(path: Path, colour: bool | None = None) -> Any:
+    """A picture as PIL has it, with one channel or three.
+
+    Args:
+      path: its file.
+      colour: three channels; ``None``: as the file has it.
+
+    Returns:
+      The picture, in mode ``"L"`` or ``"RGB"``.
+
+    Raises:
+      InputError: it cannot be read, or pillow is not installed.
+    """
+    image = need("PIL.Image", "reading images")
     try:
         with image.open(path) as opened:
             grey = opened.mode in ("1", "L", "I", "I;16", "F")
-            picture = opened.convert("L" if grey else "RGB")
+            return opened.convert(
+                "L" if (grey if colour is None else not colour) else "RGB"
+            )
     except OSError as error:
         raise InputError(f"{path} is no image that can be read: {error}") from None
+
+
+def resized(picture: Any, height: int, width: int) -> Any:
+    """A picture of another size, bilinear.
+
+    Args:
+      picture: of ``open_image``.
+      height: pixels.
+      width: pixels.
+
+    Returns:
+      The picture.
+    """
+    resampling = need("PIL.Image", "reading images").Resampling
+    return picture.resize((width, height), resampling.BILINEAR)
+
+
+def _pixels(path: Path, size: int) -> np.ndarray:
+    picture = open_image(path)
     if size:
-        picture = picture.resize((size, size), image.Resampling.BILINEAR)
+        picture = resized(picture, size, size)
     array = np.asarray(picture)
     return array[..., None] if array.ndim == 2 else array
 

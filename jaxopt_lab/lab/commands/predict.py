@@ -105,23 +105,18 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    from jaxopt_lab.data.optional import need
+    from jaxopt_lab.data.image_folder import open_image, resized
 
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise InputError(
             f"{path}: the run's inputs have shape {shape}, no picture; give a .npy file"
         )
-    image = need("PIL.Image", "reading images")
-    try:
-        with image.open(path) as opened:
-            picture = opened.convert("L" if shape[-1] == 1 else "RGB")
-    except OSError as error:
-        raise InputError(f"{path} is no image that can be read: {error}") from None
+    picture = open_image(path, colour=shape[-1] == 3)
     if picture.size != (shape[1], shape[0]):
         print(
             f"resized from {picture.size[1]}x{picture.size[0]} to {shape[0]}x{shape[1]}"
         )
-        picture = picture.resize((shape[1], shape[0]), image.Resampling.BILINEAR)
+        picture = resized(picture, shape[0], shape[1])
     return np.asarray(picture, np.uint8).reshape(1, *shape)
 
 
