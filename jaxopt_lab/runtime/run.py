@@ -83,7 +83,7 @@ class Run:
         self._best: float | None = resume.get("best")
         self.stale: int = resume.get("stale", 0)
         self._counts = dict(counts or {})
-        # A run that goes on with another batch size has counted with the old one.
+        # From the checkpoint: before existing=continue the batch size was another one.
         kept: Mapping[str, float] = resume.get("counts", {})
         self._counted = {
             name: kept.get(name, self.start * each)
