@@ -8,6 +8,7 @@ from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _NORM = "jaxopt_lab.layers.norm"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
+_ACTIVATION = "jaxopt_lab.layers.activation"
 _SAVING = "jaxopt_lab.layers.memory_saving"
 _CODES = ("groups", "bits", "decay", "rounding")
 _FORWARD = "outputs; the gradient is rounded at every setting"
@@ -115,5 +116,36 @@ ROWS: tuple[Layer, ...] = (
         vectors="wta_crs",
         paper="Liu et al. 2023",
         code="zirui-ray-liu/WTACRS",
+    ),
+    Layer(
+        name="selu",
+        summary="scaled exponential linear unit, by jax.nn",
+        build=f"{_ACTIVATION}.selu:selu",
+        module=f"{_ACTIVATION}.modules:Selu",
+        reduces_to=Neutral({}, "jax.nn:selu"),
+        example=f"{_EXAMPLES}:normalized",
+        replaces=("activation",),
+        residual_bytes="10",
+        vectors="selu",
+        paper="Klambauer et al. 2017",
+        code="bioinf-jku/SNNs",
+    ),
+    Layer(
+        name="alpha_dropout",
+        summary="dropout that keeps mean and variance behind SELU",
+        build=f"{_ACTIVATION}.alpha_dropout:alpha_dropout",
+        module=f"{_ACTIVATION}.modules:AlphaDropout",
+        reduces_to=Neutral({"rate": 0.0}, "jax.numpy:asarray", "the same values"),
+        options=("rate",),
+        example=f"{_EXAMPLES}:quarter_dropped",
+        replaces=("dropout",),
+        residual_bytes="5",
+        vectors="selu",
+        paper="Klambauer et al. 2017",
+        code="bioinf-jku/SNNs",
+        known_failures={
+            "alone": "the units dropped of an example depend on its place in the batch",
+            "divided_batch": "each device draws for itself",
+        },
     ),
 )

@@ -29,7 +29,9 @@ __all__ = [
     "Transform",
 ]
 
-Replaces = Literal["norm", "activation", "linear", "conv", "attention", "block"]
+Replaces = Literal[
+    "norm", "activation", "dropout", "linear", "conv", "attention", "block"
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,7 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
+from .activation.alpha_dropout import alpha_dropout
+from .activation.modules import AlphaDropout, Selu
+from .activation.selu import selu
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -23,6 +26,7 @@ from .norm.layernorm_scaling import layernorm_scaling
 from .norm.modules import GhostBatchNorm, LayerNormScaling
 
 __all__ = [
+    "AlphaDropout",
     "GhostBatchNorm",
     "LayerNormScaling",
     "LinenLayer",
@@ -32,7 +36,9 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "Selu",
     "WtaCrsDense",
+    "alpha_dropout",
     "ghost_batch_norm",
     "layernorm_scaling",
     "lecun_normal_untruncated",
@@ -41,5 +47,6 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "selu",
     "wta_crs_dense",
 ]

@@ -52,3 +52,12 @@ def third_block() -> dict[str, Any]:
     """
     x = np.random.default_rng(1).normal(1.0, 2.0, (4, 3, 5))
     return {"x": x, "index": 3}
+
+
+def quarter_dropped() -> dict[str, Any]:
+    """The input of ``normalized``, of which a quarter is dropped.
+
+    >>> quarter_dropped()["rate"]
+    0.25
+    """
+    return {**normalized(), "rate": 0.25}

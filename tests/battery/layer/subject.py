@@ -116,6 +116,8 @@ class LayerSubject(Subject):
                 other = CATALOG[setting.equals].make(self.features, **setting.given)
                 return other.apply(params, state, inputs["x"], train=True)[0]
             part = loaded(setting.equals)
+            if setting.equals.startswith("jax."):
+                return part(inputs["x"], **setting.given)
             if not inspect.isclass(part):
                 return part(params, inputs["x"], **setting.given)
             build = lambda rngs: part(self.features, rngs=rngs, **setting.given)
