@@ -22,12 +22,24 @@ from .memory_saving.modules import (
 )
 from .nnx_module import NnxLayer
 from .norm.ghost_batch_norm import ghost_batch_norm
-from .norm.layernorm_scaling import layernorm_scaling
-from .norm.modules import GhostBatchNorm, LayerNormScaling
+from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
+from .norm.modules import (
+    GhostBatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LayerNormScaling,
+    TimeDependentLayerNorm,
+)
+from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
     "AlphaDropout",
     "GhostBatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
     "MesaAttention",
@@ -37,9 +49,14 @@ __all__ = [
     "MesaSoftmax",
     "NnxLayer",
     "Selu",
+    "TimeDependentLayerNorm",
     "WtaCrsDense",
     "alpha_dropout",
     "ghost_batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "mesa_attention",
@@ -48,5 +65,7 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "selu",
+    "td_layernorm",
+    "time_dependent",
     "wta_crs_dense",
 ]
