@@ -8,6 +8,7 @@ from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _NORM = "jaxopt_lab.layers.norm"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
+_ACTIVATION = "jaxopt_lab.layers.activation"
 _SAVING = "jaxopt_lab.layers.memory_saving"
 _CODES = ("groups", "bits", "decay", "rounding")
 _FORWARD = "outputs; the gradient is rounded at every setting"
@@ -37,6 +38,67 @@ ROWS: tuple[Layer, ...] = (
         vectors="layernorm_scaling",
         paper="Sun et al. 2025",
         code="lmsdss/LayerNorm-Scaling",
+    ),
+    Layer(
+        name="layer_norm",
+        summary="layer normalization, flax's",
+        build=f"{_NORM}.plain_norms:layer_norm",
+        module=f"{_NORM}.modules:LayerNorm",
+        reduces_to=Neutral({}, "flax.nnx:LayerNorm", given={"epsilon": 1e-6}),
+        options=("statistics", "eps"),
+        example=f"{_EXAMPLES}:five_features",
+        replaces=("norm",),
+        residual_bytes="12",
+        paper="Ba et al. 2016",
+        code="google/flax",
+    ),
+    Layer(
+        name="group_norm",
+        summary="normalization of an example in groups of features, flax's",
+        build=f"{_NORM}.plain_norms:group_norm",
+        module=f"{_NORM}.modules:GroupNorm",
+        reduces_to=Neutral(
+            {"groups": 2}, "flax.nnx:GroupNorm", given={"num_groups": 2}
+        ),
+        options=("groups", "eps"),
+        example=f"{_EXAMPLES}:groups",
+        replaces=("norm",),
+        couples_positions=True,
+        residual_bytes="8",
+        paper="Wu and He 2018",
+        code="google/flax",
+    ),
+    Layer(
+        name="instance_norm",
+        summary="normalization of each feature of an example, flax's",
+        build=f"{_NORM}.plain_norms:instance_norm",
+        module=f"{_NORM}.modules:InstanceNorm",
+        reduces_to=Neutral({}, "flax.nnx:InstanceNorm", given={"epsilon": 1e-6}),
+        options=("eps",),
+        example=f"{_EXAMPLES}:five_features",
+        replaces=("norm",),
+        couples_positions=True,
+        residual_bytes="8",
+        paper="Ulyanov et al. 2016",
+        code="google/flax",
+    ),
+    Layer(
+        name="td_layernorm",
+        summary="layer normalization whose scale and bias move with a time",
+        build=f"{_NORM}.td_layernorm:td_layernorm",
+        module=f"{_NORM}.modules:TimeDependentLayerNorm",
+        reduces_to=Neutral(
+            {},
+            f"{_NORM}.td_layernorm:without_time",
+            note="where both values of scale and bias are the same, as at the start",
+        ),
+        options=("statistics", "eps"),
+        example=f"{_EXAMPLES}:at_times",
+        replaces=("block",),
+        residual_bytes="8",
+        vectors="td_layernorm",
+        paper="Liu et al. 2024",
+        code="qihao067/DiMR",
     ),
     Layer(
         name="ghost_batch_norm",
@@ -115,5 +177,36 @@ ROWS: tuple[Layer, ...] = (
         vectors="wta_crs",
         paper="Liu et al. 2023",
         code="zirui-ray-liu/WTACRS",
+    ),
+    Layer(
+        name="selu",
+        summary="scaled exponential linear unit, by jax.nn",
+        build=f"{_ACTIVATION}.selu:selu",
+        module=f"{_ACTIVATION}.modules:Selu",
+        reduces_to=Neutral({}, "jax.nn:selu"),
+        example=f"{_EXAMPLES}:normalized",
+        replaces=("activation",),
+        residual_bytes="10",
+        vectors="selu",
+        paper="Klambauer et al. 2017",
+        code="bioinf-jku/SNNs",
+    ),
+    Layer(
+        name="alpha_dropout",
+        summary="dropout that keeps mean and variance behind SELU",
+        build=f"{_ACTIVATION}.alpha_dropout:alpha_dropout",
+        module=f"{_ACTIVATION}.modules:AlphaDropout",
+        reduces_to=Neutral({"rate": 0.0}, "jax.numpy:asarray", "the same values"),
+        options=("rate",),
+        example=f"{_EXAMPLES}:quarter_dropped",
+        replaces=("dropout",),
+        residual_bytes="5",
+        vectors="selu",
+        paper="Klambauer et al. 2017",
+        code="bioinf-jku/SNNs",
+        known_failures={
+            "alone": "the units dropped of an example depend on its place in the batch",
+            "divided_batch": "each device draws for itself",
+        },
     ),
 )

@@ -1,4 +1,7 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
+from .activation.alpha_dropout import alpha_dropout
+from .activation.modules import AlphaDropout, Selu
+from .activation.selu import selu
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -19,11 +22,24 @@ from .memory_saving.modules import (
 )
 from .nnx_module import NnxLayer
 from .norm.ghost_batch_norm import ghost_batch_norm
-from .norm.layernorm_scaling import layernorm_scaling
-from .norm.modules import GhostBatchNorm, LayerNormScaling
+from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
+from .norm.modules import (
+    GhostBatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LayerNormScaling,
+    TimeDependentLayerNorm,
+)
+from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
+    "AlphaDropout",
     "GhostBatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
     "MesaAttention",
@@ -32,8 +48,15 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "Selu",
+    "TimeDependentLayerNorm",
     "WtaCrsDense",
+    "alpha_dropout",
     "ghost_batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "mesa_attention",
@@ -41,5 +64,8 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "selu",
+    "td_layernorm",
+    "time_dependent",
     "wta_crs_dense",
 ]

@@ -136,4 +136,6 @@ def _unfit(part: catalog.Part, model: Model) -> str:
         bad.append(f"has a state ({part.state})")
     if part.couples_examples:
         bad.append("couples the examples of a batch")
+    if part.couples_positions:
+        bad.append("couples the positions of an example, later tokens among them")
     return " and ".join(bad)
