@@ -21,9 +21,12 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    EvoNormB0,
+    EvoNormS0,
     GhostBatchNorm,
     GroupNorm,
     InstanceNorm,
@@ -36,6 +39,8 @@ from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
     "AlphaDropout",
+    "EvoNormB0",
+    "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
     "InstanceNorm",
@@ -52,6 +57,8 @@ __all__ = [
     "TimeDependentLayerNorm",
     "WtaCrsDense",
     "alpha_dropout",
+    "evonorm_b0",
+    "evonorm_s0",
     "ghost_batch_norm",
     "group_norm",
     "instance_norm",

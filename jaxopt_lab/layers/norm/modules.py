@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
@@ -111,3 +112,35 @@ class TimeDependentLayerNorm(BatchedLayer):
     """
 
     make = staticmethod(td_layernorm)
+
+
+class EvoNormB0(BatchedLayer):
+    """EvoNorm of the batch series as an nnx module; no activation follows it.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``evonorm_b0``.
+
+    >>> EvoNormB0(4, rngs=nnx.Rngs(0)).v.shape
+    (4,)
+    """
+
+    make = staticmethod(evonorm_b0)
+
+
+class EvoNormS0(BatchedLayer):
+    """EvoNorm of the sample series as an nnx module; no activation follows it.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``evonorm_s0``.
+
+    >>> EvoNormS0(4, groups=2, rngs=nnx.Rngs(0)).v.shape
+    (4,)
+    """
+
+    make = staticmethod(evonorm_s0)

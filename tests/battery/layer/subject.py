@@ -89,7 +89,9 @@ class LayerSubject(Subject):
 
         first = core.init(jax.random.wrap_key_data(key))
         given = (inputs["params"], inputs["state"])
-        return jax.tree.map(added, first, given)
+        # At another setting a layer may have fewer parameters.
+        given = tuple({n: g[n] for n in f} for f, g in zip(first, given, strict=True))
+        return jax.tree.map(added, tuple(first), given)
 
     def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
         return self.train(self.core(), inputs, key)
