@@ -7,6 +7,7 @@ from typing import Any
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _NORM = "jaxopt_lab.layers.norm"
+_CONV = "jaxopt_lab.layers.conv"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
 _ACTIVATION = "jaxopt_lab.layers.activation"
 _SAVING = "jaxopt_lab.layers.memory_saving"
@@ -150,6 +151,38 @@ ROWS: tuple[Layer, ...] = (
         vectors="evonorm",
         paper="Liu et al. 2020",
         code="huggingface/pytorch-image-models",
+    ),
+    Layer(
+        name="ws_conv",
+        summary="convolution with weight standardization",
+        build=f"{_CONV}.weight_standardization:ws_conv",
+        module=f"{_CONV}.modules:WsConv",
+        reduces_to=Neutral(
+            {"standardize": False},
+            "flax.nnx:Conv",
+            given={"out_features": 2, "kernel_size": (3, 3)},
+        ),
+        options=(
+            "size",
+            "stride",
+            "groups",
+            "standardize",
+            "ddof",
+            "eps",
+            "eps_place",
+            "gain",
+            "gamma",
+        ),
+        example=f"{_EXAMPLES}:small_images",
+        replaces=("conv",),
+        couples_positions=True,
+        residual_bytes="4",
+        vectors="ws_conv",
+        paper="Qiao et al. 2019",
+        code="joe-siyuan-qiao/Batch-Channel-Normalization",
+        known_failures={
+            "bfloat16": "weights that differ little are rounded before their mean goes"
+        },
     ),
     Layer(
         name="mesa_gelu",

@@ -2,6 +2,9 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .conv.modules import WsConv
+from .conv.transformed_conv import KernelTransform
+from .conv.weight_standardization import weight_standardization, ws_conv
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -44,6 +47,7 @@ __all__ = [
     "GhostBatchNorm",
     "GroupNorm",
     "InstanceNorm",
+    "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
@@ -55,6 +59,7 @@ __all__ = [
     "NnxLayer",
     "Selu",
     "TimeDependentLayerNorm",
+    "WsConv",
     "WtaCrsDense",
     "alpha_dropout",
     "evonorm_b0",
@@ -74,5 +79,7 @@ __all__ = [
     "selu",
     "td_layernorm",
     "time_dependent",
+    "weight_standardization",
+    "ws_conv",
     "wta_crs_dense",
 ]

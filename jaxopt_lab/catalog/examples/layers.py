@@ -16,6 +16,15 @@ def normalized() -> dict[str, Any]:
     return {"x": np.random.default_rng(0).normal(1.0, 2.0, (4, 3, 2))}
 
 
+def small_images() -> dict[str, Any]:
+    """Four images of three by four positions and two features.
+
+    >>> small_images()["x"].shape
+    (4, 3, 4, 2)
+    """
+    return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
