@@ -24,10 +24,12 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    BatchChannelNorm,
     EvoNormB0,
     EvoNormS0,
     GhostBatchNorm,
@@ -42,6 +44,7 @@ from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
     "AlphaDropout",
+    "BatchChannelNorm",
     "EvoNormB0",
     "EvoNormS0",
     "GhostBatchNorm",
@@ -62,6 +65,7 @@ __all__ = [
     "WsConv",
     "WtaCrsDense",
     "alpha_dropout",
+    "batch_channel_norm",
     "evonorm_b0",
     "evonorm_s0",
     "ghost_batch_norm",

@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
@@ -144,3 +145,19 @@ class EvoNormS0(BatchedLayer):
     """
 
     make = staticmethod(evonorm_s0)
+
+
+class BatchChannelNorm(BatchedLayer):
+    """Batch-channel normalization as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``batch_channel_norm``.
+
+    >>> BatchChannelNorm(4, groups=2, rngs=nnx.Rngs(0)).group_scale.shape
+    (2,)
+    """
+
+    make = staticmethod(batch_channel_norm)
