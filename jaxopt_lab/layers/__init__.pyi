@@ -37,10 +37,14 @@ from .norm.modules import (
     InstanceNorm,
     LayerNorm,
     LayerNormScaling,
+    PowerNorm,
     TimeDependentLayerNorm,
+    UnifiedNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.power_norm import power_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
+from .norm.unified_norm import unified_norm
 
 __all__ = [
     "AlphaDropout",
@@ -60,8 +64,10 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "PowerNorm",
     "Selu",
     "TimeDependentLayerNorm",
+    "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
     "alpha_dropout",
@@ -80,9 +86,11 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "power_norm",
     "selu",
     "td_layernorm",
     "time_dependent",
+    "unified_norm",
     "weight_standardization",
     "ws_conv",
     "wta_crs_dense",

@@ -139,7 +139,7 @@ def _unfit(part: catalog.Part, model: Model) -> str:
     assert isinstance(part, Layer)
     if "norm" not in part.replaces:
         return f"replaces {' or '.join(part.replaces)}, no norm"
-    if part.gradient != "exact":
+    if part.gradient in ("rounded", "sampled"):
         return (
             "rounds its gradient with keys; the option memory= of transformer sets it"
         )

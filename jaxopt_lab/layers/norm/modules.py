@@ -12,7 +12,9 @@ from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
+from jaxopt_lab.layers.norm.power_norm import power_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
+from jaxopt_lab.layers.norm.unified_norm import unified_norm
 
 
 class LayerNormScaling(NnxLayer):
@@ -161,3 +163,35 @@ class BatchChannelNorm(BatchedLayer):
     """
 
     make = staticmethod(batch_channel_norm)
+
+
+class PowerNorm(BatchedLayer):
+    """PowerNorm as an nnx module; its state is made in the backward pass.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``power_norm``.
+
+    >>> PowerNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["phi"].shape
+    (4,)
+    """
+
+    make = staticmethod(power_norm)
+
+
+class UnifiedNorm(BatchedLayer):
+    """Unified normalization as an nnx module; its state is made in the backward pass.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``unified_norm``.
+
+    >>> UnifiedNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["squares"].shape
+    (4, 4)
+    """
+
+    make = staticmethod(unified_norm)
