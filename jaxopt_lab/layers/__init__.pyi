@@ -2,6 +2,10 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .block.modules import ScaledResidual, TransformerBlock
+from .block.norm_placement import norm_placement
+from .block.residual_scale import residual_scale, scaled_residual
+from .block.transformer_block import transformer_block
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -48,8 +52,10 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
+    "TransformerBlock",
     "WtaCrsDense",
     "alpha_dropout",
     "ghost_batch_norm",
@@ -64,8 +70,12 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "norm_placement",
+    "residual_scale",
+    "scaled_residual",
     "selu",
     "td_layernorm",
     "time_dependent",
+    "transformer_block",
     "wta_crs_dense",
 ]
