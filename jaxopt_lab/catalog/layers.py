@@ -111,7 +111,7 @@ ROWS: tuple[Layer, ...] = (
             "flax.nnx:BatchNorm",
             note="outputs; the stored variance is that of ddof 1, flax's of ddof 0",
         ),
-        options=("ghost_size", "momentum", "eps"),
+        options=("ghost_size", "momentum", "eps", "fast_variance"),
         example=f"{_EXAMPLES}:ghosts",
         replaces=("norm",),
         state="running",
