@@ -25,6 +25,7 @@ __all__ = [
     "Part",
     "Quantizer",
     "Recipe",
+    "Replaces",
     "Search",
     "Transform",
 ]

@@ -9,8 +9,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.activations import RELU, Activation
 from jaxopt_lab.lab.models.configs import ResNetConfig
-from jaxopt_lab.lab.models.layers import conv, dtypes, normalisation
+from jaxopt_lab.lab.models.layers import (
+    conv,
+    dtypes,
+    initial_factors,
+    normalisation,
+    times,
+)
+from jaxopt_lab.layers.block.modules import ResidualSum
+from jaxopt_lab.layers.block.residual_scale import ResidualScale
 
 SMALL = 64
 """Images with both sides below this keep their size through the stem."""
@@ -30,6 +39,8 @@ class Block(nnx.Module):
         in_channels: int,
         channels: int,
         stride: int,
+        activation: Activation,
+        count: int,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
@@ -38,18 +49,35 @@ class Block(nnx.Module):
         else:
             plan = [(channels, 3, stride), (channels, 3, 1)]
         convs, norms, last = [], [], in_channels
-        for out, size, step in plan:
-            convs.append(conv(last, out, size, stride=step, types=types, rngs=rngs))
+        factors = initial_factors(config.residual_scale, count, len(plan))
+        for (out, size, step), factor in zip(plan, factors, strict=True):
+            init = times(activation.kernel_init, factor)
+            convs.append(
+                conv(last, out, size, stride=step, init=init, types=types, rngs=rngs)
+            )
             norms.append(
                 normalisation(config.norm, out, config.groups, types=types, rngs=rngs)
             )
             last = out
         self.convs, self.norms = nnx.List(convs), nnx.List(norms)
+        # One behind each convolution; the last one stands behind the sum.
+        self.activations = nnx.List(
+            activation(out, types=types, rngs=rngs) for out, _, _ in plan
+        )
+        self.total = ResidualSum(
+            config.residual_scale, depth=count, param_dtype=types["param_dtype"]
+        )
         self.channels = last
         self.project = stride != 1 or in_channels != last
         if self.project:
             self.shortcut = conv(
-                in_channels, last, 1, stride=stride, types=types, rngs=rngs
+                in_channels,
+                last,
+                1,
+                stride=stride,
+                init=activation.kernel_init,
+                types=types,
+                rngs=rngs,
             )
             self.shortcut_norm = normalisation(
                 config.norm, last, config.groups, types=types, rngs=rngs
@@ -57,9 +85,13 @@ class Block(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         skip = self.shortcut_norm(self.shortcut(x)) if self.project else x
+        return self.activations[-1](self.total(self.branch, x, skip=skip))
+
+    def branch(self, x: jax.Array) -> jax.Array:
+        """The convolutions with their norms and the activations between them."""
         for index, (layer, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = norm(layer(x if index == 0 else jax.nn.relu(x)))
-        return jax.nn.relu(x + skip)
+            x = norm(layer(x if index == 0 else self.activations[index - 1](x)))
+        return x
 
 
 class ResNet(nnx.Module):
@@ -70,6 +102,7 @@ class ResNet(nnx.Module):
         config: ResNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
@@ -79,8 +112,15 @@ class ResNet(nnx.Module):
         self.small = max(shape[:2]) < SMALL
         size, stride = (3, 1) if self.small else (7, 2)
         self.stem = conv(
-            shape[2], config.width, size, stride=stride, types=types, rngs=rngs
+            shape[2],
+            config.width,
+            size,
+            stride=stride,
+            init=activation.kernel_init,
+            types=types,
+            rngs=rngs,
         )
+        self.activation = activation(config.width, types=types, rngs=rngs)
         self.stem_norm = normalisation(
             config.norm, config.width, config.groups, types=types, rngs=rngs
         )
@@ -89,14 +129,17 @@ class ResNet(nnx.Module):
             for index in range(count):
                 step = 2 if stage > 0 and index == 0 else 1
                 channels = config.width * 2**stage
-                blocks.append(Block(config, last, channels, step, rngs))
+                total = sum(config.blocks)
+                blocks.append(
+                    Block(config, last, channels, step, activation, total, rngs)
+                )
                 last = blocks[-1].channels
         self.blocks = nnx.List(blocks)
         self.head = nnx.Linear(last, num_classes, rngs=rngs, **types)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         checks.same_images("resnet", images.shape, self.shape, any_size=True)
-        x = jax.nn.relu(self.stem_norm(self.stem(images)))
+        x = self.activation(self.stem_norm(self.stem(images)))
         if not self.small:
             x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
         for block in self.blocks:
@@ -105,10 +148,14 @@ class ResNet(nnx.Module):
 
 
 def build(
-    config: ResNetConfig, input_shape: tuple[int, ...], num_classes: int
+    config: ResNetConfig,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    activation: Activation = RELU,
 ) -> Callable[[nnx.Rngs], ResNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("resnet", input_shape)
     checks.at_least("resnet", 1, width=config.width)
+    checks.check_named("resnet", ResidualScale, residual_scale=config.residual_scale)
     checks.check_groups("resnet", config.norm, config.groups, config.width)
-    return lambda rngs: ResNet(config, shape, num_classes, rngs)
+    return lambda rngs: ResNet(config, shape, num_classes, activation, rngs)

@@ -10,8 +10,18 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.activations import RELU, Activation
 from jaxopt_lab.lab.models.configs import WideResNetConfig
-from jaxopt_lab.lab.models.layers import Dropout, conv, dtypes, normalisation
+from jaxopt_lab.lab.models.layers import (
+    Dropout,
+    conv,
+    dtypes,
+    initial_factors,
+    normalisation,
+    times,
+)
+from jaxopt_lab.layers.block.modules import ResidualSum
+from jaxopt_lab.layers.block.residual_scale import ResidualScale
 
 
 class WideBlock(nnx.Module):
@@ -27,28 +37,56 @@ class WideBlock(nnx.Module):
         in_channels: int,
         channels: int,
         stride: int,
+        activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         norm, groups = config.norm, config.groups
+        count = config.depth // 2 - 2
+        first, second = (
+            times(activation.kernel_init, factor)
+            for factor in initial_factors(config.residual_scale, count, 2)
+        )
+        self.activations = nnx.List(
+            activation(size, types=types, rngs=rngs) for size in (in_channels, channels)
+        )
+        self.total = ResidualSum(
+            config.residual_scale, depth=count, param_dtype=types["param_dtype"]
+        )
         self.norm1 = normalisation(norm, in_channels, groups, types=types, rngs=rngs)
         self.conv1 = conv(
-            in_channels, channels, 3, stride=stride, types=types, rngs=rngs
+            in_channels,
+            channels,
+            3,
+            stride=stride,
+            init=first,
+            types=types,
+            rngs=rngs,
         )
         self.norm2 = normalisation(norm, channels, groups, types=types, rngs=rngs)
         self.dropout = Dropout(config.dropout)
-        self.conv2 = conv(channels, channels, 3, types=types, rngs=rngs)
+        self.conv2 = conv(channels, channels, 3, init=second, types=types, rngs=rngs)
         self.project = stride != 1 or in_channels != channels
         if self.project:
             self.shortcut = conv(
-                in_channels, channels, 1, stride=stride, types=types, rngs=rngs
+                in_channels,
+                channels,
+                1,
+                stride=stride,
+                init=activation.kernel_init,
+                types=types,
+                rngs=rngs,
             )
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
-        active = jax.nn.relu(self.norm1(x))
+        active = self.activations[0](self.norm1(x))
         skip = self.shortcut(active) if self.project else x
-        y = jax.nn.relu(self.norm2(self.conv1(active)))
-        return skip + self.conv2(self.dropout(y, rngs))
+
+        def branch(active: jax.Array) -> jax.Array:
+            y = self.activations[1](self.norm2(self.conv1(active)))
+            return self.conv2(self.dropout(y, rngs))
+
+        return self.total(branch, active, skip=skip)
 
 
 class WideResNet(nnx.Module):
@@ -59,22 +97,27 @@ class WideResNet(nnx.Module):
         config: WideResNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         self.shape = shape
-        self.stem = conv(shape[2], 16, 3, types=types, rngs=rngs)
+        init = activation.kernel_init
+        self.stem = conv(shape[2], 16, 3, init=init, types=types, rngs=rngs)
         blocks, last = [], 16
         for stage in range(3):
             channels = 16 * config.widen * 2**stage
             for index in range((config.depth - 4) // 6):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(WideBlock(config, last, channels, stride, rngs))
+                blocks.append(
+                    WideBlock(config, last, channels, stride, activation, rngs)
+                )
                 last = channels
         self.blocks = nnx.List(blocks)
         self.norm = normalisation(
             config.norm, last, config.groups, types=types, rngs=rngs
         )
+        self.activation = activation(last, types=types, rngs=rngs)
         self.head = nnx.Linear(last, num_classes, rngs=rngs, **types)
 
     def __call__(self, images: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
@@ -82,12 +125,15 @@ class WideResNet(nnx.Module):
         x = self.stem(images)
         for block in self.blocks:
             x = block(x, rngs)
-        x = jax.nn.relu(self.norm(x))
+        x = self.activation(self.norm(x))
         return self.head(jnp.mean(x, axis=(1, 2)))
 
 
 def build(
-    config: WideResNetConfig, input_shape: tuple[int, ...], num_classes: int
+    config: WideResNetConfig,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    activation: Activation = RELU,
 ) -> Callable[[nnx.Rngs], WideResNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("wide_resnet", input_shape)
@@ -98,5 +144,8 @@ def build(
         )
     checks.at_least("wide_resnet", 1, widen=config.widen)
     checks.check_dropout("wide_resnet", config.dropout)
+    checks.check_named(
+        "wide_resnet", ResidualScale, residual_scale=config.residual_scale
+    )
     checks.check_groups("wide_resnet", config.norm, config.groups, 16)
-    return lambda rngs: WideResNet(config, shape, num_classes, rngs)
+    return lambda rngs: WideResNet(config, shape, num_classes, activation, rngs)
