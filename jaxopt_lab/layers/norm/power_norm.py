@@ -127,10 +127,10 @@ def power_norm(
     ) -> tuple[jax.Array, Any]:
         valid = over_features("power_norm", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        zero = valid is not None and padding == "zero"
-        if zero:
+        zeroed = valid if padding == "zero" else None
+        if zeroed is not None:
             # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+            z = jnp.where(zeroed, z, 0)
         if group_scaling:
             apart = z.reshape(*z.shape[:-1], groups, features // groups)
             square = jnp.mean(apart * apart, axis=-1, keepdims=True)
@@ -146,7 +146,7 @@ def power_norm(
             phi = along(state["running"].value["phi"], z)
             z = z * jax.lax.rsqrt(phi + jnp.asarray(eps, z.dtype))
             y = affine(z, params["scale"], params["bias"])
-        return padded(y, valid if zero else None, x.dtype), state
+        return padded(y, zeroed, x.dtype), state
 
     return Functional(init, apply)
 

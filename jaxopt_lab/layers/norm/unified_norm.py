@@ -140,10 +140,10 @@ def unified_norm(
     ) -> tuple[jax.Array, Any]:
         valid = over_features("unified_norm", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        zero = valid is not None and padding == "zero"
-        if zero:
+        zeroed = valid if padding == "zero" else None
+        if zeroed is not None:
             # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+            z = jnp.where(zeroed, z, 0)
         if train:
             rule = _UnifiedNorm(warmup, filter_outliers, decay, eps, axis_name, padding)
             args = (z, params["scale"], params["bias"], valid)
@@ -152,7 +152,7 @@ def unified_norm(
             var = along(state["running"].value["var"], z)
             z = z * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
             y = affine(z, params["scale"], params["bias"])
-        return padded(y, valid if zero else None, x.dtype), state
+        return padded(y, zeroed, x.dtype), state
 
     return Functional(init, apply)
 
