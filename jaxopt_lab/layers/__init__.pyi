@@ -28,11 +28,13 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    AlphaBatchNorm,
     BatchChannelNorm,
     EvoNormB0,
     EvoNormS0,
@@ -44,13 +46,16 @@ from .norm.modules import (
     PowerNorm,
     TimeDependentLayerNorm,
     UnifiedNorm,
+    UnMixNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
 from .norm.power_norm import power_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
+from .norm.unmix_tns import components_of_source, unmix_tns
 
 __all__ = [
+    "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
     "EvoNormB0",
@@ -73,11 +78,14 @@ __all__ = [
     "Selu",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "UnMixNorm",
     "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
+    "alpha_bn",
     "alpha_dropout",
     "batch_channel_norm",
+    "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
     "ghost_batch_norm",
@@ -101,6 +109,7 @@ __all__ = [
     "time_dependent",
     "transformer_block",
     "unified_norm",
+    "unmix_tns",
     "weight_standardization",
     "ws_conv",
     "wta_crs_dense",

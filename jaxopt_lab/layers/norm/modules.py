@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.alpha_bn import alpha_bn
 from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
@@ -15,6 +16,7 @@ from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_
 from jaxopt_lab.layers.norm.power_norm import power_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
 from jaxopt_lab.layers.norm.unified_norm import unified_norm
+from jaxopt_lab.layers.norm.unmix_tns import unmix_tns
 
 
 class LayerNormScaling(NnxLayer):
@@ -195,3 +197,35 @@ class UnifiedNorm(BatchedLayer):
     """
 
     make = staticmethod(unified_norm)
+
+
+class AlphaBatchNorm(BatchedLayer):
+    """Batch normalization that mixes stored and test statistics, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``alpha_bn``.
+
+    >>> AlphaBatchNorm(4, alpha=0.2, rngs=nnx.Rngs(0)).mean.shape
+    (4,)
+    """
+
+    make = staticmethod(alpha_bn)
+
+
+class UnMixNorm(BatchedLayer):
+    """Test-time normalization by un-mixed statistics, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``unmix_tns``.
+
+    >>> UnMixNorm(4, components=3, rngs=nnx.Rngs(0)).means.shape
+    (3, 4)
+    """
+
+    make = staticmethod(unmix_tns)

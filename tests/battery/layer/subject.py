@@ -89,7 +89,9 @@ class LayerSubject(Subject):
         core = self.core() if core is None else core
 
         def added(first: Any, offset: Any) -> Any:
-            return first.astype(offset.dtype) + offset
+            # At another setting it may have another size.
+            same = first.shape == offset.shape
+            return first.astype(offset.dtype) + (offset if same else offset.ravel()[0])
 
         first = core.init(jax.random.wrap_key_data(key))
         given = (inputs["params"], inputs["state"])
