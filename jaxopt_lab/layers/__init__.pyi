@@ -28,12 +28,14 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.adab2n import adab2n, at_task, statistics_penalty
 from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    AdaB2N,
     AlphaBatchNorm,
     BatchChannelNorm,
     EvoNormB0,
@@ -55,6 +57,7 @@ from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
 
 __all__ = [
+    "AdaB2N",
     "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
@@ -82,8 +85,10 @@ __all__ = [
     "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
+    "adab2n",
     "alpha_bn",
     "alpha_dropout",
+    "at_task",
     "batch_channel_norm",
     "components_of_source",
     "evonorm_b0",
@@ -105,6 +110,7 @@ __all__ = [
     "residual_scale",
     "scaled_residual",
     "selu",
+    "statistics_penalty",
     "td_layernorm",
     "time_dependent",
     "transformer_block",

@@ -34,6 +34,15 @@ def few_components() -> dict[str, Any]:
     return {**normalized(), "components": 3}
 
 
+def of_tasks() -> dict[str, Any]:
+    """The same, examples of two tasks.
+
+    >>> of_tasks()["x"][1].tolist()
+    [0, 1, 1, 0]
+    """
+    return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 

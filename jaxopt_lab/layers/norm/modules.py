@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.adab2n import adab2n
 from jaxopt_lab.layers.norm.alpha_bn import alpha_bn
 from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
@@ -229,3 +230,19 @@ class UnMixNorm(BatchedLayer):
     """
 
     make = staticmethod(unmix_tns)
+
+
+class AdaB2N(BatchedLayer):
+    """Batch normalization balanced over the tasks of a stream, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``adab2n``.
+
+    >>> AdaB2N(4, tasks=3, rngs=nnx.Rngs(0)).task_weight.shape
+    (3,)
+    """
+
+    make = staticmethod(adab2n)

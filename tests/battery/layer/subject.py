@@ -59,8 +59,12 @@ class LayerSubject(Subject):
         return 1e-6 if self.row.gradient in ("exact", "own") else 0.03
 
     def scored(self, results: Tree) -> Tree:
-        """Running ranges of residuals are constants to the gradient."""
-        return results if self.row.gradient == "exact" else results["y"]
+        """Running ranges of residuals and the target of a penalty are constants."""
+        if self.row.gradient != "exact":
+            return results["y"]
+        state = results["state"]
+        moving = {n: s for n, s in state.items() if not n.endswith("_penalty")}
+        return {"y": results["y"], "state": moving}
 
     def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
         """The derivatives; their mean over many keys where they are random."""
@@ -244,7 +248,10 @@ class LayerSubject(Subject):
         x = inputs["x"]
         count = jax.tree.leaves(x)[0].shape[0]
         behind = jax.tree.map(
-            lambda a: jnp.concatenate([a, jnp.full_like(a, jnp.nan)]), x
+            lambda a: jnp.concatenate(
+                [a, jnp.full_like(a, jnp.nan) if is_float(a) else a]
+            ),
+            x,
         )
         valid = jnp.arange(2 * count) < count
 
@@ -267,9 +274,12 @@ class LayerSubject(Subject):
         tail = jax.tree.map(lambda a: a[count:], padded["y"])
         padded["y"] = jax.tree.map(lambda a: a[:count], padded["y"])
         masked = jnp.arange(count) != 1
-        fill = lambda by: jax.tree.map(
-            lambda a: jnp.where(masked.reshape((-1,) + (1,) * (a.ndim - 1)), a, by), x
-        )
+
+        def filled(a: Any, by: float) -> Any:
+            here = masked.reshape((-1,) + (1,) * (a.ndim - 1))
+            return jnp.where(here, a, by) if is_float(a) else a
+
+        fill = lambda by: jax.tree.map(lambda a: filled(a, by), x)
         return {
             "unmasked": (self.call(inputs, KEY), plain),
             "padding": ((plain, plain_slope), (padded, padded_slope)),
@@ -386,7 +396,10 @@ class LayerSubject(Subject):
         # Large, so that statistics hardly count.
         places = [16 * n for n in own.shape[1:-1]]
         own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
-        leaves = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in further]
+        leaves = [
+            jax.ShapeDtypeStruct(x.shape, np.float32 if is_float(x) else x.dtype)
+            for x in further
+        ]
         x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), [own, *leaves])
         params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
 
