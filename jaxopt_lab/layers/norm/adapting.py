@@ -41,7 +41,7 @@ class AdaptingNorm(NnxLayer):
 
 
 def with_adapting_norms(module: nnx.Module, make: Make, rngs: nnx.Rngs) -> int:
-    """Put a layer of test time in the place of every batch normalization of a module.
+    """Replace every batch normalization of a module by a layer of test time.
 
     Args:
       module: changed in place. Replaced are flax's ``BatchNorm`` and the layers of this
@@ -85,7 +85,7 @@ def _children(module: nnx.Module) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _eps(layer: Any) -> float | None:
-    """What a batch normalization adds to the variance; None for all other things."""
+    """The constant that a batch normalization adds to the variance; else None."""
     if isinstance(layer, nnx.BatchNorm):
         return float(layer.epsilon)
     known = (("scale", "bias"), ("mean", "var"))
