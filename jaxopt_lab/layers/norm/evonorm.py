@@ -62,7 +62,7 @@ def evonorm_b0(
       and gives 0. Evaluation takes the stored variance for :math:`\sigma_b^2`; the
       statistics of an example are its own. State: a number a feature. Where both terms
       of the maximum are equal each has half of the gradient. Passes over the input:
-      four. Differentiable to any order.
+      five (four of B1 and B2). Differentiable to any order.
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
