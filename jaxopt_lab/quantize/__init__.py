@@ -1,25 +1,35 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.genie_grid import GenieGrid
+from jaxopt_lab.quantize.gptq import gptq
 from jaxopt_lab.quantize.gptq_grid import GPTQGrid
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
+from jaxopt_lab.quantize.quantease import quantease
+from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "GPTQGrid",
+    "GenieGrid",
     "Grid",
     "LinearGrid",
     "QArray",
     "QuantizedParams",
     "QuantizerReport",
+    "QwixGrid",
     "Rule",
+    "ZeroQGrid",
     "calibration_error",
+    "gptq",
     "gram_function",
     "named_grid",
+    "quantease",
     "quantize_params",
     "round_to_nearest",
 ]
