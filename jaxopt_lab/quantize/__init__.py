@@ -1,6 +1,7 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
 from jaxopt_lab.quantize.gptq_grid import GPTQGrid
@@ -8,6 +9,11 @@ from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
+from jaxopt_lab.quantize.quant_dot_general import (
+    ProductGrids,
+    quant_dot_general,
+    quant_matmul,
+)
 from jaxopt_lab.quantize.quantease import quantease
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
@@ -19,6 +25,7 @@ __all__ = [
     "GenieGrid",
     "Grid",
     "LinearGrid",
+    "ProductGrids",
     "QArray",
     "QuantizedParams",
     "QuantizerReport",
@@ -26,9 +33,13 @@ __all__ = [
     "Rule",
     "ZeroQGrid",
     "calibration_error",
+    "fake_quant",
+    "fake_quant_tree",
     "gptq",
     "gram_function",
     "named_grid",
+    "quant_dot_general",
+    "quant_matmul",
     "quantease",
     "quantize_params",
     "round_to_nearest",

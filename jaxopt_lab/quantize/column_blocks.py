@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
@@ -42,7 +43,7 @@ class Steps(NamedTuple):
 def steps_of(
     scale: jax.Array,
     zero_point: jax.Array | None,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     order: jax.Array,
     size: int,
 ) -> Steps:
@@ -109,7 +110,7 @@ def calibrated(
             f"{gram.shape}"
         )
     for what, value in (("weight", wide), ("gram", gram)):
-        if not isinstance(value, jax.core.Tracer) and not np.isfinite(value).all():
+        if not isinstance(value, Tracer) and not np.isfinite(value).all():
             raise InputError(f"{what} of {name} must be finite; it holds NaN or inf")
     return wide, gram.astype(trees.accumulation_dtype(wide.dtype))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.quantize.fake_quant import first_matches
 from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.report import QuantizerReport
 
@@ -114,21 +113,13 @@ def quantize_params(
 
 
 def _chosen(rules: Sequence[Rule], leaves: Mapping[str, Any]) -> dict[str, Rule]:
-    matched, chosen = set(), {}
-    for name, leaf in leaves.items():
-        for i, rule in enumerate(rules):
-            if re.search(rule.pattern, name):
-                matched.add(i)
-                if rule.quantize is not None and jnp.ndim(leaf) >= 2:
-                    chosen[name] = rule
-                break
-    for i, rule in enumerate(rules):
-        if i not in matched:
-            raise InputError(
-                f"rule {rule.pattern!r} matches no leaf that an earlier rule has left; "
-                f"the leaves are {', '.join(leaves)}"
-            )
-    return chosen
+    matches = first_matches([rule.pattern for rule in rules], list(leaves))
+    chosen = {name: rules[i] for name, i in matches.items()}
+    return {
+        name: rule
+        for name, rule in chosen.items()
+        if rule.quantize is not None and jnp.ndim(leaves[name]) >= 2
+    }
 
 
 def _output_error(
