@@ -35,8 +35,8 @@ def group_product(x: jax.Array, weight: QArray) -> jax.Array:
     >>> from jaxopt_lab.quantize import LinearGrid
     >>> grid = LinearGrid(4, granularity="group", group_size=2)
     >>> coded = grid.encode(jnp.array([[7.0, 1.0, 0.7, 0.1]]))
-    >>> group_product(jnp.ones((1, 4)), coded).round(3).tolist()
-    [[8.8]]
+    >>> round(float(group_product(jnp.ones((1, 4)), coded)[0, 0]), 3)
+    8.8
 
     Source: Zhang, Wang, Zhu and others, "MixPE", arXiv:2411.16158; no public code,
     written from the abstract.
