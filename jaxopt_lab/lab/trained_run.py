@@ -146,6 +146,27 @@ class Run:
         other._state = self._state._replace(params=params, model_state=model_state)
         return other
 
+    def calibration_inputs(self, count: int) -> list[jax.Array]:
+        """Inputs of the first training examples, as the network takes them.
+
+        Args:
+          count: number of examples.
+
+        Returns:
+          Batches without padding.
+        """
+        name = "image" if self._program.kind == "image" else "inputs"
+        found = []
+        for batch in self._program.fixed(count):
+            weight = batch.get("weight")
+            inputs = self._prepared(batch[name])
+            if weight is not None and not np.all(weight):
+                real = np.asarray(weight)
+                real = real.reshape(len(real), -1).any(1)
+                inputs = inputs[np.flatnonzero(real)]
+            found.append(inputs)
+        return found
+
     @property
     def test_examples(self) -> int | None:
         """Number of examples of the run's own test; ``None`` of a streamed set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import jax
 
@@ -45,11 +45,31 @@ def named_grid(codec: Grid | GridName, bits: int = 8) -> Grid:
     >>> named_grid("gptq", 4).codes
     (0, 15)
     """
-    if isinstance(codec, Grid):
-        return codec
-    if codec not in get_args(GridName):
-        raise unknown("codec", str(codec), get_args(GridName))
-    return _GRIDS[codec](bits)
+    return codec if isinstance(codec, Grid) else grid_of_name(codec, bits)
+
+
+def grid_of_name(name: GridName, bits: int = 8, group_size: int | None = None) -> Grid:
+    """A grid with its own defaults, by rows or in groups.
+
+    Args:
+      name: as of ``named_grid``.
+      bits: bits of a code.
+      group_size: values of a group; None: whole rows.
+
+    Returns:
+      The grid.
+
+    Raises:
+      InputError: there is no such name, or an option is out of range.
+
+    >>> grid_of_name("linear", 4, 32).granularity
+    'group'
+    """
+    if name not in _GRIDS:
+        raise unknown("codec", str(name), _GRIDS)
+    if group_size is None:
+        return _GRIDS[name](bits)
+    return _GRIDS[name](bits, granularity="group", group_size=group_size)
 
 
 def round_to_nearest(
