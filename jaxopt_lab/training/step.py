@@ -16,7 +16,7 @@ from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.loss_checks import train_loss
-from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.training.dry_run import dry_run
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.training.state import TrainState
@@ -112,8 +112,8 @@ def make_train_step(
         usage = dry_run(chain, state.opt_state, state.params)
         key, pass_key = jax.random.split(state.key)
 
-        def evaluate(params: Params, batch: Batch, key: Any) -> Any:
-            return train_loss(loss_fn(params, state.model_state, batch, key))
+        def evaluate(params: Params, batch: Batch, key: Any, kept: ModelState) -> Any:
+            return train_loss(loss_fn(params, kept, batch, key))
 
         grad_fn = BatchGrad(
             evaluate,
@@ -124,6 +124,7 @@ def make_train_step(
             micro_loop=micro_loop,
             reduce_dtype=reduce_dtype,
             weights=weights,
+            model_state=state.model_state,
         )
         (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
             state.params, usage.num_shards, usage.mode
