@@ -10,6 +10,7 @@ _NORM = "jaxopt_lab.layers.norm"
 _CONV = "jaxopt_lab.layers.conv"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
 _ACTIVATION = "jaxopt_lab.layers.activation"
+_BLOCK = "jaxopt_lab.layers.block"
 _SAVING = "jaxopt_lab.layers.memory_saving"
 _CODES = ("groups", "bits", "decay", "rounding")
 _FORWARD = "outputs; the gradient is rounded at every setting"
@@ -292,5 +293,35 @@ ROWS: tuple[Layer, ...] = (
             "alone": "the units dropped of an example depend on its place in the batch",
             "divided_batch": "each device draws for itself",
         },
+    ),
+    Layer(
+        name="transformer_block",
+        summary="attention and perceptron; norms before or behind, Mix-LN's, or scaled",
+        build=f"{_BLOCK}.transformer_block:transformer_block",
+        module=f"{_BLOCK}.modules:TransformerBlock",
+        reduces_to=Neutral(
+            {
+                "heads": 1,
+                "placement": "pre",
+                "scaled_index": 1,
+                "residual": "1",
+            },
+            f"{_BLOCK}.transformer_block:plain_block",
+        ),
+        options=(
+            "heads",
+            "placement",
+            "scaled_index",
+            "residual",
+            "depth",
+            "causal",
+            "eps",
+        ),
+        example=f"{_EXAMPLES}:sequences",
+        replaces=("block",),
+        residual_bytes="149",  # of 48 positions
+        vectors="mix_ln",
+        paper="Li et al. 2024, Sun et al. 2025",
+        code="pixeli99/MixLN",
     ),
 )

@@ -50,7 +50,7 @@ class Layer(Part):
         ``"windowed"``, those of the last batches.
       couples_examples: whether the result of one example depends on the others.
       couples_positions: whether the result at one position of an example depends on
-        the others, later tokens among them; so it is where examples couple.
+        later ones; so it is where examples couple.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are

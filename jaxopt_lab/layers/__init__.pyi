@@ -2,6 +2,10 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .block.modules import ScaledResidual, TransformerBlock
+from .block.norm_placement import norm_placement
+from .block.residual_scale import residual_scale, scaled_residual
+from .block.transformer_block import transformer_block
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -60,8 +64,10 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
+    "TransformerBlock",
     "WsConv",
     "WtaCrsDense",
     "alpha_dropout",
@@ -80,9 +86,13 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "norm_placement",
+    "residual_scale",
+    "scaled_residual",
     "selu",
     "td_layernorm",
     "time_dependent",
+    "transformer_block",
     "weight_standardization",
     "ws_conv",
     "wta_crs_dense",

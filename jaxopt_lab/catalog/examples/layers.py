@@ -80,6 +80,16 @@ def at_times() -> dict[str, Any]:
     return {"x": (third_block()["x"], np.array([-4.0, -0.5, 1.0, 3.0]))}
 
 
+def sequences() -> dict[str, Any]:
+    """Four sequences of three tokens and four features, in the second of two blocks.
+
+    >>> sequences()["placement"]
+    'post'
+    """
+    x = np.random.default_rng(3).normal(size=(4, 3, 4))
+    return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
+
+
 def third_block() -> dict[str, Any]:
     """The same with five features, in the third block.
 

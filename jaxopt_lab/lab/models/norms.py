@@ -152,5 +152,5 @@ def _unfit(part: catalog.Part, model: Model) -> str:
     if part.couples_examples:
         bad.append("couples the examples of a batch")
     if part.couples_positions:
-        bad.append("couples the positions of an example, later tokens among them")
+        bad.append("lets the positions of an example see later ones")
     return " and ".join(bad)

@@ -57,11 +57,11 @@ def alone(subject: LayerSubject) -> None:
 
 @check("layer")
 def positions(subject: LayerSubject) -> None:
-    """A position is as beside any others, unless the row says that they couple."""
+    """A position is as before any others, unless the row says that they couple."""
     beside, plain = subject.values["positions"]
     row = subject.row
     if not (row.couples_positions or row.couples_examples):
-        assert_close(beside, plain, "a position depends on the others", **TIGHT)
+        assert_close(beside, plain, "a position depends on later ones", **TIGHT)
         return
     gaps = [
         np.max(np.abs(a - b))

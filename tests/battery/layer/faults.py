@@ -156,7 +156,7 @@ plant(
     "layer",
     "coupled positions denied",
     "positions",
-    "depends on the others",
+    "depends on later ones",
     with_apply(of_the_example, couples_examples=False),
 )
 plant(

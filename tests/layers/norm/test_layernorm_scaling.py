@@ -1,67 +1,15 @@
 """LayerNorm scaling against stacks of decoder layers of the paper's repository."""
 
-import json
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from support import decoder_layers
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.layers import LayerNormScaling, layer_norm_scale, layernorm_scaling
 from jaxopt_lab.layers.norm.layernorm_scaling import folded
-
-FOLDER = pathlib.Path(__file__).parents[2] / "vectors" / "layernorm_scaling"
-
-
-def load(case):
-    with np.load(FOLDER / f"{case}.npz") as file:
-        arrays = {name: file[name] for name in file.files}
-    return json.loads(str(arrays.pop("meta"))), arrays
-
-
-def rotated(x):
-    """Rotary positions, halves split, base 10000; ``x`` is (B, T, heads, D)."""
-    half = x.shape[-1] // 2
-    rates = 10000.0 ** (-np.arange(half) / half)
-    angles = (np.arange(x.shape[1])[:, None] * rates)[None, :, None]
-    cos, sin = np.cos(angles), np.sin(angles)
-    a, b = x[..., :half], x[..., half:]
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-
-
-def attention(weights, x, heads):
-    B, T, C = x.shape
-    split = lambda y: y.reshape(B, T, heads, -1)
-    q, k = (rotated(split(x @ weights[n])) for n in ("q", "k"))
-    scores = jnp.einsum("bthd,bshd->bhts", q, k) / np.sqrt(C // heads)
-    causal = np.tril(np.ones((T, T), bool))[None, None]
-    weighted = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf))
-    y = jnp.einsum("bhts,bshd->bthd", weighted, split(x @ weights["v"]))
-    return y.reshape(B, T, C) @ weights["o"]
-
-
-def perceptron(weights, x):
-    return (jax.nn.silu(x @ weights["gate"]) * (x @ weights["up"])) @ weights["down"]
-
-
-def stack(weights, x, meta):
-    """Outputs after each block, its norms scaled by the block's index from 1."""
-    outputs = []
-    for l, block in enumerate(weights):
-        index = 1 if meta["lns_scale"] is None else l + 1
-        core = layernorm_scaling(
-            x.shape[-1], index=index, statistics="rms", eps=meta["rms_eps"]
-        )
-        norm = lambda scale, h, core=core: core.apply(
-            {"scale": scale}, {}, h, train=True
-        )[0]
-        x = x + attention(block, norm(block["norm_before_attn"], x), meta["heads"])
-        x = x + perceptron(block, norm(block["norm_before_mlp"], x))
-        outputs.append(x)
-    return outputs
 
 
 @pytest.mark.full(plain=["lns_4layers"])
@@ -69,26 +17,7 @@ def stack(weights, x, meta):
     "case", ["lns_4layers", "lns_6layers_narrow", "pre_ln_baseline"]
 )
 def test_vectors(case):
-    meta, arrays = load(case)
-    weights = []
-    for l in range(meta["layers"]):
-        start = f"weight/layer{l}/"
-        names = [n for n in arrays if n.startswith(start)]
-        weights.append({n.split("/")[-1]: arrays[n] for n in names})
-
-    @jax.jit
-    def run(weights, x):
-        loss = lambda w, x: jnp.sum(stack(w, x, meta)[-1] * arrays["input/cotangent"])
-        return stack(weights, x, meta), jax.grad(loss, argnums=(0, 1))(weights, x)
-
-    outputs, (slopes, slope) = run(weights, arrays["input/x"])
-    close = {"rtol": 1e-9, "atol": 1e-11}
-    np.testing.assert_allclose(slope, arrays["grad/x"], **close)
-    for l, output in enumerate(outputs):
-        np.testing.assert_allclose(output, arrays[f"output/after_layer{l}"], **close)
-        for name in (n for n in arrays if n.startswith(f"grad/layer{l}/")):
-            got = slopes[l][name.split("/")[-1]]
-            np.testing.assert_allclose(got, arrays[name], **close, err_msg=name)
+    decoder_layers.check("layernorm_scaling", case)
 
 
 def test_the_scale_is_the_root_of_the_index_and_nothing_else():
