@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.paired_tests import critical
 
 
 class Interval(NamedTuple):
@@ -43,10 +44,8 @@ def mean_interval(
     mean = float(np.mean(x))
     if x.size < 2:
         return Interval(mean, float("nan"))
-    from scipy import stats
-
-    t = float(stats.t.ppf(0.5 + confidence / 2, x.size - 1))
-    return Interval(mean, t * float(np.std(x, ddof=1)) / x.size**0.5)
+    half = float(critical(x.size, 1 - confidence)) * float(np.std(x, ddof=1))
+    return Interval(mean, half / x.size**0.5)
 
 
 def geometric_interval(
