@@ -71,6 +71,7 @@ def geometric_interval(
 
 FEWEST_EXAMPLES = 100
 """Test examples that a bootstrap interval needs."""
+_DRAWN = 1 << 21  # indices at once: 16 MB
 
 
 def bootstrap_interval(
@@ -106,7 +107,11 @@ def bootstrap_interval(
             f"a bootstrap needs at least {FEWEST_EXAMPLES} values; got {x.size}: use "
             "mean_interval"
         )
-    chosen = np.random.default_rng(seed).integers(0, x.size, (resamples, x.size))
+    rng, rows = np.random.default_rng(seed), max(1, _DRAWN // x.size)
+    means = [
+        x[rng.integers(0, x.size, (min(rows, resamples - done), x.size))].mean(axis=1)
+        for done in range(0, resamples, rows)
+    ]
     outside = (1 - confidence) / 2
-    low, high = np.quantile(x[chosen].mean(axis=1), [outside, 1 - outside])
+    low, high = np.quantile(np.concatenate(means), [outside, 1 - outside])
     return float(low), float(high)
