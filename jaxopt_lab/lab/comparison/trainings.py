@@ -165,8 +165,9 @@ def trained(
     }
     times = {name: summary.get(name) for name in _TIMES}
     times["test_seconds"] = [r["time"] for r in tests]
-    settings = runs.settings_of(configuration)
-    del settings["data_dir"]  # a place on this machine
+    every = runs.settings_of(configuration)
+    # Without the place of the data on this machine; JSON has no infinity.
+    settings = {n: _json(x) for n, x in every.items() if n != "data_dir"}
     return Trained(label, settings, record, times)
 
 
@@ -179,6 +180,10 @@ _TIMES = (
     "commit",
     "versions",
 )
+
+
+def _json(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _floats(value: Any) -> list[float]:
