@@ -33,16 +33,19 @@ class Population(NamedTuple):
       blocks: their states, in blocks of one size, leading axes (settings, seeds) or,
         of one seed, (settings,); the last block is filled up with its last setting.
       step: steps taken.
+      size: number of settings.
     """
 
     values: dict[str, np.ndarray]
     blocks: list[TrainState]
     step: int
+    size: int
 
-    @property
-    def size(self) -> int:
-        """The number of settings."""
-        return len(next(iter(self.values.values())))
+
+_IN_FLIGHT = 16
+"""Steps after which the host waits for the device."""
+_ROW = ""
+"""Among the numbers of a block: the row of each setting, which nothing reads."""
 
 
 class SettingsProgram:
@@ -54,7 +57,7 @@ class SettingsProgram:
 
     Args:
       configuration: the run, with its seeds; ``val`` must be above 0.
-      names: the numbers that differ, by name on the command line, at least one.
+      names: the numbers that differ, by name on the command line.
       at_once: settings in a call of the program; 0: all, but one where the network has
         convolutions on a CPU, which are slow in a batch of networks.
 
@@ -99,18 +102,20 @@ class SettingsProgram:
         self._step = jax.jit(self._steps, donate_argnums=1)
         self._at_once = at_once or self._fitting()
 
-    def start(self, values: Mapping[str, Sequence[float]]) -> Population:
+    def start(self, values: Mapping[str, Sequence[float]], size: int = 1) -> Population:
         """Settings before their first step.
 
         Args:
           values: numbers by option, one for each setting.
+          size: number of settings, where no number differs.
 
         Returns:
           The population.
         """
         given = {name: np.asarray(values[name], float) for name in self.names}
-        blocks = [self._init(block) for block in self._in_blocks(given)]
-        return Population(given, blocks, 0)
+        size = len(given[self.names[0]]) if self.names else size
+        blocks = [self._init(block) for block in self._in_blocks(given, size)]
+        return Population(given, blocks, 0, size)
 
     def train(
         self,
@@ -128,17 +133,19 @@ class SettingsProgram:
         Returns:
           The trained settings.
         """
-        values, blocks, done = population
-        given = self._in_blocks(values)
+        values, blocks, done, size = population
+        given = self._in_blocks(values, size)
         self._batches.set_state({"index": done})
         while done < steps:
             batch = self._batches.next()
             pairs = zip(given, blocks, strict=True)
             blocks = [self._step(v, state, batch) for v, state in pairs]
             done += 1
+            if done % _IN_FLIGHT == 0:
+                jax.block_until_ready(blocks[-1].step)
             if on_step is not None and on_step(done):
                 break
-        return Population(values, blocks, done)
+        return Population(values, blocks, done, size)
 
     def scores(self, population: Population) -> dict[str, np.ndarray]:
         """The metrics of every setting on the validation split.
@@ -179,7 +186,7 @@ class SettingsProgram:
         values = {name: x[chosen] for name, x in population.values.items()}
         rows = [chosen[block] for block in self._rows(len(chosen))]
         blocks = _gathered(population.blocks, rows)
-        return Population(values, blocks, population.step)
+        return Population(values, blocks, population.step, len(chosen))
 
     def _fitting(self) -> int:
         """Settings in a call: all, or one where the step has convolutions on a CPU."""
@@ -198,15 +205,18 @@ class SettingsProgram:
         order = np.minimum(np.arange(blocks * width), size - 1)
         return list(order.reshape(blocks, width))
 
-    def _in_blocks(self, values: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        size = len(next(iter(values.values())))
+    def _in_blocks(
+        self, values: Mapping[str, np.ndarray], size: int
+    ) -> list[dict[str, Any]]:
+        columns = {**values, _ROW: np.arange(size)}
         return [
-            {name: jnp.asarray(x[rows]) for name, x in values.items()}
+            {name: jnp.asarray(x[rows]) for name, x in columns.items()}
             for rows in self._rows(size)
         ]
 
     def _tx(self, values: Mapping[str, Any]) -> Any:
-        return optimizers.build(with_values(self.configuration, values))
+        numbers = {name: values[name] for name in self.names}
+        return optimizers.build(with_values(self.configuration, numbers))
 
     def _first(self, values: Mapping[str, Any]) -> TrainState:
         """The first state of one setting, of all its seeds."""
@@ -238,7 +248,7 @@ class SettingsProgram:
     def _steps(
         self, values: Mapping[str, Any], states: TrainState, batch: Any
     ) -> TrainState:
-        width = len(next(iter(values.values())))
+        width = len(values[_ROW])
         return loops.map_items(
             lambda item: self._one(item[0], item[1], batch),
             (values, states),
