@@ -13,6 +13,7 @@ from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line, configuration_files, options_form
 from jaxopt_lab.lab.configuration import Configuration, base_prefix, resolve
 from jaxopt_lab.lab.run_options import ACCEPTED, LISTS, PRESENTATION, TOPOLOGY
+from jaxopt_lab.lab.tuning import program
 from jaxopt_lab.lab.tuning.settings import numeric_names, with_values
 
 _BUDGET = frozenset(
@@ -118,16 +119,19 @@ def read(given: Mapping[str, str]) -> Grid:
     configuration = _parsed(first)
     if not several:
         raise InputError(_empty(configuration))
+    program.check(configuration)
     traced = {*numeric_names(configuration)}
     axes = tuple(_axis(name, values, traced) for name, values in several.items())
     for axis in axes:
         if axis.traced:
             for number in axis.numbers or ():
                 with_values(configuration, {axis.name: number})
-    return Grid(axes, _groups(axes, first), dict(given))
+    return Grid(axes, _groups(axes, first, configuration), dict(given))
 
 
-def _groups(axes: tuple[Axis, ...], first: Mapping[str, str]) -> tuple[Group, ...]:
+def _groups(
+    axes: tuple[Axis, ...], first: Mapping[str, str], configuration: Configuration
+) -> tuple[Group, ...]:
     shape = [range(len(axis.texts)) for axis in axes]
     found: dict[tuple[int, ...], list[int]] = {}
     for setting, places in enumerate(itertools.product(*shape)):
@@ -137,7 +141,8 @@ def _groups(axes: tuple[Axis, ...], first: Mapping[str, str]) -> tuple[Group, ..
     groups = []
     for own, settings in found.items():
         chosen = {a.name: a.texts[i] for a, i in zip(fixed, own, strict=True)}
-        groups.append(Group(_parsed({**first, **chosen}), tuple(settings)))
+        own_one = _parsed({**first, **chosen}) if any(own) else configuration
+        groups.append(Group(own_one, tuple(settings)))
     return tuple(groups)
 
 

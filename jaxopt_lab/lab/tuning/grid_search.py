@@ -111,6 +111,8 @@ def grid_search(
 class _Team:
     """The settings of one program."""
 
+    _make = staticmethod(SettingsProgram)
+
     def __init__(
         self, number: int, group: Group, grid: Grid, options: Options, store: Store
     ) -> None:
@@ -125,7 +127,7 @@ class _Team:
     def program(self) -> SettingsProgram:
         if self._program is None:
             names = list(self._grid.numbers(self._group))
-            self._program = SettingsProgram(
+            self._program = self._make(
                 self._group.configuration, names, self._options.at_once
             )
         return self._program

@@ -48,6 +48,28 @@ _ROW = ""
 """Among the numbers of a block: the row of each setting, which nothing reads."""
 
 
+def check(configuration: Configuration) -> None:
+    """Refuse a run whose settings cannot be tuned.
+
+    Args:
+      configuration: the run.
+
+    Raises:
+      InputError: no validation split, or a recipe.
+    """
+    run = configuration.run
+    if not run.val:
+        raise InputError(
+            f"val={run.val}: settings are chosen on a part of the training set; "
+            "accepted: above 0, below 1"
+        )
+    if run.recipe != "none":
+        raise InputError(
+            f"recipe={run.recipe}: settings are trained by the plain step; "
+            "accepted: none"
+        )
+
+
 class SettingsProgram:
     """The train step and the validation of many settings and seeds at once.
 
@@ -70,23 +92,19 @@ class SettingsProgram:
     def __init__(
         self, configuration: Configuration, names: Sequence[str], at_once: int = 0
     ) -> None:
+        check(configuration)
         run = configuration.run
-        if not run.val:
-            raise InputError(
-                f"val={run.val}: settings are chosen on a part of the training set; "
-                "accepted: above 0, below 1"
-            )
-        if run.recipe != "none":
-            raise InputError(
-                f"recipe={run.recipe}: settings are trained by the plain step; "
-                "accepted: none"
-            )
         self.configuration = configuration = configuration.on_one_device()
         self.names = tuple(names)
         self._many = run.seeds > 1
         self._made = made = materials(configuration)
         self._start = initial_weights.of_run(configuration)
         self._batches: Any = made.loaded.train(None)
+        convolves = self._convolves()
+        self._at_once = at_once or (1 if convolves else 0)
+        self._seed_mode = run.seed_mode
+        if run.seed_mode == "auto":
+            self._seed_mode = "unroll" if convolves else "vmap"
         image = made.loaded.kind == "image"
         metrics = losses.classification_metrics if image else losses.next_token_metrics
         extra = configuration.rows.own.metrics
@@ -96,11 +114,10 @@ class SettingsProgram:
             made.loaded.val,
             eval_params=configuration.rows.method.eval_params_fn,
             seeds=True,
-            mode=run.seed_mode,
+            mode=self._seed_mode,
         )
         self._init = jax.jit(jax.vmap(self._first))
         self._step = jax.jit(self._steps, donate_argnums=1)
-        self._at_once = at_once or self._fitting()
 
     def start(self, values: Mapping[str, Sequence[float]], size: int = 1) -> Population:
         """Settings before their first step.
@@ -188,14 +205,15 @@ class SettingsProgram:
         blocks = _gathered(population.blocks, rows)
         return Population(values, blocks, population.step, len(chosen))
 
-    def _fitting(self) -> int:
-        """Settings in a call: all, or one where the step has convolutions on a CPU."""
-        number = jax.ShapeDtypeStruct((), jnp.result_type(float))
-        one = dict.fromkeys(self.names, number)
-        state = jax.eval_shape(self._first, one)
+    def _convolves(self) -> bool:
+        """Whether the network has convolutions, on a CPU."""
+        key = jax.eval_shape(jax.random.key, 0)
+        params, model_state = jax.eval_shape(self._made.functional.init, key)
         batch = self._batches.next()
-        mode = loops.choose("vmap", self._one, one, state, batch)
-        return 0 if mode == "vmap" else 1
+        if self._many:
+            batch = loops.take(batch, 0)
+        mode = loops.choose("vmap", self._made.loss_fn, params, model_state, batch, key)
+        return mode != "vmap"
 
     def _rows(self, size: int) -> list[np.ndarray]:
         """The settings of every block."""
@@ -242,7 +260,7 @@ class SettingsProgram:
         )
         step = averaging.of_run(self.configuration).step(step)
         if self._many:
-            step = over_seeds(step, run.seed_mode)
+            step = over_seeds(step, self._seed_mode)
         return step(state, batch)[0]
 
     def _steps(

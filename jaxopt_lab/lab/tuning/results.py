@@ -227,6 +227,9 @@ def figure(grid: Grid, scored: Sequence[Scored], options: Options) -> Figure:
     seeds = "one seed" if run.seeds == 1 else f"mean over {run.seeds} seeds"
     others = [a.name for i, a in enumerate(grid.axes) if i not in (across, down)]
     note = f", best over {', '.join(others)}" if others else ""
+    legend = ["in brackets: left out before the end"] if ended.any() else []
+    legend += ["broken line: the best stands at this edge"] if open_ends else []
+    note += f"\n{'; '.join(legend)}" if legend else ""
     return heat_map(
         values,
         rows,
