@@ -84,10 +84,10 @@ def _join(run: RunOptions) -> None:
 
 
 def configure_jax(x64: bool) -> None:
-    """Set up the process of a command.
+    """Set jax up for a command: precision, and programs kept on disk.
 
     Args:
-      x64: allow float64; compiled programs are kept in the user's cache.
+      x64: compute in float64 where arrays are of it.
     """
     import jax
 
