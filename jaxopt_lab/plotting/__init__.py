@@ -2,6 +2,7 @@
 
 from jaxopt_lab.plotting.curves import training_curves
 from jaxopt_lab.plotting.end_points import end_points
+from jaxopt_lab.plotting.heat_map import heat_map
 from jaxopt_lab.plotting.layer_bars import layer_bars
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
@@ -13,6 +14,7 @@ from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 __all__ = [
     "Section",
     "end_points",
+    "heat_map",
     "html_page",
     "layer_bars",
     "loss_contours",

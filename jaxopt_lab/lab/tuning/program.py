@@ -33,16 +33,41 @@ class Population(NamedTuple):
       blocks: their states, in blocks of one size, leading axes (settings, seeds) or,
         of one seed, (settings,); the last block is filled up with its last setting.
       step: steps taken.
+      size: number of settings.
     """
 
     values: dict[str, np.ndarray]
     blocks: list[TrainState]
     step: int
+    size: int
 
-    @property
-    def size(self) -> int:
-        """The number of settings."""
-        return len(next(iter(self.values.values())))
+
+_IN_FLIGHT = 16
+"""Steps after which the host waits for the device."""
+_ROW = ""
+"""Among the numbers of a block: the row of each setting, which nothing reads."""
+
+
+def check(configuration: Configuration) -> None:
+    """Refuse a run whose settings cannot be tuned.
+
+    Args:
+      configuration: the run.
+
+    Raises:
+      InputError: no validation split, or a recipe.
+    """
+    run = configuration.run
+    if not run.val:
+        raise InputError(
+            f"val={run.val}: settings are chosen on a part of the training set; "
+            "accepted: above 0, below 1"
+        )
+    if run.recipe != "none":
+        raise InputError(
+            f"recipe={run.recipe}: settings are trained by the plain step; "
+            "accepted: none"
+        )
 
 
 class SettingsProgram:
@@ -54,7 +79,7 @@ class SettingsProgram:
 
     Args:
       configuration: the run, with its seeds; ``val`` must be above 0.
-      names: the numbers that differ, by name on the command line, at least one.
+      names: the numbers that differ, by name on the command line.
       at_once: settings in a call of the program; 0: all, but one where the network has
         convolutions on a CPU, which are slow in a batch of networks.
 
@@ -67,23 +92,19 @@ class SettingsProgram:
     def __init__(
         self, configuration: Configuration, names: Sequence[str], at_once: int = 0
     ) -> None:
+        check(configuration)
         run = configuration.run
-        if not run.val:
-            raise InputError(
-                f"val={run.val}: settings are chosen on a part of the training set; "
-                "accepted: above 0, below 1"
-            )
-        if run.recipe != "none":
-            raise InputError(
-                f"recipe={run.recipe}: settings are trained by the plain step; "
-                "accepted: none"
-            )
         self.configuration = configuration = configuration.on_one_device()
         self.names = tuple(names)
         self._many = run.seeds > 1
         self._made = made = materials(configuration)
         self._start = initial_weights.of_run(configuration)
         self._batches: Any = made.loaded.train(None)
+        convolves = self._convolves()
+        self._at_once = at_once or (1 if convolves else 0)
+        self._seed_mode = run.seed_mode
+        if run.seed_mode == "auto":
+            self._seed_mode = "unroll" if convolves else "vmap"
         image = made.loaded.kind == "image"
         metrics = losses.classification_metrics if image else losses.next_token_metrics
         extra = configuration.rows.own.metrics
@@ -93,24 +114,25 @@ class SettingsProgram:
             made.loaded.val,
             eval_params=configuration.rows.method.eval_params_fn,
             seeds=True,
-            mode=run.seed_mode,
+            mode=self._seed_mode,
         )
         self._init = jax.jit(jax.vmap(self._first))
         self._step = jax.jit(self._steps, donate_argnums=1)
-        self._at_once = at_once or self._fitting()
 
-    def start(self, values: Mapping[str, Sequence[float]]) -> Population:
+    def start(self, values: Mapping[str, Sequence[float]], size: int = 1) -> Population:
         """Settings before their first step.
 
         Args:
           values: numbers by option, one for each setting.
+          size: number of settings, where no number differs.
 
         Returns:
           The population.
         """
         given = {name: np.asarray(values[name], float) for name in self.names}
-        blocks = [self._init(block) for block in self._in_blocks(given)]
-        return Population(given, blocks, 0)
+        size = len(given[self.names[0]]) if self.names else size
+        blocks = [self._init(block) for block in self._in_blocks(given, size)]
+        return Population(given, blocks, 0, size)
 
     def train(
         self,
@@ -128,17 +150,19 @@ class SettingsProgram:
         Returns:
           The trained settings.
         """
-        values, blocks, done = population
-        given = self._in_blocks(values)
+        values, blocks, done, size = population
+        given = self._in_blocks(values, size)
         self._batches.set_state({"index": done})
         while done < steps:
             batch = self._batches.next()
             pairs = zip(given, blocks, strict=True)
             blocks = [self._step(v, state, batch) for v, state in pairs]
             done += 1
+            if done % _IN_FLIGHT == 0:
+                jax.block_until_ready(blocks[-1].step)
             if on_step is not None and on_step(done):
                 break
-        return Population(values, blocks, done)
+        return Population(values, blocks, done, size)
 
     def scores(self, population: Population) -> dict[str, np.ndarray]:
         """The metrics of every setting on the validation split.
@@ -179,16 +203,17 @@ class SettingsProgram:
         values = {name: x[chosen] for name, x in population.values.items()}
         rows = [chosen[block] for block in self._rows(len(chosen))]
         blocks = _gathered(population.blocks, rows)
-        return Population(values, blocks, population.step)
+        return Population(values, blocks, population.step, len(chosen))
 
-    def _fitting(self) -> int:
-        """Settings in a call: all, or one where the step has convolutions on a CPU."""
-        number = jax.ShapeDtypeStruct((), jnp.result_type(float))
-        one = dict.fromkeys(self.names, number)
-        state = jax.eval_shape(self._first, one)
+    def _convolves(self) -> bool:
+        """Whether the network has convolutions, on a CPU."""
+        key = jax.eval_shape(jax.random.key, 0)
+        params, model_state = jax.eval_shape(self._made.functional.init, key)
         batch = self._batches.next()
-        mode = loops.choose("vmap", self._one, one, state, batch)
-        return 0 if mode == "vmap" else 1
+        if self._many:
+            batch = loops.take(batch, 0)
+        mode = loops.choose("vmap", self._made.loss_fn, params, model_state, batch, key)
+        return mode != "vmap"
 
     def _rows(self, size: int) -> list[np.ndarray]:
         """The settings of every block."""
@@ -198,15 +223,18 @@ class SettingsProgram:
         order = np.minimum(np.arange(blocks * width), size - 1)
         return list(order.reshape(blocks, width))
 
-    def _in_blocks(self, values: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        size = len(next(iter(values.values())))
+    def _in_blocks(
+        self, values: Mapping[str, np.ndarray], size: int
+    ) -> list[dict[str, Any]]:
+        columns = {**values, _ROW: np.arange(size)}
         return [
-            {name: jnp.asarray(x[rows]) for name, x in values.items()}
+            {name: jnp.asarray(x[rows]) for name, x in columns.items()}
             for rows in self._rows(size)
         ]
 
     def _tx(self, values: Mapping[str, Any]) -> Any:
-        return optimizers.build(with_values(self.configuration, values))
+        numbers = {name: values[name] for name in self.names}
+        return optimizers.build(with_values(self.configuration, numbers))
 
     def _first(self, values: Mapping[str, Any]) -> TrainState:
         """The first state of one setting, of all its seeds."""
@@ -232,13 +260,13 @@ class SettingsProgram:
         )
         step = averaging.of_run(self.configuration).step(step)
         if self._many:
-            step = over_seeds(step, run.seed_mode)
+            step = over_seeds(step, self._seed_mode)
         return step(state, batch)[0]
 
     def _steps(
         self, values: Mapping[str, Any], states: TrainState, batch: Any
     ) -> TrainState:
-        width = len(next(iter(values.values())))
+        width = len(values[_ROW])
         return loops.map_items(
             lambda item: self._one(item[0], item[1], batch),
             (values, states),

@@ -167,8 +167,12 @@ def _opened(
     make_writable(folder)
     path = folder / STORE
     try:
+        # The check of the tables takes longer than a small trial.
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{path.absolute()}", skip_compatibility_check=path.exists()
+        )
         study = optuna.create_study(
-            storage=f"sqlite:///{path.absolute()}",
+            storage=storage,
             study_name=_NAME,
             direction="maximize",
             load_if_exists=True,

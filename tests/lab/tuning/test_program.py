@@ -7,8 +7,9 @@ from support.tiny_lab import WORDS
 
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import runs
+from jaxopt_lab.lab import materials, runs
 from jaxopt_lab.lab.command_line import parse
+from jaxopt_lab.lab.tuning import program as program_module
 from jaxopt_lab.lab.tuning.program import SettingsProgram
 from jaxopt_lab.lab.tuning.settings import numeric_names, with_values
 
@@ -29,13 +30,23 @@ def own_run(words, steps):
     return program.view(state).params, program.evaluate(state)
 
 
-def test_a_setting_among_others_is_its_own_run():
+@pytest.fixture
+def without_tests(monkeypatch):
+    """Data whose test split cannot be read."""
+
+    def made(configuration):
+        found = materials.materials(configuration)
+        return found._replace(loaded=found.loaded._replace(test=None))
+
+    monkeypatch.setattr(program_module, "materials", made)
+
+
+def test_a_setting_among_others_is_its_own_run(without_tests):
     words = [*TINY, "method=sam", "seeds=2", "ema=0.9"]
     program = SettingsProgram(parse(words), list(VALUES))
     seen = []
-    trained = program.train(program.start(VALUES), 3)
-    # Survivors go on from their states; two blocks, the second one filled up.
-    kept = program.chosen(trained, [2, 1])
+    kept = program.chosen(program.start(VALUES), [2, 1])
+    kept = program.train(kept, 8, lambda done: done == 3)  # stopped on the way
     kept = program.train(kept, 6, lambda done: seen.append(done))
     assert seen == [4, 5, 6] and kept.values["rho"].tolist() == [0.05, 0.2]
     scores = program.scores(kept)
