@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-FEWEST = 5
-"""Seeds that a verdict needs."""
+from jaxopt_lab.lab.paired_tests import FEWEST, critical, holm, p_values
 
 Word = Literal["shown", "contradicted", "undecided"]
 _INF = float("inf")
@@ -141,31 +140,20 @@ def judge(claims: Sequence[Claim], confidence: float = 0.95) -> list[Verdict]:
     >>> [verdict.word for verdict in judge([better, worse])]
     ['shown', 'contradicted']
     """
-    alpha = 1 - confidence
     tested = [_test(claim) for claim in claims]
-    ps = [t.p for t in tested if t is not None and t.n >= FEWEST]
-    decided, level = _holm(ps, alpha)
+    places = [i for i, t in enumerate(tested) if t is not None and t.n >= FEWEST]
+    ps = np.array([t.p for t in tested if t is not None and t.n >= FEWEST])
+    decided, level = holm(ps, 1 - confidence)
+    rejected = dict(zip(places, decided.tolist(), strict=True))
     return [
-        _verdict(claim, t, confidence, decided, level)
-        for claim, t in zip(claims, tested, strict=True)
+        _verdict(claim, t, confidence, rejected.get(i, False), float(level))
+        for i, (claim, t) in enumerate(zip(claims, tested, strict=True))
     ]
-
-
-def _holm(ps: Sequence[float], alpha: float) -> tuple[float, float]:
-    """The largest p-value that Holm's procedure rejects, and the level after it."""
-    largest = -1.0
-    for rank, p in enumerate(sorted(ps)):
-        if p > alpha / (len(ps) - rank):
-            return largest, alpha / (len(ps) - rank)
-        largest = p
-    return largest, alpha
 
 
 def _test(claim: Claim) -> _Tested | None:
     if claim.values is None:
         return None
-    from scipy import stats
-
     lines = np.atleast_2d(np.asarray(claim.values, np.float64))
     n = lines.shape[1]
     if not lines.size or n < 2 or not np.all(np.isfinite(lines)):
@@ -176,9 +164,7 @@ def _test(claim: Claim) -> _Tested | None:
     errors = lines.std(axis=1, ddof=1) / n**0.5
     # Distance into the range, negative outside.
     depths = np.minimum(means - least, most - means)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(depths == 0, 0.0, np.abs(depths) / errors)
-    ps = 2 * stats.t.sf(t, n - 1)
+    ps = p_values(depths, errors, n)
     inside = depths > 0
     if inside.all():
         i = int(np.argmax(ps))
@@ -189,7 +175,7 @@ def _test(claim: Claim) -> _Tested | None:
 
 
 def _verdict(
-    claim: Claim, t: _Tested | None, confidence: float, decided: float, level: float
+    claim: Claim, t: _Tested | None, confidence: float, rejected: bool, level: float
 ) -> Verdict:
     none = float("nan")
     if t is None:
@@ -206,12 +192,8 @@ def _verdict(
             evidence=claim.evidence,
             **numbers,
         )
-    from scipy import stats
-
-    half = smallest = none
-    if t.n > 1:
-        half = t.error * float(stats.t.ppf(0.5 + confidence / 2, t.n - 1))
-        smallest = t.error * float(stats.t.ppf(1 - level / 2, t.n - 1))
+    half = t.error * float(critical(t.n, 1 - confidence)) if t.n > 1 else none
+    smallest = t.error * float(critical(t.n, level)) if t.n > 1 else none
     evidence = claim.evidence
     bad = int(np.sum(~np.isfinite(np.asarray(claim.values, np.float64))))
     if bad:
@@ -220,7 +202,7 @@ def _verdict(
         claim.text,
         claim.where,
         "mean",
-        t.word if t.n >= FEWEST and t.p <= decided else "undecided",
+        t.word if rejected else "undecided",
         t.n,
         t.mean,
         t.mean - half,

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.lab import command_line, parts, runs, tasks
-from jaxopt_lab.lab.configuration import Own
+from jaxopt_lab.lab.configuration import Configuration, Own
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
 from jaxopt_lab.lab.run_files import CHECKPOINTS
@@ -153,7 +153,19 @@ def run(
     if out is not None:
         given["out"] = out
     configuration = command_line.configured(given, own)
-    outcome = runs.train(configuration)
+    return of_outcome(runs.train(configuration), configuration)
+
+
+def of_outcome(outcome: runs.Outcome, configuration: Configuration) -> Run:
+    """The run of a training that has ended, now or before.
+
+    Args:
+      outcome: of the training.
+      configuration: of the run.
+
+    Returns:
+      The run at its last step.
+    """
     program = outcome.program
     if outcome.fitted is not None:
         state = outcome.fitted.state
