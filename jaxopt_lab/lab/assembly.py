@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
@@ -64,6 +65,7 @@ class Program(NamedTuple):
       input_shape: shape of one input.
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
+      loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
     """
 
     state: TrainState
@@ -80,15 +82,22 @@ class Program(NamedTuple):
     test: Any = None
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
+    loss_fn: Any = None
 
 
-def assemble(configuration: Configuration, start: Start | None = None) -> Program:
+def assemble(
+    configuration: Configuration,
+    start: Start | None = None,
+    *,
+    schedule: optax.Schedule | None = None,
+) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
       start: ``start(params, model_state)``, the weights to begin with instead of those
         that were drawn.
+      schedule: the learning rate by number of updates, instead of the run's own.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -116,7 +125,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
     computed = functional
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
-    tx = optimizers.build(placement.on_each_device(configuration, placed))
+    tx = optimizers.build(placement.on_each_device(configuration, placed), schedule)
     loss_fn = _loss(configuration, loaded.kind, computed)
 
     recipe = None
@@ -227,6 +236,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         test=held[""],
         input_shape=loaded.input_shape,
         averaged=averaged if averages.decay else None,
+        loss_fn=None if recipe else _loss(configuration, loaded.kind, functional),
     )
 
 

@@ -4,6 +4,7 @@ from jaxopt_lab.plotting.curves import training_curves
 from jaxopt_lab.plotting.layer_bars import layer_bars
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
+from jaxopt_lab.plotting.rate_curve import rate_curve
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 from jaxopt_lab.plotting.spectrum import spectrum
 from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
@@ -15,6 +16,7 @@ __all__ = [
     "loss_contours",
     "loss_lines",
     "loss_surface",
+    "rate_curve",
     "sharpness_curve",
     "spectrum",
     "training_curves",

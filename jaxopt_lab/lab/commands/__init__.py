@@ -13,6 +13,7 @@ HELP = ("-h", "--help", "help")
 
 COMMANDS = {
     "train": "train a network with a method of the catalog",
+    "find_rate": "the learning rate of a run, from curvature and a range test",
     "evaluate": "loss and accuracy of a trained run, on its own data or others",
     "predict": "classes of the images or arrays in a file, by a trained run",
     "export": "the weights of a trained run as npz or safetensors, or its program",

@@ -37,7 +37,7 @@ def _train(words: Sequence[str]) -> int:
         return 0
     configuration = command_line.parse(words)
     own = getattr(configuration.model, "dtype", "float32")
-    _configure_jax(x64=own == "float64")
+    configure_jax(x64=own == "float64")
     if configuration.run.coordinator:
         _join(configuration.run)
     from jaxopt_lab.lab import report, runs
@@ -83,7 +83,12 @@ def _join(run: RunOptions) -> None:
     processes.start(run.coordinator, run.processes, run.process)
 
 
-def _configure_jax(x64: bool) -> None:
+def configure_jax(x64: bool) -> None:
+    """Choose the types of a command and the cache of its compiled programs.
+
+    Args:
+      x64: whether the model computes in float64.
+    """
     import jax
 
     if x64:
