@@ -40,6 +40,7 @@ from jaxopt_lab.training import (
     seed_shardings,
 )
 from jaxopt_lab.training.mixed_precision import mixed_precision
+from jaxopt_lab.training.step_norms import step_norms
 
 Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
 
@@ -160,6 +161,7 @@ def assemble(
             tx,
             micro_batches=run.micro_batches,
             skip_nonfinite=run.on_nonfinite == "skip",
+            measure=step_norms,
         )
         if recipe is not None:
             step = recipe.step
