@@ -21,6 +21,7 @@ def loss_fn(params, model_state, batch, key):
 def trained(tx, measure, steps):
     state = init_state(tx, PARAMS, jax.random.key(0), {})
     step = jax.jit(make_train_step(loss_fn, tx, measure=measure))
+    metrics = {}
     for _ in range(steps):
         state, metrics = step(state, BATCH)
     return state, metrics

@@ -57,7 +57,7 @@ def update_rule(
     Returns:
       The rule; ``None`` for an optimizer that is neither.
 
-    >>> params = jnp.zeros(3)
+    >>> params = np.zeros(3)
     >>> rule = update_rule(optax.sgd(1.0, momentum=0.5), params, {})
     >>> round(rule.factor, 4), rule.adam
     (3.0, None)
