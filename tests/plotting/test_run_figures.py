@@ -14,6 +14,10 @@ RECORDS = [
 ]
 
 
+def data(line):
+    return np.asarray(line.get_ydata(), float)
+
+
 def test_panels_have_means_over_seeds_and_gaps():
     panels = [
         Panel("loss", [Line("train", "loss", "train"), Line("test", "loss")], log=True),
@@ -25,10 +29,10 @@ def test_panels_have_means_over_seeds_and_gaps():
     loss, rate, norm = figure.axes
     assert loss.get_yscale() == "log" and rate.get_ylabel() == "rate (%)"
     mean = next(line for line in loss.lines if line.get_label() == "train")
-    np.testing.assert_array_equal(mean.get_ydata(), [2.0, np.nan])
-    np.testing.assert_allclose(rate.lines[0].get_ydata(), [10, 10])
+    np.testing.assert_array_equal(data(mean), [2.0, np.nan])
+    np.testing.assert_allclose(data(rate.lines[0]), [10, 10])
     # One number for two seeds beside two of them: their mean.
-    np.testing.assert_allclose(norm.lines[-1].get_ydata(), [0.1, 0.2])
+    np.testing.assert_allclose(data(norm.lines[-1]), [0.1, 0.2])
     with pytest.raises(InputError, match="no metrics to draw"):
         plotting.record_panels(RECORDS, panels[1:2])
 
@@ -46,7 +50,7 @@ def test_a_confusion_matrix_of_many_classes_has_no_numbers():
 def test_images_of_any_scale_are_drawn():
     images = [np.full((2, 2, 1), 7), np.zeros((2, 2, 3)), np.arange(4).reshape(2, 2)]
     figure = plotting.image_grid(images, ["a", "b", "c"], columns=2)
-    drawn = figure.axes[2].images[0].get_array()
+    drawn = np.asarray(figure.axes[2].images[0].get_array())
     assert drawn.min() == 0 and drawn.max() == 1 and len(figure.axes) == 3
     with pytest.raises(InputError, match="cannot draw an image"):
         plotting.image_grid([np.zeros((2, 2, 2))], ["a"])

@@ -93,7 +93,8 @@ def _linear(gradient: np.ndarray, answers: list[np.ndarray]) -> UpdateRule | Non
     if not 0 <= beta < 1 or abs(h[3] - beta * h[2]) > 1e-4 * h[0]:
         return None
     bound = h[0] * (1 + beta) - h[1]
-    return UpdateRule((2 + 2 * beta) / bound, None) if bound > 0 else None
+    factor = float((2 + 2 * beta) / bound) if bound > 0 else 0.0
+    return UpdateRule(factor, None) if bound > 0 else None
 
 
 def _adam(
