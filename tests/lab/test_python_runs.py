@@ -53,11 +53,12 @@ def trained(tmp_path_factory):
 
 
 def test_it_is_the_training_of_the_library(trained):
-    found, _ = trained
+    found, folder = trained
     assert (found.step, found.seeds, found.kind) == (6, 2, "image")
     assert found.config["task"] == "data" and found.config["rho"] == 0.1
     table = found.table()
     assert table["accuracy"].shape == (2, 2) and table["step"].tolist() == [3, 6]
+    assert "Worst examples" in (folder / "report.html").read_text()
     tested = found.evaluate()
     for name in ("loss", "accuracy", "largest"):
         np.testing.assert_allclose(tested[name], table[name][-1], rtol=1e-6)
@@ -165,15 +166,31 @@ def test_the_room_loads_on_use():
 def test_integers_that_are_divided_are_told(tmp_path):
     images = RNG.integers(0, 256, (24, 2, 2, 1), np.uint8)
     data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))
-    found = run("mlp", data, "sgd", steps=1, batch_size=8, eval_every=0, out=tmp_path)
+    found = run(
+        "mlp",
+        data,
+        "sgd",
+        steps=1,
+        batch_size=8,
+        eval_every=0,
+        out=tmp_path,
+        report="off",
+    )
     assert found.summary["inputs"] == "uint8, divided by 255 in the training step"
     divided = found.apply(images / np.float32(255))
     np.testing.assert_allclose(found.apply(images), divided, rtol=1e-6)
 
 
 def test_averaged_weights_are_read_back(tmp_path):
-    options = {"ema": 0.5, "batch_size": 8, "steps": 3, "eval_every": 3}
-    found = run(Net, DATA, "momentum_sam", out=tmp_path, rho=0.1, **options)
+    options = {
+        "ema": 0.5,
+        "batch_size": 8,
+        "steps": 3,
+        "eval_every": 3,
+        "report": "off",
+    }
+    options |= {"out": tmp_path, "rho": 0.1, "report": "off"}
+    found = run(Net, DATA, "momentum_sam", **options)
     last = found.table()
     for average, prefix in ((False, ""), (True, "ema_")):
         tested = load(tmp_path, model=Net, data=DATA, average=average).evaluate()
