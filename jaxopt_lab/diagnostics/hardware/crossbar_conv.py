@@ -114,7 +114,7 @@ def crossbar_conv(
     kernel = jnp.asarray(kernel)
     if kernel.ndim != 4 or kernel.shape[2] != image_shape[-1]:
         raise InputError(
-            "crossbar_conv takes a kernel (height, width, inputs, outputs) and an image "
+            "crossbar_conv takes a kernel (height, width, inputs, outputs), an image "
             f"of as many channels as inputs; got {kernel.shape} and {image_shape}"
         )
     size = int(np.prod(image_shape))
