@@ -167,6 +167,7 @@ def test_quantized_products_reach_the_train_step_and_the_test():
         jax.jit(lambda p, x, f=f: f.apply(p, {}, x, train=False)[0])(params, x)
         for f in (program.functional, plain.functional)
     ]
-    assert np.abs(outputs[0] - outputs[1]).max() > 1e-2
+    apart = np.abs(outputs[0] - outputs[1]).max()
+    assert apart > 0.1 * np.abs(outputs[1]).max()
     with pytest.raises(InputError, match="quantize='w1a8' names no bits; accepted: w8"):
         parse(["quantize=w1a8"])
