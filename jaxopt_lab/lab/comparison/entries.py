@@ -26,6 +26,15 @@ _MODELS = {"digits": "mlp"}
 _PLACES = {"norm": "model.norm"}
 """Options by the names of the kinds of parts that they take."""
 
+_OWN = (
+    *("steps", "seed", "seeds", "on_nonfinite"),
+    *("eval_every", "log_every", "save_every", "keep"),
+)
+"""Options that a comparison sets, so that those of a file do not count."""
+
+DATA = ("task", "data_dir", "image_size", "val")
+"""Options that decide which examples a run is trained and tested on."""
+
 _QUIET = {"on_nonfinite": "skip"}
 """Options of a run that a comparison has otherwise: a seed whose loss is not finite
 keeps its last finite state, and the others go on. A recipe cannot skip steps."""
@@ -88,15 +97,18 @@ def entries(asked: Asked) -> list[Entry]:
         option would change none of them.
     """
     options, rest = asked.options, dict(asked.others)
-    soft = {n: _text(x) for n, x in configuration_files.settings(rest).items()}
+    file = configuration_files.settings(rest)
+    soft = {n: _text(x) for n, x in file.items() if n not in _OWN}
     fixed = {"seeds": str(options.seeds), "seed": str(options.seed)}
     if options.vary:
         varied = _PLACES.get(options.vary, options.vary)
-        if varied in fixed or varied in rest or varied in ("method", "steps"):
+        if varied in ("method", *_OWN, *DATA):
             raise InputError(
-                f"vary={options.vary} cannot be compared so; seeds are seeds=, methods "
-                "methods=, and a varied option has no other value"
+                f"vary={options.vary} cannot be compared: methods are methods=, and "
+                "seeds, length and data are the same for all"
             )
+        if varied in rest:
+            raise InputError(f"vary={options.vary} beside {varied}={rest[varied]}")
         labels = options_of.names("values", options.values)
         own = {label: {varied: label} for label in labels}
     else:

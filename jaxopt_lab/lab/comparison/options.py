@@ -86,7 +86,7 @@ _REFUSED = {
 
 
 class Asked(NamedTuple):
-    """What a command asks for.
+    """The request of a command.
 
     Attributes:
       options: of the comparison.

@@ -121,8 +121,10 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
             "by pair."
         )
     equal = f"{label}, {seeds} seed(s), budget {about['budget']}"
-    tuned = f", each tuned with {about['trials']} trials" if about["trials"] else ""
-    texts.append(f"By {equal}{tuned}.")
+    tuned = f"each tuned with {about['trials']} trials"
+    if not about["trials"]:
+        tuned = "options as given or the catalog's defaults, not tuned"
+    texts.append(f"By {equal}; {tuned}.")
     for m in found["methods"]:
         if any(m["skipped"]):
             texts.append(
