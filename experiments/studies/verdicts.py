@@ -32,6 +32,7 @@ class Claim(NamedTuple):
       evidence: numbers in words, for exact claims or beside the interval.
       scale: factor on numbers that are printed, such as 100 for per cent.
       unit: printed after them.
+      paper: source of the claim; empty: that of the study.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Claim(NamedTuple):
     evidence: str = ""
     scale: float = 1.0
     unit: str = ""
+    paper: str = ""
 
 
 def exact(text: str, right: bool | None, evidence: str, where: str = "") -> Claim:
@@ -77,6 +79,8 @@ class Verdict(NamedTuple):
       evidence: numbers in words.
       scale: see ``Claim``.
       unit: see ``Claim``.
+      paper: see ``Claim``.
+      accepted: see ``Claim``.
     """
 
     claim: str
@@ -92,6 +96,22 @@ class Verdict(NamedTuple):
     evidence: str
     scale: float = 1.0
     unit: str = ""
+    paper: str = ""
+    accepted: tuple[float, float] = (0.0, _INF)
+
+    @property
+    def expected(self) -> str:
+        """The range in which the claim is right, with its unit."""
+        if self.kind == "exact":
+            return "holds"
+        low, high = (self.scale * end for end in self.accepted)
+        if high == _INF:
+            return f"above {low:g}{self.unit}"
+        if low == -_INF:
+            return f"below {high:g}{self.unit}"
+        if low == -high:
+            return f"within ±{high:g}{self.unit}"
+        return f"{low:g} to {high:g}{self.unit}"
 
     @property
     def measured(self) -> str:
@@ -190,6 +210,7 @@ def _verdict(
             word=word,
             n=0,
             evidence=claim.evidence,
+            paper=claim.paper,
             **numbers,
         )
     half = t.error * float(critical(t.n, 1 - confidence)) if t.n > 1 else none
@@ -212,4 +233,6 @@ def _verdict(
         evidence,
         claim.scale,
         claim.unit,
+        claim.paper,
+        claim.accepted,
     )
