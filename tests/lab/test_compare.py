@@ -183,11 +183,12 @@ def test_options_hold_for_the_methods_that_have_them():
 
 
 def test_parts_of_other_kinds():
-    values = "values=none,ghost_batch_norm"
+    values = "values=none,group,evonorm_s0"
     words = ["vary=norm", values, "method=adam", "model=convnet"]
-    none, ghost = entries.entries(parse(words))
-    assert none.first.model.norm == "none"
-    assert ghost.first.model.norm == ghost.label == "ghost_batch_norm"
+    none, group, evonorm = entries.entries(parse(words))
+    assert none.first.model.norm == "none" and group.label == "group"
+    assert group.first.model.norm == "group_norm"
+    assert evonorm.first.model.norm == "evonorm_s0"
     words = ["vary=loss", "values=cross_entropy,emo", "method=sgd", "emo.loss.share=1"]
     _, emo = (e.first for e in entries.entries(parse(words)))
     assert emo.flat()["loss.share"] == 1 and emo.run.method == "sgd"

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from jaxopt_lab.lab import methods
 from jaxopt_lab.lab.comparison import figures, page
 from jaxopt_lab.lab.comparison.results import ranked, results, shown
 from jaxopt_lab.lab.comparison.trainings import Trained
 from jaxopt_lab.lab.paired_tests import all_pairs
+from jaxopt_lab.plotting.style import looks
 
 SEEDS = np.array([0.0, 0.01, -0.02, 0.02, 0.005])
 NOISE = np.array([1.0, -1.0, 2.0, -2.0, 0.5]) * 1e-3
@@ -128,6 +130,14 @@ def test_every_figure_has_the_same_looks(made):
     names = [label.get_text() for label in rows.get_yticklabels()]
     marks = [line for line in rows.lines if line.get_marker() not in (".", "None")]
     assert {n: m.get_color() for n, m in zip(names, marks, strict=True)} == colors
+
+
+def test_no_two_methods_of_the_catalog_look_alike():
+    # One that does belongs to the end of plotting.method_order.
+    names = methods.names()
+    found = looks(names, names)
+    assert len(set(found.values())) == len(names)
+    assert looks(["sam"]) == {"sam": found["sam"]}
 
 
 def test_the_rule_is_that_of_all_verdicts(made):

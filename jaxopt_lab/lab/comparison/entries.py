@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from jaxopt_lab import catalog
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import (
@@ -110,7 +111,7 @@ def entries(asked: Asked) -> list[Entry]:
         if varied in rest:
             raise InputError(f"vary={options.vary} beside {varied}={rest[varied]}")
         labels = options_of.names("values", options.values)
-        own = {label: {varied: label} for label in labels}
+        own = {label: {varied: _value(varied, label)} for label in labels}
     else:
         labels = options_of.names("methods", options.methods)
         for label in labels:
@@ -153,6 +154,14 @@ def entries(asked: Asked) -> list[Entry]:
 
 def _own_names() -> Iterable[str]:
     return options_of.CompareOptions.__dataclass_fields__
+
+
+def _value(option: str, label: str) -> str:
+    """The value that a label stands for: norms may leave out their ending."""
+    rows = catalog.of_kind("layer")
+    whole = f"{label}_norm"
+    short = option == "model.norm" and label not in rows and whole in rows
+    return whole if short else label
 
 
 def _names(given: Mapping[str, str]) -> set[str]:
