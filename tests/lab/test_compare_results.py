@@ -111,7 +111,9 @@ def test_the_page_says_what_is_shown_and_what_could_have_been(made, tmp_path):
     found, times = made
     texts = page.conclusions(found)
     assert "adam is better than sgd." in texts and "sam is better than sgd." in texts
-    assert any(text.startswith("1 of 3 pairs are undecided") for text in texts)
+    assert any(
+        text.startswith("Undecided pairs: 1 of 3. The smallest") for text in texts
+    )
     assert any("not tuned" in text for text in texts)
     assert "sam: the loss was not finite in 3 steps, which were skipped." in texts
     few = {**found, "about": {**ABOUT, "seeds": [0]}}

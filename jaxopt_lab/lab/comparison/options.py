@@ -66,7 +66,7 @@ _ABOUT = """\
 Compare methods on equal footing: the same seeds, data and budget, paired over seeds.
 
   {command} methods=sgd,adam,sam task=digits seeds=5
-  {command} vary=norm values=batch,layer method=sgd model=convnet
+  {command} vary=norm values=none,group method=sgd model=convnet
   {command} runs=runs/*
 
 Other options are those of jaxopt-lab train (task, model, batch_size, learning_rate

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxopt_lab.lab import html_page
 from jaxopt_lab.lab.comparison.figures import figures, floats, scale_of
 from jaxopt_lab.lab.comparison.results import ranked, shown
@@ -99,7 +97,7 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
     """
     scale, label = scale_of(found)
     about, seeds = found["about"], len(found["about"]["seeds"])
-    unit = " points" if found["score"] == "accuracy" else " nats"
+    unit = ", in points" if found["score"] == "accuracy" else ", in nats"
     texts = []
     for m in ranked(found):
         better, _ = shown(found, m["label"])
@@ -113,12 +111,12 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
         texts = ["No difference is shown."]
     smallest = [p["smallest"] for p in found["pairs"] if p["smallest"] is not None]
     if smallest:
-        low, high = (scale * np.quantile(smallest, q) for q in (0, 1))
+        low, high = (f"{scale * end(smallest):.2g}" for end in (min, max))
+        least = low if low == high else f"{low} to {high} by pair"
         undecided = sum(p["better"] is None for p in found["pairs"])
         texts.append(
-            f"{undecided} of {len(found['pairs'])} pairs are undecided. The smallest "
-            f"difference that could have been shown is {low:.2g} to {high:.2g}{unit}, "
-            "by pair."
+            f"Undecided pairs: {undecided} of {len(found['pairs'])}. The smallest "
+            f"difference that could have been shown{unit}: {least}."
         )
     equal = f"{label}, {seeds} seed(s), budget {about['budget']}"
     tuned = f"each tuned with {about['trials']} trials"
