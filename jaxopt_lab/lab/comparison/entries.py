@@ -131,7 +131,8 @@ def entries(asked: Asked) -> list[Entry]:
         known |= names
         for name in mine:
             if name not in names:
-                raise errors.unknown(f"option of {label}", name, names)
+                whose = "a run" if name == options.vary else label
+                raise errors.unknown(f"option of {whose}", name, names)
         chosen = {n: x for n, x in shared.items() if n in names}
         chosen = {n: x for n, x in soft.items() if n in names} | chosen
         given = {**chosen, **mine}

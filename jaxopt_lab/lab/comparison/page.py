@@ -180,16 +180,17 @@ def pairs(found: Mapping[str, Any]) -> Table:
     scale, label = scale_of(found)
     head = ("pair", f"difference, {label}", "p", "could have shown", "over examples")
     rows: Table = [(*head, "better")]
+    signed = f"+{_digits(scale)}"
     for p in sorted(found["pairs"], key=lambda p: (p["better"] is None, p["p"])):
         least = "-" if p["smallest"] is None else f"{scale * p['smallest']:.2g}"
-        mean, range_ = p["difference"], _range(p["interval"], scale, "+.2f")
+        mean, range_ = p["difference"], _range(p["interval"], scale, signed)
         rows.append(
             (
                 f"{p['first']} - {p['second']}",
-                "-" if mean is None else f"{scale * mean:+.2f} ({range_})",
+                "-" if mean is None else f"{scale * mean:{signed}} ({range_})",
                 f"{p['p']:.2g}",
                 least,
-                _range(p["examples_interval"], scale, "+.2f"),
+                _range(p["examples_interval"], scale, signed),
                 p["better"] or "undecided",
             )
         )
@@ -257,17 +258,23 @@ def _circumstances(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _mean(mean: float | None, interval: Any, scale: float) -> str:
     if mean is None:
         return "not finite"
-    text = f"{scale * mean:.2f}" if scale > 1 else f"{scale * mean:.4f}"
+    form = _digits(scale)
     if interval is None:
-        return text
+        return f"{scale * mean:{form}}"
     half = scale * (interval[1] - interval[0]) / 2
-    return f"{text} ± {half:.2f}" if scale > 1 else f"{text} ± {half:.4f}"
+    return f"{scale * mean:{form}} ± {half:{form}}"
 
 
-def _range(ends: Any, scale: float, form: str = ".2f") -> str:
+def _digits(scale: float) -> str:
+    """Two digits of points, four of other scores."""
+    return ".2f" if scale > 1 else ".4f"
+
+
+def _range(ends: Any, scale: float, form: str = "") -> str:
     if not ends:
         return "-"
     low, high = scale * floats(ends)
+    form = form or _digits(scale)
     return f"{low:{form}} to {high:{form}}"
 
 
