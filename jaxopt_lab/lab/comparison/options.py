@@ -38,7 +38,8 @@ class CompareOptions:
     """the first of them"""
     tune: int = 0
     """tune every method first, with so many trials each, on a part of the training set
-    and with other seeds; 0: the options as they are"""
+    and with other seeds; the first trial has the options as they are given, which is
+    all for 0"""
     score: Literal["auto", "accuracy", "loss"] = "auto"
     """of the test after the last step, by which methods are compared; auto: accuracy
     for images, loss for texts"""

@@ -124,6 +124,10 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
         tuned = "options as given or the catalog's defaults, not tuned"
     texts.append(f"By {equal}; {tuned}.")
     for m in found["methods"]:
+        if about["trials"] and not m.get("tuned"):
+            texts.append(
+                f"{m['label']} was not tuned: the catalog has no range for it."
+            )
         if any(m["skipped"]):
             texts.append(
                 f"{m['label']}: the loss was not finite in {sum(m['skipped'])} steps, "
