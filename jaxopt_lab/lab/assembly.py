@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import averaging, optimizers, placement, recipes, throughput
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.materials import Start, first_state, materials
+from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
     TrainState,
@@ -23,6 +24,7 @@ from jaxopt_lab.training import (
     seed_keys,
     seed_shardings,
 )
+from jaxopt_lab.training.step_norms import step_norms
 
 
 class Program(NamedTuple):
@@ -46,6 +48,7 @@ class Program(NamedTuple):
       input_shape: shape of one input.
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
+      loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
     """
 
     state: TrainState
@@ -62,15 +65,22 @@ class Program(NamedTuple):
     test: Any = None
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
+    loss_fn: Any = None
 
 
-def assemble(configuration: Configuration, start: Start | None = None) -> Program:
+def assemble(
+    configuration: Configuration,
+    start: Start | None = None,
+    *,
+    schedule: optax.Schedule | None = None,
+) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
       start: ``start(params, model_state)``, the weights to begin with instead of those
         that were drawn.
+      schedule: the learning rate by number of updates, instead of the run's own.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -81,7 +91,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
     run = configuration.run
     loaded, placed, functional, computed, loss_fn = made = materials(configuration)
     mesh = None if placed is None else placed.mesh
-    tx = optimizers.build(placement.on_each_device(configuration, placed))
+    tx = optimizers.build(placement.on_each_device(configuration, placed), schedule)
 
     recipe = None
     if (part := configuration.chosen("recipe")) is not None:
@@ -110,6 +120,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
             tx,
             micro_batches=run.micro_batches,
             skip_nonfinite=run.on_nonfinite == "skip",
+            measure=step_norms,
         )
         if recipe is not None:
             step = recipe.step
@@ -186,6 +197,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         test=held[""],
         input_shape=loaded.input_shape,
         averaged=averaged if averages.decay else None,
+        loss_fn=None if recipe else loss_of(configuration, loaded.kind, functional),
     )
 
 

@@ -250,7 +250,7 @@ def command(configuration: Configuration, out: str) -> str:
 
     Args:
       configuration: the run's configuration.
-      out: its folder.
+      out: its folder; empty: none is named.
 
     Returns:
       One line for a shell, with the options that are not defaults.
@@ -271,7 +271,7 @@ def command(configuration: Configuration, out: str) -> str:
         for name, value in flat.items()
         if name not in (*chosen, "out", "existing") and value != defaults.get(name)
     ]
-    every = [*first, *changed, f"out={out}"]
+    every = [*first, *changed, *([f"out={out}"] if out else [])]
     return f"{program('train')} {' '.join(shlex.quote(word) for word in every)}"
 
 

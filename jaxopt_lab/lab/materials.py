@@ -71,7 +71,7 @@ def materials(configuration: Configuration) -> Materials:
     computed = functional = model_in()
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
-    loss_fn = _loss(configuration, loaded.kind, computed)
+    loss_fn = loss_of(configuration, loaded.kind, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)
 
 
@@ -162,7 +162,20 @@ def own_noise(opt_state: Any, key: jax.Array) -> Any:
     return structure.unflatten(leaves)
 
 
-def _loss(configuration: Configuration, kind: str, functional: Any) -> Any:
+def loss_of(configuration: Configuration, kind: str, functional: Any) -> Any:
+    """The loss of a run's train step.
+
+    Args:
+      configuration: the run.
+      kind: of its data.
+      functional: the model.
+
+    Returns:
+      ``loss_fn(params, model_state, batch, key)``.
+
+    Raises:
+      InputError: an option that the data have no use for.
+    """
     run, part = configuration.run, configuration.chosen("loss")
     assert part is not None
     if kind != "image" and run.label_smoothing:

@@ -24,6 +24,7 @@ from jaxopt_lab.training import (
     init_state,
     seed_keys,
 )
+from jaxopt_lab.training.step_norms import step_norms
 
 
 class Model(NamedTuple):
@@ -83,13 +84,15 @@ def prepare(
     make = row.load()
     options = {n: v for n, v in chosen.options.items() if n in row.options}
     models = {role: functional, **{n: m.functional for n, m in frozen.items()}}
-    shared = {"micro_batches": run.micro_batches}
+    shared: dict[str, Any] = {"micro_batches": run.micro_batches}
     shared["skip_nonfinite"] = run.on_nonfinite == "skip"
     accepted = inspect.signature(make).parameters
     more = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for name, plain in (("micro_batches", 1), ("skip_nonfinite", False)):
         if not more and name not in accepted and shared.pop(name) != plain:
             raise InputError(f"recipe={row.name} has no {name}")
+    if more:
+        shared["measure"] = step_norms
     step = make(**models, tx=tx, **row.checked(options), **shared)
 
     fixed = {name: model.params for name, model in frozen.items()}

@@ -158,6 +158,8 @@ class RunOptions:
     progress: Literal["auto", "on", "off"] = "auto"
     """a progress line, redrawn on a terminal (on and auto alike); elsewhere a line for
     each record of the log"""
+    report: Literal["on", "off"] = "on"
+    """write report.html at the end, one page with outcome, curves and mistakes"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
     profile: str = ""
@@ -200,6 +202,7 @@ PRESENTATION = frozenset(
         "keep",
         "progress",
         "profile",
+        "report",
         "tensorboard",
         "writers",
         "workers",

@@ -16,14 +16,16 @@ from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.run_files import METRICS, read_summary
+from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
 from jaxopt_lab.losses.classification import to_float
-from jaxopt_lab.runtime import read_metrics
+from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
 from jaxopt_lab.training.evaluate import Evaluator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from jaxopt_lab.lab.runs import Outcome
 
 _EVALUATED_BATCH = 500
 
@@ -148,6 +150,27 @@ class Run:
         other._state = self._state._replace(params=params, model_state=model_state)
         return other
 
+    def calibration_inputs(self, count: int) -> list[jax.Array]:
+        """Inputs of the first training examples, as the network takes them.
+
+        Args:
+          count: number of examples.
+
+        Returns:
+          Batches without padding.
+        """
+        name = "image" if self._program.kind == "image" else "inputs"
+        found = []
+        for batch in self._program.fixed(count):
+            weight = batch.get("weight")
+            inputs = self._prepared(batch[name])
+            if weight is not None and not np.all(weight):
+                real = np.asarray(weight)
+                real = real.reshape(len(real), -1).any(1)
+                inputs = inputs[np.flatnonzero(real)]
+            found.append(inputs)
+        return found
+
     @property
     def state(self) -> Any:
         """The train state, with the parameters to evaluate."""
@@ -172,6 +195,11 @@ class Run:
                 for w, n in zip(weights, lengths, strict=True)
             )
         )
+
+    @property
+    def test_batches(self) -> Any:
+        """The batches of the run's own test, or a function that reads them again."""
+        return self._program.test
 
     def apply(self, inputs: Any) -> jax.Array:
         """Outputs of the network in evaluation mode: logits.
@@ -247,6 +275,27 @@ class Run:
 
         several = jax.vmap(outputs, (0, 0, None)) if self.seeds > 1 else outputs
         return jax.jit(several)
+
+
+def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
+    """The run that has just ended.
+
+    Args:
+      configuration: the run.
+      outcome: what ``runs.train`` gave; the state of a run that took no step is read
+        from its newest checkpoint.
+
+    Returns:
+      The run at its last step.
+    """
+    program = outcome.program
+    if outcome.fitted is not None:
+        state = outcome.fitted.state
+    else:
+        saved = Checkpoints(outcome.folder / CHECKPOINTS, read_only=True)
+        state = saved.restore(program.state).state
+    step = int(np.ravel(state.step)[0])
+    return Run(outcome.folder, configuration, program, state, step)
 
 
 def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:

@@ -61,7 +61,7 @@ def end_points(
         ends = np.array((intervals or {}).get(name, (np.nan, np.nan)))
         if np.all(np.isfinite(ends)):
             axes.plot(ends, [place] * 2, color=look.color, linewidth=2.2, zorder=2)
-        small = {"color": look.color, "markersize": 3.2, "alpha": 0.55}
+        small = {"color": look.color, "markersize": 5.0, "alpha": 0.6}
         axes.plot(seeds, [place + 0.24] * seeds.size, ".", zorder=2, **small)
         if seeds.size:
             mean = np.exp(np.log(seeds).mean()) if log else seeds.mean()

@@ -30,7 +30,7 @@ def _compare(words: Sequence[str]) -> int:
 
     configure_jax(x64=asked.others.get("model.dtype") == "float64")
     from jaxopt_lab.lab.comparison import page
-    from jaxopt_lab.lab.comparison.compare import compare
+    from jaxopt_lab.lab.comparison.compare import run_comparison
     from jaxopt_lab.lab.comparison.trainings import Stopped
     from jaxopt_lab.runtime import EXIT_CODES, NonFiniteLossError
 
@@ -41,7 +41,7 @@ def _compare(words: Sequence[str]) -> int:
         _say(f"folder of the comparison: {folder}")
 
     try:
-        made = compare(asked, _say, begun)
+        made = run_comparison(asked, _say, begun)
     except (Stopped, KeyboardInterrupt) as error:
         if not places:
             raise
@@ -52,7 +52,7 @@ def _compare(words: Sequence[str]) -> int:
     except NonFiniteLossError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    _print(page.ranks(made.results))
+    _print([row[:3] + row[5:] for row in page.ranks(made.results)])
     for text in page.conclusions(made.results):
         print(text)
     print(f"report: {made.report}")

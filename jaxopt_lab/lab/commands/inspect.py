@@ -30,14 +30,14 @@ def _inspect(words: Sequence[str]) -> int:
 
     found = trained_network.read(options)
     findings = measure.measure(found, options, _say)
-    page.write(found, findings, options, folder)
+    written = page.write(found, findings, options, folder)
     scalars = findings.probe.scalars
     print(
         f"largest eigenvalue {scalars['top_1']:.4g} (residual "
         f"{scalars['top_1_residual']:.1g}), trace {scalars['trace']:.4g} "
         f"± {scalars['trace_error']:.2g}"
     )
-    print(f"report: {folder / 'report.html'}")
+    print(f"report: {written}")
     return 0
 
 

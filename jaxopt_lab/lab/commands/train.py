@@ -40,7 +40,8 @@ def _train(words: Sequence[str]) -> int:
     configure_jax(x64=own == "float64")
     if configuration.run.coordinator:
         _join(configuration.run)
-    from jaxopt_lab.lab import report, runs
+    from jaxopt_lab.lab import report, runs, trained_run
+    from jaxopt_lab.lab.run_page import write as run_page
     from jaxopt_lab.runtime import EXIT_CODES, NonFiniteLossError, processes
 
     try:
@@ -65,7 +66,10 @@ def _train(words: Sequence[str]) -> int:
         )
     if outcome.fitted is not None or not (folder / CURVES).exists():
         report.draw_curves(outcome.summary, folder)
+    page = run_page.after(trained_run.of_outcome(configuration, outcome), outcome)
     report.print_summary(outcome.summary, folder)
+    if page is not None:
+        _say(f"report: {page}")
     return 0
 
 
@@ -84,10 +88,10 @@ def _join(run: RunOptions) -> None:
 
 
 def configure_jax(x64: bool) -> None:
-    """Set jax up for a command: precision, and programs kept on disk.
+    """Choose the types of a command and the cache of its compiled programs.
 
     Args:
-      x64: compute in float64 where arrays are of it.
+      x64: whether the model computes in float64.
     """
     import jax
 

@@ -97,6 +97,29 @@ def per_step(budget: Budget, configuration: Configuration, label: str) -> float:
     return counted[budget.unit]
 
 
+def of_steps(
+    budget: Budget, configurations: Mapping[str, Configuration]
+) -> dict[str, float]:
+    """The part of a budget that a step of each run spends.
+
+    Args:
+      budget: the budget.
+      configurations: of the runs, by label.
+
+    Returns:
+      Amounts by label; empty for seconds, which are measured.
+
+    Raises:
+      InputError: a run does not count the unit, or the budget is less than its step.
+    """
+    if budget.unit == "seconds":
+        return {}
+    found = {name: per_step(budget, c, name) for name, c in configurations.items()}
+    for name, each in found.items():
+        steps(budget, each, name)
+    return found
+
+
 def steps(budget: Budget, each: float, label: str) -> int:
     """The number of steps that fit into a budget.
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_lab.lab.comparison import budgets, page
 from jaxopt_lab.lab.comparison import entries as entries_of
+from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.finished import finished
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.comparison.results import results
 from jaxopt_lab.lab.comparison.study import RESULTS, TIMES, StudyFolder, proposed
-from jaxopt_lab.lab.comparison.trainings import Trained, train
+from jaxopt_lab.lab.comparison.trainings import Stopped, Trained, train
 
 
 class Comparison(NamedTuple):
@@ -30,6 +31,44 @@ class Comparison(NamedTuple):
 
 
 def compare(
+    methods: str | Sequence[str] = (), *, progress: bool = False, **options: Any
+) -> Comparison:
+    """Compare methods in Python: ``jaxopt-lab compare`` with its options.
+
+    Args:
+      methods: of the catalog; empty: the default ones, or those that ``vary`` or
+        ``runs`` stand for.
+      progress: print the lines of progress.
+      **options: as on the command line: ``task="digits"``, ``seeds=5``,
+        ``budget="gradients:2000"``, ``vary="norm"``, ``values=["batch", "layer"]``,
+        ``out=folder``, and those of the runs.
+
+    Returns:
+      The comparison.
+
+    Raises:
+      InputError: an option cannot be used.
+      KeyboardInterrupt: Ctrl-C; called again with the same ``out`` it goes on.
+
+    Example::
+
+      found = jaxopt_lab.lab.compare(["sgd", "sam"], seeds=5, budget="gradients:500")
+      found.results["pairs"]
+    """
+    given = {"methods": methods, **options} if methods else options
+    asked = options_of.of_options({"progress": "off", **given})
+
+    def say(text: str) -> None:
+        if progress:
+            print(text, flush=True)
+
+    try:
+        return run_comparison(asked, say, lambda _: None)
+    except Stopped as error:
+        raise KeyboardInterrupt(error.signal) from None
+
+
+def run_comparison(
     asked: Asked, say: Callable[[str], None], begun: Callable[[Path], None]
 ) -> Comparison:
     """Compare, or go on comparing.
@@ -58,11 +97,13 @@ def compare(
             return _written(folder, asked, chosen.about, chosen.measured(folder))
     budget = budgets.parse(options.budget)
     entries = entries_of.entries(asked)
-    first = entries[0].configuration().run
+    configurations = {entry.label: entry.first for entry in entries}
+    units = budgets.of_steps(budget, configurations)
+    first = configurations[entries[0].label].run
     path = out or proposed(first.task)
     with StudyFolder(path, asked.settings()) as folder:
         begun(path)
-        runs = train(entries, budget, asked, folder, say)
+        runs = train(entries, budget, units, asked, folder, say)
         about = {
             "task": first.task,
             "varied": options.vary or "method",

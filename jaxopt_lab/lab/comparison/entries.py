@@ -18,6 +18,10 @@ from jaxopt_lab.lab import (
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.run_options import RunOptions
+
+_MODELS = {"digits": "mlp"}
+"""Models of comparisons on a task whose own would take a quarter of an hour."""
 
 _PLACES = {"norm": "model.norm"}
 """Options by the names of the kinds of parts that they take."""
@@ -34,14 +38,16 @@ class Entry(NamedTuple):
       label: name of the method, or the value that is varied.
       slug: the label as the name of a folder.
       given: all options by name, as texts, but for the length.
+      first: the configuration of its first step.
     """
 
     label: str
     slug: str
     given: Mapping[str, str]
+    first: Configuration
 
     def configuration(
-        self, steps: int = 1, changed: Mapping[str, Any] | None = None
+        self, steps: int, changed: Mapping[str, Any] | None = None
     ) -> Configuration:
         """The configuration of the run.
 
@@ -62,6 +68,10 @@ class Entry(NamedTuple):
         texts = {name: _text(value) for name, value in (changed or {}).items()}
         every = {**spread, **self.given, **texts, "steps": str(steps)}
         return command_line.from_settings(every)
+
+
+def _first(given: Mapping[str, str]) -> Configuration:
+    return command_line.from_settings({**given, "steps": "1"})
 
 
 def entries(asked: Asked) -> list[Entry]:
@@ -95,6 +105,10 @@ def entries(asked: Asked) -> list[Entry]:
             methods.get(label)
         own = {label: {"method": label} for label in labels}
     alone, shared = _apart(rest, labels)
+    if options.vary != "model" and not {"model"} & {*shared, *soft}:
+        task = shared.get("task", soft.get("task", RunOptions().task))
+        if task in _MODELS:
+            shared["model"] = _MODELS[task]
     used: set[str] = set()
     known: set[str] = set()
     found = []
@@ -110,13 +124,13 @@ def entries(asked: Asked) -> list[Entry]:
         given = {**chosen, **mine}
         if given.get("recipe", "none") == "none":
             given = {**_QUIET, **given}
-        entry = Entry(label, slug, given)
-        idle = [n for n in _idle(entry.configuration(), entry.given) if n not in mine]
-        given = {n: x for n, x in entry.given.items() if n not in idle}
-        entry = entry._replace(given=given)
-        idle_options.refuse(entry.configuration(), given)
+        first = _first(given)
+        if idle := [n for n in _idle(first, given) if n not in mine]:
+            given = {n: x for n, x in given.items() if n not in idle}
+            first = _first(given)
+        idle_options.refuse(first, given)
         used |= given.keys()
-        found.append(entry)
+        found.append(Entry(label, slug, given, first))
     for name, value in shared.items():
         if name not in known:
             raise errors.unknown("option", name, {*known, *_own_names()})

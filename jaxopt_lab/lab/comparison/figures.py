@@ -82,8 +82,8 @@ def _curves(
         curve = m["curve"]
         scores = scale * np.array([floats(point["scores"]) for point in curve])
         panels[axis][m["label"]] = ([point[axis] for point in curve], scores)
-        seconds = times[m["label"]].get("test_seconds") or []
-        if len(seconds) == len(curve):
+        if step := times[m["label"]].get("step_seconds"):
+            seconds = [step * point["step"] for point in curve]
             panels["seconds"][m["label"]] = (seconds, scores)
         if scores.shape[1] > 1:
             widths[m["label"]] = [mean_interval(row).half for row in scores]
@@ -91,7 +91,7 @@ def _curves(
     return plotting.score_bands(
         {name: curves for name, curves in panels.items() if curves},
         ylabel=label,
-        xlabels={**words, "seconds": "seconds of training, all seeds at once"},
+        xlabels={**words, "seconds": "seconds of stepping, all seeds at once"},
         widths=widths,
         settled=0.3,
         order=order,

@@ -48,7 +48,7 @@ def measure(
         "score": chosen,
         "examples": plain(_of_examples(run, chosen)),
         "sharpness": None,
-        "noise": [plain(_with_noise(run, chosen, level)) for level in noise],
+        "noise": _with_noise(run, chosen, noise),
     }
     if sharpness_examples:
         sharpness = np.full(run.seeds, np.nan)
@@ -84,18 +84,26 @@ def _sharpness(run: Run, examples: int) -> np.ndarray:
     return np.ravel(np.asarray(found, np.float64))
 
 
-def _with_noise(run: Run, score: str, level: float) -> np.ndarray:
-    """The score of every seed, a mean over draws that all seeds share."""
+def _with_noise(
+    run: Run, score: str, levels: Sequence[float]
+) -> list[list[float | None]]:
+    """The score of every seed at each level, a mean over draws that all seeds share."""
 
-    def noisy(params: Any, key: jax.Array) -> Any:
+    def noisy(params: Any, level: jax.Array, key: jax.Array) -> Any:
         return with_weight_noise(params, level, key)
 
-    over_seeds = jax.jit(jax.vmap(noisy, (0, None)) if run.seeds > 1 else noisy)
-    total = np.zeros(run.seeds)
-    for key in jax.random.split(jax.random.key(0), NOISE_DRAWS):
-        moved = run.with_weights(over_seeds(run.params, key), run.model_state)
-        total = total + np.ravel(moved.evaluate()[score])
-    return total / NOISE_DRAWS
+    over_seeds = jax.jit(jax.vmap(noisy, (0, None, None)) if run.seeds > 1 else noisy)
+    if levels:
+        run.evaluate()  # so that those with noise share its program
+    found = []
+    for level in levels:
+        total = np.zeros(run.seeds)
+        for key in jax.random.split(jax.random.key(0), NOISE_DRAWS):
+            moved = over_seeds(run.params, jnp.float32(level), key)
+            tested = run.with_weights(moved, run.model_state).evaluate()
+            total = total + np.ravel(tested[score])
+        found.append(plain(total / NOISE_DRAWS))
+    return found
 
 
 def _of_examples(run: Run, score: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP
+from jaxopt_lab.lab.run_options import PRESENTATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class CompareOptions:
     """of the option that vary names, with commas"""
     runs: str = ""
     """compare runs that exist instead: folders with commas, or a pattern (runs/*)"""
-    budget: str = "gradients:1000"
+    budget: str = "gradients:2000"
     """what every method may spend: gradients:N, evaluations for a whole batch; or
     steps:N, examples:N, seconds:S of stepping (of all seeds together)"""
     seeds: int = 5
@@ -61,6 +62,18 @@ ACCEPTED = {
 _OWN = tuple(field.name for field in dataclasses.fields(CompareOptions))
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(CompareOptions)}
 
+_ABOUT = """\
+Compare methods on equal footing: the same seeds, data and budget, paired over seeds.
+
+  {command} methods=sgd,adam,sam task=digits seeds=5
+  {command} vary=norm values=batch,layer method=sgd model=convnet
+  {command} runs=runs/*
+
+Other options are those of jaxopt-lab train (task, model, batch_size, learning_rate
+and so on) and hold for every method that has them; sam.rho=0.1 is for sam alone. On
+digits the model is mlp unless it is given. Leaves report.html, results.json and the
+runs in one folder; a comparison that was interrupted goes on there."""
+
 _REFUSED = {
     "steps": "the length is budget=steps:N, or of another unit",
     "existing": "a comparison in out= is resumed; remove the folder to start again",
@@ -91,11 +104,12 @@ class Asked(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """All that decides about the results, by name."""
         own = {n: getattr(self.options, n) for n in _OWN if n != "out"}
-        return {**own, **self.others}
+        return own | {n: x for n, x in self.others.items() if n not in PRESENTATION}
 
     def command(self, out: str) -> str:
         """The command that resumes the comparison in a folder, one line for a shell."""
-        own = {n: x for n, x in self.settings().items() if x != _DEFAULTS.get(n)}
+        every = {**self.settings(), **self.others}
+        own = {n: x for n, x in every.items() if x != _DEFAULTS.get(n)}
         words = [f"{name}={value}" for name, value in own.items()]
         line = " ".join(shlex.quote(word) for word in [*words, f"out={out}"])
         return f"{command_line.program('compare')} {line}"
@@ -122,13 +136,7 @@ def parse(arguments: Sequence[str]) -> Asked:
         CompareOptions,
         [*(f"{name}={value}" for name, value in own.items()), *helps],
         "compare",
-        "Compare methods on equal footing: the same seeds, data and budget, paired "
-        "over\nthe seeds.\n\n  {command} methods=sgd,adam,sam task=digits seeds=5\n  "
-        "{command} vary=norm values=batch,layer method=sgd\n  {command} runs=runs/*"
-        "\n\nOther options are those of jaxopt-lab train (task, model, batch_size, "
-        "learning_rate, ...)\nand hold for every method that has them; "
-        "sam.rho=0.1 is for sam alone. Leaves report.html,\nresults.json and the runs "
-        "in one folder; a comparison that was interrupted goes on there.",
+        _ABOUT,
         accepted=ACCEPTED,
         needed={},
     )
@@ -183,7 +191,7 @@ def checked(
         raise InputError(f"{there}={getattr(options, there)} needs {other}=")
     if options.runs:
         idle = [n for n in given if n in ("budget", "seeds", "seed", "tune", "values")]
-        for name in (*idle, *others):
+        for name in (*idle, *(n for n in others if n not in PRESENTATION)):
             value = {**others, **given}[name]
             raise InputError(f"{name}={value} would do nothing beside runs=")
     if "method" in others and not options.vary:

@@ -60,7 +60,8 @@ def write(
             **figure(
                 "curves",
                 "Means over the seeds and their 95 % intervals. The first tests of "
-                "each training are below the axis.",
+                "each training are below the axis. Seconds are of stepping on the "
+                "device of this comparison, compiling and testing apart.",
             ),
         ),
         Section("Pairs", _about_pairs(found), pairs(found)),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lab.lab import python_runs, run_files, runs
+from jaxopt_lab.lab import run_files, runs, trained_run
 from jaxopt_lab.lab.comparison import budgets
 from jaxopt_lab.lab.comparison.budgets import Budget
 from jaxopt_lab.lab.comparison.entries import Entry
@@ -54,6 +54,7 @@ class Trained(NamedTuple):
 def train(
     entries: Sequence[Entry],
     budget: Budget,
+    units: Mapping[str, float],
     asked: Asked,
     folder: StudyFolder,
     say: Say,
@@ -63,6 +64,7 @@ def train(
     Args:
       entries: the runs.
       budget: of each.
+      units: what a step of each spends; see ``budgets.of_steps``.
       asked: the command.
       folder: of the comparison.
       say: gets a line before and after each run.
@@ -71,21 +73,14 @@ def train(
       The runs, in order.
 
     Raises:
-      InputError: a part does not fit, or the budget is less than a step of a run.
+      InputError: a part does not fit.
       Stopped: a signal came.
     """
-    units = {}
-    if budget.unit != "seconds":
-        # All of them before any is trained.
-        for entry in entries:
-            each = budgets.per_step(budget, entry.configuration(), entry.label)
-            budgets.steps(budget, each, entry.label)
-            units[entry.label] = each
     found = []
     for number, entry in enumerate(entries):
         where = f"{number + 1}/{len(entries)} {entry.label}"
-        plan = _plan(entry, budget, units.get(entry.label), asked, folder, where, say)
-        configuration = entry.configuration(plan["steps"], plan["tuned"])
+        planned = plan(entry, budget, units.get(entry.label), asked, folder, where, say)
+        configuration = entry.configuration(planned["steps"], planned["tuned"])
         place = folder.run(entry)
         measured = folder.read(MEASURES, f"{entry.slug}.json")
         known = run_files.read_summary(place)
@@ -93,11 +88,11 @@ def train(
             each = units.get(entry.label)
             spent = f" of {each:g} {budget.unit}" if each not in (None, 1.0) else ""
             seeds = asked.options.seeds
-            say(f"{where}: {plan['steps']:,} steps{spent}, {seeds} seed(s)")
+            say(f"{where}: {planned['steps']:,} steps{spent}, {seeds} seed(s)")
             outcome = runs.train(configuration, place)
             if outcome.stopped is not None:
                 raise Stopped(outcome.stopped, number)
-            run = python_runs.of_outcome(outcome, configuration)
+            run = trained_run.of_outcome(configuration, outcome)
             measured = _measured(run, asked)
             folder.write(measured, MEASURES, f"{entry.slug}.json")
         one = trained(
@@ -109,7 +104,7 @@ def train(
         )
         if (each := units.get(entry.label)) is not None:
             budgets.check_spent(budget, one.record["curve"][-1], each, entry.label)
-        one.record["tuned"] = plan["tuned"]
+        one.record["tuned"] = planned["tuned"]
         say(f"{where}: {told(one)}")
         found.append(one)
     return found
@@ -164,9 +159,9 @@ def trained(
         **measured,
     }
     times = {name: summary.get(name) for name in _TIMES}
-    times["test_seconds"] = [r["time"] for r in tests]
-    settings = runs.settings_of(configuration)
-    del settings["data_dir"]  # a place on this machine
+    every = runs.settings_of(configuration)
+    # Without the place of the data on this machine; JSON has no infinity.
+    settings = {n: _json(x) for n, x in every.items() if n != "data_dir"}
     return Trained(label, settings, record, times)
 
 
@@ -179,6 +174,10 @@ _TIMES = (
     "commit",
     "versions",
 )
+
+
+def _json(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _floats(value: Any) -> list[float]:
@@ -195,7 +194,7 @@ def _measured(run: Run, asked: Asked) -> dict[str, Any]:
     )
 
 
-def _plan(
+def plan(
     entry: Entry,
     budget: Budget,
     each: float | None,
@@ -204,10 +203,23 @@ def _plan(
     where: str,
     say: Say,
 ) -> dict[str, Any]:
-    """Number of steps and tuned options, kept so that a resumed run has the same."""
-    plan = folder.read(PLANS, f"{entry.slug}.json")
-    if plan is not None:
-        return plan
+    """Number of steps and tuned options, kept so that a resumed run has the same.
+
+    Args:
+      entry: the run.
+      budget: of it.
+      each: spent by a step; ``None``: seconds, which are measured.
+      asked: the command.
+      folder: of the comparison.
+      where: the run in lines of progress.
+      say: gets them.
+
+    Returns:
+      ``steps`` and ``tuned``, options by name.
+    """
+    kept = folder.read(PLANS, f"{entry.slug}.json")
+    if kept is not None:
+        return kept
     if each is None:
         each = budgets.seconds_a_step(entry.configuration(1000))
         say(f"{where}: {1e3 * each:.2f} ms a step")
@@ -228,6 +240,6 @@ def _plan(
         )
         chosen = ", ".join(f"{name}={x:.4g}" for name, x in tuned.items())
         say(f"{where}: tuned to {chosen or 'nothing: it has no range'}")
-    plan = {"steps": steps, "tuned": tuned}
-    folder.write(plan, PLANS, f"{entry.slug}.json")
-    return plan
+    made = {"steps": steps, "tuned": tuned}
+    folder.write(made, PLANS, f"{entry.slug}.json")
+    return made
