@@ -217,11 +217,14 @@ PRESENTATION = frozenset(
 TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
 """Options that a resumed run may change too: numbers stay equal but for rounding."""
 
-LISTS = frozenset(
-    {"mesh", "rules", "milestones", "rate_rules", "decay_rules", "augment", "writers"}
-    | {"data_dir", "start_from", "head", "freeze", "out", "config"}
-)
+LISTS = frozenset({"mesh", "milestones", "augment", "writers"})
 """Options of text that may have commas in it."""
+
+PATTERNS = frozenset(
+    {"rules", "rate_rules", "decay_rules", "freeze", "head"}
+    | {"data_dir", "start_from", "out"}
+)
+"""Regular expressions and places: options of text that may have any sign in it."""
 
 
 def check_ranges(options: RunOptions) -> None:
