@@ -25,6 +25,7 @@ __all__ = [
     "Part",
     "Quantizer",
     "Recipe",
+    "Replaces",
     "Search",
     "Transform",
 ]
@@ -54,7 +55,9 @@ class Layer(Part):
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
-        stored rounded; ``"sampled"``, random, with that of the value as its mean.
+        stored rounded; ``"sampled"``, random, with that of the value as its mean;
+        ``"own"``, with respect to the input that of a rule of its own, and with respect
+        to the parameters that of the value.
     """
 
     kind: ClassVar[str] = "layer"
@@ -65,7 +68,7 @@ class Layer(Part):
     couples_examples: bool = False
     couples_positions: bool = False
     residual_bytes: str = ""
-    gradient: Literal["exact", "rounded", "sampled"] = "exact"
+    gradient: Literal["exact", "rounded", "sampled", "own"] = "exact"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

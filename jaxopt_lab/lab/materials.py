@@ -143,6 +143,7 @@ def functional_of(
         batch_axis=batch_axis,
         dtype=dtype,
         tokens=kind == "text",
+        activation_options=configuration.parts.get("activation"),
     )
 
 

@@ -28,11 +28,15 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.adab2n import adab2n, at_task, statistics_penalty
+from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    AdaB2N,
+    AlphaBatchNorm,
     BatchChannelNorm,
     EvoNormB0,
     EvoNormS0,
@@ -41,12 +45,20 @@ from .norm.modules import (
     InstanceNorm,
     LayerNorm,
     LayerNormScaling,
+    PowerNorm,
     TimeDependentLayerNorm,
+    UnifiedNorm,
+    UnMixNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.power_norm import power_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
+from .norm.unified_norm import unified_norm
+from .norm.unmix_tns import components_of_source, unmix_tns
 
 __all__ = [
+    "AdaB2N",
+    "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
     "EvoNormB0",
@@ -64,14 +76,21 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "PowerNorm",
     "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "UnMixNorm",
+    "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
+    "adab2n",
+    "alpha_bn",
     "alpha_dropout",
+    "at_task",
     "batch_channel_norm",
+    "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
     "ghost_batch_norm",
@@ -87,12 +106,16 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "norm_placement",
+    "power_norm",
     "residual_scale",
     "scaled_residual",
     "selu",
+    "statistics_penalty",
     "td_layernorm",
     "time_dependent",
     "transformer_block",
+    "unified_norm",
+    "unmix_tns",
     "weight_standardization",
     "ws_conv",
     "wta_crs_dense",

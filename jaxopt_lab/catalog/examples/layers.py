@@ -25,6 +25,24 @@ def small_images() -> dict[str, Any]:
     return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
 
 
+def few_components() -> dict[str, Any]:
+    """The same for a layer of three components.
+
+    >>> few_components()["components"]
+    3
+    """
+    return {**normalized(), "components": 3}
+
+
+def of_tasks() -> dict[str, Any]:
+    """The same, examples of two tasks.
+
+    >>> of_tasks()["x"][1].tolist()
+    [0, 1, 1, 0]
+    """
+    return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
