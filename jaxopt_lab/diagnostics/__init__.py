@@ -31,6 +31,12 @@ from jaxopt_lab.diagnostics.theory.marchenko_pastur import (
     marchenko_pastur_density,
     marchenko_pastur_edges,
 )
+from jaxopt_lab.diagnostics.theory.residual_expansion import (
+    Expansion,
+    expansion_sum,
+    path_count,
+    residual_expansion,
+)
 from jaxopt_lab.diagnostics.theory.wide_networks import simulate_kernels
 from jaxopt_lab.diagnostics.weights.filter_quality import (
     FilterQuality,
@@ -67,6 +73,7 @@ from jaxopt_lab.diagnostics.weights.temp_balance_refresh import refresh_temp_bal
 
 __all__ = [
     "Errors",
+    "Expansion",
     "FilterBasis",
     "FilterQuality",
     "FiniteWidth",
@@ -80,6 +87,7 @@ __all__ = [
     "correlations",
     "critical_init",
     "critical_weight_variance",
+    "expansion_sum",
     "farms_blocks",
     "farms_eigenvalues",
     "filter_basis",
@@ -101,8 +109,10 @@ __all__ = [
     "normalise_tokens",
     "nuclear_norm",
     "optimal_stopping_time",
+    "path_count",
     "random_entropy",
     "refresh_temp_balance",
+    "residual_expansion",
     "simulate_kernels",
     "simulate_linear_student",
     "spectrum_metrics",
