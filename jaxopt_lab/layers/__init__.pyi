@@ -6,6 +6,8 @@ from .block.modules import ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
+from .geometry.modules import SPDBatchNorm
+from .geometry.spd_batch_norm import spd_batch_norm
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -52,6 +54,7 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
@@ -74,6 +77,7 @@ __all__ = [
     "residual_scale",
     "scaled_residual",
     "selu",
+    "spd_batch_norm",
     "td_layernorm",
     "time_dependent",
     "transformer_block",

@@ -354,11 +354,13 @@ class LayerSubject(Subject):
 
     def residual_bytes(self) -> float:
         """Bytes kept for the gradient per element of a float32 input."""
-        features = 256
+        features = 16 if self.row.matrices else 256
         core = self.core(features)
         own, *further = jax.tree.leaves(self.inputs["x"])
         # Large, so that statistics hardly count.
         places = [16 * n for n in own.shape[1:-1]]
+        if self.row.matrices:
+            places[-1] = features
         own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
         leaves = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in further]
         x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), [own, *leaves])
