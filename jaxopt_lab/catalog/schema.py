@@ -52,6 +52,7 @@ class Layer(Part):
       couples_examples: whether the result of one example depends on the others.
       couples_positions: whether the result at one position of an example depends on
         later ones; so it is where examples couple.
+      matrices: whether the last two axes of the input are a square matrix.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
@@ -67,6 +68,7 @@ class Layer(Part):
     state: Literal["none", "running", "windowed"] = "none"
     couples_examples: bool = False
     couples_positions: bool = False
+    matrices: bool = False
     residual_bytes: str = ""
     gradient: Literal["exact", "rounded", "sampled", "own"] = "exact"
 
