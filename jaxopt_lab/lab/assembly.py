@@ -18,6 +18,7 @@ from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import (
     averaging,
+    controlled,
     data,
     models,
     optimizers,
@@ -67,6 +68,7 @@ class Program(NamedTuple):
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
+      control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
     state: TrainState
@@ -84,6 +86,7 @@ class Program(NamedTuple):
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
     loss_fn: Any = None
+    control: Any = None
 
 
 def assemble(
@@ -108,10 +111,14 @@ def assemble(
     """
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
+    control = controlled.prepare(configuration)
+    batch_of = run if control is None else controlled.by_micro_batch(configuration).run
     loaded = data.load(
-        run, configuration.rows.task, context, *configuration.augmentations
+        batch_of, configuration.rows.task, context, *configuration.augmentations
     )
     placed = placement.chosen(configuration)
+    if placed is not None and control is not None:
+        placed = placed._replace(per_device=False)
     mesh = None if placed is None else placed.mesh
     global_statistics = placed is not None and placed.averages_statistics(run)
     model_in = functools.partial(
@@ -151,35 +158,42 @@ def assemble(
     averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
+    step: Any
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
-        step = make_train_step(
-            loss_fn,
-            tx,
-            micro_batches=run.micro_batches,
-            skip_nonfinite=run.on_nonfinite == "skip",
-            measure=step_norms,
-        )
-        if recipe is not None:
-            step = recipe.step
-        step = averages.step(step)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages)
+        elif recipe is not None:
+            step = averages.step(recipe.step)
+        else:
+            plain = make_train_step(
+                loss_fn,
+                tx,
+                micro_batches=run.micro_batches,
+                skip_nonfinite=run.on_nonfinite == "skip",
+                measure=step_norms,
+            )
+            step = averages.step(plain)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
-        step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
-        step = averages.step(step, shardings.storage)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+        else:
+            step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
+            step = averages.step(step, shardings.storage)
         state = (
             init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
             else init_sharded(init, keys[0], shardings.storage)
         )
         several = jax.process_count() > 1
-        rows = process_rows(run.batch_size, placed.mesh) if several else None
+        rows = process_rows(batch_of.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
@@ -224,6 +238,7 @@ def assemble(
     return Program(
         state=state,
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
+        control=control,
         evaluate=evaluate,
         batches=batches,
         metric_fn=metric_fn
