@@ -178,6 +178,8 @@ def assemble(
             )
             step = averages.step(plain)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
+        if recipe is not None:
+            state = recipe.completed(state, batches, many)
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)

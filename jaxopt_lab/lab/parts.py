@@ -31,6 +31,10 @@ _OF_DATA = ("num_classes",)
 """Arguments of data transforms that a run takes from its data."""
 
 
+OF_ONE_ROLE = ("network",)
+"""The model's name among the arguments of recipes that have a single one."""
+
+
 class Chosen(NamedTuple):
     """A row of the catalog with values of its options."""
 
@@ -255,7 +259,7 @@ def _unfit_recipe(row: catalog.Part) -> str:
     trained = trained_roles(row)
     if len(trained) != 1:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    missing = [n for n in _needs(row) if n not in (*row.roles, "tx")]
+    missing = [n for n in _needs(row) if n not in (*row.roles, *OF_ONE_ROLE, "tx")]
     return f"needs {', '.join(missing)}" if missing else ""
 
 
