@@ -29,7 +29,9 @@ __all__ = [
     "Transform",
 ]
 
-Replaces = Literal["norm", "activation", "linear", "conv", "attention", "block"]
+Replaces = Literal[
+    "norm", "activation", "dropout", "linear", "conv", "attention", "block"
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class Layer(Part):
       state: ``"none"``; ``"running"``, statistics that go on from batch to batch;
         ``"windowed"``, those of the last batches.
       couples_examples: whether the result of one example depends on the others.
+      couples_positions: whether the result at one position of an example depends on
+        later ones; so it is where examples couple.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
@@ -59,6 +63,7 @@ class Layer(Part):
     replaces: tuple[Replaces, ...]
     state: Literal["none", "running", "windowed"] = "none"
     couples_examples: bool = False
+    couples_positions: bool = False
     residual_bytes: str = ""
     gradient: Literal["exact", "rounded", "sampled"] = "exact"
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core import loops, placement, trees
+from jaxopt_lab.core import backward_state, loops, placement, trees
 from jaxopt_lab.core.batch_parts import (
     Weights,
     example_weights,
@@ -25,13 +25,21 @@ from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.loss_checks import check_loss
 from jaxopt_lab.core.seen import SeenTrees
-from jaxopt_lab.core.typing import Batch, LossFn, Params, PyTree, Updates
+from jaxopt_lab.core.typing import (
+    Batch,
+    LossFn,
+    ModelState,
+    Params,
+    PyTree,
+    Updates,
+)
 
 _LOCAL = -1
 """Key of the cache for this device's own gradient, before the mean over devices."""
 
-# evaluate(params, batch, key) -> (loss, aux); the key is None where none is needed
-Evaluate = Callable[[Params, Batch, Any], tuple[jax.Array, PyTree]]
+# evaluate(params, batch, key[, model_state]) -> (loss, aux); the key is None where
+# none is needed, the state is there where one is given
+Evaluate = Callable[..., tuple[jax.Array, PyTree]]
 
 
 class BatchGrad:
@@ -41,6 +49,12 @@ class BatchGrad:
     so that a transformation which asks for a gradient at the very same parameters
     (the same arrays, not equal ones) gets it for nothing. Of complex parameters every
     gradient is ``trees.ascent_gradient``.
+
+    A ``model_state`` is handed to ``evaluate``, whose ``aux`` holds the new one. Its
+    leaves of type ``BackwardState`` are made by the first pass: the pass is
+    differentiated with respect to them, and ``aux`` has the result. Micro-batches move
+    them one after another; over shards and devices they are averaged as the other
+    statistics are. Later passes leave them alone.
     """
 
     def __init__(
@@ -55,7 +69,9 @@ class BatchGrad:
         example_losses: LossFn | None = None,
         reduce_dtype: DTypeLike | None = None,
         weights: Weights | None = None,
+        model_state: ModelState | None = None,
     ):
+        self._model_state = model_state
         self._evaluate = evaluate
         self._batch = batch
         self._key = key
@@ -153,7 +169,9 @@ class BatchGrad:
 
     def _mean_value(self, value: PyTree) -> PyTree:
         """Mean of the floating leaves over the devices, by the weights if any."""
-        return self.mean(weighed(value, self._device_share()))
+        states = self.mean(backward_state.found(value))
+        value = self.mean(weighed(value, self._device_share()))
+        return backward_state.replaced(value, states)
 
     def _reduced(self, grads: Updates, part: Batch = None) -> Updates:
         """``_mean_value`` of gradients, in the type that they are sent in."""
@@ -216,7 +234,7 @@ class BatchGrad:
         """
         if num_shards == 0:
             key = self._shard_key(0, 1)
-            value, grads = self._local(params, self._batch, key, 1)
+            value, grads = self._local(params, self._batch, key, 1, first=True)
             if self._axis_name is not None:
                 self._cache[_LOCAL] = (jax.tree.leaves(params), grads)
             grads = self._reduced(grads)
@@ -271,26 +289,40 @@ class BatchGrad:
         return jax.random.fold_in(self._key, device * num_shards + j)
 
     def _local(
-        self, params: Params, batch: Batch, key: jax.Array | None, num_shards: int
+        self,
+        params: Params,
+        batch: Batch,
+        key: jax.Array | None,
+        num_shards: int,
+        *,
+        first: bool = False,
     ) -> tuple[tuple[jax.Array, PyTree], Updates]:
-        """Value and gradient on this device alone, over its micro-batches."""
+        """Value and gradient on this device alone, over its micro-batches.
+
+        In the first pass the auxiliary output has the new backward states.
+        """
         params = varying(params, self._axis_name)
         parts = self._micro_in_shard(num_shards)
+        states = backward_state.found(self._model_state) if first else []
+        states = varying(states, self._axis_name)
         if parts == 1:
-            return self._differentiated(params, batch, key)
+            return self._differentiated(params, batch, key, states)
         whole = self.weight(batch)
         items = (split_batch(batch, parts, "micro-batches"), jnp.arange(parts))
 
-        def one(item: tuple[Batch, jax.Array]) -> tuple[Any, Updates]:
+        def one(item: tuple[Batch, jax.Array], states: Any) -> tuple[Any, Any]:
             micro, i = item
             micro_key = None if key is None else jax.random.fold_in(key, i)
-            found = self._differentiated(params, micro, micro_key)
-            return weighed(found, share(self.weight(micro), whole, parts))
+            found = self._differentiated(params, micro, micro_key, states)
+            states = backward_state.found(found[0]) if states else states
+            return weighed(found, share(self.weight(micro), whole, parts)), states
 
         mode = self._micro_loop
         if mode == "auto":
-            mode = loops.choose("scan", one, loops.take(items, 0))
-        return loops.mean_items(one, items, loops.check_mode(mode))
+            mode = loops.choose("scan", one, loops.take(items, 0), states)
+        mode = loops.check_mode(mode)
+        (value, grads), states = loops.mean_in_sequence(one, items, states, mode)
+        return backward_state.replaced(value, states), grads
 
     def _micro_in_shard(self, num_shards: int) -> int:
         micro = self._micro_batches
@@ -306,13 +338,33 @@ class BatchGrad:
         return self._scalar_evaluate(params, batch, key)[0]
 
     @placement.evaluates_loss
-    def _differentiated(self, params: Params, batch: Batch, key: Any) -> Any:
+    def _differentiated(
+        self, params: Params, batch: Batch, key: Any, states: Any = ()
+    ) -> Any:
         """``((loss, aux), gradient)`` of one part, in one pass."""
-        value_and_grad = jax.value_and_grad(self._scalar_evaluate, has_aux=True)
-        value, grads = value_and_grad(params, batch, key)
-        return value, trees.ascent_gradient(grads)
 
-    def _scalar_evaluate(self, *args: Any) -> tuple[jax.Array, PyTree]:
-        loss, aux = self._evaluate(*args)
+        def loss(params: Params, states: Any) -> tuple[jax.Array, PyTree]:
+            return self._scalar_evaluate(params, batch, key, states)
+
+        if not states:
+            value, grads = jax.value_and_grad(loss, has_aux=True)(params, states)
+            return value, trees.ascent_gradient(grads)
+        backward_state.check_uses(
+            lambda states: jax.grad(loss, argnums=1, has_aux=True)(params, states)[0],
+            states,
+        )
+        (value, aux), (grads, made) = jax.value_and_grad(
+            loss, argnums=(0, 1), has_aux=True
+        )(params, states)
+        aux = backward_state.replaced(aux, backward_state.taken(states, made))
+        return (value, aux), trees.ascent_gradient(grads)
+
+    def _scalar_evaluate(
+        self, params: Params, batch: Batch, key: Any, states: Any = ()
+    ) -> tuple[jax.Array, PyTree]:
+        rest = ()
+        if self._model_state is not None:
+            rest = (backward_state.replaced(self._model_state, states),)
+        loss, aux = self._evaluate(params, batch, key, *rest)
         check_loss(loss)
         return loss, aux

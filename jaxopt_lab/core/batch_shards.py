@@ -68,7 +68,7 @@ class BatchShards:
         """Mean loss and auxiliary output, mean gradient, and every shard's, stacked."""
 
         def one(item: tuple[Batch, jax.Array]) -> tuple[Any, Updates, Any]:
-            value, grads = self._value_and_grad(params, *item)
+            value, grads = self._value_and_grad(params, *item, first=True)
             factor = self._share(item[0])
             return weighed(value, factor), grads, factor
 
@@ -83,7 +83,7 @@ class BatchShards:
         return share(whole.weight(part), whole.weight(), self._num_shards)
 
     def _value_and_grad(
-        self, params: Params, part: Batch, j: int | jax.Array
+        self, params: Params, part: Batch, j: int | jax.Array, *, first: bool = False
     ) -> tuple[Any, Updates]:
         key = self._whole._shard_key(j, self._num_shards)
-        return self._whole._local(params, part, key, self._num_shards)
+        return self._whole._local(params, part, key, self._num_shards, first=first)

@@ -46,6 +46,21 @@ def varying(tree: PyTree, axis_name: str | None) -> PyTree:
     return jax.tree.map(mark, tree)
 
 
+def varying_as(tree: PyTree, like: jax.Array) -> PyTree:
+    """The tree, marked as differing between the devices of the axes that another does.
+
+    Args:
+      tree: arrays.
+      like: an array.
+
+    Returns:
+      The tree, the same values.
+    """
+    for axis_name in _varies_over(like):
+        tree = varying(tree, axis_name)
+    return tree
+
+
 def pmean(
     tree: PyTree, axis_name: str | None, dtype: DTypeLike | None = None
 ) -> PyTree:

@@ -142,20 +142,46 @@ def mean_items(f: Callable[[PyTree], PyTree], xs: PyTree, mode: Mode) -> PyTree:
         )
         return _mean(total, n, first)
 
+    return mean_in_sequence(lambda x, carry: (f(x), carry), xs, (), mode)[0]
+
+
+def mean_in_sequence(
+    f: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
+    xs: PyTree,
+    carry: PyTree,
+    mode: Mode,
+) -> tuple[PyTree, PyTree]:
+    """Mean over the items of ``f(item, carry)[0]``, one after another.
+
+    Args:
+      f: function of one item and what the item before has left; gives a result and
+        what it leaves, of one structure.
+      xs: tree of arrays with a common leading axis.
+      carry: for the first item.
+      mode: ``"unroll"`` or ``"scan"``.
+
+    Returns:
+      The mean as of ``mean_items``, and what the last item has left.
+    """
+    n = _length(xs)
     # The first item initialises the sum: zeros would lack the manual axes over which
     # the results vary inside shard_map, and the type of a scan's carry would change.
-    first = f(take(xs, 0))
+    first, carry = f(take(xs, 0), carry)
     total = jax.tree.map(_wide, first)
+
+    def added(so_far: PyTree, x: PyTree) -> tuple[PyTree, None]:
+        total, carry = so_far
+        result, carry = f(x, carry)
+        return (_add(total, result), carry), None
+
+    so_far = total, carry
     if mode == "scan" and n > 1:
-        total, _ = jax.lax.scan(
-            lambda so_far, x: (_add(so_far, f(x)), None),
-            total,
-            jax.tree.map(lambda x: x[1:], xs),
-        )
+        so_far, _ = jax.lax.scan(added, so_far, jax.tree.map(lambda x: x[1:], xs))
     else:
         for i in range(1, n):
-            total = _add(total, f(take(xs, i)))
-    return _mean(total, n, first)
+            so_far, _ = added(so_far, take(xs, i))
+    total, carry = so_far
+    return _mean(total, n, first), carry
 
 
 _floating = trees.is_floating

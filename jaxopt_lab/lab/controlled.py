@@ -79,9 +79,11 @@ def by_micro_batch(configuration: Configuration) -> Configuration:
       configuration: the run.
 
     Returns:
-      The configuration.
+      The configuration; without a controller as it is.
     """
     run = configuration.run
+    if run.controller == "none":
+        return configuration
     size = run.batch_size // run.micro_batches
     changed = dataclasses.replace(run, batch_size=size, micro_batches=1)
     return dataclasses.replace(configuration, run=changed)

@@ -218,6 +218,12 @@ PRESENTATION = frozenset(
 TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
 """Options that a resumed run may change too: numbers stay equal but for rounding."""
 
+LISTS = frozenset(
+    {"mesh", "rules", "milestones", "rate_rules", "decay_rules", "augment", "writers"}
+    | {"data_dir", "start_from", "head", "freeze", "out", "config"}
+)
+"""Options of text that may have commas in it."""
+
 
 def check_ranges(options: RunOptions) -> None:
     """Refuse numbers out of range, and counts that do not fit each other.

@@ -20,6 +20,7 @@ from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
+from jaxopt_lab.training.evaluate import Evaluator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +127,8 @@ class Run:
             return self
         one = object.__new__(Run)
         one.__dict__.update(self.__dict__)
-        one.__dict__.pop("_applied", None)  # of all seeds
+        for name in ("_applied", "_tested"):
+            one.__dict__.pop(name, None)  # of all seeds
         one._state = jax.tree.map(lambda x: x[index], self._state)
         one.params, one.model_state = one._state.params, one._state.model_state
         one.seeds = 1
@@ -147,6 +149,37 @@ class Run:
         other.params, other.model_state = params, model_state
         other._state = self._state._replace(params=params, model_state=model_state)
         return other
+
+    def calibration_inputs(self, count: int) -> list[jax.Array]:
+        """Inputs of the first training examples, as the network takes them.
+
+        Args:
+          count: number of examples.
+
+        Returns:
+          Batches without padding.
+        """
+        name = "image" if self._program.kind == "image" else "inputs"
+        found = []
+        for batch in self._program.fixed(count):
+            weight = batch.get("weight")
+            inputs = self._prepared(batch[name])
+            if weight is not None and not np.all(weight):
+                real = np.asarray(weight)
+                real = real.reshape(len(real), -1).any(1)
+                inputs = inputs[np.flatnonzero(real)]
+            found.append(inputs)
+        return found
+
+    @property
+    def state(self) -> Any:
+        """The train state, with the parameters to evaluate."""
+        return self._state
+
+    @property
+    def program(self) -> Program:
+        """The parts that the run was made of."""
+        return self._program
 
     @property
     def test_examples(self) -> int | None:
@@ -204,10 +237,7 @@ class Run:
         Raises:
           InputError: the data do not fit the model.
         """
-        batches = self._program.test if data is None else self._batches(data)
-        evaluator = make_evaluator(
-            self._program.test_metric_fn, batches, seeds=self.seeds > 1
-        )
+        evaluator = self._tested if data is None else self._evaluator(data)
         return {n: _number(v) for n, v in evaluator(self._state).items()}
 
     def curves(self) -> Figure:
@@ -215,6 +245,15 @@ class Run:
         from jaxopt_lab.plotting import training_curves
 
         return training_curves(self.records, repr(self))
+
+    @functools.cached_property
+    def _tested(self) -> Evaluator:
+        return self._evaluator(None)
+
+    def _evaluator(self, data: Any) -> Evaluator:
+        batches = self._program.test if data is None else self._batches(data)
+        metrics = self._program.test_metric_fn
+        return make_evaluator(metrics, batches, seeds=self.seeds > 1)
 
     def _batches(self, data: Any) -> Any:
         found = as_dataset({"train": data, "test": data}, "data")

@@ -1,4 +1,14 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
+from .activation.alpha_dropout import alpha_dropout
+from .activation.modules import AlphaDropout, Selu
+from .activation.selu import selu
+from .block.modules import ScaledResidual, TransformerBlock
+from .block.norm_placement import norm_placement
+from .block.residual_scale import residual_scale, scaled_residual
+from .block.transformer_block import transformer_block
+from .conv.modules import WsConv
+from .conv.transformed_conv import KernelTransform
+from .conv.weight_standardization import weight_standardization, ws_conv
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -18,12 +28,34 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.batch_channel_norm import batch_channel_norm
+from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
-from .norm.layernorm_scaling import layernorm_scaling
-from .norm.modules import GhostBatchNorm, LayerNormScaling
+from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
+from .norm.modules import (
+    BatchChannelNorm,
+    EvoNormB0,
+    EvoNormS0,
+    GhostBatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LayerNormScaling,
+    TimeDependentLayerNorm,
+)
+from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
+    "AlphaDropout",
+    "BatchChannelNorm",
+    "EvoNormB0",
+    "EvoNormS0",
     "GhostBatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "KernelTransform",
+    "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
     "MesaAttention",
@@ -32,8 +64,21 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "ScaledResidual",
+    "Selu",
+    "TimeDependentLayerNorm",
+    "TransformerBlock",
+    "WsConv",
     "WtaCrsDense",
+    "alpha_dropout",
+    "batch_channel_norm",
+    "evonorm_b0",
+    "evonorm_s0",
     "ghost_batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "mesa_attention",
@@ -41,5 +86,14 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "norm_placement",
+    "residual_scale",
+    "scaled_residual",
+    "selu",
+    "td_layernorm",
+    "time_dependent",
+    "transformer_block",
+    "weight_standardization",
+    "ws_conv",
     "wta_crs_dense",
 ]

@@ -81,7 +81,7 @@ class NnxLayer(nnx.Module):
         )
         if not evaluate:
             for name, value in new.items():
-                getattr(self, name).set_value(jnp.asarray(value))
+                getattr(self, name).set_value(jax.tree.map(jnp.asarray, value))
         return y
 
 

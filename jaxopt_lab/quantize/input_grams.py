@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ def gram_function(
     r"""Make the function that gives :math:`X^\top X` for the kernels of a model.
 
     The program of the model is run operation by operation; in a product that contracts
-    all axes of a kernel but its last, the other operand is X.
+    all axes of a kernel but its last, the other operand is X; in a convolution with a
+    kernel of axes (..., in, out), X is the patches.
 
     Args:
       apply: ``apply(params, batch) -> outputs``.
@@ -41,8 +43,8 @@ def gram_function(
       ``(params, batch) -> {path: gram}``, jitted. Gram matrices are float32 or, for
       float64 inputs, float64, ``(inputs, inputs)``, and additive: over batches, and
       over the uses of a kernel. A kernel is left out where it is used in no such
-      product (convolutions, transposed kernels, products inside of ``scan`` and other
-      loops).
+      product (grouped convolutions, transposed kernels, products inside of ``scan`` and
+      other loops). Memory: the patches of one batch.
 
     >>> model = lambda p, x: jax.nn.relu(x @ p["one"]) @ p["two"]
     >>> params = {"one": jnp.array([[1.0, -1.0]]), "two": jnp.ones((2, 1))}
@@ -51,20 +53,51 @@ def gram_function(
     [[4.0, 0.0], [0.0, 1.0]]
     """
 
-    @jax.jit
-    def grams(params: Params, batch: Batch) -> Grams:
-        closed = jax.make_jaxpr(apply)(params, batch)
-        args = jax.tree.leaves((params, batch))
-        origins = [
-            name if (name := trees.path_name(path)) in names else None
-            for path, _ in trees.leaves_with_path(params)
-        ]
-        origins += [None] * (len(args) - len(origins))
-        found: Grams = {}
-        _run(closed, args, origins, found)
-        return found
+    return jax.jit(functools.partial(_grams, apply, names))
 
-    return grams
+
+def order_of_use(
+    apply: Callable[[Params, Batch], Any],
+    names: Collection[str],
+    params: Params,
+    batch: Batch,
+) -> list[str]:
+    """The kernels for which ``gram_function`` finds inputs, first used first.
+
+    Args:
+      apply: as of ``gram_function``; likewise ``names``.
+      names: paths of the kernels.
+      params: the parameters, or their shapes.
+      batch: one batch, or its shapes.
+
+    Returns:
+      Their paths; nothing is computed.
+    """
+    found: list[str] = []
+
+    def traced(params: Params, batch: Batch) -> None:
+        found.extend(_grams(apply, names, params, batch))
+
+    jax.eval_shape(traced, params, batch)
+    return found
+
+
+def _grams(
+    apply: Callable[[Params, Batch], Any],
+    names: Collection[str],
+    params: Params,
+    batch: Batch,
+) -> Grams:
+    closed = jax.make_jaxpr(apply)(params, batch)
+    args = jax.tree.leaves((params, batch))
+    origins = [
+        name if (name := trees.path_name(path)) in names else None
+        for path, _ in trees.leaves_with_path(params)
+    ]
+    origins += [None] * (len(args) - len(origins))
+    found: Grams = {}
+    _run(closed, args, origins, found)
+    return found
 
 
 def _run(
@@ -94,6 +127,8 @@ def _run(
         else:
             if primitive.name == "dot_general":
                 _look(eqn.params["dimension_numbers"], values, names, found)
+            elif primitive.name == "conv_general_dilated":
+                _look_at_patches(eqn.params, values, names, found)
             results = _alone(jaxpr, eqn, values)
             if primitive.name == "convert_element_type":
                 outs = names
@@ -131,7 +166,34 @@ def _look(
             continue
         axes = [contracted[other][list(contracted[kernel]).index(i)] for i in inputs]
         x = jnp.moveaxis(values[other], axes, range(-len(axes), 0))
-        x = x.reshape(-1, weight.size // weight.shape[-1])
-        x = x.astype(trees.accumulation_dtype(x.dtype))
-        gram = x.T @ x
-        found[name] = found[name] + gram if name in found else gram
+        _add(found, name, x.reshape(-1, weight.size // weight.shape[-1]))
+
+
+def _look_at_patches(
+    options: Any, values: Sequence[Any], names: Sequence[str | None], found: Grams
+) -> None:
+    """Add the gram matrix of the patches of a convolution by a kernel."""
+    (images, weight), name = values, names[1]
+    axes, spatial = options["dimension_numbers"], np.ndim(weight) - 2
+    usual = (spatial + 1, spatial, *range(spatial))
+    groups = options["feature_group_count"], options["batch_group_count"]
+    if name is None or tuple(axes.rhs_spec) != usual or groups != (1, 1):
+        return
+    patches = jax.lax.conv_general_dilated_patches(
+        images.astype(trees.accumulation_dtype(images.dtype)),
+        weight.shape[:spatial],
+        *(options[n] for n in ("window_strides", "padding")),
+        *(options[n] for n in ("lhs_dilation", "rhs_dilation")),
+        dimension_numbers=axes,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    # Channels come before the places of the window; in the kernel they come after.
+    x = jnp.moveaxis(patches, axes.out_spec[1], -1)
+    x = x.reshape(-1, weight.shape[spatial], int(np.prod(weight.shape[:spatial])))
+    _add(found, name, jnp.swapaxes(x, 1, 2).reshape(len(x), -1))
+
+
+def _add(found: Grams, name: str, x: jax.Array) -> None:
+    x = x.astype(trees.accumulation_dtype(x.dtype))
+    gram = x.T @ x
+    found[name] = found[name] + gram if name in found else gram

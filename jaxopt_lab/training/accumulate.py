@@ -11,6 +11,7 @@ import optax
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.argument_checks import check_function, check_transformation
+from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.loss_checks import train_loss
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
@@ -109,12 +110,12 @@ def make_accumulation(
         if axis_name is not None:
             pass_key = jax.random.fold_in(pass_key, jax.lax.axis_index(axis_name))
 
-        def evaluate(params: Params) -> Any:
-            return train_loss(loss_fn(params, state.model_state, batch, pass_key))
+        def evaluate(params: Any, batch: Any, key: Any, kept: Any) -> Any:
+            return train_loss(loss_fn(params, kept, batch, key))
 
+        grad_fn = BatchGrad(evaluate, batch, pass_key, model_state=state.model_state)
         own = varying(state.params, axis_name)
-        (loss, aux), grads = jax.value_and_grad(evaluate, has_aux=True)(own)
-        grads = trees.ascent_gradient(grads)
+        (loss, aux), grads = grad_fn.value_and_grad(own)
         square = trees.global_norm(grads).astype(sums.squares.dtype) ** 2
         found = (loss.astype(sums.loss.dtype), square, grads, aux[0])
         loss, square, grads, model_state = pmean(found, axis_name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import optax
 
+from jaxopt_lab.core import backward_state
 from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.gradients import MappedGradFn
 from jaxopt_lab.core.typing import Batch, GradFn, Params, Updates
@@ -67,16 +68,17 @@ def nnx_value_and_grad(
     params, rest = jax.tree.map(lambda x: x, (params, rest))
     boxes = jax.tree.structure(params)
 
-    def evaluate(params: Params, batch: Batch, key: Any) -> Any:
+    def evaluate(params: Params, batch: Batch, key: Any, rest: Any) -> Any:
         del key  # the module has streams of its own
         copy = nnx.merge(graphdef, params, rest, copy=True)
         loss = loss_fn(copy, batch)
         _, _, new = nnx.split(copy, nnx.Param if wrt is None else wrt, ...)
-        return loss, jax.tree.leaves(new)
+        return loss, jax.tree.leaves(new, is_leaf=backward_state.is_one)
 
-    inner = BatchGrad(evaluate, batch, **options)
+    inner = BatchGrad(evaluate, batch, model_state=rest, **options)
     (loss, new), grads = inner.value_and_grad(params)
-    nnx.update(model, jax.tree.unflatten(jax.tree.structure(rest), new))
+    new = jax.tree.unflatten(jax.tree.structure(rest), jax.tree.leaves(new))
+    nnx.update(model, new)
     # The optimizer hands over bare arrays, in a tree without variables.
     grad_fn = MappedGradFn(
         inner,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
@@ -19,6 +18,7 @@ from jaxopt_lab.core.loss_checks import train_loss
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn, Updates
 from jaxopt_lab.training.dry_run import dry_run
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
+from jaxopt_lab.training.nonfinite import select_finite
 from jaxopt_lab.training.state import TrainState
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -94,6 +94,7 @@ def make_train_step(
     shards the first pass runs on those shards and is not repeated. Memory: one tree
     of gradients (one for each shard with sharded links) and what ``tx`` needs.
 
+    >>> import jax.numpy as jnp
     >>> def loss_fn(params, model_state, batch, key):
     ...     loss = jnp.mean((batch - params) ** 2)
     ...     return loss, (model_state, {})
@@ -118,8 +119,8 @@ def make_train_step(
         usage = dry_run(chain, state.opt_state, state.params)
         key, pass_key = jax.random.split(state.key)
 
-        def evaluate(params: Params, batch: Batch, key: Any) -> Any:
-            return train_loss(loss_fn(params, state.model_state, batch, key))
+        def evaluate(params: Any, batch: Batch, key: Any, kept: Any) -> Any:
+            return train_loss(loss_fn(params, kept, batch, key))
 
         grad_fn = BatchGrad(
             evaluate,
@@ -130,6 +131,7 @@ def make_train_step(
             micro_loop=micro_loop,
             reduce_dtype=reduce_dtype,
             weights=weights,
+            model_state=state.model_state,
         )
         (loss, (model_state, metrics)), grads = grad_fn.value_and_grad(
             state.params, usage.num_shards, usage.mode
@@ -155,14 +157,10 @@ def make_train_step(
             added = None if fused_apply.used else updates
             metrics = {**measure(grads, added, state.params), **metrics}
         if skip_nonfinite:
-            finite = jnp.isfinite(loss) & jnp.isfinite(trees.global_norm(grads))
-            finite &= jnp.isfinite(trees.global_norm(updates))
-            params, model_state, opt_state = trees.select(
-                finite,
-                (params, model_state, opt_state),
-                (state.params, state.model_state, state.opt_state),
+            new = params, model_state, opt_state
+            (params, model_state, opt_state), metrics["skipped"] = select_finite(
+                loss, grads, updates, new, state[1:4]
             )
-            metrics["skipped"] = 1 - finite.astype(loss.dtype)
         return TrainState(state.step + 1, params, model_state, opt_state, key), metrics
 
     return step

@@ -16,7 +16,7 @@ from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights, share, weighed
 from jaxopt_lab.core.devices import narrowed, pmean
 from jaxopt_lab.core.meshes import DATA_AXIS
-from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.training.sharding import divided
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
@@ -66,8 +66,8 @@ def make_zero_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key, pass_key = jax.random.split(state.key)
 
-        def evaluate(params: Params, batch: Batch, key: Any) -> Any:
-            return loss_fn(params, state.model_state, batch, key)
+        def evaluate(params: Params, batch: Batch, key: Any, kept: ModelState) -> Any:
+            return loss_fn(params, kept, batch, key)
 
         grad_fn = BatchGrad(
             evaluate,
@@ -76,6 +76,7 @@ def make_zero_step(
             micro_batches=micro_batches,
             micro_loop=micro_loop,
             weights=weights,
+            model_state=state.model_state,
         )
         own = grad_fn.weight()
         (loss, (model_state, metrics)), grads = weighed(

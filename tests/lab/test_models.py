@@ -303,7 +303,12 @@ BAD = [
     ("mlp", {"dtype": "f32"}, (8, 8, 1), "float64; got 'f32'"),
     ("convnet", {"channels": ()}, (8, 8, 1), "channels must be at least 1"),
     ("convnet", {}, (3, 8, 1), "at least 4 pixels a side; got 3x8"),
-    ("resnet18", {"norm": "layer"}, (8, 8, 1), "'batch' or 'group'; got 'layer'"),
+    (
+        "resnet18",
+        {"norm": "layer"},
+        (8, 8, 1),
+        "unknown norm 'layer'.*batch, .*group",
+    ),
     ("resnet20", {"norm": "group", "groups": 3}, (8, 8, 1), "groups=3 must divide.*16"),
     ("wide_resnet", {"depth": 17}, (8, 8, 1), r"6n \+ 4.*got 17"),
     ("wide_resnet", {"dropout": 1.0}, (8, 8, 1), r"\[0, 1\); got 1.0"),

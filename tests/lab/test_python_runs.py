@@ -12,8 +12,9 @@ from flax import nnx
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import export, load, python_runs, run
-from jaxopt_lab.lab.commands import evaluate, predict
+from jaxopt_lab.lab.commands import evaluate, predict, quantize
 from jaxopt_lab.lab.commands import export as export_command
+from jaxopt_lab.lab.quantized_run import codes_by_path, quantize_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -195,3 +196,48 @@ def test_averaged_weights_are_read_back(tmp_path):
         tested = load(tmp_path, model=Net, data=DATA, average=average).evaluate()
         np.testing.assert_allclose(tested["loss"], last[f"{prefix}loss"][-1], rtol=1e-6)
     assert last["loss"][-1] != last["ema_loss"][-1]
+
+
+def test_a_quantized_run_predicts_with_the_values_of_its_codes(trained):
+    one = trained[0].seed(1)
+    seen = []
+    coarse, report = quantize_run(
+        one, "gptq", options={"bits": 3}, keep="head", progress=seen.append
+    )
+    assert seen == list(report.layers) == ["hidden/kernel"]
+    codes = codes_by_path(report)
+    steps = codes["hidden/kernel/qvalue"] - codes["hidden/kernel/zero_point"]
+    values = steps * codes["hidden/kernel/scale"]
+    np.testing.assert_allclose(coarse.params["hidden"]["kernel"], values.T, rtol=1e-6)
+    np.testing.assert_array_equal(
+        coarse.params["head"]["kernel"], one.params["head"]["kernel"]
+    )
+    params = jax.tree.map(np.asarray, one.params)
+    hidden = X @ values.T + params["hidden"]["bias"]
+    logits = np.maximum(hidden, 0) @ params["head"]["kernel"] + params["head"]["bias"]
+    np.testing.assert_allclose(coarse.apply(X), logits, rtol=1e-4, atol=1e-5)
+    for arguments, words in (
+        ({"method": "gtpq"}, "perhaps you meant 'gptq'"),
+        ({"options": {"sweeps": 3}}, "unknown option of gptq 'sweeps'"),
+        ({"match": "kernels"}, "matches no leaf"),
+        ({"group_size": 3}, "hidden/kernel: group_size must divide"),
+    ):
+        with pytest.raises(InputError, match=words):
+            quantize_run(one, **{"method": "gptq", **arguments})
+    with pytest.raises(InputError, match="has 2 seeds"):
+        quantize_run(trained[0], "gptq")
+
+
+def test_the_command_to_quantize_prints_a_table_and_writes_the_codes(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(python_runs, "load", lambda *_, **__: trained[0])
+    out = tmp_path / "codes.npz"
+    words = ["run=own", "method=nearest_linear", "bits=8", "examples=8", f"out={out}"]
+    assert quantize.main(words) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(printed.splitlines()[-1])
+    assert found["bytes"] < found["bytes_before"] and "hidden/kernel" in printed
+    assert np.load(out)["head/kernel/qvalue"].dtype == np.int8
+    assert quantize.main(["run=own", "out=codes"]) == 2
+    assert "ends in .npz" in capsys.readouterr().err

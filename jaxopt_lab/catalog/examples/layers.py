@@ -16,6 +16,15 @@ def normalized() -> dict[str, Any]:
     return {"x": np.random.default_rng(0).normal(1.0, 2.0, (4, 3, 2))}
 
 
+def small_images() -> dict[str, Any]:
+    """Four images of three by four positions and two features.
+
+    >>> small_images()["x"].shape
+    (4, 3, 4, 2)
+    """
+    return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
@@ -44,6 +53,43 @@ def half_the_rows() -> dict[str, Any]:
     return {"x": in_groups()["x"], "ratio": 0.5, "min_rows": 1}
 
 
+def groups() -> dict[str, Any]:
+    """The same in two groups of three features.
+
+    >>> groups()["groups"]
+    2
+    """
+    return {"x": in_groups()["x"], "groups": 2}
+
+
+def five_features() -> dict[str, Any]:
+    """Four examples of three positions and five features, about 1.
+
+    >>> five_features()["x"].shape
+    (4, 3, 5)
+    """
+    return {"x": third_block()["x"]}
+
+
+def at_times() -> dict[str, Any]:
+    """The same, with the logarithm of a signal-to-noise ratio for each example.
+
+    >>> [leaf.shape for leaf in at_times()["x"]]
+    [(4, 3, 5), (4,)]
+    """
+    return {"x": (third_block()["x"], np.array([-4.0, -0.5, 1.0, 3.0]))}
+
+
+def sequences() -> dict[str, Any]:
+    """Four sequences of three tokens and four features, in the second of two blocks.
+
+    >>> sequences()["placement"]
+    'post'
+    """
+    x = np.random.default_rng(3).normal(size=(4, 3, 4))
+    return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
+
+
 def third_block() -> dict[str, Any]:
     """The same with five features, in the third block.
 
@@ -52,3 +98,12 @@ def third_block() -> dict[str, Any]:
     """
     x = np.random.default_rng(1).normal(1.0, 2.0, (4, 3, 5))
     return {"x": x, "index": 3}
+
+
+def quarter_dropped() -> dict[str, Any]:
+    """The input of ``normalized``, of which a quarter is dropped.
+
+    >>> quarter_dropped()["rate"]
+    0.25
+    """
+    return {**normalized(), "rate": 0.25}

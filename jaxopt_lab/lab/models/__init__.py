@@ -131,6 +131,7 @@ _ROWS = (
         configs.ResNet18Config,
         "resnet",
         "ResNet-18, with a small stem below 64 pixels",
+        norms=("batch", "group"),
     ),
     Model(
         "resnet20",
@@ -138,6 +139,7 @@ _ROWS = (
         configs.ResNet20Config,
         "resnet",
         "ResNet-20 as used on CIFAR",
+        norms=("batch", "group"),
     ),
     Model(
         "resnet50",
@@ -145,6 +147,7 @@ _ROWS = (
         configs.ResNet50Config,
         "resnet",
         "ResNet-50, with a small stem below 64 pixels",
+        norms=("batch", "group"),
     ),
     Model(
         "wide_resnet",
@@ -152,6 +155,7 @@ _ROWS = (
         configs.WideResNetConfig,
         "wide_resnet",
         "wide ResNet with depth 6n + 4 and a widening factor",
+        norms=("batch", "group"),
     ),
     Model(
         "transformer",

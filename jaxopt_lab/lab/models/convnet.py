@@ -28,7 +28,10 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 class ConvNet(nnx.Module):
-    """Convolutions, normalized, halved and rectified; a dense layer; the output."""
+    """Convolutions, normalized, halved and rectified; a dense layer; the output.
+
+    A normalization that is an activation, too (EvoNorm), is followed by none.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class ConvNet(nnx.Module):
         self.shape = shape
         height, width, last = shape
         self.convs, self.norms = nnx.List(), nnx.List()
+        self.activated = norm is not None and norm.activates
         for index, channels in enumerate(config.channels, start=1):
             self.convs.append(
                 conv(last, channels, 3, bias=True, types=types, rngs=rngs)
@@ -67,7 +71,7 @@ class ConvNet(nnx.Module):
                 x = self.norms[index](x)
             # The maximum of rectified values is the rectified maximum, on a
             # quarter of the values.
-            x = jax.nn.relu(halve(x))
+            x = halve(x) if self.activated else jax.nn.relu(halve(x))
         x = x.reshape(x.shape[0], -1)
         return self.head(jax.nn.relu(self.dense(x)))
 

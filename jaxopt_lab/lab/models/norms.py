@@ -39,8 +39,19 @@ class Norm:
         """Whether the layer depends on the depth of its block."""
         return INDEX in self.row.options
 
+    @property
+    def activates(self) -> bool:
+        """Whether the layer is an activation, too, so that none follows it."""
+        return "activation" in self.row.replaces
+
     def __call__(
-        self, features: int, *, index: int, types: Mapping[str, Any], rngs: nnx.Rngs
+        self,
+        features: int,
+        *,
+        index: int,
+        types: Mapping[str, Any],
+        rngs: nnx.Rngs,
+        activate: bool = True,
     ) -> nnx.Module:
         """The layer of one block.
 
@@ -49,11 +60,15 @@ class Norm:
           index: depth of the block, from 1.
           types: ``dtype`` and ``param_dtype``.
           rngs: random streams.
+          activate: False where the model has no activation behind it: a layer that can
+            leave its own out does.
 
         Returns:
           The module.
         """
         options = dict(self.options)
+        if not activate and "activate" in self.row.options:
+            options["activate"] = False
         if self.by_depth:
             options[INDEX] = index
         if "param_dtype" in inspect.signature(self.row.load()).parameters:
@@ -136,4 +151,6 @@ def _unfit(part: catalog.Part, model: Model) -> str:
         bad.append(f"has a state ({part.state})")
     if part.couples_examples:
         bad.append("couples the examples of a batch")
+    if part.couples_positions:
+        bad.append("lets the positions of an example see later ones")
     return " and ".join(bad)

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.configs import WideResNetConfig
-from jaxopt_lab.lab.models.layers import Dropout, conv, dtypes, normalisation
+from jaxopt_lab.lab.models.layers import Dropout, MakeNorm, conv, dtypes
+from jaxopt_lab.lab.models.norms import Norm
 
 
 class WideBlock(nnx.Module):
@@ -27,15 +28,17 @@ class WideBlock(nnx.Module):
         in_channels: int,
         channels: int,
         stride: int,
+        index: int,
+        make: MakeNorm,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
-        norm, groups = config.norm, config.groups
-        self.norm1 = normalisation(norm, in_channels, groups, types=types, rngs=rngs)
+        self.activated = make.activates
+        self.norm1 = make(in_channels, index)
         self.conv1 = conv(
             in_channels, channels, 3, stride=stride, types=types, rngs=rngs
         )
-        self.norm2 = normalisation(norm, channels, groups, types=types, rngs=rngs)
+        self.norm2 = make(channels, index)
         self.dropout = Dropout(config.dropout)
         self.conv2 = conv(channels, channels, 3, types=types, rngs=rngs)
         self.project = stride != 1 or in_channels != channels
@@ -45,9 +48,10 @@ class WideBlock(nnx.Module):
             )
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
-        active = jax.nn.relu(self.norm1(x))
+        rectify = (lambda x: x) if self.activated else jax.nn.relu
+        active = rectify(self.norm1(x))
         skip = self.shortcut(active) if self.project else x
-        y = jax.nn.relu(self.norm2(self.conv1(active)))
+        y = rectify(self.norm2(self.conv1(active)))
         return skip + self.conv2(self.dropout(y, rngs))
 
 
@@ -59,22 +63,26 @@ class WideResNet(nnx.Module):
         config: WideResNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        norm: Norm | None,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         self.shape = shape
         self.stem = conv(shape[2], 16, 3, types=types, rngs=rngs)
+        make = MakeNorm(config, norm, types, rngs)
+        self.activated = make.activates
         blocks, last = [], 16
         for stage in range(3):
             channels = 16 * config.widen * 2**stage
             for index in range((config.depth - 4) // 6):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(WideBlock(config, last, channels, stride, rngs))
+                depth = len(blocks) + 1
+                blocks.append(
+                    WideBlock(config, last, channels, stride, depth, make, rngs)
+                )
                 last = channels
         self.blocks = nnx.List(blocks)
-        self.norm = normalisation(
-            config.norm, last, config.groups, types=types, rngs=rngs
-        )
+        self.norm = make(last, len(blocks))
         self.head = nnx.Linear(last, num_classes, rngs=rngs, **types)
 
     def __call__(self, images: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
@@ -82,12 +90,17 @@ class WideResNet(nnx.Module):
         x = self.stem(images)
         for block in self.blocks:
             x = block(x, rngs)
-        x = jax.nn.relu(self.norm(x))
+        x = self.norm(x)
+        if not self.activated:
+            x = jax.nn.relu(x)
         return self.head(jnp.mean(x, axis=(1, 2)))
 
 
 def build(
-    config: WideResNetConfig, input_shape: tuple[int, ...], num_classes: int
+    config: WideResNetConfig,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    norm: Norm | None = None,
 ) -> Callable[[nnx.Rngs], WideResNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("wide_resnet", input_shape)
@@ -98,5 +111,6 @@ def build(
         )
     checks.at_least("wide_resnet", 1, widen=config.widen)
     checks.check_dropout("wide_resnet", config.dropout)
-    checks.check_groups("wide_resnet", config.norm, config.groups, 16)
-    return lambda rngs: WideResNet(config, shape, num_classes, rngs)
+    if norm is None:
+        checks.check_groups("wide_resnet", config.norm, config.groups, 16)
+    return lambda rngs: WideResNet(config, shape, num_classes, norm, rngs)

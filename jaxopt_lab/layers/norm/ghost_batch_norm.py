@@ -11,6 +11,11 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.statistics import (
+    batch_statistics,
+    moved_in_sequence,
+    with_ddof,
+)
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features
 
@@ -21,6 +26,7 @@ def ghost_batch_norm(
     ghost_size: Annotated[int, COUNT] = 128,
     momentum: Annotated[float, UNIT] = 0.1,
     eps: Annotated[float, POSITIVE, STATIC] = 1e-5,
+    fast_variance: bool = False,
     param_dtype: DTypeLike = jnp.float32,
 ) -> Functional:
     r"""Batch normalization that takes its statistics from parts of the batch.
@@ -43,6 +49,9 @@ def ghost_batch_norm(
       momentum: :math:`m`, the fraction that is new (torch's convention; flax's
         ``momentum`` is the fraction kept), in ``[0, 1]``.
       eps: :math:`\epsilon`, above 0.
+      fast_variance: the variance as the mean of squares minus the square of the mean,
+        one pass over the data instead of two, which loses the digits of a mean that is
+        much larger than the deviation.
       param_dtype: type of parameters and statistics.
 
     Returns:
@@ -101,9 +110,17 @@ def ghost_batch_norm(
             if valid is not None:
                 inside = jnp.broadcast_to(valid, (*x.shape[:-1], 1))
                 inside = inside.reshape((*z.shape[:-1], 1))
-            mean, var, count = _statistics(z, inside)
-            state = _fold(state, mean, var, count, momentum, axis_name)
-            mean, var = mean[:, None, None], var[:, None, None]
+            found = batch_statistics(
+                z, (1, 2), weights=inside, fast_variance=fast_variance
+            )
+            mean, var, count = found
+            new = {"mean": mean, "var": with_ddof(var, count)}
+            state = {
+                name: moved_in_sequence(
+                    state[name], new[name], count, momentum, axis_name=axis_name
+                )
+                for name in state
+            }
         else:
             shape = (1,) * (x.ndim - 1) + (features,)
             mean, var = (state[s].astype(wide).reshape(shape) for s in ("mean", "var"))
@@ -129,50 +146,3 @@ def _chunks(batch: int, ghost_size: int, axis_name: str | None) -> int:
             f"{where} evenly; take a divisor of it"
         )
     return batch // size
-
-
-def _statistics(
-    z: jax.Array, inside: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean, variance and count of each chunk and feature; two passes over the data."""
-    if inside is None:
-        count = jnp.full((z.shape[0], 1), z.shape[1] * z.shape[2], z.dtype)
-        mean = jnp.mean(z, axis=(1, 2))
-        var = jnp.mean(jnp.square(z - mean[:, None, None]), axis=(1, 2))
-        return mean, var, count
-    count = jnp.sum(inside, axis=(1, 2), dtype=z.dtype)
-    safe = jnp.maximum(count, 1)
-    mean = jnp.sum(z, axis=(1, 2)) / safe
-    apart = jnp.where(inside, z - mean[:, None, None], 0)
-    return mean, jnp.sum(apart * apart, axis=(1, 2)) / safe, count
-
-
-def _fold(
-    state: dict[str, jax.Array],
-    mean: jax.Array,
-    var: jax.Array,
-    count: jax.Array,
-    momentum: float,
-    axis_name: str | None,
-) -> dict[str, jax.Array]:
-    """The running statistics after one ghost batch after another."""
-    unbiased = var * count / jnp.maximum(count - 1, 1)
-    new = {"mean": mean, "var": unbiased, "count": count}
-    if axis_name is not None:
-        new = {name: _gathered(x, axis_name) for name, x in new.items()}
-    fresh = jnp.where(new.pop("count") > 0, jnp.asarray(momentum, mean.dtype), 0)
-    kept = jnp.cumprod(jnp.flip(1 - fresh, 0), axis=0)
-    # What remains of a ghost batch after all that come behind it.
-    later = jnp.flip(jnp.concatenate([jnp.ones_like(kept[:1]), kept[:-1]]), 0)
-    folded = {}
-    for name, value in new.items():
-        old = state[name].astype(mean.dtype) * kept[-1]
-        folded[name] = old + jnp.sum(fresh * later * value, axis=0)
-    return {name: folded[name].astype(state[name].dtype) for name in state}
-
-
-def _gathered(x: jax.Array, axis_name: str) -> jax.Array:
-    """The parts of all devices in order, known to be the same on each of them."""
-    devices, i = jax.lax.axis_size(axis_name), jax.lax.axis_index(axis_name)
-    whole = jnp.zeros((devices, *x.shape), x.dtype).at[i].set(x)
-    return jax.lax.psum(whole, axis_name).reshape(-1, x.shape[-1])

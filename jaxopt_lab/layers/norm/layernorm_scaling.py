@@ -13,6 +13,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.norm.last_axis import along, normalized
 
 Statistics = Literal["layer", "rms"]
 
@@ -95,14 +96,11 @@ def layernorm_scaling(
         if valid is not None:
             # Padding may hold anything, and 0 times NaN is NaN in the gradients.
             z = jnp.where(valid, z, 0)
+        y = normalized(z, eps, centred=centred)
+        y = y * along(params["scale"], y)
         if centred:
-            z = z - jnp.mean(z, axis=-1, keepdims=True)
-        square = jnp.mean(z * z, axis=-1, keepdims=True)
-        y = z * jax.lax.rsqrt(square + jnp.asarray(eps, wide))
-        y = y * _along(params["scale"], y)
-        if centred:
-            y = y + _along(params["bias"], y)
-        y = y * jnp.asarray(1 / math.sqrt(index), wide)
+            y = y + along(params["bias"], y)
+        y = y * jnp.asarray(layer_norm_scale(index), wide)
         if valid is not None:
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
@@ -110,6 +108,40 @@ def layernorm_scaling(
     return Functional(init, apply)
 
 
-def _along(vector: jax.Array, y: jax.Array) -> jax.Array:
-    """A parameter of each feature, of the type and number of axes of ``y``."""
-    return vector.astype(y.dtype).reshape((1,) * (y.ndim - 1) + vector.shape)
+def layer_norm_scale(block_index: int) -> float:
+    r"""The factor of the norms of a block, :math:`1 / \sqrt l`.
+
+    Args:
+      block_index: :math:`l`, counted from 1; both norms of a block share it.
+
+    Returns:
+      The factor.
+
+    Raises:
+      InputError: the index is below 1 or no whole number.
+
+    >>> layer_norm_scale(4)
+    0.5
+    """
+    check_arguments(layernorm_scaling, {"index": block_index})
+    return 1 / math.sqrt(block_index)
+
+
+def folded(params: dict[str, jax.Array], *, index: int) -> dict[str, jax.Array]:
+    """The parameters of a plain norm with the outputs of a scaled one, for an export.
+
+    Not for training: Adam's steps of the scale would be larger by the root of the
+    index.
+
+    Args:
+      params: of ``layernorm_scaling``.
+      index: its number of the block.
+
+    Returns:
+      Scale and bias, multiplied by ``layer_norm_scale(index)``.
+
+    >>> float(folded({"scale": jnp.ones(1)}, index=4)["scale"][0])
+    0.5
+    """
+    factor = layer_norm_scale(index)
+    return {n: p * jnp.asarray(factor, p.dtype) for n, p in params.items()}

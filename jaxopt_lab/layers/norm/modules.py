@@ -7,8 +7,12 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
+from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
+from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
+from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
 
 
 class LayerNormScaling(NnxLayer):
@@ -45,3 +49,115 @@ class GhostBatchNorm(BatchedLayer):
     """
 
     make = staticmethod(ghost_batch_norm)
+
+
+class LayerNorm(BatchedLayer):
+    """Layer normalization as an nnx module with this package's options.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``layer_norm``.
+
+    >>> LayerNorm(4, statistics="rms", rngs=nnx.Rngs(0)).names
+    (('scale',), ())
+    """
+
+    make = staticmethod(layer_norm)
+
+
+class GroupNorm(BatchedLayer):
+    """Group normalization as an nnx module with this package's options.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``group_norm``.
+
+    >>> GroupNorm(4, groups=2, rngs=nnx.Rngs(0)).scale.shape
+    (4,)
+    """
+
+    make = staticmethod(group_norm)
+
+
+class InstanceNorm(BatchedLayer):
+    """Instance normalization as an nnx module with this package's options.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``instance_norm``.
+
+    >>> InstanceNorm(4, rngs=nnx.Rngs(0)).scale.shape
+    (4,)
+    """
+
+    make = staticmethod(instance_norm)
+
+
+class TimeDependentLayerNorm(BatchedLayer):
+    """Layer normalization that depends on the time of a diffusion, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``td_layernorm``.
+
+    >>> TimeDependentLayerNorm(4, rngs=nnx.Rngs(0)).scale_time_weight.shape
+    (4,)
+    """
+
+    make = staticmethod(td_layernorm)
+
+
+class EvoNormB0(BatchedLayer):
+    """EvoNorm of the batch series as an nnx module; no activation follows it.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``evonorm_b0``.
+
+    >>> EvoNormB0(4, rngs=nnx.Rngs(0)).v.shape
+    (4,)
+    """
+
+    make = staticmethod(evonorm_b0)
+
+
+class EvoNormS0(BatchedLayer):
+    """EvoNorm of the sample series as an nnx module; no activation follows it.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``evonorm_s0``.
+
+    >>> EvoNormS0(4, groups=2, rngs=nnx.Rngs(0)).v.shape
+    (4,)
+    """
+
+    make = staticmethod(evonorm_s0)
+
+
+class BatchChannelNorm(BatchedLayer):
+    """Batch-channel normalization as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``batch_channel_norm``.
+
+    >>> BatchChannelNorm(4, groups=2, rngs=nnx.Rngs(0)).group_scale.shape
+    (2,)
+    """
+
+    make = staticmethod(batch_channel_norm)

@@ -56,6 +56,21 @@ def alone(subject: LayerSubject) -> None:
 
 
 @check("layer")
+def positions(subject: LayerSubject) -> None:
+    """A position is as before any others, unless the row says that they couple."""
+    beside, plain = subject.values["positions"]
+    row = subject.row
+    if not (row.couples_positions or row.couples_examples):
+        assert_close(beside, plain, "a position depends on later ones", **TIGHT)
+        return
+    gaps = [
+        np.max(np.abs(a - b))
+        for a, b in zip(jax.tree.leaves(beside), jax.tree.leaves(plain), strict=True)
+    ]
+    assert max(gaps) > 1e-9, "the row says that positions couple; they do not"
+
+
+@check("layer")
 def padding(subject: LayerSubject) -> None:
     """Masked examples, whatever they hold, change nothing and give zeros."""
     found = subject.values["padded"]

@@ -31,6 +31,10 @@ def of_the_batch(apply, params, state, x, *, train, **options):
     return (y if train else y + jnp.mean(x)), new
 
 
+def of_the_example(apply, params, state, x, **options):
+    return x + jnp.mean(x, axis=1, keepdims=True), state
+
+
 def counting_evaluation(apply, params, state, x, *, train, **options):
     y, new = apply(params, state, x, train=train, **options)
     return y, new if train else {"mean": state["mean"] + 1}
@@ -138,6 +142,7 @@ plant(
     "alone",
     "depends on the others",
     dataclasses.replace(TOY, couples_examples=False),
+    also={"positions"},
 )
 plant(
     "layer",
@@ -145,6 +150,25 @@ plant(
     "alone",
     "they do not",
     with_apply(lambda apply, p, s, x, **o: (x * 1, s)),
+    also={"positions"},
+)
+plant(
+    "layer",
+    "coupled positions denied",
+    "positions",
+    "depends on later ones",
+    with_apply(of_the_example, couples_examples=False),
+)
+plant(
+    "layer",
+    "coupled positions claimed",
+    "positions",
+    "they do not",
+    with_apply(
+        lambda apply, p, s, x, **o: (x * 1, s),
+        couples_examples=False,
+        couples_positions=True,
+    ),
 )
 plant(
     "layer",

@@ -89,7 +89,9 @@ class LayerSubject(Subject):
 
         first = core.init(jax.random.wrap_key_data(key))
         given = (inputs["params"], inputs["state"])
-        return jax.tree.map(added, first, given)
+        # At another setting a layer may have fewer parameters.
+        given = tuple({n: g[n] for n in f} for f, g in zip(first, given, strict=True))
+        return jax.tree.map(added, tuple(first), given)
 
     def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
         return self.train(self.core(), inputs, key)
@@ -116,6 +118,8 @@ class LayerSubject(Subject):
                 other = CATALOG[setting.equals].make(self.features, **setting.given)
                 return other.apply(params, state, inputs["x"], train=True)[0]
             part = loaded(setting.equals)
+            if str(setting.equals).startswith("jax."):
+                return part(inputs["x"], **setting.given)
             if not inspect.isclass(part):
                 return part(params, inputs["x"], **setting.given)
             build = lambda rngs: part(self.features, rngs=rngs, **setting.given)
@@ -153,6 +157,7 @@ class LayerSubject(Subject):
             "start": lambda i: self.start(i, KEY),
             "evaluation": self._evaluation,
             "alone": self._alone,
+            "positions": self._positions,
             "padded": self._padded,
             "divided": self._divided,
             "first_pass": self._first_pass,
@@ -198,6 +203,17 @@ class LayerSubject(Subject):
         parts = [one(0), one(1)]
         together = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
         return together, jax.tree.map(lambda a: a[:2], whole)
+
+    def _positions(self, inputs: Any) -> Any:
+        """The first position beside others, and as it was."""
+
+        def moved(a: Any, b: Any) -> Any:
+            return a if a.ndim < 3 else jnp.concatenate([a[:, :1], b[:, 1:]], axis=1)
+
+        x = jax.tree.map(moved, inputs["x"], self.others["x"])
+        beside = self.call({**inputs, "x": x}, KEY)["y"]
+        first = lambda y: jax.tree.map(lambda a: a[:, :1], y)
+        return first(beside), first(self.call(inputs, KEY)["y"])
 
     def _padded(self, inputs: Any) -> Any:
         """With as much padding behind, with one example masked, and their gradients."""
@@ -340,12 +356,15 @@ class LayerSubject(Subject):
 
     def residual_bytes(self) -> float:
         """Bytes kept for the gradient per element of a float32 input."""
-        features = 256
+        # A kernel is kept, too; beside large images it hardly counts.
+        features = 32 if "conv" in self.row.replaces else 256
         core = self.core(features)
-        x = self.inputs["x"]
+        own, *further = jax.tree.leaves(self.inputs["x"])
         # Large, so that statistics hardly count.
-        places = [16 * n for n in x.shape[1:-1]]
-        x = jax.ShapeDtypeStruct((x.shape[0], *places, features), np.float32)
+        places = [16 * n for n in own.shape[1:-1]]
+        own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
+        leaves = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in further]
+        x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), [own, *leaves])
         params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
 
         def kept(params: Any, x: Any, state: Any) -> Any:
@@ -357,4 +376,4 @@ class LayerSubject(Subject):
         free = set(jaxpr.invars) - {jaxpr.invars[len(jax.tree.leaves(params))]}
         kept_vars = {v for v in jaxpr.outvars if not isinstance(v, Literal)} - free
         total = sum(v.aval.size * v.aval.dtype.itemsize for v in kept_vars)
-        return total / x.size
+        return total / own.size

@@ -17,6 +17,7 @@ SIBLINGS = {
     "mesa_softmax": "the code of mesa_gelu around another function",
     "reweighted_cross_entropy": "cross_entropy, weighted; its vectors are plain",
     "erase": "a change of images by key as cutmix",
+    "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
 

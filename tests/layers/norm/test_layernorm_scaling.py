@@ -1,66 +1,15 @@
 """LayerNorm scaling against stacks of decoder layers of the paper's repository."""
 
-import json
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from support import decoder_layers
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.layers import LayerNormScaling, layernorm_scaling
-
-FOLDER = pathlib.Path(__file__).parents[2] / "vectors" / "layernorm_scaling"
-
-
-def load(case):
-    with np.load(FOLDER / f"{case}.npz") as file:
-        arrays = {name: file[name] for name in file.files}
-    return json.loads(str(arrays.pop("meta"))), arrays
-
-
-def rotated(x):
-    """Rotary positions, halves split, base 10000; ``x`` is (B, T, heads, D)."""
-    half = x.shape[-1] // 2
-    rates = 10000.0 ** (-np.arange(half) / half)
-    angles = (np.arange(x.shape[1])[:, None] * rates)[None, :, None]
-    cos, sin = np.cos(angles), np.sin(angles)
-    a, b = x[..., :half], x[..., half:]
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-
-
-def attention(weights, x, heads):
-    B, T, C = x.shape
-    split = lambda y: y.reshape(B, T, heads, -1)
-    q, k = (rotated(split(x @ weights[n])) for n in ("q", "k"))
-    scores = jnp.einsum("bthd,bshd->bhts", q, k) / np.sqrt(C // heads)
-    causal = np.tril(np.ones((T, T), bool))[None, None]
-    weighted = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf))
-    y = jnp.einsum("bhts,bshd->bthd", weighted, split(x @ weights["v"]))
-    return y.reshape(B, T, C) @ weights["o"]
-
-
-def perceptron(weights, x):
-    return (jax.nn.silu(x @ weights["gate"]) * (x @ weights["up"])) @ weights["down"]
-
-
-def stack(weights, x, meta):
-    """Outputs after each block, its norms scaled by the block's index from 1."""
-    outputs = []
-    for l, block in enumerate(weights):
-        index = 1 if meta["lns_scale"] is None else l + 1
-        core = layernorm_scaling(
-            x.shape[-1], index=index, statistics="rms", eps=meta["rms_eps"]
-        )
-        norm = lambda scale, h, core=core: core.apply(
-            {"scale": scale}, {}, h, train=True
-        )[0]
-        x = x + attention(block, norm(block["norm_before_attn"], x), meta["heads"])
-        x = x + perceptron(block, norm(block["norm_before_mlp"], x))
-        outputs.append(x)
-    return outputs
+from jaxopt_lab.layers import LayerNormScaling, layer_norm_scale, layernorm_scaling
+from jaxopt_lab.layers.norm.layernorm_scaling import folded
 
 
 @pytest.mark.full(plain=["lns_4layers"])
@@ -68,26 +17,7 @@ def stack(weights, x, meta):
     "case", ["lns_4layers", "lns_6layers_narrow", "pre_ln_baseline"]
 )
 def test_vectors(case):
-    meta, arrays = load(case)
-    weights = []
-    for l in range(meta["layers"]):
-        start = f"weight/layer{l}/"
-        names = [n for n in arrays if n.startswith(start)]
-        weights.append({n.split("/")[-1]: arrays[n] for n in names})
-
-    @jax.jit
-    def run(weights, x):
-        loss = lambda w, x: jnp.sum(stack(w, x, meta)[-1] * arrays["input/cotangent"])
-        return stack(weights, x, meta), jax.grad(loss, argnums=(0, 1))(weights, x)
-
-    outputs, (slopes, slope) = run(weights, arrays["input/x"])
-    close = {"rtol": 1e-9, "atol": 1e-11}
-    np.testing.assert_allclose(slope, arrays["grad/x"], **close)
-    for l, output in enumerate(outputs):
-        np.testing.assert_allclose(output, arrays[f"output/after_layer{l}"], **close)
-        for name in (n for n in arrays if n.startswith(f"grad/layer{l}/")):
-            got = slopes[l][name.split("/")[-1]]
-            np.testing.assert_allclose(got, arrays[name], **close, err_msg=name)
+    decoder_layers.check("layernorm_scaling", case)
 
 
 def test_the_scale_is_the_root_of_the_index_and_nothing_else():
@@ -105,6 +35,57 @@ def test_the_scale_is_the_root_of_the_index_and_nothing_else():
         one, (five, state) = both(x)
         np.testing.assert_allclose(five * np.sqrt(5), one, rtol=1e-12)
         assert state == {}
+
+
+def test_the_scale_folds_into_the_parameters_of_a_plain_norm():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    for statistics in ("layer", "rms"):
+        seventh = layernorm_scaling(4, index=7, statistics=statistics)
+        plain = layernorm_scaling(4, statistics=statistics)
+        params = {n: p + np.cos(np.arange(4)) for n, p in seventh.init()[0].items()}
+
+        @jax.jit
+        def both(params, x, seventh=seventh, plain=plain):
+            own = folded(params, index=7)
+            wanted, _ = seventh.apply(params, {}, x, train=True)
+            return plain.apply(own, {}, x, train=False)[0], wanted
+
+        got, wanted = both(params, x)
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+def test_the_variance_of_the_stream_grows_by_the_harmonic_number():
+    """Blocks x + g W norm(x) / sqrt(l) with random W: 1 + g^2 H_L, else 1 + g^2 L."""
+    width, depth, gain, draws = 32, 12, 0.7, 200
+    rng = np.random.default_rng(0)
+    norms = [
+        layernorm_scaling(width, index=l, statistics="rms", eps=1e-30)
+        for l in range(1, depth + 1)
+    ]
+    params = norms[0].init()[0]
+
+    def growth(scaled):
+        x = rng.normal(size=(draws, width))
+        x *= np.sqrt(width) / np.linalg.norm(x, axis=-1, keepdims=True)
+        w = rng.normal(size=(depth, draws, width, width)) / np.sqrt(width)
+
+        def run(x, w):
+            for l, norm in enumerate(norms if scaled else norms[:1] * depth):
+                h, _ = norm.apply(params, {}, x, train=True)
+                x = x + gain * jnp.einsum("bij,bj->bi", w[l], h)
+            return x
+
+        x = np.asarray(jax.jit(run)(x, w))
+        ratios = np.mean(x**2, axis=-1)
+        return np.mean(ratios), np.std(ratios) / np.sqrt(draws)
+
+    harmonic = sum(1 / l for l in range(1, depth + 1))
+    for scaled, terms in ((True, harmonic), (False, depth)):
+        mean, error = growth(scaled)
+        assert abs(mean - (1 + gain**2 * terms)) < 4 * error, (scaled, mean, error)
+    assert layer_norm_scale(9) == 1 / 3
+    with pytest.raises(InputError, match="index must be a whole number of at least 1"):
+        layer_norm_scale(0)
 
 
 def test_constant_inputs_have_finite_derivatives_to_second_order():

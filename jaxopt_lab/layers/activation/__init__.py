@@ -1,0 +1,1 @@
+"""Activations, and the dropout that keeps their moments."""

@@ -1,0 +1,41 @@
+"""The activations as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.activation.alpha_dropout import alpha_dropout
+from jaxopt_lab.layers.activation.selu import selu
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class Selu(BatchedLayer):
+    """Scaled exponential linear unit, as an nnx module without variables.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: none.
+
+    >>> from flax import nnx
+    >>> Selu(4, rngs=nnx.Rngs(0)).names
+    ((), ())
+    """
+
+    make = staticmethod(selu)
+
+
+class AlphaDropout(BatchedLayer):
+    """Dropout that keeps mean and variance behind SELU, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: that of ``alpha_dropout``: ``rate``.
+
+    >>> from flax import nnx
+    >>> AlphaDropout(4, rate=0.05, rngs=nnx.Rngs(0)).names
+    ((), ())
+    """
+
+    make = staticmethod(alpha_dropout)

@@ -1,0 +1,1 @@
+"""Residual blocks: where their norms stand, and by how much they count."""
