@@ -188,6 +188,9 @@ class Recipe(Part):
       gradients: gradient evaluations of each role per step.
       frozen: roles that do not change.
       parts: names of the rows that it is made of.
+      states: ``"module:function"``, of the trained role's model state and the first
+        batch: the model states by name; empty: one for each role.
+      carries: whether the step trains on the batch before the one that it is given.
     """
 
     kind: ClassVar[str] = "recipe"
@@ -196,6 +199,8 @@ class Recipe(Part):
     gradients: Mapping[str, int]
     frozen: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    states: str = ""
+    carries: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
