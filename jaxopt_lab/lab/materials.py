@@ -134,15 +134,9 @@ def functional_of(
             f"model {model.name} takes {model.kind}, task {configuration.run.task} "
             f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
         )
-    return model.functional(
-        configuration.model,
-        input_shape,
-        num_classes,
-        configuration.parts.get("norm"),
-        batch_axis=batch_axis,
-        dtype=dtype,
-        tokens=kind == "text",
-    )
+    norm, tokens = configuration.parts.get("norm"), kind == "text"
+    wanted = models.Wanted(input_shape, num_classes, norm, batch_axis, dtype, tokens)
+    return model.functional(configuration.model, wanted)
 
 
 def own_noise(opt_state: Any, key: jax.Array) -> Any:

@@ -12,6 +12,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.models import configs
 from jaxopt_lab.lab.models.own import OwnModel
+from jaxopt_lab.lab.models.wanted import Wanted
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -79,26 +80,12 @@ class Model:
         chosen = norm(self, named.norm, norm_options or {})
         return builder.build(config, tuple(input_shape), num_classes, chosen)
 
-    def functional(
-        self,
-        config: Any,
-        input_shape: tuple[int, ...],
-        num_classes: int,
-        norm_options: Mapping[str, Any] | None = None,
-        batch_axis: str | None = None,
-        dtype: str | None = None,
-        tokens: bool = False,
-    ) -> Functional:
+    def functional(self, config: Any, wanted: Wanted) -> Functional:
         """The model as pure functions.
 
         Args:
           config: as of ``build``.
-          input_shape: as of ``build``.
-          num_classes: as of ``build``.
-          norm_options: as of ``build``.
-          batch_axis: axis of devices over which batch statistics are averaged.
-          dtype: type in which its layers compute; ``None``: that of the options.
-          tokens: whether inputs are integers; the kind says it.
+          wanted: what it is to fit.
 
         Returns:
           The functions.
@@ -106,11 +93,12 @@ class Model:
         Raises:
           InputError: an option or the shape is not accepted.
         """
-        del tokens
         from jaxopt_lab.lab.models.layers import functional
 
-        build = self.build(config, input_shape, num_classes, norm_options)
-        return functional(build, batch_axis, dtype)
+        build = self.build(
+            config, wanted.input_shape, wanted.num_classes, wanted.norm_options
+        )
+        return functional(build, wanted.batch_axis, wanted.dtype)
 
 
 AnyModel: TypeAlias = Model | OwnModel
