@@ -138,16 +138,16 @@ def functional_of(
             f"model {model.name} takes {model.kind}, task {configuration.run.task} "
             f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
         )
-    return model.functional(
-        configuration.model,
+    wanted = models.Wanted(
         input_shape,
         num_classes,
         configuration.parts.get("norm"),
-        batch_axis=batch_axis,
-        dtype=dtype,
-        tokens=kind == "text",
-        activation_options=configuration.parts.get("activation"),
+        batch_axis,
+        dtype,
+        kind == "text",
+        configuration.parts.get("activation"),
     )
+    return model.functional(configuration.model, wanted)
 
 
 def own_noise(opt_state: Any, key: jax.Array) -> Any:

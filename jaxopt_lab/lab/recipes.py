@@ -15,7 +15,14 @@ from jaxopt_lab.catalog.schema import Recipe
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import Batch
-from jaxopt_lab.lab import averaging, command_line, optimizers, parts, run_files
+from jaxopt_lab.lab import (
+    averaging,
+    command_line,
+    models,
+    optimizers,
+    parts,
+    run_files,
+)
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.runtime import Checkpoints
 from jaxopt_lab.runtime.run_folder import CONFIG
@@ -113,7 +120,7 @@ def prepare(
     options = {n: v for n, v in chosen.options.items() if n in row.options}
     accepted = inspect.signature(make).parameters
     named = next((n for n in parts.OF_ONE_ROLE if n in accepted), role)
-    models = {named: functional, **{n: m.functional for n, m in frozen.items()}}
+    of_roles = {named: functional, **{n: m.functional for n, m in frozen.items()}}
     shared: dict[str, Any] = {"micro_batches": run.micro_batches}
     shared["skip_nonfinite"] = run.on_nonfinite == "skip"
     more = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
@@ -122,7 +129,7 @@ def prepare(
             raise InputError(f"recipe={row.name} has no {name}")
     if more:
         shared["measure"] = step_norms
-    step = make(**models, tx=tx, **row.checked(options), **shared)
+    step = make(**of_roles, tx=tx, **row.checked(options), **shared)
 
     fixed = {name: model.params for name, model in frozen.items()}
     fixed_states = {name: model.model_state for name, model in frozen.items()}
@@ -192,14 +199,14 @@ def trained(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    functional = theirs.rows.model.functional(
-        theirs.model,
+    wanted = models.Wanted(
         shape,
         classes,
         theirs.parts.get("norm"),
         tokens=configuration.rows.task.kind == "text",
         activation_options=theirs.parts.get("activation"),
     )
+    functional = theirs.rows.model.functional(theirs.model, wanted)
     tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)
 
