@@ -34,6 +34,8 @@ DEAR = {
     "curvature.spectrum.density",
     "data.cutmix",
     "data.erase",
+    "diagnostics.hardware.crossbar_conv",
+    "diagnostics.hardware.memse",
     "layers.memory_saving.mesa_attention",
     "recipes.conadv",
     "curvature.spectrum.hutchpp",

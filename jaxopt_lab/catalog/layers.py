@@ -11,6 +11,7 @@ _CONV = "jaxopt_lab.layers.conv"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
 _ACTIVATION = "jaxopt_lab.layers.activation"
 _BLOCK = "jaxopt_lab.layers.block"
+_GEOMETRY = "jaxopt_lab.layers.geometry"
 _SAVING = "jaxopt_lab.layers.memory_saving"
 _CODES = ("groups", "bits", "decay", "rounding")
 _FORWARD = "outputs; the gradient is rounded at every setting"
@@ -452,5 +453,26 @@ ROWS: tuple[Layer, ...] = (
         vectors="mix_ln",
         paper="Li et al. 2024, Sun et al. 2025",
         code="pixeli99/MixLN",
+    ),
+    Layer(
+        name="spd_batch_norm",
+        summary="batch normalization of positive definite matrices",
+        build=f"{_GEOMETRY}.spd_batch_norm:spd_batch_norm",
+        module=f"{_GEOMETRY}.modules:SPDBatchNorm",
+        reduces_to=Neutral({"power": 1.0}, f"{_GEOMETRY}.spd_batch_norm:plain_bures"),
+        options=("power", "momentum", "eps"),
+        example=f"{_EXAMPLES}:covariances",
+        replaces=("block",),
+        state="running",
+        couples_examples=True,
+        couples_positions=True,
+        matrices=True,
+        residual_bytes="123",
+        vectors="spd_bn",
+        paper="Wang et al. 2025",
+        code="jjscc/GBWBN",
+        known_failures={
+            "derivatives": "barycentre and variance have no gradient, as in the paper",
+        },
     ),
 )

@@ -9,6 +9,8 @@ from .block.transformer_block import transformer_block
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
+from .geometry.modules import SPDBatchNorm
+from .geometry.spd_batch_norm import spd_batch_norm
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -77,6 +79,7 @@ __all__ = [
     "MesaSoftmax",
     "NnxLayer",
     "PowerNorm",
+    "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
@@ -110,6 +113,7 @@ __all__ = [
     "residual_scale",
     "scaled_residual",
     "selu",
+    "spd_batch_norm",
     "statistics_penalty",
     "td_layernorm",
     "time_dependent",

@@ -108,6 +108,16 @@ def sequences() -> dict[str, Any]:
     return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
 
 
+def covariances() -> dict[str, Any]:
+    """Four examples of two positive definite matrices of size 3.
+
+    >>> covariances()["x"].shape
+    (4, 2, 3, 3)
+    """
+    a = np.random.default_rng(4).normal(size=(4, 2, 3, 3)) / 2
+    return {"x": a @ np.swapaxes(a, -1, -2) + np.eye(3), "power": 0.5}
+
+
 def third_block() -> dict[str, Any]:
     """The same with five features, in the third block.
 

@@ -421,10 +421,13 @@ class LayerSubject(Subject):
         """Bytes kept for the gradient per element of a float32 input."""
         # A kernel is kept, too; beside large images it hardly counts.
         features = 32 if "conv" in self.row.replaces else 256
+        features = 16 if self.row.matrices else features
         core = self.core(features)
         own, *further = jax.tree.leaves(self.inputs["x"])
         # Large, so that statistics hardly count.
         places = [16 * n for n in own.shape[1:-1]]
+        if self.row.matrices:
+            places[-1] = features
         own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
         leaves = [
             jax.ShapeDtypeStruct(x.shape, np.float32 if is_float(x) else x.dtype)

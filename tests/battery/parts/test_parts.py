@@ -20,6 +20,7 @@ SIBLINGS = {
     "unified_norm": "the state of power_norm, made by another rule",
     "alpha_bn": "the code of ghost_batch_norm with a mixture",
     "erase": "a change of images by key as cutmix",
+    "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
