@@ -66,9 +66,10 @@ def evonorm_b0(
       shape and type; the statistics are float32, float64 for float64, in two passes.
       ``mask``, of the first axes of ``x``, is 0 for padding: it counts in no statistic
       and gives 0. Evaluation takes the stored variance for :math:`\sigma_b^2`; the
-      statistics of an example are its own. State: a number a feature. Where both terms
-      of the maximum are equal each has half of the gradient. Passes over the input:
-      five (four of B1 and B2). Differentiable to any order.
+      statistics of an example are its own. State: a number a feature. Passes over the
+      input: five (four of B1 and B2). Differentiable to any order; where both terms of
+      the maximum are equal, along that of the batch (torch halves it: at x = 0, where
+      it happens, the first derivatives are the same).
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
@@ -111,7 +112,9 @@ def evonorm_b0(
         else:
             root = jnp.sqrt(batch_mean(z * z, places(z), weights=valid)[0] + small)
             other = (z + 1) * root if form == "b1" else root - z
-        return z / jnp.maximum(floor, other), state
+        # Not jnp.maximum, whose derivative compares twice to halve it at ties; there x
+        # is 0, or the case has no measure.
+        return z / jnp.where(other > floor, other, floor), state
 
     return Functional(init, _around(f"evonorm_{form}", features, activate, of_batch))
 

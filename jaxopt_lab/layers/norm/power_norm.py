@@ -78,8 +78,10 @@ def power_norm(
       calls: 2 numbers a feature. It is made in the *backward* pass as the cotangent of
       the old one; ``make_train_step`` and ``batch_grad`` take it from their first pass.
       A training call that is not differentiated leaves it as it is, and one layer may
-      be called once in a pass. ``apply(params, state, x, *, train, key=None,
-      axis_name=None, mask=None) -> (y, state)``: ``x`` is ``(..., features)`` of any
+      be called once in a pass. :math:`\nu` is in units of the loss that is
+      differentiated: of a micro-batch, or inside ``shard_map`` of one device.
+      ``apply(params, state, x, *, train, key=None, axis_name=None, mask=None) -> (y,
+      state)``: ``x`` is ``(..., features)`` of any
       floating type, ``y`` has its shape and type; statistics are float32, float64 for
       float64. ``mask``: of the first axes of ``x``. Evaluation takes :math:`\phi`, and
       its gradient is that of y. Passes over the input: two forward (four with the

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 from support.layer_vectors import load, replay_backward
 
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.layers import power_norm
+from jaxopt_lab.layers import power_norm, unified_norm
 from jaxopt_lab.training import init_state, make_train_step
 
 RNG = np.random.default_rng(0)
@@ -108,3 +109,32 @@ def test_bad_input_gets_one_line():
     )
     with pytest.raises(InputError, match="is used by 2 calls of one pass"):
         jax.eval_shape(make_train_step(twice, tx), train, X.astype(np.float32))
+
+
+@pytest.mark.parametrize("layer", [power_norm, unified_norm])
+def test_a_batch_divided_in_a_shard_map_moves_the_state_of_the_whole(layer):
+    core = layer(6)
+    params, state = jax.tree.map(lambda s: s.astype(float), core.init())
+    tx = optax.sgd(0.1)
+    train = init_state(tx, params, jax.random.key(0), model_state=state)
+
+    def step(axis):
+        def loss(params, state, x, key):
+            y, state = core.apply(params, state, x, train=True, axis_name=axis)
+            return jnp.mean(jnp.sin(y)), (state, {})
+
+        return make_train_step(loss, tx, axis_name=axis)
+
+    mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    divided = jax.shard_map(
+        step("d"), mesh=mesh, in_specs=(P(), P("d")), out_specs=(P(), P())
+    )
+    whole, parts = jax.jit(lambda t, x: (step(None)(t, x)[0], divided(t, x)[0]))(
+        train, X
+    )
+    one, two = (t.model_state["running"].value for t in (whole, parts))
+    for name in one:
+        # The slopes of a mean over half of the examples are twice as large.
+        slopes = 2 if name in ("nu", "slopes") else 1
+        np.testing.assert_allclose(two[name], slopes * one[name], rtol=1e-11)
+    np.testing.assert_allclose(parts.params["scale"], whole.params["scale"], rtol=1e-11)
