@@ -19,6 +19,10 @@ from jaxopt_lab.quantize.quant_dot_general import (
     quant_matmul,
 )
 from jaxopt_lab.quantize.quantease import quantease
+from jaxopt_lab.quantize.quantease_outliers import (
+    QArrayWithOutliers,
+    quantease_outliers,
+)
 from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
@@ -34,6 +38,7 @@ __all__ = [
     "LinearGrid",
     "ProductGrids",
     "QArray",
+    "QArrayWithOutliers",
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
@@ -53,6 +58,7 @@ __all__ = [
     "quant_dot_general",
     "quant_matmul",
     "quantease",
+    "quantease_outliers",
     "quantize_params",
     "quantized_products",
     "round_to_nearest",
