@@ -1,6 +1,12 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.batch_statistics import Normalized, batch_statistics_loss
+from jaxopt_lab.quantize.bit_allocation import (
+    BitAllocation,
+    allocate_bits,
+    sensitivities,
+)
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -30,12 +36,14 @@ from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
+    "BitAllocation",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
     "Grid",
     "Int8Product",
     "LinearGrid",
+    "Normalized",
     "ProductGrids",
     "QArray",
     "QArrayWithOutliers",
@@ -44,6 +52,8 @@ __all__ = [
     "QwixGrid",
     "Rule",
     "ZeroQGrid",
+    "allocate_bits",
+    "batch_statistics_loss",
     "calibration_error",
     "fake_quant",
     "fake_quant_tree",
@@ -62,5 +72,6 @@ __all__ = [
     "quantize_params",
     "quantized_products",
     "round_to_nearest",
+    "sensitivities",
     "shift_product",
 ]

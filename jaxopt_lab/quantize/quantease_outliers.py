@@ -98,8 +98,8 @@ def quantease_outliers(
     count = round((wide.shape[1] if structured else wide.size) * fraction)
     if not count:
         raise InputError(
-            f"fraction={fraction} of shape {wide.shape} is no outlier; accepted: larger "
-            "ones, or quantease"
+            f"fraction={fraction} of shape {wide.shape} is no outlier; accepted: larger"
+            " ones, or quantease"
         )
     first = _kept(wide.T, count, structured).T
     scale, zero_point = grid.fit(jnp.where(first != 0, 0, wide))
