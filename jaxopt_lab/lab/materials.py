@@ -17,6 +17,7 @@ from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.lab import data, models, parts, placement
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.quantize import product_grids, quantized_products
 from jaxopt_lab.training import TrainState, init_state
 from jaxopt_lab.training.mixed_precision import mixed_precision
 
@@ -71,6 +72,9 @@ def materials(configuration: Configuration) -> Materials:
     computed = functional = model_in()
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
+    if run.quantize:
+        apply = quantized_products(computed.apply, product_grids(run.quantize))
+        computed = computed._replace(apply=apply)
     loss_fn = loss_of(configuration, loaded.kind, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)
 
@@ -139,6 +143,7 @@ def functional_of(
         batch_axis=batch_axis,
         dtype=dtype,
         tokens=kind == "text",
+        activation_options=configuration.parts.get("activation"),
     )
 
 

@@ -161,6 +161,7 @@ def trained(
         classes,
         theirs.parts.get("norm"),
         tokens=configuration.rows.task.kind == "text",
+        activation_options=theirs.parts.get("activation"),
     )
     tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)

@@ -37,6 +37,9 @@ class RunOptions:
     precision: Literal["float32", "bf16"] = "float32"
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
     loss and statistics stay float32. For accelerators: CPUs are slower in it"""
+    quantize: str = ""
+    """bits of the products of activations and kernels: w8a8, w4a8g8 (weights by
+    outputs, activations and gradients by tokens; parameters stay as they are)"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0

@@ -34,12 +34,14 @@ class OwnModel:
       make: the module's class, or a function that returns a module.
       kind: ``"any"``: images, texts or other inputs.
       norms: none; places for layers of the catalog are its own matter.
+      activations: none, as well.
     """
 
     name: str
     make: Callable[..., Any]
     kind: Literal["any"] = "any"
     norms: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -76,6 +78,7 @@ class OwnModel:
         batch_axis: str | None = None,
         dtype: str | None = None,
         tokens: bool = False,
+        activation_options: Mapping[str, Any] | None = None,
     ) -> Functional:
         """As ``models.Model.functional``.
 
@@ -87,6 +90,7 @@ class OwnModel:
           batch_axis: axis over which batch statistics are averaged, of nnx modules.
           dtype: type in which the layers of nnx modules compute; ``None``: their own.
           tokens: whether inputs are integers, for linen modules.
+          activation_options: none.
 
         Returns:
           The model as pure functions.
@@ -95,7 +99,7 @@ class OwnModel:
           InputError: an argument is missing, the module cannot be built, it is none of
             flax, or its outputs are no logits.
         """
-        del norm_options
+        del norm_options, activation_options
         options = {
             field.name: getattr(config, field.name)
             for field in dataclasses.fields(config)

@@ -212,6 +212,13 @@ plant(
     "finite differences",
     doubled_slope("sampled"),
 )
+plant(
+    "layer",
+    "own gradient of parameters",
+    "derivatives",
+    "finite differences",
+    doubled_slope("own"),
+)
 plant("layer", "keeps more", "residual_bytes", "row says", with_apply(greedy))
 plant("layer", "own mean", "divided_batch", "on an axis", with_apply(on_one_device))
 plant(
