@@ -67,7 +67,7 @@ def measure(config: Config, store: Store) -> Measured:
 
         def runs(seeds: Any, starts: Any, model: Any = model) -> Any:
             # Not vmap: batched products of this size take longer to compile.
-            one = lambda item: _run(model, *item, config)
+            one = lambda item: _run(model, item[0], item[1], config)
             return jax.lax.map(one, (seeds, starts))
 
         run = jax.jit(runs)
