@@ -6,7 +6,8 @@ from .block.modules import ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
-from .geometry.modules import SPDBatchNorm
+from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
+from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
@@ -35,9 +36,11 @@ from .norm.modules import (
     InstanceNorm,
     LayerNorm,
     LayerNormScaling,
+    RegionNorm,
     TimeDependentLayerNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 
 __all__ = [
@@ -54,6 +57,8 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "PoincareBatchNorm",
+    "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
@@ -74,6 +79,8 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "norm_placement",
+    "poincare_batch_norm",
+    "region_norm",
     "residual_scale",
     "scaled_residual",
     "selu",

@@ -10,6 +10,7 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
+from jaxopt_lab.layers.norm.region_norm import region_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
 
 
@@ -111,3 +112,19 @@ class TimeDependentLayerNorm(BatchedLayer):
     """
 
     make = staticmethod(td_layernorm)
+
+
+class RegionNorm(BatchedLayer):
+    """Normalization of two regions of images, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``region_norm``.
+
+    >>> RegionNorm(4, regions="given", rngs=nnx.Rngs(0)).foreground_gamma.shape
+    (4,)
+    """
+
+    make = staticmethod(region_norm)
