@@ -13,6 +13,9 @@ from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 
+FORMULAS: dict[str, Callable[..., jax.Array]] = {}
+"""The maps of this module without their rules, by name; for parts with one rule."""
+
 
 def check_in_ball(name: str, x: jax.Array, c: jax.Array | float) -> None:
     """Refuse points outside of the ball, outside of ``jit``.
@@ -52,6 +55,7 @@ def kept_inputs(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     >>> float(jax.grad(square)(3.0))
     6.0
     """
+    FORMULAS[f.__name__] = f
     custom = jax.custom_vjp(f)
 
     def forward(*inputs: jax.Array) -> tuple[jax.Array, Any]:
@@ -169,7 +173,7 @@ def distance(x: jax.Array, y: jax.Array, c: jax.Array) -> jax.Array:
     check_in_ball("distance", x, c)
     check_in_ball("distance", y, c)
     root = jnp.sqrt(c)
-    return 2 / root * _artanh(root * _norm(mobius_add(-x, y, c)))
+    return 2 / root * _artanh(root * _norm(_sum(-x, y, c)))
 
 
 @kept_inputs

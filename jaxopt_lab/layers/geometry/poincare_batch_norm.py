@@ -51,8 +51,8 @@ def poincare_batch_norm(
       floating type, ``y`` has its shape and type; points are computed in float32,
       float64 for float64. ``mask``, of the leading axes of ``x``, is 0 for padding,
       which counts in no statistic and gives 0. Over ``axis_name`` the statistics are
-      those of all devices. State: a point of the ball and a number. The maps keep
-      their inputs for the gradient and nothing else. First derivatives in reverse mode.
+      those of all devices. State: a point of the ball and a number. Kept for the
+      gradient: the input alone; the maps are computed again.
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
@@ -108,25 +108,35 @@ def poincare_batch_norm(
         def mean(each: jax.Array) -> jax.Array:
             return batch_mean(each, axes, weights=weights, axis_name=axis_name)[0]
 
-        c = jax.nn.softplus(params["inverse_c"].astype(wide))
-        points = poincare.expmap0(z, c)
+        maps = poincare.FORMULAS
         like = (1,) * (x.ndim - 1) + (-1,)
-        target = poincare.expmap0(params["mean"].astype(wide).reshape(like), c)
+        weights_of = {name: p.astype(wide) for name, p in params.items()}
+        old = {name: value.astype(wide) for name, value in state.items()}
+
+        # Of all that follows the gradient keeps the inputs, and computes it again.
+        @jax.checkpoint
+        def run(
+            z: jax.Array, p: dict[str, jax.Array], old: dict[str, jax.Array]
+        ) -> Any:
+            c = jax.nn.softplus(p["inverse_c"])
+            points = maps["expmap0"](z, c)
+            target = maps["expmap0"](p["mean"].reshape(like), c)
+            if train:
+                center = poincare.midpoint(points, c, mean)
+                spread = mean(jnp.square(poincare.distance(points, center, c)))
+            else:
+                center = poincare.project(old["running_mean"].reshape(like), c)
+                spread = old["running_var"]
+            tangent = maps["logmap"](center, points, c)
+            tangent = maps["transport"](center, target, tangent, c)
+            ratio = p["var"] / (spread + jnp.asarray(eps, wide))
+            y = maps["expmap"](target, jnp.sqrt(ratio) * tangent, c)
+            return maps["logmap0"](y, c), center, spread, c
+
+        y, center, spread, c = run(z, weights_of, old)
         if train:
-            center = poincare.midpoint(points, c, mean)
-            spread = mean(jnp.square(poincare.distance(points, center, c)))
             some = jnp.any(mean(jnp.ones_like(spread)) > 0)
             state = _moved(state, center, spread, some, momentum, c)
-        else:
-            center = state["running_mean"].astype(wide).reshape(like)
-            center = poincare.project(center, c)
-            spread = state["running_var"].astype(wide)
-        tangent = poincare.transport(
-            center, target, poincare.logmap(center, points, c), c
-        )
-        ratio = params["var"].astype(wide) / (spread + jnp.asarray(eps, wide))
-        y = poincare.expmap(target, jnp.sqrt(ratio) * tangent, c)
-        y = poincare.logmap0(y, c)
         if valid is not None:
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
@@ -146,9 +156,9 @@ def _moved(
     m = jnp.asarray(momentum, center.dtype)
     old = {name: value.astype(center.dtype) for name, value in state.items()}
     point = poincare.project(old["running_mean"], c)
-    ahead = poincare.logmap(point, center.reshape(point.shape), c)
+    ahead = poincare.FORMULAS["logmap"](point, center.reshape(point.shape), c)
     new = {
-        "running_mean": poincare.expmap(point, m * ahead, c),
+        "running_mean": poincare.FORMULAS["expmap"](point, m * ahead, c),
         "running_var": (1 - m) * old["running_var"] + m * spread.reshape(()),
     }
     return {n: jnp.where(some, new[n], old[n]).astype(state[n].dtype) for n in state}
