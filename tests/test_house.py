@@ -24,6 +24,7 @@ HEAVY = (
     "sklearn",
     "tensorboardX",
     "lineax",
+    "optuna",
 )
 # What each room may import besides itself and ``core``; arrows run downwards only.
 BELOW = {

@@ -51,10 +51,12 @@ class Study(Experiment):
 
     Attributes:
       claims: ``claims(measured, settings)``, the claims with their evidence.
+      paper: source of the claims that name none.
     """
 
     kind: ClassVar[str] = "studies"
     claims: Callable[[Any, Any], Sequence[Claim]]
+    paper: str = ""
 
     @staticmethod
     def of_folder(
@@ -63,7 +65,8 @@ class Study(Experiment):
         """The study whose parts are the modules of a folder.
 
         Args:
-          name: of the folder: ``config`` with ``SIZES``; ``measure`` with ``measure``
+          name: of the folder: ``config`` with ``SIZES`` and, if the claims name none,
+            ``PAPER``; ``measure`` with ``measure``
             and, if there are options, ``prepare``; ``claims`` with ``claims`` and
             ``report``.
           purpose: see ``Experiment``.
@@ -83,6 +86,7 @@ class Study(Experiment):
             sizes=config.SIZES,
             measure=measure.measure,
             claims=claims.claims,
+            paper=getattr(config, "PAPER", ""),
             report=claims.report,
             options=options or {},
             **more,
@@ -107,7 +111,10 @@ class Study(Experiment):
           InputError: data are missing, or the folder holds rows of other settings.
         """
         run = self.measured(settings, folder, resume=not quick, **texts)
-        claims = list(self.claims(run.measured, run.settings))
+        claims = [
+            claim._replace(paper=claim.paper or self.paper)
+            for claim in self.claims(run.measured, run.settings)
+        ]
         verdicts = [] if quick else judge(claims)
         self.finish(run, folder, verdicts=verdicts)
         claims_table(claims, verdicts).print()

@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-FEWEST = 5
-"""Seeds that a verdict needs."""
+from jaxopt_lab.lab.paired_tests import FEWEST, critical, holm, p_values
 
 Word = Literal["shown", "contradicted", "undecided"]
 _INF = float("inf")
@@ -33,6 +32,7 @@ class Claim(NamedTuple):
       evidence: numbers in words, for exact claims or beside the interval.
       scale: factor on numbers that are printed, such as 100 for per cent.
       unit: printed after them.
+      paper: source of the claim; empty: that of the study.
     """
 
     text: str
@@ -43,6 +43,7 @@ class Claim(NamedTuple):
     evidence: str = ""
     scale: float = 1.0
     unit: str = ""
+    paper: str = ""
 
 
 def exact(text: str, right: bool | None, evidence: str, where: str = "") -> Claim:
@@ -78,6 +79,8 @@ class Verdict(NamedTuple):
       evidence: numbers in words.
       scale: see ``Claim``.
       unit: see ``Claim``.
+      paper: see ``Claim``.
+      accepted: see ``Claim``.
     """
 
     claim: str
@@ -93,6 +96,22 @@ class Verdict(NamedTuple):
     evidence: str
     scale: float = 1.0
     unit: str = ""
+    paper: str = ""
+    accepted: tuple[float, float] = (0.0, _INF)
+
+    @property
+    def expected(self) -> str:
+        """The range in which the claim is right, with its unit."""
+        if self.kind == "exact":
+            return "holds"
+        low, high = (self.scale * end for end in self.accepted)
+        if high == _INF:
+            return f"above {low:g}{self.unit}"
+        if low == -_INF:
+            return f"below {high:g}{self.unit}"
+        if low == -high:
+            return f"within ±{high:g}{self.unit}"
+        return f"{low:g} to {high:g}{self.unit}"
 
     @property
     def measured(self) -> str:
@@ -141,31 +160,20 @@ def judge(claims: Sequence[Claim], confidence: float = 0.95) -> list[Verdict]:
     >>> [verdict.word for verdict in judge([better, worse])]
     ['shown', 'contradicted']
     """
-    alpha = 1 - confidence
     tested = [_test(claim) for claim in claims]
-    ps = [t.p for t in tested if t is not None and t.n >= FEWEST]
-    decided, level = _holm(ps, alpha)
+    places = [i for i, t in enumerate(tested) if t is not None and t.n >= FEWEST]
+    ps = np.array([t.p for t in tested if t is not None and t.n >= FEWEST])
+    decided, level = holm(ps, 1 - confidence)
+    rejected = dict(zip(places, decided.tolist(), strict=True))
     return [
-        _verdict(claim, t, confidence, decided, level)
-        for claim, t in zip(claims, tested, strict=True)
+        _verdict(claim, t, confidence, rejected.get(i, False), float(level))
+        for i, (claim, t) in enumerate(zip(claims, tested, strict=True))
     ]
-
-
-def _holm(ps: Sequence[float], alpha: float) -> tuple[float, float]:
-    """The largest p-value that Holm's procedure rejects, and the level after it."""
-    largest = -1.0
-    for rank, p in enumerate(sorted(ps)):
-        if p > alpha / (len(ps) - rank):
-            return largest, alpha / (len(ps) - rank)
-        largest = p
-    return largest, alpha
 
 
 def _test(claim: Claim) -> _Tested | None:
     if claim.values is None:
         return None
-    from scipy import stats
-
     lines = np.atleast_2d(np.asarray(claim.values, np.float64))
     n = lines.shape[1]
     if not lines.size or n < 2 or not np.all(np.isfinite(lines)):
@@ -176,9 +184,7 @@ def _test(claim: Claim) -> _Tested | None:
     errors = lines.std(axis=1, ddof=1) / n**0.5
     # Distance into the range, negative outside.
     depths = np.minimum(means - least, most - means)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(depths == 0, 0.0, np.abs(depths) / errors)
-    ps = 2 * stats.t.sf(t, n - 1)
+    ps = p_values(depths, errors, n)
     inside = depths > 0
     if inside.all():
         i = int(np.argmax(ps))
@@ -189,7 +195,7 @@ def _test(claim: Claim) -> _Tested | None:
 
 
 def _verdict(
-    claim: Claim, t: _Tested | None, confidence: float, decided: float, level: float
+    claim: Claim, t: _Tested | None, confidence: float, rejected: bool, level: float
 ) -> Verdict:
     none = float("nan")
     if t is None:
@@ -204,14 +210,11 @@ def _verdict(
             word=word,
             n=0,
             evidence=claim.evidence,
+            paper=claim.paper,
             **numbers,
         )
-    from scipy import stats
-
-    half = smallest = none
-    if t.n > 1:
-        half = t.error * float(stats.t.ppf(0.5 + confidence / 2, t.n - 1))
-        smallest = t.error * float(stats.t.ppf(1 - level / 2, t.n - 1))
+    half = t.error * float(critical(t.n, 1 - confidence)) if t.n > 1 else none
+    smallest = t.error * float(critical(t.n, level)) if t.n > 1 else none
     evidence = claim.evidence
     bad = int(np.sum(~np.isfinite(np.asarray(claim.values, np.float64))))
     if bad:
@@ -220,7 +223,7 @@ def _verdict(
         claim.text,
         claim.where,
         "mean",
-        t.word if t.n >= FEWEST and t.p <= decided else "undecided",
+        t.word if rejected else "undecided",
         t.n,
         t.mean,
         t.mean - half,
@@ -230,4 +233,6 @@ def _verdict(
         evidence,
         claim.scale,
         claim.unit,
+        claim.paper,
+        claim.accepted,
     )

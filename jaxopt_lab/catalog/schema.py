@@ -56,7 +56,9 @@ class Layer(Part):
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
-        stored rounded; ``"sampled"``, random, with that of the value as its mean.
+        stored rounded; ``"sampled"``, random, with that of the value as its mean;
+        ``"own"``, with respect to the input that of a rule of its own, and with respect
+        to the parameters that of the value.
     """
 
     kind: ClassVar[str] = "layer"
@@ -68,7 +70,7 @@ class Layer(Part):
     couples_positions: bool = False
     matrices: bool = False
     residual_bytes: str = ""
-    gradient: Literal["exact", "rounded", "sampled"] = "exact"
+    gradient: Literal["exact", "rounded", "sampled", "own"] = "exact"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,6 +188,9 @@ class Recipe(Part):
       gradients: gradient evaluations of each role per step.
       frozen: roles that do not change.
       parts: names of the rows that it is made of.
+      states: ``"module:function"``, of the trained role's model state and the first
+        batch: the model states by name; empty: one for each role.
+      carries: whether the step trains on the batch before the one that it is given.
     """
 
     kind: ClassVar[str] = "recipe"
@@ -194,6 +199,8 @@ class Recipe(Part):
     gradients: Mapping[str, int]
     frozen: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    states: str = ""
+    carries: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 from jaxopt_lab.catalog.part import Part, loaded
+from jaxopt_lab.catalog.ranges import Range
 from jaxopt_lab.core.errors import InputError
 
 Role = Literal["optimizer", "link", "last link", "wrapper"]
@@ -48,6 +49,8 @@ class Transform(Part):
         may update a part of a parameter by itself.
       differentiable: its updates are differentiable functions of gradients,
         parameters and hyper-parameters, so that finite differences agree.
+      ranges: intervals over which options are tuned that are not those of their names
+        (``catalog.ranges``); ``None``: such an option is not tuned.
     """
 
     kind: ClassVar[str] = "transform"
@@ -67,6 +70,7 @@ class Transform(Part):
     whole_state: str = ""
     elementwise: bool = False
     differentiable: bool = True
+    ranges: Mapping[str, Range | None] = dataclasses.field(default_factory=dict)
 
     @property
     def own(self) -> bool:

@@ -70,6 +70,7 @@ from jaxopt_lab.diagnostics.weights.power_law import (
     squared_singular_values,
 )
 from jaxopt_lab.diagnostics.weights.temp_balance_refresh import refresh_temp_balance
+from jaxopt_lab.diagnostics.weights.weight_noise import with_weight_noise
 
 __all__ = [
     "Errors",
@@ -120,4 +121,5 @@ __all__ = [
     "susceptibilities",
     "token_matrix_metrics",
     "variances_through_depth",
+    "with_weight_noise",
 ]

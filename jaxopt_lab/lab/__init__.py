@@ -1,6 +1,7 @@
 """The lab: runs of networks and data sets, from the command line and from Python.
 
-``run`` trains, ``load`` reads a run back; both are imported on first use.
+``run`` trains, ``load`` reads a run back, ``compare`` compares methods; all are
+imported on first use.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxopt_lab.lab.comparison.compare import compare as compare
     from jaxopt_lab.lab.python_runs import Run as Run
     from jaxopt_lab.lab.python_runs import load as load
     from jaxopt_lab.lab.python_runs import run as run
 
-__all__ = ["Run", "load", "run"]
+__all__ = ["Run", "compare", "load", "run"]
+
+_PLACES = {"compare": "jaxopt_lab.lab.comparison.compare"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         import importlib
 
-        found = importlib.import_module("jaxopt_lab.lab.python_runs")
+        place = _PLACES.get(name, "jaxopt_lab.lab.python_runs")
+        found = importlib.import_module(place)
         value = getattr(found, name)
         globals()[name] = value
         return value

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.core.meshes import DATA_AXIS
-from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import (
     averaging,
-    data,
-    models,
+    controlled,
     optimizers,
-    parts,
     placement,
     recipes,
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
     TrainState,
     init_seeds,
     init_sharded,
-    init_state,
     make_evaluator,
     make_train_step,
     over_seeds,
     seed_keys,
     seed_shardings,
 )
-from jaxopt_lab.training.mixed_precision import mixed_precision
-
-Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
+from jaxopt_lab.training.step_norms import step_norms
 
 
 class Program(NamedTuple):
@@ -64,6 +55,8 @@ class Program(NamedTuple):
       input_shape: shape of one input.
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
+      loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
+      control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
     state: TrainState
@@ -80,15 +73,23 @@ class Program(NamedTuple):
     test: Any = None
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
+    loss_fn: Any = None
+    control: Any = None
 
 
-def assemble(configuration: Configuration, start: Start | None = None) -> Program:
+def assemble(
+    configuration: Configuration,
+    start: Start | None = None,
+    *,
+    schedule: optax.Schedule | None = None,
+) -> Program:
     """Data, model, optimizer and step of a run.
 
     Args:
       configuration: the run.
       start: ``start(params, model_state)``, the weights to begin with instead of those
         that were drawn.
+      schedule: the learning rate by number of updates, instead of the run's own.
 
     Returns:
       Its parts; with several seeds the state is stacked.
@@ -97,27 +98,11 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
       InputError: something in the configuration or the data does not fit.
     """
     run = configuration.run
-    context = getattr(configuration.model, "context", 128)
-    loaded = data.load(
-        run, configuration.rows.task, context, *configuration.augmentations
-    )
-    placed = placement.chosen(configuration)
+    control = controlled.prepare(configuration)
+    batch_of = controlled.by_micro_batch(configuration).run
+    loaded, placed, functional, computed, loss_fn = made = materials(configuration)
     mesh = None if placed is None else placed.mesh
-    global_statistics = placed is not None and placed.averages_statistics(run)
-    model_in = functools.partial(
-        functional_of,
-        configuration,
-        loaded.kind,
-        loaded.input_shape,
-        loaded.num_classes,
-        DATA_AXIS if global_statistics else None,
-    )
-    functional = model_in()
-    computed = functional
-    if run.precision != "float32":
-        computed = mixed_precision(model_in("bfloat16"))
-    tx = optimizers.build(placement.on_each_device(configuration, placed))
-    loss_fn = _loss(configuration, loaded.kind, computed)
+    tx = optimizers.build(placement.on_each_device(configuration, placed), schedule)
 
     recipe = None
     if (part := configuration.chosen("recipe")) is not None:
@@ -130,45 +115,50 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         )
 
     def init(key: jax.Array) -> TrainState:
-        init_key, step_key, _, noise_key = data.split_keys(key)
-        params, model_state = functional.init(init_key)
-        if start is not None:
-            params, model_state = start(params, model_state)
-        state = init_state(tx, params, step_key, model_state)
-        state = state._replace(opt_state=own_noise(state.opt_state, noise_key))
+        state = first_state(key, made, tx, start)
         return averages.extend(state if recipe is None else recipe.extend(state))
 
     averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
+    step: Any
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
-        step = make_train_step(
-            loss_fn,
-            tx,
-            micro_batches=run.micro_batches,
-            skip_nonfinite=run.on_nonfinite == "skip",
-        )
-        if recipe is not None:
-            step = recipe.step
-        step = averages.step(step)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages)
+        elif recipe is not None:
+            step = averages.step(recipe.step)
+        else:
+            plain = make_train_step(
+                loss_fn,
+                tx,
+                micro_batches=run.micro_batches,
+                skip_nonfinite=run.on_nonfinite == "skip",
+                measure=step_norms,
+            )
+            step = averages.step(plain)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
+        if recipe is not None:
+            state = recipe.completed(state, batches, many)
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
-        step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
-        step = averages.step(step, shardings.storage)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+        else:
+            step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
+            step = averages.step(step, shardings.storage)
         state = (
             init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
             else init_sharded(init, keys[0], shardings.storage)
         )
         several = jax.process_count() > 1
-        rows = process_rows(run.batch_size, placed.mesh) if several else None
+        rows = process_rows(batch_of.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
@@ -213,6 +203,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
     return Program(
         state=state,
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
+        control=control,
         evaluate=evaluate,
         batches=batches,
         metric_fn=metric_fn
@@ -227,49 +218,7 @@ def assemble(configuration: Configuration, start: Start | None = None) -> Progra
         test=held[""],
         input_shape=loaded.input_shape,
         averaged=averaged if averages.decay else None,
-    )
-
-
-def functional_of(
-    configuration: Configuration,
-    kind: str,
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    batch_axis: str | None = None,
-    dtype: str | None = None,
-) -> Functional:
-    """The model of a run as pure functions.
-
-    Args:
-      configuration: the run.
-      kind: of its data.
-      input_shape: shape of one input.
-      num_classes: number of classes, or of tokens.
-      batch_axis: axis of devices over which batch statistics are averaged.
-      dtype: type in which its layers compute; ``None``: their own.
-
-    Returns:
-      The functions.
-
-    Raises:
-      InputError: the model does not fit the data.
-    """
-    model = configuration.rows.model
-    if model.kind not in ("any", kind):
-        fitting = [m.name for m in models.MODELS.values() if m.kind == kind]
-        raise InputError(
-            f"model {model.name} takes {model.kind}, task {configuration.run.task} "
-            f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
-        )
-    return model.functional(
-        configuration.model,
-        input_shape,
-        num_classes,
-        configuration.parts.get("norm"),
-        batch_axis=batch_axis,
-        dtype=dtype,
-        tokens=kind == "text",
-        activation_options=configuration.parts.get("activation"),
+        loss_fn=None if recipe else loss_of(configuration, loaded.kind, functional),
     )
 
 
@@ -293,35 +242,3 @@ def _replicated(batches: Any, mesh: Any) -> Any:
         read: Any = batches
         return lambda: map(put, read())
     return [put(batch) for batch in batches]
-
-
-def own_noise(opt_state: Any, key: jax.Array) -> Any:
-    """An optimizer's state with noise keys of the seed's own.
-
-    Methods that draw noise keep a key in their state, the same one for every seed of
-    a run: without this, seeds would differ less than independent runs do.
-
-    Args:
-      opt_state: a fresh state.
-      key: typed key of the seed.
-
-    Returns:
-      The state with each typed key replaced by a child of ``key``.
-    """
-    leaves, structure = jax.tree.flatten(opt_state)
-    for i, leaf in enumerate(leaves):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaves[i] = jax.random.fold_in(key, i)
-    return structure.unflatten(leaves)
-
-
-def _loss(configuration: Configuration, kind: str, functional: Any) -> Any:
-    run, part = configuration.run, configuration.chosen("loss")
-    assert part is not None
-    if kind != "image" and run.label_smoothing:
-        raise InputError(
-            f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
-            "has none"
-        )
-    make = losses.classification_loss if kind == "image" else losses.next_token_loss
-    return make(functional, loss=parts.label_loss(part, run))

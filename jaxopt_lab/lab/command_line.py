@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
 from jaxopt_lab.lab import (
     configuration_files,
+    controlled,
     idle_options,
     options_form,
     path_rules,
@@ -171,7 +172,7 @@ def _with_file(
     return configuration
 
 
-_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe")
+_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe", "controller")
 """Options that bring options of their own."""
 
 
@@ -228,6 +229,7 @@ def _configuration(
         weight_decay=weight_decay,
     )
     precision.check(configuration)
+    controlled.check(configuration)
     return configuration
 
 
@@ -250,7 +252,7 @@ def command(configuration: Configuration, out: str) -> str:
 
     Args:
       configuration: the run's configuration.
-      out: its folder.
+      out: its folder; empty: none is named.
 
     Returns:
       One line for a shell, with the options that are not defaults.
@@ -271,7 +273,7 @@ def command(configuration: Configuration, out: str) -> str:
         for name, value in flat.items()
         if name not in (*chosen, "out", "existing") and value != defaults.get(name)
     ]
-    every = [*first, *changed, f"out={out}"]
+    every = [*first, *changed, *([f"out={out}"] if out else [])]
     return f"{program('train')} {' '.join(shlex.quote(word) for word in every)}"
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.lab import methods, path_rules
 from jaxopt_lab.lab.run_options import RunOptions
 
@@ -111,7 +112,7 @@ def around(
     row: methods.Method,
     options: Mapping[str, Any],
     run: RunOptions,
-    strength: float | None,
+    strength: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """An optimizer with the weight decay, clipping and rates of a run.
 
@@ -120,7 +121,8 @@ def around(
       options: its options; ``learning_rate`` may be a schedule.
       run: type, mask and factors of the decay, the norm to clip at, and the factors of
         the rates, which scale the whole update, a decoupled decay with it.
-      strength: of the decay, where the optimizer has no option for it.
+      strength: of the decay, where the optimizer has no option for it; it may be
+        traced.
 
     Returns:
       The optimizer alone; or a chain of clipping, L2, the optimizer, decoupled decay,
@@ -150,11 +152,13 @@ def around(
     before: list[Any] = []
     if run.clip_norm:
         before.append(optax.clip_by_global_norm(run.clip_norm))
-    if l2 and strength:
+    # A traced strength may be one.
+    lasting: Any = None if known_number(strength) == 0 else strength
+    if l2 and lasting is not None:
         before.append(
-            shared_l2(strength, mask)
+            shared_l2(lasting, mask)
             if run.decay_rules
-            else optax.add_decayed_weights(strength, mask)
+            else optax.add_decayed_weights(lasting, mask)
         )
     if before and "grad_fn" in row.needs:
         name = "clip_norm" if run.clip_norm else "weight_decay_type=l2"
@@ -163,7 +167,7 @@ def around(
         )
     optimizer = methods.alone(row, options, logged=True, fixed=fixed)
     after = []
-    if strength and not l2:
+    if lasting is not None and not l2:
         rate = options.get("learning_rate")
         if rate is None:
             raise InputError(
@@ -172,7 +176,7 @@ def around(
             )
         given: Any = rate
         schedule: Any = given if callable(given) else optax.constant_schedule(given)
-        after.append(decoupled_decay(strength, schedule, mask))
+        after.append(decoupled_decay(lasting, schedule, mask))
     if run.rate_rules:
         rules = path_rules.parse("rate_rules", run.rate_rules)
         of_rates = path_rules.factors("rate_rules", rules)

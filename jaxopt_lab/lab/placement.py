@@ -23,6 +23,7 @@ from jaxopt_lab.training import (
     storage_shardings,
 )
 from jaxopt_lab.training.sharding_rules import Rules
+from jaxopt_lab.training.step_norms import step_norms
 
 
 class Placement(NamedTuple):
@@ -254,4 +255,5 @@ def parallel_step(
         elementwise=configuration.rows.method.elementwise and not run.clip_norm,
         reduce_dtype=None if run.reduce == "float32" else run.reduce,
         storage=placed.storage if run.style == "jit" else None,
+        measure=step_norms,
     )

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.lab import command_line, parts, runs, tasks
 from jaxopt_lab.lab.configuration import Own
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
 from jaxopt_lab.lab.run_files import CHECKPOINTS
-from jaxopt_lab.lab.trained_run import Run
+from jaxopt_lab.lab.run_page import write as run_page
+from jaxopt_lab.lab.trained_run import Run, of_outcome
 from jaxopt_lab.runtime import Checkpoints
 
 
@@ -154,14 +153,9 @@ def run(
         given["out"] = out
     configuration = command_line.configured(given, own)
     outcome = runs.train(configuration)
-    program = outcome.program
-    if outcome.fitted is not None:
-        state = outcome.fitted.state
-    else:
-        saved = Checkpoints(outcome.folder / CHECKPOINTS, read_only=True)
-        state = saved.restore(program.state).state
-    step = int(np.ravel(state.step)[0])
-    return Run(outcome.folder, configuration, program, state, step)
+    found = of_outcome(configuration, outcome)
+    run_page.after(found, outcome)
+    return found
 
 
 def _own(

@@ -23,6 +23,7 @@ CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 CSV = "csv"
 PROFILE = "profile"
+REPORT = "report.html"
 CURVATURE = "curvature"
 EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
@@ -30,7 +31,7 @@ _TOP = re.compile(
     "|".join(
         # write_atomically names its temporary files after the file that they become.
         rf"{re.escape(name)}|\.{re.escape(name)}\..+"
-        for name in (METRICS, SUMMARY, HISTORY, CURVES, CONFIG, *EXPORTS)
+        for name in (METRICS, SUMMARY, HISTORY, CURVES, REPORT, CONFIG, *EXPORTS)
     )
     + rf"|{re.escape(LOCK)}"
 )

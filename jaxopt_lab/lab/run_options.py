@@ -37,6 +37,9 @@ class RunOptions:
     precision: Literal["float32", "bf16"] = "float32"
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
     loss and statistics stay float32. For accelerators: CPUs are slower in it"""
+    quantize: str = ""
+    """bits of the products of activations and kernels: w8a8, w4a8g8 (weights by
+    outputs, activations and gradients by tokens; parameters stay as they are)"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0
@@ -107,6 +110,10 @@ class RunOptions:
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
     recipe: str = "none"
     """a recipe of the catalog in place of the plain training step; on one device"""
+    controller: str = "none"
+    """a controller of the catalog, by which the batch grows: batch_size is the first
+    one, of micro_batches parts, whose number changes. The run ends after as many
+    examples as steps of batch_size have, and the schedule goes by examples"""
     label_smoothing: float = 0.0
     """probability that the target spreads over all classes"""
     augment: str = "none"
@@ -158,6 +165,8 @@ class RunOptions:
     progress: Literal["auto", "on", "off"] = "auto"
     """a progress line, redrawn on a terminal (on and auto alike); elsewhere a line for
     each record of the log"""
+    report: Literal["on", "off"] = "on"
+    """write report.html at the end, one page with outcome, curves and mistakes"""
     tensorboard: bool = False
     """also write events for TensorBoard into the run folder"""
     profile: str = ""
@@ -200,6 +209,7 @@ PRESENTATION = frozenset(
         "keep",
         "progress",
         "profile",
+        "report",
         "tensorboard",
         "writers",
         "workers",
@@ -210,6 +220,15 @@ PRESENTATION = frozenset(
 
 TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
 """Options that a resumed run may change too: numbers stay equal but for rounding."""
+
+LISTS = frozenset({"mesh", "milestones", "augment", "writers"})
+"""Options of text that may have commas in it."""
+
+PATTERNS = frozenset(
+    {"rules", "rate_rules", "decay_rules", "freeze", "head"}
+    | {"data_dir", "start_from", "out"}
+)
+"""Regular expressions and places: options of text that may have any sign in it."""
 
 
 def check_ranges(options: RunOptions) -> None:

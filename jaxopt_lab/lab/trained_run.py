@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.catalog import of_kind
+from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.run_files import METRICS, read_summary
+from jaxopt_lab.lab.models import Model
+from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
 from jaxopt_lab.losses.classification import to_float
-from jaxopt_lab.runtime import read_metrics
+from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
+from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
+from jaxopt_lab.training.evaluate import Evaluator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from jaxopt_lab.lab.runs import Outcome
 
 _EVALUATED_BATCH = 500
 
@@ -124,7 +130,8 @@ class Run:
             return self
         one = object.__new__(Run)
         one.__dict__.update(self.__dict__)
-        one.__dict__.pop("_applied", None)  # of all seeds
+        for name in ("_applied", "_tested"):
+            one.__dict__.pop(name, None)  # of all seeds
         one._state = jax.tree.map(lambda x: x[index], self._state)
         one.params, one.model_state = one._state.params, one._state.model_state
         one.seeds = 1
@@ -146,6 +153,82 @@ class Run:
         other._state = self._state._replace(params=params, model_state=model_state)
         return other
 
+    def calibration_inputs(self, count: int) -> list[jax.Array]:
+        """Inputs of the first training examples, as the network takes them.
+
+        Args:
+          count: number of examples.
+
+        Returns:
+          Batches without padding.
+        """
+        name = "image" if self._program.kind == "image" else "inputs"
+        found = []
+        for batch in self._program.fixed(count):
+            weight = batch.get("weight")
+            inputs = self._prepared(batch[name])
+            if weight is not None and not np.all(weight):
+                real = np.asarray(weight)
+                real = real.reshape(len(real), -1).any(1)
+                inputs = inputs[np.flatnonzero(real)]
+            found.append(inputs)
+        return found
+
+    @property
+    def state(self) -> Any:
+        """The train state, with the parameters to evaluate."""
+        return self._state
+
+    @property
+    def program(self) -> Program:
+        """The parts that the run was made of."""
+        return self._program
+
+    def adapting(self, norm: str = "alpha_bn", **options: Any) -> AdaptingNorms:
+        """The run's model with normalizations that adapt to the data of test time.
+
+        ``test = run.adapting(alpha=0.2)`` and ``outputs, state = test.apply(run.params,
+        test.start(run.model_state), images)``, floating images.
+
+        Args:
+          norm: a layer of test time, ``"alpha_bn"`` or ``"unmix_tns"``.
+          **options: its options.
+
+        Returns:
+          The functions of ``recipes.adapting_norms``, for one seed.
+
+        Raises:
+          InputError: the layer or an option is unknown, or the model is none of the
+            lab's or has no batch normalization.
+        """
+        fitting = {n: r for n, r in of_kind("layer").items() if r.topic == "test time"}
+        if norm not in fitting:
+            raise unknown("norm of test time", norm, fitting)
+        model = self.configuration.rows.model
+        if not isinstance(model, Model):
+            raise InputError(
+                f"adapting takes models of the lab; got {model.name}: call "
+                "recipes.adapting_norms with the function that makes it"
+            )
+        parts = self.configuration.parts
+        example = jax.ShapeDtypeStruct((1, *self.input_shape), np.float32)
+        outputs = jax.eval_shape(
+            lambda p, s, x: self.model.apply(p, s, x, train=False)[0],
+            self.params,
+            self.model_state,
+            example,
+        )
+        build = model.build(
+            self.configuration.model,
+            self.input_shape,
+            outputs.shape[-1],
+            parts.get("norm"),
+            parts.get("activation"),
+        )
+        row = fitting[norm]
+        layer = functools.partial(row.load(), **row.checked(options))
+        return adapting_norms(build, layer)
+
     @property
     def test_examples(self) -> int | None:
         """Number of examples of the run's own test; ``None`` of a streamed set."""
@@ -160,6 +243,11 @@ class Run:
                 for w, n in zip(weights, lengths, strict=True)
             )
         )
+
+    @property
+    def test_batches(self) -> Any:
+        """The batches of the run's own test, or a function that reads them again."""
+        return self._program.test
 
     def apply(self, inputs: Any) -> jax.Array:
         """Outputs of the network in evaluation mode: logits.
@@ -197,10 +285,7 @@ class Run:
         Raises:
           InputError: the data do not fit the model.
         """
-        batches = self._program.test if data is None else self._batches(data)
-        evaluator = make_evaluator(
-            self._program.test_metric_fn, batches, seeds=self.seeds > 1
-        )
+        evaluator = self._tested if data is None else self._evaluator(data)
         return {n: _number(v) for n, v in evaluator(self._state).items()}
 
     def curves(self) -> Figure:
@@ -208,6 +293,15 @@ class Run:
         from jaxopt_lab.plotting import training_curves
 
         return training_curves(self.records, repr(self))
+
+    @functools.cached_property
+    def _tested(self) -> Evaluator:
+        return self._evaluator(None)
+
+    def _evaluator(self, data: Any) -> Evaluator:
+        batches = self._program.test if data is None else self._batches(data)
+        metrics = self._program.test_metric_fn
+        return make_evaluator(metrics, batches, seeds=self.seeds > 1)
 
     def _batches(self, data: Any) -> Any:
         found = as_dataset({"train": data, "test": data}, "data")
@@ -229,6 +323,27 @@ class Run:
 
         several = jax.vmap(outputs, (0, 0, None)) if self.seeds > 1 else outputs
         return jax.jit(several)
+
+
+def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
+    """The run that has just ended.
+
+    Args:
+      configuration: the run.
+      outcome: what ``runs.train`` gave; the state of a run that took no step is read
+        from its newest checkpoint.
+
+    Returns:
+      The run at its last step.
+    """
+    program = outcome.program
+    if outcome.fitted is not None:
+        state = outcome.fitted.state
+    else:
+        saved = Checkpoints(outcome.folder / CHECKPOINTS, read_only=True)
+        state = saved.restore(program.state).state
+    step = int(np.ravel(state.step)[0])
+    return Run(outcome.folder, configuration, program, state, step)
 
 
 def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:

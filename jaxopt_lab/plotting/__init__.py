@@ -1,20 +1,36 @@
 """Figures from result files; matplotlib is imported when one is drawn."""
 
+from jaxopt_lab.plotting.confusion import confusion_matrix
 from jaxopt_lab.plotting.curves import training_curves
+from jaxopt_lab.plotting.end_points import end_points
+from jaxopt_lab.plotting.heat_map import heat_map
+from jaxopt_lab.plotting.image_grid import image_grid
 from jaxopt_lab.plotting.layer_bars import layer_bars
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
+from jaxopt_lab.plotting.rate_curve import rate_curve
+from jaxopt_lab.plotting.record_panels import Line, Panel, record_panels
+from jaxopt_lab.plotting.score_bands import score_bands
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 from jaxopt_lab.plotting.spectrum import spectrum
 from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 
 __all__ = [
+    "Line",
+    "Panel",
     "Section",
+    "confusion_matrix",
+    "end_points",
+    "heat_map",
     "html_page",
+    "image_grid",
     "layer_bars",
     "loss_contours",
     "loss_lines",
     "loss_surface",
+    "rate_curve",
+    "record_panels",
+    "score_bands",
     "sharpness_curve",
     "spectrum",
     "training_curves",

@@ -77,7 +77,7 @@ def _draw(
     if not rows:
         return
     steps = np.array([r["step"] for r in rows])
-    values = scale * np.stack([np.atleast_1d(_floats(r[name])) for r in rows])
+    values = scale * np.stack([np.atleast_1d(floats(r[name])) for r in rows])
     seeds = values.shape[1]
     if seeds > 1:
         axes.plot(steps, values, color=look.color, linewidth=0.7, alpha=0.4)
@@ -94,8 +94,18 @@ def _draw(
     )
 
 
-def _floats(value: Any) -> np.ndarray:
-    # Non-finite values are text or null in the file.
+def floats(value: Any) -> np.ndarray:
+    """A recorded value as numbers, one for each seed.
+
+    Args:
+      value: a number or a list; what is not finite is text or null in the file.
+
+    Returns:
+      Its numbers in one dimension.
+
+    >>> floats([1.0, None, "Infinity"]).tolist()
+    [1.0, nan, inf]
+    """
     return np.array(
         [np.nan if v is None else float(v) for v in np.ravel(np.array(value, object))]
     )

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jaxopt_lab.plotting.method_order import METHODS
+
 PALETTE = (
     "#0072b2",
     "#d55e00",
@@ -24,7 +26,8 @@ DASHES = ("-", "--", "-.", ":")
 
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-"""Markers, as many as are coprime to the colours: a look repeats after 63."""
+"""Markers; the numbers of colours, dashes and markers have no common factor, so that a
+look repeats after their product, 252."""
 
 
 class Look(NamedTuple):
@@ -60,19 +63,20 @@ def looks(names: Sequence[str], order: Sequence[str] = ()) -> dict[str, Look]:
     """A look for each name, the same one in every figure.
 
     Args:
-      names: of methods or rows, each in one figure.
-      order: all methods; the place of a name in it decides its look. That of other
-        names comes from a checksum; of two alike the later one gets another.
+      names: of methods or rows, each in one figure. Those in ``METHODS`` have the look
+        of their place there, whatever the figure.
+      order: further methods; their place in it decides the look. That of other names
+        comes from a checksum; of two alike the later one gets another.
 
     Returns:
       Looks by name.
 
-    >>> one = looks(["sam", "adam"], ["adam", "sam"])["adam"]
-    >>> one == looks(["adam", "lion"], ["adam", "sam"])["adam"]
+    >>> one = looks(["sam", "adam"])["adam"]
+    >>> one == looks(["adam", "lion"], ["lion", "adam"])["adam"]
     True
     """
-    places = {name: i for i, name in enumerate(order)}
-    count = len(PALETTE) * len(MARKERS)
+    places = {name: i for i, name in enumerate(dict.fromkeys((*METHODS, *order)))}
+    count = math.lcm(len(PALETTE), len(MARKERS), len(DASHES))
     found = {name: _look(places[name]) for name in names if name in places}
     for name in names:
         if name in found:

@@ -1,25 +1,60 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
+from jaxopt_lab.quantize.genie_grid import GenieGrid
+from jaxopt_lab.quantize.gptq import gptq
 from jaxopt_lab.quantize.gptq_grid import GPTQGrid
 from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.group_product import group_product, shift_product
 from jaxopt_lab.quantize.input_grams import gram_function
 from jaxopt_lab.quantize.linear_grid import LinearGrid
+from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
+from jaxopt_lab.quantize.monte_carlo import monte_carlo
+from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
+from jaxopt_lab.quantize.quant_dot_general import (
+    ProductGrids,
+    quant_dot_general,
+    quant_matmul,
+)
+from jaxopt_lab.quantize.quantease import quantease
+from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
+from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
+    "FoldedLayer",
     "GPTQGrid",
+    "GenieGrid",
     "Grid",
+    "Int8Product",
     "LinearGrid",
+    "ProductGrids",
     "QArray",
     "QuantizedParams",
     "QuantizerReport",
+    "QwixGrid",
     "Rule",
+    "ZeroQGrid",
     "calibration_error",
+    "fake_quant",
+    "fake_quant_tree",
+    "gptq",
     "gram_function",
+    "group_product",
+    "llm_int8",
+    "monte_carlo",
     "named_grid",
+    "outlier_tune",
+    "product_grids",
+    "quant_dot_general",
+    "quant_matmul",
+    "quantease",
     "quantize_params",
+    "quantized_products",
     "round_to_nearest",
+    "shift_product",
 ]

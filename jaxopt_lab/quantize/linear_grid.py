@@ -56,9 +56,10 @@ class LinearGrid(Grid):
     def codes(self) -> tuple[int, int]:
         return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
-    def fit(self, weight: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    def fit_axes(
+        self, weight: jax.Array, axes: tuple[int, ...]
+    ) -> tuple[jax.Array, jax.Array | None]:
         low, top = self.codes
-        axes = self.axes(weight)
         least = jnp.asarray(self.min_range, weight.dtype)
         if self.symmetric:
             largest = jnp.max(jnp.abs(weight), axis=axes, keepdims=True)

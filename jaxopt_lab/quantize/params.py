@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,8 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.core.typing import Batch, Params
-from jaxopt_lab.quantize.input_grams import gram_function
+from jaxopt_lab.quantize.fake_quant import first_matches
+from jaxopt_lab.quantize.input_grams import gram_function, order_of_use
 from jaxopt_lab.quantize.report import QuantizerReport
 
 Apply = Callable[[Params, Batch], Any]
@@ -57,8 +57,11 @@ def quantize_params(
     params: Params,
     rules: Sequence[tuple[Any, ...]],
     batches: Iterable[Batch] = (),
+    *,
+    in_order: bool = True,
+    progress: Callable[[str], Any] | None = None,
 ) -> tuple[Params, QuantizedParams]:
-    r"""Quantize the leaves of a model that rules find, each by itself.
+    r"""Quantize the leaves of a model that rules find, first layers first.
 
     A leaf belongs to the first rule whose pattern its path contains. Its last axis is
     the outputs, all others together the inputs, as in Flax. Leaves of fewer than two
@@ -71,13 +74,18 @@ def quantize_params(
       batches: calibration batches, of one shape or few; they give the gram matrix of
         each matrix product's inputs and the error of the outputs. Empty: no gram
         matrix, no output error.
+      in_order: the inputs of a layer are those that the layers before, quantized
+        already, give; one pass over the batches for each. Otherwise those of the
+        unquantized model, one pass for all.
+      progress: called with the path of every leaf before it is quantized.
 
     Returns:
       Parameters of the same shapes and types, their quantized leaves on the grid
       (``apply`` takes them as before), and the report with the codes.
 
     Raises:
-      InputError: a rule matches no leaf, or a quantizer refuses a leaf.
+      InputError: a rule matches no leaf, or a quantizer refuses one, of which the
+        message names the path.
 
     Memory: one gram matrix of float32 for each quantized matrix.
 
@@ -94,41 +102,48 @@ def quantize_params(
         trees.path_name(path): leaf for path, leaf in trees.leaves_with_path(params)
     }
     chosen = _chosen(rules, leaves)
-    batches, grams_of = list(batches), gram_function(apply, chosen)
-    grams: dict[str, jax.Array] = {}
-    for batch in batches:
-        for name, gram in grams_of(params, batch).items():
-            grams[name] = grams[name] + gram if name in grams else gram
+    batches = list(batches)
+    structure = jax.tree.structure(params)
+    used = order_of_use(apply, chosen, params, batches[0]) if batches else []
+    grams_of = gram_function(apply, used)
+
+    def all_grams() -> dict[str, jax.Array]:
+        current = jax.tree.unflatten(structure, list(leaves.values()))
+        grams: dict[str, jax.Array] = {}
+        for batch in batches:
+            for name, gram in grams_of(current, batch).items():
+                grams[name] = grams[name] + gram if name in grams else gram
+        return grams
+
     layers, nbytes = {}, trees.nbytes(params)
-    for name, rule in chosen.items():
-        leaf = leaves[name]
+    once = {} if in_order else all_grams()
+    for name in [*used, *(n for n in chosen if n not in used)]:
+        if progress is not None:
+            progress(name)
+        rule, leaf = chosen[name], leaves[name]
         assert rule.quantize is not None
         matrix = leaf.reshape(-1, leaf.shape[-1]).T
-        coded, report = rule.quantize(matrix, grams.get(name), rule.codec)
+        gram = (all_grams() if in_order and name in used else once).get(name)
+        try:
+            coded, report = rule.quantize(matrix, gram, rule.codec)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
         layers[name] = coded, report
         leaves[name] = coded.dequantize().T.reshape(leaf.shape).astype(leaf.dtype)
         nbytes += report.nbytes - trees.nbytes(leaf)
-    quantized = jax.tree.unflatten(jax.tree.structure(params), list(leaves.values()))
+    quantized = jax.tree.unflatten(structure, list(leaves.values()))
     error = _output_error(apply, params, quantized, batches)
     return quantized, QuantizedParams(layers, error, nbytes, trees.nbytes(params))
 
 
 def _chosen(rules: Sequence[Rule], leaves: Mapping[str, Any]) -> dict[str, Rule]:
-    matched, chosen = set(), {}
-    for name, leaf in leaves.items():
-        for i, rule in enumerate(rules):
-            if re.search(rule.pattern, name):
-                matched.add(i)
-                if rule.quantize is not None and jnp.ndim(leaf) >= 2:
-                    chosen[name] = rule
-                break
-    for i, rule in enumerate(rules):
-        if i not in matched:
-            raise InputError(
-                f"rule {rule.pattern!r} matches no leaf that an earlier rule has left; "
-                f"the leaves are {', '.join(leaves)}"
-            )
-    return chosen
+    matches = first_matches([rule.pattern for rule in rules], list(leaves))
+    chosen = {name: rules[i] for name, i in matches.items()}
+    return {
+        name: rule
+        for name, rule in chosen.items()
+        if rule.quantize is not None and jnp.ndim(leaves[name]) >= 2
+    }
 
 
 def _output_error(

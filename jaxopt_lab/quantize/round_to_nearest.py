@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import jax
 
 from jaxopt_lab.core.errors import unknown
 from jaxopt_lab.core.options import STATIC, Interval
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq_grid import GPTQGrid
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.linear_grid import LinearGrid
+from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
+from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
-GridName = Literal["linear", "gptq"]
+GridName = Literal["linear", "gptq", "qwix", "zeroq", "genie"]
+_GRIDS: dict[str, type[Grid]] = {
+    "linear": LinearGrid,
+    "gptq": GPTQGrid,
+    "qwix": QwixGrid,
+    "zeroq": ZeroQGrid,
+    "genie": GenieGrid,
+}
 
 
 def named_grid(codec: Grid | GridName, bits: int = 8) -> Grid:
     """A grid from its name.
 
     Args:
-      codec: ``"linear"``, the symmetric ``LinearGrid``; ``"gptq"``, the ``GPTQGrid``;
-        or a grid, returned as it is.
+      codec: ``"linear"`` (``LinearGrid``), ``"gptq"`` (``GPTQGrid``), ``"qwix"``
+        (``QwixGrid``), ``"zeroq"`` (``ZeroQGrid``) or ``"genie"`` (``GenieGrid``), with
+        that grid's defaults; or a grid, returned as it is.
       bits: bits of a grid given by name.
 
     Returns:
@@ -34,11 +45,31 @@ def named_grid(codec: Grid | GridName, bits: int = 8) -> Grid:
     >>> named_grid("gptq", 4).codes
     (0, 15)
     """
-    if isinstance(codec, Grid):
-        return codec
-    if codec not in get_args(GridName):
-        raise unknown("codec", str(codec), get_args(GridName))
-    return LinearGrid(bits) if codec == "linear" else GPTQGrid(bits)
+    return codec if isinstance(codec, Grid) else grid_of_name(codec, bits)
+
+
+def grid_of_name(name: GridName, bits: int = 8, group_size: int | None = None) -> Grid:
+    """A grid with its own defaults, by rows or in groups.
+
+    Args:
+      name: as of ``named_grid``.
+      bits: bits of a code.
+      group_size: values of a group; None: whole rows.
+
+    Returns:
+      The grid.
+
+    Raises:
+      InputError: there is no such name, or an option is out of range.
+
+    >>> grid_of_name("linear", 4, 32).granularity
+    'group'
+    """
+    if name not in _GRIDS:
+        raise unknown("codec", str(name), _GRIDS)
+    if group_size is None:
+        return _GRIDS[name](bits)
+    return _GRIDS[name](bits, granularity="group", group_size=group_size)
 
 
 def round_to_nearest(
@@ -54,8 +85,8 @@ def round_to_nearest(
       weight: W, ``(outputs, inputs)``; a Flax kernel is its transpose.
       gram: :math:`X^\top X` of the inputs, ``(inputs, inputs)``, for the report alone;
         ``None``: the identity.
-      codec: the grid, ``LinearGrid`` or ``GPTQGrid``, or its name, ``"linear"`` or
-        ``"gptq"``.
+      codec: the grid, or its name: ``"linear"``, ``"gptq"``, ``"qwix"``, ``"zeroq"``,
+        ``"genie"``.
       bits: bits of a grid given by name, 2 to 8.
 
     Returns:
@@ -74,7 +105,7 @@ def round_to_nearest(
     >>> coded.qvalue.tolist(), round(float(report.error), 4)
     ([[0, 1, 3]], 0.0123)
 
-    Source: those of ``LinearGrid`` and ``GPTQGrid``.
+    Source: those of the grids.
     """
     grid = named_grid(codec, bits)
     coded = grid.encode(weight)

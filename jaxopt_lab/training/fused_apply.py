@@ -28,6 +28,11 @@ class FusedApplyRecorder:
         self._records: dict[int, tuple[Any, Any, Any] | None] = {}
         self._kept: list[Any] = []
 
+    @property
+    def used(self) -> bool:
+        """Whether anything is recorded."""
+        return bool(self._kept)
+
     def record(self, updates: Updates, old_params: Params, new_params: Params) -> None:
         """Say that adding ``updates`` to ``old_params`` gives ``new_params``.
 

@@ -17,7 +17,7 @@ from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.meshes import DATA_AXIS, check_batch
 from jaxopt_lab.core.typing import Batch, TrainLossFn
 from jaxopt_lab.training.state import TrainState
-from jaxopt_lab.training.step import TrainStep, make_train_step
+from jaxopt_lab.training.step import Measure, TrainStep, make_train_step
 from jaxopt_lab.training.zero import make_zero_step
 
 Style = Literal["jit", "shard_map", "pmap"]
@@ -39,6 +39,7 @@ def make_parallel_step(
     reduce_dtype: DTypeLike | None = None,
     storage: TrainState | None = None,
     weights: Weights | None = None,
+    measure: Measure | None = None,
 ) -> TrainStep:
     """The step of ``make_train_step`` with the batch cut over the axis ``"data"``.
 
@@ -80,6 +81,7 @@ def make_parallel_step(
       storage: shardings of the state between steps, from ``storage_shardings``;
         ``None``: those of ``shardings``. For style jit.
       weights: as in ``make_train_step``; the devices count by them too.
+      measure: as in ``make_train_step``; not where each device updates its own part.
 
     Returns:
       ``step(state, batch) -> (state, metrics)`` of whole, global arrays; to be jitted
@@ -116,6 +118,7 @@ def make_parallel_step(
         _with_placed_params(loss_fn, shardings) if style == "jit" else loss_fn,
         tx,
         axis_name=DATA_AXIS if local else None,
+        measure=measure,
         **options,
     )
     if devices == 1 and style != "jit":

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
@@ -16,12 +15,15 @@ from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.batch_parts import Weights
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.loss_checks import train_loss
-from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
+from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn, Updates
 from jaxopt_lab.training.dry_run import dry_run
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
+from jaxopt_lab.training.nonfinite import select_finite
 from jaxopt_lab.training.state import TrainState
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+# measure(grads, updates, params), all before the step
+Measure = Callable[[Updates, Updates | None, Params], Metrics]
 
 
 def make_train_step(
@@ -34,6 +36,7 @@ def make_train_step(
     skip_nonfinite: bool = False,
     reduce_dtype: DTypeLike | None = None,
     weights: Weights | None = None,
+    measure: Measure | None = None,
 ) -> TrainStep:
     """Make ``step(state, batch) -> (state, metrics)``.
 
@@ -71,9 +74,12 @@ def make_train_step(
         over a sharded mask is right by itself) then count by the sums of their weights.
         Without it each counts the same: a mean over a mask is then another number for
         every division of the batch, and NaN where a part is all padding.
+      measure: ``measure(grads, updates, params)`` gives more metrics, such as
+        ``step_norms``; the updates are ``None`` where a transformation writes the
+        parameters itself.
 
     Returns:
-      The step. Its metrics are ``loss`` and those of ``loss_fn``.
+      The step. Its metrics are ``loss``, those of ``loss_fn`` and of ``measure``.
 
     Raises:
       InputError: (when traced) the batch is not divisible or has no common leading axis
@@ -88,6 +94,7 @@ def make_train_step(
     shards the first pass runs on those shards and is not repeated. Memory: one tree
     of gradients (one for each shard with sharded links) and what ``tx`` needs.
 
+    >>> import jax.numpy as jnp
     >>> def loss_fn(params, model_state, batch, key):
     ...     loss = jnp.mean((batch - params) ** 2)
     ...     return loss, (model_state, {})
@@ -112,7 +119,7 @@ def make_train_step(
         usage = dry_run(chain, state.opt_state, state.params)
         key, pass_key = jax.random.split(state.key)
 
-        def evaluate(params: Params, batch: Batch, key: Any, kept: ModelState) -> Any:
+        def evaluate(params: Any, batch: Batch, key: Any, kept: Any) -> Any:
             return train_loss(loss_fn(params, kept, batch, key))
 
         grad_fn = BatchGrad(
@@ -146,15 +153,14 @@ def make_train_step(
         )
         params = fused_apply.apply(state.params, updates)
         metrics = {"loss": loss, **metrics}
+        if measure is not None:
+            added = None if fused_apply.used else updates
+            metrics = {**measure(grads, added, state.params), **metrics}
         if skip_nonfinite:
-            finite = jnp.isfinite(loss) & jnp.isfinite(trees.global_norm(grads))
-            finite &= jnp.isfinite(trees.global_norm(updates))
-            params, model_state, opt_state = trees.select(
-                finite,
-                (params, model_state, opt_state),
-                (state.params, state.model_state, state.opt_state),
+            new = params, model_state, opt_state
+            (params, model_state, opt_state), metrics["skipped"] = select_finite(
+                loss, grads, updates, new, state[1:4]
             )
-            metrics["skipped"] = 1 - finite.astype(loss.dtype)
         return TrainState(state.step + 1, params, model_state, opt_state, key), metrics
 
     return step

@@ -47,7 +47,7 @@ def test_files(report):
         "along.png",
     }
     text = (report / "report.html").read_text()
-    assert "http" not in text and text.count("data:image/png") == 8
+    assert "http" not in text and text.count("data:image/png") == 10
 
 
 @pytest.mark.full

@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxopt_lab import catalog
 from jaxopt_lab.catalog.schema import DataTransform, Layer, Loss, Neutral, Recipe
+from jaxopt_lab.core import jaxprs
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import data, models, parts, runs
 from jaxopt_lab.lab.command_line import command, parse, program
@@ -164,7 +165,7 @@ def test_help_shows_what_is_accepted(capsys):
     for shown in (
         "losses (loss=): cross_entropy, emo",
         "augmentations (augment=): none, crop, flip, crop_flip, mixup",
-        "norms of the convnet (model.norm=): none, layernorm_scaling, ghost_batch_norm",
+        "norms of the convnet (model.norm=): none, layernorm_scaling, ",
         "norms of the transformer (model.norm=): layer, layernorm_scaling",
         "--augment.alpha FLOAT",
         "--norm.ghost-size INT",
@@ -199,6 +200,8 @@ def test_the_convnet_runs_with_every_norm_and_keeps_its_state():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4, 4, 1)), jnp.float32)
     for name in norms.accepted(model):
         words = ["model.channels=2,3", "model.dense=4", f"model.norm={name}"]
+        if name != "none" and "groups" in catalog.get(name, "layer").options:
+            words.append("norm.groups=1")
         config = parse(words)
         build = model.build(config.model, (4, 4, 1), 3, config.parts.get("norm"))
         functional = from_nnx(build)
@@ -338,3 +341,30 @@ def test_three_steps_with_a_part_in_every_place(tmp_path):
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [r["loss"] for r in map(json.loads, lines) if r["kind"] == "train"]
     assert len(losses) == 3 and np.all(np.isfinite(losses))
+
+
+@pytest.mark.parametrize("name", ["resnet20", "wide_resnet"])
+def test_residual_networks_take_the_layers_of_the_catalog(name):
+    model = models.get(name)
+    x = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
+    size = ["model.width=4"] if name == "resnet20" else ["model.depth=10"]
+    found = {}
+    for norm in ("batch", "ghost_batch_norm", "evonorm_s0"):
+        words = [f"model={name}", f"model.norm={norm}", *size]
+        config = parse([*words, "norm.groups=1"] if norm == "evonorm_s0" else words)
+        build = model.build(config.model, (8, 8, 1), 3, config.parts.get("norm"))
+        functional = from_nnx(build)
+        params, state = jax.eval_shape(functional.init, jax.random.key(0))
+        run = lambda p, s, x, f=functional: f.apply(p, s, x, train=True)
+        called = jaxprs.equations(jax.make_jaxpr(run)(params, state, x).jaxpr)
+        rectified = sum(e.primitive.name == "custom_jvp_call" for e in called)
+        found[norm] = params, state, rectified
+    assert jax.tree.structure(found["batch"][:2]) == jax.tree.structure(
+        found["ghost_batch_norm"][:2]
+    )
+    # EvoNorm is its own activation; only the sums of resnet blocks are rectified.
+    assert found["evonorm_s0"][2] == (9 if name == "resnet20" else 0)
+    assert found["batch"][2] == found["ghost_batch_norm"][2] > 9 * (name == "resnet20")
+    assert not jax.tree.leaves(found["evonorm_s0"][1])
+    with pytest.raises(InputError, match="norm=mesa_layer_norm does not fit"):
+        parse([f"model={name}", "model.norm=mesa_layer_norm"])

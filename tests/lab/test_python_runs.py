@@ -12,8 +12,9 @@ from flax import nnx
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import export, load, python_runs, run
-from jaxopt_lab.lab.commands import evaluate, predict
+from jaxopt_lab.lab.commands import evaluate, predict, quantize
 from jaxopt_lab.lab.commands import export as export_command
+from jaxopt_lab.lab.quantized_run import codes_by_path, quantize_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -52,11 +53,12 @@ def trained(tmp_path_factory):
 
 
 def test_it_is_the_training_of_the_library(trained):
-    found, _ = trained
+    found, folder = trained
     assert (found.step, found.seeds, found.kind) == (6, 2, "image")
     assert found.config["task"] == "data" and found.config["rho"] == 0.1
     table = found.table()
     assert table["accuracy"].shape == (2, 2) and table["step"].tolist() == [3, 6]
+    assert "Worst examples" in (folder / "report.html").read_text()
     tested = found.evaluate()
     for name in ("loss", "accuracy", "largest"):
         np.testing.assert_allclose(tested[name], table[name][-1], rtol=1e-6)
@@ -164,17 +166,97 @@ def test_the_room_loads_on_use():
 def test_integers_that_are_divided_are_told(tmp_path):
     images = RNG.integers(0, 256, (24, 2, 2, 1), np.uint8)
     data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))
-    found = run("mlp", data, "sgd", steps=1, batch_size=8, eval_every=0, out=tmp_path)
+    found = run(
+        "mlp",
+        data,
+        "sgd",
+        steps=1,
+        batch_size=8,
+        eval_every=0,
+        out=tmp_path,
+        report="off",
+    )
     assert found.summary["inputs"] == "uint8, divided by 255 in the training step"
     divided = found.apply(images / np.float32(255))
     np.testing.assert_allclose(found.apply(images), divided, rtol=1e-6)
 
 
 def test_averaged_weights_are_read_back(tmp_path):
-    options = {"ema": 0.5, "batch_size": 8, "steps": 3, "eval_every": 3}
-    found = run(Net, DATA, "momentum_sam", out=tmp_path, rho=0.1, **options)
+    options = {
+        "ema": 0.5,
+        "batch_size": 8,
+        "steps": 3,
+        "eval_every": 3,
+        "report": "off",
+    }
+    options |= {"out": tmp_path, "rho": 0.1, "report": "off"}
+    found = run(Net, DATA, "momentum_sam", **options)
     last = found.table()
     for average, prefix in ((False, ""), (True, "ema_")):
         tested = load(tmp_path, model=Net, data=DATA, average=average).evaluate()
         np.testing.assert_allclose(tested["loss"], last[f"{prefix}loss"][-1], rtol=1e-6)
     assert last["loss"][-1] != last["ema_loss"][-1]
+
+
+def test_a_quantized_run_predicts_with_the_values_of_its_codes(trained):
+    one = trained[0].seed(1)
+    seen = []
+    coarse, report = quantize_run(
+        one, "gptq", options={"bits": 3}, keep="head", progress=seen.append
+    )
+    assert seen == list(report.layers) == ["hidden/kernel"]
+    codes = codes_by_path(report)
+    steps = codes["hidden/kernel/qvalue"] - codes["hidden/kernel/zero_point"]
+    values = steps * codes["hidden/kernel/scale"]
+    np.testing.assert_allclose(coarse.params["hidden"]["kernel"], values.T, rtol=1e-6)
+    np.testing.assert_array_equal(
+        coarse.params["head"]["kernel"], one.params["head"]["kernel"]
+    )
+    params = jax.tree.map(np.asarray, one.params)
+    hidden = X @ values.T + params["hidden"]["bias"]
+    logits = np.maximum(hidden, 0) @ params["head"]["kernel"] + params["head"]["bias"]
+    np.testing.assert_allclose(coarse.apply(X), logits, rtol=1e-4, atol=1e-5)
+    for arguments, words in (
+        ({"method": "gtpq"}, "perhaps you meant 'gptq'"),
+        ({"options": {"sweeps": 3}}, "unknown option of gptq 'sweeps'"),
+        ({"match": "kernels"}, "matches no leaf"),
+        ({"group_size": 3}, "hidden/kernel: group_size must divide"),
+    ):
+        with pytest.raises(InputError, match=words):
+            quantize_run(one, **{"method": "gptq", **arguments})
+    with pytest.raises(InputError, match="has 2 seeds"):
+        quantize_run(trained[0], "gptq")
+
+
+def test_the_command_to_quantize_prints_a_table_and_writes_the_codes(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(python_runs, "load", lambda *_, **__: trained[0])
+    out = tmp_path / "codes.npz"
+    words = ["run=own", "method=nearest_linear", "bits=8", "examples=8", f"out={out}"]
+    assert quantize.main(words) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(printed.splitlines()[-1])
+    assert found["bytes"] < found["bytes_before"] and "hidden/kernel" in printed
+    assert np.load(out)["head/kernel/qvalue"].dtype == np.int8
+    assert quantize.main(["run=own", "out=codes"]) == 2
+    assert "ends in .npz" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_a_trained_run_adapts_its_norms_at_test_time(tmp_path):
+    images = RNG.normal(size=(24, 4, 4, 1)).astype(np.float32)
+    data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))
+    words = {"steps": 2, "batch_size": 8, "eval_every": 0, "out": tmp_path}
+    options = {"model.channels": (4,), "model.norm": "ghost_batch_norm"}
+    found = run("convnet", data, "sgd", **words, **options)
+    for alpha in (0.0, 0.5):
+        test = found.adapting(alpha=alpha)
+        state = test.adapt(found.params, test.start(found.model_state), images)
+        moved = found.with_weights(found.params, state)
+        same = np.allclose(moved.apply(images), found.apply(images), rtol=1e-5)
+        assert same == (alpha == 0)
+    with pytest.raises(InputError, match="unknown norm of test time 'alpha'"):
+        found.adapting("alpha")
+    with pytest.raises(InputError, match=r"alpha=2.* is out of range"):
+        found.adapting(alpha=2.0)

@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from jaxopt_lab.plotting.loss_lines import loss_lines
+from jaxopt_lab.plotting.method_order import METHODS as KNOWN
 from jaxopt_lab.plotting.style import (
     DASHES,
     MARKERS,
@@ -24,7 +25,7 @@ def test_a_method_has_one_look_in_every_figure_and_no_other_has_it():
     assert len(set(every.values())) == len(METHODS)
     for some in (METHODS[3:5], METHODS[40:] + METHODS[:2]):
         assert looks(some, METHODS) == {name: every[name] for name in some}
-    assert len(PALETTE) * len(MARKERS) > len(METHODS)
+    assert len(PALETTE) * len(MARKERS) * len(DASHES) > len(METHODS) + len(KNOWN)
 
 
 def test_rows_that_are_no_methods_get_looks_of_their_own():
@@ -32,6 +33,15 @@ def test_rows_that_are_no_methods_get_looks_of_their_own():
     found = looks([*names, "method_1"], METHODS)
     assert len(set(found.values())) == 13
     assert looks(["row 7"], METHODS)["row 7"] == looks(["row 7"])["row 7"]
+
+
+def test_known_methods_have_their_own_look_whatever_the_figure_and_its_order():
+    names = ["sgd", "adam", "sam", "lookbehind", "adam_cm", "momentum", "muon"]
+    found = looks(names)
+    assert len({look.color for look in found.values()}) == 7
+    assert len({look.marker for look in found.values()}) == 7
+    assert looks(["muon", "new"], ["new", "muon", "sam"])["muon"] == found["muon"]
+    assert len(set(looks(KNOWN).values())) == len(set(KNOWN))
 
 
 def test_looks_are_told_apart_without_colours():

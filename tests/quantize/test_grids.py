@@ -13,8 +13,11 @@ from support.vectors import VECTORS
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.quantize import (
+    GenieGrid,
     GPTQGrid,
     LinearGrid,
+    QwixGrid,
+    ZeroQGrid,
     round_to_nearest,
 )
 
@@ -60,6 +63,75 @@ def test_the_gptq_grid_gives_the_recorded_codes_and_objective(case):
     np.testing.assert_allclose(report.error, meta["objectives"]["rtn"], rtol=1e-9)
 
 
+@pytest.mark.full(plain=["3"])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_the_grids_of_zeroq_and_genie_give_the_recorded_values(bits):
+    _, arrays = load("zeroq", "quantizers_A")
+    weight = arrays["init/w"]
+    values = ZeroQGrid(bits).encode(weight).dequantize()
+    np.testing.assert_allclose(values, arrays[f"perchannel/b{bits}"], atol=1e-14)
+    tensor = ZeroQGrid(bits, granularity="tensor").encode(arrays[f"actin/b{bits}"])
+    np.testing.assert_allclose(tensor.dequantize(), arrays[f"act/b{bits}"], atol=1e-14)
+    coded = GenieGrid(bits).encode(weight)
+    np.testing.assert_allclose(coded.scale, arrays[f"genie_scale/b{bits}"], rtol=1e-14)
+    np.testing.assert_array_equal(coded.zero_point, arrays[f"genie_zero/b{bits}"])
+
+
+@pytest.mark.full
+def test_the_grid_of_qwix_fills_the_outermost_bucket():
+    """Against the formula in plain NumPy; 127.5 steps reach the largest value."""
+    weight = np.random.default_rng(0).normal(size=(3, 7))
+    scale = np.abs(weight).max(1, keepdims=True) / 127.5
+    codes = np.clip(np.round(weight / scale), -128, 127)
+    coded = QwixGrid(8).encode(weight)
+    np.testing.assert_array_equal(coded.qvalue, codes)
+    np.testing.assert_allclose(coded.scale, scale, rtol=1e-15)
+    low, high = np.minimum(weight.min(1), 0), np.maximum(weight.max(1), 0)
+    step = ((high - low) / 15)[:, None]
+    zero = np.clip(np.round(-8 - low[:, None] / step), -8, 7)
+    coded = QwixGrid(4, symmetric=False).encode(weight)
+    expected = np.clip(np.round(weight / step + zero), -8, 7)
+    np.testing.assert_array_equal(coded.qvalue, expected)
+
+
+def test_groups_and_columns_are_rows_of_a_reshaped_array():
+    weight = np.random.default_rng(0).normal(size=(3, 8))
+
+    @jax.jit
+    def values(weight):
+        found = []
+        for kind in (LinearGrid, GPTQGrid):
+            grids = (
+                kind(3, granularity="group", group_size=4),
+                *(kind(3), kind(3, granularity="column"), kind(3)),
+            )
+            arrays = weight, weight.reshape(6, 4), weight, weight.T
+            coded = [g.encode(w) for g, w in zip(grids, arrays, strict=True)]
+            assert coded[0].scale.shape == (3, 2)
+            found.append([one.dequantize() for one in coded])
+        return found
+
+    for groups, rows, columns, transposed in values(weight):
+        np.testing.assert_array_equal(groups.reshape(6, 4), rows)
+        np.testing.assert_array_equal(columns, transposed.T)
+
+
+@pytest.mark.full
+def test_the_searched_range_has_the_smallest_error_of_all_ratios():
+    weight = np.random.default_rng(0).standard_t(2, size=(2, 12))
+    coded = GPTQGrid(2, search=True).encode(weight)
+    found = np.sum(np.abs(coded.dequantize() - weight) ** 2.4, axis=1)
+    low = np.minimum(weight.min(1, keepdims=True), 0)
+    high = np.maximum(weight.max(1, keepdims=True), 0)
+    errors = []
+    for i in range(80):
+        step = (1 - i / 100) * (high - low) / 3
+        zero = np.round(-(1 - i / 100) * low / step)
+        codes = np.clip(np.round(weight / step) + zero, 0, 3)
+        errors.append(np.sum(np.abs((codes - zero) * step - weight) ** 2.4, axis=1))
+    np.testing.assert_allclose(found, np.min(errors, axis=0), rtol=1e-12)
+
+
 def test_halves_are_rounded_to_even():
     weight = jnp.array([[0.5, 1.5, 2.5, -0.5, -1.5, 7.0]])
     codes = LinearGrid(bits=4).encode(weight).qvalue
@@ -67,7 +139,13 @@ def test_halves_are_rounded_to_even():
 
 
 @pytest.mark.full(plain=["grid1"])
-@pytest.mark.parametrize("grid", [LinearGrid(4), LinearGrid(3, False), GPTQGrid(4)])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        *(LinearGrid(4), LinearGrid(3, False), GPTQGrid(4)),
+        *(GenieGrid(4), GPTQGrid(4, search=True)),
+    ],
+)
 def test_zero_constant_tiny_and_huge_rows(grid):
     rows = jnp.array([[0.0] * 3, [2.0] * 3, [-3.0] * 3, [5e-324] * 3, [1e300] * 3])
     values = grid.encode(rows).dequantize()

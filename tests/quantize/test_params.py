@@ -9,6 +9,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.quantize import (
     GPTQGrid,
     LinearGrid,
+    gptq,
     gram_function,
     quantize_params,
     round_to_nearest,
@@ -87,6 +88,59 @@ def test_each_leaf_goes_by_its_first_rule():
     size = np.sum(outputs[0] ** 2)
     error = np.sum((outputs[1] - outputs[0]) ** 2) / size
     np.testing.assert_allclose(report.output_error, error, rtol=1e-10)
+
+
+def test_a_layer_sees_the_inputs_that_quantized_layers_give():
+    rules = [("kernel", round_to_nearest, LinearGrid(2))]
+    x = np.concatenate(BATCHES)
+    seen = []
+    coarse, report = quantize_params(
+        model, PARAMS, rules, BATCHES, progress=seen.append
+    )
+    _, apart = quantize_params(model, PARAMS, rules, BATCHES, in_order=False)
+    assert seen == ["one/kernel", "two/kernel"]
+    weight = jnp.asarray(PARAMS["two"]["kernel"].T)
+    first = np.asarray(coarse["one"]["kernel"])
+    inputs = np.maximum(x @ first + PARAMS["one"]["bias"], 0), hidden(x)
+    for found, h in zip((report, apart), inputs, strict=True):
+        _, exact = round_to_nearest(weight, jnp.asarray(h.T @ h), LinearGrid(2))
+        error = found.layers["two/kernel"][1].error
+        np.testing.assert_allclose(error, exact.error, rtol=1e-12)
+
+
+def test_grams_of_convolutions_are_those_of_their_patches():
+    kernel = RNG.normal(size=(3, 2, 2, 4))
+    x = RNG.normal(size=(2, 6, 5, 2))
+
+    def convolved(params, x):
+        return jax.lax.conv_general_dilated(
+            x,
+            params["w"],
+            (2, 1),
+            ((1, 0), (0, 1)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    padded = np.pad(x, ((0, 0), (1, 0), (0, 1), (0, 0)))
+    patches = [
+        padded[n, i : i + 3, j : j + 2].reshape(-1)
+        for n in range(2)
+        for i in range(0, padded.shape[1] - 2, 2)
+        for j in range(padded.shape[2] - 1)
+    ]
+    expected = np.array(patches).T @ np.array(patches)
+    gram = gram_function(convolved, ["w"])({"w": kernel}, x)["w"]
+    np.testing.assert_allclose(gram, expected, rtol=1e-12, atol=1e-12)
+    # The same patches, in the order of the kernel's rows, give the outputs.
+    outputs = np.array(patches) @ kernel.reshape(-1, 4)
+    np.testing.assert_allclose(
+        convolved({"w": kernel}, x).reshape(-1, 4), outputs, rtol=1e-12, atol=1e-12
+    )
+
+
+def test_a_refusal_names_the_leaf():
+    with pytest.raises(InputError, match="one/kernel: gptq needs gram"):
+        quantize_params(model, PARAMS, [("one/kernel", gptq)])
 
 
 def test_without_batches_there_is_no_output_error():

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PAPER = "Granziol, Zohren and Roberts 2022, arXiv:2006.09092"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

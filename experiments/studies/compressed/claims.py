@@ -8,6 +8,7 @@ from experiments.studies.compressed.config import Config
 from experiments.studies.compressed.measure import Measured, Runs
 from experiments.studies.scores import Score, better, rate_text, score
 from experiments.studies.verdicts import Claim
+from jaxopt_lab import catalog
 from jaxopt_lab.lab.statistics import mean_interval
 
 
@@ -38,10 +39,13 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
       The claims.
     """
     found, base = [], methods.ADAMW.name
+    papers = {m.name: catalog.get(m.row, "transform").paper for m in methods.ALL}
     for panel, runs in measured.items():
         at = scores(runs, config)
         found += [
-            better(panel, at, base, name, higher_is_better=False)._replace(unit=" nats")
+            better(panel, at, base, name, higher_is_better=False)._replace(
+                unit=" nats", paper=papers[name]
+            )
             for name in runs
             if name != base
         ]

@@ -18,24 +18,35 @@ class Row(NamedTuple):
 
     Attributes:
       name: as in tables.
+      row: its row of the catalog.
       make: ``make(learning_rate)`` gives it.
     """
 
     name: str
+    row: str
     make: Callable[[Any], optax.GradientTransformation]
 
 
-def _row(name: str, make: Callable[[Any], optax.GradientTransformation]) -> Row:
+def _row(
+    name: str, row: str, make: Callable[[Any], optax.GradientTransformation]
+) -> Row:
     return Row(
-        name, lambda rate: optax.chain(optax.clip_by_global_norm(_CLIP), make(rate))
+        name,
+        row,
+        lambda rate: optax.chain(optax.clip_by_global_norm(_CLIP), make(rate)),
     )
 
 
-ADAMW = _row("AdamW", lambda rate: optax.adamw(rate, weight_decay=0.0))
-EIGHT = _row("AdamW 8-bit", lambda rate: jol.adamw8bit(rate, weight_decay=0.0))
-FOUR = _row("AdamW 4-bit", lambda rate: jol.adamw4bit(rate, weight_decay=0.0))
+ADAMW = _row("AdamW", "adamw", lambda rate: optax.adamw(rate, weight_decay=0.0))
+EIGHT = _row(
+    "AdamW 8-bit", "adamw8bit", lambda rate: jol.adamw8bit(rate, weight_decay=0.0)
+)
+FOUR = _row(
+    "AdamW 4-bit", "adamw4bit", lambda rate: jol.adamw4bit(rate, weight_decay=0.0)
+)
 LINEAR = _row(
     "AdamW, 8-bit linear v",
+    "adamw_linear",
     lambda rate: jol.adamw_linear(
         rate,
         weight_decay=0.0,
@@ -44,13 +55,16 @@ LINEAR = _row(
         round_to_zero=True,
     ),
 )
-MICRO = _row("MicroAdam .01", jol.microadam)
-MICRO_DENSER = _row("MicroAdam .1", lambda rate: jol.microadam(rate, density=0.1))
-LDADAM_8 = _row("LDAdam 8", lambda rate: jol.ldadam(rate, rank=8))
-LDADAM_32 = _row("LDAdam 32", lambda rate: jol.ldadam(rate, rank=32))
-GALORE = _row("GaLore 32", lambda rate: optax.contrib.galore(rate, rank=32))
+MICRO = _row("MicroAdam .01", "microadam", jol.microadam)
+MICRO_DENSER = _row(
+    "MicroAdam .1", "microadam", lambda rate: jol.microadam(rate, density=0.1)
+)
+LDADAM_8 = _row("LDAdam 8", "ldadam", lambda rate: jol.ldadam(rate, rank=8))
+LDADAM_32 = _row("LDAdam 32", "ldadam", lambda rate: jol.ldadam(rate, rank=32))
+GALORE = _row("GaLore 32", "galore", lambda rate: optax.contrib.galore(rate, rank=32))
 ADAFACTOR = _row(
     "Adafactor",
+    "adafactor",
     lambda rate: optax.adafactor(
         rate,
         min_dim_size_to_factor=_FACTORED_FROM,

@@ -10,6 +10,8 @@ from experiments.studies.study import QUICK, STANDARD, Settings
 
 Schedule = Literal["cosine", "constant"]
 
+PAPER = "Malviya et al. 2023, arXiv:2307.09638"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report
-from experiments.studies.edge_of_stability.config import Config, Row
+from experiments.studies.edge_of_stability.config import PAPERS, Config, Row
 from experiments.studies.edge_of_stability.measure import Measured
 from experiments.studies.verdicts import Claim, exact
 
@@ -27,8 +27,10 @@ def claim(
     finite = np.isfinite(values)
     if not finite.all():
         diverged = f"{np.sum(~finite)} of {len(values)} seeds diverged"
-        return exact(text, False, diverged, row.name)
-    return Claim(text, row.name, values, accepted)
+        said = exact(text, False, diverged, row.name)
+    else:
+        said = Claim(text, row.name, values, accepted)
+    return said._replace(paper=PAPERS[row.kind])
 
 
 def settled(values: np.ndarray, config: Config) -> np.ndarray:

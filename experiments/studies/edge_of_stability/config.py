@@ -12,6 +12,12 @@ from experiments.studies.study import QUICK, STANDARD, Settings
 
 Kind = Literal["gd", "momentum", "adam", "sgd"]
 
+PAPERS: Mapping[Kind, str] = {
+    "gd": "Cohen et al. 2021, arXiv:2103.00065",
+    "momentum": "Cohen et al. 2021, arXiv:2103.00065",
+    "adam": "Cohen et al. 2022, arXiv:2207.14484",
+    "sgd": "Andreyev and Beneventano 2024, arXiv:2412.20553",
+}
 MOMENTUM = 0.9
 B1, B2 = 0.9, 0.99
 

@@ -10,9 +10,19 @@ from experiments.harness.report import Report, Table
 from experiments.studies.landscapes.config import Case, Config
 from experiments.studies.landscapes.measure import Found, Measured
 from experiments.studies.verdicts import Claim
+from jaxopt_lab import catalog
 from jaxopt_lab.lab.statistics import geometric_interval, mean_interval
 
-PAIRS = (("SAM", "SGD"), ("mSAM", "SAM"), ("SGD", "Adam"), ("Adam+CM", "Adam"))
+PAPERS = {
+    ("SAM", "SGD"): "sam",
+    ("mSAM", "SAM"): "msam",
+    ("SGD", "Adam"): "adam_cm",
+    ("Adam+CM", "Adam"): "adam_cm",
+}
+"""Rows of the catalog whose papers say that the first optimizer finds the flatter
+minimum of the two."""
+
+PAIRS = tuple(PAPERS)
 """Optimizers whose sharpness is compared: the first is said to be flatter."""
 
 
@@ -45,7 +55,8 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     gain = np.log(both[1]) - np.log(both[0])
                 text = f"{flat} flatter than {sharp}: {heading}"
-                found.append(Claim(text, case.name, gain, unit=" ln"))
+                paper = catalog.get(PAPERS[flat, sharp], "transform").paper
+                found.append(Claim(text, case.name, gain, unit=" ln", paper=paper))
     return found
 
 

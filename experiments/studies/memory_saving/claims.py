@@ -8,6 +8,7 @@ from experiments.harness.report import Report, Table
 from experiments.studies.memory_saving.config import Config
 from experiments.studies.memory_saving.measure import Measured
 from experiments.studies.verdicts import Claim, exact
+from jaxopt_lab import catalog
 
 WITHIN = 0.02
 """Difference of losses, in nats, that counts as none."""
@@ -31,14 +32,23 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
             name,
             losses - plain,
             (-WITHIN, WITHIN),
+            paper=_paper(name),
         )
         for name, losses in measured.losses.items()
         if name != "all"
     ]
     share = measured.bytes["mesa"] / measured.bytes["all"]
     text = f"{share:.3f} of the residuals"
-    found.append(exact("at most 0.6 of the bytes are kept", share <= 0.6, text, "mesa"))
-    return found
+    said = exact("at most 0.6 of the bytes are kept", share <= 0.6, text, "mesa")
+    return [*found, said._replace(paper=_paper("mesa"))]
+
+
+def _paper(name: str) -> str:
+    """Source of a way to keep less."""
+    kind = name.split()[0]
+    if kind == "checkpoint":
+        return "Chen et al. 2016, arXiv:1604.06174"
+    return catalog.get({"mesa": "mesa_dense", "wta_crs": "wta_crs_dense"}[kind]).paper
 
 
 def report(measured: Measured, config: Config) -> Report:

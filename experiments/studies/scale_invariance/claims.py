@@ -6,8 +6,9 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.studies.scale_invariance.config import Config
-from experiments.studies.scale_invariance.measure import PAIRS, Measured
+from experiments.studies.scale_invariance.measure import METHODS, PAIRS, Measured
 from experiments.studies.verdicts import Claim, exact
+from jaxopt_lab import catalog
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
@@ -25,16 +26,19 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     for plain, projected in PAIRS:
         where = f"{projected} against {plain}"
         norms, angles = measured.norms, measured.angles
+        paper = catalog.get(METHODS[projected], "transform").paper
         found += [
             Claim(
                 "the invariant weights grow less",
                 where,
                 np.log(norms[plain][:, -1]) - np.log(norms[projected][:, -1]),
+                paper=paper,
             ),
             Claim(
                 "at the end a step turns them more",
                 where,
                 np.log(angles[projected][:, -1]) - np.log(angles[plain][:, -1]),
+                paper=paper,
             ),
             Claim(
                 "the test accuracy is at least as high, within a point",
@@ -43,12 +47,15 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
                 (-0.01, float("inf")),
                 scale=100,
                 unit=" %",
+                paper=paper,
             ),
         ]
     held = measured.norms["adam, norms held"]
+    paper = catalog.get(METHODS["adam, norms held"], "transform").paper
     gap = float(np.max(np.abs(held - 1)))
     text = f"largest relative change {gap:.1e}"
-    found.append(exact("held norms stay", gap < 1e-5, text, "adam, norms held"))
+    said = exact("held norms stay", gap < 1e-5, text, "adam, norms held")
+    found.append(said._replace(paper=paper))
     return found
 
 

@@ -22,6 +22,13 @@ from jaxopt_lab.transforms.scale_invariant import (
 PAIRS = (("momentum", "sgdp"), ("adam", "adamp"), ("adam", "adam, norms held"))
 """Optimizers without and with a projection."""
 
+METHODS = {
+    "sgdp": "sgdp",
+    "adamp": "adamp",
+    "adam, norms held": "normalize_and_project",
+}
+"""Rows of the catalog that project."""
+
 INVARIANT = ("first", "second")
 """Layers whose outputs are normalized, without a scale and an offset."""
 

@@ -22,6 +22,7 @@ from experiments.studies.sharpness.config import Config, Panel
 from experiments.studies.sharpness.evaluation import CLEAN, LOSS
 from experiments.studies.sharpness.report import report
 from experiments.studies.verdicts import Claim
+from jaxopt_lab import catalog
 
 __all__ = ["claims", "compared", "gain", "report"]
 
@@ -133,6 +134,11 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     Returns:
       The claims.
     """
-    found = results(measured, config)
-    every = [gain(said, found) for said in compared(config)]
-    return [claim for claim in every if claim is not None]
+    found, methods = results(measured, config), {r.name: r.method for r in rows.ROWS}
+    claimed = []
+    for said in compared(config):
+        claim = gain(said, found)
+        if claim is not None:
+            paper = catalog.get(methods[said.better], "transform").paper
+            claimed.append(claim._replace(paper=paper))
+    return claimed

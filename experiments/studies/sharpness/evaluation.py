@@ -13,8 +13,9 @@ from experiments.studies.samples import Sample
 from experiments.studies.sharpness.config import Config, Panel
 from experiments.studies.sharpness.tasks import Task
 from jaxopt_lab import curvature
-from jaxopt_lab.core import loops, trees
+from jaxopt_lab.core import loops
 from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.diagnostics.weights.weight_noise import with_weight_noise
 from jaxopt_lab.losses import classification as losses
 
 CLEAN = "clean"
@@ -33,30 +34,6 @@ def noise_name(level: float) -> str:
       The name.
     """
     return f"weight noise {level:g}"
-
-
-def with_noise(params: Params, level: jax.Array | float, key: jax.Array) -> Params:
-    r"""Weights of noisy hardware, :math:`W_l + N(0, (s \max|W_l|)^2)` for kernels.
-
-    Args:
-      params: the parameters.
-      level: s; 0 gives the parameters themselves.
-      key: typed key.
-
-    Returns:
-      Parameters of the same structure; biases are those of ``params``.
-    """
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.tree.unflatten(structure, list(jax.random.split(key, len(leaves))))
-    is_kernel = trees.everything_but("bias")(params)
-
-    def noisy(w: jax.Array, kernel: bool, key: jax.Array) -> jax.Array:
-        if not kernel:
-            return w
-        scale = jnp.asarray(level, w.dtype) * jnp.max(jnp.abs(w))
-        return w + scale * jax.random.normal(key, w.shape, w.dtype)
-
-    return jax.tree.map(noisy, params, is_kernel, keys)
 
 
 class Probe(NamedTuple):
@@ -90,7 +67,7 @@ def probe(task: Task, config: Config) -> Probe:
         level, draw, data = args
         # The same draws at every level, scaled.
         key = jax.random.fold_in(sample.measure_key, draw)
-        params = with_noise(params, level, key)
+        params = with_weight_noise(params, level, key)
         found = []
         for part in (sample.validation, sample.test):
             sums = metrics(params, {}, loops.take(data, part))

@@ -7,6 +7,8 @@ import dataclasses
 from experiments.studies.study import QUICK, STANDARD, Settings
 from jaxopt_lab.curvature import Sampling
 
+PAPER = "Dexter et al. 2024, arXiv:2401.12332"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -16,6 +16,33 @@ def normalized() -> dict[str, Any]:
     return {"x": np.random.default_rng(0).normal(1.0, 2.0, (4, 3, 2))}
 
 
+def small_images() -> dict[str, Any]:
+    """Four images of three by four positions and two features.
+
+    >>> small_images()["x"].shape
+    (4, 3, 4, 2)
+    """
+    return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
+
+
+def few_components() -> dict[str, Any]:
+    """The same for a layer of three components.
+
+    >>> few_components()["components"]
+    3
+    """
+    return {**normalized(), "components": 3}
+
+
+def of_tasks() -> dict[str, Any]:
+    """The same, examples of two tasks.
+
+    >>> of_tasks()["x"][1].tolist()
+    [0, 1, 1, 0]
+    """
+    return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
@@ -100,10 +127,10 @@ def tangents() -> dict[str, Any]:
     return {"x": third_block()["x"] / 4, "curvature": 0.5}
 
 
-def small_images() -> dict[str, Any]:
+def two_regions() -> dict[str, Any]:
     """Four images of three by two pixels and two features; kernels of three.
 
-    >>> small_images()["x"].shape
+    >>> two_regions()["x"].shape
     (4, 3, 2, 2)
     """
     x = np.random.default_rng(5).normal(1.0, 2.0, (4, 3, 2, 2))

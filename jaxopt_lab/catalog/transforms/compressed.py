@@ -148,6 +148,8 @@ ROWS = (
         "side",
         "factorization",
         tpu_temp_bytes="1.5",
+        # A decay, as b1.
+        ranges={"rho": None},
         summary="Adam in a subspace of each matrix that follows the gradients",
         reduces_to=Neutral(
             {"rank": 10**6}, "optax:adamw", "smaller matrices are not projected"

@@ -144,6 +144,8 @@ ROWS = (
         reduces_to=Neutral({"gamma": 0.0}, "inner"),
         options=("rho", "learning_rate", "gamma", "decoupled", "norm_over"),
         overrides={"learning_rate": 0.01},
+        # That of the inner optimizer, which is tuned.
+        ranges={"learning_rate": None},
         gradients=2,
         state_bytes="0",
         temp_bytes="8",

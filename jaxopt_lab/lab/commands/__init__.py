@@ -13,13 +13,38 @@ HELP = ("-h", "--help", "help")
 
 COMMANDS = {
     "train": "train a network with a method of the catalog",
+    "compare": "methods, or other parts, over seeds and at equal budgets, as one page",
+    "tune": "the best of a grid of settings of one method, on a validation split",
+    "find_rate": "the learning rate of a run, from curvature and a range test",
     "evaluate": "loss and accuracy of a trained run, on its own data or others",
     "predict": "classes of the images or arrays in a file, by a trained run",
     "export": "the weights of a trained run as npz or safetensors, or its program",
+    "quantize": "a trained run in fewer bits, tested before and after",
     "inspect": "curvature, weights and landscape of a trained run, as one page",
     "plan": "bytes, operations and step time on devices that need not exist",
 }
 """One line for each command."""
+
+
+def command(
+    run: Callable[[Sequence[str]], int], *, stopped: str = "stopped"
+) -> Callable[..., int]:
+    """The ``main`` of a command.
+
+    Args:
+      run: the command, of its words; it returns the exit status.
+      stopped: said after Ctrl-C.
+
+    Returns:
+      ``main(arguments=None)``: of the words after the program's name, by default those
+      of the process; the exit status, as of ``guarded``.
+    """
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        words = sys.argv[1:] if arguments is None else arguments
+        return guarded(run, words, stopped=stopped)
+
+    return main
 
 
 def guarded(

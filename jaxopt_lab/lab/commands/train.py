@@ -37,10 +37,11 @@ def _train(words: Sequence[str]) -> int:
         return 0
     configuration = command_line.parse(words)
     own = getattr(configuration.model, "dtype", "float32")
-    _configure_jax(x64=own == "float64")
+    configure_jax(x64=own == "float64")
     if configuration.run.coordinator:
         _join(configuration.run)
-    from jaxopt_lab.lab import report, runs
+    from jaxopt_lab.lab import report, runs, trained_run
+    from jaxopt_lab.lab.run_page import write as run_page
     from jaxopt_lab.runtime import EXIT_CODES, NonFiniteLossError, processes
 
     try:
@@ -65,7 +66,10 @@ def _train(words: Sequence[str]) -> int:
         )
     if outcome.fitted is not None or not (folder / CURVES).exists():
         report.draw_curves(outcome.summary, folder)
+    page = run_page.after(trained_run.of_outcome(configuration, outcome), outcome)
     report.print_summary(outcome.summary, folder)
+    if page is not None:
+        _say(f"report: {page}")
     return 0
 
 
@@ -83,7 +87,12 @@ def _join(run: RunOptions) -> None:
     processes.start(run.coordinator, run.processes, run.process)
 
 
-def _configure_jax(x64: bool) -> None:
+def configure_jax(x64: bool) -> None:
+    """Choose the types of a command and the cache of its compiled programs.
+
+    Args:
+      x64: whether the model computes in float64.
+    """
     import jax
 
     if x64:

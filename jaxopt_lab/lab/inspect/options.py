@@ -33,7 +33,8 @@ class InspectOptions:
     reach: float = 1.0
     """half their width, in multiples of the weights' own filter norms"""
     out: str = ""
-    """folder of the results; empty: inspect inside the run's folder"""
+    """folder of the results; empty: inspect inside the run's folder, and the page is
+    the run's own report.html"""
 
 
 ACCEPTED = {
@@ -66,8 +67,8 @@ def parse(arguments: Sequence[str]) -> InspectOptions:
         arguments,
         "inspect",
         "Measure curvature, weight spectra and loss landscape of a trained "
-        "network:\n{command} run=runs/NAME. Writes report.html (one file that holds "
-        "everything), its figures,\nresults.jsonl and arrays.npz.",
+        "network:\n{command} run=runs/NAME. Adds its sections to the run's report.html "
+        "and writes figures,\nresults.jsonl and arrays.npz.",
         accepted=ACCEPTED,
         needed={"run": "the folder of a run"},
     )

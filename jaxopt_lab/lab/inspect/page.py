@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_lab import plotting
+from jaxopt_lab.lab import html_page
 from jaxopt_lab.lab.inspect import about
 from jaxopt_lab.lab.inspect.measure import Findings
 from jaxopt_lab.lab.inspect.options import InspectOptions
 from jaxopt_lab.lab.inspect.trained_network import TrainedNetwork
+from jaxopt_lab.lab.run_page import curves
+from jaxopt_lab.lab.run_page import sections as run_sections
+from jaxopt_lab.lab.run_page import write as run_page
 from jaxopt_lab.plotting import Section
 
 if TYPE_CHECKING:
@@ -22,14 +26,18 @@ if TYPE_CHECKING:
 
 def write(
     network: TrainedNetwork, findings: Findings, options: InspectOptions, folder: Path
-) -> None:
-    """Write ``report.html``, the figures, ``results.jsonl`` and ``arrays.npz``.
+) -> Path:
+    """Write the figures, ``results.jsonl``, ``arrays.npz`` and the page.
 
     Args:
       network: the network.
       findings: what was measured.
       options: how closely.
-      folder: made if it is not there.
+      folder: of figures and numbers; made if it is not there.
+
+    Returns:
+      ``report.html``: the run's own with these sections behind its own; in ``folder``
+      where the options name one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures = _figures(network, findings)
@@ -45,10 +53,12 @@ def write(
     }
     (folder / "results.jsonl").write_text(json.dumps(record) + "\n")
     np.savez(folder / "arrays.npz", **_arrays(findings))
-    run = network.configuration.run
-    title = f"{run.method} on {run.task} with {run.model}, step {network.step}"
-    sections = _sections(network, findings, options, figures)
-    (folder / "report.html").write_text(plotting.html_page(title, sections))
+    parts = [
+        *run_sections.sections(network.run),
+        *_sections(network, findings, options, figures),
+    ]
+    place = folder if options.out else network.run.folder
+    return html_page.write(place, run_page.title(network.run), parts, pictures="png")
 
 
 def _arrays(findings: Findings) -> dict[str, Any]:
@@ -110,27 +120,13 @@ def _figures(network: TrainedNetwork, findings: Findings) -> dict[str, Figure]:
     figures["contours"] = plotting.loss_contours(panels)
     if network.records:
         figures["curves"] = plotting.training_curves(network.records)
-    probed = [r for r in network.records if "curvature/top_1" in r]
-    if probed:
-        figures["along"] = plotting.sharpness_curve(
-            [r["step"] for r in probed],
-            {"largest eigenvalue": [r["curvature/top_1"] for r in probed]},
-            _rates(network.records, [r["step"] for r in probed]),
-        )
+    if (along := curves.along(network.records)) is not None:
+        figures["along"] = along
     return figures
 
 
 def _panel(plane: Any) -> tuple[Any, Any, Any]:
     return plane.first, plane.second, plane.losses
-
-
-def _rates(records: list[dict[str, Any]], steps: list[int]) -> list[float] | None:
-    """The learning rate at the records nearest to some steps, if it was logged."""
-    known = [r for r in records if "learning_rate" in r]
-    if not known or np.ndim(known[0]["learning_rate"]):
-        return None
-    at = np.array([r["step"] for r in known])
-    return [float(known[int(np.argmin(abs(at - s)))]["learning_rate"]) for s in steps]
 
 
 def _numbers(network: TrainedNetwork, findings: Findings) -> list[tuple[str, ...]]:
@@ -177,11 +173,10 @@ def _sections(
 
     return [
         Section(
-            "Run",
+            "Inspected network",
             f"Measured over {options.examples} training examples in evaluation mode, "
             f"with {findings.probe.matvecs} Hessian-vector products.",
             [("option", "value"), *about.rows(network)],
-            shown("curves", "along"),
         ),
         Section(
             "Curvature",

@@ -15,6 +15,7 @@ from jaxopt_lab.lab import history, probing, runs
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.inspect.options import InspectOptions
+from jaxopt_lab.lab.trained_run import Run
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 
 
@@ -22,6 +23,7 @@ class TrainedNetwork(NamedTuple):
     """A network with its checkpoint, its loss and its examples.
 
     Attributes:
+      run: with all of its seeds.
       configuration: of the run.
       step: of the checkpoint.
       params: the parameters to evaluate.
@@ -34,6 +36,7 @@ class TrainedNetwork(NamedTuple):
         version.
     """
 
+    run: Run
     configuration: Configuration
     step: int
     params: Params
@@ -71,20 +74,16 @@ def read(options: InspectOptions) -> TrainedNetwork:
     program = runs.assemble(configuration)
     chosen = None if options.step < 0 else options.step
     restored = checkpoints.restore(program.state, chosen)
-    state = program.view(restored.state)
-    if run.seeds > 1:
-        state = jax.tree.map(lambda x: x[options.seed_index], state)
-    eval_params = configuration.rows.method.eval_params_fn
-    params = state.params
-    if eval_params is not None:
-        params = eval_params(params, state.opt_state)
+    trained = Run(folder, configuration, program, restored.state, restored.step)
+    one = trained.seed(options.seed_index)
     path = folder / "metrics.jsonl"
     records = read_metrics(path) if path.exists() else []
     return TrainedNetwork(
+        trained,
         configuration,
         restored.step,
-        params,
-        state.model_state,
+        one.params,
+        one.model_state,
         probing.mean_loss(program.metric_fn),
         program.fixed(options.examples),
         [_of_seed(record, options.seed_index) for record in records],

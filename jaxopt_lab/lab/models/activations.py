@@ -26,6 +26,7 @@ _FUNCTIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": jax.nn.gelu,
     "silu": jax.nn.silu,
     "tanh": jax.nn.tanh,
+    "identity": lambda x: x,
 }
 
 
@@ -71,6 +72,8 @@ class Activation:
 
 RELU = Activation("relu", None, {})
 GELU = Activation("gelu", None, {})
+IDENTITY = Activation("identity", None, {})
+"""Behind a normalization that is an activation, too."""
 
 
 def accepted(model: Model) -> list[str]:

@@ -14,7 +14,6 @@ from jaxopt_lab.layers.block.norm_placement import NormPlacement
 from jaxopt_lab.layers.block.residual_scale import ResidualScale
 
 DTypeName = Literal["float32", "bfloat16", "float64"]
-NormName = Literal["batch", "group"]
 MemoryName = Literal["all", "mesa", "wta_crs", "checkpoint"]
 
 
@@ -57,9 +56,9 @@ class ConvNetConfig(ModelConfig):
 class ResNetConfig(ModelConfig):
     """Options of the residual networks."""
 
-    norm: NormName = "batch"
-    """normalisation: batch (statistics of the batch, averages kept for evaluation)
-    or group (of each example alone, no state)"""
+    norm: str = "batch"
+    """normalisation: batch (statistics of the batch, averages kept for evaluation),
+    group (of each example alone, no state), or a layer of the catalog"""
     groups: int = 8
     """groups of the group normalisation; divides every channel count"""
     width: int = 64
@@ -110,8 +109,8 @@ class WideResNetConfig(ModelConfig):
     """factor on the 16, 32 and 64 channels of the three stages"""
     dropout: float = 0.0
     """dropout rate between the two convolutions of a block, in [0, 1)"""
-    norm: NormName = "batch"
-    """normalisation, batch or group"""
+    norm: str = "batch"
+    """normalisation: batch, group, or a layer of the catalog"""
     groups: int = 8
     """groups of the group normalisation; divides every channel count"""
     activation: str = "relu"

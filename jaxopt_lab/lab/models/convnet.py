@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
-from jaxopt_lab.lab.models.activations import RELU, Activation
+from jaxopt_lab.lab.models.activations import IDENTITY, RELU, Activation
 from jaxopt_lab.lab.models.configs import ConvNetConfig
 from jaxopt_lab.lab.models.layers import conv, dtypes
 from jaxopt_lab.lab.models.norms import Norm
@@ -46,10 +46,11 @@ class ConvNet(nnx.Module):
         # The maximum of rectified values is the rectified maximum, on a quarter of the
         # values; of an activation that falls somewhere it is not.
         self.halve_first, init = activation.name == "relu", activation.kernel_init
+        behind = IDENTITY if norm is not None and norm.activates else activation
         self.activations = nnx.List(
-            activation(channels, types=types, rngs=rngs)
-            for channels in (*config.channels, config.dense)
+            behind(channels, types=types, rngs=rngs) for channels in config.channels
         )
+        self.activations.append(activation(config.dense, types=types, rngs=rngs))
         self.convs, self.norms = nnx.List(), nnx.List()
         for index, channels in enumerate(config.channels, start=1):
             self.convs.append(

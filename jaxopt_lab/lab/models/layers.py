@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,14 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.lab.models.configs import DTypeName, NormName
+from jaxopt_lab.lab.models.configs import DTypeName, ResNetConfig, WideResNetConfig
+from jaxopt_lab.lab.models.norms import Norm
 from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
 from jaxopt_lab.layers.nnx_module import NnxLayer
 from jaxopt_lab.training import from_nnx
 from jaxopt_lab.training.mixed_precision import computing_in
 
+ImageNorms: TypeAlias = ResNetConfig | WideResNetConfig
 Initializer: TypeAlias = Callable[..., jax.Array]
 
 
@@ -96,17 +98,51 @@ def times(init: Initializer, factor: float) -> Initializer:
     return lambda *args: init(*args) * factor
 
 
-def normalisation(
-    norm: NormName, channels: int, groups: int, *, types: DTypes, rngs: nnx.Rngs
-) -> nnx.BatchNorm | nnx.GroupNorm:
-    """Batch normalisation (averages with momentum 0.9), or group normalisation."""
-    if norm == "batch":
+class MakeNorm:
+    """Makes the normalizations of a network of images.
+
+    Args:
+      config: with ``norm`` and ``groups``.
+      norm: a layer of the catalog, or None for the model's own.
+      types: of the layers.
+      rngs: random streams.
+    """
+
+    def __init__(
+        self, config: ImageNorms, norm: Norm | None, types: DTypes, rngs: nnx.Rngs
+    ) -> None:
+        self.config, self.norm, self.types, self.rngs = config, norm, types, rngs
+
+    @property
+    def activates(self) -> bool:
+        """Whether they are activations, too."""
+        return self.norm is not None and self.norm.activates
+
+    def __call__(self, channels: int, index: int, *, activate: bool = True) -> Any:
+        """One of them.
+
+        Args:
+          channels: size of the last axis.
+          index: depth of its block, from 1.
+          activate: whether an activation comes behind it.
+
+        Returns:
+          Batch normalization (averages with momentum 0.9), group normalization, or the
+          layer of the catalog.
+        """
+        types, rngs = self.types, self.rngs
+        if self.norm is not None:
+            return self.norm(
+                channels, index=index, types=types, rngs=rngs, activate=activate
+            )
+        if self.config.norm == "group":
+            groups = self.config.groups
+            return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
         layer = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs, **types)
         for average in (layer.mean, layer.var):
             # flax makes them float32, whatever the parameters are.
             average.set_value(average.get_value().astype(types["param_dtype"]))
         return layer
-    return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs, **types)
 
 
 def with_batch_axis(

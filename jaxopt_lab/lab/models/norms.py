@@ -39,8 +39,19 @@ class Norm:
         """Whether the layer depends on the depth of its block."""
         return INDEX in self.row.options
 
+    @property
+    def activates(self) -> bool:
+        """Whether the layer is an activation, too, so that none follows it."""
+        return "activation" in self.row.replaces
+
     def __call__(
-        self, features: int, *, index: int, types: Mapping[str, Any], rngs: nnx.Rngs
+        self,
+        features: int,
+        *,
+        index: int,
+        types: Mapping[str, Any],
+        rngs: nnx.Rngs,
+        activate: bool = True,
     ) -> nnx.Module:
         """The layer of one block.
 
@@ -49,11 +60,15 @@ class Norm:
           index: depth of the block, from 1.
           types: ``dtype`` and ``param_dtype``.
           rngs: random streams.
+          activate: False where the model has no activation behind it: a layer that can
+            leave its own out does.
 
         Returns:
           The module.
         """
         options = module_options(self.row, self.options, types)
+        if not activate and "activate" in self.row.options:
+            options["activate"] = False
         if self.by_depth:
             options[INDEX] = index
         return loaded(self.row.module)(features, rngs=rngs, **options)
@@ -150,7 +165,9 @@ def unfit(part: catalog.Part, model: Model, place: Replaces = "norm") -> str:
     assert isinstance(part, Layer)
     if place not in part.replaces:
         return f"replaces {' or '.join(part.replaces)}, no {place}"
-    if part.gradient != "exact":
+    if part.topic == "test time":
+        return "adapts a trained model: jaxopt_lab.lab.load(folder).adapting(...)"
+    if part.gradient in ("rounded", "sampled"):
         return (
             "rounds its gradient with keys; the option memory= of transformer sets it"
         )

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.lab.models import checks
-from jaxopt_lab.lab.models.activations import RELU, Activation
+from jaxopt_lab.lab.models.activations import IDENTITY, RELU, Activation
 from jaxopt_lab.lab.models.configs import ResNetConfig
 from jaxopt_lab.lab.models.layers import (
+    MakeNorm,
     conv,
     dtypes,
     initial_factors,
-    normalisation,
     times,
 )
+from jaxopt_lab.lab.models.norms import Norm
 from jaxopt_lab.layers.block.modules import ResidualSum
 from jaxopt_lab.layers.block.residual_scale import ResidualScale
 
@@ -30,7 +31,8 @@ class Block(nnx.Module):
 
     Basic: 3x3, 3x3. Bottleneck: 1x1, 3x3 (which carries the stride), 1x1 to four
     times the channels. Where the shape changes the shortcut is a 1x1 convolution
-    with normalisation.
+    with normalisation. A normalisation that is an activation, too (EvoNorm), is
+    followed by none inside of the block, and only scales at its end.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Block(nnx.Module):
         channels: int,
         stride: int,
         activation: Activation,
+        index: int,
         count: int,
+        make: MakeNorm,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
@@ -55,14 +59,17 @@ class Block(nnx.Module):
             convs.append(
                 conv(last, out, size, stride=step, init=init, types=types, rngs=rngs)
             )
-            norms.append(
-                normalisation(config.norm, out, config.groups, types=types, rngs=rngs)
-            )
+            inside = len(norms) + 1 < len(plan)
+            norms.append(make(out, index, activate=inside))
             last = out
         self.convs, self.norms = nnx.List(convs), nnx.List(norms)
         # One behind each convolution; the last one stands behind the sum.
+        behind = IDENTITY if make.activates else activation
         self.activations = nnx.List(
-            activation(out, types=types, rngs=rngs) for out, _, _ in plan
+            (behind if place + 1 < len(plan) else activation)(
+                out, types=types, rngs=rngs
+            )
+            for place, (out, _, _) in enumerate(plan)
         )
         self.total = ResidualSum(
             config.residual_scale, depth=count, param_dtype=types["param_dtype"]
@@ -79,9 +86,7 @@ class Block(nnx.Module):
                 types=types,
                 rngs=rngs,
             )
-            self.shortcut_norm = normalisation(
-                config.norm, last, config.groups, types=types, rngs=rngs
-            )
+            self.shortcut_norm = make(last, index, activate=False)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         skip = self.shortcut_norm(self.shortcut(x)) if self.project else x
@@ -102,6 +107,7 @@ class ResNet(nnx.Module):
         config: ResNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        norm: Norm | None,
         activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
@@ -120,18 +126,29 @@ class ResNet(nnx.Module):
             types=types,
             rngs=rngs,
         )
-        self.activation = activation(config.width, types=types, rngs=rngs)
-        self.stem_norm = normalisation(
-            config.norm, config.width, config.groups, types=types, rngs=rngs
-        )
+        make = MakeNorm(config, norm, types, rngs)
+        behind = IDENTITY if make.activates else activation
+        self.activation = behind(config.width, types=types, rngs=rngs)
+        self.stem_norm = make(config.width, 1)
         blocks, last = [], config.width
         for stage, count in enumerate(config.blocks):
             for index in range(count):
                 step = 2 if stage > 0 and index == 0 else 1
                 channels = config.width * 2**stage
                 total = sum(config.blocks)
+                depth = len(blocks) + 1
                 blocks.append(
-                    Block(config, last, channels, step, activation, total, rngs)
+                    Block(
+                        config,
+                        last,
+                        channels,
+                        step,
+                        activation,
+                        depth,
+                        total,
+                        make,
+                        rngs,
+                    )
                 )
                 last = blocks[-1].channels
         self.blocks = nnx.List(blocks)
@@ -151,11 +168,13 @@ def build(
     config: ResNetConfig,
     input_shape: tuple[int, ...],
     num_classes: int,
+    norm: Norm | None = None,
     activation: Activation = RELU,
 ) -> Callable[[nnx.Rngs], ResNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("resnet", input_shape)
     checks.at_least("resnet", 1, width=config.width)
     checks.check_named("resnet", ResidualScale, residual_scale=config.residual_scale)
-    checks.check_groups("resnet", config.norm, config.groups, config.width)
-    return lambda rngs: ResNet(config, shape, num_classes, activation, rngs)
+    if norm is None:
+        checks.check_groups("resnet", config.norm, config.groups, config.width)
+    return lambda rngs: ResNet(config, shape, num_classes, norm, activation, rngs)

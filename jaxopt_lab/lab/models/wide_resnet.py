@@ -10,16 +10,17 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
-from jaxopt_lab.lab.models.activations import RELU, Activation
+from jaxopt_lab.lab.models.activations import IDENTITY, RELU, Activation
 from jaxopt_lab.lab.models.configs import WideResNetConfig
 from jaxopt_lab.lab.models.layers import (
     Dropout,
+    MakeNorm,
     conv,
     dtypes,
     initial_factors,
-    normalisation,
     times,
 )
+from jaxopt_lab.lab.models.norms import Norm
 from jaxopt_lab.layers.block.modules import ResidualSum
 from jaxopt_lab.layers.block.residual_scale import ResidualScale
 
@@ -38,22 +39,24 @@ class WideBlock(nnx.Module):
         channels: int,
         stride: int,
         activation: Activation,
+        index: int,
+        make: MakeNorm,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
-        norm, groups = config.norm, config.groups
+        behind = IDENTITY if make.activates else activation
         count = config.depth // 2 - 2
         first, second = (
             times(activation.kernel_init, factor)
             for factor in initial_factors(config.residual_scale, count, 2)
         )
         self.activations = nnx.List(
-            activation(size, types=types, rngs=rngs) for size in (in_channels, channels)
+            behind(size, types=types, rngs=rngs) for size in (in_channels, channels)
         )
         self.total = ResidualSum(
             config.residual_scale, depth=count, param_dtype=types["param_dtype"]
         )
-        self.norm1 = normalisation(norm, in_channels, groups, types=types, rngs=rngs)
+        self.norm1 = make(in_channels, index)
         self.conv1 = conv(
             in_channels,
             channels,
@@ -63,7 +66,7 @@ class WideBlock(nnx.Module):
             types=types,
             rngs=rngs,
         )
-        self.norm2 = normalisation(norm, channels, groups, types=types, rngs=rngs)
+        self.norm2 = make(channels, index)
         self.dropout = Dropout(config.dropout)
         self.conv2 = conv(channels, channels, 3, init=second, types=types, rngs=rngs)
         self.project = stride != 1 or in_channels != channels
@@ -97,6 +100,7 @@ class WideResNet(nnx.Module):
         config: WideResNetConfig,
         shape: tuple[int, int, int],
         num_classes: int,
+        norm: Norm | None,
         activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
@@ -104,20 +108,23 @@ class WideResNet(nnx.Module):
         self.shape = shape
         init = activation.kernel_init
         self.stem = conv(shape[2], 16, 3, init=init, types=types, rngs=rngs)
+        make = MakeNorm(config, norm, types, rngs)
         blocks, last = [], 16
         for stage in range(3):
             channels = 16 * config.widen * 2**stage
             for index in range((config.depth - 4) // 6):
                 stride = 2 if stage > 0 and index == 0 else 1
+                depth = len(blocks) + 1
                 blocks.append(
-                    WideBlock(config, last, channels, stride, activation, rngs)
+                    WideBlock(
+                        config, last, channels, stride, activation, depth, make, rngs
+                    )
                 )
                 last = channels
         self.blocks = nnx.List(blocks)
-        self.norm = normalisation(
-            config.norm, last, config.groups, types=types, rngs=rngs
-        )
-        self.activation = activation(last, types=types, rngs=rngs)
+        self.norm = make(last, len(blocks))
+        behind = IDENTITY if make.activates else activation
+        self.activation = behind(last, types=types, rngs=rngs)
         self.head = nnx.Linear(last, num_classes, rngs=rngs, **types)
 
     def __call__(self, images: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
@@ -133,6 +140,7 @@ def build(
     config: WideResNetConfig,
     input_shape: tuple[int, ...],
     num_classes: int,
+    norm: Norm | None = None,
     activation: Activation = RELU,
 ) -> Callable[[nnx.Rngs], WideResNet]:
     """See ``Model.build``."""
@@ -147,5 +155,6 @@ def build(
     checks.check_named(
         "wide_resnet", ResidualScale, residual_scale=config.residual_scale
     )
-    checks.check_groups("wide_resnet", config.norm, config.groups, 16)
-    return lambda rngs: WideResNet(config, shape, num_classes, activation, rngs)
+    if norm is None:
+        checks.check_groups("wide_resnet", config.norm, config.groups, 16)
+    return lambda rngs: WideResNet(config, shape, num_classes, norm, activation, rngs)

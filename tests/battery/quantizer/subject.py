@@ -49,7 +49,7 @@ class QuantizerSubject(Subject):
 
         def both(inputs: Any) -> Any:
             weight, gram = inputs["weight"], inputs["gram"]
-            grid = self.quantize(weight, gram, **setting.options)[0].dequantize()
+            grid = self._on_grid(weight, gram, **setting.options).dequantize()
             part = self.quantize(grid, gram, **setting.options)[0].dequantize()
             return part, simpler(grid, **setting.given)
 
@@ -65,14 +65,16 @@ class QuantizerSubject(Subject):
         return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
 
     def _coded(self, inputs: Any) -> Any:
-        """Codes, those of the values again, errors claimed and measured, nearest."""
+        """Codes, those of values on the grid, errors claimed and measured, nearest."""
         weight, gram = inputs["weight"], inputs["gram"]
         coded, report = self.quantize(weight, gram)
         values = coded.dequantize()
-        again, _ = self.quantize(values, gram)
-        nearest = self._nearest(weight)
+        once = self._on_grid(weight, gram)
+        again, _ = self.quantize(once.dequantize(), gram)
+        nearest = self._nearest(weight).dequantize()
         return {
             "codes": coded.qvalue,
+            "once": once.qvalue,
             "again": again.qvalue,
             "claimed": (report.error, report.nearest_error),
             "measured": (
@@ -81,13 +83,23 @@ class QuantizerSubject(Subject):
             ),
         }
 
-    def _nearest(self, weight: Any) -> Any:
+    def _on_grid(self, weight: Any, gram: Any, **options: Any) -> Any:
+        """Codes that stand for a grid fitted to their own values.
+
+        A calibrated quantizer may leave the ends of a row's range, so that the grid
+        fitted to its values is another one; rounding to the nearest does not.
+        """
+        if self.row.calibration:
+            return self._nearest(weight, **options)
+        return self.quantize(weight, gram, **options)[0]
+
+    def _nearest(self, weight: Any, **options: Any) -> Any:
         """The weight, rounded to the nearest code of the same grid."""
         rows = of_kind("quantizer")
         same = self.options.get("codec", self.row.defaults().get("codec", "linear"))
         name = "nearest_gptq" if same == "gptq" else "nearest_linear"
-        chosen = {"codec": same, "bits": self.bits}
-        return rows[name].load()(weight, None, **chosen)[0].dequantize()
+        chosen = {"codec": same, "bits": self.bits, **options}
+        return rows[name].load()(weight, None, **chosen)[0]
 
     def _permuted(self, inputs: Any) -> Any:
         """Codes of permuted columns, and permuted codes."""

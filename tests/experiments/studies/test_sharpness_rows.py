@@ -1,4 +1,4 @@
-"""The optimizers and the weight noise of the study on sharpness-aware methods."""
+"""The optimizers of the study on sharpness-aware methods."""
 
 import dataclasses
 
@@ -8,25 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.studies.sharpness import evaluation, rows
+from experiments.studies.sharpness import rows
 from experiments.studies.sharpness.config import Config, Panel
 from jaxopt_lab import batch_grad
 
 BY_NAME = {row.name: row for row in rows.ROWS}
 PANEL = Panel("clean", "digits", steps=10)
 CONFIG = Config(panels=(PANEL,), seeds=2)
-
-
-def test_noise_is_on_kernels_and_scales_with_the_largest_weight():
-    kernel = jnp.zeros((300, 300)).at[0, 0].set(-2.0)
-    params = {"kernel": kernel, "bias": jnp.ones(5)}
-    noisy = evaluation.with_noise(params, 0.1, jax.random.key(0))
-    np.testing.assert_array_equal(noisy["bias"], params["bias"])
-    moved = np.asarray(noisy["kernel"] - kernel)
-    # Four standard errors of a standard deviation from 90,000 draws.
-    assert abs(moved.std() - 0.2) < 4 * 0.2 / np.sqrt(2 * moved.size)
-    still = evaluation.with_noise(params, 0.0, jax.random.key(0))
-    np.testing.assert_array_equal(still["kernel"], kernel)
 
 
 def last_params(row, setting, panel, steps):

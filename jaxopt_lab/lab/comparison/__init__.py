@@ -1,0 +1,1 @@
+"""Comparisons of methods, or of other parts, over seeds and at equal budgets."""

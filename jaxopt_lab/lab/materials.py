@@ -1,0 +1,195 @@
+"""Data, model and loss of a run, before its optimizer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.meshes import DATA_AXIS
+from jaxopt_lab.core.typing import ModelState, Params
+from jaxopt_lab.lab import controlled, data, models, parts, placement
+from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.quantize import product_grids, quantized_products
+from jaxopt_lab.training import TrainState, init_state
+from jaxopt_lab.training.mixed_precision import mixed_precision
+
+Start: TypeAlias = Callable[[Params, ModelState], tuple[Params, ModelState]]
+
+
+class Materials(NamedTuple):
+    """Data, model and loss of a run, before its optimizer.
+
+    Attributes:
+      loaded: the data.
+      placed: the devices; ``None``: one.
+      functional: the model with float32 computation.
+      computed: the model as it is trained.
+      loss_fn: of the train step.
+    """
+
+    loaded: data.TaskData
+    placed: placement.Placement | None
+    functional: Functional
+    computed: Functional
+    loss_fn: Any
+
+
+def materials(configuration: Configuration) -> Materials:
+    """Data, model and loss of a run.
+
+    Args:
+      configuration: the run.
+
+    Returns:
+      They.
+
+    Raises:
+      InputError: something in the configuration or the data does not fit.
+    """
+    run = configuration.run
+    context = getattr(configuration.model, "context", 128)
+    batch_of = controlled.by_micro_batch(configuration).run
+    loaded = data.load(
+        batch_of, configuration.rows.task, context, *configuration.augmentations
+    )
+    placed = placement.chosen(configuration)
+    if placed is not None and run.controller != "none":
+        placed = placed._replace(per_device=False)
+    global_statistics = placed is not None and placed.averages_statistics(run)
+    model_in = functools.partial(
+        functional_of,
+        configuration,
+        loaded.kind,
+        loaded.input_shape,
+        loaded.num_classes,
+        DATA_AXIS if global_statistics else None,
+    )
+    computed = functional = model_in()
+    if run.precision != "float32":
+        computed = mixed_precision(model_in("bfloat16"))
+    if run.quantize:
+        apply = quantized_products(computed.apply, product_grids(run.quantize))
+        computed = computed._replace(apply=apply)
+    loss_fn = loss_of(configuration, loaded.kind, computed)
+    return Materials(loaded, placed, functional, computed, loss_fn)
+
+
+def first_state(
+    key: jax.Array,
+    made: Materials,
+    tx: optax.GradientTransformation,
+    start: Start | None = None,
+) -> TrainState:
+    """The state of one seed before the first step.
+
+    Args:
+      key: root key of the seed.
+      made: of the run.
+      tx: its optimizer.
+      start: as in ``assemble``.
+
+    Returns:
+      The state.
+    """
+    init_key, step_key, _, noise_key = data.split_keys(key)
+    params, model_state = made.functional.init(init_key)
+    if start is not None:
+        params, model_state = start(params, model_state)
+    state = init_state(tx, params, step_key, model_state)
+    return state._replace(opt_state=own_noise(state.opt_state, noise_key))
+
+
+def functional_of(
+    configuration: Configuration,
+    kind: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    batch_axis: str | None = None,
+    dtype: str | None = None,
+) -> Functional:
+    """The model of a run as pure functions.
+
+    Args:
+      configuration: the run.
+      kind: of its data.
+      input_shape: shape of one input.
+      num_classes: number of classes, or of tokens.
+      batch_axis: axis of devices over which batch statistics are averaged.
+      dtype: type in which its layers compute; ``None``: their own.
+
+    Returns:
+      The functions.
+
+    Raises:
+      InputError: the model does not fit the data.
+    """
+    model = configuration.rows.model
+    if model.kind not in ("any", kind):
+        fitting = [m.name for m in models.MODELS.values() if m.kind == kind]
+        raise InputError(
+            f"model {model.name} takes {model.kind}, task {configuration.run.task} "
+            f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
+        )
+    wanted = models.Wanted(
+        input_shape,
+        num_classes,
+        configuration.parts.get("norm"),
+        batch_axis,
+        dtype,
+        kind == "text",
+        configuration.parts.get("activation"),
+    )
+    return model.functional(configuration.model, wanted)
+
+
+def own_noise(opt_state: Any, key: jax.Array) -> Any:
+    """An optimizer's state with noise keys of the seed's own.
+
+    Methods that draw noise keep a key in their state, the same one for every seed of
+    a run: without this, seeds would differ less than independent runs do.
+
+    Args:
+      opt_state: a fresh state.
+      key: typed key of the seed.
+
+    Returns:
+      The state with each typed key replaced by a child of ``key``.
+    """
+    leaves, structure = jax.tree.flatten(opt_state)
+    for i, leaf in enumerate(leaves):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaves[i] = jax.random.fold_in(key, i)
+    return structure.unflatten(leaves)
+
+
+def loss_of(configuration: Configuration, kind: str, functional: Any) -> Any:
+    """The loss of a run's train step.
+
+    Args:
+      configuration: the run.
+      kind: of its data.
+      functional: the model.
+
+    Returns:
+      ``loss_fn(params, model_state, batch, key)``.
+
+    Raises:
+      InputError: an option that the data have no use for.
+    """
+    run, part = configuration.run, configuration.chosen("loss")
+    assert part is not None
+    if kind != "image" and run.label_smoothing:
+        raise InputError(
+            f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
+            "has none"
+        )
+    make = losses.classification_loss if kind == "image" else losses.next_token_loss
+    return make(functional, loss=parts.label_loss(part, run))

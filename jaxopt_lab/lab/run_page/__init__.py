@@ -1,0 +1,1 @@
+"""``report.html`` of a run: outcome, curves, curvature, mistakes, provenance."""

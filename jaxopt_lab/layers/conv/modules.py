@@ -1,0 +1,23 @@
+"""The convolutions as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.conv.weight_standardization import ws_conv
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class WsConv(BatchedLayer):
+    """Convolution with weight standardization, as an nnx module.
+
+    Args:
+      features: channels of the input.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``ws_conv``.
+
+    >>> from flax import nnx
+    >>> WsConv(3, out=4, rngs=nnx.Rngs(0)).kernel.shape
+    (3, 3, 3, 4)
+    """
+
+    make = staticmethod(ws_conv)

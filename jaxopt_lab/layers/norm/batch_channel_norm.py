@@ -1,0 +1,159 @@
+"""Batch-channel normalization: batch normalization and a group norm behind it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
+from jaxopt_lab.core.statistics import batch_statistics, require_values
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.norm.last_axis import along
+from jaxopt_lab.layers.norm.running import (
+    affine,
+    after_batch,
+    first_running,
+    padded,
+    places,
+)
+
+
+def batch_channel_norm(
+    features: Annotated[int, COUNT],
+    *,
+    groups: Annotated[int, COUNT] = 32,
+    estimate: bool = False,
+    channel_norm: bool = True,
+    momentum: Annotated[float, UNIT] = 0.1,
+    eps: Annotated[float, POSITIVE, STATIC] = 1e-5,
+    param_dtype: DTypeLike = jnp.float32,
+) -> Functional:
+    r"""Batch normalization, then a group norm with a scale and bias for each *group*.
+
+    .. math:: z = g \odot \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + b, \quad
+        y = g_k \frac{z - \mu_k}{\sqrt{\sigma_k^2 + \epsilon}} + b_k,
+
+    :math:`\mu_k, \sigma_k^2` of an example over its positions and the features of group
+    k. The statistics :math:`\mu, \sigma^2` are those of the batch, or, with
+    ``estimate`` (for batches of one or two examples), running ones that are moved
+    before they are used, the variance about the old running mean:
+
+    .. math:: \sigma^2 \gets (1 - m) \sigma^2 + m \overline{(x - \mu)^2}, \quad
+        \mu \gets (1 - m) \mu + m \bar x,
+
+    constants to the gradient.
+
+    Args:
+      features: size of the last axis.
+      groups: number of groups; divides ``features``, or, if there are fewer features
+        than groups, each is a group.
+      estimate: normalize by running statistics in training, too.
+      channel_norm: False: batch normalization alone.
+      momentum: :math:`m`, the fraction that is new, in ``[0, 1]``. With ``estimate`` it
+        may be a traced number, as the paper lets it follow the learning rate: build the
+        layer inside of the step. (In the released code it is a buffer that is 0, so
+        that nothing moves, until it is set from outside.)
+      eps: :math:`\epsilon` of both, above 0.
+      param_dtype: type of parameters and statistics.
+
+    Returns:
+      ``init(key=None) -> ({"scale", "bias"[, "group_scale", "group_bias"]}, {"mean",
+      "var"})`` and ``apply(params, state, x, *, train, key=None, axis_name=None,
+      mask=None) -> (y, state)``. ``x`` is ``(B, ..., features)`` of any floating type,
+      ``y`` has its shape and type; the statistics are float32, float64 for float64, in
+      two passes. ``mask``, of the first axes of ``x``, is 0 for padding: it counts in
+      no statistic and gives 0. Evaluation takes the stored statistics; those of the
+      groups are an example's own. The stored variance is of ddof 1 (torch's rule), with
+      ``estimate`` about the old mean, of ddof 0. State: 2 numbers a feature. Passes
+      over the input: four. Differentiable to any order.
+
+    Raises:
+      InputError: an argument is out of range, ``groups`` does not divide ``features``;
+        at the call, ``x`` has another number of features or no floating type, or a
+        batch for training without ``estimate`` has one value a feature.
+
+    Source: Qiao et al., "Micro-Batch Training with Batch-Channel Normalization and
+    Weight Standardization", 2019 (https://arxiv.org/abs/1903.10520). Code read:
+    joe-siyuan-qiao/Batch-Channel-Normalization.
+
+    >>> layer = batch_channel_norm(2, groups=1)
+    >>> params, state = layer.init()
+    >>> x = jnp.array([[[0.0, 0.0]], [[2.0, 4.0]]])
+    >>> y, state = layer.apply(params, state, x, train=True)
+    >>> [round(float(mean), 3) for mean in state["mean"]]
+    [0.1, 0.2]
+    """
+    check_arguments(batch_channel_norm, locals())
+    count = min(groups, features)
+    if features % count:
+        raise InputError(
+            f"groups must divide the features, {features}; got groups={groups}"
+        )
+
+    def init(key: jax.Array | None = None) -> tuple[Any, Any]:
+        sizes = {"scale": features, "bias": features}
+        if channel_norm:
+            sizes |= {"group_scale": count, "group_bias": count}
+        params = {
+            name: (jnp.ones if name.endswith("scale") else jnp.zeros)(size, param_dtype)
+            for name, size in sizes.items()
+        }
+        return params, first_running(features, param_dtype)
+
+    def apply(
+        params: dict[str, jax.Array],
+        state: dict[str, jax.Array],
+        x: jax.Array,
+        *,
+        train: bool,
+        key: jax.Array | None = None,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        valid = over_features("batch_channel_norm", x, features, mask)
+        z = x.astype(accumulation_dtype(x.dtype))
+        if valid is not None:
+            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
+            z = jnp.where(valid, z, 0)
+        small = jnp.asarray(eps, z.dtype)
+        mean, var = (along(state[name], z) for name in ("mean", "var"))
+        if train:
+            axes = (0, *places(z))
+            about = mean if estimate else None
+            if not estimate:
+                require_values("batch_channel_norm", z, axes, axis_name)
+            found = batch_statistics(
+                jax.lax.stop_gradient(z) if estimate else z,
+                axes,
+                weights=valid,
+                axis_name=axis_name,
+                about=about,
+            )
+            state = after_batch(state, found, momentum, ddof=0 if estimate else 1)
+            mean, var = found.mean, found.var
+            if estimate:
+                mean, var = (along(state[name], z) for name in ("mean", "var"))
+        z = (z - mean) * jax.lax.rsqrt(var + small)
+        z = affine(z, params["scale"], params["bias"])
+        if channel_norm:
+            apart = z.reshape(*z.shape[:-1], count, features // count)
+            of_group = batch_statistics(
+                apart,
+                (*places(z), apart.ndim - 1),
+                weights=None if valid is None else valid[..., None],
+            )
+            apart = (apart - of_group.mean) * jax.lax.rsqrt(of_group.var + small)
+            each = features // count
+            scale, bias = (
+                jnp.repeat(params[n], each) for n in ("group_scale", "group_bias")
+            )
+            z = affine(apart.reshape(z.shape), scale, bias)
+        return padded(z, valid, x.dtype), state
+
+    return Functional(init, apply)

@@ -1,0 +1,250 @@
+"""QuantEase: cyclic coordinate descent over the columns of a weight."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core import trees
+from jaxopt_lab.core.errors import unknown
+from jaxopt_lab.core.options import COUNT, STATIC, Interval
+from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.column_blocks import (
+    Steps,
+    calibrated,
+    padded,
+    recoded,
+    steps_of,
+)
+from jaxopt_lab.quantize.gptq import Order, gptq
+from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
+from jaxopt_lab.quantize.round_to_nearest import GridName, named_grid
+
+Start = Literal["gptq", "weights"]
+
+
+def quantease(
+    weight: jax.Array,
+    gram: jax.Array | None = None,
+    codec: Grid | GridName = "gptq",
+    *,
+    bits: Annotated[int, Interval(2, 8), STATIC] = 4,
+    sweeps: Annotated[int, COUNT, STATIC] = 3,
+    init: Annotated[Start, STATIC] = "gptq",
+    relax: Annotated[bool, STATIC] = False,
+    order: Annotated[Order, STATIC] = "given",
+    block_size: Annotated[int, COUNT, STATIC] = 32,
+) -> tuple[QArray, QuantizerReport]:
+    r"""Minimize the error of the outputs over one column of codes after another.
+
+    The objective :math:`|(W - B) X^\top|^2` is minimized over the grid, exactly for one
+    column j of B with the others fixed: with :math:`\Sigma = X^\top X` and
+    :math:`R = (W - B) \Sigma`,
+
+    .. math::
+        B_j \leftarrow Q(B_j + R_j / \Sigma_{jj}), \quad
+        R \leftarrow R - (B_j^{new} - B_j) \Sigma_{j:}.
+
+    A sweep does so for all columns. No sweep that rounds raises the objective, so that
+    from GPTQ's codes on GPTQ's grid the result is never worse than GPTQ. Started from
+    the weight itself it may be: by 1 to 13 % on the mean with strongly correlated
+    inputs.
+
+    Args:
+      weight: W, ``(outputs, inputs)``; a Flax kernel is its transpose.
+      gram: :math:`\Sigma`, ``(inputs, inputs)``. The weights of an input that is always
+        0 are rounded to the nearest.
+      codec: the grid, or the name of one, as of ``round_to_nearest``; it is fitted to
+        W.
+      bits: bits of a grid given by name, 2 to 8.
+      sweeps: sweeps over all columns; published: 30.
+      init: start from ``"gptq"``, or from the ``"weights"`` as published.
+      relax: leave every third sweep unrounded, sweeps 1, 4, ..., 25 from 0 but never
+        the last, as published. With ``init="weights"`` it is needed: without it the
+        gain over GPTQ is lost for correlated inputs.
+      order: ``"given"``, or ``"activation"``: columns of the largest diagonal of
+        :math:`\Sigma` first.
+      block_size: columns between two products with :math:`\Sigma`; the result does not
+        depend on it but for rounding.
+
+    Returns:
+      Codes and report: those of the rounded sweep with the smallest objective, or, with
+      ``init="gptq"``, of the start.
+
+    Raises:
+      InputError: no gram matrix, a wrong shape, values that are not finite, or an
+        unknown start or order.
+
+    Cost of a sweep: :math:`2 q p^2` operations for q outputs and p inputs; memory
+    :math:`p^2 + 6 q p` numbers. Works under ``jit`` and ``vmap``; no derivative.
+
+    The published combination with GPTQ aims at the weights that GPTQ has quantized, so
+    that it changes nothing; here the aim is W.
+
+    >>> import jax.numpy as jnp
+    >>> w, gram = jnp.array([[0.5, 0.3, 1.5]]), jnp.ones((3, 3)) + jnp.eye(3)
+    >>> coded, report = quantease(w, gram, bits=2)
+    >>> bool(report.error <= report.nearest_error)
+    True
+
+    Source: Behdin, Acharya, Gupta, Song, Zhu, Keerthi and Mazumder, "QuantEase",
+    arXiv:2309.01885. Code followed: linkedin/QuantEase.
+    """
+    grid = named_grid(codec, bits)
+    for name, given, accepted in (("init", init, Start), ("order", order, Order)):
+        if given not in get_args(accepted):
+            raise unknown(name, given, get_args(accepted))
+    wide, wide_gram = calibrated(weight, gram, grid, "quantease")
+    scale, zero_point = grid.fit(wide)
+    if init == "gptq":
+        static = grid.granularity == "group"
+        start, _ = gptq(wide, wide_gram, grid, order=order, static_groups=static)
+        # Groups with inputs that are always 0 have another grid there.
+        begin = start.dequantize()
+        begin = recoded(grid, begin, scale, zero_point).dequantize()
+    else:
+        begin = wide
+    values = coordinate_descent(
+        wide,
+        begin,
+        wide_gram,
+        (scale, zero_point),
+        grid=grid,
+        sweeps=sweeps,
+        relax=relax,
+        order=order,
+        block=block_size,
+        rounded=init == "gptq",
+    )
+    coded = recoded(grid, values, scale, zero_point)
+    error = calibration_error(wide, coded.dequantize(), wide_gram)
+    nearest = grid.coded(grid.nearest(wide, scale, zero_point), scale, zero_point)
+    nearest_error = calibration_error(wide, nearest.dequantize(), wide_gram)
+    return coded, QuantizerReport(error, nearest_error, grid.nbytes(coded))
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        "grid",
+        "sweeps",
+        "relax",
+        "order",
+        "block",
+        "rounded",
+        "keep_best",
+    ),
+)
+def coordinate_descent(
+    target: jax.Array,
+    start: jax.Array,
+    gram: jax.Array,
+    fitted: tuple[jax.Array, jax.Array | None],
+    *,
+    grid: Grid,
+    sweeps: int,
+    relax: bool,
+    order: Order,
+    block: int,
+    rounded: bool,
+    keep_best: bool = True,
+) -> jax.Array:
+    """The best rounded iterate of coordinate descent, ``(outputs, inputs)``.
+
+    Args:
+      target: W.
+      start: B of the first sweep.
+      gram: Sigma.
+      fitted: scale and zero point.
+      grid: rounds.
+      sweeps: number of sweeps.
+      relax: leave some sweeps unrounded.
+      order: of the columns.
+      block: columns between two products.
+      rounded: whether the start is on the grid and may be the result.
+      keep_best: otherwise the last iterate, as published.
+
+    Returns:
+      Values on the grid.
+    """
+    inputs = target.shape[1]
+    block = min(block, inputs)
+    size = padded(inputs, block)
+    diagonal = jnp.diagonal(gram)
+    places = jnp.arange(inputs)
+    if order == "activation":
+        places = jnp.argsort(-diagonal, stable=True)
+    steps = steps_of(*fitted, target.shape, places, size)
+    extra = size - inputs
+
+    def pad(x: jax.Array) -> jax.Array:
+        return jnp.pad(x.T[places], ((0, extra), (0, 0)))
+
+    aim, begin = pad(target), pad(start)
+    sigma = jnp.pad(gram[places][:, places], ((0, extra), (0, extra)))
+
+    def one_sweep(number: jax.Array, carry):
+        apart, error, best, least = carry
+        exact = relax & (number % 3 == 1) & (number <= 25) & (number < sweeps - 1)
+        apart, change = _sweep(aim, apart, sigma, steps, grid, block, ~exact)
+        error = error + change
+        better = ~exact & (error < least)
+        best, least = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), (apart, error), (best, least)
+        )
+        return apart, error, best, least
+
+    apart = aim - begin
+    error = jnp.sum(apart * (sigma @ apart))
+    least = error if rounded else jnp.full_like(error, jnp.inf)
+    carry = (apart, error, apart, least)
+    last, _, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
+    found = aim - (best if keep_best else last)
+    return found[:inputs][jnp.argsort(places)].T
+
+
+def _sweep(
+    aim: jax.Array,
+    apart: jax.Array,
+    sigma: jax.Array,
+    steps: Steps,
+    grid: Grid,
+    block: int,
+    rounds: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """One pass over all columns of ``aim - current``, and the objective's change."""
+
+    def one_block(number: jax.Array, carry):
+        apart, change = carry
+        start = number * block
+        rows, tile, wanted = (
+            jax.lax.dynamic_slice_in_dim(x, start, block) for x in (sigma, apart, aim)
+        )
+        residual = rows @ apart
+        square = jax.lax.dynamic_slice_in_dim(rows, start, block, axis=1)
+        near = steps.block(start, block)
+
+        def one_column(i: jax.Array, carry):
+            tile, residual, change = carry
+            pivot = square[i, i]
+            # The distance at the exact minimum, whose values are rounded next.
+            ideal = tile[i] - trees.safe_divide(residual[i], pivot)
+            values = near.values(grid, i, wanted[i] - ideal)
+            new = jnp.where(rounds, wanted[i] - values, ideal)
+            move = new - tile[i]
+            change = change + jnp.sum(move * (2 * residual[i] + pivot * move))
+            residual = residual + square[i][:, None] * move[None]
+            return tile.at[i].set(new), residual, change
+
+        tile, _, change = jax.lax.fori_loop(
+            0, block, one_column, (tile, residual, change)
+        )
+        return jax.lax.dynamic_update_slice_in_dim(apart, tile, start, 0), change
+
+    blocks = len(sigma) // block
+    zero = jnp.zeros((), apart.dtype)
+    return jax.lax.fori_loop(0, blocks, one_block, (apart, zero))
