@@ -30,6 +30,19 @@ ROWS: tuple[Diagnostic, ...] = (
         paper="Lanczos 1950",
     ),
     Diagnostic(
+        name="residual_expansion",
+        summary="a residual network as a series in the scale of its modules",
+        build="jaxopt_lab.diagnostics:residual_expansion",
+        reduces_to=Neutral(
+            {"scale": 0.0}, "jax.numpy:abs", note="of an input of one number"
+        ),
+        topic="depth",
+        options=("scale", "order"),
+        cost="order squared passes",
+        error="root mean square of what the truncated sum lacks, a bound",
+        paper="On residual network depth, 2025, from the abstract",
+    ),
+    Diagnostic(
         name="example_noise_scale",
         summary="gradient noise scale from the gradients of single examples",
         build="jaxopt_lab.curvature:example_noise_scale",

@@ -25,6 +25,7 @@ __all__ = [
     "Part",
     "Quantizer",
     "Recipe",
+    "Replaces",
     "Search",
     "Transform",
 ]
@@ -51,10 +52,13 @@ class Layer(Part):
       couples_examples: whether the result of one example depends on the others.
       couples_positions: whether the result at one position of an example depends on
         later ones; so it is where examples couple.
+      matrices: whether the last two axes of the input are a square matrix.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
-        stored rounded; ``"sampled"``, random, with that of the value as its mean.
+        stored rounded; ``"sampled"``, random, with that of the value as its mean;
+        ``"own"``, with respect to the input that of a rule of its own, and with respect
+        to the parameters that of the value.
     """
 
     kind: ClassVar[str] = "layer"
@@ -64,8 +68,9 @@ class Layer(Part):
     state: Literal["none", "running", "windowed"] = "none"
     couples_examples: bool = False
     couples_positions: bool = False
+    matrices: bool = False
     residual_bytes: str = ""
-    gradient: Literal["exact", "rounded", "sampled"] = "exact"
+    gradient: Literal["exact", "rounded", "sampled", "own"] = "exact"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

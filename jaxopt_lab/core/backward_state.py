@@ -65,7 +65,6 @@ class Rule(Protocol):
         ...
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def with_backward_state(rule: Rule, args: PyTree, state: BackwardState) -> Any:
     """The output of a rule; the cotangent of ``state`` is the new state.
 
@@ -77,6 +76,11 @@ def with_backward_state(rule: Rule, args: PyTree, state: BackwardState) -> Any:
     Returns:
       The output. Reverse mode alone.
     """
+    return _run(rule, args, state)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(rule: Rule, args: PyTree, state: BackwardState) -> Any:
     return rule.forward(args, state.value)[0]
 
 
@@ -93,7 +97,7 @@ def _backward(rule: Rule, saved: Any, slope: Any) -> Any:
     return to_args, varying_as(made, uses)
 
 
-with_backward_state.defvjp(_forward, _backward)
+_run.defvjp(_forward, _backward)
 
 
 def is_one(x: Any) -> bool:

@@ -63,20 +63,30 @@ def batch_mean(
     """
     wide = accumulation_dtype(x.dtype)
     axes = _axes(axis, x.ndim)
-    z = x.astype(wide)
-    if weights is None:
+    w = None if weights is None else _weights(weights, x, wide)
+    return _mean(_visible(x.astype(wide), w), axes, w, axis_name)
+
+
+def _visible(z: jax.Array, w: jax.Array | None) -> jax.Array:
+    """0 where the weight is: 0 times NaN is NaN, in a sum and in its derivative."""
+    return z if w is None else jnp.where(w > 0, z, 0)
+
+
+def _mean(
+    z: jax.Array, axes: tuple[int, ...], w: jax.Array | None, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """``batch_mean`` of values that are finite where their weight is 0."""
+    if w is None:
         total = jnp.sum(z, axis=axes, keepdims=True)
         devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-        count = math.prod(x.shape[a] for a in axes) * devices
+        count = math.prod(z.shape[a] for a in axes) * devices
         if axis_name is not None:
             total = jax.lax.psum(total, axis_name)
         # True division: the reciprocal of the count would be rounded.
-        number = jnp.full((1,) * x.ndim, count, wide)
+        number = jnp.full((1,) * z.ndim, count, z.dtype)
         return total / jnp.maximum(number, 1), number
-    w = _weights(weights, x, wide)
-    # 0 times NaN is NaN, in the sum and in its derivative.
-    total = jnp.sum(jnp.where(w > 0, z, 0) * w, axis=axes, keepdims=True)
-    number = _sum_of_weights(w, axes, x.shape)
+    total = jnp.sum(z * w, axis=axes, keepdims=True)
+    number = _sum_of_weights(w, axes, z.shape)
     if axis_name is not None:
         total, number = jax.lax.psum((total, number), axis_name)
     return total / jnp.where(number > 0, number, 1), number
@@ -120,21 +130,19 @@ def batch_statistics(
     (2.0, 2.0, 2.0)
     """
     wide = accumulation_dtype(x.dtype)
-    z = x.astype(wide)
+    axes = _axes(axis, x.ndim)
     w = None if weights is None else _weights(weights, x, wide)
-    if w is not None:  # the derivative of a square is as large as what it is of
-        z = jnp.where(w > 0, z, 0)
+    z = _visible(x.astype(wide), w)
     if fast_variance and about is None:
         both = jnp.stack([z, jnp.square(z)])
-        axes = tuple(a + 1 for a in _axes(axis, x.ndim))
-        w = None if w is None else w[None]
-        found, count = batch_mean(both, axes, weights=w, axis_name=axis_name)
+        axes = tuple(a + 1 for a in axes)
+        found, count = _mean(both, axes, None if w is None else w[None], axis_name)
         mean, count = found[0], count[0]
         var = jnp.maximum(found[1] - jnp.square(mean), 0)
     else:
-        mean, count = batch_mean(z, axis, weights=w, axis_name=axis_name)
+        mean, count = _mean(z, axes, w, axis_name)
         apart = z - (mean if about is None else about.astype(wide))
-        var, _ = batch_mean(jnp.square(apart), axis, weights=w, axis_name=axis_name)
+        var, _ = _mean(jnp.square(apart), axes, w, axis_name)
     return Statistics(mean, with_ddof(var, count, ddof), count)
 
 

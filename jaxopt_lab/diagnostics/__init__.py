@@ -31,6 +31,12 @@ from jaxopt_lab.diagnostics.theory.marchenko_pastur import (
     marchenko_pastur_density,
     marchenko_pastur_edges,
 )
+from jaxopt_lab.diagnostics.theory.residual_expansion import (
+    Expansion,
+    expansion_sum,
+    path_count,
+    residual_expansion,
+)
 from jaxopt_lab.diagnostics.theory.wide_networks import simulate_kernels
 from jaxopt_lab.diagnostics.weights.filter_quality import (
     FilterQuality,
@@ -68,6 +74,7 @@ from jaxopt_lab.diagnostics.weights.weight_noise import with_weight_noise
 
 __all__ = [
     "Errors",
+    "Expansion",
     "FilterBasis",
     "FilterQuality",
     "FiniteWidth",
@@ -81,6 +88,7 @@ __all__ = [
     "correlations",
     "critical_init",
     "critical_weight_variance",
+    "expansion_sum",
     "farms_blocks",
     "farms_eigenvalues",
     "filter_basis",
@@ -102,8 +110,10 @@ __all__ = [
     "normalise_tokens",
     "nuclear_norm",
     "optimal_stopping_time",
+    "path_count",
     "random_entropy",
     "refresh_temp_balance",
+    "residual_expansion",
     "simulate_kernels",
     "simulate_linear_student",
     "spectrum_metrics",

@@ -17,6 +17,7 @@ from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.lab import controlled, data, models, parts, placement
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.quantize import product_grids, quantized_products
 from jaxopt_lab.training import TrainState, init_state
 from jaxopt_lab.training.mixed_precision import mixed_precision
 
@@ -74,6 +75,9 @@ def materials(configuration: Configuration) -> Materials:
     computed = functional = model_in()
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
+    if run.quantize:
+        apply = quantized_products(computed.apply, product_grids(run.quantize))
+        computed = computed._replace(apply=apply)
     loss_fn = loss_of(configuration, loaded.kind, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)
 
@@ -134,8 +138,15 @@ def functional_of(
             f"model {model.name} takes {model.kind}, task {configuration.run.task} "
             f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
         )
-    norm, tokens = configuration.parts.get("norm"), kind == "text"
-    wanted = models.Wanted(input_shape, num_classes, norm, batch_axis, dtype, tokens)
+    wanted = models.Wanted(
+        input_shape,
+        num_classes,
+        configuration.parts.get("norm"),
+        batch_axis,
+        dtype,
+        kind == "text",
+        configuration.parts.get("activation"),
+    )
     return model.functional(configuration.model, wanted)
 
 

@@ -10,7 +10,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
 from jaxopt_lab.lab import configuration_files, methods, models, parts, tasks
 from jaxopt_lab.lab.configuration import Rows, base_prefix, decay_name
-from jaxopt_lab.lab.models import norms
+from jaxopt_lab.lab.models import activations, norms
 from jaxopt_lab.lab.run_options import RunOptions
 
 _NAMED = "_options"
@@ -176,10 +176,13 @@ def capitalized(value: str) -> str:
 
 def _norms() -> str:
     rows = [row for row in models.MODELS.values() if row.norms]
-    return "".join(
+    lines = [
         f"norms of the {row.name} (model.norm=): {', '.join(norms.accepted(row))}\n\n"
         for row in rows
-    )
+    ]
+    names = ", ".join(activations.accepted(models.MODELS["mlp"]))
+    lines.append(f"activations (model.activation=): {names}\n\n")
+    return "".join(lines)
 
 
 def _description(program: str) -> str:

@@ -14,7 +14,7 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Option
 from jaxopt_lab.lab import imported
-from jaxopt_lab.lab.models import AnyModel, Model, norms
+from jaxopt_lab.lab.models import AnyModel, Model, activations, norms
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -57,9 +57,9 @@ def rows_of(
       own_loss: a loss of the caller instead of a name.
 
     Returns:
-      Rows by place: ``"norm"``, ``"loss"``, ``"augment"``, ``"recipe"``,
-      ``"controller"``. A place is absent where its name is no part of the catalog.
-      Several data transforms are each in a place of their own name.
+      Rows by place: ``"norm"``, ``"activation"``, ``"loss"``, ``"augment"``,
+      ``"recipe"``, ``"controller"``. A place is absent where its name is no part of the
+      catalog. Several data transforms are each in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -67,6 +67,9 @@ def rows_of(
     found: dict[str, catalog.Part | None] = {}
     if isinstance(model, Model) and model.norms:
         found["norm"] = norms.row(model, given.get("model.norm", model.norms[0]))
+    if isinstance(model, Model) and model.activations:
+        name = given.get("model.activation", model.activations[0])
+        found["activation"] = activations.row(model, name)
     for place in ("loss", "recipe", "controller"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     if own_loss is not None:

@@ -1,20 +1,26 @@
-"""The type in which the model of a run computes."""
+"""The type and the bits in which the model of a run computes."""
 
 from __future__ import annotations
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.quantize import product_grids
 
 
 def check(configuration: Configuration) -> None:
-    """Refuse two types at once.
+    """Refuse two types at once, and bits that there are not.
 
     Args:
       configuration: the run.
 
     Raises:
-      InputError: the model has a type of its own.
+      InputError: the model has a type of its own, or ``quantize`` names no bits.
     """
+    if configuration.run.quantize:
+        try:
+            product_grids(configuration.run.quantize)
+        except InputError as error:
+            raise InputError(f"quantize={error}") from None
     precision = configuration.run.precision
     own = getattr(configuration.model, "dtype", "float32")
     if precision != "float32" and own != "float32":

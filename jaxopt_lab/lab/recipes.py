@@ -199,8 +199,13 @@ def trained(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    tokens = configuration.rows.task.kind == "text"
-    wanted = models.Wanted(shape, classes, theirs.parts.get("norm"), tokens=tokens)
+    wanted = models.Wanted(
+        shape,
+        classes,
+        theirs.parts.get("norm"),
+        tokens=configuration.rows.task.kind == "text",
+        activation_options=theirs.parts.get("activation"),
+    )
     functional = theirs.rows.model.functional(theirs.model, wanted)
     tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)

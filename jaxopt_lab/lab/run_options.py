@@ -37,6 +37,9 @@ class RunOptions:
     precision: Literal["float32", "bf16"] = "float32"
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
     loss and statistics stay float32. For accelerators: CPUs are slower in it"""
+    quantize: str = ""
+    """bits of the products of activations and kernels: w8a8, w4a8g8 (weights by
+    outputs, activations and gradients by tokens; parameters stay as they are)"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0
@@ -218,11 +221,14 @@ PRESENTATION = frozenset(
 TOPOLOGY = frozenset({"mesh", "style", "zero", "rules"})
 """Options that a resumed run may change too: numbers stay equal but for rounding."""
 
-LISTS = frozenset(
-    {"mesh", "rules", "milestones", "rate_rules", "decay_rules", "augment", "writers"}
-    | {"data_dir", "start_from", "head", "freeze", "out", "config"}
-)
+LISTS = frozenset({"mesh", "milestones", "augment", "writers"})
 """Options of text that may have commas in it."""
+
+PATTERNS = frozenset(
+    {"rules", "rate_rules", "decay_rules", "freeze", "head"}
+    | {"data_dir", "start_from", "out"}
+)
+"""Regular expressions and places: options of text that may have any sign in it."""
 
 
 def check_ranges(options: RunOptions) -> None:

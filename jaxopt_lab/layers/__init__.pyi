@@ -9,6 +9,8 @@ from .block.transformer_block import transformer_block
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
+from .geometry.modules import SPDBatchNorm
+from .geometry.spd_batch_norm import spd_batch_norm
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -28,11 +30,15 @@ from .memory_saving.modules import (
     WtaCrsDense,
 )
 from .nnx_module import NnxLayer
+from .norm.adab2n import adab2n, at_task, statistics_penalty
+from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
+    AdaB2N,
+    AlphaBatchNorm,
     BatchChannelNorm,
     EvoNormB0,
     EvoNormS0,
@@ -41,12 +47,20 @@ from .norm.modules import (
     InstanceNorm,
     LayerNorm,
     LayerNormScaling,
+    PowerNorm,
     TimeDependentLayerNorm,
+    UnifiedNorm,
+    UnMixNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
+from .norm.power_norm import power_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
+from .norm.unified_norm import unified_norm
+from .norm.unmix_tns import components_of_source, unmix_tns
 
 __all__ = [
+    "AdaB2N",
+    "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
     "EvoNormB0",
@@ -64,14 +78,22 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "PowerNorm",
+    "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "UnMixNorm",
+    "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
+    "adab2n",
+    "alpha_bn",
     "alpha_dropout",
+    "at_task",
     "batch_channel_norm",
+    "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
     "ghost_batch_norm",
@@ -87,12 +109,17 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "norm_placement",
+    "power_norm",
     "residual_scale",
     "scaled_residual",
     "selu",
+    "spd_batch_norm",
+    "statistics_penalty",
     "td_layernorm",
     "time_dependent",
     "transformer_block",
+    "unified_norm",
+    "unmix_tns",
     "weight_standardization",
     "ws_conv",
     "wta_crs_dense",

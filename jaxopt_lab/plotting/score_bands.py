@@ -74,7 +74,7 @@ def score_bands(
             line["markevery"] = (place % line["markevery"], line["markevery"])
             axes.plot(x, mean, linewidth=1.7, label=name, **line)
             if np.any(high > low):
-                axes.fill_between(x, low, high, color=look.color, alpha=0.14, lw=0)
+                axes.fill_between(x, low, high, color=look.color, alpha=0.11, lw=0)
             late = slice(int(settled * x.size), None)
             shown += [*mean[late], *low[late][-1:], *high[late][-1:]]
         axes.set_xlabel((xlabels or {}).get(heading, heading))

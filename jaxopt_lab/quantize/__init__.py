@@ -19,6 +19,7 @@ from jaxopt_lab.quantize.quant_dot_general import (
     quant_matmul,
 )
 from jaxopt_lab.quantize.quantease import quantease
+from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
@@ -48,10 +49,12 @@ __all__ = [
     "monte_carlo",
     "named_grid",
     "outlier_tune",
+    "product_grids",
     "quant_dot_general",
     "quant_matmul",
     "quantease",
     "quantize_params",
+    "quantized_products",
     "round_to_nearest",
     "shift_product",
 ]

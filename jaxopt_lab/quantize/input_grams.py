@@ -7,22 +7,18 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.typing import Batch, Params
+from jaxopt_lab.quantize.kernel_products import (
+    DIFFERENTIATED,
+    INLINED,
+    contracted_inputs,
+    run_watched,
+)
 
-# Operations whose inner program is one of the same arguments, run in its stead.
-_CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "checkpoint": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-}
 Grams = dict[str, jax.Array]
 
 
@@ -88,83 +84,27 @@ def _grams(
     params: Params,
     batch: Batch,
 ) -> Grams:
-    closed = jax.make_jaxpr(apply)(params, batch)
-    args = jax.tree.leaves((params, batch))
-    origins = [
-        name if (name := trees.path_name(path)) in names else None
-        for path, _ in trees.leaves_with_path(params)
-    ]
-    origins += [None] * (len(args) - len(origins))
     found: Grams = {}
-    _run(closed, args, origins, found)
+
+    def look(eqn: Any, values: Sequence[Any], kernels: Sequence[str | None]) -> None:
+        if eqn.primitive.name == "dot_general":
+            _look(eqn.params["dimension_numbers"], values, kernels, found)
+        elif eqn.primitive.name == "conv_general_dilated":
+            _look_at_patches(eqn.params, values, kernels, found)
+
+    run_watched(apply, names, params, (batch,), look, inline=INLINED | DIFFERENTIATED)
     return found
-
-
-def _run(
-    closed: Any, args: Sequence[Any], origins: Sequence[str | None], found: Grams
-) -> tuple[list[Any], list[str | None]]:
-    """Results of a program, and which of them are kernels; ``found`` gets the grams."""
-    jaxpr = closed.jaxpr
-    env: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    env.update(zip(jaxpr.invars, args, strict=True))
-    origin: dict[Any, str | None] = dict(zip(jaxpr.invars, origins, strict=True))
-
-    def read(v: Any) -> Any:
-        return v.val if isinstance(v, jax.extend.core.Literal) else env[v]
-
-    def name_of(v: Any) -> str | None:
-        return None if isinstance(v, jax.extend.core.Literal) else origin.get(v)
-
-    for eqn in jaxpr.eqns:
-        values, names = list(map(read, eqn.invars)), list(map(name_of, eqn.invars))
-        primitive = eqn.primitive
-        outs: list[str | None] = [None] * len(eqn.outvars)
-        if primitive.name in _CALLS:
-            inner = eqn.params[_CALLS[primitive.name]]
-            if not hasattr(inner, "consts"):
-                inner = jax.extend.core.ClosedJaxpr(inner, ())
-            results, outs = _run(inner, values, names, found)
-        else:
-            if primitive.name == "dot_general":
-                _look(eqn.params["dimension_numbers"], values, names, found)
-            elif primitive.name == "conv_general_dilated":
-                _look_at_patches(eqn.params, values, names, found)
-            results = _alone(jaxpr, eqn, values)
-            if primitive.name == "convert_element_type":
-                outs = names
-        env.update(zip(eqn.outvars, results, strict=True))
-        origin.update(zip(eqn.outvars, outs, strict=True))
-    return [read(v) for v in jaxpr.outvars], [name_of(v) for v in jaxpr.outvars]
-
-
-def _alone(jaxpr: Any, eqn: Any, values: Sequence[Any]) -> Sequence[Any]:
-    """The results of one operation of a program."""
-    literal = jax.extend.core.Literal
-    names = [v for v in eqn.invars if not isinstance(v, literal)]
-    given = [
-        value
-        for v, value in zip(eqn.invars, values, strict=True)
-        if not isinstance(v, literal)
-    ]
-    unknown = jaxpr.debug_info.with_unknown_names()
-    one = jaxpr.replace(
-        constvars=[], invars=names, outvars=eqn.outvars, eqns=[eqn], debug_info=unknown
-    )
-    closed = jax.extend.core.ClosedJaxpr(one, ())
-    return jax.extend.core.jaxpr_as_fun(closed)(*given)
 
 
 def _look(
     dimensions: Any, values: Sequence[Any], names: Sequence[str | None], found: Grams
 ) -> None:
     """Add the gram matrix of one operand of a product if the other is a kernel."""
-    contracted, batched = dimensions
     for kernel, other in ((0, 1), (1, 0)):
+        axes = contracted_inputs(dimensions, kernel, np.ndim(values[kernel]))
         name, weight = names[kernel], values[kernel]
-        inputs = list(range(np.ndim(weight) - 1))
-        if name is None or batched[kernel] or sorted(contracted[kernel]) != inputs:
+        if name is None or axes is None:
             continue
-        axes = [contracted[other][list(contracted[kernel]).index(i)] for i in inputs]
         x = jnp.moveaxis(values[other], axes, range(-len(axes), 0))
         _add(found, name, x.reshape(-1, weight.size // weight.shape[-1]))
 

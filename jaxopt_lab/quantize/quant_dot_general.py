@@ -144,7 +144,8 @@ def quant_dot_general(grids: ProductGrids) -> Callable[..., jax.Array]:
             )
         x, kept = _matrix(lhs, contracted[0])
         weight, outputs = _matrix(rhs, contracted[1])
-        y = quant_matmul(x, weight, grids, precision).reshape(*kept, *outputs)
+        product: jax.Array = quant_matmul(x, weight, grids, precision)
+        y = product.reshape(*kept, *outputs)
         return y if preferred_element_type is None else y.astype(preferred_element_type)
 
     return dot_general

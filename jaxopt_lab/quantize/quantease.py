@@ -188,59 +188,63 @@ def coordinate_descent(
     sigma = jnp.pad(gram[places][:, places], ((0, extra), (0, extra)))
 
     def one_sweep(number: jax.Array, carry):
-        current, best, least = carry
+        apart, error, best, least = carry
         exact = relax & (number % 3 == 1) & (number <= 25) & (number < sweeps - 1)
-        current = _sweep(aim, current, sigma, steps, grid, block, ~exact)
-        error = _objective(aim - current, sigma)
+        apart, change = _sweep(aim, apart, sigma, steps, grid, block, ~exact)
+        error = error + change
         better = ~exact & (error < least)
-        return (
-            current,
-            jnp.where(better, current, best),
-            jnp.where(better, error, least),
+        best, least = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), (apart, error), (best, least)
         )
+        return apart, error, best, least
 
-    least = jnp.full((), jnp.inf, aim.dtype)
-    if rounded:
-        least = _objective(aim - begin, sigma)
-    carry = (begin, begin, least)
-    last, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
-    best = best if keep_best else last
-    return best[:inputs][jnp.argsort(places)].T
+    apart = aim - begin
+    error = jnp.sum(apart * (sigma @ apart))
+    least = error if rounded else jnp.full_like(error, jnp.inf)
+    carry = (apart, error, apart, least)
+    last, _, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
+    found = aim - (best if keep_best else last)
+    return found[:inputs][jnp.argsort(places)].T
 
 
 def _sweep(
     aim: jax.Array,
-    current: jax.Array,
+    apart: jax.Array,
     sigma: jax.Array,
     steps: Steps,
     grid: Grid,
     block: int,
     rounds: jax.Array,
-) -> jax.Array:
-    """One pass over all columns."""
+) -> tuple[jax.Array, jax.Array]:
+    """One pass over all columns of ``aim - current``, and the objective's change."""
 
-    def one_block(number: jax.Array, current: jax.Array) -> jax.Array:
+    def one_block(number: jax.Array, carry):
+        apart, change = carry
         start = number * block
-        rows, tile = (
-            jax.lax.dynamic_slice_in_dim(x, start, block) for x in (sigma, current)
+        rows, tile, wanted = (
+            jax.lax.dynamic_slice_in_dim(x, start, block) for x in (sigma, apart, aim)
         )
-        residual = rows @ (aim - current)
+        residual = rows @ apart
         square = jax.lax.dynamic_slice_in_dim(rows, start, block, axis=1)
         near = steps.block(start, block)
 
         def one_column(i: jax.Array, carry):
-            tile, residual = carry
-            move = trees.safe_divide(residual[i], square[i, i])
-            wanted = tile[i] + move
-            new = jnp.where(rounds, near.values(grid, i, wanted), wanted)
-            residual = residual - square[i][:, None] * (new - tile[i])[None]
-            return tile.at[i].set(new), residual
+            tile, residual, change = carry
+            pivot = square[i, i]
+            # The distance at the exact minimum, whose values are rounded next.
+            ideal = tile[i] - trees.safe_divide(residual[i], pivot)
+            values = near.values(grid, i, wanted[i] - ideal)
+            new = jnp.where(rounds, wanted[i] - values, ideal)
+            move = new - tile[i]
+            change = change + jnp.sum(move * (2 * residual[i] + pivot * move))
+            residual = residual + square[i][:, None] * move[None]
+            return tile.at[i].set(new), residual, change
 
-        tile, _ = jax.lax.fori_loop(0, block, one_column, (tile, residual))
-        return jax.lax.dynamic_update_slice_in_dim(current, tile, start, 0)
+        tile, _, change = jax.lax.fori_loop(
+            0, block, one_column, (tile, residual, change)
+        )
+        return jax.lax.dynamic_update_slice_in_dim(apart, tile, start, 0), change
 
-    return jax.lax.fori_loop(0, len(sigma) // block, one_block, current)
-
-
-def _objective(apart: jax.Array, sigma: jax.Array) -> jax.Array:
-    return jnp.sum(apart * (sigma @ apart))
+    blocks = len(sigma) // block
+    zero = jnp.zeros((), apart.dtype)
+    return jax.lax.fori_loop(0, blocks, one_block, (apart, zero))

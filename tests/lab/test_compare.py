@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from typing import Any
 
 import jax
 import numpy as np
@@ -145,8 +146,14 @@ def test_another_comparison_is_not_mixed_in(whole, capsys):
         (["steps=9"], "the length is budget=steps:N"),
         (["method=sam"], "method=sam is for vary="),
         (["vary=norm"], "vary=norm needs values="),
+        (["vary=task", "values=a,b"], "vary=task cannot be compared"),
+        (["vary=loss", "values=a,b", "loss=c"], "vary=loss beside loss=c"),
         (["vary=norm", "values=none,bach", "model=convnet"], "unknown norm 'bach'"),
-        (["vary=regularizer", "values=a,b"], "unknown option of a 'regularizer'"),
+        (
+            ["vary=norm", "values=none,group", "model=convnet", "model.channels=4"],
+            "group: groups must divide the features, 4",
+        ),
+        (["vary=regularizer", "values=a,b"], "unknown option of a run 'regularizer'"),
         (["methods=sgd,sam", "roh=0.1"], "unknown option 'roh'; perhaps you meant"),
         (["methods=sgd,adam", "base=sgd"], "base=sgd would change nothing"),
         (["methods=sgd,adam", "adam.rho=1"], "unknown option of adam 'rho'"),
@@ -170,7 +177,7 @@ def test_bad_input_is_one_line(words, message, tmp_path, monkeypatch, capsys):
 def test_options_hold_for_the_methods_that_have_them():
     asked = parse(["methods=sgd,sam,adam", "rho=0.2", "base=adam", "adam.b1=0.8"])
     sgd, sam, adam = (e.configuration(40) for e in entries.entries(asked))
-    assert sam.method["rho"] == 0.2 and sam.rows.base.name == "adam"
+    assert sam.method["rho"] == 0.2 and sam.flat()["base"] == "adam"
     assert adam.method["b1"] == 0.8 and sgd.rows.base is None
     assert {c.run.model for c in (sgd, sam, adam)} == {"mlp"}
     assert sgd.run.eval_every == 4 and sgd.run.on_nonfinite == "skip"
@@ -180,14 +187,15 @@ def test_options_hold_for_the_methods_that_have_them():
 
 
 def test_parts_of_other_kinds():
-    values = "values=none,ghost_batch_norm"
+    values = "values=none,group,evonorm_s0"
     words = ["vary=norm", values, "method=adam", "model=convnet"]
-    none, ghost = entries.entries(parse(words))
-    assert none.first.model.norm == "none"
-    assert ghost.first.rows.parts["norm"].name == ghost.label
+    none, group, evonorm = entries.entries(parse(words))
+    assert none.first.model.norm == "none" and group.label == "group"
+    assert group.first.model.norm == "group_norm"
+    assert evonorm.first.model.norm == "evonorm_s0"
     words = ["vary=loss", "values=cross_entropy,emo", "method=sgd", "emo.loss.share=1"]
     _, emo = (e.first for e in entries.entries(parse(words)))
-    assert emo.chosen("loss").options["share"] == 1 and emo.run.method == "sgd"
+    assert emo.flat()["loss.share"] == 1 and emo.run.method == "sgd"
     words = ["vary=learning_rate", "values=0.1,0.3", "method=sgd", "config=none.json"]
     with pytest.raises(InputError, match="cannot read none.json"):
         entries.entries(parse(words))
@@ -299,7 +307,8 @@ def test_what_is_measured_on_runs_that_exist(whole, tmp_path):
 
 @pytest.mark.full
 def test_in_python(tmp_path):
-    given = dict(word.split("=") for word in [*TINY, "budget=steps:2", "noise=none"])
+    words = [*TINY, "budget=steps:2", "noise=none"]
+    given: dict[str, Any] = dict(word.split("=") for word in words)
     given |= {"sharpness_examples": 0, "seeds": 1, "out": tmp_path / "a"}
     found = lab.compare(["sgd", "adam"], **given)
     assert [m["label"] for m in found.results["methods"]] == ["sgd", "adam"]

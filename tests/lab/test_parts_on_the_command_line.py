@@ -109,7 +109,7 @@ def test_parts_are_judged_by_their_rows():
         **common,
     )
     for model in (models.get("convnet"), models.get("transformer")):
-        assert "replaces activation" in norms._unfit(layer, model)
+        assert "replaces activation" in norms.unfit(layer, model)
 
     def takes_teacher(logits, labels, *, teacher): ...
     def regresses(outputs, targets): ...

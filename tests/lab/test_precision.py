@@ -147,3 +147,27 @@ def test_curvature_is_measured_in_float32():
 def test_two_types_are_refused():
     with pytest.raises(InputError, match="accepted: one of the two"):
         parse(["precision=bf16", "model.dtype=bfloat16"])
+
+
+def test_quantized_products_reach_the_train_step_and_the_test():
+    program, traced, (state, _) = step_of("quantize=w2a8")
+    plain = runs.assemble(parse(TINY))
+    shapes = [jax.eval_shape(lambda p=p: p).params for p in (state, plain.state)]
+    assert shapes[0] == shapes[1]
+    rounded = {
+        e.outvars[0].aval.shape
+        for e in equations(traced.jaxpr)
+        if e.primitive.name == "round"
+    }
+    # Activations and weights of two layers, (outputs, inputs).
+    assert rounded == {(8, 64), (8, 8), (10, 8)}
+    params, images = program.state.params, program.batches.next()["image"]
+    x = jnp.asarray(images, jnp.float32) / 255
+    outputs = [
+        jax.jit(lambda p, x, f=f: f.apply(p, {}, x, train=False)[0])(params, x)
+        for f in (program.functional, plain.functional)
+    ]
+    apart = np.abs(outputs[0] - outputs[1]).max()
+    assert apart > 0.1 * np.abs(outputs[1]).max()
+    with pytest.raises(InputError, match="quantize='w1a8' names no bits; accepted: w8"):
+        parse(["quantize=w1a8"])

@@ -34,7 +34,7 @@ def tuned(folder, shared, stop=10**9, save_every=5):
     options = grid_search.Options(halving=4, save_every=save_every)
     asked = iter(range(1, 10**9))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grid_search._Team, "_make", staticmethod(shared))
+        patch.setattr(grid_search._GroupRun, "_make", staticmethod(shared))
         return grid_search.grid_search(
             grid,
             options,
@@ -57,7 +57,7 @@ def test_an_interrupted_tuning_ends_as_a_whole_one(tmp_path, shared):
 
 
 def test_a_tuning_leaves_its_results(tmp_path, shared, monkeypatch, capsys):
-    monkeypatch.setattr(grid_search._Team, "_make", staticmethod(shared))
+    monkeypatch.setattr(grid_search._GroupRun, "_make", staticmethod(shared))
     folder = tmp_path / "tuning"
     words = [*SAM, *GRID, "halving=4", f"out={folder}"]
     assert main(words) == 0

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_lab.core import backward_state
+
 VECTORS = pathlib.Path(__file__).parents[1] / "vectors"
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-11}
 
@@ -62,6 +64,57 @@ def replay(
         for own, name in state.items():
             want = arrays[f"state/{t}/{name}"]
             np.testing.assert_allclose(now[own], want, err_msg=f"{t} {own}", **CLOSE)
+
+
+def replay_backward(
+    core: Any,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    state: Mapping[str, str],
+    mask: Callable[[int], Any] = lambda t: None,
+    weigh: Callable[[Any, Any], Any] = lambda cotangent, mask: cotangent,
+) -> None:
+    """``replay`` of a layer whose one state is made in the backward pass.
+
+    Args:
+      core: the layer.
+      meta: of the case.
+      arrays: of the case.
+      state: names of the case's states by ours.
+      mask: of each call.
+      weigh: ``weigh(cotangent, mask)``, the cotangent of the output.
+    """
+    params = {name: arrays[f"weight/{name}"] for name in ("scale", "bias")}
+    first = core.init()[1]["running"]
+    values = {
+        own: arrays[f"state/init/{name}"].reshape(first.value[own].shape).astype(float)
+        for own, name in state.items()
+    }
+    now: Any = {"running": first._replace(value=values)}
+    last = meta["train_steps"]
+
+    def called(train: bool) -> Any:
+        def run(params: Any, x: Any, now: Any, cotangent: Any, mask: Any) -> Any:
+            outputs = lambda p, x, s: core.apply(p, s, x, train=train, mask=mask)[0]
+            y, back = jax.vjp(outputs, params, x, now)
+            slopes, slope, made = back(cotangent)
+            old = now["running"]
+            new = backward_state.taken([old], [made["running"]])[0] if train else old
+            return y, slopes, slope, {"running": new}
+
+        return jax.jit(run)
+
+    step = {True: called(True), False: called(False)}
+    for t in range(last + bool(meta["last_is_eval"])):
+        x, cotangent = arrays[f"input/{t}/x"], arrays[f"input/{t}/cotangent"]
+        args = (params, x, now, weigh(cotangent, mask(t)), mask(t))
+        y, slopes, slope, now = step[t < last](*args)
+        compare(t, arrays, y, slope, slopes)
+        for own, name in state.items():
+            got = now["running"].value[own]
+            want = arrays[f"state/{t}/{name}"].reshape(got.shape)
+            np.testing.assert_allclose(got, want, err_msg=f"{t} {own}", **CLOSE)
 
 
 def compare(t: int, arrays: Any, y: Any, slope: Any, slopes: Any) -> None:

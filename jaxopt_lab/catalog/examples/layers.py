@@ -25,6 +25,24 @@ def small_images() -> dict[str, Any]:
     return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
 
 
+def few_components() -> dict[str, Any]:
+    """The same for a layer of three components.
+
+    >>> few_components()["components"]
+    3
+    """
+    return {**normalized(), "components": 3}
+
+
+def of_tasks() -> dict[str, Any]:
+    """The same, examples of two tasks.
+
+    >>> of_tasks()["x"][1].tolist()
+    [0, 1, 1, 0]
+    """
+    return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
@@ -88,6 +106,16 @@ def sequences() -> dict[str, Any]:
     """
     x = np.random.default_rng(3).normal(size=(4, 3, 4))
     return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
+
+
+def covariances() -> dict[str, Any]:
+    """Four examples of two positive definite matrices of size 3.
+
+    >>> covariances()["x"].shape
+    (4, 2, 3, 3)
+    """
+    a = np.random.default_rng(4).normal(size=(4, 2, 3, 3)) / 2
+    return {"x": a @ np.swapaxes(a, -1, -2) + np.eye(3), "power": 0.5}
 
 
 def third_block() -> dict[str, Any]:

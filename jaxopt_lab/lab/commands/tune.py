@@ -118,8 +118,9 @@ def _search(grid: Any, own: TuneOptions, mine: Mapping[str, str], val: float) ->
     from jaxopt_lab.runtime.progress import Progress
     from jaxopt_lab.runtime.signals import StopRequest
 
-    model = grid.groups[0].configuration.model
-    configure_jax(x64=getattr(model, "dtype", "float32") == "float64")
+    models = [group.configuration.model for group in grid.groups]
+    types = {getattr(model, "dtype", "float32") for model in models}
+    configure_jax(x64="float64" in types)
     run = grid.groups[0].configuration.run
     options = grid_search.Options(own.halving, own.score, own.at_once, run.save_every)
     total = grid_search.total_steps(grid, options)

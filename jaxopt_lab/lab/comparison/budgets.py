@@ -19,7 +19,7 @@ _UNITS: dict[str, Unit] = {unit: unit for unit in get_args(Unit)}
 
 
 class Budget(NamedTuple):
-    """What every method may spend.
+    """An amount that every method may spend.
 
     Attributes:
       unit: of the amount: gradients are evaluations for a whole batch; seconds are

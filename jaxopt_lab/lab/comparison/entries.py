@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+
+from jaxopt_lab import catalog
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import (
@@ -13,11 +17,14 @@ from jaxopt_lab.lab import (
     configuration_files,
     idle_options,
     methods,
+    optimizers,
     options_form,
+    placement,
 )
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.materials import first_state, materials
 from jaxopt_lab.lab.run_options import RunOptions
 
 _MODELS = {"digits": "mlp"}
@@ -25,6 +32,15 @@ _MODELS = {"digits": "mlp"}
 
 _PLACES = {"norm": "model.norm"}
 """Options by the names of the kinds of parts that they take."""
+
+_OWN = (
+    *("steps", "seed", "seeds", "on_nonfinite"),
+    *("eval_every", "log_every", "save_every", "keep"),
+)
+"""Options that a comparison sets, so that those of a file do not count."""
+
+DATA = ("task", "data_dir", "image_size", "val")
+"""Options that decide which examples a run is trained and tested on."""
 
 _QUIET = {"on_nonfinite": "skip"}
 """Options of a run that a comparison has otherwise: a seed whose loss is not finite
@@ -88,17 +104,20 @@ def entries(asked: Asked) -> list[Entry]:
         option would change none of them.
     """
     options, rest = asked.options, dict(asked.others)
-    soft = {n: _text(x) for n, x in configuration_files.settings(rest).items()}
+    file = configuration_files.settings(rest)
+    soft = {n: _text(x) for n, x in file.items() if n not in _OWN}
     fixed = {"seeds": str(options.seeds), "seed": str(options.seed)}
     if options.vary:
         varied = _PLACES.get(options.vary, options.vary)
-        if varied in fixed or varied in rest or varied in ("method", "steps"):
+        if varied in ("method", *_OWN, *DATA):
             raise InputError(
-                f"vary={options.vary} cannot be compared so; seeds are seeds=, methods "
-                "methods=, and a varied option has no other value"
+                f"vary={options.vary} cannot be compared: methods are methods=, and "
+                "seeds, length and data are the same for all"
             )
+        if varied in rest:
+            raise InputError(f"vary={options.vary} beside {varied}={rest[varied]}")
         labels = options_of.names("values", options.values)
-        own = {label: {varied: label} for label in labels}
+        own = {label: {varied: _value(varied, label)} for label in labels}
     else:
         labels = options_of.names("methods", options.methods)
         for label in labels:
@@ -118,7 +137,8 @@ def entries(asked: Asked) -> list[Entry]:
         known |= names
         for name in mine:
             if name not in names:
-                raise errors.unknown(f"option of {label}", name, names)
+                whose = "a run" if name == options.vary else label
+                raise errors.unknown(f"option of {whose}", name, names)
         chosen = {n: x for n, x in shared.items() if n in names}
         chosen = {n: x for n, x in soft.items() if n in names} | chosen
         given = {**chosen, **mine}
@@ -141,6 +161,33 @@ def entries(asked: Asked) -> list[Entry]:
 
 def _own_names() -> Iterable[str]:
     return options_of.CompareOptions.__dataclass_fields__
+
+
+def check(found: Iterable[Entry]) -> None:
+    """Refuse a run that does not fit its data, before another one is trained.
+
+    Args:
+      found: the runs; each one's data are read and its first state is traced.
+
+    Raises:
+      InputError: names the run, and what does not fit.
+    """
+    for entry in found:
+        try:
+            made = materials(entry.first)
+            tx = optimizers.build(placement.on_each_device(entry.first, made.placed))
+            first = functools.partial(first_state, made=made, tx=tx)
+            jax.eval_shape(first, jax.random.key(0))
+        except InputError as error:
+            raise InputError(f"{entry.label}: {error}") from None
+
+
+def _value(option: str, label: str) -> str:
+    """The value that a label stands for: norms may leave out their ending."""
+    rows = catalog.of_kind("layer")
+    whole = f"{label}_norm"
+    short = option == "model.norm" and label not in rows and whole in rows
+    return whole if short else label
 
 
 def _names(given: Mapping[str, str]) -> set[str]:

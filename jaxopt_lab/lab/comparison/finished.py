@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import run_files
+from jaxopt_lab.lab.comparison.entries import DATA
 from jaxopt_lab.lab.comparison.measures import measure
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.comparison.study import MEASURES, StudyFolder
@@ -17,9 +18,6 @@ from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.python_runs import load
 from jaxopt_lab.runtime import read_metrics
-
-_DATA = ("task", "data_dir", "image_size", "val")
-"""Options that decide which examples a run was trained and tested on."""
 
 
 class _Found(NamedTuple):
@@ -62,7 +60,7 @@ def finished(asked: Asked, say: Callable[[str], None]) -> Finished:
     found = _read(folders(asked.options.runs))
     first = found[0]
     for other in found[1:]:
-        for name in _DATA:
+        for name in DATA:
             mine, its = (getattr(x.configuration.run, name) for x in (first, other))
             if mine != its:
                 raise InputError(

@@ -1,4 +1,4 @@
-"""What is measured on the trained networks of a comparison."""
+"""Measurements on the trained networks of a comparison."""
 
 from __future__ import annotations
 

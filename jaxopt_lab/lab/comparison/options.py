@@ -38,7 +38,8 @@ class CompareOptions:
     """the first of them"""
     tune: int = 0
     """tune every method first, with so many trials each, on a part of the training set
-    and with other seeds; 0: the options as they are"""
+    and with other seeds; the first trial has the options as they are given, which is
+    all for 0"""
     score: Literal["auto", "accuracy", "loss"] = "auto"
     """of the test after the last step, by which methods are compared; auto: accuracy
     for images, loss for texts"""
@@ -66,7 +67,7 @@ _ABOUT = """\
 Compare methods on equal footing: the same seeds, data and budget, paired over seeds.
 
   {command} methods=sgd,adam,sam task=digits seeds=5
-  {command} vary=norm values=batch,layer method=sgd model=convnet
+  {command} vary=norm values=none,group method=sgd model=convnet
   {command} runs=runs/*
 
 Other options are those of jaxopt-lab train (task, model, batch_size, learning_rate
@@ -86,7 +87,7 @@ _REFUSED = {
 
 
 class Asked(NamedTuple):
-    """What a command asks for.
+    """The request of a command.
 
     Attributes:
       options: of the comparison.

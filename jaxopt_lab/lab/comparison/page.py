@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxopt_lab.lab import html_page
 from jaxopt_lab.lab.comparison.figures import figures, floats, scale_of
 from jaxopt_lab.lab.comparison.results import ranked, shown
@@ -99,7 +97,7 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
     """
     scale, label = scale_of(found)
     about, seeds = found["about"], len(found["about"]["seeds"])
-    unit = " points" if found["score"] == "accuracy" else " nats"
+    unit = ", in points" if found["score"] == "accuracy" else ", in nats"
     texts = []
     for m in ranked(found):
         better, _ = shown(found, m["label"])
@@ -113,17 +111,23 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
         texts = ["No difference is shown."]
     smallest = [p["smallest"] for p in found["pairs"] if p["smallest"] is not None]
     if smallest:
-        low, high = (scale * np.quantile(smallest, q) for q in (0, 1))
+        low, high = (f"{scale * end(smallest):.2g}" for end in (min, max))
+        least = low if low == high else f"{low} to {high} by pair"
         undecided = sum(p["better"] is None for p in found["pairs"])
         texts.append(
-            f"{undecided} of {len(found['pairs'])} pairs are undecided. The smallest "
-            f"difference that could have been shown is {low:.2g} to {high:.2g}{unit}, "
-            "by pair."
+            f"Undecided pairs: {undecided} of {len(found['pairs'])}. The smallest "
+            f"difference that could have been shown{unit}: {least}."
         )
     equal = f"{label}, {seeds} seed(s), budget {about['budget']}"
-    tuned = f", each tuned with {about['trials']} trials" if about["trials"] else ""
-    texts.append(f"By {equal}{tuned}.")
+    tuned = f"each tuned with {about['trials']} trials"
+    if not about["trials"]:
+        tuned = "options as given or the catalog's defaults, not tuned"
+    texts.append(f"By {equal}; {tuned}.")
     for m in found["methods"]:
+        if about["trials"] and not m.get("tuned"):
+            texts.append(
+                f"{m['label']} was not tuned: the catalog has no range for it."
+            )
         if any(m["skipped"]):
             texts.append(
                 f"{m['label']}: the loss was not finite in {sum(m['skipped'])} steps, "
@@ -180,16 +184,17 @@ def pairs(found: Mapping[str, Any]) -> Table:
     scale, label = scale_of(found)
     head = ("pair", f"difference, {label}", "p", "could have shown", "over examples")
     rows: Table = [(*head, "better")]
+    signed = f"+{_digits(scale)}"
     for p in sorted(found["pairs"], key=lambda p: (p["better"] is None, p["p"])):
         least = "-" if p["smallest"] is None else f"{scale * p['smallest']:.2g}"
-        mean, range_ = p["difference"], _range(p["interval"], scale, "+.2f")
+        mean, range_ = p["difference"], _range(p["interval"], scale, signed)
         rows.append(
             (
                 f"{p['first']} - {p['second']}",
-                "-" if mean is None else f"{scale * mean:+.2f} ({range_})",
+                "-" if mean is None else f"{scale * mean:{signed}} ({range_})",
                 f"{p['p']:.2g}",
                 least,
-                _range(p["examples_interval"], scale, "+.2f"),
+                _range(p["examples_interval"], scale, signed),
                 p["better"] or "undecided",
             )
         )
@@ -257,17 +262,23 @@ def _circumstances(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _mean(mean: float | None, interval: Any, scale: float) -> str:
     if mean is None:
         return "not finite"
-    text = f"{scale * mean:.2f}" if scale > 1 else f"{scale * mean:.4f}"
+    form = _digits(scale)
     if interval is None:
-        return text
+        return f"{scale * mean:{form}}"
     half = scale * (interval[1] - interval[0]) / 2
-    return f"{text} ± {half:.2f}" if scale > 1 else f"{text} ± {half:.4f}"
+    return f"{scale * mean:{form}} ± {half:{form}}"
 
 
-def _range(ends: Any, scale: float, form: str = ".2f") -> str:
+def _digits(scale: float) -> str:
+    """Two digits of points, four of other scores."""
+    return ".2f" if scale > 1 else ".4f"
+
+
+def _range(ends: Any, scale: float, form: str = "") -> str:
     if not ends:
         return "-"
     low, high = scale * floats(ends)
+    form = form or _digits(scale)
     return f"{low:{form}} to {high:{form}}"
 
 

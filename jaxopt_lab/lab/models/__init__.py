@@ -31,6 +31,7 @@ class Model:
       description: one line for lists.
       norms: its own normalizations, the default first, where it takes layers of the
         catalog beside them (``config.norm``).
+      activations: its own activations in the same way (``config.activation``).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Model:
     module: str
     description: str
     norms: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
 
     def build(
         self,
@@ -46,6 +48,7 @@ class Model:
         input_shape: tuple[int, ...],
         num_classes: int,
         norm_options: Mapping[str, Any] | None = None,
+        activation_options: Mapping[str, Any] | None = None,
     ) -> Callable[[nnx.Rngs], nnx.Module]:
         """A function that makes the module; hand it to ``training.from_nnx``.
 
@@ -54,6 +57,7 @@ class Model:
           input_shape: shape of one input: (H, W, C) or (T,).
           num_classes: number of classes, or of tokens.
           norm_options: options of ``config.norm``, a layer of the catalog.
+          activation_options: options of ``config.activation``, another one.
 
         Returns:
           ``make(rngs) -> nnx.Module``. The module's call takes ``rngs=`` for
@@ -72,13 +76,17 @@ class Model:
                 f"model {self.name} needs at least 2 classes; got {num_classes}"
             )
         builder = importlib.import_module(f"jaxopt_lab.lab.models.{self.module}")
-        if not self.norms:
-            return builder.build(config, tuple(input_shape), num_classes)
+        from jaxopt_lab.lab.models.activations import activation
         from jaxopt_lab.lab.models.norms import norm
 
         named: Any = config
-        chosen = norm(self, named.norm, norm_options or {})
-        return builder.build(config, tuple(input_shape), num_classes, chosen)
+        chosen: dict[str, Any] = {}
+        if self.norms:
+            chosen["norm"] = norm(self, named.norm, norm_options or {})
+        if self.activations:
+            given = activation_options or {}
+            chosen["activation"] = activation(self, named.activation, given)
+        return builder.build(config, tuple(input_shape), num_classes, **chosen)
 
     def functional(self, config: Any, wanted: Wanted) -> Functional:
         """The model as pure functions.
@@ -96,15 +104,27 @@ class Model:
         from jaxopt_lab.lab.models.layers import functional
 
         build = self.build(
-            config, wanted.input_shape, wanted.num_classes, wanted.norm_options
+            config,
+            wanted.input_shape,
+            wanted.num_classes,
+            wanted.norm_options,
+            wanted.activation_options,
         )
         return functional(build, wanted.batch_axis, wanted.dtype)
 
 
 AnyModel: TypeAlias = Model | OwnModel
 
+_OF_IMAGES = ("relu", "gelu", "silu", "tanh")
 _ROWS = (
-    Model("mlp", "image", configs.MLPConfig, "mlp", "multi-layer perceptron"),
+    Model(
+        "mlp",
+        "image",
+        configs.MLPConfig,
+        "mlp",
+        "multi-layer perceptron",
+        activations=_OF_IMAGES,
+    ),
     Model(
         "convnet",
         "image",
@@ -112,6 +132,7 @@ _ROWS = (
         "convnet",
         "small convolutional network for 8x8 to 32x32 images",
         norms=("none",),
+        activations=_OF_IMAGES,
     ),
     Model(
         "resnet18",
@@ -120,6 +141,7 @@ _ROWS = (
         "resnet",
         "ResNet-18, with a small stem below 64 pixels",
         norms=("batch", "group"),
+        activations=_OF_IMAGES,
     ),
     Model(
         "resnet20",
@@ -128,6 +150,7 @@ _ROWS = (
         "resnet",
         "ResNet-20 as used on CIFAR",
         norms=("batch", "group"),
+        activations=_OF_IMAGES,
     ),
     Model(
         "resnet50",
@@ -136,6 +159,7 @@ _ROWS = (
         "resnet",
         "ResNet-50, with a small stem below 64 pixels",
         norms=("batch", "group"),
+        activations=_OF_IMAGES,
     ),
     Model(
         "wide_resnet",
@@ -144,6 +168,7 @@ _ROWS = (
         "wide_resnet",
         "wide ResNet with depth 6n + 4 and a widening factor",
         norms=("batch", "group"),
+        activations=_OF_IMAGES,
     ),
     Model(
         "transformer",
@@ -152,6 +177,7 @@ _ROWS = (
         "transformer",
         "GPT-style decoder",
         norms=("layer",),
+        activations=("gelu", "relu", "silu", "tanh"),
     ),
     Model("lstm", "text", configs.LSTMConfig, "lstm", "LSTM language model"),
 )

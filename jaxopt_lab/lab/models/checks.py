@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.errors import InputError, unknown
 
 
 def at_least(model: str, low: int, **values: int) -> None:
@@ -19,6 +21,13 @@ def check_dropout(model: str, rate: float) -> None:
     """Raise ``InputError`` unless ``rate`` is in [0, 1)."""
     if not 0 <= rate < 1:
         raise InputError(f"{model}: dropout must be in [0, 1); got {rate}")
+
+
+def check_named(model: str, kind: Any, **values: str) -> None:
+    """Raise ``InputError`` for the first of ``values`` that is no name of ``kind``."""
+    for name, value in values.items():
+        if value not in get_args(kind):
+            raise unknown(f"{model}: {name}", value, get_args(kind))
 
 
 def check_groups(model: str, norm: str, groups: int, channels: int) -> None:

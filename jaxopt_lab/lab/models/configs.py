@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from jaxopt_lab.layers.block.norm_placement import NormPlacement
+from jaxopt_lab.layers.block.residual_scale import ResidualScale
+
 DTypeName = Literal["float32", "bfloat16", "float64"]
 MemoryName = Literal["all", "mesa", "wta_crs", "checkpoint"]
 
@@ -25,12 +28,14 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class MLPConfig(ModelConfig):
-    """A multi-layer perceptron with ReLU on the flattened image."""
+    """A multi-layer perceptron on the flattened image."""
 
     width: int = 100
     """units in each hidden layer"""
     depth: int = 2
     """number of hidden layers; 0 is logistic regression"""
+    activation: str = "relu"
+    """activation: relu, gelu, silu, tanh, or a layer of the catalog"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class ConvNetConfig(ModelConfig):
     """units of the dense layer between the convolutions and the output"""
     norm: str = "none"
     """normalization after each convolution: none, or a layer of the catalog"""
+    activation: str = "relu"
+    """activation: relu, gelu, silu, tanh, or a layer of the catalog"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,12 @@ class ResNetConfig(ModelConfig):
     """groups of the group normalisation; divides every channel count"""
     width: int = 64
     """channels of the first stage, doubled at each further stage"""
+    activation: str = "relu"
+    """activation: relu, gelu, silu, tanh, or a layer of the catalog"""
+    residual_scale: ResidualScale = "1"
+    """factor of the output of every residual block, n of them in all: 1, 1/n,
+    1/sqrt_n, 1/sqrt_2n; skipinit, a learned one that starts at 0; or fixup, the last
+    weights of a module 0, the others scaled, a learned factor and additions"""
 
     blocks: ClassVar[tuple[int, ...]] = ()
     bottleneck: ClassVar[bool] = False
@@ -100,11 +113,17 @@ class WideResNetConfig(ModelConfig):
     """normalisation: batch, group, or a layer of the catalog"""
     groups: int = 8
     """groups of the group normalisation; divides every channel count"""
+    activation: str = "relu"
+    """activation: relu, gelu, silu, tanh, or a layer of the catalog"""
+    residual_scale: ResidualScale = "1"
+    """factor of the output of every residual block, n of them in all: 1, 1/n,
+    1/sqrt_n, 1/sqrt_2n; skipinit, a learned one that starts at 0; or fixup, the last
+    weights of a module 0, the others scaled, a learned factor and additions"""
 
 
 @dataclass(frozen=True)
 class TransformerConfig(ModelConfig):
-    """A decoder-only transformer with pre-normalisation and learned positions."""
+    """A decoder-only transformer with learned positions."""
 
     width: int = 128
     """size of the residual stream, a multiple of heads"""
@@ -120,6 +139,18 @@ class TransformerConfig(ModelConfig):
     """normalization: layer, or a layer of the catalog. With one that depends on the
     depth of its block, the initial weights do not: the output of a branch is not scaled
     twice"""
+    activation: str = "gelu"
+    """activation: gelu, relu, silu, tanh, or a layer of the catalog"""
+    norm_placement: NormPlacement = "pre"
+    """norms of the blocks: pre, before attention and perceptron; post, behind the sums;
+    mix, post in the first blocks and pre in the others (Mix-LN)"""
+    post_fraction: float = 0.25
+    """part of the blocks that are post in norm_placement=mix, in [0, 1]"""
+    residual_scale: ResidualScale = "1"
+    """factor of the output of every residual module, n of them in all, two a block: 1,
+    1/n, 1/sqrt_n, 1/sqrt_2n; skipinit, a learned one that starts at 0; or fixup, the
+    last weights of a module 0, the others scaled, a learned factor and additions. But
+    for 1 the initial weights of its output do not depend on the depth"""
     memory: MemoryName = "all"
     """kept of a block for the backward pass: all; mesa, 8-bit codes (of the models own
     norm too); wta_crs, sampled rows of the inputs of its dense layers; checkpoint, the

@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.activations import IDENTITY, RELU, Activation
 from jaxopt_lab.lab.models.configs import ConvNetConfig
 from jaxopt_lab.lab.models.layers import conv, dtypes
 from jaxopt_lab.lab.models.norms import Norm
@@ -28,10 +29,7 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 class ConvNet(nnx.Module):
-    """Convolutions, normalized, halved and rectified; a dense layer; the output.
-
-    A normalization that is an activation, too (EvoNorm), is followed by none.
-    """
+    """Convolutions, normalized, halved and activated; a dense layer; the output."""
 
     def __init__(
         self,
@@ -39,16 +37,24 @@ class ConvNet(nnx.Module):
         shape: tuple[int, int, int],
         num_classes: int,
         norm: Norm | None,
+        activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
         types = dtypes(config.dtype)
         self.shape = shape
         height, width, last = shape
+        # The maximum of rectified values is the rectified maximum, on a quarter of the
+        # values; of an activation that falls somewhere it is not.
+        self.halve_first, init = activation.name == "relu", activation.kernel_init
+        behind = IDENTITY if norm is not None and norm.activates else activation
+        self.activations = nnx.List(
+            behind(channels, types=types, rngs=rngs) for channels in config.channels
+        )
+        self.activations.append(activation(config.dense, types=types, rngs=rngs))
         self.convs, self.norms = nnx.List(), nnx.List()
-        self.activated = norm is not None and norm.activates
         for index, channels in enumerate(config.channels, start=1):
             self.convs.append(
-                conv(last, channels, 3, bias=True, types=types, rngs=rngs)
+                conv(last, channels, 3, bias=True, init=init, types=types, rngs=rngs)
             )
             if norm is not None:
                 self.norms.append(norm(channels, index=index, types=types, rngs=rngs))
@@ -56,7 +62,7 @@ class ConvNet(nnx.Module):
         self.dense = nnx.Linear(
             height * width * last,
             config.dense,
-            kernel_init=nnx.initializers.he_normal(),
+            kernel_init=init,
             rngs=rngs,
             **types,
         )
@@ -69,11 +75,10 @@ class ConvNet(nnx.Module):
             x = layer(x)
             if self.norms:
                 x = self.norms[index](x)
-            # The maximum of rectified values is the rectified maximum, on a
-            # quarter of the values.
-            x = halve(x) if self.activated else jax.nn.relu(halve(x))
+            activation = self.activations[index]
+            x = activation(halve(x)) if self.halve_first else halve(activation(x))
         x = x.reshape(x.shape[0], -1)
-        return self.head(jax.nn.relu(self.dense(x)))
+        return self.head(self.activations[-1](self.dense(x)))
 
 
 def build(
@@ -81,6 +86,7 @@ def build(
     input_shape: tuple[int, ...],
     num_classes: int,
     norm: Norm | None = None,
+    activation: Activation = RELU,
 ) -> Callable[[nnx.Rngs], ConvNet]:
     """See ``Model.build``."""
     shape = checks.image_shape("convnet", input_shape)
@@ -92,4 +98,4 @@ def build(
             f"convnet: {count} convolutions halve the image {count} times, which "
             f"needs at least {2**count} pixels a side; got {shape[0]}x{shape[1]}"
         )
-    return lambda rngs: ConvNet(config, shape, num_classes, norm, rngs)
+    return lambda rngs: ConvNet(config, shape, num_classes, norm, activation, rngs)

@@ -13,11 +13,13 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab.models.configs import DTypeName, ResNetConfig, WideResNetConfig
 from jaxopt_lab.lab.models.norms import Norm
+from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
 from jaxopt_lab.layers.nnx_module import NnxLayer
 from jaxopt_lab.training import from_nnx
 from jaxopt_lab.training.mixed_precision import computing_in
 
 ImageNorms: TypeAlias = ResNetConfig | WideResNetConfig
+Initializer: TypeAlias = Callable[..., jax.Array]
 
 
 class DTypes(TypedDict):
@@ -54,20 +56,46 @@ def conv(
     *,
     stride: int = 1,
     bias: bool = False,
+    init: Initializer | None = None,
     types: DTypes,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """A square convolution, padded to keep the size, with He's initial scale."""
+    """A square convolution, padded to keep the size, with He's initial weights."""
     return nnx.Conv(
         in_channels,
         channels,
         (size, size),
         strides=stride,
         use_bias=bias,
-        kernel_init=nnx.initializers.he_normal(),
+        kernel_init=nnx.initializers.he_normal() if init is None else init,
         rngs=rngs,
         **types,
     )
+
+
+def initial_factors(
+    kind: ResidualScale, modules: int, layers: int
+) -> tuple[float, ...]:
+    """Factors of the initial weights of the layers of a residual module.
+
+    Args:
+      kind: its residual scale.
+      modules: of the network.
+      layers: of the module.
+
+    Returns:
+      Those of Fixup; ones for other scales.
+    """
+    if kind == "fixup":
+        return fixup_factors(modules, layers)
+    return (1.0,) * layers
+
+
+def times(init: Initializer, factor: float) -> Initializer:
+    """An initializer whose numbers are multiplied by a constant."""
+    if factor == 1:
+        return init
+    return lambda *args: init(*args) * factor
 
 
 class MakeNorm:

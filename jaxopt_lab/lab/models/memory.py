@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.lab.models.activations import Activation
 from jaxopt_lab.lab.models.configs import MemoryName
 from jaxopt_lab.lab.models.layers import DTypes
 from jaxopt_lab.lab.models.norms import Norm
@@ -90,12 +91,12 @@ class BlockParts:
             return MesaAttention(size, heads=heads, state_dtype=wide, rngs=self.rngs)
         return Attention(heads)
 
-    def gelu(self, size: int) -> Callable[..., Any]:
-        """GELU by tanh."""
+    def activation(self, activation: Activation, size: int) -> Callable[..., Any]:
+        """The activation of the perceptron; of ``"mesa"`` GELU by tanh."""
         if self.memory == "mesa":
             wide = self.types["param_dtype"]
             return MesaGelu(size, state_dtype=wide, rngs=self.rngs)
-        return jax.nn.gelu
+        return activation(size, types=self.types, rngs=self.rngs)
 
 
 def call(layer: Callable[..., Any], x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxopt_lab import catalog
 from jaxopt_lab.catalog.part import loaded
-from jaxopt_lab.catalog.schema import Layer
+from jaxopt_lab.catalog.schema import Layer, Replaces
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 
@@ -66,20 +66,18 @@ class Norm:
         Returns:
           The module.
         """
-        options = dict(self.options)
+        options = module_options(self.row, self.options, types)
         if not activate and "activate" in self.row.options:
             options["activate"] = False
         if self.by_depth:
             options[INDEX] = index
-        if "param_dtype" in inspect.signature(self.row.load()).parameters:
-            options["param_dtype"] = types["param_dtype"]
         return loaded(self.row.module)(features, rngs=rngs, **options)
 
 
 def accepted(model: Model) -> list[str]:
     """The names of all normalizations that a model takes, its own first."""
     rows = catalog.of_kind("layer").values()
-    return [*model.norms, *(r.name for r in rows if not _unfit(r, model))]
+    return [*model.norms, *(r.name for r in rows if not unfit(r, model))]
 
 
 def row(model: Model, name: str) -> Layer | None:
@@ -100,7 +98,7 @@ def row(model: Model, name: str) -> Layer | None:
     found = catalog.of_kind("layer").get(name)
     if found is None:
         raise errors.unknown("norm", name, accepted(model))
-    reason = _unfit(found, model)
+    reason = unfit(found, model)
     if reason:
         raise InputError(
             f"norm={name} does not fit model {model.name}: the layer {reason}; "
@@ -134,12 +132,42 @@ def norm(model: Model, name: str, options: Mapping[str, Any]) -> Norm | None:
     return Norm(found, chosen)
 
 
-def _unfit(part: catalog.Part, model: Model) -> str:
-    """The reason why a layer is no normalization of a model; empty if it is one."""
+def module_options(
+    row: Layer, options: Mapping[str, Any], types: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Options of a layer's module, with the type of the parameters where it has any.
+
+    Args:
+      row: its row.
+      options: values of its options.
+      types: ``dtype`` and ``param_dtype``.
+
+    Returns:
+      Options by name.
+    """
+    found = dict(options)
+    if "param_dtype" in inspect.signature(row.load()).parameters:
+        found["param_dtype"] = types["param_dtype"]
+    return found
+
+
+def unfit(part: catalog.Part, model: Model, place: Replaces = "norm") -> str:
+    """The reason why a layer does not take a place of a model; empty if it does.
+
+    Args:
+      part: the row of a layer.
+      model: the model.
+      place: ``"norm"`` or ``"activation"``.
+
+    Returns:
+      The end of a sentence that begins with "the layer".
+    """
     assert isinstance(part, Layer)
-    if "norm" not in part.replaces:
-        return f"replaces {' or '.join(part.replaces)}, no norm"
-    if part.gradient != "exact":
+    if place not in part.replaces:
+        return f"replaces {' or '.join(part.replaces)}, no {place}"
+    if part.topic == "test time":
+        return "adapts a trained model: jaxopt_lab.lab.load(folder).adapting(...)"
+    if part.gradient in ("rounded", "sampled"):
         return (
             "rounds its gradient with keys; the option memory= of transformer sets it"
         )

@@ -35,12 +35,14 @@ class OwnModel:
       make: the module's class, or a function that returns a module.
       kind: ``"any"``: images, texts or other inputs.
       norms: none; places for layers of the catalog are its own matter.
+      activations: none, as well.
     """
 
     name: str
     make: Callable[..., Any]
     kind: Literal["any"] = "any"
     norms: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -73,7 +75,7 @@ class OwnModel:
 
         Args:
           config: an instance of ``self.config``.
-          wanted: what it is to fit, without a norm of the catalog; a type for its
+          wanted: what it is to fit, without layers of the catalog; a type for its
             layers is for nnx modules.
 
         Returns:

@@ -11,10 +11,18 @@ from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.models import checks
+from jaxopt_lab.lab.models.activations import GELU, Activation
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
 from jaxopt_lab.lab.models.norms import Norm
+from jaxopt_lab.layers.block.modules import ResidualSum
+from jaxopt_lab.layers.block.norm_placement import (
+    NormPlacement,
+    Placement,
+    norm_placement,
+)
+from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
 
 SCALE = 0.02
 """Standard deviation of the initial weights."""
@@ -36,37 +44,61 @@ def _norm(
 
 
 class Block(nnx.Module):
-    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``; the index is from 1."""
+    """Attention and a perceptron, each with its norm before it or behind the sum."""
 
     def __init__(
         self,
         config: TransformerConfig,
         norm: Norm | None,
+        activation: Activation,
         index: int,
         rngs: nnx.Rngs,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         # 2 * depth branches add up in the residual stream: this keeps its variance
-        # independent of the depth. A norm that depends on the depth does so already.
-        scaled = norm is not None and norm.by_depth
-        branch = SCALE if scaled else SCALE / (2 * config.depth) ** 0.5
+        # independent of the depth. Norms and scales that depend on it do so already.
+        modules = 2 * config.depth
+        scaled = (norm is not None and norm.by_depth) or config.residual_scale != "1"
+        branch = SCALE if scaled else SCALE / modules**0.5
+        inner = SCALE
+        if config.residual_scale == "fixup":
+            inner, branch = (f * SCALE for f in fixup_factors(modules, 2))
+        self.placement: Placement = norm_placement(
+            config.depth, kind=config.norm_placement, post_fraction=config.post_fraction
+        )[index - 1]
+        self.totals = nnx.List(
+            ResidualSum(
+                config.residual_scale, depth=modules, param_dtype=types["param_dtype"]
+            )
+            for _ in range(2)
+        )
         parts = BlockParts(config.memory, config.memory_ratio, types, rngs)
         self.attention_norm = parts.norm(norm, width, index)
-        self.qkv = parts.dense(width, 3 * width, SCALE)
+        self.qkv = parts.dense(width, 3 * width, inner)
         self.attend = parts.attention(3 * width, config.heads)
         self.attention_out = parts.dense(width, width, branch)
         self.mlp_norm = parts.norm(norm, width, index)
-        self.mlp_in = parts.dense(width, 4 * width, SCALE)
-        self.gelu = parts.gelu(4 * width)
+        self.mlp_in = parts.dense(width, 4 * width, inner)
+        self.activation = parts.activation(activation, 4 * width)
         self.mlp_out = parts.dense(4 * width, width, branch)
         self.dropout = Dropout(config.dropout)
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
         run = lambda layer, x: call(layer, x, rngs)
-        attended = run(self.attend, run(self.qkv, run(self.attention_norm, x)))
-        x = x + self.dropout(run(self.attention_out, attended), rngs)
-        hidden = run(self.gelu, run(self.mlp_in, run(self.mlp_norm, x)))
-        return x + self.dropout(run(self.mlp_out, hidden), rngs)
+
+        def attention(h: jax.Array) -> jax.Array:
+            attended = run(self.attend, run(self.qkv, h))
+            return self.dropout(run(self.attention_out, attended), rngs)
+
+        def mlp(h: jax.Array) -> jax.Array:
+            hidden = run(self.activation, run(self.mlp_in, h))
+            return self.dropout(run(self.mlp_out, hidden), rngs)
+
+        modules = ((attention, self.attention_norm), (mlp, self.mlp_norm))
+        for total, (module, layer) in zip(self.totals, modules, strict=True):
+            norm = lambda h, layer=layer: run(layer, h)
+            x = total(module, x, norm=norm, placement=self.placement)
+        return x
 
 
 class Transformer(nnx.Module):
@@ -77,6 +109,7 @@ class Transformer(nnx.Module):
         config: TransformerConfig,
         num_tokens: int,
         norm: Norm | None,
+        activation: Activation,
         rngs: nnx.Rngs,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
@@ -90,7 +123,8 @@ class Transformer(nnx.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.blocks = nnx.List(
-            Block(config, norm, index, rngs) for index in range(1, config.depth + 1)
+            Block(config, norm, activation, index, rngs)
+            for index in range(1, config.depth + 1)
         )
         # The last one belongs to no block: it is not scaled by the depth.
         self.norm = _norm(norm, width, 1, rngs, types)
@@ -123,16 +157,31 @@ def build(
     input_shape: tuple[int, ...],
     num_classes: int,
     norm: Norm | None = None,
+    activation: Activation = GELU,
 ) -> Callable[[nnx.Rngs], Transformer]:
     """See ``Model.build``."""
     checks.at_least("transformer", 1, width=config.width, depth=config.depth)
     checks.at_least("transformer", 1, heads=config.heads, context=config.context)
     checks.check_dropout("transformer", config.dropout)
     check_memory("transformer", config.memory, config.memory_ratio)
+    if config.memory == "mesa" and activation.name != "gelu":
+        raise InputError(
+            "transformer: memory=mesa keeps codes of activation=gelu; got "
+            f"activation={activation.name}"
+        )
+    checks.check_named(
+        "transformer", ResidualScale, residual_scale=config.residual_scale
+    )
+    checks.check_named(
+        "transformer", NormPlacement, norm_placement=config.norm_placement
+    )
+    norm_placement(
+        config.depth, kind=config.norm_placement, post_fraction=config.post_fraction
+    )
     if config.width % config.heads:
         raise InputError(
             f"transformer: width={config.width} is not a multiple of "
             f"heads={config.heads}"
         )
     _check_context(checks.context_length("transformer", input_shape), config.context)
-    return lambda rngs: Transformer(config, num_classes, norm, rngs)
+    return lambda rngs: Transformer(config, num_classes, norm, activation, rngs)

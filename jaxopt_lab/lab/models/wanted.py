@@ -16,6 +16,7 @@ class Wanted(NamedTuple):
       batch_axis: axis of devices over which batch statistics are averaged.
       dtype: type in which its layers compute; ``None``: their own.
       tokens: whether inputs are integers.
+      activation_options: as ``norm_options``, for its activation.
     """
 
     input_shape: tuple[int, ...]
@@ -24,3 +25,4 @@ class Wanted(NamedTuple):
     batch_axis: str | None = None
     dtype: str | None = None
     tokens: bool = False
+    activation_options: Mapping[str, Any] | None = None

@@ -12,7 +12,13 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line, configuration_files, options_form
 from jaxopt_lab.lab.configuration import Configuration, base_prefix, resolve
-from jaxopt_lab.lab.run_options import ACCEPTED, LISTS, PRESENTATION, TOPOLOGY
+from jaxopt_lab.lab.run_options import (
+    ACCEPTED,
+    LISTS,
+    PATTERNS,
+    PRESENTATION,
+    TOPOLOGY,
+)
 from jaxopt_lab.lab.tuning import program
 from jaxopt_lab.lab.tuning.settings import numeric_names, with_values
 
@@ -184,6 +190,8 @@ def _axis(name: str, values: list[str], traced: set[str]) -> Axis:
 
 
 def _values(name: str, text: str) -> list[str]:
+    if name in PATTERNS or name in configuration_files.OPTIONS:
+        return [text]
     kind, colon, rest = text.partition(":")
     if colon and kind in _SPACED and "|" not in text:
         return _spaced(name, text, kind, rest)

@@ -63,12 +63,11 @@ def edge(
     side = "smallest" if place == 0 else "largest"
     inner = numbers[order[1 if place == 0 else -2]]
     beyond = _beyond(sorted(numbers), numbers[best], inner)
-    whole = all(float(n).is_integer() for n in numbers)
-    if whole:
-        beyond = [float(round(x)) for x in beyond]
-    known = {f"{n:.6g}" for n in numbers}
-    new = dict.fromkeys(f"{x:.6g}" for x in beyond if accepted is None or x in accepted)
-    new = [text for text in new if text not in known]
+    whole = all(text.lstrip("+-").isdecimal() for text in texts)
+    spelled = (lambda x: str(round(x))) if whole else (lambda x: f"{x:.6g}")
+    known = {spelled(n) for n in numbers}
+    inside = [x for x in beyond if accepted is None or x in accepted]
+    new = [t for t in dict.fromkeys(map(spelled, inside)) if t not in known]
     if not new:
         return None
     kept = [texts[i] for i in (order[:2] if place == 0 else order[-2:])]

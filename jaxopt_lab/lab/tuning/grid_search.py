@@ -74,30 +74,30 @@ def grid_search(
     """
     alive = [s for group in grid.groups for s in group.settings]
     ends = rungs(grid.groups[0].configuration.run.steps, len(alive), options.halving)
-    teams = [
-        _Team(number, group, grid, options, store)
+    running = [
+        _GroupRun(number, group, grid, options, store)
         for number, group in enumerate(grid.groups)
     ]
     last: dict[int, Scored] = {}
     done = since = 0
     for rung, end in enumerate(ends):
         found = []
-        for team in teams:
-            chosen = [s for s in team.settings if s in alive]
+        for one in running:
+            chosen = [s for s in one.settings if s in alive]
             if not chosen:
                 continue
-            scored = store.scores(rung, team.number)
+            scored = store.scores(rung, one.number)
             if scored is not None:
-                team.skip(chosen)
+                one.skip(chosen)
             else:
 
                 def after(step: int, done: int = done, since: int = since) -> bool:
                     progress(done + step - since, [])
                     return stopping()
 
-                team.enter(chosen, since)
-                scored = team.train(end, after, keep=end != ends[-1])
-                store.add(rung, team.number, scored)
+                one.enter(chosen, since)
+                scored = one.train(end, after, keep=end != ends[-1])
+                store.add(rung, one.number, scored)
             done += end - since
             progress(done, scored)
             found += scored
@@ -108,7 +108,7 @@ def grid_search(
     return [last[setting] for setting in sorted(last)]
 
 
-class _Team:
+class _GroupRun:
     """The settings of one program."""
 
     _make = staticmethod(SettingsProgram)

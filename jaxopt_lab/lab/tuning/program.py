@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab.core import loops
+from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import averaging, initial_weights, optimizers
 from jaxopt_lab.lab.configuration import Configuration
@@ -101,7 +101,12 @@ class SettingsProgram:
         self._made = made = materials(configuration)
         self._start = initial_weights.of_run(configuration)
         self._batches: Any = made.loaded.train(None)
-        convolves = self._convolves()
+        key = jax.eval_shape(jax.random.key, 0)
+        params, model_state = jax.eval_shape(made.functional.init, key)
+        # Numbers of another type would change that of the state at the first step.
+        floats = [p.dtype for p in jax.tree.leaves(params) if trees.is_floating(p)]
+        self._dtype = floats[0] if floats else jnp.result_type(float)
+        convolves = self._convolves(params, model_state, key)
         self._at_once = at_once or (1 if convolves else 0)
         self._seed_mode = run.seed_mode
         if run.seed_mode == "auto":
@@ -206,10 +211,8 @@ class SettingsProgram:
         blocks = _gathered(population.blocks, rows)
         return Population(values, blocks, population.step, len(chosen))
 
-    def _convolves(self) -> bool:
+    def _convolves(self, params: Any, model_state: Any, key: Any) -> bool:
         """Whether the network has convolutions, on a CPU."""
-        key = jax.eval_shape(jax.random.key, 0)
-        params, model_state = jax.eval_shape(self._made.functional.init, key)
         batch = self._batches.next()
         if self._many:
             batch = loops.take(batch, 0)
@@ -227,11 +230,11 @@ class SettingsProgram:
     def _in_blocks(
         self, values: Mapping[str, np.ndarray], size: int
     ) -> list[dict[str, Any]]:
-        columns = {**values, _ROW: np.arange(size)}
-        return [
-            {name: jnp.asarray(x[rows]) for name, x in columns.items()}
-            for rows in self._rows(size)
-        ]
+        found = []
+        for rows in self._rows(size):
+            block = {n: jnp.asarray(x[rows], self._dtype) for n, x in values.items()}
+            found.append({**block, _ROW: jnp.asarray(rows)})
+        return found
 
     def _tx(self, values: Mapping[str, Any]) -> Any:
         numbers = {name: values[name] for name in self.names}

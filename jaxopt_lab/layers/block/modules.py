@@ -56,6 +56,7 @@ class ResidualSum(nnx.Module):
         block: Callable[[jax.Array], jax.Array],
         x: jax.Array,
         *,
+        skip: jax.Array | None = None,
         norm: Callable[[jax.Array], jax.Array] | None = None,
         placement: Placement = "pre",
     ) -> jax.Array:
@@ -63,6 +64,7 @@ class ResidualSum(nnx.Module):
         return scaled_residual(
             block,
             x,
+            skip=skip,
             scale=self.scale,
             norm=norm,
             placement=placement,
@@ -96,7 +98,8 @@ class ScaledResidual(nnx.Module):
         placement: Placement = "pre",
         param_dtype: DTypeLike = jnp.float32,
     ) -> None:
-        self.block, self.norm, self.placement = block, norm, placement
+        self.block, self.norm = block, norm
+        self.placement: Placement = placement
         self.total = ResidualSum(kind, depth=depth, param_dtype=param_dtype)
 
     def __call__(self, x: jax.Array, *args: Any, **options: Any) -> jax.Array:

@@ -102,6 +102,7 @@ def scaled_residual(
     block: Callable[[Any], jax.Array],
     x: jax.Array,
     *,
+    skip: jax.Array | None = None,
     scale: float = 1.0,
     norm: Callable[[jax.Array], jax.Array] | None = None,
     placement: Placement = "pre",
@@ -116,6 +117,7 @@ def scaled_residual(
     Args:
       block: :math:`f`, without its norm.
       x: any shape that the module keeps.
+      skip: added in place of ``x``, as a shortcut makes it; ``None``: ``x``.
       scale: :math:`c`; it multiplies the output of the module, not its input.
       norm: the norm; ``None``: there is none.
       placement: of the norm.
@@ -146,5 +148,5 @@ def scaled_residual(
         y = y * cast("multiplier", y)
     if "bias_out" in learned:
         y = y + cast("bias_out", y)
-    y = x + y
+    y = (x if skip is None else skip) + y
     return norm(y) if norm is not None and placement == "post" else y

@@ -7,12 +7,17 @@ from typing import Any
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
+from jaxopt_lab.layers.norm.adab2n import adab2n
+from jaxopt_lab.layers.norm.alpha_bn import alpha_bn
 from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
+from jaxopt_lab.layers.norm.power_norm import power_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
+from jaxopt_lab.layers.norm.unified_norm import unified_norm
+from jaxopt_lab.layers.norm.unmix_tns import unmix_tns
 
 
 class LayerNormScaling(NnxLayer):
@@ -161,3 +166,83 @@ class BatchChannelNorm(BatchedLayer):
     """
 
     make = staticmethod(batch_channel_norm)
+
+
+class PowerNorm(BatchedLayer):
+    """PowerNorm as an nnx module; its state is made in the backward pass.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``power_norm``.
+
+    >>> PowerNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["phi"].shape
+    (4,)
+    """
+
+    make = staticmethod(power_norm)
+
+
+class UnifiedNorm(BatchedLayer):
+    """Unified normalization as an nnx module; its state is made in the backward pass.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``unified_norm``.
+
+    >>> UnifiedNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["squares"].shape
+    (4, 4)
+    """
+
+    make = staticmethod(unified_norm)
+
+
+class AlphaBatchNorm(BatchedLayer):
+    """Batch normalization that mixes stored and test statistics, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``alpha_bn``.
+
+    >>> AlphaBatchNorm(4, alpha=0.2, rngs=nnx.Rngs(0)).mean.shape
+    (4,)
+    """
+
+    make = staticmethod(alpha_bn)
+
+
+class UnMixNorm(BatchedLayer):
+    """Test-time normalization by un-mixed statistics, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``unmix_tns``.
+
+    >>> UnMixNorm(4, components=3, rngs=nnx.Rngs(0)).means.shape
+    (3, 4)
+    """
+
+    make = staticmethod(unmix_tns)
+
+
+class AdaB2N(BatchedLayer):
+    """Batch normalization balanced over the tasks of a stream, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``adab2n``.
+
+    >>> AdaB2N(4, tasks=3, rngs=nnx.Rngs(0)).task_weight.shape
+    (3,)
+    """
+
+    make = staticmethod(adab2n)

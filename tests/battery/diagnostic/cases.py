@@ -161,7 +161,50 @@ NOISE = Case(
     neutral=lambda build: (_noise(build, np.full((40, 2), 0.7)).value, (0.0,)),
 )
 
+WEIGHTS = np.random.default_rng(3).normal(size=(5, 4, 4)) / 2
+START = np.array([0.3, -1.0, 0.5, 0.8])
+
+
+@functools.cache
+def _expansion(build: Any, order: int) -> Any:
+    def run(x: Any, weights: Any, scale: Any) -> Any:
+        blocks = [lambda h, i=i: jnp.tanh(weights[i] @ h) for i in range(len(weights))]
+        return build(blocks, x, scale=scale, order=order)
+
+    return jax.jit(run)
+
+
+def _expanded(
+    build: Any, order: int, x: Any = START, weights: Any = WEIGHTS, scale: float = 0.4
+) -> Any:
+    return _expansion(build, order)(x, weights, scale)
+
+
+def _network(scale: float = 0.4) -> float:
+    x = START
+    for w in WEIGHTS:
+        x = x + scale * np.tanh(w @ x)
+    return float(np.sqrt(np.mean(x**2)))
+
+
+EXPANSION = Case(
+    measure=lambda build, samples, seed: _expanded(build, samples),
+    truth=lambda value: _network(),
+    errors=1.0,
+    few=1,
+    many=3,
+    degenerate=lambda build: {
+        "zero": (_expanded(build, 1, weights=0 * WEIGHTS), _network(0.0)),
+    },
+    poisoned=lambda build: _expanded(build, 1, START * np.nan),
+    neutral=lambda build: (
+        _expanded(build, 1, np.array([-1.5]), np.ones((1, 1, 1)), 0.0).value,
+        (-1.5,),
+    ),
+)
+
 CASES: dict[str, Case] = {
+    "residual_expansion": EXPANSION,
     "hutchinson_trace": TRACE,
     "top_eigenvalues": TOP,
     "example_noise_scale": NOISE,

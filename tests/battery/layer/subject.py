@@ -13,9 +13,18 @@ import optax
 from jax.extend.core import Literal
 
 import jaxopt_lab
-from battery.parts.subject import KEY, Form, Subject, Tree, is_float, weighted_sum
+from battery.parts.subject import (
+    KEY,
+    Form,
+    Subject,
+    Tree,
+    floats,
+    is_float,
+    weighted_sum,
+)
 from jaxopt_lab.catalog import CATALOG
 from jaxopt_lab.catalog.part import loaded
+from jaxopt_lab.core import backward_state
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.adapters import from_linen, from_nnx
@@ -49,14 +58,21 @@ class LayerSubject(Subject):
         self.inputs["params"] = jax.tree.map(offset, shapes[0])
         self.inputs["state"] = jax.tree.map(offset, shapes[1])
 
+        if row.gradient == "own":  # that of the parameters is that of the value
+            self.moving = ("params",)  # type: ignore[misc]
+
     @property
     def slope_tolerance(self) -> float:  # type: ignore[override]
         """Rounded residuals and the mean of samples are near."""
-        return 1e-6 if self.row.gradient == "exact" else 0.03
+        return 1e-6 if self.row.gradient in ("exact", "own") else 0.03
 
     def scored(self, results: Tree) -> Tree:
-        """Running ranges of residuals are constants to the gradient."""
-        return results if self.row.gradient == "exact" else results["y"]
+        """Running ranges of residuals and the target of a penalty are constants."""
+        if self.row.gradient != "exact":
+            return results["y"]
+        state = results["state"]
+        moving = {n: s for n, s in state.items() if not n.endswith("_penalty")}
+        return {"y": results["y"], "state": moving}
 
     def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
         """The derivatives; their mean over many keys where they are random."""
@@ -85,7 +101,9 @@ class LayerSubject(Subject):
         core = self.core() if core is None else core
 
         def added(first: Any, offset: Any) -> Any:
-            return first.astype(offset.dtype) + offset
+            # At another setting it may have another size.
+            same = first.shape == offset.shape
+            return first.astype(offset.dtype) + (offset if same else offset.ravel()[0])
 
         first = core.init(jax.random.wrap_key_data(key))
         given = (inputs["params"], inputs["state"])
@@ -99,15 +117,33 @@ class LayerSubject(Subject):
     def train(self, core: Core, inputs: Mapping[str, Any], key: Any) -> Tree:
         """Output and state of a call in training mode."""
         params, state = self.start(inputs, KEY, core)
-        y, state = core.apply(
-            params,
-            state,
-            inputs["x"],
-            train=True,
-            key=jax.random.wrap_key_data(key),
-            mask=inputs.get("mask"),
+        options = {"key": jax.random.wrap_key_data(key), "mask": inputs.get("mask")}
+        return self.trained(core, params, state, inputs["x"], options)
+
+    def trained(
+        self, core: Core, params: Any, state: Any, x: Any, options: Any, first: int = 0
+    ) -> Tree:
+        """Output and state of a training call, a state of the backward pass as well.
+
+        ``first`` is the number of the first example: the slope of an output depends on
+        it, and not on those behind it.
+        """
+        made = backward_state.found(state)
+        if not made:
+            y, state = core.apply(params, state, x, train=True, **options)
+            return {"y": y, "state": state}
+
+        def outputs(made: Any) -> Any:
+            given = backward_state.replaced(state, made)
+            return core.apply(params, given, x, train=True, **options)
+
+        y, back, state = jax.vjp(outputs, made, has_aux=True)
+        numbers = jnp.arange(y.size) + first * (y.size // y.shape[0])
+        slopes = (
+            jnp.cos(1.0 + numbers.astype(jnp.float64)).reshape(y.shape).astype(y.dtype)
         )
-        return {"y": y, "state": state}
+        new = backward_state.taken(made, back(slopes.astype(y.dtype))[0])
+        return {"y": y, "state": backward_state.replaced(state, new)}
 
     def neutral(self) -> Form:
         setting = self.row.reduces_to
@@ -161,6 +197,7 @@ class LayerSubject(Subject):
             "padded": self._padded,
             "divided": self._divided,
             "first_pass": self._first_pass,
+            "large_mean": self._large_mean,
             "nnx": lambda i: self._as_module(i, self._nnx),
             "trained": lambda i: self.train(core, i, KEY),
         }
@@ -220,7 +257,10 @@ class LayerSubject(Subject):
         x = inputs["x"]
         count = jax.tree.leaves(x)[0].shape[0]
         behind = jax.tree.map(
-            lambda a: jnp.concatenate([a, jnp.full_like(a, jnp.nan)]), x
+            lambda a: jnp.concatenate(
+                [a, jnp.full_like(a, jnp.nan) if is_float(a) else a]
+            ),
+            x,
         )
         valid = jnp.arange(2 * count) < count
 
@@ -243,9 +283,12 @@ class LayerSubject(Subject):
         tail = jax.tree.map(lambda a: a[count:], padded["y"])
         padded["y"] = jax.tree.map(lambda a: a[:count], padded["y"])
         masked = jnp.arange(count) != 1
-        fill = lambda by: jax.tree.map(
-            lambda a: jnp.where(masked.reshape((-1,) + (1,) * (a.ndim - 1)), a, by), x
-        )
+
+        def filled(a: Any, by: float) -> Any:
+            here = masked.reshape((-1,) + (1,) * (a.ndim - 1))
+            return jnp.where(here, a, by) if is_float(a) else a
+
+        fill = lambda by: jax.tree.map(lambda a: filled(a, by), x)
         return {
             "unmasked": (self.call(inputs, KEY), plain),
             "padding": ((plain, plain_slope), (padded, padded_slope)),
@@ -259,14 +302,12 @@ class LayerSubject(Subject):
         halves = jax.tree.map(lambda a: a.reshape(2, -1, *a.shape[1:]), inputs["x"])
 
         def one(x: Any) -> Any:
-            return self.core().apply(
-                params,
-                state,
-                x,
-                train=True,
-                key=jax.random.wrap_key_data(KEY),
-                axis_name="data",
-            )
+            key = jax.random.wrap_key_data(KEY)
+            options = {"key": key, "axis_name": "data"}
+            count = jax.tree.leaves(x)[0].shape[0]
+            first: Any = jax.lax.axis_index("data") * count
+            found = self.trained(self.core(), params, state, x, options, first)
+            return found["y"], found["state"]
 
         y, after = jax.vmap(one, axis_name="data")(halves)
         join = lambda a: a.reshape(-1, *a.shape[2:])
@@ -286,8 +327,30 @@ class LayerSubject(Subject):
         tx = optax.chain(jaxopt_lab.sam(0.5), optax.sgd(0.1))
         step = make_train_step(loss, tx)
         train = init_state(tx, params, key, model_state=state)
-        expected = core.apply(params, state, inputs["x"], train=True, key=key)[1]
+        options = {"key": key}
+        expected = self.trained(core, params, state, inputs["x"], options)["state"]
         return step(train, inputs["x"])[0].model_state, expected
+
+    def _large_mean(self, inputs: Any) -> Any:
+        """Inputs about 1000, in two narrow types with float32 state and in float64.
+
+        Outputs of bfloat16 are left out: they are rounded.
+        """
+        far = jax.tree.map(
+            lambda x: 1000 + x if is_float(x) and x.ndim > 1 else x, inputs["x"]
+        )
+        own = {name: inputs[name] for name in ("params", "state")}
+        pairs = []
+        for dtype in (jnp.bfloat16, jnp.float32):
+            x = floats(lambda x, d=dtype: x.astype(d), far)
+            exact = floats(lambda x: x.astype(jnp.float64), x)
+            single = floats(lambda x: x.astype(jnp.float32), own)
+            found = self.call({**inputs, **single, "x": x}, KEY)
+            expected = self.call({**inputs, **own, "x": exact}, KEY)
+            if dtype == jnp.bfloat16:
+                found, expected = found["state"], expected["state"]
+            pairs.append((found, expected))
+        return floats(lambda x: x.astype(jnp.float64), pairs)
 
     def _nnx(self, core: Core) -> Functional:
         from jaxopt_lab.layers import NnxLayer
@@ -358,12 +421,18 @@ class LayerSubject(Subject):
         """Bytes kept for the gradient per element of a float32 input."""
         # A kernel is kept, too; beside large images it hardly counts.
         features = 32 if "conv" in self.row.replaces else 256
+        features = 16 if self.row.matrices else features
         core = self.core(features)
         own, *further = jax.tree.leaves(self.inputs["x"])
         # Large, so that statistics hardly count.
         places = [16 * n for n in own.shape[1:-1]]
+        if self.row.matrices:
+            places[-1] = features
         own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
-        leaves = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in further]
+        leaves = [
+            jax.ShapeDtypeStruct(x.shape, np.float32 if is_float(x) else x.dtype)
+            for x in further
+        ]
         x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), [own, *leaves])
         params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
 

@@ -16,7 +16,11 @@ SIBLINGS = {
     "mesa_dense": "the code of mesa_gelu around another function",
     "mesa_softmax": "the code of mesa_gelu around another function",
     "reweighted_cross_entropy": "cross_entropy, weighted; its vectors are plain",
+    "evonorm_s0": "the formulas of evonorm_b0 without a state",
+    "unified_norm": "the state of power_norm, made by another rule",
+    "alpha_bn": "the code of ghost_batch_norm with a mixture",
     "erase": "a change of images by key as cutmix",
+    "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""

@@ -58,6 +58,13 @@ def test_options_from_a_file_stay(tmp_path):
     assert grid.numbers(group) == {"rho": [0.1, 0.5]}
 
 
+def test_a_pattern_is_one_value_whatever_signs_it_has():
+    grid = grid_of("rho=0,1", "freeze=hid|x,y", "rate_rules=a|b=2")
+    (group,) = grid.groups
+    assert group.configuration.run.freeze == "hid|x,y"
+    assert grid.shape == (2,)
+
+
 @pytest.mark.parametrize(
     "more, said",
     [

@@ -53,6 +53,8 @@ def test_a_loss_that_is_not_finite_is_the_worst():
         ("0 0.1 0.2", 0, None),  # nothing below is accepted
         ("0.2 0.4 0.6", 2, "0.4 0.6 0.8 1"),  # evenly spaced
         ("1 5", 1, "1 5 25 125"),
+        ("1048576 2097152", 1, "1048576 2097152 4194304 8388608"),
+        ("1 2 3", 0, "0 1 2"),  # nothing below 0 is accepted
         ("0.5 1", 1, "0.5 1 2 4"),
     ],
 )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from support.tiny_lab import WORDS
 
+from jaxopt_lab import catalog
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import materials, runs
@@ -106,3 +107,20 @@ def test_other_numbers_are_refused(values, said):
 def test_a_run_without_a_validation_split_is_refused():
     with pytest.raises(InputError, match="val=0.0: settings are chosen on a part"):
         SettingsProgram(parse(TINY[:-1]), ["rho"])
+
+
+@pytest.mark.full(plain=["lookbehind"])
+@pytest.mark.parametrize("method", list(catalog.of_kind("transform")))
+def test_every_number_of_every_method_may_be_traced(method):
+    """Shapes alone: nothing is compiled."""
+    configuration = parse([*TINY, f"method={method}"])
+    names = numeric_names(configuration)
+    program = SettingsProgram(configuration, names)
+    flat = configuration.flat()
+    columns = {name: np.array([flat[name]] * 2, float) for name in names}
+    (values,) = program._in_blocks(columns, 2)
+    states = jax.eval_shape(program._init, values)
+    after = jax.eval_shape(program._steps, values, states, program._batches.next())
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(
+        lambda a: (a.shape, a.dtype), states
+    )

@@ -1,0 +1,30 @@
+"""Networks on noisy analogue hardware: predicted error and power."""
+
+from jaxopt_lab.diagnostics.hardware.activations import relu_moments, softplus_moments
+from jaxopt_lab.diagnostics.hardware.crossbar import Crossbar, crossbar
+from jaxopt_lab.diagnostics.hardware.crossbar_conv import (
+    ConvCrossbar,
+    crossbar_conv,
+)
+from jaxopt_lab.diagnostics.hardware.memse import NoisyOutputs, memse
+from jaxopt_lab.diagnostics.hardware.moments import (
+    Moments,
+    exact,
+    linear_map,
+    sum_of,
+)
+
+__all__ = [
+    "ConvCrossbar",
+    "Crossbar",
+    "Moments",
+    "NoisyOutputs",
+    "crossbar",
+    "crossbar_conv",
+    "exact",
+    "linear_map",
+    "memse",
+    "relu_moments",
+    "softplus_moments",
+    "sum_of",
+]

@@ -1,0 +1,1 @@
+"""Layers on manifolds: positive definite matrices, and the Poincare ball."""

@@ -1,0 +1,23 @@
+"""Layers on manifolds as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.geometry.spd_batch_norm import spd_batch_norm
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class SPDBatchNorm(BatchedLayer):
+    """Batch normalization of positive definite matrices, as an nnx module.
+
+    Args:
+      features: size of the matrices.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``spd_batch_norm``.
+
+    >>> from flax import nnx
+    >>> SPDBatchNorm(3, rngs=nnx.Rngs(0)).G.shape
+    (3, 3)
+    """
+
+    make = staticmethod(spd_batch_norm)
