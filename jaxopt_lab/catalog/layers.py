@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxopt_lab.catalog.blocks import ROWS as BLOCKS
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _NORM = "jaxopt_lab.layers.norm"
 _CONV = "jaxopt_lab.layers.conv"
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
-_ACTIVATION = "jaxopt_lab.layers.activation"
-_BLOCK = "jaxopt_lab.layers.block"
-_GEOMETRY = "jaxopt_lab.layers.geometry"
 _SAVING = "jaxopt_lab.layers.memory_saving"
 _CODES = ("groups", "bits", "decay", "rounding")
 _FORWARD = "outputs; the gradient is rounded at every setting"
@@ -394,85 +392,27 @@ ROWS: tuple[Layer, ...] = (
         code="zirui-ray-liu/WTACRS",
     ),
     Layer(
-        name="selu",
-        summary="scaled exponential linear unit, by jax.nn",
-        build=f"{_ACTIVATION}.selu:selu",
-        module=f"{_ACTIVATION}.modules:Selu",
-        reduces_to=Neutral({}, "jax.nn:selu"),
-        example=f"{_EXAMPLES}:normalized",
-        replaces=("activation",),
-        residual_bytes="10",
-        vectors="selu",
-        paper="Klambauer et al. 2017",
-        code="bioinf-jku/SNNs",
-    ),
-    Layer(
-        name="alpha_dropout",
-        summary="dropout that keeps mean and variance behind SELU",
-        build=f"{_ACTIVATION}.alpha_dropout:alpha_dropout",
-        module=f"{_ACTIVATION}.modules:AlphaDropout",
-        reduces_to=Neutral({"rate": 0.0}, "jax.numpy:asarray", "the same values"),
-        options=("rate",),
-        example=f"{_EXAMPLES}:quarter_dropped",
-        replaces=("dropout",),
-        residual_bytes="5",
-        vectors="selu",
-        paper="Klambauer et al. 2017",
-        code="bioinf-jku/SNNs",
-        known_failures={
-            "alone": "the units dropped of an example depend on its place in the batch",
-            "divided_batch": "each device draws for itself",
-        },
-    ),
-    Layer(
-        name="transformer_block",
-        summary="attention and perceptron; norms before or behind, Mix-LN's, or scaled",
-        build=f"{_BLOCK}.transformer_block:transformer_block",
-        module=f"{_BLOCK}.modules:TransformerBlock",
+        name="region_norm",
+        summary="normalization of two regions of images, given or learned",
+        build=f"{_NORM}.region_norm:region_norm",
+        module=f"{_NORM}.modules:RegionNorm",
         reduces_to=Neutral(
-            {
-                "heads": 1,
-                "placement": "pre",
-                "scaled_index": 1,
-                "residual": "1",
-            },
-            f"{_BLOCK}.transformer_block:plain_block",
+            {"threshold": 0.0, "kernel_size": 3},
+            f"{_NORM}.region_norm:in_one_region",
+            note="where the map reaches the threshold everywhere",
         ),
-        options=(
-            "heads",
-            "placement",
-            "scaled_index",
-            "residual",
-            "depth",
-            "causal",
-            "eps",
-        ),
-        example=f"{_EXAMPLES}:sequences",
-        replaces=("block",),
-        residual_bytes="149",  # of 48 positions
-        vectors="mix_ln",
-        paper="Li et al. 2024, Sun et al. 2025",
-        code="pixeli99/MixLN",
-    ),
-    Layer(
-        name="spd_batch_norm",
-        summary="batch normalization of positive definite matrices",
-        build=f"{_GEOMETRY}.spd_batch_norm:spd_batch_norm",
-        module=f"{_GEOMETRY}.modules:SPDBatchNorm",
-        reduces_to=Neutral({"power": 1.0}, f"{_GEOMETRY}.spd_batch_norm:plain_bures"),
-        options=("power", "momentum", "eps"),
-        example=f"{_EXAMPLES}:covariances",
-        replaces=("block",),
-        state="running",
+        options=("regions", "threshold", "kernel_size", "per_example", "eps"),
+        example=f"{_EXAMPLES}:two_regions",
+        replaces=("norm",),
         couples_examples=True,
         couples_positions=True,
-        matrices=True,
-        residual_bytes="123",
-        vectors="spd_bn",
-        paper="Wang et al. 2025",
-        code="jjscc/GBWBN",
+        residual_bytes="55",
+        vectors="region_norm",
+        paper="Yu et al. 2019",
+        code="geekyutao/RN",
         known_failures={
-            "derivatives": "barycentre and variance have no gradient, as in the paper",
+            "evaluation": "evaluation has the statistics of its batch, as in the code",
         },
     ),
+    *BLOCKS,
 )
