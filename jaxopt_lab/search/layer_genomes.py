@@ -233,7 +233,8 @@ def apply_genome(
     along = lambda name: params[name].astype(x.dtype).reshape(1, 1, 1, -1)
     first = (x, jnp.zeros_like(x), along("v0"), along("v1"))
     values = [jnp.broadcast_to(value, x.shape) for value in first]
-    moments = [_moment(*name.split("_"), groups) for name in _MOMENTS]
+    parts = (name.split("_") for name in _MOMENTS)
+    moments = [_moment(kind, axes, groups) for kind, axes in parts]
     branches = [*_ELEMENTWISE.values(), *moments]
     genome = jnp.asarray(genome)
     for i in range(genome.shape[0]):
