@@ -111,5 +111,8 @@ ROWS: tuple[Layer, ...] = (
         vectors="poincare_bn",
         paper="van Spengler et al. 2023",
         code="maxvanspengler/poincare-resnet",
+        known_failures={
+            "large_mean": "long tangents are cut at a margin, which float32 has wider",
+        },
     ),
 )

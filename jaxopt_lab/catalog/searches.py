@@ -18,4 +18,18 @@ ROWS: tuple[Search, ...] = (
         budget="tens to hundreds",
         paper="Bergstra and Bengio 2012",
     ),
+    Search(
+        name="regularized_evolution",
+        summary="tournaments, one change a child, the oldest member dies",
+        build="jaxopt_lab.search:regularized_evolution",
+        reduces_to=Neutral(
+            {}, "jaxopt_lab.search:candidate_at", note="in a space of one candidate"
+        ),
+        topic="hyper-parameters",
+        options=("population", "tournament"),
+        example="jaxopt_lab.catalog.examples.decisions:small_space",
+        space="intervals, also logarithmic, whole numbers, choices",
+        budget="hundreds to thousands",
+        paper="Real et al. 2019",
+    ),
 )
