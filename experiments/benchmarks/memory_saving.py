@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from experiments.benchmarks import paired
+from jaxopt_lab.lab.models.activations import GELU
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.memory import MEMORY
 from jaxopt_lab.lab.models.transformer import Block
@@ -44,7 +45,7 @@ def gradient(memory: Any) -> tuple[Any, Any]:
         memory=memory,
         memory_ratio=RATIO,
     )
-    block = from_nnx(lambda rngs: Block(config, None, 1, rngs))
+    block = from_nnx(lambda rngs: Block(config, None, GELU, 1, rngs))
 
     def arguments() -> Any:
         keys = jax.random.split(jax.random.key(0), DEPTH)

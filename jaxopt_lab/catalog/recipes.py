@@ -30,6 +30,7 @@ ROWS: tuple[Recipe, ...] = (
         example=f"{_EXAMPLES}:one_classifier",
         roles=("model",),
         gradients={"model": 2},
+        states="jaxopt_lab.recipes.adversarial:with_auxiliary",
         paper="Madry et al. 2018, arXiv:1706.06083",
     ),
     Recipe(
@@ -43,6 +44,8 @@ ROWS: tuple[Recipe, ...] = (
         roles=("model",),
         gradients={"model": 2},
         parts=("adversarial",),
+        states="jaxopt_lab.recipes.conadv:with_carried",
+        carries=True,
         paper="Liu et al. 2021, arXiv:2106.00221",
     ),
 )

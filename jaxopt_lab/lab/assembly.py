@@ -10,7 +10,14 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
-from jaxopt_lab.lab import averaging, optimizers, placement, recipes, throughput
+from jaxopt_lab.lab import (
+    averaging,
+    controlled,
+    optimizers,
+    placement,
+    recipes,
+    throughput,
+)
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials
 from jaxopt_lab.losses import classification as losses
@@ -49,6 +56,7 @@ class Program(NamedTuple):
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
+      control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
     state: TrainState
@@ -66,6 +74,7 @@ class Program(NamedTuple):
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
     loss_fn: Any = None
+    control: Any = None
 
 
 def assemble(
@@ -89,6 +98,8 @@ def assemble(
       InputError: something in the configuration or the data does not fit.
     """
     run = configuration.run
+    control = controlled.prepare(configuration)
+    batch_of = controlled.by_micro_batch(configuration).run
     loaded, placed, functional, computed, loss_fn = made = materials(configuration)
     mesh = None if placed is None else placed.mesh
     tx = optimizers.build(placement.on_each_device(configuration, placed), schedule)
@@ -110,35 +121,44 @@ def assemble(
     averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
+    step: Any
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
-        step = make_train_step(
-            loss_fn,
-            tx,
-            micro_batches=run.micro_batches,
-            skip_nonfinite=run.on_nonfinite == "skip",
-            measure=step_norms,
-        )
-        if recipe is not None:
-            step = recipe.step
-        step = averages.step(step)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages)
+        elif recipe is not None:
+            step = averages.step(recipe.step)
+        else:
+            plain = make_train_step(
+                loss_fn,
+                tx,
+                micro_batches=run.micro_batches,
+                skip_nonfinite=run.on_nonfinite == "skip",
+                measure=step_norms,
+            )
+            step = averages.step(plain)
         state = init_seeds(init, keys) if many else jax.jit(init)(keys[0])
+        if recipe is not None:
+            state = recipe.completed(state, batches, many)
     else:
         shapes = jax.eval_shape(init, keys[0])
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
-        step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
-        step = averages.step(step, shardings.storage)
+        if control is not None:
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+        else:
+            step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
+            step = averages.step(step, shardings.storage)
         state = (
             init_seeds(init, keys, seed_shardings(shardings.storage, placed.mesh))
             if many
             else init_sharded(init, keys[0], shardings.storage)
         )
         several = jax.process_count() > 1
-        rows = process_rows(run.batch_size, placed.mesh) if several else None
+        rows = process_rows(batch_of.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     image = loaded.kind == "image"
@@ -183,6 +203,7 @@ def assemble(
     return Program(
         state=state,
         step=over_seeds(step, run.seed_mode, mesh) if many else step,
+        control=control,
         evaluate=evaluate,
         batches=batches,
         metric_fn=metric_fn

@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE
 from jaxopt_lab.lab import (
     configuration_files,
+    controlled,
     idle_options,
     options_form,
     path_rules,
@@ -171,7 +172,7 @@ def _with_file(
     return configuration
 
 
-_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe")
+_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe", "controller")
 """Options that bring options of their own."""
 
 
@@ -228,6 +229,7 @@ def _configuration(
         weight_decay=weight_decay,
     )
     precision.check(configuration)
+    controlled.check(configuration)
     return configuration
 
 

@@ -14,7 +14,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import data, models, parts, placement
+from jaxopt_lab.lab import controlled, data, models, parts, placement
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.quantize import product_grids, quantized_products
@@ -56,10 +56,13 @@ def materials(configuration: Configuration) -> Materials:
     """
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
+    batch_of = controlled.by_micro_batch(configuration).run
     loaded = data.load(
-        run, configuration.rows.task, context, *configuration.augmentations
+        batch_of, configuration.rows.task, context, *configuration.augmentations
     )
     placed = placement.chosen(configuration)
+    if placed is not None and run.controller != "none":
+        placed = placed._replace(per_device=False)
     global_statistics = placed is not None and placed.averages_statistics(run)
     model_in = functools.partial(
         functional_of,
@@ -135,16 +138,16 @@ def functional_of(
             f"model {model.name} takes {model.kind}, task {configuration.run.task} "
             f"gives {kind}; accepted: {', '.join(fitting)}, or my.module:Net"
         )
-    return model.functional(
-        configuration.model,
+    wanted = models.Wanted(
         input_shape,
         num_classes,
         configuration.parts.get("norm"),
-        batch_axis=batch_axis,
-        dtype=dtype,
-        tokens=kind == "text",
-        activation_options=configuration.parts.get("activation"),
+        batch_axis,
+        dtype,
+        kind == "text",
+        configuration.parts.get("activation"),
     )
+    return model.functional(configuration.model, wanted)
 
 
 def own_noise(opt_state: Any, key: jax.Array) -> Any:

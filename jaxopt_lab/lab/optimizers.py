@@ -61,6 +61,8 @@ def _scheduled(
 ) -> dict[str, Any]:
     if "learning_rate" not in options:
         return options
+    if schedule is None and run.controller != "none":
+        return options  # a number in the state, which the controller sets
     if schedule is None:
         schedule = learning_rate(run, options["learning_rate"])
     return {**options, "learning_rate": schedule}

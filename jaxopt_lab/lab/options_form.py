@@ -197,6 +197,7 @@ def _description(program: str) -> str:
         f"losses (loss=): {', '.join(parts.accepted('loss'))}\n\n"
         f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"
         f"recipes (recipe=): {', '.join(parts.accepted('recipe'))}\n\n"
+        f"controllers (controller=): {', '.join(parts.accepted('controller'))}\n\n"
         f"{_norms()}"
         "config=FILE takes the options of a file, such as the config.json of a run, or "
         "its\nfolder; preset=NAME those of a paper: "

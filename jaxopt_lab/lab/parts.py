@@ -1,4 +1,4 @@
-"""Rows of the catalog as norm, loss, augmentation and recipe of a training run."""
+"""Rows of the catalog as norm, loss, augmentation, recipe and controller of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog.schema import Loss, Neutral, Recipe
+from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Option
@@ -29,6 +29,10 @@ _FROM_PARAMS: Mapping[str, Callable[[Any], jax.Array]] = {
 
 _OF_DATA = ("num_classes",)
 """Arguments of data transforms that a run takes from its data."""
+
+
+OF_ONE_ROLE = ("network",)
+"""The model's name among the arguments of recipes that have a single one."""
 
 
 class Chosen(NamedTuple):
@@ -54,8 +58,8 @@ def rows_of(
 
     Returns:
       Rows by place: ``"norm"``, ``"activation"``, ``"loss"``, ``"augment"``,
-      ``"recipe"``. A place is absent where its name is no part of the catalog. Several
-      data transforms are each in a place of their own name.
+      ``"recipe"``, ``"controller"``. A place is absent where its name is no part of the
+      catalog. Several data transforms are each in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -66,7 +70,7 @@ def rows_of(
     if isinstance(model, Model) and model.activations:
         name = given.get("model.activation", model.activations[0])
         found["activation"] = activations.row(model, name)
-    for place in ("loss", "recipe"):
+    for place in ("loss", "recipe", "controller"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     if own_loss is not None:
         found["loss"] = own_loss
@@ -116,7 +120,7 @@ def own_loss(name: str, loss: Callable[..., Any]) -> Loss:
 
 
 def accepted(place: str) -> list[str]:
-    """The names that a place takes: ``"loss"``, ``"augment"`` or ``"recipe"``."""
+    """The names that a place takes, such as ``"loss"`` or ``"recipe"``."""
     own, kind, unfit = _PLACES[place]
     rows = catalog.of_kind(kind).values()
     return [*own, *(row.name for row in rows if not unfit(row))]
@@ -134,6 +138,8 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
       of a recipe also its frozen roles, each the folder of a trained run.
     """
     elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
+    if place == "controller":
+        elsewhere |= set(_OF_BATCH)
     found = {name: o for name, o in row.details.items() if name not in elsewhere}
     if isinstance(row, Recipe):
         text = "folder of the run whose newest checkpoint is the {}"
@@ -256,12 +262,31 @@ def _unfit_recipe(row: catalog.Part) -> str:
     trained = trained_roles(row)
     if len(trained) != 1:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    missing = [n for n in _needs(row) if n not in (*row.roles, "tx")]
+    missing = [n for n in _needs(row) if n not in (*row.roles, *OF_ONE_ROLE, "tx")]
     return f"needs {', '.join(missing)}" if missing else ""
+
+
+_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss")
+"""Statistics that a step over micro-batches gives."""
+
+_OF_BATCH = ("micro_batch", "start_batch")
+"""Options of controllers that a run takes from its batch."""
+
+
+def _unfit_controller(row: catalog.Part) -> str:
+    """The reason why a controller does not fit a run; empty if it does."""
+    assert isinstance(row, Controller)
+    missing = [name for name in row.reads if name not in _STATISTICS]
+    if missing:
+        return f"reads {', '.join(missing)}, which a run does not measure"
+    if not set(_OF_BATCH) <= set(row.options):
+        return f"decides {row.decides}, not the batch; schedule= goes by examples"
+    return ""
 
 
 _PLACES: Mapping[str, tuple[tuple[str, ...], str, Callable[[catalog.Part], str]]] = {
     "loss": ((), "loss", _unfit_loss),
     "augment": (AUGMENTATIONS, "data transform", _unfit_transform),
     "recipe": (("none",), "recipe", _unfit_recipe),
+    "controller": (("none",), "controller", _unfit_controller),
 }

@@ -67,16 +67,3 @@ def parse(
         if not getattr(options, name):
             raise InputError(f"{name}= is missing: {text}")
     return options
-
-
-def step_of(text: str) -> Any:
-    """``step=`` of a command as ``lab.load`` takes it.
-
-    >>> step_of("best"), step_of("200")
-    ('best', 200)
-    """
-    if text in ("latest", "best"):
-        return text
-    if text.isdecimal():
-        return int(text)
-    raise InputError(f"step={text}; accepted: latest, best, or a number")

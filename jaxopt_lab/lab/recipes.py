@@ -10,10 +10,19 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.catalog.schema import Recipe
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.lab import averaging, command_line, optimizers, parts, run_files
+from jaxopt_lab.core.typing import Batch
+from jaxopt_lab.lab import (
+    averaging,
+    command_line,
+    models,
+    optimizers,
+    parts,
+    run_files,
+)
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.runtime import Checkpoints
 from jaxopt_lab.runtime.run_folder import CONFIG
@@ -42,11 +51,37 @@ class Prepared(NamedTuple):
       step: its training step.
       extend: ``extend(state)``, the state by role from that of the trained model.
       view: ``view(state)``, the state of the trained model alone.
+      complete: ``complete(state, batch)``, the extended state with the model states
+        that the recipe keeps besides; ``None``: it keeps none.
+      carries: whether the first batch of ``complete`` is the first to be trained on.
     """
 
     step: TrainStep
     extend: Callable[[TrainState], TrainState]
     view: Callable[[TrainState], TrainState]
+    complete: Callable[[TrainState, Batch], TrainState] | None = None
+    carries: bool = False
+
+    def completed(self, state: TrainState, batches: Any, many: bool) -> TrainState:
+        """A fresh state of the recipe, complete.
+
+        Args:
+          state: the extended one; stacked for several seeds.
+          batches: the source of batches; it moves on where the recipe carries the
+            first.
+          many: whether there are several seeds.
+
+        Returns:
+          The state.
+        """
+        if self.complete is None:
+            return state
+        at = batches.get_state()
+        first = batches.next()
+        if not self.carries:
+            batches.set_state(at)
+        made = jax.vmap(self.complete) if many else self.complete
+        return jax.jit(made)(state, first)
 
 
 def prepare(
@@ -83,17 +118,18 @@ def prepare(
     }
     make = row.load()
     options = {n: v for n, v in chosen.options.items() if n in row.options}
-    models = {role: functional, **{n: m.functional for n, m in frozen.items()}}
+    accepted = inspect.signature(make).parameters
+    named = next((n for n in parts.OF_ONE_ROLE if n in accepted), role)
+    of_roles = {named: functional, **{n: m.functional for n, m in frozen.items()}}
     shared: dict[str, Any] = {"micro_batches": run.micro_batches}
     shared["skip_nonfinite"] = run.on_nonfinite == "skip"
-    accepted = inspect.signature(make).parameters
     more = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for name, plain in (("micro_batches", 1), ("skip_nonfinite", False)):
         if not more and name not in accepted and shared.pop(name) != plain:
             raise InputError(f"recipe={row.name} has no {name}")
     if more:
         shared["measure"] = step_norms
-    step = make(**models, tx=tx, **row.checked(options), **shared)
+    step = make(**of_roles, tx=tx, **row.checked(options), **shared)
 
     fixed = {name: model.params for name, model in frozen.items()}
     fixed_states = {name: model.model_state for name, model in frozen.items()}
@@ -115,7 +151,15 @@ def prepare(
             opt_state=by_role[role],
         )
 
-    return Prepared(step, extend, view)
+    if not row.states:
+        return Prepared(step, extend, view)
+    states = loaded(row.states)
+
+    def complete(state: TrainState, batch: Batch) -> TrainState:
+        own: Any = state.model_state
+        return state._replace(model_state={**own, **states(own[role], batch)})
+
+    return Prepared(step, extend, view, complete, row.carries)
 
 
 def trained(
@@ -155,14 +199,14 @@ def trained(
             f"{name} takes {theirs.rows.task.kind}, task {configuration.run.task} "
             f"gives {configuration.rows.task.kind}"
         )
-    functional = theirs.rows.model.functional(
-        theirs.model,
+    wanted = models.Wanted(
         shape,
         classes,
         theirs.parts.get("norm"),
         tokens=configuration.rows.task.kind == "text",
         activation_options=theirs.parts.get("activation"),
     )
+    functional = theirs.rows.model.functional(theirs.model, wanted)
     tx = optimizers.build(theirs)
     averages = averaging.of_run(theirs)
 

@@ -96,6 +96,10 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("run", _title(summary)),
         ("steps", f"{summary['steps']}{_early(summary)}, {seeds} seed(s)"),
     ]
+    if "batches" in summary:
+        first, last = summary["batches"]
+        seen = f"{summary['examples']:,} examples"
+        table.append(("batch", f"{first}, at the end {last:.0f} on average; {seen}"))
     if "inputs" in summary:
         table.append(("inputs", summary["inputs"]))
     if "final_accuracy" in summary:

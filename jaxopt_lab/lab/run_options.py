@@ -110,6 +110,10 @@ class RunOptions:
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
     recipe: str = "none"
     """a recipe of the catalog in place of the plain training step; on one device"""
+    controller: str = "none"
+    """a controller of the catalog, by which the batch grows: batch_size is the first
+    one, of micro_batches parts, whose number changes. The run ends after as many
+    examples as steps of batch_size have, and the schedule goes by examples"""
     label_smoothing: float = 0.0
     """probability that the target spreads over all classes"""
     augment: str = "none"

@@ -136,7 +136,12 @@ def train(
             state, start, resume = restored.state, restored.step, restored.data
             program.batches.set_state(resume["batches"])
         early = _ended_early(configuration, resume)
-        if start >= run.steps or early:
+        control = program.control
+        seen = (resume or {}).get("counts", {}).get("examples", 0)
+        complete = start >= run.steps
+        if control is not None:
+            complete |= seen >= control.examples
+        if complete or early:
             if changed:
                 more = "patience" if early else "steps"
                 raise InputError(
@@ -175,6 +180,9 @@ def train(
                 on_start=_both(begin, profile, start),
                 on_step=None if profile is None else profile.step,
                 counts=throughput.counts(configuration),
+                controller=None if control is None else control.controller,
+                first_decision=None if control is None else control.first,
+                examples=0 if control is None else control.examples,
                 on_nonfinite=run.on_nonfinite,
                 progress=first and _progress(run.progress),
             )

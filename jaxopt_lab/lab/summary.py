@@ -73,7 +73,12 @@ def of_run(
         "wall_seconds": fitted.seconds,
         **{name: last.get(name) for name in told},
     }
-    records = [r for r in read_metrics(folder / METRICS) if r["kind"] == "test"]
+    every = read_metrics(folder / METRICS)
+    if run.controller != "none" and every:
+        trained = [r["batch"] for r in every if "batch" in r]
+        figures["batches"] = [run.batch_size, trained[-1]]
+        figures["examples"] = every[-1]["examples"]
+    records = [r for r in every if r["kind"] == "test"]
     return figures | (_accuracies(records, bool(run.val)) if records else {})
 
 

@@ -75,10 +75,12 @@ def speed(configuration: Configuration, program: Any, seconds: float) -> dict[st
     Returns:
       ``examples_per_second`` of all seeds; where the device is known also ``mfu``, the
       operations of all products of a step over those that its data sheet says for
-      bfloat16, and ``mfu_of``, the device. Both ``None`` where they are not known.
+      bfloat16, and ``mfu_of``, the device. ``None`` where they are not known, as of
+      batches that grow.
     """
     run = configuration.run
-    if math.isnan(seconds) or seconds <= 0:
+    grows = getattr(program, "control", None) is not None
+    if math.isnan(seconds) or seconds <= 0 or grows:
         return {"examples_per_second": None, "mfu": None, "mfu_of": None}
     found = {"examples_per_second": run.seeds * run.batch_size / seconds}
     chip = operations.chip_of(jax.devices()[0].device_kind)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.catalog import of_kind
+from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.models import Model
 from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
 from jaxopt_lab.losses.classification import to_float
+from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
 from jaxopt_lab.training.evaluate import Evaluator
@@ -180,6 +183,51 @@ class Run:
     def program(self) -> Program:
         """The parts that the run was made of."""
         return self._program
+
+    def adapting(self, norm: str = "alpha_bn", **options: Any) -> AdaptingNorms:
+        """The run's model with normalizations that adapt to the data of test time.
+
+        ``test = run.adapting(alpha=0.2)`` and ``outputs, state = test.apply(run.params,
+        test.start(run.model_state), images)``, floating images.
+
+        Args:
+          norm: a layer of test time, ``"alpha_bn"`` or ``"unmix_tns"``.
+          **options: its options.
+
+        Returns:
+          The functions of ``recipes.adapting_norms``, for one seed.
+
+        Raises:
+          InputError: the layer or an option is unknown, or the model is none of the
+            lab's or has no batch normalization.
+        """
+        fitting = {n: r for n, r in of_kind("layer").items() if r.topic == "test time"}
+        if norm not in fitting:
+            raise unknown("norm of test time", norm, fitting)
+        model = self.configuration.rows.model
+        if not isinstance(model, Model):
+            raise InputError(
+                f"adapting takes models of the lab; got {model.name}: call "
+                "recipes.adapting_norms with the function that makes it"
+            )
+        parts = self.configuration.parts
+        example = jax.ShapeDtypeStruct((1, *self.input_shape), np.float32)
+        outputs = jax.eval_shape(
+            lambda p, s, x: self.model.apply(p, s, x, train=False)[0],
+            self.params,
+            self.model_state,
+            example,
+        )
+        build = model.build(
+            self.configuration.model,
+            self.input_shape,
+            outputs.shape[-1],
+            parts.get("norm"),
+            parts.get("activation"),
+        )
+        row = fitting[norm]
+        layer = functools.partial(row.load(), **row.checked(options))
+        return adapting_norms(build, layer)
 
     @property
     def test_examples(self) -> int | None:

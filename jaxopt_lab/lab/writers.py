@@ -31,6 +31,11 @@ class Writer(NamedTuple):
     extra: str = ""
 
 
+def _tracking(kind: type[WeightsAndBiases] | type[MLflow]) -> Writer:
+    """The row of a package whose extra of ours has its name."""
+    return Writer(lambda f, s, at: kind(f, s, resume_at=at), kind.package, kind.package)
+
+
 WRITERS: dict[str, Writer] = {
     "csv": Writer(lambda f, s, at: CsvFiles(f / run_files.CSV, resume_at=at)),
     "tensorboard": Writer(
@@ -38,10 +43,8 @@ WRITERS: dict[str, Writer] = {
         "tensorboardX",
         "log",
     ),
-    "wandb": Writer(
-        lambda f, s, at: WeightsAndBiases(f, s, resume_at=at), "wandb", "wandb"
-    ),
-    "mlflow": Writer(lambda f, s, at: MLflow(f, s, resume_at=at), "mlflow", "mlflow"),
+    "wandb": _tracking(WeightsAndBiases),
+    "mlflow": _tracking(MLflow),
 }
 
 

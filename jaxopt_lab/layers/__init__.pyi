@@ -9,7 +9,8 @@ from .block.transformer_block import transformer_block
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
-from .geometry.modules import SPDBatchNorm
+from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
+from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
@@ -48,12 +49,14 @@ from .norm.modules import (
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
+    RegionNorm,
     TimeDependentLayerNorm,
     UnifiedNorm,
     UnMixNorm,
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
 from .norm.power_norm import power_norm
+from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
@@ -78,7 +81,9 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "PoincareBatchNorm",
     "PowerNorm",
+    "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
@@ -109,7 +114,9 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "norm_placement",
+    "poincare_batch_norm",
     "power_norm",
+    "region_norm",
     "residual_scale",
     "scaled_residual",
     "selu",

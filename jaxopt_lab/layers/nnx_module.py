@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -90,6 +91,7 @@ class BatchedLayer(NnxLayer):
 
     Attributes:
       make: ``make(features, **options)``, the factory of the core; of the subclass.
+      eps: its option of this name, or None.
     """
 
     make: ClassVar[Callable[..., Functional]]
@@ -102,5 +104,7 @@ class BatchedLayer(NnxLayer):
         axis_name: str | None = None,
         **options: Any,
     ) -> None:
-        core = type(self).make(features, **options)
-        super().__init__(core, rngs=rngs, axis_name=axis_name)
+        make = type(self).make
+        super().__init__(make(features, **options), rngs=rngs, axis_name=axis_name)
+        default = inspect.signature(make).parameters.get("eps")
+        self.eps: Any = options.get("eps", default.default if default else None)

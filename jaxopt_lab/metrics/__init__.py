@@ -1,6 +1,12 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.dual_bank import (
+    dual_inverted_softmax,
+    hubness_skewness,
+    inverted_softmax,
+    recall_at,
+)
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
 from jaxopt_lab.metrics.mergeable import MergeableMetric
 from jaxopt_lab.metrics.temperature_scaling import (
@@ -14,6 +20,10 @@ __all__ = [
     "MergeableMetric",
     "accuracy",
     "apply_temperature",
+    "dual_inverted_softmax",
     "expected_calibration_error",
     "fit_temperature",
+    "hubness_skewness",
+    "inverted_softmax",
+    "recall_at",
 ]

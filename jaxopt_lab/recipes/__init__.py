@@ -1,5 +1,6 @@
 """Recipes: training steps of several roles beyond the plain one."""
 
+from jaxopt_lab.recipes.adapting_norms import AdaptingNorms, adapting_norms
 from jaxopt_lab.recipes.adversarial import init_adversarial, make_adversarial_step
 from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
 from jaxopt_lab.recipes.distillation import (
@@ -9,6 +10,8 @@ from jaxopt_lab.recipes.distillation import (
 )
 
 __all__ = [
+    "AdaptingNorms",
+    "adapting_norms",
     "init_adversarial",
     "init_conadv",
     "init_distillation",

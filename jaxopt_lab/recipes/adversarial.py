@@ -46,15 +46,33 @@ def init_adversarial(
     (['auxiliary', 'model'], ['model'])
     """
     alone = init_state(tx, params, key, model_state)
-    # Copies: a donated state must not hold an array twice.
-    auxiliary = jax.tree.map(jnp.copy, alone.model_state)
     return TrainState(
         step=alone.step,
         params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state, AUXILIARY: auxiliary},
+        model_state=with_auxiliary(alone.model_state),
         opt_state={MODEL: alone.opt_state},
         key=alone.key,
     )
+
+
+def with_auxiliary(
+    model_state: ModelState, batch: Batch | None = None
+) -> dict[str, ModelState]:
+    """The model states of ``make_adversarial_step``.
+
+    Args:
+      model_state: of plain inputs.
+      batch: not used.
+
+    Returns:
+      ``"model"`` and ``"auxiliary"``, which start alike.
+
+    >>> sorted(with_auxiliary({"mean": jnp.zeros(2)}))
+    ['auxiliary', 'model']
+    """
+    del batch
+    # Copies: a donated state must not hold an array twice.
+    return {MODEL: model_state, AUXILIARY: jax.tree.map(jnp.copy, model_state)}
 
 
 def make_adversarial_step(

@@ -14,11 +14,13 @@ from jaxopt_lab.core.options import NON_NEGATIVE, Interval, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.adversarial import (
+    MODEL,
     PERTURBATION,
     init_adversarial,
     make_adversarial_step,
     perturbation,
     train_on,
+    with_auxiliary,
 )
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
@@ -58,12 +60,38 @@ def init_conadv(
     >>> sorted(state.model_state["carried"])
     ['image', 'label', 'perturbation']
     """
+    state = init_adversarial(tx, params, key, model_state=model_state)
+    states: Any = state.model_state
+    own = states[MODEL]
+    return state._replace(model_state=with_carried(own, batch, inputs=inputs))
+
+
+def with_carried(
+    model_state: ModelState, batch: Batch, *, inputs: str = "image"
+) -> dict[str, Any]:
+    """The model states of ``make_conadv_step``.
+
+    Args:
+      model_state: of plain inputs.
+      batch: the first batch.
+      inputs: entry of the batch that the model takes.
+
+    Returns:
+      ``"model"``, ``"auxiliary"``, and ``"carried"``, the batch with a perturbation of
+      zeros.
+
+    Raises:
+      InputError: the batch has no such entry.
+
+    >>> batch = {"image": jnp.ones((2, 3)), "label": jnp.zeros(2, jnp.int32)}
+    >>> with_carried({}, batch)["carried"]["perturbation"].shape
+    (2, 3)
+    """
     if inputs not in batch:
         raise InputError(f"the batch has no {inputs!r}; it has {[*batch]}")
-    state = init_adversarial(tx, params, key, model_state=model_state)
     batch = jax.tree.map(jnp.copy, dict(batch))
     carried = {**batch, PERTURBATION: jnp.zeros_like(to_float(batch[inputs]))}
-    return state._replace(model_state={**state.model_state, CARRIED: carried})
+    return {**with_auxiliary(model_state), CARRIED: carried}
 
 
 def make_conadv_step(

@@ -9,11 +9,13 @@ import jax
 
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.runtime.checkpoints import Checkpoints
+from jaxopt_lab.runtime.control import Decides
 from jaxopt_lab.runtime.metrics import Sink
 from jaxopt_lab.runtime.processes import any_process
 from jaxopt_lab.runtime.progress import Progress
 from jaxopt_lab.runtime.run import Hook, Run
 from jaxopt_lab.runtime.signals import StopRequest
+from jaxopt_lab.training.accumulate import Accumulation
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.sources import as_source
 from jaxopt_lab.training.state import TrainState
@@ -48,7 +50,7 @@ class FitResult(NamedTuple):
 
 
 def fit(
-    step: TrainStep,
+    step: TrainStep | Accumulation,
     state: TrainState,
     batches: BatchSource | Any,
     *,
@@ -66,6 +68,9 @@ def fit(
     on_start: Callable[[], None] | None = None,
     on_step: Callable[[int, TrainState], None] | None = None,
     counts: Mapping[str, float] | None = None,
+    controller: Decides | None = None,
+    first_decision: Mapping[str, Any] | None = None,
+    examples: int = 0,
     on_nonfinite: Literal["stop", "skip"] = "stop",
     progress: bool | Literal["auto"] = "auto",
 ) -> FitResult:
@@ -110,6 +115,15 @@ def fit(
         computed yet, and the next step overwrites its buffers.
       counts: what each step adds to the counts that every record has, such as
         ``{"examples": 64}``. They are saved, so that they go on.
+      controller: a rule of ``jaxopt_lab.controllers`` that decides between two steps;
+        the step is then one of ``make_accumulation``, ``batches`` are its
+        micro-batches, and the records count their ``examples``. Of the decision,
+        ``accumulation`` is the number of micro-batches of the next step and the others
+        are hyper-parameters that the optimizer's state has as numbers
+        (``inject_hyperparams``). Nothing is compiled again. Its state is saved.
+      first_decision: for the first step; ``None``: what the controller's state says.
+      examples: end when as many have been counted, whatever the number of steps; 0:
+        after ``steps`` alone.
       on_nonfinite: ``"stop"``: raise at a non-finite loss; ``"skip"``: go on (the
         step must have been made with ``skip_nonfinite=True``, which leaves the state
         as it was).
@@ -130,7 +144,11 @@ def fit(
     _check_intervals(steps, log_every, eval_every, save_every, patience)
     if patience:
         _check_patience(patience, evaluate, eval_every, checkpoints)
-    if not callable(step):
+    if controller is None and isinstance(step, Accumulation):
+        raise InputError("a step of make_accumulation needs controller=")
+    if controller is not None and on_nonfinite == "skip":
+        raise InputError("on_nonfinite='skip' is not for steps with a controller")
+    if controller is None and not callable(step):
         raise InputError(
             f"step of type {type(step).__name__} cannot be called; accepted: "
             "step(state, batch) -> (state, metrics), as make_train_step gives it"
@@ -152,6 +170,8 @@ def fit(
         on_nonfinite=on_nonfinite,
         on_start=on_start,
         counts=counts,
+        controller=controller,
+        first_decision=first_decision,
     )
     del state  # the run has its copy; the caller's may be freed
     stopping: str | None = None
@@ -160,11 +180,12 @@ def fit(
         StopRequest() as stop,
         Progress(steps, start=run.start, enabled=progress) as line,
     ):
-        while run.done < steps and stopping is None and not _early(run, patience):
+        complete = run.is_complete(steps, examples)
+        while not complete and stopping is None and not _early(run, patience):
             run.take_step(step)
             if on_step is not None:
                 on_step(run.done, run.state)
-            last = run.done == steps
+            last = complete = run.is_complete(steps, examples)
             logs = run.done % log_every == 0
             due = eval_every > 0 and run.done % eval_every == 0
             tests = last or due
@@ -196,8 +217,8 @@ def fit(
                 stopping = stop.name
             run.clock.start()
         run.finish()
-    early = run.done < steps and _early(run, patience)
-    stopped = stopping if run.done < steps and not early else None
+    early = not complete and _early(run, patience)
+    stopped = None if complete or early else stopping
     return FitResult(
         run.state,
         stopped,

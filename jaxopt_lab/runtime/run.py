@@ -14,9 +14,11 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import differences, is_floating, summary
 from jaxopt_lab.runtime.checkpoints import Checkpoints
+from jaxopt_lab.runtime.control import Control, ControlledStep, Decides
 from jaxopt_lab.runtime.metric_buffer import MetricBuffer
 from jaxopt_lab.runtime.metrics import Sink
 from jaxopt_lab.runtime.step_clock import StepClock
+from jaxopt_lab.training.accumulate import Accumulation
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.hyperparams import hyperparams
 from jaxopt_lab.training.state import TrainState
@@ -51,6 +53,8 @@ class Run:
       on_nonfinite: ``"stop"`` or ``"skip"``.
       on_start: called once, when the step is compiled and none is taken.
       counts: what a step adds to the counts in the records, by name.
+      controller: the rule between the steps, which are then an accumulation.
+      first_decision: its decision for the first step.
 
     Attributes:
       state: the current state.
@@ -72,6 +76,8 @@ class Run:
         on_nonfinite: str,
         on_start: Callable[[], None] | None = None,
         counts: Mapping[str, float] | None = None,
+        controller: Decides | None = None,
+        first_decision: Mapping[str, Any] | None = None,
     ) -> None:
         self.start = self.done = int(np.ravel(state.step)[0])
         self.clock = StepClock(self.start, resume.get("clock"))
@@ -89,18 +95,25 @@ class Run:
             name: kept.get(name, self.start * each)
             for name, each in self._counts.items()
         }
+        self._control: Control | None = None
+        if controller is not None:
+            kept_control = resume.get("controller")
+            self._control = Control(controller, first_decision, kept_control)
+            # A step has as many examples as the controller says.
+            self._counts["examples"] = 0
+            self._counted["examples"] = kept.get("examples", 0)
         skip = on_nonfinite == "skip"
         self._buffer = MetricBuffer(self.start, resume.get("pending"), skip=skip)
         self._buffer.skipped = resume.get("skipped", 0)
         self._compiled: Any = None
-        self._step: TrainStep | None = None
+        self._step: Any = None
         # Where the batches of the buffer begin, and the steps taken before.
         self._position = batches.get_state(), self.start
         self._tested: dict[str, Any] = {}
         self._tested_at: int | None = None
         self._saved: int | None = None
 
-    def take_step(self, step: TrainStep) -> None:
+    def take_step(self, step: TrainStep | Accumulation) -> None:
         """Take one step on the next batch; the first call compiles it.
 
         Args:
@@ -113,16 +126,34 @@ class Run:
         if self._compiled is None:
             self._step = step
             began = time.perf_counter()
-            jitted = jax.jit(step, donate_argnums=0)
-            self._compiled = jitted.lower(self.state, batch).compile()
-            _check_step(self._compiled.out_info, self.state, self._on_nonfinite)
+            self._compiled = self._compile(step, batch)
             self.compile_seconds = time.perf_counter() - began
             if self._on_start is not None:
                 self._on_start()
             self.clock.start()
-        self.state, metrics = self._compiled(self.state, batch)
+        more = () if self._control is None else (self._batches.next,)
+        self.state, metrics = self._compiled(self.state, batch, *more)
         self.done += 1
         self._buffer.add(metrics)
+
+    def _compile(self, step: Any, batch: Any) -> Any:
+        if self._control is not None:
+            return ControlledStep(step, self._control, self.state, batch)
+        jitted = jax.jit(step, donate_argnums=0)
+        compiled = jitted.lower(self.state, batch).compile()
+        _check_step(compiled.out_info, self.state, self._on_nonfinite)
+        return compiled
+
+    def is_complete(self, steps: int, examples: int) -> bool:
+        """Whether all steps are taken, or as many examples as the run may see.
+
+        Args:
+          steps: of the whole run.
+          examples: likewise; 0: any number.
+        """
+        if self.done >= steps:
+            return True
+        return 0 < examples <= self.counted().get("examples", 0)
 
     def log_train(self, *, clear: bool) -> dict[str, Any]:
         """Write a record of kind ``"train"``.
@@ -210,6 +241,8 @@ class Run:
             "stale": self.stale,
             "counts": self.counted(),
         }
+        if self._control is not None:
+            data["controller"] = self._control.get_state()
         metrics = self._tested if self._tested_at == self.done else None
         checkpoints.save(self.done, self.state, data=data, metrics=metrics, force=force)
         self._saved = self.done
@@ -235,6 +268,8 @@ class Run:
             name: before + steps * self._counts[name]
             for name, before in self._counted.items()
         }
+        if isinstance(self._compiled, ControlledStep):
+            found["examples"] += self._compiled.examples
         return {n: int(x) if x == int(x) else x for n, x in found.items()}
 
     def skipped(self) -> int | list[int]:
@@ -267,7 +302,7 @@ class Run:
         sees which labels it has.
         """
         position, number = self._position
-        if self._step is None or step <= number:
+        if self._step is None or self._control is not None or step <= number:
             return ""
         make, state = self._step, self.state
         try:

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.runtime.metrics import columns
 
 
-class WeightsAndBiases:
+class _Tracking:
+    """A sink of a package that has its own idea of a run."""
+
+    package: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        settings: Mapping[str, Any],
+        *,
+        resume_at: int = 0,
+    ) -> None:
+        place = Path(folder)
+        name = place.resolve().name
+        started = f"{name} from step {resume_at}" if resume_at else name
+        try:
+            self._package = importlib.import_module(self.package)
+            self._open(place, started, dict(settings))
+        except ModuleNotFoundError:
+            raise missing(self.package) from None
+        except Exception as error:
+            raise InputError(f"{self.title} refuses: {_line(error)}") from error
+
+    def _open(self, folder: Path, started: str, settings: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class WeightsAndBiases(_Tracking):
     """Records for Weights & Biases.
 
     Where they go, and whether they go at all, is said as everywhere with it: by
@@ -28,27 +57,15 @@ class WeightsAndBiases:
       InputError: wandb is not installed, or refuses.
     """
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        settings: Mapping[str, Any],
-        *,
-        resume_at: int = 0,
-    ) -> None:
-        try:
-            import wandb  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise missing("wandb") from None
-        name = Path(folder).resolve().name
-        try:
-            self._run = wandb.init(
-                dir=str(folder),
-                group=name,
-                name=_started(name, resume_at),
-                config=dict(settings),
-            )
-        except Exception as error:
-            raise InputError(f"Weights & Biases refuses: {_line(error)}") from error
+    package, title = "wandb", "Weights & Biases"
+
+    def _open(self, folder: Path, started: str, settings: dict[str, Any]) -> None:
+        self._run = self._package.init(
+            dir=str(folder),
+            group=folder.resolve().name,
+            name=started,
+            config=settings,
+        )
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Log the numbers of a record, ``kind/name``.
@@ -64,7 +81,7 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-class MLflow:
+class MLflow(_Tracking):
     """Records for MLflow.
 
     Where they go is said as everywhere with it, by ``MLFLOW_TRACKING_URI`` and
@@ -80,26 +97,12 @@ class MLflow:
       InputError: mlflow is not installed, or refuses.
     """
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        settings: Mapping[str, Any],
-        *,
-        resume_at: int = 0,
-    ) -> None:
-        try:
-            import mlflow  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise missing("mlflow") from None
-        place = Path(folder).resolve()
-        try:
-            mlflow.start_run(
-                run_name=_started(place.name, resume_at), tags={"folder": str(place)}
-            )
-            mlflow.log_params(dict(settings))
-        except Exception as error:
-            raise InputError(f"MLflow refuses: {_line(error)}") from error
-        self._mlflow = mlflow
+    package, title = "mlflow", "MLflow"
+
+    def _open(self, folder: Path, started: str, settings: dict[str, Any]) -> None:
+        tags = {"folder": str(folder.resolve())}
+        self._package.start_run(run_name=started, tags=tags)
+        self._package.log_params(settings)
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Log the numbers of a record, ``kind/name``.
@@ -108,11 +111,11 @@ class MLflow:
           step: the step.
           record: what to write.
         """
-        self._mlflow.log_metrics(_tagged(record), step=step)
+        self._package.log_metrics(_tagged(record), step=step)
 
     def close(self) -> None:
         """Finish the run."""
-        self._mlflow.end_run()
+        self._package.end_run()
 
 
 def missing(extra: str) -> InputError:
@@ -128,10 +131,6 @@ def missing(extra: str) -> InputError:
     "wandb is not installed: pip install 'jaxopt_lab[wandb]'"
     """
     return InputError(f"{extra} is not installed: pip install 'jaxopt_lab[{extra}]'")
-
-
-def _started(name: str, resume_at: int) -> str:
-    return f"{name} from step {resume_at}" if resume_at else name
 
 
 def _line(error: Exception) -> str:

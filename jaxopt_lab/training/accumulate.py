@@ -11,10 +11,13 @@ import optax
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.argument_checks import check_function, check_transformation
+from jaxopt_lab.core.batch_gradients import BatchGrad
 from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.loss_checks import train_loss
 from jaxopt_lab.core.typing import Batch, Metrics, Params, TrainLossFn
+from jaxopt_lab.training.parallel import constrained
 from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.training.step import Measure
 
 
 class Accumulated(NamedTuple):
@@ -54,6 +57,7 @@ def make_accumulation(
     *,
     micro_batch: int = 1,
     axis_name: str | None = None,
+    measure: Measure | None = None,
 ) -> Accumulation:
     r"""Make a step that a batch-size controller lets grow without a new program.
 
@@ -69,6 +73,7 @@ def make_accumulation(
       micro_batch: s, examples of a micro-batch on one device.
       axis_name: axis of devices over which each micro-batch is divided; its parts count
         as micro-batches of their own, and two scalars beside the gradient are sent.
+      measure: as in ``make_train_step``.
 
     Returns:
       The three functions; all are pure and may be jitted.
@@ -105,12 +110,12 @@ def make_accumulation(
         if axis_name is not None:
             pass_key = jax.random.fold_in(pass_key, jax.lax.axis_index(axis_name))
 
-        def evaluate(params: Params) -> Any:
-            return train_loss(loss_fn(params, state.model_state, batch, pass_key))
+        def evaluate(params: Any, batch: Any, key: Any, kept: Any) -> Any:
+            return train_loss(loss_fn(params, kept, batch, key))
 
+        grad_fn = BatchGrad(evaluate, batch, pass_key, model_state=state.model_state)
         own = varying(state.params, axis_name)
-        (loss, aux), grads = jax.value_and_grad(evaluate, has_aux=True)(own)
-        grads = trees.ascent_gradient(grads)
+        (loss, aux), grads = grad_fn.value_and_grad(own)
         square = trees.global_norm(grads).astype(sums.squares.dtype) ** 2
         found = (loss.astype(sums.loss.dtype), square, grads, aux[0])
         loss, square, grads, model_state = pmean(found, axis_name)
@@ -143,10 +148,43 @@ def make_accumulation(
             "grad_norm_sq": square,
             "batch": size * parts,
         }
+        if measure is not None:
+            metrics = {**measure(mean, updates, state.params), **metrics}
         after = state._replace(step=state.step + 1, params=params, opt_state=opt_state)
         return after, metrics
 
     return Accumulation(init, add, apply)
+
+
+def on_mesh(
+    parts: Accumulation, compute: TrainState, storage: TrainState | None = None
+) -> Accumulation:
+    """The same step on devices that divide each micro-batch, placed by the compiler.
+
+    Args:
+      parts: made without an axis of devices; its batches are sharded over the axis
+        ``"data"``.
+      compute: shardings of the state during the optimizer's step.
+      storage: of the state between the parts; ``None``: the same.
+
+    Returns:
+      The three functions; what they give is always placed alike.
+    """
+    kept = compute if storage is None else storage
+
+    def placed(sums: Accumulated) -> Accumulated:
+        return sums._replace(grads=constrained(sums.grads, compute.params))
+
+    def add(state: TrainState, sums: Accumulated, batch: Batch) -> Any:
+        state, sums = parts.add(state, sums, batch)
+        model_state = constrained(state.model_state, kept.model_state)
+        return state._replace(model_state=model_state), placed(sums)
+
+    def apply(state: TrainState, sums: Accumulated) -> Any:
+        state, metrics = parts.apply(constrained(state, compute), sums)
+        return constrained(constrained(state, compute), kept), metrics
+
+    return Accumulation(lambda params: placed(parts.init(params)), add, apply)
 
 
 def _real(x: jax.Array) -> Any:

@@ -149,6 +149,10 @@ def test_another_comparison_is_not_mixed_in(whole, capsys):
         (["vary=task", "values=a,b"], "vary=task cannot be compared"),
         (["vary=loss", "values=a,b", "loss=c"], "vary=loss beside loss=c"),
         (["vary=norm", "values=none,bach", "model=convnet"], "unknown norm 'bach'"),
+        (
+            ["vary=norm", "values=none,group", "model=convnet", "model.channels=4"],
+            "group: groups must divide the features, 4",
+        ),
         (["vary=regularizer", "values=a,b"], "unknown option of a run 'regularizer'"),
         (["methods=sgd,sam", "roh=0.1"], "unknown option 'roh'; perhaps you meant"),
         (["methods=sgd,adam", "base=sgd"], "base=sgd would change nothing"),

@@ -22,7 +22,7 @@ TEXT = {"width": 8, "heads": 2, "depth": 2, "context": 6}
 def functional(name, **options):
     model = models.get(name)
     shape = (6,) if model.kind == "text" else (8, 8, 1)
-    return model.functional(model.config(**options), shape, 5)
+    return model.functional(model.config(**options), models.Wanted(shape, 5))
 
 
 def text(name, **options):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
@@ -63,7 +64,18 @@ def functional(name: str, dtype: str = "float32") -> Functional:
 
 @cache
 def initial(name: str):
-    return jax.jit(functional(name).init)(KEY)
+    # A compiled program gives arrays even where the first call is traced: what is kept
+    # must not be tracers.
+    return jax.jit(functional(name).init).lower(KEY).compile()(KEY)
+
+
+def test_what_is_kept_is_no_tracer():
+    initial.cache_clear()
+    shapes = jax.eval_shape(lambda: initial("mlp")[0])
+    assert jax.tree.map(jnp.shape, initial("mlp")[0]) == jax.tree.map(
+        lambda x: x.shape, shapes
+    )
+    assert not any(isinstance(x, Tracer) for x in jax.tree.leaves(initial("mlp")))
 
 
 def batch_for(name: str, size: int = 4):

@@ -8,6 +8,7 @@ from flax import linen, nnx
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import imported, models
 from jaxopt_lab.lab.models.own import OwnModel
+from jaxopt_lab.lab.models.wanted import Wanted
 
 
 class Net(nnx.Module):
@@ -55,7 +56,7 @@ def test_arguments_become_options_or_are_given():
     assert set(model.config.__dataclass_fields__) == {"width", "wide", "scale"}
     assert fields == {"width": 4, "wide": (1, 2)}
     config = model.config(width=5, scale=2.0)
-    functional = model.functional(config, (2, 3), 7)
+    functional = model.functional(config, Wanted((2, 3), 7))
     shapes = jax.eval_shape(lambda: functional.init(jax.random.key(0))[0])
     assert shapes["hidden"]["kernel"].shape == (6, 5)
     assert shapes["head"]["kernel"].shape == (5, 7)
@@ -65,8 +66,8 @@ def test_linen_modules_and_functions_that_make_one():
     x = jnp.ones((2, 4))
     by_class = OwnModel("Linen", Linen)
     made = OwnModel("made", lambda num_classes: Linen(num_classes))
-    one = outputs(by_class.functional(by_class.config(), (4,), 2), x)
-    two = outputs(made.functional(made.config(), (4,), 2), x)
+    one = outputs(by_class.functional(by_class.config(), Wanted((4,), 2)), x)
+    two = outputs(made.functional(made.config(), Wanted((4,), 2)), x)
     assert one.shape == (2, 2) and (one == two).all()
 
 
@@ -88,7 +89,7 @@ def test_linen_modules_and_functions_that_make_one():
 def test_what_does_not_fit_is_told_in_one_line(make, options, words):
     model = OwnModel("mine", make)
     with pytest.raises(InputError, match=words) as caught:
-        model.functional(model.config(**options), (4,), 2)
+        model.functional(model.config(**options), Wanted((4,), 2))
     assert "\n" not in str(caught.value)
 
 

@@ -241,3 +241,22 @@ def test_the_command_to_quantize_prints_a_table_and_writes_the_codes(
     assert np.load(out)["head/kernel/qvalue"].dtype == np.int8
     assert quantize.main(["run=own", "out=codes"]) == 2
     assert "ends in .npz" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_a_trained_run_adapts_its_norms_at_test_time(tmp_path):
+    images = RNG.normal(size=(24, 4, 4, 1)).astype(np.float32)
+    data = ((images, np.arange(24) % 2), (images, np.arange(24) % 2))
+    words = {"steps": 2, "batch_size": 8, "eval_every": 0, "out": tmp_path}
+    options = {"model.channels": (4,), "model.norm": "ghost_batch_norm"}
+    found = run("convnet", data, "sgd", **words, **options)
+    for alpha in (0.0, 0.5):
+        test = found.adapting(alpha=alpha)
+        state = test.adapt(found.params, test.start(found.model_state), images)
+        moved = found.with_weights(found.params, state)
+        same = np.allclose(moved.apply(images), found.apply(images), rtol=1e-5)
+        assert same == (alpha == 0)
+    with pytest.raises(InputError, match="unknown norm of test time 'alpha'"):
+        found.adapting("alpha")
+    with pytest.raises(InputError, match=r"alpha=2.* is out of range"):
+        found.adapting(alpha=2.0)

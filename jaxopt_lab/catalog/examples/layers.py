@@ -118,6 +118,25 @@ def covariances() -> dict[str, Any]:
     return {"x": a @ np.swapaxes(a, -1, -2) + np.eye(3), "power": 0.5}
 
 
+def tangents() -> dict[str, Any]:
+    """The input of ``five_features``, in a ball of curvature -1/2.
+
+    >>> tangents()["curvature"]
+    0.5
+    """
+    return {"x": third_block()["x"] / 4, "curvature": 0.5}
+
+
+def two_regions() -> dict[str, Any]:
+    """Four images of three by two pixels and two features; kernels of three.
+
+    >>> two_regions()["x"].shape
+    (4, 3, 2, 2)
+    """
+    x = np.random.default_rng(5).normal(1.0, 2.0, (4, 3, 2, 2))
+    return {"x": x, "kernel_size": 3, "threshold": 0.5}
+
+
 def third_block() -> dict[str, Any]:
     """The same with five features, in the third block.
 

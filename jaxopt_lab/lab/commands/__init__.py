@@ -26,6 +26,27 @@ COMMANDS = {
 """One line for each command."""
 
 
+def command(
+    run: Callable[[Sequence[str]], int], *, stopped: str = "stopped"
+) -> Callable[..., int]:
+    """The ``main`` of a command.
+
+    Args:
+      run: the command, of its words; it returns the exit status.
+      stopped: said after Ctrl-C.
+
+    Returns:
+      ``main(arguments=None)``: of the words after the program's name, by default those
+      of the process; the exit status, as of ``guarded``.
+    """
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        words = sys.argv[1:] if arguments is None else arguments
+        return guarded(run, words, stopped=stopped)
+
+    return main
+
+
 def guarded(
     run: Callable[[Sequence[str]], int],
     words: Sequence[str],

@@ -11,17 +11,16 @@ from typing import Any
 
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.run_choice import NEEDED, RunChoice
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(RunChoice):
     """A run, and the data to test it on."""
 
-    run: str = ""
-    """folder of a run"""
-    step: str = "latest"
-    """step of the checkpoint: latest, best, or a number"""
+    seed_index: int = -1
+    """one of the run's seeds, from 0; -1: all of them"""
     task: str = ""
     """other data than the run's own, of the same shape and classes: a task's name,
     npz:FILE, folder:DIR, my.module:load"""
@@ -29,20 +28,6 @@ class EvaluateOptions:
     """folder of the data, with task= or where it has moved"""
     average: bool = False
     """the averaged weights that a run with ema= keeps"""
-    seed_index: int = -1
-    """one of the run's seeds, from 0; -1: all of them"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    return guarded(_evaluate, sys.argv[1:] if arguments is None else arguments)
 
 
 def _evaluate(words: Sequence[str]) -> int:
@@ -53,14 +38,11 @@ def _evaluate(words: Sequence[str]) -> int:
         "Loss and accuracy of a trained run over its test data or others: "
         "{command} run=runs/NAME step=best\nPrints a table, and a line of JSON.",
         accepted={"seed_index": Interval(-1)},
-        needed={"run": "the folder of a run"},
+        needed=NEEDED,
     )
-    step = plain_options.step_of(options.step)
-    from jaxopt_lab.lab.python_runs import load
-
-    run = load(options.run, step, data=options.task or None, data_dir=options.data_dir)
-    if options.seed_index >= 0:
-        run = run.seed(options.seed_index)
+    run = options.load(
+        data=options.task or None, data_dir=options.data_dir, average=options.average
+    )
     found = run.evaluate()
     _print(repr(run), found, run.test_examples)
     values = {name: _listed(value) for name, value in found.items()}
@@ -95,6 +77,10 @@ def _print(title: str, found: dict[str, Any], examples: int | None) -> None:
     if any(not isinstance(value, float) for value in found.values()):
         table.caption = "mean over seeds, 95 % interval"
     console.print(table)
+
+
+main = command(_evaluate)
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

@@ -6,38 +6,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 
 @dataclass(frozen=True)
-class ExportOptions:
+class ExportOptions(RunChoice):
     """A run, and the format."""
 
-    run: str = ""
-    """folder of a run"""
     to: str = "npz"
     """npz or safetensors: the weights by name; stablehlo: the network in evaluation
     mode with its weights, for any batch size, read by jax.export.deserialize"""
-    step: str = "latest"
-    """step of the checkpoint: latest, best, or a number"""
-    seed_index: int = 0
-    """one of the run's seeds, from 0"""
     out: str = ""
     """file to write; empty: weights.* or model.stablehlo in the run's folder"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    return guarded(_export, sys.argv[1:] if arguments is None else arguments)
 
 
 def _export(words: Sequence[str]) -> int:
@@ -46,19 +28,20 @@ def _export(words: Sequence[str]) -> int:
         words,
         "export",
         "Write what other programs read: {command} run=runs/NAME to=safetensors",
-        accepted={"seed_index": Interval(0)},
-        needed={"run": "the folder of a run"},
+        accepted=ACCEPTED,
+        needed=NEEDED,
     )
-    step = plain_options.step_of(options.step)
     from jaxopt_lab.lab import export
 
     export.check(options.to)
-    from jaxopt_lab.lab.python_runs import load
-
-    run = load(options.run, step).seed(options.seed_index)
+    run = options.load()
     path = export.write(run, options.to, options.out)
     print(f"written: {path} ({path.stat().st_size:,} bytes), step {run.step}")
     return 0
+
+
+main = command(_export)
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

@@ -11,25 +11,13 @@ from typing import TYPE_CHECKING
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.lab import command_line
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
 from jaxopt_lab.lab.commands.train import configure_jax
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.find_rate import options as options_of
 
 if TYPE_CHECKING:
     from jaxopt_lab.lab.find_rate.measure import Found
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    return guarded(_find_rate, sys.argv[1:] if arguments is None else arguments)
 
 
 def _find_rate(words: Sequence[str]) -> int:
@@ -108,6 +96,10 @@ def _print(configuration: Configuration, found: Found) -> None:
         highlight=False,
     )
     print(command_line.command(with_rate(configuration, found.proposed), run.out))
+
+
+main = command(_find_rate)
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

@@ -6,21 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
 from jaxopt_lab.lab.inspect import options as options_of
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    words = sys.argv[1:] if arguments is None else arguments
-    return guarded(_inspect, words, stopped="stopped; nothing was written")
 
 
 def _inspect(words: Sequence[str]) -> int:
@@ -43,6 +30,10 @@ def _inspect(words: Sequence[str]) -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+main = command(_inspect, stopped="stopped; nothing was written")
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

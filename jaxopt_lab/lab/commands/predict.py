@@ -11,39 +11,21 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
-from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(RunChoice):
     """A run, and the inputs."""
 
-    run: str = ""
-    """folder of a run"""
     input: str = ""
     """file of inputs: an array .npy of one or several, or an image"""
-    step: str = "latest"
-    """step of the checkpoint: latest, best, or a number"""
-    seed_index: int = 0
-    """one of the run's seeds, from 0"""
     out: str = ""
     """file .npz for classes and probabilities; empty: they are printed only"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    return guarded(_predict, sys.argv[1:] if arguments is None else arguments)
 
 
 def _predict(words: Sequence[str]) -> int:
@@ -54,16 +36,13 @@ def _predict(words: Sequence[str]) -> int:
         "The most likely classes of the inputs in a file: {command} run=runs/NAME "
         "input=image.png\nIntegers are divided by 255, as in training; a picture of "
         "another size is resized, which is said.",
-        accepted={"seed_index": Interval(0)},
-        needed={"run": "the folder of a run", "input": "a file .npy, or an image"},
+        accepted=ACCEPTED,
+        needed={**NEEDED, "input": "a file .npy, or an image"},
     )
-    step = plain_options.step_of(options.step)
     path = Path(options.input).expanduser()
     if not path.is_file():
         raise InputError(f"no file {path}")
-    from jaxopt_lab.lab.python_runs import load
-
-    run = load(options.run, step).seed(options.seed_index)
+    run = options.load()
     inputs = _read(path, run.input_shape)
     logits = np.asarray(run.apply(inputs), np.float64)
     if run.kind == "text":
@@ -118,6 +97,10 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         )
         picture = resized(picture, shape[0], shape[1])
     return np.asarray(picture, np.uint8).reshape(1, *shape)
+
+
+main = command(_predict)
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

@@ -13,19 +13,14 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
-from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 
 @dataclass(frozen=True)
-class QuantizeOptions:
+class QuantizeOptions(RunChoice):
     """A run, a method, and the leaves to quantize."""
 
-    run: str = ""
-    """folder of a run"""
-    step: str = "latest"
-    """step of the checkpoint: latest, best, or a number"""
-    seed_index: int = 0
-    """one of the run's seeds, from 0"""
     data_dir: str = ""
     """folder of the data where it has moved"""
     method: str = "quantease"
@@ -50,18 +45,6 @@ class QuantizeOptions:
     """FILE.npz for codes, scales and zero points"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-      arguments: the words after the program's name; ``None``: those of the process.
-
-    Returns:
-      Exit status: 0; 2 for bad input; 130 after Ctrl-C.
-    """
-    return guarded(_quantize, sys.argv[1:] if arguments is None else arguments)
-
-
 def _quantize(words: Sequence[str]) -> int:
     given = plain_options.parse(
         QuantizeOptions,
@@ -71,24 +54,22 @@ def _quantize(words: Sequence[str]) -> int:
         "{command} run=runs/NAME method=quantease bits=3\nPrints the error and the "
         "bytes of every layer, the test before and after, and a line of JSON.",
         accepted={
-            "seed_index": Interval(0),
+            **ACCEPTED,
             "bits": Interval(2, 8),
             "group_size": Interval(0),
             "examples": Interval(0),
         },
-        needed={"run": "the folder of a run"},
+        needed=NEEDED,
     )
     out = Path(given.out).expanduser() if given.out else None
     if out is not None and out.suffix != ".npz":
         raise InputError(f"out={given.out}; accepted: a name that ends in .npz")
-    step = plain_options.step_of(given.step)
     options = {"bits": given.bits, **options_of(given.options)}
     from rich.console import Console
 
-    from jaxopt_lab.lab.python_runs import load
     from jaxopt_lab.lab.quantized_run import codes_by_path, quantize_run
 
-    run = load(given.run, step, data_dir=given.data_dir).seed(given.seed_index)
+    run = given.load(data_dir=given.data_dir)
     console = Console()
     with console.status("quantizing") as status:
         quantized, report = quantize_run(
@@ -180,6 +161,10 @@ def _print(console: Any, report: Any, before: Any, after: Any) -> None:
             f"{name} {scale * value:.4g}{unit} -> {scale * after[name]:.4g}{unit}",
             highlight=False,
         )
+
+
+main = command(_quantize)
+"""Run the command; see ``commands.command``."""
 
 
 if __name__ == "__main__":

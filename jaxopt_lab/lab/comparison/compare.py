@@ -12,7 +12,7 @@ from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.finished import finished
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.comparison.results import results
-from jaxopt_lab.lab.comparison.study import RESULTS, TIMES, StudyFolder, proposed
+from jaxopt_lab.lab.comparison.study import RESULTS, STUDY, TIMES, StudyFolder, proposed
 from jaxopt_lab.lab.comparison.trainings import Stopped, Trained, train
 
 
@@ -101,6 +101,8 @@ def run_comparison(
     units = budgets.of_steps(budget, configurations)
     first = configurations[entries[0].label].run
     path = out or proposed(first.task)
+    if not (path / STUDY).exists():
+        entries_of.check(entries)
     with StudyFolder(path, asked.settings()) as folder:
         begun(path)
         runs = train(entries, budget, units, asked, folder, say)

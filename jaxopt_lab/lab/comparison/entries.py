@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+import jax
 
 from jaxopt_lab import catalog
 from jaxopt_lab.core import errors
@@ -14,11 +17,14 @@ from jaxopt_lab.lab import (
     configuration_files,
     idle_options,
     methods,
+    optimizers,
     options_form,
+    placement,
 )
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.materials import first_state, materials
 from jaxopt_lab.lab.run_options import RunOptions
 
 _MODELS = {"digits": "mlp"}
@@ -155,6 +161,25 @@ def entries(asked: Asked) -> list[Entry]:
 
 def _own_names() -> Iterable[str]:
     return options_of.CompareOptions.__dataclass_fields__
+
+
+def check(found: Iterable[Entry]) -> None:
+    """Refuse a run that does not fit its data, before another one is trained.
+
+    Args:
+      found: the runs; each one's data are read and its first state is traced.
+
+    Raises:
+      InputError: names the run, and what does not fit.
+    """
+    for entry in found:
+        try:
+            made = materials(entry.first)
+            tx = optimizers.build(placement.on_each_device(entry.first, made.placed))
+            first = functools.partial(first_state, made=made, tx=tx)
+            jax.eval_shape(first, jax.random.key(0))
+        except InputError as error:
+            raise InputError(f"{entry.label}: {error}") from None
 
 
 def _value(option: str, label: str) -> str:

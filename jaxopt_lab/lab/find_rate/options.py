@@ -79,4 +79,10 @@ def parse(arguments: Sequence[str]) -> tuple[FindRateOptions, Configuration]:
     if not configuration.has("learning_rate"):
         row = configuration.rows.base or configuration.rows.method
         raise InputError(f"{row.name} has no learning rate to find")
+    run = configuration.run
+    if run.controller != "none":
+        raise InputError(
+            f"controller={run.controller}: the rate of the first batch is found with "
+            "controller=none"
+        )
     return options, configuration

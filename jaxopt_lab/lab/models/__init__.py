@@ -12,6 +12,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab import imported
 from jaxopt_lab.lab.models import configs
 from jaxopt_lab.lab.models.own import OwnModel
+from jaxopt_lab.lab.models.wanted import Wanted
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -87,28 +88,12 @@ class Model:
             chosen["activation"] = activation(self, named.activation, given)
         return builder.build(config, tuple(input_shape), num_classes, **chosen)
 
-    def functional(
-        self,
-        config: Any,
-        input_shape: tuple[int, ...],
-        num_classes: int,
-        norm_options: Mapping[str, Any] | None = None,
-        batch_axis: str | None = None,
-        dtype: str | None = None,
-        tokens: bool = False,
-        activation_options: Mapping[str, Any] | None = None,
-    ) -> Functional:
+    def functional(self, config: Any, wanted: Wanted) -> Functional:
         """The model as pure functions.
 
         Args:
           config: as of ``build``.
-          input_shape: as of ``build``.
-          num_classes: as of ``build``.
-          norm_options: as of ``build``.
-          batch_axis: axis of devices over which batch statistics are averaged.
-          dtype: type in which its layers compute; ``None``: that of the options.
-          tokens: whether inputs are integers; the kind says it.
-          activation_options: as of ``build``.
+          wanted: what it is to fit.
 
         Returns:
           The functions.
@@ -116,13 +101,16 @@ class Model:
         Raises:
           InputError: an option or the shape is not accepted.
         """
-        del tokens
         from jaxopt_lab.lab.models.layers import functional
 
         build = self.build(
-            config, input_shape, num_classes, norm_options, activation_options
+            config,
+            wanted.input_shape,
+            wanted.num_classes,
+            wanted.norm_options,
+            wanted.activation_options,
         )
-        return functional(build, batch_axis, dtype)
+        return functional(build, wanted.batch_axis, wanted.dtype)
 
 
 AnyModel: TypeAlias = Model | OwnModel

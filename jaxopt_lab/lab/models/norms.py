@@ -165,6 +165,8 @@ def unfit(part: catalog.Part, model: Model, place: Replaces = "norm") -> str:
     assert isinstance(part, Layer)
     if place not in part.replaces:
         return f"replaces {' or '.join(part.replaces)}, no {place}"
+    if part.topic == "test time":
+        return "adapts a trained model: jaxopt_lab.lab.load(folder).adapting(...)"
     if part.gradient in ("rounded", "sampled"):
         return (
             "rounds its gradient with keys; the option memory= of transformer sets it"

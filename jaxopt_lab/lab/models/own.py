@@ -6,11 +6,12 @@ import dataclasses
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.lab.models.wanted import Wanted
 
 _TYPES = (bool, int, float, str)
 _SHAPES = ("input_shape", "shape")
@@ -69,28 +70,13 @@ class OwnModel:
         made.__doc__ = f"Options of {self.name}."
         return made
 
-    def functional(
-        self,
-        config: Any,
-        input_shape: tuple[int, ...],
-        num_classes: int,
-        norm_options: Mapping[str, Any] | None = None,
-        batch_axis: str | None = None,
-        dtype: str | None = None,
-        tokens: bool = False,
-        activation_options: Mapping[str, Any] | None = None,
-    ) -> Functional:
+    def functional(self, config: Any, wanted: Wanted) -> Functional:
         """As ``models.Model.functional``.
 
         Args:
           config: an instance of ``self.config``.
-          input_shape: shape of one input.
-          num_classes: number of classes, or of tokens.
-          norm_options: none.
-          batch_axis: axis over which batch statistics are averaged, of nnx modules.
-          dtype: type in which the layers of nnx modules compute; ``None``: their own.
-          tokens: whether inputs are integers, for linen modules.
-          activation_options: none.
+          wanted: what it is to fit, without layers of the catalog; a type for its
+            layers is for nnx modules.
 
         Returns:
           The model as pure functions.
@@ -99,7 +85,6 @@ class OwnModel:
           InputError: an argument is missing, the module cannot be built, it is none of
             flax, or its outputs are no logits.
         """
-        del norm_options, activation_options
         options = {
             field.name: getattr(config, field.name)
             for field in dataclasses.fields(config)
@@ -112,9 +97,9 @@ class OwnModel:
                 f"model {self.name} needs {', '.join(f'model.{n}=' for n in required)}"
             )
         known = {
-            **dict.fromkeys(_SHAPES, tuple(input_shape)),
-            **dict.fromkeys(_INPUTS, math.prod(input_shape)),
-            **dict.fromkeys((*_CLASSES, *_VOCABULARY), num_classes),
+            **dict.fromkeys(_SHAPES, tuple(wanted.input_shape)),
+            **dict.fromkeys(_INPUTS, math.prod(wanted.input_shape)),
+            **dict.fromkeys((*_CLASSES, *_VOCABULARY), wanted.num_classes),
         }
         options |= {name: known[name] for name in arguments if name in known}
         unknown = [
@@ -129,18 +114,11 @@ class OwnModel:
                 f"model {self.name} needs {', '.join(unknown)}, which the lab does not "
                 "know; give it a default, or name a function that makes the module"
             )
-        functional = self._functional(options, input_shape, batch_axis, dtype, tokens)
-        _check_outputs(self.name, functional, input_shape, num_classes, tokens)
+        functional = self._functional(options, wanted)
+        _check_outputs(self.name, functional, wanted)
         return functional
 
-    def _functional(
-        self,
-        options: dict[str, Any],
-        input_shape: tuple[int, ...],
-        batch_axis: str | None,
-        dtype: str | None,
-        tokens: bool,
-    ) -> Functional:
+    def _functional(self, options: dict[str, Any], wanted: Wanted) -> Functional:
         import jax
         import jax.numpy as jnp
         from flax import linen, nnx
@@ -167,20 +145,20 @@ class OwnModel:
 
         nnx.eval_shape(lambda: _only_nnx(build(nnx.Rngs(0))))
         if isinstance(made[0], linen.Module):
-            if batch_axis is not None:
+            if wanted.batch_axis is not None:
                 raise InputError(
                     f"model {self.name} is a linen module, whose batch statistics are "
                     "not averaged over devices; give style=jit"
                 )
-            kind = jnp.int32 if tokens else jnp.float32
-            sample = jax.ShapeDtypeStruct((1, *input_shape), kind)
+            kind = jnp.int32 if wanted.tokens else jnp.float32
+            sample = jax.ShapeDtypeStruct((1, *wanted.input_shape), kind)
             return from_linen(made[0], sample)
         if not isinstance(made[0], nnx.Module):
             raise InputError(
                 f"model {self.name} gives {described(made[0])}; accepted: a module of "
                 "flax, nnx or linen, or a function that returns one"
             )
-        return functional(build, batch_axis, dtype)
+        return functional(build, wanted.batch_axis, wanted.dtype)
 
 
 _GIVEN = {*_SHAPES, *_INPUTS, *_CLASSES, *_VOCABULARY, "rngs"}
@@ -221,17 +199,12 @@ def _kind(make: Callable[..., Any], argument: inspect.Parameter) -> Any:
     return hint if hint in _TYPES else None
 
 
-def _check_outputs(
-    name: str,
-    functional: Functional,
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    tokens: bool,
-) -> None:
+def _check_outputs(name: str, functional: Functional, wanted: Wanted) -> None:
     import jax
     import jax.numpy as jnp
 
-    dtype = jnp.int32 if tokens else jnp.float32
+    input_shape = wanted.input_shape
+    dtype = jnp.int32 if wanted.tokens else jnp.float32
     inputs = jax.ShapeDtypeStruct((2, *input_shape), dtype)
 
     def outputs(inputs: Any) -> Any:
@@ -249,13 +222,14 @@ def _check_outputs(
             f"model {name} does not take inputs of shape (B, "
             f"{', '.join(map(str, input_shape))}): {words}"
         ) from error
-    wanted = (2, *input_shape, num_classes) if tokens else (2, num_classes)
+    classes = wanted.num_classes
+    logits = (2, *input_shape, classes) if wanted.tokens else (2, classes)
     shape = getattr(got, "shape", None)
-    if shape != wanted:
+    if shape != logits:
         told = described(got) if shape is None else f"outputs of shape {_batch(shape)}"
         raise InputError(
             f"model {name} gives {told} for inputs of shape "
-            f"{_batch((2, *input_shape))}; accepted: logits of shape {_batch(wanted)}"
+            f"{_batch((2, *input_shape))}; accepted: logits of shape {_batch(logits)}"
         )
 
 

@@ -55,7 +55,7 @@ def check(configuration: Configuration) -> None:
       configuration: the run.
 
     Raises:
-      InputError: no validation split, or a recipe.
+      InputError: no validation split, a recipe, or a controller.
     """
     run = configuration.run
     if not run.val:
@@ -63,10 +63,11 @@ def check(configuration: Configuration) -> None:
             f"val={run.val}: settings are chosen on a part of the training set; "
             "accepted: above 0, below 1"
         )
-    if run.recipe != "none":
+    for name in ("recipe", "controller"):
+        if (given := getattr(run, name)) == "none":
+            continue
         raise InputError(
-            f"recipe={run.recipe}: settings are trained by the plain step; "
-            "accepted: none"
+            f"{name}={given}: settings are trained by the plain step; accepted: none"
         )
 
 

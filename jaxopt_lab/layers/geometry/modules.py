@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.layers.geometry.poincare_batch_norm import poincare_batch_norm
 from jaxopt_lab.layers.geometry.spd_batch_norm import spd_batch_norm
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -21,3 +22,20 @@ class SPDBatchNorm(BatchedLayer):
     """
 
     make = staticmethod(spd_batch_norm)
+
+
+class PoincareBatchNorm(BatchedLayer):
+    """Batch normalization in the Poincare ball, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``poincare_batch_norm``.
+
+    >>> from flax import nnx
+    >>> PoincareBatchNorm(3, rngs=nnx.Rngs(0)).running_mean.shape
+    (3,)
+    """
+
+    make = staticmethod(poincare_batch_norm)

@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.statistics import batch_mean
+from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.layers.geometry.spectral import (
     spectral_product,
     sym_fun,
@@ -64,7 +65,7 @@ def sym_abs(x: jax.Array) -> jax.Array:
     return sym_fun(x, jnp.abs, jnp.sign)
 
 
-def spd_geodesic(a: jax.Array, b: jax.Array, t: float) -> jax.Array:
+def spd_geodesic(a: jax.Array, b: jax.Array, t: Scalar) -> jax.Array:
     r"""The Bures-Wasserstein geodesic between two positive definite matrices.
 
     .. math:: (1 - t)^2 A + t^2 B + t (1 - t) \left((AB)^{1/2} + (BA)^{1/2}\right).

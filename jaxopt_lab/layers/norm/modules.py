@@ -15,6 +15,7 @@ from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
 from jaxopt_lab.layers.norm.power_norm import power_norm
+from jaxopt_lab.layers.norm.region_norm import region_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
 from jaxopt_lab.layers.norm.unified_norm import unified_norm
 from jaxopt_lab.layers.norm.unmix_tns import unmix_tns
@@ -246,3 +247,19 @@ class AdaB2N(BatchedLayer):
     """
 
     make = staticmethod(adab2n)
+
+
+class RegionNorm(BatchedLayer):
+    """Normalization of two regions of images, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``region_norm``.
+
+    >>> RegionNorm(4, regions="given", rngs=nnx.Rngs(0)).foreground_gamma.shape
+    (4,)
+    """
+
+    make = staticmethod(region_norm)

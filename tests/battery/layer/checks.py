@@ -91,6 +91,17 @@ def residual_bytes(subject: LayerSubject) -> None:
     assert close, f"{measured:.2f} bytes an element are kept; the row says {claimed}"
 
 
+@check("layer", lambda row: "norm" in row.replaces)
+def large_mean(subject: LayerSubject) -> None:
+    """A mean of a thousand deviations spoils neither statistics nor outputs.
+
+    Those of bfloat16 inputs are taken in float32, and the variance about the mean.
+    """
+    words = "with a large mean it is far from float64"
+    for found, expected in subject.values["large_mean"]:
+        assert_close(found, expected, words, rtol=1e-3, atol=2e-3)
+
+
 @check("layer")
 def divided_batch(subject: LayerSubject) -> None:
     """With the batch divided over an axis, outputs and state are the global ones."""

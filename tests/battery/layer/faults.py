@@ -11,6 +11,7 @@ from battery.faults import plant
 from battery.layer.toy import TOY, broken, centring, example, with_apply
 from battery.parts.common_faults import plant_common
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.trees import accumulation_dtype
 
 
 def documented(text: str):
@@ -74,6 +75,19 @@ def greedy(apply, params, state, x, **options):
 
 def on_one_device(apply, params, state, x, *, axis_name=None, **options):
     return apply(params, state, x, **options)
+
+
+def fast_variance(apply, params, state, x, **options):
+    y, new = apply(params, state, x, **options)
+    z = x.astype(accumulation_dtype(x.dtype))
+    var = jnp.mean(z * z) - jnp.square(jnp.mean(z))
+    return y + var.astype(y.dtype), new
+
+
+def narrow_statistics(apply, params, state, x, **options):
+    y, new = apply(params, state, x, **options)
+    mean = jnp.mean(x, axis=tuple(range(x.ndim - 1)), dtype=x.dtype)
+    return y, {"mean": mean.astype(new["mean"].dtype)}
 
 
 def _calls():
@@ -220,6 +234,14 @@ plant(
     doubled_slope("own"),
 )
 plant("layer", "keeps more", "residual_bytes", "row says", with_apply(greedy))
+plant("layer", "fast variance", "large_mean", "large mean", with_apply(fast_variance))
+plant(
+    "layer",
+    "narrow statistics",
+    "large_mean",
+    "large mean",
+    with_apply(narrow_statistics),
+)
 plant("layer", "own mean", "divided_batch", "on an axis", with_apply(on_one_device))
 plant(
     "layer",

@@ -13,7 +13,15 @@ import optax
 from jax.extend.core import Literal
 
 import jaxopt_lab
-from battery.parts.subject import KEY, Form, Subject, Tree, is_float, weighted_sum
+from battery.parts.subject import (
+    KEY,
+    Form,
+    Subject,
+    Tree,
+    floats,
+    is_float,
+    weighted_sum,
+)
 from jaxopt_lab.catalog import CATALOG
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.core import backward_state
@@ -189,6 +197,7 @@ class LayerSubject(Subject):
             "padded": self._padded,
             "divided": self._divided,
             "first_pass": self._first_pass,
+            "large_mean": self._large_mean,
             "nnx": lambda i: self._as_module(i, self._nnx),
             "trained": lambda i: self.train(core, i, KEY),
         }
@@ -321,6 +330,27 @@ class LayerSubject(Subject):
         options = {"key": key}
         expected = self.trained(core, params, state, inputs["x"], options)["state"]
         return step(train, inputs["x"])[0].model_state, expected
+
+    def _large_mean(self, inputs: Any) -> Any:
+        """Inputs about 1000, in two narrow types with float32 state and in float64.
+
+        Outputs of bfloat16 are left out: they are rounded.
+        """
+        far = jax.tree.map(
+            lambda x: 1000 + x if is_float(x) and x.ndim > 1 else x, inputs["x"]
+        )
+        own = {name: inputs[name] for name in ("params", "state")}
+        pairs = []
+        for dtype in (jnp.bfloat16, jnp.float32):
+            x = floats(lambda x, d=dtype: x.astype(d), far)
+            exact = floats(lambda x: x.astype(jnp.float64), x)
+            single = floats(lambda x: x.astype(jnp.float32), own)
+            found = self.call({**inputs, **single, "x": x}, KEY)
+            expected = self.call({**inputs, **own, "x": exact}, KEY)
+            if dtype == jnp.bfloat16:
+                found, expected = found["state"], expected["state"]
+            pairs.append((found, expected))
+        return floats(lambda x: x.astype(jnp.float64), pairs)
 
     def _nnx(self, core: Core) -> Functional:
         from jaxopt_lab.layers import NnxLayer
