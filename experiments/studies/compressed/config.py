@@ -23,6 +23,7 @@ class Config(Settings):
       batch_size: examples in a batch.
       channels: of the convolutional network.
       pairs: pairs of timed steps.
+      without: names of methods that are not run; compiling takes most of a quick run.
     """
 
     steps: int = 10
@@ -36,10 +37,19 @@ class Config(Settings):
     batch_size: int = 16
     channels: tuple[int, ...] = (16, 32)
     pairs: int = 4
+    without: tuple[str, ...] = ()
 
 
 SIZES: Mapping[str, Config] = {
-    QUICK: Config(),
+    QUICK: Config(
+        without=(
+            "AdamW 8-bit",
+            "AdamW, 8-bit linear v",
+            "MicroAdam .01",
+            "LDAdam 8",
+            "GaLore 32",
+        ),
+    ),
     STANDARD: Config(
         steps=100,
         tuned_steps=50,

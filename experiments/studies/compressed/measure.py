@@ -107,6 +107,8 @@ def _panel(
     base = stepper(methods.ADAMW, panel, config)
     rows, found = store.group(panel.name.replace(" ", "-")), {}
     for row in methods.ALL:
+        if row.name in config.without:
+            continue
 
         def runs(row: Row = row) -> dict[str, Any]:
             made = base if row is methods.ADAMW else stepper(row, panel, config)

@@ -32,6 +32,7 @@ class Config(Settings):
       stream_tasks: tasks in a stream, one after the other.
       stream_steps: steps in each task, each on a batch that is seen once.
       stream_rates: step sizes to choose from.
+      changes: names of what changes along a stream; empty: all.
       stream_width: units of the hidden layers.
       batch_size: examples in a batch.
       text_steps: steps of the language model.
@@ -46,12 +47,13 @@ class Config(Settings):
     toy_rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     schedules: tuple[Schedule, ...] = ("cosine",)
     flow_steps: int = 2000
-    toys: tuple[str, ...] = ("wells .1", "levy, 2-D")
+    toys: tuple[str, ...] = ("wells .1",)
     drawn: int = 12
     buffer_steps: int = 100
     stream_tasks: int = 2
     stream_steps: int = 20
     stream_rates: tuple[float, ...] = (1e-3, 1e-2)
+    changes: tuple[str, ...] = ("labels",)
     stream_width: int = 64
     batch_size: int = 16
     text_steps: int = 10
@@ -74,6 +76,7 @@ SIZES: Mapping[str, Config] = {
         stream_tasks=20,
         stream_steps=100,
         stream_rates=(3e-4, 1e-3, 3e-3, 1e-2),
+        changes=(),
         text_steps=400,
         text_rates=(1e-3, 3e-3, 1e-2, 3e-2),
         text_width=64,

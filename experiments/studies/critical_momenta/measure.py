@@ -121,6 +121,8 @@ def measure(
     )
     accuracies = {}
     for change in streams.CHANGES:
+        if config.changes and change not in config.changes:
+            continue
         stream = streams.streams(change, config, source)
         found = _rows(
             store,

@@ -26,6 +26,7 @@ TINY = dataclasses.replace(
     batch_size=2,
     channels=(2,),
     pairs=1,
+    without=(),
 )
 
 

@@ -32,6 +32,7 @@ TINY = dataclasses.replace(
     stream_tasks=2,
     stream_steps=2,
     stream_rates=(1e-3,),
+    changes=(),
     seeds=1,
     stream_width=4,
     batch_size=2,
