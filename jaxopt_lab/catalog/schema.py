@@ -55,6 +55,8 @@ class Layer(Part):
       matrices: whether the last two axes of the input are a square matrix.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
+      passes: passes of a training call, forward, over arrays of the size of the input;
+        those of batch normalization are 3. 0: not counted.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
         stored rounded; ``"sampled"``, random, with that of the value as its mean;
         ``"own"``, with respect to the input that of a rule of its own, and with respect
@@ -70,6 +72,7 @@ class Layer(Part):
     couples_positions: bool = False
     matrices: bool = False
     residual_bytes: str = ""
+    passes: int = 0
     gradient: Literal["exact", "rounded", "sampled", "own"] = "exact"
 
 

@@ -1,6 +1,12 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.batch_statistics import Normalized, batch_statistics_loss
+from jaxopt_lab.quantize.bit_allocation import (
+    BitAllocation,
+    allocate_bits,
+    sensitivities,
+)
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -19,6 +25,10 @@ from jaxopt_lab.quantize.quant_dot_general import (
     quant_matmul,
 )
 from jaxopt_lab.quantize.quantease import quantease
+from jaxopt_lab.quantize.quantease_outliers import (
+    QArrayWithOutliers,
+    quantease_outliers,
+)
 from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
@@ -26,19 +36,24 @@ from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
+    "BitAllocation",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
     "Grid",
     "Int8Product",
     "LinearGrid",
+    "Normalized",
     "ProductGrids",
     "QArray",
+    "QArrayWithOutliers",
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
     "Rule",
     "ZeroQGrid",
+    "allocate_bits",
+    "batch_statistics_loss",
     "calibration_error",
     "fake_quant",
     "fake_quant_tree",
@@ -53,8 +68,10 @@ __all__ = [
     "quant_dot_general",
     "quant_matmul",
     "quantease",
+    "quantease_outliers",
     "quantize_params",
     "quantized_products",
     "round_to_nearest",
+    "sensitivities",
     "shift_product",
 ]

@@ -190,7 +190,7 @@ def coordinate_descent(
     def one_sweep(number: jax.Array, carry):
         apart, error, best, least = carry
         exact = relax & (number % 3 == 1) & (number <= 25) & (number < sweeps - 1)
-        apart, change = _sweep(aim, apart, sigma, steps, grid, block, ~exact)
+        apart, change = sweep(aim, apart, sigma, steps, grid, block, ~exact)
         error = error + change
         better = ~exact & (error < least)
         best, least = jax.tree.map(
@@ -207,7 +207,7 @@ def coordinate_descent(
     return found[:inputs][jnp.argsort(places)].T
 
 
-def _sweep(
+def sweep(
     aim: jax.Array,
     apart: jax.Array,
     sigma: jax.Array,
@@ -216,7 +216,20 @@ def _sweep(
     block: int,
     rounds: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """One pass over all columns of ``aim - current``, and the objective's change."""
+    """One pass over all columns of ``aim - current``, and the objective's change.
+
+    Args:
+      aim: the target, columns first, ``(inputs, outputs)``.
+      apart: the target minus the current values.
+      sigma: gram matrix of the inputs.
+      steps: the grid of every weight.
+      grid: rounds.
+      block: columns between two products; it divides the inputs.
+      rounds: whether the values are rounded.
+
+    Returns:
+      The new difference, and the change of the objective.
+    """
 
     def one_block(number: jax.Array, carry):
         apart, change = carry

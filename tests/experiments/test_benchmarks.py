@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import (
+    layers,
     memory_saving,
     sam_step,
     sharpness,
@@ -99,3 +100,12 @@ def test_blocks_keep_what_the_bars_allow():
     codes = 16 * rows * memory_saving.DEPTH
     assert found["mesa"]["residuals"] == pytest.approx(codes, rel=0.05)
     assert found["checkpoint"]["residuals"] < found["mesa"]["residuals"]
+
+
+@pytest.mark.full
+def test_the_layers_of_the_benchmark_state_bytes_and_passes():
+    found = layers.figures()
+    assert {"ghost_batch_norm", "adab2n", "power_norm"} <= set(found)
+    for row in found.values():
+        assert row["bytes"] > 0
+        assert row["bar"] == pytest.approx(1.15 * max(1, row["passes"] / 3))

@@ -180,7 +180,7 @@ def test_the_command(method, tmp_path, capsys):
     [
         (["lowest_rate=1", "highest_rate=0.1"], "lowest_rate=1 must be below"),
         (["range_steps=3"], "range_steps=3 is out of range"),
-        (["lowest_rat=1"], "unknown option 'lowest_rat'"),
+        (["lowest_rat=1"], "perhaps you meant 'lowest_rate'"),
         (["method=sgd", "rho=0.1"], "unknown option 'rho'"),
     ],
 )

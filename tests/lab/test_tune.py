@@ -15,7 +15,10 @@ GRID = ["rho=0.05,0.2", "learning_rate=1e-3,0.1"]
 
 @pytest.fixture(scope="module")
 def shared():
-    """Programs by configuration, so that each is compiled once in these tests."""
+    """Programs by configuration, so that each is compiled once in these tests.
+
+    With ``at_once=1`` it serves any number of settings.
+    """
     made = {}
 
     def program(configuration, names, at_once):
@@ -31,7 +34,7 @@ def tuned(folder, shared, stop=10**9, save_every=5):
     """A search that is asked to stop after some steps, and its scores."""
     given = command_line.words([*SAM, *GRID, "val=0.2"])
     grid = axes.read(given)
-    options = grid_search.Options(halving=4, save_every=save_every)
+    options = grid_search.Options(halving=4, at_once=1, save_every=save_every)
     asked = iter(range(1, 10**9))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grid_search._GroupRun, "_make", staticmethod(shared))
@@ -59,7 +62,7 @@ def test_an_interrupted_tuning_ends_as_a_whole_one(tmp_path, shared):
 def test_a_tuning_leaves_its_results(tmp_path, shared, monkeypatch, capsys):
     monkeypatch.setattr(grid_search._GroupRun, "_make", staticmethod(shared))
     folder = tmp_path / "tuning"
-    words = [*SAM, *GRID, "halving=4", f"out={folder}"]
+    words = [*SAM, *GRID, "halving=4", "at_once=1", f"out={folder}"]
     assert main(words) == 0
     said = capsys.readouterr().out
     first = (folder / "results.json").read_bytes()

@@ -9,7 +9,13 @@ import pytest
 from support.vectors import VECTORS
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.quantize import GPTQGrid, gptq, quantease, round_to_nearest
+from jaxopt_lab.quantize import (
+    GPTQGrid,
+    gptq,
+    quantease,
+    quantease_outliers,
+    round_to_nearest,
+)
 from jaxopt_lab.quantize.quantease import coordinate_descent
 
 
@@ -84,6 +90,24 @@ def test_descent_from_gptq_gives_the_recorded_values():
     coded, _ = quantease(weight, gram, bits=3, sweeps=5)
     values = coded.dequantize()
     np.testing.assert_allclose(values, arrays["out/cd5_from_gptq"], atol=1e-12)
+
+
+@pytest.mark.full(plain=["uns1"])
+@pytest.mark.parametrize("name", ["uns1", "uns5", "col1", "col5"])
+def test_the_recorded_codes_and_outliers(name):
+    meta, weight, gram, arrays = load("quantease", "B_refine_outlier_b3")
+    fraction, structured = int(name[3]) / 100, name.startswith("col")
+    found, report = quantease_outliers(
+        weight, gram, bits=3, fraction=fraction, structured=structured
+    )
+    values = found.coded.dequantize()
+    np.testing.assert_allclose(values, arrays[f"B/{name}"], atol=1e-12)
+    np.testing.assert_allclose(found.outliers, arrays[f"H/{name}"], atol=1e-9)
+    recorded = meta["objectives"]
+    np.testing.assert_allclose(report.error, recorded[f"outlier_{name}"], rtol=1e-9)
+    # Heavy-tailed weights: one in a hundred of them halves the error.
+    if name == "uns1":
+        assert report.error <= 0.5 * recorded["quantease30_from_W"]
 
 
 GROUPS = GPTQGrid(4, granularity="group", group_size=16)
@@ -198,6 +222,8 @@ def test_one_input_at_a_time_is_the_exact_minimum():
             lambda w, g: GPTQGrid(granularity="group"),
             "group_size must be a whole number",
         ),
+        (lambda w, g: quantease_outliers(w, g, fraction=0.01), "is no outlier"),
+        (lambda w, g: quantease_outliers(w, g, fraction=2.0), "fraction"),
         (lambda w, g: GPTQGrid(group_size=4), "belongs to granularity 'group'"),
     ],
 )

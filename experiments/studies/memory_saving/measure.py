@@ -64,7 +64,13 @@ def measure(config: Config, store: Store) -> Measured:
     losses, kept = {}, {}
     for name, options in ways(config).items():
         model = _model(config, options)
-        run = jax.jit(jax.vmap(lambda s, p, m=model: _run(m, s, p, config)))
+
+        def runs(seeds: Any, starts: Any, model: Any = model) -> Any:
+            # Not vmap: batched products of this size take longer to compile.
+            one = lambda item: _run(model, item[0], item[1], config)
+            return jax.lax.map(one, (seeds, starts))
+
+        run = jax.jit(runs)
         take = lambda run=run: {"loss": np.asarray(run(seeds, starts))}
         losses[name] = np.asarray(rows.measured(name, take)["loss"])
         kept[name] = _bytes(model, config)

@@ -65,8 +65,10 @@ class Config(Settings):
 
 
 SIZES = {
+    # Most of its time goes into compiling, problem by sampling by batch size.
     QUICK: Config(
         factors=(0.9, 1.1, 1.5),
+        samplings=("bernoulli",),
         runs=200,
         steps=60,
         network_runs=50,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 
+from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, Interval
 from jaxopt_lab.lab import command_line, plain_options
@@ -75,7 +77,13 @@ def parse(arguments: Sequence[str]) -> tuple[FindRateOptions, Configuration]:
             f"{options.highest_rate:g}"
         )
     others = [f"{name}={value}" for name, value in given.items() if name not in own]
-    configuration = command_line.parse(others)
+    try:
+        configuration = command_line.parse(others)
+    except InputError:
+        for name in given:
+            if name not in own and difflib.get_close_matches(name, own, 1, 0.8):
+                raise errors.unknown("option", name, own) from None
+        raise
     if not configuration.has("learning_rate"):
         row = configuration.rows.base or configuration.rows.method
         raise InputError(f"{row.name} has no learning rate to find")

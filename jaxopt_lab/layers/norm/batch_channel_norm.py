@@ -19,6 +19,7 @@ from jaxopt_lab.layers.norm.running import (
     affine,
     after_batch,
     first_running,
+    in_groups,
     padded,
     places,
 )
@@ -71,7 +72,7 @@ def batch_channel_norm(
       no statistic and gives 0. Evaluation takes the stored statistics; those of the
       groups are an example's own. The stored variance is of ddof 1 (torch's rule), with
       ``estimate`` about the old mean, of ddof 0. State: 2 numbers a feature. Passes
-      over the input: four. Differentiable to any order.
+      over the input: six. Differentiable to any order.
 
     Raises:
       InputError: an argument is out of range, ``groups`` does not divide ``features``;
@@ -142,18 +143,13 @@ def batch_channel_norm(
         z = (z - mean) * jax.lax.rsqrt(var + small)
         z = affine(z, params["scale"], params["bias"])
         if channel_norm:
-            apart = z.reshape(*z.shape[:-1], count, features // count)
-            of_group = batch_statistics(
-                apart,
-                (*places(z), apart.ndim - 1),
-                weights=None if valid is None else valid[..., None],
-            )
-            apart = (apart - of_group.mean) * jax.lax.rsqrt(of_group.var + small)
+            mean, var = in_groups(z, count, valid)
+            z = (z - mean) * jax.lax.rsqrt(var + small)
             each = features // count
             scale, bias = (
                 jnp.repeat(params[n], each) for n in ("group_scale", "group_bias")
             )
-            z = affine(apart.reshape(z.shape), scale, bias)
+            z = affine(z, scale, bias)
         return padded(z, valid, x.dtype), state
 
     return Functional(init, apply)

@@ -16,7 +16,13 @@ from jaxopt_lab.core.statistics import batch_mean, batch_statistics, require_val
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features
 from jaxopt_lab.layers.norm.last_axis import along
-from jaxopt_lab.layers.norm.running import affine, after_batch, padded, places
+from jaxopt_lab.layers.norm.running import (
+    affine,
+    after_batch,
+    in_groups,
+    padded,
+    places,
+)
 
 BatchForm = Literal["b0", "b1", "b2"]
 SampleForm = Literal["s0", "s1", "s2"]
@@ -62,7 +68,7 @@ def evonorm_b0(
       and gives 0. Evaluation takes the stored variance for :math:`\sigma_b^2`; the
       statistics of an example are its own. State: a number a feature. Where both terms
       of the maximum are equal each has half of the gradient. Passes over the input:
-      four. Differentiable to any order.
+      five (four of B1 and B2). Differentiable to any order.
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
@@ -173,17 +179,10 @@ def evonorm_s0(
     def of_groups(
         params: Any, state: Any, z: jax.Array, valid: Any, train: bool, axis_name: Any
     ) -> tuple[jax.Array, Any]:
-        apart = z.reshape(*z.shape[:-1], count, features // count)
-        axes = (*places(z), apart.ndim - 1)
-        weights = None if valid is None else valid[..., None]
-        if form == "s2":
-            square = batch_mean(apart * apart, axes, weights=weights)[0]
-        else:
-            square = batch_statistics(apart, axes, weights=weights).var
+        _, square = in_groups(z, count, valid, centred=form != "s2")
         size = jax.lax.rsqrt(square + jnp.asarray(eps, z.dtype))
         turned = along(params["v"], z) * z if form == "s0" else z
-        y = (z * jax.nn.sigmoid(turned)).reshape(apart.shape) * size
-        return y.reshape(z.shape), state
+        return z * jax.nn.sigmoid(turned) * size, state
 
     return Functional(init, _around(f"evonorm_{form}", features, activate, of_groups))
 

@@ -82,7 +82,7 @@ def power_norm(
       axis_name=None, mask=None) -> (y, state)``: ``x`` is ``(..., features)`` of any
       floating type, ``y`` has its shape and type; statistics are float32, float64 for
       float64. ``mask``: of the first axes of ``x``. Evaluation takes :math:`\phi`, and
-      its gradient is that of y. Passes over the input: three forward (five with the
+      its gradient is that of y. Passes over the input: two forward (four with the
       division), two backward. Reverse mode only.
 
     Raises:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.statistics import Statistics, moved, with_ddof
+from jaxopt_lab.core.statistics import Statistics, batch_mean, moved, with_ddof
 from jaxopt_lab.layers.norm.last_axis import along
 
 
@@ -78,6 +78,45 @@ def padded(y: jax.Array, valid: jax.Array | None, dtype: DTypeLike) -> jax.Array
       The output of the layer.
     """
     return (y if valid is None else jnp.where(valid, y, 0)).astype(dtype)
+
+
+def in_groups(
+    z: jax.Array,
+    groups: int,
+    weights: jax.Array | None,
+    *,
+    centred: bool = True,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance of each example over its positions and a group of features.
+
+    Positions are reduced first, each feature by itself: an axis of a few features at
+    the end of a large array is slow to reduce.
+
+    Args:
+      z: ``(B, ..., features)``, of the type of the statistics.
+      groups: number of groups of consecutive features.
+      weights: as of ``batch_mean``, the same for all features.
+      centred: False: the mean is 0, and the variance the mean square.
+
+    Returns:
+      ``(mean, variance)``, ``(B, 1, ..., 1, features)``, the same in a group.
+
+    >>> mean, var = in_groups(jnp.array([[[1.0, 3.0, 5.0, 5.0]]]), 2, None)
+    >>> mean.ravel().tolist(), var.ravel().tolist()
+    ([2.0, 2.0, 5.0, 5.0], [1.0, 1.0, 0.0, 0.0])
+    """
+    axes = places(z)
+
+    def over_group(x: jax.Array) -> jax.Array:
+        apart = x.reshape(*x.shape[:-1], groups, -1)
+        mean = jnp.mean(apart, axis=-1, keepdims=True)
+        return jnp.broadcast_to(mean, apart.shape).reshape(x.shape)
+
+    mean = jnp.zeros((1,) * z.ndim, z.dtype)
+    if centred:
+        mean = over_group(batch_mean(z, axes, weights=weights)[0])
+    square = batch_mean(jnp.square(z - mean), axes, weights=weights)[0]
+    return mean, over_group(square)
 
 
 def places(x: jax.Array) -> tuple[int, ...]:

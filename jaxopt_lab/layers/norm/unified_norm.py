@@ -89,7 +89,7 @@ def unified_norm(
       its limits: v (1 at first), :math:`\nu` (0), both windows, the numbers of calls
       and of outliers: ``window + backward_window + 2`` numbers a feature. ``apply``,
       types and ``mask`` as of ``power_norm``. Passes over the
-      input: three forward, three backward. Reverse mode only.
+      input: two forward, two backward. Reverse mode only.
 
     Raises:
       InputError: an argument is out of range, or outliers are looked for before the

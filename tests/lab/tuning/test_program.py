@@ -43,7 +43,7 @@ def without_tests(monkeypatch):
 
 
 def test_a_setting_among_others_is_its_own_run(without_tests):
-    words = [*TINY, "method=sam", "seeds=2", "ema=0.9"]
+    words = [*TINY, "method=sam", "seeds=2"]
     program = SettingsProgram(parse(words), list(VALUES))
     seen = []
     kept = program.chosen(program.start(VALUES), [2, 1])
@@ -66,7 +66,7 @@ def test_a_setting_among_others_is_its_own_run(without_tests):
 
 @pytest.mark.full
 def test_blocks_of_one_program_are_filled_up():
-    words = [*TINY, "method=sam"]
+    words = [*TINY, "method=sam", "ema=0.9"]
     program = SettingsProgram(parse(words), ["rho", "learning_rate"], at_once=2)
     values = {name: VALUES[name] for name in program.names}
     trained = program.train(program.start(values), 4)

@@ -47,6 +47,20 @@ def trials(folder):
     return [(t.params, t.value, t.state.name) for t in study.trials]
 
 
+def test_the_defaults_are_tried_first_and_a_store_is_of_one_search(pretended, tmp_path):
+    some = {"trials": 1, "folder": tmp_path, "seeds": range(5)}
+    configuration = parse(TINY)
+    found = best_settings(configuration, **some)
+    assert found == {"rho": 0.05, "learning_rate": 0.05}
+    ((used, names),) = pretended
+    assert names == ["rho", "learning_rate"]
+    assert (used.run.seed, used.run.seeds, used.run.val) == (5, 1, search.SHARE)
+    assert best_settings(configuration, **some) == found and len(pretended) == 1
+    with pytest.raises(InputError, match=r"another search: steps was 8, now 9"):
+        best_settings(parse([*TINY[:3], "steps=9"]), **some)
+
+
+@pytest.mark.full
 def test_an_interrupted_search_ends_as_a_whole_one(pretended, tmp_path, monkeypatch):
     told = []
     configuration = parse(TINY)
@@ -62,10 +76,6 @@ def test_an_interrupted_search_ends_as_a_whole_one(pretended, tmp_path, monkeypa
     found = trials(tmp_path / "a")
     assert found[0][0] == {"rho": 0.05, "learning_rate": 0.05}  # the defaults
     assert "PRUNED" in {state for _, _, state in found}
-    ((used, names),) = pretended
-    assert names == ["rho", "learning_rate"]
-    assert (used.run.seed, used.run.seeds, used.run.val) == (5, 1, search.SHARE)
-
     run = search._run
 
     def interrupted(program, trial, steps):
@@ -82,9 +92,6 @@ def test_an_interrupted_search_ends_as_a_whole_one(pretended, tmp_path, monkeypa
     assert trials(tmp_path / "b") == found
     # Fewer trials than there are: the best of the first.
     assert best_settings(configuration, trials=1, **some) == found[0][0]
-
-    with pytest.raises(InputError, match=r"another search: steps was 8, now 9"):
-        best_settings(parse([*TINY[:3], "steps=9"]), trials=6, **some)
 
 
 def test_a_file_that_is_no_store_is_refused(pretended, tmp_path):
