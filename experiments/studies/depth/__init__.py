@@ -1,0 +1,1 @@
+"""Norm placements and residual scales of a deep transformer."""
