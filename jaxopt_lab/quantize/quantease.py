@@ -37,7 +37,7 @@ def quantease(
     init: Annotated[Start, STATIC] = "gptq",
     relax: Annotated[bool, STATIC] = False,
     order: Annotated[Order, STATIC] = "given",
-    block_size: Annotated[int, COUNT, STATIC] = 32,
+    block_size: Annotated[int, COUNT, STATIC] = 16,
 ) -> tuple[QArray, QuantizerReport]:
     r"""Minimize the error of the outputs over one column of codes after another.
 
@@ -199,8 +199,12 @@ def coordinate_descent(
         return apart, error, best, least
 
     apart = aim - begin
-    error = jnp.sum(apart * (sigma @ apart))
-    least = error if rounded else jnp.full_like(error, jnp.inf)
+    if rounded and not relax:
+        keep_best = False  # the objective never rises: the last iterate is the best
+    error = least = jnp.zeros((), apart.dtype)
+    if keep_best:
+        error = jnp.sum(apart * (sigma @ apart))
+        least = error if rounded else jnp.full_like(error, jnp.inf)
     carry = (apart, error, apart, least)
     last, _, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
     found = aim - (best if keep_best else last)

@@ -43,7 +43,7 @@ def quantease_outliers(
     fraction: Annotated[float, Interval(0, 1), STATIC] = 0.01,
     structured: Annotated[bool, STATIC] = False,
     sweeps: Annotated[int, COUNT, STATIC] = 30,
-    block_size: Annotated[int, COUNT, STATIC] = 32,
+    block_size: Annotated[int, COUNT, STATIC] = 16,
 ) -> tuple[QArrayWithOutliers, QuantizerReport]:
     r"""Codes and outliers in turn: coordinate descent, then a projected gradient step.
 
