@@ -10,6 +10,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import models
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.models import activations, configs, resnet
+from jaxopt_lab.lab.models.layers import MakeNorm, dtypes
 from jaxopt_lab.layers import lecun_normal_untruncated
 
 HE = jax.nn.initializers.he_normal()
@@ -87,8 +88,12 @@ def test_constants_multiply_and_learned_scalars_are_parameters(name, options):
 @pytest.mark.full
 def test_fixup_starts_its_modules_at_zero():
     def first_and_last(kind):
-        config = configs.ResNet18Config(width=4, norm="group", residual_scale=kind)
-        block = resnet.Block(config, 4, 4, 1, activations.RELU, 16, nnx.Rngs(0))
+        config = configs.ResNet18Config(
+            width=4, norm="group", groups=2, residual_scale=kind
+        )
+        rngs = nnx.Rngs(0)
+        make = MakeNorm(config, None, dtypes(config.dtype), rngs)
+        block = resnet.Block(config, 4, 4, 1, activations.RELU, 1, 16, make, rngs)
         return [np.asarray(c.kernel.get_value()) for c in block.convs]
 
     (plain, _), (scaled, zeros) = first_and_last("1"), first_and_last("fixup")

@@ -201,6 +201,6 @@ def plain_bures(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     at_identity = bw_exp(eye, bw_to_identity(mean, bw_log(mean, y)))
     factor = params["shift"][:, None, None] / deviation
     scaled = bw_exp(eye, factor * bw_log(eye, at_identity))
-    base = (down @ params["G"] @ down)[None]
+    base = (down @ spd_power(params["G"], 1.0) @ down)[None]
     y = bw_exp(base, bw_from_identity(base, bw_log(eye, scaled)))
     return (up @ y @ up).reshape(x.shape)
