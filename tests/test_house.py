@@ -139,6 +139,13 @@ def test_arrows_run_downwards(path):
     assert not forbidden, f"{path} must not import {forbidden}"
 
 
+def test_modules_are_small():
+    """At most 400 lines, half of them at most 150."""
+    lengths = {p: p.read_text().count("\n") for p in PACKAGE.rglob("*.py")}
+    assert [str(p) for p, length in lengths.items() if length > 400] == []
+    assert sorted(lengths.values())[len(lengths) // 2] <= 150
+
+
 def test_public_names_are_sorted_and_documented():
     names = [n for n in jaxopt_lab.__all__ if not n.startswith("__")]
     assert names == sorted(names)
