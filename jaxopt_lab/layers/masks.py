@@ -46,3 +46,21 @@ def over_features(
             f"got {mask.shape}"
         )
     return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def without_padding(x: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """The input of a layer with 0 where there is padding.
+
+    Padding may hold anything, and 0 times NaN is NaN in the gradients.
+
+    Args:
+      x: the input.
+      valid: booleans of ``over_features``, or None.
+
+    Returns:
+      As ``x``; ``x`` itself without a mask.
+
+    >>> without_padding(jnp.array([jnp.nan, 2.0]), jnp.array([False, True])).tolist()
+    [0.0, 2.0]
+    """
+    return x if valid is None else jnp.where(valid, x, 0)

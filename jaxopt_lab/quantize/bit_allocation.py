@@ -13,6 +13,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch, Params
 from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.kernel_matrix import from_matrix, to_matrix
 
 
 class BitAllocation(NamedTuple):
@@ -143,9 +144,7 @@ def sensitivities(
         return jnp.mean(jnp.sum(terms, axis=-1))
 
     def on_grid(leaf: jax.Array, grid: Grid) -> jax.Array:
-        matrix = leaf.reshape(-1, leaf.shape[-1]).T
-        values = grid.encode(matrix).dequantize(leaf.dtype)
-        return values.T.reshape(leaf.shape)
+        return from_matrix(grid.encode(to_matrix(leaf)).dequantize(), leaf)
 
     def one(name: str, grid: Grid) -> float:
         changed = {**flat, name: jax.jit(on_grid, static_argnums=1)(flat[name], grid)}

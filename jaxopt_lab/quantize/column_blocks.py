@@ -13,6 +13,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.qarray import QArray, over_groups
 from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.report import check_gram
 
 
 class Steps(NamedTuple):
@@ -103,12 +104,8 @@ def calibrated(
             f"{name} needs gram, the sum of the outer products of the inputs; got None "
             "(without calibration data use round_to_nearest)"
         )
-    gram, inputs = jnp.asarray(gram), wide.shape[1]
-    if gram.shape != (inputs, inputs):
-        raise InputError(
-            f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "
-            f"{gram.shape}"
-        )
+    gram = jnp.asarray(gram)
+    check_gram(gram, wide.shape[1])
     for what, value in (("weight", wide), ("gram", gram)):
         if not isinstance(value, Tracer) and not np.isfinite(value).all():
             raise InputError(f"{what} of {name} must be finite; it holds NaN or inf")

@@ -12,6 +12,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.quantize.grid import Grid
+from jaxopt_lab.quantize.kernel_matrix import from_matrix, to_matrix
 
 
 def fake_quant(x: jax.Array, grid: Grid) -> jax.Array:
@@ -84,8 +85,7 @@ def fake_quant_tree(params: Params, rules: Sequence[tuple[str, Grid | None]]) ->
         rule = chosen.get(name)
         grid = None if rule is None else rules[rule][1]
         if grid is not None and jnp.ndim(leaf) >= 2:
-            matrix = leaf.reshape(-1, leaf.shape[-1]).T
-            leaf = fake_quant(matrix, grid).T.reshape(leaf.shape)
+            leaf = from_matrix(fake_quant(to_matrix(leaf), grid), leaf)
         leaves.append(leaf)
     return jax.tree.unflatten(jax.tree.structure(params), leaves)
 

@@ -14,6 +14,7 @@ from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.core.typing import Batch, Params
 from jaxopt_lab.quantize.fake_quant import first_matches
 from jaxopt_lab.quantize.input_grams import gram_function, order_of_use
+from jaxopt_lab.quantize.kernel_matrix import from_matrix, to_matrix
 from jaxopt_lab.quantize.report import QuantizerReport
 
 Apply = Callable[[Params, Batch], Any]
@@ -122,14 +123,13 @@ def quantize_params(
             progress(name)
         rule, leaf = chosen[name], leaves[name]
         assert rule.quantize is not None
-        matrix = leaf.reshape(-1, leaf.shape[-1]).T
         gram = (all_grams() if in_order and name in used else once).get(name)
         try:
-            coded, report = rule.quantize(matrix, gram, rule.codec)
+            coded, report = rule.quantize(to_matrix(leaf), gram, rule.codec)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
         layers[name] = coded, report
-        leaves[name] = coded.dequantize().T.reshape(leaf.shape).astype(leaf.dtype)
+        leaves[name] = from_matrix(coded.dequantize(), leaf)
         nbytes += report.nbytes - trees.nbytes(leaf)
     quantized = jax.tree.unflatten(structure, list(leaves.values()))
     error = _output_error(apply, params, quantized, batches)

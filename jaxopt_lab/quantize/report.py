@@ -54,13 +54,26 @@ def calibration_error(
             "weight and quantized must be matrices of one shape, (outputs, inputs); "
             f"got {weight.shape} and {quantized.shape}"
         )
-    inputs = weight.shape[1]
-    if gram is not None and gram.shape != (inputs, inputs):
+    if gram is not None:
+        check_gram(gram, weight.shape[1])
+    return _relative_error(weight, quantized, gram)
+
+
+def check_gram(gram: jax.Array, inputs: int) -> None:
+    """Refuse a gram matrix of another shape.
+
+    Args:
+      gram: the matrix.
+      inputs: number of inputs of the weight.
+
+    Raises:
+      InputError: it is not ``(inputs, inputs)``.
+    """
+    if gram.shape != (inputs, inputs):
         raise InputError(
             f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "
             f"{gram.shape}"
         )
-    return _relative_error(weight, quantized, gram)
 
 
 @jax.jit

@@ -221,6 +221,7 @@ def test_rounding_traces_under_strict_promotion():
     weight = jnp.ones((2, 3), jnp.float32)
     with jax.numpy_dtype_promotion("strict"):
         for grid in (LinearGrid(4), LinearGrid(4, False), GPTQGrid(4), GPTQGrid(4, 1)):
-            jax.eval_shape(
+            coded = jax.eval_shape(
                 lambda w, g=grid: round_to_nearest(w, jnp.eye(3), g)[0], weight
             )
+            assert coded.scale.dtype == jnp.float32

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 
 SCALE = 1.0507009873554804934193349852946
 ALPHA = 1.6732632423543772848170429916717
@@ -46,6 +45,7 @@ def selu(features: Annotated[int, COUNT]) -> Functional:
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017
     (https://arxiv.org/abs/1706.02515).
 
+    >>> import jax.numpy as jnp
     >>> act = selu(2)
     >>> y, _ = act.apply({}, {}, jnp.array([[1.0, -50.0]]), train=True)
     >>> [round(float(unit), 4) for unit in y[0]]
@@ -67,9 +67,6 @@ def selu(features: Annotated[int, COUNT]) -> Functional:
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         valid = over_features("selu", x, features, mask)
-        if valid is None:
-            return jax.nn.selu(x), state
-        # Padding may hold anything, and 0 times NaN is NaN in the gradients. 0 gives 0.
-        return jax.nn.selu(jnp.where(valid, x, 0)), state
+        return jax.nn.selu(without_padding(x, valid)), state  # 0 gives 0
 
     return Functional(init, apply)

@@ -22,7 +22,7 @@ from jaxopt_lab.layers.block.residual_scale import (
     residual_scale,
     scaled_residual,
 )
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 from jaxopt_lab.layers.norm.layernorm_scaling import layer_norm_scale
 
@@ -132,9 +132,7 @@ def transformer_block(
             raise InputError(
                 f"transformer_block takes inputs (B, T, {features}); got {x.shape}"
             )
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            x = jnp.where(valid, x, 0)
+        x = without_padding(x, valid)
 
         def dense(name: str, h: jax.Array) -> jax.Array:
             kernel = params[name].astype(h.dtype)

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
 KernelInit = Callable[..., jax.Array]
@@ -129,9 +129,7 @@ def transformed_conv(
                 f"{layer} takes images (B, height, width, {features}); got {x.shape}"
             )
         valid = over_features(layer, x, features, mask)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            x = jnp.where(valid, x, 0)
+        x = without_padding(x, valid)
         kernel = params["kernel"]
         if transform is not None:
             kernel = transform.apply(params, kernel)

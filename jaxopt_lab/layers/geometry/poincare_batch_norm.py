@@ -14,7 +14,7 @@ from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_argumen
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.geometry import poincare
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 
 
 def poincare_batch_norm(
@@ -99,9 +99,8 @@ def poincare_batch_norm(
         valid = over_features("poincare_batch_norm", x, features, mask)
         z = x.astype(wide)
         weights = None
+        z = without_padding(z, valid)
         if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
             weights = jnp.broadcast_to(valid, (*x.shape[:-1], 1))
         axes = tuple(range(x.ndim - 1))
 

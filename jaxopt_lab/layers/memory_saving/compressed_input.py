@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.residual_codes import (
     Compression,
     Grid,
@@ -131,9 +131,7 @@ def compressed_layer(
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         valid = over_features(name, x, features, mask)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            x = jnp.where(valid, x, 0)
+        x = without_padding(x, valid)
         if train:
             uniform = compression.uniform(name, key, x)
             state = compression.moved(state, x, valid=valid, axis_name=axis_name)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments, takes
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.residual_codes import (
     Compression,
     Grid,
@@ -77,9 +77,7 @@ def mesa_softmax(
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         valid = over_features("mesa_softmax", x, features, mask)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            x = jnp.where(valid, x, 0)
+        x = without_padding(x, valid)
         y: Any = jax.nn.softmax(x if not train else jax.lax.stop_gradient(x))
         if train:
             uniform = compression.uniform("mesa_softmax", key, x)

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, SHARE, STATIC, check_arguments
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.dense import KernelInit, dense, first_dense
 from jaxopt_lab.layers.memory_saving.residual_codes import first_order_only
 from jaxopt_lab.layers.memory_saving.row_sampling import (
@@ -120,9 +120,7 @@ def wta_crs_dense(
     ) -> tuple[jax.Array, Any]:
         x, guesses = _taken_apart(x)
         valid = over_features("wta_crs_dense", x, features, mask)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            x = jnp.where(valid, x, 0)
+        x = without_padding(x, valid)
         leading = x.shape[:-1]
         rows = math.prod(leading)
         kept = rows_kept(rows, ratio, min_rows)

@@ -22,7 +22,7 @@ from jaxopt_lab.core.options import (
 from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import ModelState
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
 
@@ -128,9 +128,7 @@ def adab2n(
         x, task = _taken_apart(x, tasks)
         valid = over_features("adab2n", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if train:
             axes = (0, *places(z))
             require_values("adab2n", z, axes, axis_name)

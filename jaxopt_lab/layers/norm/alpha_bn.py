@@ -19,7 +19,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     affine,
@@ -100,9 +100,7 @@ def alpha_bn(
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         valid = over_features("alpha_bn", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if train:
             axes = (0, *places(z))
             require_values("alpha_bn", z, axes, axis_name)

@@ -14,7 +14,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     affine,
@@ -225,9 +225,7 @@ def _around(
     ) -> tuple[jax.Array, Any]:
         valid = over_features(name, x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if activate:
             z, state = inner(params, state, z, valid, train, axis_name)
         y = affine(z, params["scale"], params["bias"])

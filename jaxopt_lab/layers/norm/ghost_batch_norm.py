@@ -17,7 +17,7 @@ from jaxopt_lab.core.statistics import (
     with_ddof,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 
 
 def ghost_batch_norm(
@@ -100,9 +100,7 @@ def ghost_batch_norm(
         wide = accumulation_dtype(x.dtype)
         valid = over_features("ghost_batch_norm", x, features, mask)
         z = x.astype(wide)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if train:
             chunks = _chunks(x.shape[0], ghost_size, axis_name)
             z = z.reshape((chunks, x.shape[0] // chunks, -1, features))

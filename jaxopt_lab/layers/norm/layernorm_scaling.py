@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
 Statistics = Literal["layer", "rms"]
@@ -93,9 +93,7 @@ def layernorm_scaling(
         wide = accumulation_dtype(x.dtype)
         valid = over_features("layernorm_scaling", x, features, mask)
         z = x.astype(wide)
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         y = normalized(z, eps, centred=centred)
         y = y * along(params["scale"], y)
         if centred:

@@ -13,7 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 
 
 def layer_norm(
@@ -202,9 +202,7 @@ def _of_flax(
             )
         z = x.astype(wide)
         inside = None
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if valid is not None and not by_position:
             # Of an example of padding alone all zeros count: 0 / 0 is NaN too.
             alone = ~jnp.any(valid, axis=tuple(range(1, x.ndim)), keepdims=True)

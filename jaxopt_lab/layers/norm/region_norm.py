@@ -14,7 +14,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
 _LECUN = jax.nn.initializers.lecun_normal()
@@ -120,9 +120,8 @@ def region_norm(
             )
         z = x.astype(wide)
         inside = jnp.ones((*x.shape[:-1], 1), bool)
+        z = without_padding(z, valid)
         if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
             inside = jnp.broadcast_to(valid, inside.shape)
         weights = {name: p.astype(wide) for name, p in params.items()}
         heat = None

@@ -12,7 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 from jaxopt_lab.layers.norm.layernorm_scaling import Statistics
 
@@ -122,9 +122,8 @@ def td_layernorm(
         valid = over_features("td_layernorm", x, features, mask)
         shape = (-1,) + (1,) * (x.ndim - 1)
         z, times = x.astype(wide), log_snr.astype(wide).reshape(shape)
+        z = without_padding(z, valid)
         if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
             there = jnp.any(valid, axis=tuple(range(1, x.ndim)), keepdims=True)
             times = jnp.where(there, times, 0)
         t = times / jnp.asarray(4, wide)

@@ -23,7 +23,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.power_norm import Padding
 from jaxopt_lab.layers.norm.running import affine, padded
@@ -141,9 +141,7 @@ def unified_norm(
         valid = over_features("unified_norm", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
         zeroed = valid if padding == "zero" else None
-        if zeroed is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(zeroed, z, 0)
+        z = without_padding(z, zeroed)
         if train:
             rule = _UnifiedNorm(warmup, filter_outliers, decay, eps, axis_name, padding)
             args = (z, params["scale"], params["bias"], valid)

@@ -12,7 +12,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
 
@@ -110,9 +110,7 @@ def unmix_tns(
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         valid = over_features("unmix_tns", x, features, mask)
         z = x.astype(accumulation_dtype(x.dtype))
-        if valid is not None:
-            # Padding may hold anything, and 0 times NaN is NaN in the gradients.
-            z = jnp.where(valid, z, 0)
+        z = without_padding(z, valid)
         if z.ndim == 2:
             mean, var = (along(state[name], z) for name in ("mean", "var"))
         else:
