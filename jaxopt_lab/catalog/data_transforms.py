@@ -49,4 +49,15 @@ ROWS: tuple[DataTransform, ...] = (
         example="jaxopt_lab.catalog.examples.batches:weighted_examples",
         paper="Hoffer et al. 2017, arXiv:1705.08741",
     ),
+    DataTransform(
+        name="rotations",
+        summary="images turned by quarters, and the number of the turn",
+        build="jaxopt_lab.data:rotations",
+        reduces_to=Neutral({"turns": 1}, "jaxopt_lab.data:compose"),
+        topic="self-supervision",
+        options=("turns", "every"),
+        example="jaxopt_lab.catalog.examples.batches:turned_images",
+        paper="Gidaris, Singh and Komodakis 2018, arXiv:1803.07728",
+        code="gidariss/FeatureLearningRotNet",
+    ),
 )

@@ -22,6 +22,7 @@ from jaxopt_lab.data.image_folder import load_image_folder
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
 from jaxopt_lab.data.own import as_dataset, load_npz
+from jaxopt_lab.data.rotations import rotations
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 
@@ -57,5 +58,6 @@ __all__ = [
     "put_batch",
     "read_idx",
     "read_text",
+    "rotations",
     "vocabulary",
 ]

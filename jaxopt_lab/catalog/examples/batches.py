@@ -31,6 +31,15 @@ def plain_images() -> dict[str, Any]:
     return {"batch": batch, "probability": 1.0}
 
 
+def turned_images() -> dict[str, Any]:
+    """Six images of 16 pixels, each of which is turned once.
+
+    >>> turned_images()["every"]
+    False
+    """
+    return {"batch": plain_images()["batch"], "every": False}
+
+
 def large_images() -> dict[str, Any]:
     """Six images of 64 pixels in three classes, in which a box fits.
 
