@@ -60,4 +60,14 @@ ROWS: tuple[DataTransform, ...] = (
         paper="Gidaris, Singh and Komodakis 2018, arXiv:1803.07728",
         code="gidariss/FeatureLearningRotNet",
     ),
+    DataTransform(
+        name="batch_styles",
+        summary="low frequencies of all images from one image of the batch",
+        build="jaxopt_lab.data:batch_styles",
+        reduces_to=Neutral({"mix": 0.0}, "jaxopt_lab.data:compose"),
+        topic="self-supervision",
+        options=("mix", "ratio"),
+        example="jaxopt_lab.catalog.examples.batches:styled_images",
+        paper="Scalbert, Vakalopoulou and Couzinie-Devy 2023, arXiv:2303.06088",
+    ),
 )

@@ -6,6 +6,7 @@ importing this package loads none of them.
 
 from jaxopt_lab.core.typing import BatchSource
 from jaxopt_lab.data.augment import compose, flip, pad_crop
+from jaxopt_lab.data.batch_styles import batch_styles, standardise_styles
 from jaxopt_lab.data.batches import (
     ArrayBatches,
     Augment,
@@ -35,6 +36,7 @@ __all__ = [
     "MeshBatches",
     "TfdsSources",
     "as_dataset",
+    "batch_styles",
     "cache_folder",
     "check_images",
     "compose",
@@ -59,5 +61,6 @@ __all__ = [
     "read_idx",
     "read_text",
     "rotations",
+    "standardise_styles",
     "vocabulary",
 ]

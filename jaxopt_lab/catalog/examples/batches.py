@@ -40,6 +40,15 @@ def turned_images() -> dict[str, Any]:
     return {"batch": plain_images()["batch"], "every": False}
 
 
+def styled_images() -> dict[str, Any]:
+    """Six images of 16 pixels, and a block of their low frequencies.
+
+    >>> styled_images()["ratio"]
+    0.5
+    """
+    return {"batch": plain_images()["batch"], "mix": 0.7, "ratio": 0.5}
+
+
 def large_images() -> dict[str, Any]:
     """Six images of 64 pixels in three classes, in which a box fits.
 
