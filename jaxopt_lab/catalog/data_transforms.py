@@ -70,4 +70,14 @@ ROWS: tuple[DataTransform, ...] = (
         example="jaxopt_lab.catalog.examples.batches:styled_images",
         paper="Scalbert, Vakalopoulou and Couzinie-Devy 2023, arXiv:2303.06088",
     ),
+    DataTransform(
+        name="recombine",
+        summary="the object of an image before the background of another class",
+        build="jaxopt_lab.data:recombine",
+        reduces_to=Neutral({"probability": 0.0}, "jaxopt_lab.data:compose"),
+        topic="robustness",
+        options=("probability", "inter_class", "threshold", "softness"),
+        example="jaxopt_lab.catalog.examples.batches:plain_images",
+        paper="De-DA 2024, from the abstract",
+    ),
 )

@@ -12,6 +12,7 @@ from jaxopt_lab.data.batches import (
     Augment,
     evaluation_batches,
 )
+from jaxopt_lab.data.class_variants import class_variants
 from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
@@ -23,6 +24,7 @@ from jaxopt_lab.data.image_folder import load_image_folder
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
 from jaxopt_lab.data.own import as_dataset, load_npz
+from jaxopt_lab.data.recombine import composite, recombine
 from jaxopt_lab.data.rotations import rotations
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
@@ -39,7 +41,9 @@ __all__ = [
     "batch_styles",
     "cache_folder",
     "check_images",
+    "class_variants",
     "compose",
+    "composite",
     "cutmix",
     "erase",
     "evaluation_batches",
@@ -60,6 +64,7 @@ __all__ = [
     "put_batch",
     "read_idx",
     "read_text",
+    "recombine",
     "rotations",
     "standardise_styles",
     "vocabulary",
