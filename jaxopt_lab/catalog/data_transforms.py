@@ -80,4 +80,17 @@ ROWS: tuple[DataTransform, ...] = (
         example="jaxopt_lab.catalog.examples.batches:plain_images",
         paper="De-DA 2024, from the abstract",
     ),
+    DataTransform(
+        name="views",
+        summary="a weak and a strong view of every image",
+        build="jaxopt_lab.data:views",
+        reduces_to=Neutral(
+            {"strength": 0.0, "pad": 0, "probability": 0.0},
+            "jaxopt_lab.data:same_views",
+        ),
+        topic="self-supervision",
+        options=("strength", "pad", "probability"),
+        example="jaxopt_lab.catalog.examples.batches:viewed_images",
+        paper="Sohn et al. 2020, arXiv:2001.07685",
+    ),
 )

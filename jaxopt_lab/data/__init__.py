@@ -28,6 +28,7 @@ from jaxopt_lab.data.recombine import composite, recombine
 from jaxopt_lab.data.rotations import rotations
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
+from jaxopt_lab.data.views import same_views, views
 
 __all__ = [
     "ArrayBatches",
@@ -66,6 +67,8 @@ __all__ = [
     "read_text",
     "recombine",
     "rotations",
+    "same_views",
     "standardise_styles",
+    "views",
     "vocabulary",
 ]

@@ -49,6 +49,15 @@ def styled_images() -> dict[str, Any]:
     return {"batch": plain_images()["batch"], "mix": 0.7, "ratio": 0.5}
 
 
+def viewed_images() -> dict[str, Any]:
+    """Six images of 16 pixels that are mirrored at times.
+
+    >>> viewed_images()["probability"]
+    0.5
+    """
+    return {"batch": plain_images()["batch"], "probability": 0.5}
+
+
 def large_images() -> dict[str, Any]:
     """Six images of 64 pixels in three classes, in which a box fits.
 
