@@ -6,6 +6,7 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
@@ -64,13 +65,13 @@ def views(
     check_arguments(views, locals())
 
     def weak(key: jax.Array, images: jax.Array) -> jax.Array:
-        flip_key, crop_key = jax.random.split(key)
+        keys = jax.random.split(key)
         if known_number(probability) != 0:
-            draws = jax.random.uniform(flip_key, (images.shape[0],), jnp.float32)
+            draws = jax.random.uniform(keys[0], (images.shape[0],), jnp.float32)
             mirrored = (draws < probability)[:, None, None, None]
             images = jnp.where(mirrored, jnp.flip(images, axis=2), images)
         if pad:
-            images = pad_crop(pad)(crop_key, {"image": images})["image"]
+            images = pad_crop(pad)(keys[1], {"image": images})["image"]
         return images
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
@@ -81,11 +82,11 @@ def views(
             raise InputError(
                 f"images to view have shape {images.shape}; accepted: (B, H, W, C)"
             )
-        first, second, third = jax.random.split(key, 3)
-        changed = weak(second, images)
+        keys = jax.random.split(key, 3)
+        changed = weak(keys[1], images)
         if known_number(strength) != 0:
-            changed = _strong(third, changed, strength)
-        return {**batch, "image": weak(first, images), strong: changed}
+            changed = _strong(keys[2], changed, strength)
+        return {**batch, "image": weak(keys[0], images), strong: changed}
 
     return transform
 
@@ -113,21 +114,22 @@ def same_views(strong: str = "strong") -> Augment:
 
 
 def _strong(key: jax.Array, images: jax.Array, strength: Scalar) -> jax.Array:
-    number_key, place_key = jax.random.split(key)
+    keys = jax.random.split(key)
     count, height, width, _ = images.shape
     dtype = trees.accumulation_dtype(images.dtype)
     size = jnp.asarray(strength, dtype)
-    share = jnp.maximum(jnp.asarray(strength, jnp.float32) / 2, 1e-6)
-    draws = jax.random.uniform(number_key, (4, count), jnp.float32, -1, 1)
-    contrast, light, down, across = draws.astype(dtype).reshape(4, count, 1, 1, 1)
+    # Never 0, which erase refuses.
+    share = 1e-6 + 0.5 * strength
+    draws = jax.random.uniform(keys[0], (4, count), jnp.float32, -1, 1)
+    draws = draws.astype(dtype).reshape(4, count, 1, 1, 1)
     wide = images.astype(dtype)
     mean = jnp.mean(wide, axis=(1, 2, 3), keepdims=True)
-    rows = jnp.linspace(-1, 1, height, dtype=dtype).reshape(1, height, 1, 1)
-    columns = jnp.linspace(-1, 1, width, dtype=dtype).reshape(1, 1, width, 1)
-    shade = light + down * rows + across * columns
-    moved = mean + (1 + size * contrast) * (wide - mean) + size * shade
+    rows = jnp.asarray(np.linspace(-1, 1, height)[None, :, None, None], dtype)
+    columns = jnp.asarray(np.linspace(-1, 1, width)[None, None, :, None], dtype)
+    shade = draws[1] + draws[2] * rows + draws[3] * columns
+    moved = mean + (1 + size * draws[0]) * (wide - mean) + size * shade
     least = jnp.min(moved, axis=(1, 2, 3), keepdims=True)
     # Erased is written as 0, which is the smallest pixel of what is above it.
     above = {"image": moved - least}
     holes = erase(1.0, smallest=1e-6, largest=share)
-    return (holes(place_key, above)["image"] + least).astype(images.dtype)
+    return (holes(keys[1], above)["image"] + least).astype(images.dtype)
