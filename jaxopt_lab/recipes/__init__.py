@@ -8,6 +8,7 @@ from jaxopt_lab.recipes.distillation import (
     make_distillation_step,
     soft_divergence,
 )
+from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 
 __all__ = [
     "AdaptingNorms",
@@ -15,8 +16,11 @@ __all__ = [
     "init_adversarial",
     "init_conadv",
     "init_distillation",
+    "init_ensemble",
     "make_adversarial_step",
     "make_conadv_step",
     "make_distillation_step",
+    "make_ensemble_step",
+    "of_members",
     "soft_divergence",
 ]

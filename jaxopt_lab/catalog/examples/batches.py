@@ -113,6 +113,17 @@ def one_classifier() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, **numbers}
 
 
+def two_members() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers, stacked.
+
+    >>> two_members()["params"]["members"].shape
+    (2, 4, 3)
+    """
+    given = student_and_teacher()
+    members = np.stack([given["params"][name] for name in ("student", "teacher")])
+    return {"batch": given["batch"], "params": {"members": members}, "diversity": 0.5}
+
+
 def prompts() -> dict[str, Any]:
     """Three prompts of different lengths, and a model that is a table of logits.
 
