@@ -65,4 +65,16 @@ ROWS: tuple[Recipe, ...] = (
         gradients={"members": 1},
         paper="Abe et al. 2023, arXiv:2302.00704",
     ),
+    Recipe(
+        name="fixmatch",
+        summary="few labels, and certain predictions of weak views for strong ones",
+        build="jaxopt_lab.recipes:make_fixmatch_step",
+        reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="few labels",
+        options=("weight", "threshold"),
+        example=f"{_EXAMPLES}:two_views",
+        roles=("model",),
+        gradients={"model": 2},
+        paper="Sohn et al. 2020, arXiv:2001.07685",
+    ),
 )

@@ -113,6 +113,18 @@ def one_classifier() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, **numbers}
 
 
+def two_views() -> dict[str, Any]:
+    """A batch of eight with strong views, and the weights of a linear classifier.
+
+    >>> sorted(two_views()["batch"])
+    ['image', 'label', 'strong']
+    """
+    given = student_and_teacher()
+    batch = {**given["batch"], "strong": given["batch"]["image"][::-1].copy()}
+    params = {"model": given["params"]["student"]}
+    return {"batch": batch, "params": params, "threshold": 0.6}
+
+
 def two_members() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers, stacked.
 

@@ -154,7 +154,17 @@ ENSEMBLE = Case(
     plain_part=lambda state: (state.params["members"], state.opt_state["members"]),
 )
 
+
+def _fixmatch_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_fixmatch
+
+    return init_fixmatch(_tx(), params["model"], key)
+
+
+FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
+
 CASES: dict[str, Case] = {
+    "fixmatch": FIXMATCH,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
     "adversarial": ADVERSARIAL,
