@@ -77,4 +77,19 @@ ROWS: tuple[Recipe, ...] = (
         gradients={"model": 2},
         paper="Sohn et al. 2020, arXiv:2001.07685",
     ),
+    Recipe(
+        name="co_teaching",
+        summary="two models, each trained on the examples that the other finds easy",
+        build="jaxopt_lab.recipes:make_co_teaching_step",
+        reduces_to=Neutral(
+            {"forget": 0.0}, "jaxopt_lab.training:make_train_step", "one for each model"
+        ),
+        topic="wrong labels",
+        options=("forget", "gradual", "split"),
+        example=f"{_EXAMPLES}:two_classifiers",
+        roles=("first", "second"),
+        gradients={"first": 1, "second": 1},
+        paper="Han et al. 2018, Chen et al. 2021",
+        code="yingyichen-cyy/Nested-Co-teaching",
+    ),
 )

@@ -2,6 +2,11 @@
 
 from jaxopt_lab.recipes.adapting_norms import AdaptingNorms, adapting_norms
 from jaxopt_lab.recipes.adversarial import init_adversarial, make_adversarial_step
+from jaxopt_lab.recipes.co_teaching import (
+    init_co_teaching,
+    make_co_teaching_step,
+    of_both,
+)
 from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
 from jaxopt_lab.recipes.distillation import (
     init_distillation,
@@ -15,15 +20,18 @@ __all__ = [
     "AdaptingNorms",
     "adapting_norms",
     "init_adversarial",
+    "init_co_teaching",
     "init_conadv",
     "init_distillation",
     "init_ensemble",
     "init_fixmatch",
     "make_adversarial_step",
+    "make_co_teaching_step",
     "make_conadv_step",
     "make_distillation_step",
     "make_ensemble_step",
     "make_fixmatch_step",
+    "of_both",
     "of_members",
     "soft_divergence",
 ]

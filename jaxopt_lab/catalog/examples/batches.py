@@ -125,6 +125,18 @@ def two_views() -> dict[str, Any]:
     return {"batch": batch, "params": params, "threshold": 0.6}
 
 
+def two_classifiers() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers.
+
+    >>> sorted(two_classifiers()["params"])
+    ['first', 'second']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("first", "second"), pair, strict=True))
+    return {"batch": given["batch"], "params": params, "forget": 0.3}
+
+
 def two_members() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers, stacked.
 

@@ -155,6 +155,31 @@ ENSEMBLE = Case(
 )
 
 
+def _co_teaching_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_co_teaching
+
+    return init_co_teaching(_tx(), params["first"], params["second"], key)
+
+
+def _stacked(params: Any) -> Any:
+    return jnp.stack([params["first"], params["second"]])
+
+
+def _pair(state: Any) -> Any:
+    roles = (state.params, state.opt_state)
+    pairs = (tuple(x[role] for role in ("first", "second")) for x in roles)
+    return tuple(jax.tree.map(lambda *x: jnp.stack(x), *pair) for pair in pairs)
+
+
+CO_TEACHING = ENSEMBLE._replace(
+    state=_co_teaching_state,
+    plain_state=lambda params, key: ENSEMBLE.plain_state(
+        {"members": _stacked(params)}, key
+    ),
+    plain_part=_pair,
+)
+
+
 def _fixmatch_state(params: Any, key: Any) -> Any:
     from jaxopt_lab.recipes import init_fixmatch
 
@@ -165,6 +190,7 @@ FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
 CASES: dict[str, Case] = {
     "fixmatch": FIXMATCH,
+    "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
     "adversarial": ADVERSARIAL,
