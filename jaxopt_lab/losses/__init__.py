@@ -2,6 +2,7 @@
 
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
+from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
     reweighted,
@@ -17,6 +18,8 @@ __all__ = [
     "cross_entropy",
     "emo",
     "loss_weights",
+    "mixup_ndcg",
+    "mixup_ranking",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",

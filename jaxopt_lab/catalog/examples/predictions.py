@@ -33,6 +33,21 @@ def tokens() -> dict[str, Any]:
     return {**classified(4, 5), "embedding": embedding}
 
 
+def mixtures() -> dict[str, Any]:
+    """Logits of four examples, and of two mixtures of each with another one.
+
+    >>> mixtures()["mixed"].shape
+    (4, 2, 3)
+    """
+    given = classified(4, 3)
+    del given["perfect"]
+    own = np.eye(3)[given["targets"]][:, None]
+    shares = np.array([0.8, 0.6])[:, None]
+    soft = shares * own + (1 - shares) * np.roll(own, 1, axis=0)
+    mixed = np.random.default_rng(3).normal(size=(4, 2, 3)) + soft
+    return {**given, "mixed": mixed, "mixed_labels": soft, "weight": 0.7}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 
