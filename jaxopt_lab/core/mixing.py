@@ -77,7 +77,9 @@ def probabilities(
 
 
 def blend(x: jax.Array, weight: jax.Array, order: jax.Array) -> jax.Array:
-    r"""Every example mixed with another one, :math:`\lambda x_i + (1-\lambda) x_{\pi(i)}`.
+    r"""Every example mixed with another one of its batch.
+
+    .. math:: \lambda x_i + (1 - \lambda) x_{\pi(i)}
 
     Args:
       x: ``(B, ...)``, floating.
@@ -98,8 +100,8 @@ def blend(x: jax.Array, weight: jax.Array, order: jax.Array) -> jax.Array:
 def share(labels: jax.Array) -> jax.Array:
     r"""The share of the largest class in mixed labels: mixup's weight of an example.
 
-    It is :math:`\max(\lambda, 1 - \lambda)`, and 1 where both examples are of one class:
-    such a mixture is of its own class alone.
+    It is :math:`\max(\lambda, 1 - \lambda)`, and 1 where both examples are of one
+    class: such a mixture is of its own class alone.
 
     Args:
       labels: probabilities, ``(..., C)``.

@@ -2,6 +2,7 @@
 
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
+from jaxopt_lab.losses.fixmatch import fixmatch
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
@@ -9,19 +10,23 @@ from jaxopt_lab.losses.reweighting import (
     reweighted_cross_entropy,
 )
 from jaxopt_lab.losses.shade import ShadeState, shade
+from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 
 __all__ = [
     "ShadeState",
+    "ShrinkMatchState",
     "StatefulLoss",
     "cross_entropy",
     "emo",
+    "fixmatch",
     "loss_weights",
     "mixup_ndcg",
     "mixup_ranking",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",
+    "shrinkmatch",
     "with_soft_labels",
 ]

@@ -157,8 +157,8 @@ def check_probabilities(name: str, p: jax.Array, where: Any = None) -> None:
         )
     if np.any(bad):
         raise InputError(
-            f"{name} must be probabilities, at least 0 and with the sum 1 over the last "
-            f"axis; got one with the sum {sums[bad].flat[0]:.6g}"
+            f"{name} must be probabilities, at least 0 and with the sum 1 over the "
+            f"last axis; got one with the sum {sums[bad].flat[0]:.6g}"
         )
 
 

@@ -48,6 +48,35 @@ def mixtures() -> dict[str, Any]:
     return {**given, "mixed": mixed, "mixed_labels": soft, "weight": 0.7}
 
 
+def views() -> dict[str, Any]:
+    """Logits of a strong view of five examples, probabilities of a weak one.
+
+    >>> views()["weak"].sum(axis=1).round(3).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    rng = np.random.default_rng(4)
+    weak = np.array(
+        [
+            [0.97, 0.01, 0.01, 0.01],
+            [0.02, 0.6, 0.36, 0.02],
+            [0.25, 0.25, 0.25, 0.25],
+            [0.3, 0.05, 0.6, 0.05],
+            [0.0, 0.0, 0.04, 0.96],
+        ]
+    )
+    return {"outputs": rng.normal(size=(5, 4)), "weak": weak, "threshold": 0.9}
+
+
+def views_of_two_heads() -> dict[str, Any]:
+    """``views``, and the logits of an auxiliary head.
+
+    >>> views_of_two_heads()["auxiliary"].shape
+    (5, 4)
+    """
+    auxiliary = np.random.default_rng(5).normal(size=(5, 4))
+    return {**views(), "auxiliary": auxiliary}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 
