@@ -3,6 +3,8 @@
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.fixmatch import fixmatch
+from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
@@ -15,13 +17,17 @@ from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 
 __all__ = [
+    "MDCSState",
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
     "cross_entropy",
     "emo",
     "fixmatch",
+    "guidance",
+    "linear_cka",
     "loss_weights",
+    "mdcs",
     "mixup_ndcg",
     "mixup_ranking",
     "reweighted",

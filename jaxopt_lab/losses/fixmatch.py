@@ -56,7 +56,8 @@ def fixmatch(
     check_arguments(fixmatch, locals())
     losses = pseudo_label_cross_entropy(logits, weak=weak, where=where)
     best = jnp.max(weak.astype(losses.dtype), axis=-1)
-    return jnp.where(best >= jnp.asarray(threshold, best.dtype), losses, 0)
+    # So written that a NaN in the weak view passes.
+    return jnp.where(best < jnp.asarray(threshold, best.dtype), 0, losses)
 
 
 def pseudo_label_cross_entropy(

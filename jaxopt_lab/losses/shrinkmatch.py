@@ -68,10 +68,10 @@ def shrinkmatch(
     Returns:
       ``init(logits) -> ShrinkMatchState`` and ``apply(state, logits, *, weak,
       auxiliary, where=None) -> (losses, state)``: logits of the strong view
-      ``(B, C)``, probabilities of the weak view, held constant, and logits of the auxiliary head on
-      the strong view, of the same shape; ``where`` ``(B,)``: 0 drops an example from
-      losses and statistics. Losses ``(B,)``, coupled through the statistics only. Of two
-      classes nothing is learnt from uncertain examples.
+      ``(B, C)``, probabilities of the weak view, held constant, and logits of the
+      auxiliary head on the strong view, of the same shape; ``where`` ``(B,)``: 0 drops
+      an example from losses and statistics. Losses ``(B,)``, coupled through the
+      statistics only. Of two classes nothing is learnt from uncertain examples.
 
     Raises:
       InputError: an option is out of range; at the call, shapes that do not belong

@@ -97,6 +97,13 @@ def test_alignment_divides_by_the_mean_of_the_last_batches():
         )
 
 
+def test_a_nan_of_the_weak_view_is_seen():
+    weak = WEAK.copy()
+    weak[2, 1] = np.nan
+    losses = jax.jit(lambda q: fixmatch(Z, weak=q))(weak)
+    assert np.isnan(losses[2]) and np.all(np.isfinite(np.delete(losses, 2)))
+
+
 def test_two_classes_and_no_certain_example_teach_nothing():
     two = np.array([[0.6, 0.4], [0.5, 0.5]])
     assert not np.any(shrunk_cross_entropy(jnp.ones((2, 2)), weak=two, threshold=0.9))

@@ -77,6 +77,34 @@ def views_of_two_heads() -> dict[str, Any]:
     return {**views(), "auxiliary": auxiliary}
 
 
+def experts() -> dict[str, Any]:
+    """Logits of two views of five examples by three experts, and class counts.
+
+    >>> experts()["outputs"].shape
+    (5, 2, 3, 3)
+    """
+    given = classified(5, 3)
+    right = np.eye(3)[given["targets"]][:, None, None]
+    outputs = np.random.default_rng(6).normal(size=(5, 2, 3, 3)) + 2 * right
+    counts = np.array([50.0, 10.0, 2.0])
+    return {
+        "outputs": outputs,
+        "targets": given["targets"],
+        "class_counts": counts,
+        "warmup": 2.0,
+    }
+
+
+def guided() -> dict[str, Any]:
+    """Representations of five examples, and those of a guide.
+
+    >>> guided()["guide"].shape
+    (5, 3)
+    """
+    rng = np.random.default_rng(7)
+    return {"outputs": rng.normal(size=(5, 4)), "guide": rng.normal(size=(5, 3))}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 
