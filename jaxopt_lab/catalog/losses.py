@@ -70,6 +70,22 @@ ROWS: tuple[Loss, ...] = (
         code="LiheYoung/ShrinkMatch",
     ),
     Loss(
+        name="ensemble_cross_entropy",
+        summary="cross-entropy of an ensemble's members less their diversity",
+        build="jaxopt_lab.losses.ensembles:ensemble_cross_entropy",
+        reduces_to=Neutral(
+            {"gamma": 1.0, "diversity": "jensen"},
+            "jaxopt_lab.losses.ensembles:mean_prediction_cross_entropy",
+        ),
+        topic="ensembles",
+        options=("gamma", "diversity"),
+        example=f"{_EXAMPLES}:members",
+        lower_bound=0.0,
+        perfect=0.0,
+        vectors="ensemble_diversity",
+        paper="Abe et al. 2023, arXiv:2302.00704",
+    ),
+    Loss(
         name="guidance",
         summary="representations near those of a frozen guide, by linear CKA",
         build="jaxopt_lab.losses.guidance:guidance",

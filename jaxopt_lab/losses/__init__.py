@@ -2,6 +2,7 @@
 
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
+from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.fixmatch import fixmatch
 from jaxopt_lab.losses.guidance import guidance, linear_cka
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
@@ -23,6 +24,8 @@ __all__ = [
     "StatefulLoss",
     "cross_entropy",
     "emo",
+    "ensemble_cross_entropy",
+    "ensemble_diversity",
     "fixmatch",
     "guidance",
     "linear_cka",

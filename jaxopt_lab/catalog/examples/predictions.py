@@ -105,6 +105,19 @@ def guided() -> dict[str, Any]:
     return {"outputs": rng.normal(size=(5, 4)), "guide": rng.normal(size=(5, 3))}
 
 
+def members() -> dict[str, Any]:
+    """Logits of five examples by three members of an ensemble, and the perfect ones.
+
+    >>> members()["outputs"].shape
+    (5, 3, 4)
+    """
+    given = classified(5, 4)
+    perfect = np.repeat(given["perfect"][:, None], 3, axis=1)
+    outputs = given["outputs"][:, None]
+    outputs = outputs + np.random.default_rng(8).normal(size=(5, 3, 4))
+    return {**given, "outputs": outputs, "perfect": perfect, "gamma": 0.7}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 
