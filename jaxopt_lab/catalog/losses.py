@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.catalog.representation_losses import ROWS as REPRESENTATION_LOSSES
 from jaxopt_lab.catalog.schema import Loss, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.predictions"
@@ -86,23 +87,6 @@ ROWS: tuple[Loss, ...] = (
         paper="Abe et al. 2023, arXiv:2302.00704",
     ),
     Loss(
-        name="guidance",
-        summary="representations near those of a frozen guide, by linear CKA",
-        build="jaxopt_lab.losses.guidance:guidance",
-        reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.losses.targets:no_loss"),
-        topic="representations",
-        options=("weight", "debiased"),
-        example=f"{_EXAMPLES}:guided",
-        couples=True,
-        regularizer=True,
-        aligned=("guide",),
-        lower_bound=0.0,
-        invariance="scale of the outputs",
-        vectors="guidance_cka",
-        paper="Subramaniam et al. 2024, arXiv:2410.20035",
-        code="vsubramaniam851/untrainable-networks",
-    ),
-    Loss(
         name="mdcs",
         summary="experts of different class balance, each taught by its weak view",
         build="jaxopt_lab.losses.mdcs:mdcs",
@@ -180,4 +164,5 @@ ROWS: tuple[Loss, ...] = (
         vectors="shade",
         paper="Blot et al. 2018",
     ),
+    *REPRESENTATION_LOSSES,
 )

@@ -1,5 +1,6 @@
 """Losses of one example, regularizers, and losses with state (kind ``loss``)."""
 
+from jaxopt_lab.losses.codiemb import multi_positive_retrieval, similarity_ranking
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
@@ -33,9 +34,11 @@ __all__ = [
     "mdcs",
     "mixup_ndcg",
     "mixup_ranking",
+    "multi_positive_retrieval",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",
     "shrinkmatch",
+    "similarity_ranking",
     "with_soft_labels",
 ]

@@ -166,3 +166,24 @@ def kernel() -> dict[str, Any]:
     {'shape': (3, 5)}
     """
     return {"shape": (3, 5)}
+
+
+def similarities() -> dict[str, Any]:
+    """Similarities of six pairs, and scores, two of them equal.
+
+    >>> similarities()["targets"].shape
+    (6,)
+    """
+    outputs = np.random.default_rng(9).uniform(-1, 1, 6)
+    return {"outputs": outputs, "targets": np.array([1.0, 3.0, 3.0, 0.5, 5.0, 2.0])}
+
+
+def retrieved() -> dict[str, Any]:
+    """Embeddings of four queries, and of two passages of each.
+
+    >>> retrieved()["passages"].shape
+    (4, 2, 3)
+    """
+    rng = np.random.default_rng(10)
+    outputs, passages = rng.normal(size=(4, 3)), rng.normal(size=(4, 2, 3))
+    return {"outputs": outputs, "passages": passages, "temperature": 0.5}
