@@ -13,14 +13,20 @@ from jaxopt_lab.diagnostics.hardware.moments import (
     linear_map,
     sum_of,
 )
+from jaxopt_lab.diagnostics.hardware.weight_noise import (
+    NoisyScore,
+    evaluate_under_weight_noise,
+)
 
 __all__ = [
     "ConvCrossbar",
     "Crossbar",
     "Moments",
     "NoisyOutputs",
+    "NoisyScore",
     "crossbar",
     "crossbar_conv",
+    "evaluate_under_weight_noise",
     "exact",
     "linear_map",
     "memse",
