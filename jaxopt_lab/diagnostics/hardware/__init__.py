@@ -6,6 +6,7 @@ from jaxopt_lab.diagnostics.hardware.crossbar_conv import (
     ConvCrossbar,
     crossbar_conv,
 )
+from jaxopt_lab.diagnostics.hardware.gmax import GmaxResult, optimize_gmax
 from jaxopt_lab.diagnostics.hardware.memse import NoisyOutputs, memse
 from jaxopt_lab.diagnostics.hardware.moments import (
     Moments,
@@ -21,6 +22,7 @@ from jaxopt_lab.diagnostics.hardware.weight_noise import (
 __all__ = [
     "ConvCrossbar",
     "Crossbar",
+    "GmaxResult",
     "Moments",
     "NoisyOutputs",
     "NoisyScore",
@@ -30,6 +32,7 @@ __all__ = [
     "exact",
     "linear_map",
     "memse",
+    "optimize_gmax",
     "relu_moments",
     "softplus_moments",
     "sum_of",
