@@ -36,4 +36,21 @@ ROWS: tuple[Layer, ...] = (
         paper="Tamkin et al. 2023",
         code="taufeeque9/codebook-features",
     ),
+    Layer(
+        name="sparse_ternary",
+        summary="product with a constant sparse matrix of -1, 0 and 1 from a seed",
+        build=f"{_COMPRESSION}.sparse_ternary:sparse_ternary",
+        module=f"{_COMPRESSION}.modules:SparseTernary",
+        reduces_to=Neutral(
+            {"density": 1.0},
+            f"{_COMPRESSION}.sparse_ternary:random_signs",
+            note="with seed 0",
+        ),
+        options=("seed", "layer", "density", "balanced", "scale"),
+        topic="compression",
+        example=f"{_EXAMPLES}:five_features",
+        replaces=("linear",),
+        residual_bytes="0",
+        paper="Compressing 1D time-channel separable convolutions 2021",
+    ),
 )

@@ -12,7 +12,9 @@ from .compression.codebook import (
     replace_dead_codes,
 )
 from .compression.codebook_bottleneck import codebook_bottleneck
-from .compression.modules import CodebookBottleneck
+from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.sparse_ternary import sparse_ternary
+from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -95,6 +97,7 @@ __all__ = [
     "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
+    "SparseTernary",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
@@ -132,9 +135,12 @@ __all__ = [
     "residual_scale",
     "scaled_residual",
     "selu",
+    "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
     "td_layernorm",
+    "ternary_matmul",
+    "ternary_matrix",
     "time_dependent",
     "transformer_block",
     "unified_norm",

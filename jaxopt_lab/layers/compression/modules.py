@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.compression.codebook_bottleneck import codebook_bottleneck
+from jaxopt_lab.layers.compression.sparse_ternary import sparse_ternary
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
 
@@ -21,3 +22,21 @@ class CodebookBottleneck(BatchedLayer):
     """
 
     make = staticmethod(codebook_bottleneck)
+
+
+class SparseTernary(BatchedLayer):
+    """Product with a constant ternary matrix, as an nnx module without parameters.
+
+    Args:
+      features: size of the last axis of the input.
+      rngs: the module's random streams, not used.
+      axis_name: not used; every layer has it.
+      **options: those of ``sparse_ternary``.
+
+    >>> from flax import nnx
+    >>> module = SparseTernary(4, out=3, seed=1, rngs=nnx.Rngs(0))
+    >>> len(nnx.state(module, nnx.Param))
+    0
+    """
+
+    make = staticmethod(sparse_ternary)
