@@ -17,7 +17,7 @@ SIBLINGS = {
     "mesa_softmax": "the code of mesa_gelu around another function",
     "reweighted_cross_entropy": "cross_entropy, weighted; its vectors are plain",
     "mixup_ndcg": "the arguments of mixup_ranking; its vectors are plain",
-    "fixmatch": "the code of shrinkmatch for certain examples",
+    "confident_cross_entropy": "the code of shrinkmatch for certain examples",
     "mdcs": "dear; its vectors are plain",
     "ensemble_cross_entropy": "cross_entropy of members; its vectors are plain",
     "multi_positive_retrieval": "cross_entropy of products; its vectors are plain",
