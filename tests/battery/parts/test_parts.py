@@ -21,6 +21,7 @@ SIBLINGS = {
     "mdcs": "dear; its vectors are plain",
     "ensemble_cross_entropy": "cross_entropy of members; its vectors are plain",
     "multi_positive_retrieval": "cross_entropy of products; its vectors are plain",
+    "batch_former": "dear; a case of its vectors is plain",
     "evonorm_s0": "the formulas of evonorm_b0 without a state",
     "unified_norm": "the state of power_norm, made by another rule",
     "alpha_bn": "the code of ghost_batch_norm with a mixture",
