@@ -34,6 +34,7 @@ from jaxopt_lab.quantize.quantized_products import product_grids, quantized_prod
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "ProductGrids",
     "QArray",
     "QArrayWithOutliers",
+    "QuantizeUpdatesState",
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
@@ -72,6 +74,7 @@ __all__ = [
     "quantease",
     "quantease_outliers",
     "quantize_params",
+    "quantize_updates",
     "quantized_products",
     "round_to_nearest",
     "sensitivities",
