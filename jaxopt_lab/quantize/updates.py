@@ -63,6 +63,7 @@ def quantize_updates(
     derivative of a step is that of the identity with the rounding's error fixed.
     Sharding: a step over a sharded axis is that of the whole array.
 
+    >>> import jax.numpy as jnp
     >>> tx = quantize_updates(2)
     >>> g = {"kernel": jnp.array([[1.0], [0.3]]), "bias": jnp.array([0.25])}
     >>> updates, _ = tx.update(g, tx.init(g))
@@ -83,10 +84,10 @@ def quantize_updates(
 
     def update(
         updates: Updates,
-        state: QuantizeUpdatesState,
+        state: Any,
         params: Params | None = None,
         **extra: Any,
-    ) -> tuple[Updates, QuantizeUpdatesState]:
+    ) -> tuple[Updates, Any]:
         del params, extra
         key, later = state.key, None
         if key is not None:
