@@ -78,7 +78,7 @@ def quantize_updates(
         raise InputError(f"spec must be a grid or None; got {spec!r}")
     grid = LinearGrid(bits, min_range=1e-9) if spec is None else spec
 
-    def init(params: Params) -> QuantizeUpdatesState:
+    def init(params: Params) -> Any:
         require_real("quantize_updates", trees.arrays(params))
         return QuantizeUpdatesState(jax.random.key(seed) if stochastic else None)
 
