@@ -24,7 +24,7 @@ _MOMENTS = {"m": "first", "v": "second"}
 
 @dataclasses.dataclass(frozen=True)
 class QuantRecipe:
-    """What is rounded in training, and to what.
+    """The grids of products and the codecs of moments in training.
 
     ``recipe(apply, tx)`` gives the model and the transformation of it. Products of
     kernels are those of ``quantized_products``, the state is that of

@@ -32,6 +32,7 @@ from jaxopt_lab.quantize.quantease_outliers import (
 )
 from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
+from jaxopt_lab.quantize.qwix_model import qwix_model
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
 from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
@@ -76,6 +77,7 @@ __all__ = [
     "quantize_params",
     "quantize_updates",
     "quantized_products",
+    "qwix_model",
     "round_to_nearest",
     "sensitivities",
     "shift_product",
