@@ -37,7 +37,6 @@ __all__ = [
     "ensemble_cross_entropy",
     "ensemble_diversity",
     "fidelity_loss",
-    "fixmatch",
     "gaussian_soft_label",
     "guidance",
     "level_score",

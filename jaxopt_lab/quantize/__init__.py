@@ -32,8 +32,10 @@ from jaxopt_lab.quantize.quantease_outliers import (
 )
 from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
+from jaxopt_lab.quantize.qwix_model import qwix_model
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "ProductGrids",
     "QArray",
     "QArrayWithOutliers",
+    "QuantizeUpdatesState",
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
@@ -72,7 +75,9 @@ __all__ = [
     "quantease",
     "quantease_outliers",
     "quantize_params",
+    "quantize_updates",
     "quantized_products",
+    "qwix_model",
     "round_to_nearest",
     "sensitivities",
     "shift_product",
