@@ -86,6 +86,27 @@ ROWS: tuple[Layer, ...] = (
         code="pixeli99/MixLN",
     ),
     Layer(
+        name="batch_former",
+        summary="attention of the examples of a batch to one another, in training",
+        build=f"{_BLOCK}.batch_former:batch_former",
+        module=f"{_BLOCK}.modules:BatchFormer",
+        reduces_to=Neutral(
+            {"heads": 1, "dropout": 0.0}, f"{_BLOCK}.batch_former:plain_batch_former"
+        ),
+        topic="long tails",
+        options=("heads", "dropout", "eps"),
+        example=f"{_EXAMPLES}:batch_of_sequences",
+        replaces=(),
+        couples_examples=True,
+        residual_bytes="50",  # of a batch of 4
+        vectors="batchformer",
+        paper="Hou, Yu and Tao 2022, arXiv:2203.01522",
+        code="zhihou7/BatchFormer",
+        known_failures={
+            "positions": "attention runs over the batch, at each position alone",
+        },
+    ),
+    Layer(
         name="spd_batch_norm",
         summary="batch normalization of positive definite matrices",
         build=f"{_GEOMETRY}.spd_batch_norm:spd_batch_norm",

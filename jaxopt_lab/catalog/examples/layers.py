@@ -108,6 +108,15 @@ def sequences() -> dict[str, Any]:
     return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
 
 
+def batch_of_sequences() -> dict[str, Any]:
+    """The examples of ``sequences``, to attend to one another, without dropout.
+
+    >>> batch_of_sequences()["dropout"]
+    0.0
+    """
+    return {"x": sequences()["x"], "heads": 2, "dropout": 0.0}
+
+
 def covariances() -> dict[str, Any]:
     """Four examples of two positive definite matrices of size 3.
 
