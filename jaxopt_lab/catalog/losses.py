@@ -39,12 +39,12 @@ ROWS: tuple[Loss, ...] = (
         code="DRSY/EMO",
     ),
     Loss(
-        name="fixmatch",
+        name="confident_cross_entropy",
         summary="cross-entropy of a strong view, where the weak one is certain",
-        build="jaxopt_lab.losses.fixmatch:fixmatch",
+        build="jaxopt_lab.losses.confident_cross_entropy:confident_cross_entropy",
         reduces_to=Neutral(
             {"threshold": 0.0},
-            "jaxopt_lab.losses.fixmatch:pseudo_label_cross_entropy",
+            "jaxopt_lab.losses.confident_cross_entropy:pseudo_label_cross_entropy",
         ),
         topic="few labels",
         options=("threshold",),
@@ -58,7 +58,9 @@ ROWS: tuple[Loss, ...] = (
         name="shrinkmatch",
         summary="FixMatch, and uncertain examples in a class space that is shrunk",
         build="jaxopt_lab.losses.shrinkmatch:shrinkmatch",
-        reduces_to=Neutral({"weight": 0.0}, "fixmatch", given={"threshold": 0.9}),
+        reduces_to=Neutral(
+            {"weight": 0.0}, "confident_cross_entropy", given={"threshold": 0.9}
+        ),
         topic="few labels",
         options=("threshold", "weight", "decay", "window"),
         example=f"{_EXAMPLES}:views_of_two_heads",

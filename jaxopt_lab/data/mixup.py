@@ -65,7 +65,7 @@ def mixup(
                 raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
         if known_number(alpha) == 0:
             return batch
-        mixed = {name: _floats(batch[name]) for name in inputs}
+        mixed = {name: as_floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
         mixed[label] = probabilities(
             batch[label], num_classes, first.shape[0], first.dtype
@@ -80,7 +80,18 @@ def mixup(
     return transform
 
 
-def _floats(x: jax.Array) -> jax.Array:
+def as_floats(x: jax.Array) -> jax.Array:
+    """Pixels as floats: integers are divided by 255, floats are left alone.
+
+    Args:
+      x: integers in 0 to 255, or floats on any scale.
+
+    Returns:
+      float32 for integers.
+
+    >>> as_floats(jnp.array([0, 255], jnp.uint8)).tolist()
+    [0.0, 1.0]
+    """
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.integer):
         return x.astype(jnp.float32) / jnp.float32(255)

@@ -1,10 +1,10 @@
 """Losses of one example, regularizers, and losses with state (kind ``loss``)."""
 
 from jaxopt_lab.losses.codiemb import multi_positive_retrieval, similarity_ranking
+from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
-from jaxopt_lab.losses.fixmatch import fixmatch
 from jaxopt_lab.losses.guidance import guidance, linear_cka
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
@@ -31,12 +31,12 @@ __all__ = [
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
+    "confident_cross_entropy",
     "cross_entropy",
     "emo",
     "ensemble_cross_entropy",
     "ensemble_diversity",
     "fidelity_loss",
-    "fixmatch",
     "gaussian_soft_label",
     "guidance",
     "level_score",

@@ -170,7 +170,7 @@ def balanced_experts(
 
 
 def _balance(counts: jax.Array, exponents: tuple[float, ...]) -> jax.Array:
-    """What is added to the logits, ``(E, C)``."""
+    """The terms added to the logits, ``(E, C)``."""
     a = jnp.asarray(exponents, counts.dtype)[:, None]
     counts = counts[None]
     empty = jnp.where(a < 0, jnp.asarray(_EPS, counts.dtype), 0)

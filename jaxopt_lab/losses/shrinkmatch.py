@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT_OR_ZERO, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.losses.fixmatch import fixmatch
+from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.targets import (
     check_floats,
@@ -55,7 +55,7 @@ def shrinkmatch(
     Its loss is :math:`w \, \rho \, q_0` times the cross-entropy of the auxiliary logits
     of the strong view among these classes, 0 where no c will do; :math:`\rho` is the
     running share of certain examples, the present batch included and that of the first
-    batch at the start. A certain example has the loss of ``fixmatch``.
+    batch at the start. A certain example has the loss of ``confident_cross_entropy``.
 
     Args:
       threshold: :math:`\tau`.
@@ -79,7 +79,7 @@ def shrinkmatch(
 
     Source: Yang et al., "Shrinking Class Space for Enhanced Certainty in
     Semi-Supervised Learning", 2023 (https://arxiv.org/abs/2308.06777) and its code,
-    whose class 1 is always removed. Its running share begins anew in each epoch; here
+    whose class 1 is always removed. Its running share is reset in each epoch; here
     it goes on.
 
     >>> loss = shrinkmatch(threshold=0.9)
@@ -139,7 +139,9 @@ def shrinkmatch(
             kept(auxiliary.astype(wide), where), weak=q, threshold=threshold
         )
         # The label of a dropped example sums to 0, and its logits do not count.
-        plain = fixmatch(logits, weak=q, threshold=threshold, where=where)
+        plain = confident_cross_entropy(
+            logits, weak=q, threshold=threshold, where=where
+        )
         losses = plain + jnp.asarray(weight, wide) * running * shrunk
         state = ShrinkMatchState(
             certain=running.astype(state.certain.dtype),

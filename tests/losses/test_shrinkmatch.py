@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.losses import fixmatch, shrinkmatch
+from jaxopt_lab.losses import confident_cross_entropy, shrinkmatch
 from jaxopt_lab.losses.shrinkmatch import shrunk_cross_entropy
 
 FOLDER = pathlib.Path(__file__).parents[1] / "vectors" / "shrinkmatch"
@@ -42,7 +42,9 @@ def test_vectors(case):
     a = _arrays(case)
     threshold = json.loads(str(a["meta"]))["threshold"]
     weak = a["batch/0/pseudo_probs"]
-    mean = lambda z: jnp.mean(fixmatch(z, weak=weak, threshold=threshold))
+    mean = lambda z: jnp.mean(
+        confident_cross_entropy(z, weak=weak, threshold=threshold)
+    )
     value, slope = jax.jit(jax.value_and_grad(mean))(a["batch/0/logits_strong"])
     np.testing.assert_allclose(value, a["out/fixmatch_loss"], **CLOSE)
     np.testing.assert_allclose(slope, a["out/grad_logits"], **CLOSE)
@@ -68,7 +70,7 @@ def test_the_running_share_scales_the_uncertain_examples_alone():
     )
     losses, state = step(loss.init(Z), np.ones(5))
     assert float(state.certain) == 0.4 and int(state.seen) == 1
-    plain = fixmatch(Z, weak=WEAK, threshold=0.9)
+    plain = confident_cross_entropy(Z, weak=WEAK, threshold=0.9)
     shrunk = shrunk_cross_entropy(jnp.asarray(AUXILIARY), weak=WEAK, threshold=0.9)
     np.testing.assert_allclose(losses, plain + 0.4 * shrunk, rtol=1e-12)
     assert shrunk[1] > 0 and shrunk[0] == shrunk[4] == 0
@@ -92,7 +94,7 @@ def test_alignment_divides_by_the_mean_of_the_last_batches():
         certain = q.max(axis=1) >= 0.9
         np.testing.assert_allclose(
             np.asarray(losses)[certain],
-            np.asarray(fixmatch(Z, weak=q, threshold=0.9))[certain],
+            np.asarray(confident_cross_entropy(Z, weak=q, threshold=0.9))[certain],
             rtol=1e-12,
         )
 
@@ -100,7 +102,7 @@ def test_alignment_divides_by_the_mean_of_the_last_batches():
 def test_a_nan_of_the_weak_view_is_seen():
     weak = WEAK.copy()
     weak[2, 1] = np.nan
-    losses = jax.jit(lambda q: fixmatch(Z, weak=q))(weak)
+    losses = jax.jit(lambda q: confident_cross_entropy(Z, weak=q))(weak)
     assert np.isnan(losses[2]) and np.all(np.isfinite(np.delete(losses, 2)))
 
 

@@ -18,7 +18,7 @@ from jaxopt_lab.losses.targets import (
 )
 
 
-def fixmatch(
+def confident_cross_entropy(
     logits: jax.Array,
     *,
     weak: jax.Array,
@@ -50,10 +50,10 @@ def fixmatch(
     in the code of ShrinkMatch.
 
     >>> q = jnp.array([[0.96, 0.04], [0.6, 0.4]])
-    >>> fixmatch(jnp.zeros((2, 2)), weak=q).round(3).tolist()
+    >>> confident_cross_entropy(jnp.zeros((2, 2)), weak=q).round(3).tolist()
     [0.6930000185966492, 0.0]
     """
-    check_arguments(fixmatch, locals())
+    check_arguments(confident_cross_entropy, locals())
     losses = pseudo_label_cross_entropy(logits, weak=weak, where=where)
     best = jnp.max(weak.astype(losses.dtype), axis=-1)
     # So written that a NaN in the weak view passes.
@@ -74,7 +74,7 @@ def pseudo_label_cross_entropy(
       Shape ``(B,)``.
 
     Raises:
-      InputError: as of ``fixmatch``.
+      InputError: as of ``confident_cross_entropy``.
 
     >>> q = jnp.array([[0.5, 0.5]])
     >>> pseudo_label_cross_entropy(jnp.zeros((1, 2)), weak=q).round(3).tolist()
