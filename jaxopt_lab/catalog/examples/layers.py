@@ -156,6 +156,15 @@ def third_block() -> dict[str, Any]:
     return {"x": x, "index": 3}
 
 
+def half_nested() -> dict[str, Any]:
+    """The input of ``normalized``, of which about half the features are kept.
+
+    >>> half_nested()["scale"]
+    2.0
+    """
+    return {**normalized(), "scale": 2.0}
+
+
 def quarter_dropped() -> dict[str, Any]:
     """The input of ``normalized``, of which a quarter is dropped.
 

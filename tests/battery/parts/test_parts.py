@@ -32,6 +32,7 @@ SIBLINGS = {
     "adab2n": "dear; its vectors are plain",
     "gptq": "the start of quantease; its recorded codes are plain",
     "erase": "a change of images by key as cutmix",
+    "natra": "the step of adversarial around another perturbation; its tests are plain",
     "views": "shifts and rectangles as those of pad_crop and erase",
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
