@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.catalog.blocks import ROWS as BLOCKS
+from jaxopt_lab.catalog.compression_layers import ROWS as COMPRESSION
 from jaxopt_lab.catalog.memory_saving import ROWS as MEMORY_SAVING
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
@@ -345,4 +346,5 @@ ROWS: tuple[Layer, ...] = (
     ),
     *MEMORY_SAVING,
     *BLOCKS,
+    *COMPRESSION,
 )

@@ -48,4 +48,33 @@ ROWS: tuple[Recipe, ...] = (
         carries=True,
         paper="Liu et al. 2021, arXiv:2106.00221",
     ),
+    # Ensembles, few and wrong labels, representations
+    Recipe(
+        name="ensemble",
+        summary="several members in one program, pushed apart or together",
+        build="jaxopt_lab.recipes:make_ensemble_step",
+        reduces_to=Neutral(
+            {"diversity": 0.0},
+            "jaxopt_lab.training:make_train_step",
+            "one for each member",
+        ),
+        topic="ensembles",
+        options=("diversity", "kind"),
+        example=f"{_EXAMPLES}:two_members",
+        roles=("members",),
+        gradients={"members": 1},
+        paper="Abe et al. 2023, arXiv:2302.00704",
+    ),
+    Recipe(
+        name="fixmatch",
+        summary="few labels, and certain predictions of weak views for strong ones",
+        build="jaxopt_lab.recipes:make_fixmatch_step",
+        reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="few labels",
+        options=("weight", "threshold"),
+        example=f"{_EXAMPLES}:two_views",
+        roles=("model",),
+        gradients={"model": 2},
+        paper="Sohn et al. 2020, arXiv:2001.07685",
+    ),
 )

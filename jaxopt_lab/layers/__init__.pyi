@@ -6,6 +6,15 @@ from .block.modules import ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
+from .compression.codebook import (
+    code_uses,
+    codebook_lookup,
+    replace_dead_codes,
+)
+from .compression.codebook_bottleneck import codebook_bottleneck
+from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.sparse_ternary import sparse_ternary
+from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -66,6 +75,7 @@ __all__ = [
     "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
+    "CodebookBottleneck",
     "EvoNormB0",
     "EvoNormS0",
     "GhostBatchNorm",
@@ -87,6 +97,7 @@ __all__ = [
     "SPDBatchNorm",
     "ScaledResidual",
     "Selu",
+    "SparseTernary",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
@@ -98,6 +109,9 @@ __all__ = [
     "alpha_dropout",
     "at_task",
     "batch_channel_norm",
+    "code_uses",
+    "codebook_bottleneck",
+    "codebook_lookup",
     "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
@@ -117,12 +131,16 @@ __all__ = [
     "poincare_batch_norm",
     "power_norm",
     "region_norm",
+    "replace_dead_codes",
     "residual_scale",
     "scaled_residual",
     "selu",
+    "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
     "td_layernorm",
+    "ternary_matmul",
+    "ternary_matrix",
     "time_dependent",
     "transformer_block",
     "unified_norm",

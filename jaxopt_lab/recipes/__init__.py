@@ -8,6 +8,8 @@ from jaxopt_lab.recipes.distillation import (
     make_distillation_step,
     soft_divergence,
 )
+from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
+from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
 
 __all__ = [
     "AdaptingNorms",
@@ -15,8 +17,13 @@ __all__ = [
     "init_adversarial",
     "init_conadv",
     "init_distillation",
+    "init_ensemble",
+    "init_fixmatch",
     "make_adversarial_step",
     "make_conadv_step",
     "make_distillation_step",
+    "make_ensemble_step",
+    "make_fixmatch_step",
+    "of_members",
     "soft_divergence",
 ]

@@ -154,3 +154,12 @@ def quarter_dropped() -> dict[str, Any]:
     0.25
     """
     return {**normalized(), "rate": 0.25}
+
+
+def among_codes() -> dict[str, Any]:
+    """Four examples of three positions and six features, for a table of eight codes.
+
+    >>> among_codes()["size"]
+    8
+    """
+    return {"x": in_groups()["x"], "size": 8, "num_codes": 2, "affine": False}

@@ -12,7 +12,7 @@ import optax
 from jaxopt_lab.catalog.examples.batches import one_classifier
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.losses.classification import cross_entropy
-from jaxopt_lab.training import init_state
+from jaxopt_lab.training import TrainState, init_state
 
 Tree = Any
 
@@ -110,7 +110,62 @@ CONADV = Case(
     plain_part=_role_of_model,
 )
 
+
+def _ensemble_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_ensemble
+
+    return init_ensemble(_tx(), params["members"], key)
+
+
+def _one_by_one(make: Any) -> Any:
+    """Plain steps of two members, whose states are stacked."""
+    step = make(_supervised, _tx())
+
+    def both(state: Any, batch: Any) -> Any:
+        alone = []
+        for m in range(2):
+            params, opt_state = jax.tree.map(
+                lambda x, m=m: x[m], (state.params, state.opt_state)
+            )
+            own = state._replace(params=params, opt_state=opt_state)
+            alone.append(step(own, batch))
+        stacked = jax.tree.map(
+            lambda *x: jnp.stack(x), *((s.params, s.opt_state) for s, _ in alone)
+        )
+        loss = jnp.mean(jnp.stack([m["loss"] for _, m in alone]))
+        first = alone[0][0]
+        after = first._replace(params=stacked[0], opt_state=stacked[1])
+        return after, {"loss": loss}
+
+    return both
+
+
+ENSEMBLE = Case(
+    step=_one_model_step,
+    state=_ensemble_state,
+    plain=_one_by_one,
+    plain_state=lambda params, key: TrainState(
+        jnp.zeros((), jnp.int32),
+        params["members"],
+        {},
+        jax.vmap(_tx().init)(params["members"]),
+        key,
+    ),
+    plain_part=lambda state: (state.params["members"], state.opt_state["members"]),
+)
+
+
+def _fixmatch_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_fixmatch
+
+    return init_fixmatch(_tx(), params["model"], key)
+
+
+FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
+
 CASES: dict[str, Case] = {
+    "fixmatch": FIXMATCH,
+    "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
     "adversarial": ADVERSARIAL,
     "conadv": CONADV,

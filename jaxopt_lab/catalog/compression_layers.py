@@ -1,0 +1,56 @@
+"""The rows of layers with few, shared or constant weights."""
+
+from __future__ import annotations
+
+from jaxopt_lab.catalog.schema import Layer, Neutral
+
+_EXAMPLES = "jaxopt_lab.catalog.examples.layers"
+_COMPRESSION = "jaxopt_lab.layers.compression"
+
+ROWS: tuple[Layer, ...] = (
+    Layer(
+        name="codebook_bottleneck",
+        summary="normalized activations replaced by the nearest vectors of a table",
+        build=f"{_COMPRESSION}.codebook_bottleneck:codebook_bottleneck",
+        module=f"{_COMPRESSION}.modules:CodebookBottleneck",
+        reduces_to=Neutral(
+            {"size": 1, "num_codes": 1, "groups": 1, "affine": False},
+            f"{_COMPRESSION}.codebook_bottleneck:only_code",
+        ),
+        options=(
+            "size",
+            "num_codes",
+            "groups",
+            "similarity",
+            "loss",
+            "beta",
+            "affine",
+            "eps",
+        ),
+        topic="compression",
+        example=f"{_EXAMPLES}:among_codes",
+        replaces=("block",),
+        gradient="own",
+        residual_bytes="14",
+        vectors="codebook",
+        paper="Tamkin et al. 2023",
+        code="taufeeque9/codebook-features",
+    ),
+    Layer(
+        name="sparse_ternary",
+        summary="product with a constant sparse matrix of -1, 0 and 1 from a seed",
+        build=f"{_COMPRESSION}.sparse_ternary:sparse_ternary",
+        module=f"{_COMPRESSION}.modules:SparseTernary",
+        reduces_to=Neutral(
+            {"density": 1.0},
+            f"{_COMPRESSION}.sparse_ternary:random_signs",
+            note="with seed 0",
+        ),
+        options=("seed", "layer", "density", "balanced", "scale"),
+        topic="compression",
+        example=f"{_EXAMPLES}:five_features",
+        replaces=("linear",),
+        residual_bytes="0",
+        paper="Compressing 1D time-channel separable convolutions 2021",
+    ),
+)

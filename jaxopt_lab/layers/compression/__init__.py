@@ -1,0 +1,1 @@
+"""Layers with few, shared or constant weights."""

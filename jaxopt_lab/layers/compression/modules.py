@@ -1,0 +1,42 @@
+"""The layers with few weights as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.compression.codebook_bottleneck import codebook_bottleneck
+from jaxopt_lab.layers.compression.sparse_ternary import sparse_ternary
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class CodebookBottleneck(BatchedLayer):
+    """Codebook behind layer normalization, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``codebook_bottleneck``.
+
+    >>> from flax import nnx
+    >>> CodebookBottleneck(4, size=3, rngs=nnx.Rngs(0)).codes.shape
+    (3, 4)
+    """
+
+    make = staticmethod(codebook_bottleneck)
+
+
+class SparseTernary(BatchedLayer):
+    """Product with a constant ternary matrix, as an nnx module without parameters.
+
+    Args:
+      features: size of the last axis of the input.
+      rngs: the module's random streams, not used.
+      axis_name: not used; every layer has it.
+      **options: those of ``sparse_ternary``.
+
+    >>> from flax import nnx
+    >>> module = SparseTernary(4, out=3, seed=1, rngs=nnx.Rngs(0))
+    >>> len(nnx.state(module, nnx.Param))
+    0
+    """
+
+    make = staticmethod(sparse_ternary)
