@@ -54,4 +54,19 @@ ROWS: tuple[Diagnostic, ...] = (
         error="standard error, by the jackknife",
         paper="McCandlish et al. 2018, arXiv:1812.06162",
     ),
+    # Networks on noisy hardware.
+    Diagnostic(
+        name="weight_noise",
+        summary="score of a network over draws of noisy weights",
+        build="jaxopt_lab.diagnostics.hardware:evaluate_under_weight_noise",
+        reduces_to=Neutral(
+            {"sigma": 0.0}, "jax.numpy:square", note="of a network of one weight"
+        ),
+        topic="hardware",
+        options=("draws", "model"),
+        cost="draws passes a sigma",
+        error="standard error over the draws",
+        vectors="weight_noise",
+        paper="Mordido et al. 2022, arXiv:2211.11561",
+    ),
 )

@@ -88,6 +88,7 @@ class Loss(Part):
       stateful: ``build`` names a factory ``loss(**options) -> StatefulLoss`` with
         ``init(example) -> state`` and ``apply(state, ...) -> (losses, state)``.
       regularizer: ``r(activations or params) -> scalar``.
+      aligned: further arrays of the example whose first axis is that of the examples.
       lower_bound: no value is below it.
       perfect: the value at the perfect answer; ``None``: it depends on the inputs.
       invariance: changes of the outputs that leave it as it is, in words, separated by
@@ -101,6 +102,7 @@ class Loss(Part):
     couples: bool = False
     stateful: bool = False
     regularizer: bool = False
+    aligned: tuple[str, ...] = ()
     lower_bound: float = float("-inf")
     perfect: float | None = None
     invariance: str = ""

@@ -6,11 +6,13 @@ importing this package loads none of them.
 
 from jaxopt_lab.core.typing import BatchSource
 from jaxopt_lab.data.augment import compose, flip, pad_crop
+from jaxopt_lab.data.batch_styles import batch_styles, standardise_styles
 from jaxopt_lab.data.batches import (
     ArrayBatches,
     Augment,
     evaluation_batches,
 )
+from jaxopt_lab.data.class_variants import class_variants
 from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
@@ -22,8 +24,11 @@ from jaxopt_lab.data.image_folder import load_image_folder
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
 from jaxopt_lab.data.own import as_dataset, load_npz
+from jaxopt_lab.data.recombine import composite, recombine
+from jaxopt_lab.data.rotations import rotations
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
+from jaxopt_lab.data.views import same_views, views
 
 __all__ = [
     "ArrayBatches",
@@ -34,9 +39,12 @@ __all__ = [
     "MeshBatches",
     "TfdsSources",
     "as_dataset",
+    "batch_styles",
     "cache_folder",
     "check_images",
+    "class_variants",
     "compose",
+    "composite",
     "cutmix",
     "erase",
     "evaluation_batches",
@@ -57,5 +65,10 @@ __all__ = [
     "put_batch",
     "read_idx",
     "read_text",
+    "recombine",
+    "rotations",
+    "same_views",
+    "standardise_styles",
+    "views",
     "vocabulary",
 ]

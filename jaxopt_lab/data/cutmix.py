@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.mixing import probabilities, symmetric_beta
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
-from jaxopt_lab.data.mixup import probabilities, symmetric_beta
 
 
 def cutmix(

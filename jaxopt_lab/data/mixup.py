@@ -7,10 +7,9 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
-from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.mixing import blend, probabilities, symmetric_beta
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import Batch, Scalar
@@ -66,7 +65,7 @@ def mixup(
                 raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
         if known_number(alpha) == 0:
             return batch
-        mixed = {name: _floats(batch[name]) for name in inputs}
+        mixed = {name: as_floats(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
         mixed[label] = probabilities(
             batch[label], num_classes, first.shape[0], first.dtype
@@ -76,83 +75,24 @@ def mixup(
         weight = symmetric_beta(draws[0], draws[1], alpha)
         order = jnp.argsort(draws[2:])
 
-        def mix(x: jax.Array) -> jax.Array:
-            own = x.astype(trees.accumulation_dtype(x.dtype))
-            part = weight.astype(own.dtype)
-            return (part * own + (1 - part) * own[order]).astype(x.dtype)
-
-        return {**batch, **jax.tree.map(mix, mixed)}
+        return {**batch, **jax.tree.map(lambda x: blend(x, weight, order), mixed)}
 
     return transform
 
 
-def symmetric_beta(u: jax.Array, v: jax.Array, alpha: Scalar) -> jax.Array:
-    r"""A number with the distribution :math:`\mathrm{Beta}(\alpha, \alpha)`.
-
-    With U and V uniform in [0, 1), a Student t variate of :math:`2 \alpha` degrees of
-    freedom, over the root of them, and the number are
-
-    .. math::
-        T = \sqrt{U^{-1/\alpha} - 1} \, \cos 2 \pi V, \quad
-        \tfrac12 + \tfrac12 \, T / \sqrt{1 + T^2},
-
-    without rejection, a program of ten operations instead of the two loops of
-    ``jax.random.beta``.
+def as_floats(x: jax.Array) -> jax.Array:
+    """Pixels as floats: integers are divided by 255, floats are left alone.
 
     Args:
-      u: U, float32: the same key gives the same mixture for batches of every type.
-      v: V, float32.
-      alpha: above 0.
+      x: integers in 0 to 255, or floats on any scale.
 
     Returns:
-      float32 in [0, 1].
+      float32 for integers.
 
-    >>> float(symmetric_beta(jnp.float32(0.5), jnp.float32(0.0), 1.0)) > 0.85
-    True
-
-    Source: Bailey, "Polar Generation of Random Variates with the t-Distribution",
-    Mathematics of Computation 62 (1994).
+    >>> as_floats(jnp.array([0, 255], jnp.uint8)).tolist()
+    [0.0, 1.0]
     """
-    square = jnp.expm1(-jnp.log(u) / jnp.asarray(alpha, jnp.float32))
-    cosine = jnp.cos(jnp.float32(2 * jnp.pi) * v)
-    # 1 / T^2 is infinite for T = 0, and 0 where the square overflows.
-    length = 1 / jnp.sqrt(1 + 1 / (square * cosine**2))
-    return (1 + jnp.sign(cosine) * length) / 2
-
-
-def _floats(x: jax.Array) -> jax.Array:
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.integer):
         return x.astype(jnp.float32) / jnp.float32(255)
     return x
-
-
-def probabilities(
-    labels: jax.Array, classes: int, count: int, dtype: DTypeLike
-) -> jax.Array:
-    """Labels as probabilities of the classes.
-
-    Args:
-      labels: integers ``(count,)``; or floats ``(count, classes)``, as they are.
-      classes: number of classes.
-      count: number of examples.
-      dtype: floating type of the result for integers.
-
-    Returns:
-      Shape ``(count, classes)``.
-
-    Raises:
-      InputError: the labels have another type or shape.
-
-    >>> probabilities(jnp.array([1]), 2, 1, jnp.float32).tolist()
-    [[0.0, 1.0]]
-    """
-    labels = jnp.asarray(labels)
-    if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == (count,):
-        return jax.nn.one_hot(labels, classes, dtype=dtype)
-    if trees.is_floating(labels) and labels.shape == (count, classes):
-        return labels
-    raise InputError(
-        f"labels to mix must be integers of shape {(count,)} or floats of shape "
-        f"{(count, classes)}; got {labels.dtype} of shape {labels.shape}"
-    )

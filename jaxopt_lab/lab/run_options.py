@@ -38,8 +38,11 @@ class RunOptions:
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
     loss and statistics stay float32. For accelerators: CPUs are slower in it"""
     quantize: str = ""
-    """bits of the products of activations and kernels: w8a8, w4a8g8 (weights by
-    outputs, activations and gradients by tokens; parameters stay as they are)"""
+    """bits of the products of activations and kernels, dense and convolutions: w8a8,
+    w4a8g8. Steps of weights by outputs, of activations and gradients by tokens, or by
+    examples of convolutions; parameters, biases, norms, embeddings and products of two
+    activations stay as they are; kernels inside of a loop (lstm) are refused. Rounded
+    values in floating arithmetic: no speed"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0

@@ -13,8 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
@@ -22,6 +20,7 @@ from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.soft_labels import with_soft_labels
+from jaxopt_lab.losses.targets import refuse_out_of_range
 
 MetricFn = Callable[[Params, ModelState, Batch], Metrics]
 Prepare = Callable[[jax.Array], jax.Array]
@@ -63,21 +62,6 @@ def _leaf(batch: Batch, name: str) -> Any:
     return batch[name]
 
 
-def _refuse_out_of_range(labels: Any, classes: int) -> None:
-    """Name labels out of range where their values are known; in a program they give
-    NaN."""
-    if isinstance(labels, Tracer) or not getattr(labels, "is_fully_addressable", True):
-        return
-    values = np.asarray(labels)
-    if values.dtype.kind in "iu" and values.size:
-        bad = values[(values < 0) | (values >= classes)]
-        if bad.size:
-            raise InputError(
-                f"label {bad[0]} is out of range ({bad.size} of {values.size} labels); "
-                f"accepted: 0 to {classes - 1}, for the {classes} outputs of the model"
-            )
-
-
 def _check_smoothing(label_smoothing: float) -> None:
     number = known_number(label_smoothing)
     if number is not None and not 0 <= number < 1:
@@ -112,7 +96,7 @@ def _train_loss(
         logits, model_state = functional.apply(
             params, model_state, inputs_of(batch), train=True, key=key
         )
-        _refuse_out_of_range(given, logits.shape[-1])
+        refuse_out_of_range(given, logits.shape[-1])
         losses = loss(params, logits, labels)
         accuracy = jnp.mean(_correct(logits, labels, losses))
         return jnp.mean(losses), (model_state, {"accuracy": accuracy})

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype
 
 
 def check_labels(
@@ -54,3 +59,161 @@ def kept(outputs: jax.Array, where: jax.Array | None) -> jax.Array:
     if where is None:
         return outputs
     return jnp.where((where != 0)[..., None], outputs, 0)
+
+
+def check_shape(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
+    """Refuse an array of another shape.
+
+    Args:
+      name: of the argument.
+      x: the array.
+      shape: the accepted one.
+
+    Raises:
+      InputError: the array has another shape.
+    """
+    if jnp.shape(x) != shape:
+        raise InputError(f"{name} must have shape {shape}; got {jnp.shape(x)}")
+
+
+def check_floats(name: str, x: jax.Array, ndim: int) -> None:
+    """Refuse what is no array of real floating numbers with some axes.
+
+    Args:
+      name: of the argument.
+      x: the array.
+      ndim: the number of its axes.
+
+    Raises:
+      InputError: it is another array.
+    """
+    if jnp.ndim(x) != ndim or not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        raise InputError(
+            f"{name} must be real floating numbers with {ndim} axes; got "
+            f"{jnp.result_type(x)} of shape {jnp.shape(x)}"
+        )
+
+
+def known(x: Any) -> np.ndarray | None:
+    """The numbers of an array outside of a program; None inside of one."""
+    if isinstance(x, Tracer) or not getattr(x, "is_fully_addressable", True):
+        return None
+    return np.asarray(x)
+
+
+def refuse_out_of_range(
+    labels: Any, classes: int, where: Any = None, *, of: str = "outputs of the model"
+) -> None:
+    """Name labels out of range where their values are known; in a program they give
+    NaN.
+
+    Args:
+      labels: integers; others pass.
+      classes: number of classes.
+      where: like the labels; those where it is 0 are not looked at.
+      of: meaning of the classes, for the message.
+
+    Raises:
+      InputError: a label is out of range.
+    """
+    values, counts = known(labels), None if where is None else known(where)
+    if values is None or values.dtype.kind not in "iu" or not values.size:
+        return
+    if where is not None and counts is None:
+        return
+    bad = values[(values < 0) | (values >= classes)]
+    if counts is not None:
+        bad = values[((values < 0) | (values >= classes)) & (counts != 0)]
+    if bad.size:
+        raise InputError(
+            f"label {bad[0]} is out of range ({bad.size} of {values.size} labels); "
+            f"accepted: 0 to {classes - 1}, for the {classes} {of}"
+        )
+
+
+def check_probabilities(name: str, p: jax.Array, where: Any = None) -> None:
+    """Refuse what is no distribution over the last axis, where the values are known.
+
+    Args:
+      name: of the argument.
+      p: shape ``(..., C)``.
+      where: shape ``(...)``; those where it is 0 are not looked at.
+
+    Raises:
+      InputError: a number is negative, or a sum is not 1 (to 1e-3, to 2e-2 of types
+        narrower than float32).
+    """
+    values, counts = known(p), None if where is None else known(where)
+    if values is None or (where is not None and counts is None):
+        return
+    slack = 1e-3 if values.dtype.itemsize >= 4 else 2e-2
+    values = values.astype(np.float64)
+    sums = np.sum(values, axis=-1)
+    # NaN passes: it shows in the loss.
+    bad = (np.abs(sums - 1) > slack) | np.any(values < -slack, axis=-1)
+    if counts is not None:
+        bad = bad & (
+            counts.reshape(counts.shape + (1,) * (bad.ndim - counts.ndim)) != 0
+        )
+    if np.any(bad):
+        raise InputError(
+            f"{name} must be probabilities, at least 0 and with the sum 1 over the "
+            f"last axis; got one with the sum {sums[bad].flat[0]:.6g}"
+        )
+
+
+def valid(where: jax.Array | None, count: int, like: jax.Array) -> jax.Array:
+    """Ones for the examples that count and zeros for the others.
+
+    Args:
+      where: ``(count,)``, nonzero where an example counts; None: all of them.
+      count: number of examples.
+      like: array whose accumulation type the numbers get.
+
+    Returns:
+      Shape ``(count,)``.
+
+    Raises:
+      InputError: ``where`` has another shape.
+
+    >>> valid(jnp.array([2, 0]), 2, jnp.zeros(1)).tolist()
+    [1.0, 0.0]
+    """
+    dtype = accumulation_dtype(like.dtype)
+    if where is None:
+        return jnp.ones((count,), dtype)
+    check_shape("where", where, (count,))
+    return (where != 0).astype(dtype)
+
+
+def mean_where(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """The mean of the values that count; 0 where there is none.
+
+    Args:
+      values: any shape; finite where the weight is 0.
+      weights: of the same shape, at least 0.
+
+    Returns:
+      A number.
+
+    >>> float(mean_where(jnp.array([1.0, 5.0]), jnp.array([1.0, 0.0])))
+    1.0
+    """
+    total = jnp.sum(weights)
+    return jnp.sum(values * weights) / jnp.where(total > 0, total, 1)
+
+
+def no_loss(outputs: jax.Array, targets: jax.Array | None = None) -> jax.Array:
+    """The number 0, of the accumulation type: the neutral element of a penalty.
+
+    Args:
+      outputs: any floating array.
+      targets: not used.
+
+    Returns:
+      A number.
+
+    >>> float(no_loss(jnp.ones(3)))
+    0.0
+    """
+    return jnp.zeros((), accumulation_dtype(outputs.dtype))

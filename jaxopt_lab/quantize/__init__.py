@@ -28,6 +28,7 @@ from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
+from jaxopt_lab.quantize.quant_convolution import quant_convolution
 from jaxopt_lab.quantize.quant_dot_general import (
     ProductGrids,
     quant_dot_general,
@@ -80,6 +81,7 @@ __all__ = [
     "outlier_tune",
     "permute_experts",
     "product_grids",
+    "quant_convolution",
     "quant_dot_general",
     "quant_matmul",
     "quantease",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from jaxopt_lab.core.typing import Params
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.kernel_products import contracted_inputs, run_watched
 from jaxopt_lab.quantize.linear_grid import LinearGrid
+from jaxopt_lab.quantize.quant_convolution import quant_convolution
 from jaxopt_lab.quantize.quant_dot_general import ProductGrids, quant_dot_general
 
 
@@ -28,7 +30,8 @@ def quantized_products(
 
     The model is a function, of flax or of anything else: its program is run operation
     by operation, and every product that contracts all axes of a kernel but its last is
-    that of ``quant_dot_general``, with its backward pass.
+    that of ``quant_dot_general``, every convolution that of ``quant_convolution``, with
+    their backward passes.
 
     Args:
       apply: ``apply(params, *others, **keywords)``.
@@ -37,12 +40,12 @@ def quantized_products(
       keep: of those that stay; empty: none.
 
     Returns:
-      The function, with the same arguments. Convolutions, products inside of ``scan``,
-      ``jax.checkpoint`` and functions with a derivative of their own stay as they are.
+      The function, with the same arguments. Products inside of ``scan``,
+      ``jax.checkpoint`` and functions with a derivative of their own are not reached.
 
     Raises:
-      InputError: from the returned function, ``match`` finds no kernel, or no product
-        of those that it finds.
+      InputError: from the returned function, ``match`` finds no kernel, or one that is
+        in no product that is reached; ``keep`` leaves it out.
 
     Cost: the program is traced twice; no further residuals.
 
@@ -68,9 +71,22 @@ def quantized_products(
         seen = []
 
         def product(eqn: Any, values: Any, kernels: Any) -> Any:
+            options = eqn.params
+            if eqn.primitive.name == "conv_general_dilated":
+                if kernels[1] is None:
+                    return None
+                seen.append(kernels[1])
+                axes = options["dimension_numbers"]
+                return quant_convolution(
+                    functools.partial(eqn.primitive.bind, **options),
+                    values[0],
+                    values[1],
+                    grids,
+                    batch=(axes.lhs_spec[0], axes.out_spec[0]),
+                    outputs=axes.rhs_spec[0],
+                )
             if eqn.primitive.name != "dot_general":
                 return None
-            options = eqn.params
             for place in (1, 0):
                 name, weight = kernels[place], values[place]
                 dimensions = options["dimension_numbers"]
@@ -96,10 +112,11 @@ def quantized_products(
             return apply(params, *others, **keywords)
 
         found = run_watched(called, names, params, others, product)
-        if not seen:
+        missed = sorted(names - set(seen))
+        if missed:
             raise InputError(
-                "no product to quantize: the model has none of activations and "
-                f"{', '.join(sorted(names))} outside of loops"
+                f"no product of {', '.join(missed)} to quantize: none is reached, it "
+                "may be inside of a loop or of jax.checkpoint; keep= leaves kernels out"
             )
         return found
 

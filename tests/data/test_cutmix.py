@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.mixing import symmetric_beta
 from jaxopt_lab.data import cutmix
-from jaxopt_lab.data.mixup import symmetric_beta
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 2, 1, 1, 0, 2])

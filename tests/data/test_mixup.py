@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.mixing import symmetric_beta
 from jaxopt_lab.data import ArrayBatches, mixup
-from jaxopt_lab.data.mixup import symmetric_beta
 
 RNG = np.random.default_rng(0)
 BATCH = {

@@ -8,6 +8,7 @@ import pytest
 from experiments.benchmarks import (
     layers,
     memory_saving,
+    memse,
     sam_step,
     sharpness,
     unroll,
@@ -109,3 +110,12 @@ def test_the_layers_of_the_benchmark_state_bytes_and_passes():
     for row in found.values():
         assert row["bytes"] > 0
         assert row["bar"] == pytest.approx(1.15 * max(1, row["passes"] / 3))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("make", [memse.mlp, memse.cnn])
+def test_the_predicted_error_is_inside_of_the_simulated_interval(make):
+    """1e4 draws, 99.9 %."""
+    network = make()
+    mean, error = memse.monte_carlo(network, 10_000)()
+    assert abs(memse.prediction(network)() - mean) <= 3.3 * error

@@ -12,9 +12,10 @@ from jaxopt_lab.core.jaxprs import equations
 from jaxopt_lab.core.trees import is_floating
 from jaxopt_lab.lab import optimizers, runs
 from jaxopt_lab.lab.command_line import parse
-from jaxopt_lab.lab.models import MODELS
+from jaxopt_lab.lab.models import MODELS, Wanted
 from jaxopt_lab.lab.models.layers import functional
 from jaxopt_lab.losses.classification import classification_loss
+from jaxopt_lab.quantize import product_grids, quantized_products
 from jaxopt_lab.training import from_nnx, init_state, make_train_step
 from jaxopt_lab.training.mixed_precision import mixed_precision
 
@@ -171,3 +172,26 @@ def test_quantized_products_reach_the_train_step_and_the_test():
     assert apart > 0.1 * np.abs(outputs[1]).max()
     with pytest.raises(InputError, match="quantize='w1a8' names no bits; accepted: w8"):
         parse(["quantize=w1a8"])
+
+
+@pytest.mark.parametrize("name", ["convnet", "lstm"])
+def test_kernels_of_convolutions_are_rounded_and_those_of_loops_refused(name):
+    model = MODELS[name]
+    text = model.kind == "text"
+    shape = (4,) if text else (8, 8, 1)
+    wanted = Wanted(shape, 10, None, None, None, text, None)
+    functional = model.functional(model.config(), wanted)
+    params, state = jax.eval_shape(functional.init, jax.random.key(0))
+    x = jax.ShapeDtypeStruct((2, *shape), jnp.int32 if text else jnp.float32)
+    apply = quantized_products(functional.apply, product_grids("w8a8"))
+
+    def traced():
+        return jax.eval_shape(
+            lambda p, s, x: apply(p, s, x, train=False)[0], params, state, x
+        )
+
+    if text:
+        with pytest.raises(InputError, match="no product of layers/0/state/kernel"):
+            traced()
+    else:
+        assert traced().shape == (2, 10)

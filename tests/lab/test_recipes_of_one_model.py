@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import parts, runs
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.recipes import Prepared
@@ -34,6 +35,28 @@ def test_they_are_accepted():
     assert {"adversarial", "conadv"} <= set(parts.accepted("recipe"))
     configuration = parse([*WORDS, "recipe=conadv", "recipe.tau=0"])
     assert configuration.parts["recipe"]["tau"] == 0
+
+
+def test_those_that_need_more_than_a_model_say_so():
+    assert {"fixmatch", "natra"} <= set(parts.accepted("recipe"))
+    with pytest.raises(InputError, match="the recipe needs member; accepted: "):
+        parse([*WORDS, "recipe=ensemble"])
+
+
+@pytest.mark.full
+def test_directions_are_those_of_the_first_batch(tmp_path):
+    run = trained(tmp_path, "recipe=natra", "recipe.radius=0.5", "steps=2")
+    assert run.fitted.state.model_state["directions"].shape == (64, 4)
+    assert lines(tmp_path)[0]["length"] == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.full
+def test_views_go_into_fixmatch(tmp_path):
+    words = ["recipe=fixmatch", "augment=views", "recipe.threshold=0.1", "steps=2"]
+    trained(tmp_path, *words)
+    assert lines(tmp_path)[0]["certain"] > 0
+    with pytest.raises(InputError, match="the batch has no 'strong'"):
+        trained(tmp_path / "none", "recipe=fixmatch", "steps=2")
 
 
 @pytest.mark.parametrize("carries, at", [(True, 1), (False, 0)])

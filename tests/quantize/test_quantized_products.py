@@ -1,5 +1,7 @@
 """Whole models with rounded products, against products rounded one by one."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,7 +86,50 @@ def test_other_bits_are_refused(text):
 
 def test_nothing_to_round_is_an_error():
     model = quantized_products(lambda p, x: x * p["kernel"], GRIDS)
-    with pytest.raises(InputError, match="has none of activations and kernel"):
+    with pytest.raises(InputError, match="no product of kernel to quantize"):
         model({"kernel": jnp.ones(2)}, jnp.ones(2))
     with pytest.raises(InputError, match="finds none of scale"):
         model({"scale": jnp.ones(2)}, jnp.ones(2))
+
+
+def test_a_kernel_in_a_loop_is_named_and_can_be_kept():
+    params = {"a": {"kernel": np.ones((5, 5))}, "b": {"kernel": np.ones((5, 1))}}
+
+    def model(params, x):
+        turn = lambda y, _: (y @ params["a"]["kernel"], None)
+        return jax.lax.scan(turn, x, length=2)[0] @ params["b"]["kernel"]
+
+    with pytest.raises(InputError, match="no product of a/kernel to quantize"):
+        quantized_products(model, GRIDS)(params, X[:, 0])
+    assert quantized_products(model, GRIDS, keep="a/")(params, X[:, 0]).shape == (3, 1)
+
+
+@pytest.mark.parametrize("to", ["weights", "inputs", "both"])
+def test_a_convolution_of_whole_images_is_the_dense_product(to):
+    """One step an output and an example; the gradient where it belongs."""
+    grids = dataclasses.replace(GRIDS, gradient_to=to)
+    kernel, x = RNG.normal(size=(2, 3, 2, 4)), RNG.normal(size=(3, 2, 3, 2))
+
+    def conv(params, x):
+        return jax.lax.conv_general_dilated(
+            x,
+            params["kernel"],
+            (1, 1),
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    def dense(params, x):
+        weight = params["kernel"].reshape(12, 4).T
+        return quant_matmul(x.reshape(3, 12), weight, grids).reshape(3, 1, 1, 4)
+
+    @jax.jit
+    def both(params, x):
+        pairs = [
+            jax.vjp(f, params, x) for f in (quantized_products(conv, grids), dense)
+        ]
+        return [(y, pull(jnp.cos(y))) for y, pull in pairs]
+
+    one, other = both({"kernel": kernel}, x)
+    for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)

@@ -31,6 +31,33 @@ def plain_images() -> dict[str, Any]:
     return {"batch": batch, "probability": 1.0}
 
 
+def turned_images() -> dict[str, Any]:
+    """Six images of 16 pixels, each of which is turned once.
+
+    >>> turned_images()["every"]
+    False
+    """
+    return {"batch": plain_images()["batch"], "every": False}
+
+
+def styled_images() -> dict[str, Any]:
+    """Six images of 16 pixels, and a block of their low frequencies.
+
+    >>> styled_images()["ratio"]
+    0.5
+    """
+    return {"batch": plain_images()["batch"], "mix": 0.7, "ratio": 0.5}
+
+
+def viewed_images() -> dict[str, Any]:
+    """Six images of 16 pixels that are mirrored at times.
+
+    >>> viewed_images()["probability"]
+    0.5
+    """
+    return {"batch": plain_images()["batch"], "probability": 0.5}
+
+
 def large_images() -> dict[str, Any]:
     """Six images of 64 pixels in three classes, in which a box fits.
 
@@ -84,6 +111,63 @@ def one_classifier() -> dict[str, Any]:
     params = {"model": given["params"]["student"]}
     numbers = {"weight": 0.6, "epsilon": 0.3, "alpha": 0.5}
     return {"batch": given["batch"], "params": params, **numbers}
+
+
+def two_views() -> dict[str, Any]:
+    """A batch of eight with strong views, and the weights of a linear classifier.
+
+    >>> sorted(two_views()["batch"])
+    ['image', 'label', 'strong']
+    """
+    given = student_and_teacher()
+    batch = {**given["batch"], "strong": given["batch"]["image"][::-1].copy()}
+    params = {"model": given["params"]["student"]}
+    return {"batch": batch, "params": params, "threshold": 0.6}
+
+
+def two_classifiers() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers.
+
+    >>> sorted(two_classifiers()["params"])
+    ['first', 'second']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("first", "second"), pair, strict=True))
+    return {"batch": given["batch"], "params": params, "forget": 0.3}
+
+
+def moved_inputs() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier.
+
+    >>> moved_inputs()["steps"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    numbers = {"weight": 0.4, "radius": 0.5, "steps": 2, "step_size": 0.7}
+    return {"batch": given["batch"], "params": params, **numbers}
+
+
+def one_hybrid() -> dict[str, Any]:
+    """A batch of eight, and the weights that a classifier and two branches share.
+
+    >>> one_hybrid()["consistency"]
+    2.0
+    """
+    given = student_and_teacher()
+    return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
+
+
+def two_members() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers, stacked.
+
+    >>> two_members()["params"]["members"].shape
+    (2, 4, 3)
+    """
+    given = student_and_teacher()
+    members = np.stack([given["params"][name] for name in ("student", "teacher")])
+    return {"batch": given["batch"], "params": {"members": members}, "diversity": 0.5}
 
 
 def prompts() -> dict[str, Any]:

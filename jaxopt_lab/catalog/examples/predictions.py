@@ -33,6 +33,131 @@ def tokens() -> dict[str, Any]:
     return {**classified(4, 5), "embedding": embedding}
 
 
+def mixtures() -> dict[str, Any]:
+    """Logits of four examples, and of two mixtures of each with another one.
+
+    >>> mixtures()["mixed"].shape
+    (4, 2, 3)
+    """
+    given = classified(4, 3)
+    del given["perfect"]
+    own = np.eye(3)[given["targets"]][:, None]
+    shares = np.array([0.8, 0.6])[:, None]
+    soft = shares * own + (1 - shares) * np.roll(own, 1, axis=0)
+    mixed = np.random.default_rng(3).normal(size=(4, 2, 3)) + soft
+    return {**given, "mixed": mixed, "mixed_labels": soft, "weight": 0.7}
+
+
+def views() -> dict[str, Any]:
+    """Logits of a strong view of five examples, probabilities of a weak one.
+
+    >>> views()["weak"].sum(axis=1).round(3).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    rng = np.random.default_rng(4)
+    weak = np.array(
+        [
+            [0.97, 0.01, 0.01, 0.01],
+            [0.02, 0.6, 0.36, 0.02],
+            [0.25, 0.25, 0.25, 0.25],
+            [0.3, 0.05, 0.6, 0.05],
+            [0.0, 0.0, 0.04, 0.96],
+        ]
+    )
+    return {"outputs": rng.normal(size=(5, 4)), "weak": weak, "threshold": 0.9}
+
+
+def views_of_two_heads() -> dict[str, Any]:
+    """``views``, and the logits of an auxiliary head.
+
+    >>> views_of_two_heads()["auxiliary"].shape
+    (5, 4)
+    """
+    auxiliary = np.random.default_rng(5).normal(size=(5, 4))
+    return {**views(), "auxiliary": auxiliary}
+
+
+def experts() -> dict[str, Any]:
+    """Logits of two views of five examples by three experts, and class counts.
+
+    >>> experts()["outputs"].shape
+    (5, 2, 3, 3)
+    """
+    given = classified(5, 3)
+    right = np.eye(3)[given["targets"]][:, None, None]
+    outputs = np.random.default_rng(6).normal(size=(5, 2, 3, 3)) + 2 * right
+    counts = np.array([50.0, 10.0, 2.0])
+    return {
+        "outputs": outputs,
+        "targets": given["targets"],
+        "class_counts": counts,
+        "warmup": 2.0,
+    }
+
+
+def guided() -> dict[str, Any]:
+    """Representations of five examples, and those of a guide.
+
+    >>> guided()["guide"].shape
+    (5, 3)
+    """
+    rng = np.random.default_rng(7)
+    return {"outputs": rng.normal(size=(5, 4)), "guide": rng.normal(size=(5, 3))}
+
+
+def members() -> dict[str, Any]:
+    """Logits of five examples by three members of an ensemble, and the perfect ones.
+
+    >>> members()["outputs"].shape
+    (5, 3, 4)
+    """
+    given = classified(5, 4)
+    perfect = np.repeat(given["perfect"][:, None], 3, axis=1)
+    outputs = given["outputs"][:, None]
+    outputs = outputs + np.random.default_rng(8).normal(size=(5, 3, 4))
+    return {**given, "outputs": outputs, "perfect": perfect, "gamma": 0.7}
+
+
+def levels() -> dict[str, Any]:
+    """Logits and labels of six examples with five ordered levels.
+
+    >>> levels()["outputs"].shape
+    (6, 5)
+    """
+    given = classified(6, 5)
+    return {"outputs": given["outputs"], "targets": given["targets"]}
+
+
+def sources() -> dict[str, Any]:
+    """Logits of five examples by a task head, and two sources with heads of theirs.
+
+    >>> [x.shape for x in sources()["teachers"]]
+    [(5, 4), (5, 2)]
+    """
+    rng = np.random.default_rng(11)
+    given = classified(5, 3)
+    raw = [rng.uniform(0.1, 1.0, (5, c)) for c in (4, 2)]
+    return {
+        "outputs": given["outputs"],
+        "targets": given["targets"],
+        "heads": tuple(rng.normal(size=(5, c)) for c in (4, 2)),
+        "teachers": tuple(t / t.sum(axis=1, keepdims=True) for t in raw),
+        "weights": np.array([0.7, 0.3]),
+        "task_weight": 0.6,
+    }
+
+
+def embedded() -> dict[str, Any]:
+    """Embeddings of six examples of three classes, and perfect ones.
+
+    >>> embedded()["outputs"].shape
+    (6, 3)
+    """
+    targets = np.array([0, 1, 0, 2, 1, 2], np.int32)
+    outputs = np.random.default_rng(12).normal(size=(6, 3))
+    return {"outputs": outputs, "targets": targets, "perfect": np.eye(3)[targets]}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 
@@ -81,3 +206,24 @@ def kernel() -> dict[str, Any]:
     {'shape': (3, 5)}
     """
     return {"shape": (3, 5)}
+
+
+def similarities() -> dict[str, Any]:
+    """Similarities of six pairs, and scores, two of them equal.
+
+    >>> similarities()["targets"].shape
+    (6,)
+    """
+    outputs = np.random.default_rng(9).uniform(-1, 1, 6)
+    return {"outputs": outputs, "targets": np.array([1.0, 3.0, 3.0, 0.5, 5.0, 2.0])}
+
+
+def retrieved() -> dict[str, Any]:
+    """Embeddings of four queries, and of two passages of each.
+
+    >>> retrieved()["passages"].shape
+    (4, 2, 3)
+    """
+    rng = np.random.default_rng(10)
+    outputs, passages = rng.normal(size=(4, 3)), rng.normal(size=(4, 2, 3))
+    return {"outputs": outputs, "passages": passages, "temperature": 0.5}

@@ -6,6 +6,7 @@ from jaxopt_lab.diagnostics.hardware.crossbar_conv import (
     ConvCrossbar,
     crossbar_conv,
 )
+from jaxopt_lab.diagnostics.hardware.gmax import GmaxResult, optimize_gmax
 from jaxopt_lab.diagnostics.hardware.memse import NoisyOutputs, memse
 from jaxopt_lab.diagnostics.hardware.moments import (
     Moments,
@@ -13,17 +14,25 @@ from jaxopt_lab.diagnostics.hardware.moments import (
     linear_map,
     sum_of,
 )
+from jaxopt_lab.diagnostics.hardware.weight_noise import (
+    NoisyScore,
+    evaluate_under_weight_noise,
+)
 
 __all__ = [
     "ConvCrossbar",
     "Crossbar",
+    "GmaxResult",
     "Moments",
     "NoisyOutputs",
+    "NoisyScore",
     "crossbar",
     "crossbar_conv",
+    "evaluate_under_weight_noise",
     "exact",
     "linear_map",
     "memse",
+    "optimize_gmax",
     "relu_moments",
     "softplus_moments",
     "sum_of",

@@ -203,9 +203,51 @@ EXPANSION = Case(
     ),
 )
 
+
+@functools.cache
+def _scores(build: Any, draws: int) -> Any:
+    def squared(params: Any, x: Any) -> Any:
+        return jnp.sum((x @ params["w"]) ** 2)
+
+    def run(w: Any, bits: Any, sigma: Any) -> Any:
+        key, x = jax.random.wrap_key_data(bits), jnp.ones((1, w.shape[0]))
+        return build(squared, {"w": w}, x, key, sigma=sigma, draws=draws)
+
+    return jax.jit(run)
+
+
+def _scored(
+    build: Any, draws: int, seed: int = 0, w: Any = WEIGHTS[0], sigma: float = 0.2
+) -> Any:
+    return _scores(build, draws)(w, np.array([5, seed], np.uint32), sigma)
+
+
+def _mean_score(sigma: float = 0.2) -> float:
+    w = WEIGHTS[0]
+    return float(np.sum(w.sum(0) ** 2) + w.size * (sigma * np.abs(w).max()) ** 2)
+
+
+NOISY_WEIGHTS = Case(
+    measure=_scored,
+    truth=lambda value: _mean_score(),
+    errors=4.0,
+    few=20,
+    many=320,
+    degenerate=lambda build: {
+        "zero": (_scored(build, 20, w=0 * WEIGHTS[0]), 0.0),
+        "quiet": (_scored(build, 20, sigma=0.0), _mean_score(0.0)),
+    },
+    poisoned=lambda build: _scored(build, 20, w=np.nan * WEIGHTS[0]),
+    neutral=lambda build: (
+        _scored(build, 20, w=np.array([[1.5]]), sigma=0.0).value,
+        (1.5,),
+    ),
+)
+
 CASES: dict[str, Case] = {
     "residual_expansion": EXPANSION,
     "hutchinson_trace": TRACE,
     "top_eigenvalues": TOP,
     "example_noise_scale": NOISE,
+    "weight_noise": NOISY_WEIGHTS,
 }

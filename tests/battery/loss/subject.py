@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,12 +22,24 @@ def _shift(inputs: Any) -> Any:
     return {**inputs, "outputs": inputs["outputs"] + by.reshape(shape)}
 
 
+def _shift_all(inputs: Any) -> Any:
+    """The same constant added to the logits and to further ones."""
+    shifted = _shift(inputs)
+    by = (shifted["outputs"] - inputs["outputs"])[:, :1]
+    for name in ("mixed", "auxiliary"):
+        if name in inputs:
+            extra = (1,) * (inputs[name].ndim - by.ndim)
+            shifted[name] = inputs[name] + by.reshape(by.shape + extra)
+    return shifted
+
+
 def _scale(name: str) -> Callable[[Any], Any]:
     return lambda inputs: {**inputs, name: 3.0 * inputs[name]}
 
 
 INVARIANCES: dict[str, Callable[[Any], Any]] = {
     "a constant added to the logits": _shift,
+    "a constant added to all logits": _shift_all,
     "scale of the embedding": _scale("embedding"),
     "scale of the outputs": _scale("outputs"),
 }
@@ -47,6 +60,8 @@ class LossSubject(Subject):
     examples = ("outputs", "targets", "where")
 
     def __init__(self, row: Any, *, apart: bool = False):
+        # Before the programs are listed: one of them has the first example alone.
+        self.examples = (*type(self).examples, *row.aligned)
         super().__init__(row, apart=apart)
         self.perfect = self.inputs.pop("perfect", None)
         self.differentiable = not row.constant_factors
@@ -100,9 +115,11 @@ class LossSubject(Subject):
         """The losses of the simpler thing that the row names."""
         setting = self.row.reduces_to
         named = {n: inputs[n] for n in ("outputs", "targets") if n in inputs}
-        if setting.equals in CATALOG:
-            return CATALOG[setting.equals].load()(*named.values(), **setting.given)
-        return loaded(setting.equals)(*named.values(), **setting.given)
+        known = setting.equals in CATALOG
+        simple = CATALOG[setting.equals].load() if known else loaded(setting.equals)
+        taken = inspect.signature(simple).parameters
+        more = {n: x for n, x in inputs.items() if n in taken and n not in named}
+        return simple(*named.values(), **more, **setting.given)
 
     def repeated(self) -> Any:
         if not self.row.stateful:

@@ -66,7 +66,7 @@ class Subject:
     kind: ClassVar[str]
     varied: ClassVar[tuple[str, ...]] = ()
     moving: ClassVar[tuple[str, ...]] = ()
-    examples: ClassVar[tuple[str, ...]] = ()
+    examples: tuple[str, ...] = ()
     first: ClassVar[str] = ""
     differentiable: bool = True
     slope_tolerance: float = 1e-6

@@ -1,0 +1,226 @@
+"""Distances between the rows of two arrays and nearest rows, in blocks of rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import PyTree
+
+
+class Neighbours(NamedTuple):
+    """The nearest points of each query, from near to far.
+
+    Attributes:
+      distances: ``(queries, k)``, Euclidean; infinite where fewer than ``k`` points
+        count.
+      indices: ``(queries, k)`` int32, of points; of equal distances the lowest first,
+        among the ``k`` found.
+    """
+
+    distances: jax.Array
+    indices: jax.Array
+
+
+def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    r"""Squared Euclidean distances between the rows of two arrays.
+
+    .. math:: D_{ij} = \max(0, |a_i|^2 + |b_j|^2 - 2 a_i \cdot b_j),
+
+    after both are shifted by the mean of ``b``, so that a common offset costs no
+    digits: the error is of the order of the machine epsilon times the squared norms
+    that are left, also where two rows are equal.
+
+    Args:
+      a: ``(n, features)``, real.
+      b: ``(m, features)``, real.
+
+    Returns:
+      ``(n, m)`` in float32, float64 for float64. Finite derivatives everywhere; 0 with
+      respect to pairs that the maximum cuts.
+
+    Raises:
+      InputError: the arrays are no matrices, complex or of different widths.
+
+    Memory: the result; one product of matrices. The gradient is another one.
+
+    >>> a = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    >>> squared_distances(a, a[:1]).tolist()
+    [[0.0], [25.0]]
+    """
+    a, b = _as_matrices(a, b)
+    center = jax.lax.stop_gradient(b.mean(axis=0, keepdims=True))
+    a, b = a - center, b - center
+    products = jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :]
+    return jnp.maximum(squares - 2 * products, 0)
+
+
+def euclidean_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Euclidean distances between the rows of two arrays.
+
+    Args:
+      a: ``(n, features)``, real.
+      b: ``(m, features)``, real.
+
+    Returns:
+      ``(n, m)``; the square roots of :func:`squared_distances`, with the derivative 0
+      where the distance is 0.
+
+    Raises:
+      InputError: as :func:`squared_distances`.
+    """
+    return safe_root(squared_distances(a, b))
+
+
+def safe_root(squares: jax.Array) -> jax.Array:
+    """Square roots of what is not negative, with the derivative 0 at 0."""
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+
+
+def map_row_blocks(
+    fn: Callable[[PyTree], PyTree], rows: PyTree, *, block: int = 1024
+) -> PyTree:
+    """Apply a function to the rows of arrays, ``block`` rows at a time.
+
+    Args:
+      fn: from arrays of ``block`` rows to arrays of ``block`` rows; each row of the
+        result depends on its own row alone (and on what ``fn`` closes over).
+      rows: a tree of arrays with one common leading axis.
+      block: number of rows at a time, at least 1.
+
+    Returns:
+      ``fn(rows)``. At most ``block`` rows of what ``fn`` makes in between are in memory
+      at a time, in the gradient too, which computes them again (one more forward pass).
+      As many rows as fit in one block take no loop.
+
+    Raises:
+      InputError: ``block`` is below 1, or there are no rows.
+
+    >>> points = jnp.arange(10.0).reshape(5, 2)
+    >>> farthest = lambda rows: squared_distances(rows, points).max(axis=1)
+    >>> map_row_blocks(farthest, points, block=2).tolist()
+    [128.0, 72.0, 32.0, 72.0, 128.0]
+    """
+    leaves = jax.tree.leaves(rows)
+    if block < 1:
+        raise InputError(f"block must be at least 1, got {block}")
+    count = leaves[0].shape[0] if leaves else 0
+    if count == 0:
+        raise InputError("rows must have at least one row, got none")
+    if count <= block:
+        return fn(rows)
+    blocks = -(-count // block)
+    pad = blocks * block - count
+
+    def split(x: jax.Array) -> jax.Array:
+        if pad:
+            # Rows that are repeated, not zeros: a function may divide by a row's norm.
+            x = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (pad, *x.shape[1:]))])
+        return x.reshape(blocks, block, *x.shape[1:])
+
+    out = jax.lax.map(jax.checkpoint(fn), jax.tree.map(split, rows))
+    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:count], out)
+
+
+def nearest(
+    queries: jax.Array,
+    points: jax.Array,
+    k: int,
+    *,
+    where: jax.Array | None = None,
+    exclude_same_index: bool = False,
+    block: int = 1024,
+) -> Neighbours:
+    """The ``k`` nearest points of each query, by Euclidean distance.
+
+    Args:
+      queries: ``(queries, features)``, real.
+      points: ``(points, features)``, real.
+      k: number of neighbours, static.
+      where: ``(points,)`` booleans, points that count; ``None``: all.
+      exclude_same_index: a query is not its own neighbour; queries and points are then
+        the same array.
+      block: queries at a time; ``block x points`` distances are in memory.
+
+    Returns:
+      The neighbours. They are found by one product of matrices; the distances are taken
+      again from the differences, so that they are exact where two rows are equal.
+      Differentiable in the distances (0 at 0), with the choice held constant.
+
+    Raises:
+      InputError: as :func:`squared_distances`, or there are fewer than ``k`` points.
+
+    >>> points = jnp.array([[0.0], [1.0], [5.0]])
+    >>> near = nearest(points, points, 1, exclude_same_index=True)
+    >>> near.indices[:, 0].tolist(), near.distances[:, 0].tolist()
+    ([1, 0, 1], [1.0, 1.0, 4.0])
+    """
+    queries, points = _as_matrices(queries, points)
+    available = points.shape[0] - exclude_same_index
+    if not 1 <= k <= available:
+        raise InputError(
+            f"k must be from 1 to {available}, the points there are; got {k}"
+        )
+    if exclude_same_index and queries.shape[0] != points.shape[0]:
+        raise InputError(
+            "exclude_same_index=True takes the same queries and points, got "
+            f"{queries.shape[0]} and {points.shape[0]}"
+        )
+    if where is not None:
+        # What does not count may be NaN, and the shift by the mean is over all points.
+        points = jnp.where(where[:, None], points, 0)
+    find = functools.partial(
+        _nearest_of_block, points, k, where, exclude_same_index, jnp.arange(len(points))
+    )
+    return map_row_blocks(find, (queries, jnp.arange(len(queries))), block=block)
+
+
+def _nearest_of_block(
+    points: jax.Array,
+    k: int,
+    where: jax.Array | None,
+    exclude_same_index: bool,
+    numbers: jax.Array,
+    rows: tuple[jax.Array, jax.Array],
+) -> Neighbours:
+    queries, own = rows
+    squares = jax.lax.stop_gradient(squared_distances(queries, points))
+    if where is not None:
+        squares = jnp.where(where[None, :], squares, jnp.inf)
+    if exclude_same_index:
+        squares = jnp.where(own[:, None] == numbers[None, :], jnp.inf, squares)
+    found, indices = jax.lax.top_k(-squares, k)
+    differences = queries[:, None, :] - points[indices]
+    exact = safe_root((differences * differences).sum(axis=-1))
+    # The order is that of the exact distances: the products may exchange near ties.
+    exact = jnp.where(jnp.isinf(found), jnp.inf, exact)
+    order = jnp.lexsort((indices, jax.lax.stop_gradient(exact)), axis=1)
+    return Neighbours(
+        distances=jnp.take_along_axis(exact, order, axis=1),
+        indices=jnp.take_along_axis(indices, order, axis=1),
+    )
+
+
+def _as_matrices(a: Any, b: Any) -> tuple[jax.Array, jax.Array]:
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise InputError(
+            "distances take two matrices with as many columns, got shapes "
+            f"{a.shape} and {b.shape}"
+        )
+    if b.shape[0] == 0 or a.shape[0] == 0:
+        raise InputError(
+            f"distances of an empty set, got shapes {a.shape} and {b.shape}"
+        )
+    if any(jnp.issubdtype(x.dtype, jnp.complexfloating) for x in (a, b)):
+        raise InputError(f"distances take real arrays, got {a.dtype} and {b.dtype}")
+    dtype = jnp.promote_types(accumulation_dtype(a.dtype), accumulation_dtype(b.dtype))
+    return a.astype(dtype), b.astype(dtype)

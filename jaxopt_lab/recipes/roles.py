@@ -1,0 +1,87 @@
+"""A training step of one role among those of a recipe's state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import optax
+
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.typing import Batch, Metrics, TrainLossFn
+from jaxopt_lab.training.state import TrainState
+from jaxopt_lab.training.step import make_train_step
+
+
+def train_role(
+    role: str,
+    loss_fn: TrainLossFn,
+    tx: optax.GradientTransformation,
+    state: TrainState,
+    batch: Batch,
+    **options: Any,
+) -> tuple[TrainState, Metrics]:
+    """A step of ``make_train_step`` on one role; the others stay as they are.
+
+    Args:
+      role: key of ``params`` and ``opt_state``.
+      loss_fn: as of ``make_train_step``; it is given, and returns, the model states of
+        all roles.
+      tx: transformation of the role's gradients.
+      state: dicts by role.
+      batch: the batch.
+      **options: those of ``make_train_step``.
+
+    Returns:
+      State and metrics.
+    """
+    opt_state: Any = state.opt_state
+    before = state._replace(params=state.params[role], opt_state=opt_state[role])
+    after, metrics = make_train_step(loss_fn, tx, **options)(before, batch)
+    return (
+        after._replace(
+            params={**state.params, role: after.params},
+            opt_state={**opt_state, role: after.opt_state},
+        ),
+        metrics,
+    )
+
+
+def check_roles(state: TrainState, roles: Sequence[str], made_by: str) -> None:
+    """Refuse a state of other roles.
+
+    Args:
+      state: the state.
+      roles: of its parameters and optimizer state.
+      made_by: name of the function that makes such states.
+
+    Raises:
+      InputError: there are other roles.
+    """
+    for name in ("params", "opt_state"):
+        tree = getattr(state, name)
+        if not isinstance(tree, dict) or set(tree) != set(roles):
+            wanted = " and ".join(repr(role) for role in roles)
+            raise InputError(f"state.{name} must have {wanted}, as {made_by} makes it")
+
+
+def entries(batch: Batch, *names: str) -> list[Any]:
+    """Entries of a batch.
+
+    Args:
+      batch: a dict.
+      *names: of the entries.
+
+    Returns:
+      They.
+
+    Raises:
+      InputError: there is none of a name.
+
+    >>> entries({"image": 1, "label": 2}, "label")
+    [2]
+    """
+    for name in names:
+        if name not in batch:
+            raise InputError(f"the batch has no {name!r}; it has {[*batch]}")
+    return [batch[name] for name in names]
