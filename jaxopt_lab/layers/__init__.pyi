@@ -13,7 +13,12 @@ from .compression.codebook import (
     replace_dead_codes,
 )
 from .compression.codebook_bottleneck import codebook_bottleneck
-from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.mixture_of_experts import mixture_of_experts, router_logits
+from .compression.modules import (
+    CodebookBottleneck,
+    MixtureOfExperts,
+    SparseTernary,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
@@ -92,6 +97,7 @@ __all__ = [
     "MesaGelu",
     "MesaLayerNorm",
     "MesaSoftmax",
+    "MixtureOfExperts",
     "NnxLayer",
     "PoincareBatchNorm",
     "PowerNorm",
@@ -130,12 +136,14 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "mixture_of_experts",
     "norm_placement",
     "poincare_batch_norm",
     "power_norm",
     "region_norm",
     "replace_dead_codes",
     "residual_scale",
+    "router_logits",
     "scaled_residual",
     "selu",
     "sparse_ternary",
