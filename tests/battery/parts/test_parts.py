@@ -26,6 +26,8 @@ SIBLINGS = {
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
+    "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
+    "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
