@@ -8,21 +8,39 @@ from jaxopt_lab.metrics.dual_bank import (
     recall_at,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
+from jaxopt_lab.metrics.h_calibration import (
+    HCalibrator,
+    apply_h_calibration,
+    fit_h_calibration,
+)
+from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
 from jaxopt_lab.metrics.mergeable import MergeableMetric
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
     apply_temperature,
     fit_temperature,
 )
+from jaxopt_lab.metrics.vector_scaling import (
+    FittedVectorScaling,
+    apply_vector_scaling,
+    fit_vector_scaling,
+)
 
 __all__ = [
     "FittedTemperature",
+    "FittedVectorScaling",
+    "HCalibrator",
     "MergeableMetric",
     "accuracy",
+    "apply_h_calibration",
     "apply_temperature",
+    "apply_vector_scaling",
     "dual_inverted_softmax",
     "expected_calibration_error",
+    "fit_h_calibration",
     "fit_temperature",
+    "fit_vector_scaling",
+    "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
     "recall_at",

@@ -39,6 +39,8 @@ SIBLINGS = {
     "region_norm": "dear; its vectors are plain",
     "codebook_bottleneck": "dear; its recorded snaps are plain",
     "mixture_of_experts": "dear; a loop over positions is plain",
+    "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
+    "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
