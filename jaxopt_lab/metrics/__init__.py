@@ -8,7 +8,9 @@ from jaxopt_lab.metrics.dual_bank import (
     recall_at,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
+from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
     apply_temperature,
@@ -16,7 +18,9 @@ from jaxopt_lab.metrics.temperature_scaling import (
 )
 
 __all__ = [
+    "Estimate",
     "FittedTemperature",
+    "KnnCoverage",
     "MergeableMetric",
     "accuracy",
     "apply_temperature",
@@ -25,5 +29,6 @@ __all__ = [
     "fit_temperature",
     "hubness_skewness",
     "inverted_softmax",
+    "knn_coverage",
     "recall_at",
 ]

@@ -32,6 +32,7 @@ SIBLINGS = {
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
+    "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
