@@ -9,6 +9,7 @@ from jaxopt_lab.metrics.dual_bank import (
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
+from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
@@ -21,6 +22,7 @@ __all__ = [
     "Estimate",
     "FittedTemperature",
     "KnnCoverage",
+    "MarkEvaluate",
     "MergeableMetric",
     "accuracy",
     "apply_temperature",
@@ -30,5 +32,6 @@ __all__ = [
     "hubness_skewness",
     "inverted_softmax",
     "knn_coverage",
+    "mark_evaluate",
     "recall_at",
 ]

@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxopt_lab.core.neighbours import euclidean_distances, nearest
 from jaxopt_lab.core.options import COUNT, check_arguments
@@ -30,8 +31,8 @@ class KnnCoverage(NamedTuple):
 
 
 def knn_coverage(
-    real: jax.Array,
-    generated: jax.Array,
+    real: ArrayLike,
+    generated: ArrayLike,
     *,
     k: Annotated[int, COUNT] = 5,
     key: jax.Array | None = None,
@@ -96,7 +97,7 @@ def knn_coverage(
     )
 
 
-def nearest_ball_coverage(real: jax.Array, generated: jax.Array) -> KnnCoverage:
+def nearest_ball_coverage(real: ArrayLike, generated: ArrayLike) -> KnnCoverage:
     """The measures with balls to the nearest neighbour, from whole matrices.
 
     Args:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.neighbours import map_row_blocks, squared_distances
@@ -49,7 +50,7 @@ def mean_of(values: jax.Array, sound: jax.Array) -> Estimate:
 
 
 def check_sets(
-    real: jax.Array, generated: jax.Array, k: int
+    real: ArrayLike, generated: ArrayLike, k: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Two sets in one floating type, and whether all their numbers are finite.
 
@@ -125,7 +126,7 @@ def ball_counts(
     Args:
       rows: ``(n, features)``, floating.
       points: ``(m, features)``, of the same type.
-      row_radii: ``(n,)``, of the balls around the rows.
+      row_radii: ``(n,)``, of the balls around the rows; minus infinity: no ball.
       point_radii: ``(m,)``, of those around the points.
       block: rows at a time.
 
@@ -147,13 +148,16 @@ def ball_counts(
     norms = jnp.sum((points - center) ** 2, axis=1)
     eps = jnp.asarray(8 * float(jnp.finfo(rows.dtype).eps), rows.dtype)
 
+    square = lambda radii: radii * jnp.abs(radii)
+
     def count(given: tuple[jax.Array, jax.Array]) -> BallCounts:
         x, radii = given
         own = jnp.sum((x - center) ** 2, axis=1)
         free = squared_distances(x, points) - eps * (own[:, None] + norms[None])
         total = lambda inside: jnp.sum(inside, axis=1, dtype=x.dtype)
         return BallCounts(
-            total(free <= point_radii[None] ** 2), total(free <= radii[:, None] ** 2)
+            total(free <= square(point_radii)[None]),
+            total(free <= square(radii)[:, None]),
         )
 
     return map_row_blocks(count, (rows, row_radii), block=block)
