@@ -42,6 +42,20 @@ ROWS: tuple[Layer, ...] = (
         },
     ),
     Layer(
+        name="nested_dropout",
+        summary="the first features of a batch, as many as are drawn",
+        build=f"{_ACTIVATION}.nested_dropout:nested_dropout",
+        module=f"{_ACTIVATION}.modules:NestedDropout",
+        reduces_to=Neutral({"scale": 0.0}, "jax.numpy:asarray", "the same values"),
+        topic="wrong labels",
+        options=("scale", "mean", "keep"),
+        example=f"{_EXAMPLES}:half_nested",
+        replaces=("dropout",),
+        residual_bytes="5",
+        paper="Rippel et al. 2014, Chen et al. 2021",
+        code="yingyichen-cyy/Nested-Co-teaching",
+    ),
+    Layer(
         name="transformer_block",
         summary="attention and perceptron; norms before or behind, Mix-LN's, or scaled",
         build=f"{_BLOCK}.transformer_block:transformer_block",
@@ -70,6 +84,27 @@ ROWS: tuple[Layer, ...] = (
         vectors="mix_ln",
         paper="Li et al. 2024, Sun et al. 2025",
         code="pixeli99/MixLN",
+    ),
+    Layer(
+        name="batch_former",
+        summary="attention of the examples of a batch to one another, in training",
+        build=f"{_BLOCK}.batch_former:batch_former",
+        module=f"{_BLOCK}.modules:BatchFormer",
+        reduces_to=Neutral(
+            {"heads": 1, "dropout": 0.0}, f"{_BLOCK}.batch_former:plain_batch_former"
+        ),
+        topic="long tails",
+        options=("heads", "dropout", "eps"),
+        example=f"{_EXAMPLES}:batch_of_sequences",
+        replaces=(),
+        couples_examples=True,
+        residual_bytes="50",  # of a batch of 4
+        vectors="batchformer",
+        paper="Hou, Yu and Tao 2022, arXiv:2203.01522",
+        code="zhihou7/BatchFormer",
+        known_failures={
+            "positions": "attention runs over the batch, at each position alone",
+        },
     ),
     Layer(
         name="spd_batch_norm",

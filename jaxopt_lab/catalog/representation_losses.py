@@ -57,4 +57,26 @@ ROWS: tuple[Loss, ...] = (
         vectors="codiemb",
         paper="Zhang et al. 2025, arXiv:2508.11442",
     ),
+    Loss(
+        name="threshold_consistent_margin",
+        summary="hard pairs of embeddings kept within margins of their cosine (TCM)",
+        build="jaxopt_lab.losses.threshold_margin:threshold_consistent_margin",
+        reduces_to=Neutral(
+            {"positive_weight": 0.0, "negative_weight": 0.0},
+            "jaxopt_lab.losses.targets:no_loss",
+        ),
+        topic="retrieval",
+        options=(
+            "positive_margin",
+            "negative_margin",
+            "positive_weight",
+            "negative_weight",
+        ),
+        example=f"{_EXAMPLES}:embedded",
+        couples=True,
+        lower_bound=0.0,
+        perfect=0.0,
+        invariance="scale of the outputs",
+        paper="Zhang et al. 2023, arXiv:2307.04047",
+    ),
 )

@@ -2,7 +2,8 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
-from .block.modules import ScaledResidual, TransformerBlock
+from .block.batch_former import batch_former
+from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
@@ -75,6 +76,7 @@ __all__ = [
     "AlphaBatchNorm",
     "AlphaDropout",
     "BatchChannelNorm",
+    "BatchFormer",
     "CodebookBottleneck",
     "EvoNormB0",
     "EvoNormS0",
@@ -109,6 +111,7 @@ __all__ = [
     "alpha_dropout",
     "at_task",
     "batch_channel_norm",
+    "batch_former",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",

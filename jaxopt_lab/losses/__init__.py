@@ -7,6 +7,13 @@ from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.guidance import guidance, linear_cka
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
+from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
+from jaxopt_lab.losses.ordinal import (
+    fidelity_loss,
+    gaussian_soft_label,
+    level_score,
+    ordinal_cross_entropy,
+)
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
@@ -17,6 +24,7 @@ from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
+from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
 
 __all__ = [
     "MDCSState",
@@ -28,17 +36,25 @@ __all__ = [
     "emo",
     "ensemble_cross_entropy",
     "ensemble_diversity",
+    "fidelity_loss",
+    "fixmatch",
+    "gaussian_soft_label",
     "guidance",
+    "level_score",
     "linear_cka",
     "loss_weights",
     "mdcs",
     "mixup_ndcg",
     "mixup_ranking",
     "multi_positive_retrieval",
+    "multi_source_distillation",
+    "ordinal_cross_entropy",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",
     "shrinkmatch",
     "similarity_ranking",
+    "source_weights",
+    "threshold_consistent_margin",
     "with_soft_labels",
 ]

@@ -203,11 +203,12 @@ def mean_where(values: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.sum(values * weights) / jnp.where(total > 0, total, 1)
 
 
-def no_loss(outputs: jax.Array) -> jax.Array:
+def no_loss(outputs: jax.Array, targets: jax.Array | None = None) -> jax.Array:
     """The number 0, of the accumulation type: the neutral element of a penalty.
 
     Args:
       outputs: any floating array.
+      targets: not used.
 
     Returns:
       A number.

@@ -2,6 +2,11 @@
 
 from jaxopt_lab.recipes.adapting_norms import AdaptingNorms, adapting_norms
 from jaxopt_lab.recipes.adversarial import init_adversarial, make_adversarial_step
+from jaxopt_lab.recipes.co_teaching import (
+    init_co_teaching,
+    make_co_teaching_step,
+    of_both,
+)
 from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
 from jaxopt_lab.recipes.distillation import (
     init_distillation,
@@ -10,20 +15,34 @@ from jaxopt_lab.recipes.distillation import (
 )
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
+from jaxopt_lab.recipes.hybridnet import (
+    HybridOutputs,
+    init_hybridnet,
+    make_hybridnet_step,
+)
+from jaxopt_lab.recipes.natra import init_natra, make_natra_step
 
 __all__ = [
     "AdaptingNorms",
+    "HybridOutputs",
     "adapting_norms",
     "init_adversarial",
+    "init_co_teaching",
     "init_conadv",
     "init_distillation",
     "init_ensemble",
     "init_fixmatch",
+    "init_hybridnet",
+    "init_natra",
     "make_adversarial_step",
+    "make_co_teaching_step",
     "make_conadv_step",
     "make_distillation_step",
     "make_ensemble_step",
     "make_fixmatch_step",
+    "make_hybridnet_step",
+    "make_natra_step",
+    "of_both",
     "of_members",
     "soft_divergence",
 ]

@@ -138,7 +138,7 @@ def make_fixmatch_step(
     ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
         x, labels, share = entries(batch, inputs, label, _SHARE)
         (logits, _), kept = _apply(network, params, states[MODEL], x, key)
-        _check_labels(labels, logits.shape[-1])
+        check_unlabelled(labels, logits.shape[-1])
         labelled = labels >= 0
         # An example without a label may hold anything.
         losses = cross_entropy(logits, jnp.where(labelled, labels, 0))
@@ -190,18 +190,35 @@ def make_fixmatch_step(
                 "its first one as unlabelled="
             )
         x, labels = entries(batch, inputs, label)
-        # Outside of the loss, so that parts of a batch count by their labels.
-        dtype = accumulation_dtype(to_float(jnp.asarray(x)).dtype)
-        labelled = (jnp.asarray(labels) >= 0).astype(dtype)
-        mean = jnp.mean(labelled)
-        if options.get("axis_name") is not None:
-            mean = jax.lax.pmean(mean, options["axis_name"])
-        share = labelled / jnp.where(mean > 0, mean, 1)
-        return train_role(
-            MODEL, loss_fn, tx, state, {**batch, _SHARE: share}, **options
-        )
+        share = labelled_share(x, labels, options.get("axis_name"))
+        batch = {**batch, _SHARE: share}
+        return train_role(MODEL, loss_fn, tx, state, batch, **options)
 
     return step
+
+
+def labelled_share(inputs: Any, labels: Any, axis_name: str | None = None) -> jax.Array:
+    """Weights of a mean over the labelled examples of a batch.
+
+    Made outside of a loss, so that parts of a batch count by their labels.
+
+    Args:
+      inputs: of the batch, for their type.
+      labels: below 0 where there is none.
+      axis_name: axis of devices over which the batch is divided.
+
+    Returns:
+      Shape ``(B,)``: B over the number of labelled examples, 0 for the others.
+
+    >>> labelled_share(jnp.ones((4, 1)), jnp.array([1, -1, 0, -1])).tolist()
+    [2.0, 0.0, 2.0, 0.0]
+    """
+    dtype = accumulation_dtype(to_float(jnp.asarray(inputs)).dtype)
+    labelled = (jnp.asarray(labels) >= 0).astype(dtype)
+    mean = jnp.mean(labelled)
+    if axis_name is not None:
+        mean = jax.lax.pmean(mean, axis_name)
+    return labelled / jnp.where(mean > 0, mean, 1)
 
 
 def _apply(
@@ -228,7 +245,16 @@ def _flat(batch: Batch, name: str, like: jax.Array) -> jax.Array:
     )
 
 
-def _check_labels(labels: Any, classes: int) -> None:
+def check_unlabelled(labels: Any, classes: int) -> None:
+    """Refuse labels that are too large, where they are known.
+
+    Args:
+      labels: below 0 where there is none.
+      classes: number of classes.
+
+    Raises:
+      InputError: one is.
+    """
     if not isinstance(labels, jax.core.Tracer) and np.max(labels) >= classes:
         raise InputError(
             f"label {np.max(labels)} is out of range; accepted: 0 to {classes - 1}, "

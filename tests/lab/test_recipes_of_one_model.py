@@ -38,9 +38,16 @@ def test_they_are_accepted():
 
 
 def test_those_that_need_more_than_a_model_say_so():
-    assert {"fixmatch"} <= set(parts.accepted("recipe"))
+    assert {"fixmatch", "natra"} <= set(parts.accepted("recipe"))
     with pytest.raises(InputError, match="the recipe needs member; accepted: "):
         parse([*WORDS, "recipe=ensemble"])
+
+
+@pytest.mark.full
+def test_directions_are_those_of_the_first_batch(tmp_path):
+    run = trained(tmp_path, "recipe=natra", "recipe.radius=0.5", "steps=2")
+    assert run.fitted.state.model_state["directions"].shape == (64, 4)
+    assert lines(tmp_path)[0]["length"] == pytest.approx(0.5, rel=1e-5)
 
 
 @pytest.mark.full

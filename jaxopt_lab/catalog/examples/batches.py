@@ -125,6 +125,40 @@ def two_views() -> dict[str, Any]:
     return {"batch": batch, "params": params, "threshold": 0.6}
 
 
+def two_classifiers() -> dict[str, Any]:
+    """A batch of eight, and the weights of two linear classifiers.
+
+    >>> sorted(two_classifiers()["params"])
+    ['first', 'second']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("first", "second"), pair, strict=True))
+    return {"batch": given["batch"], "params": params, "forget": 0.3}
+
+
+def moved_inputs() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier.
+
+    >>> moved_inputs()["steps"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    numbers = {"weight": 0.4, "radius": 0.5, "steps": 2, "step_size": 0.7}
+    return {"batch": given["batch"], "params": params, **numbers}
+
+
+def one_hybrid() -> dict[str, Any]:
+    """A batch of eight, and the weights that a classifier and two branches share.
+
+    >>> one_hybrid()["consistency"]
+    2.0
+    """
+    given = student_and_teacher()
+    return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
+
+
 def two_members() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers, stacked.
 

@@ -108,6 +108,15 @@ def sequences() -> dict[str, Any]:
     return {"x": x, "heads": 2, "placement": "post", "residual": "1/n", "depth": 2}
 
 
+def batch_of_sequences() -> dict[str, Any]:
+    """The examples of ``sequences``, to attend to one another, without dropout.
+
+    >>> batch_of_sequences()["dropout"]
+    0.0
+    """
+    return {"x": sequences()["x"], "heads": 2, "dropout": 0.0}
+
+
 def covariances() -> dict[str, Any]:
     """Four examples of two positive definite matrices of size 3.
 
@@ -145,6 +154,15 @@ def third_block() -> dict[str, Any]:
     """
     x = np.random.default_rng(1).normal(1.0, 2.0, (4, 3, 5))
     return {"x": x, "index": 3}
+
+
+def half_nested() -> dict[str, Any]:
+    """The input of ``normalized``, of which about half the features are kept.
+
+    >>> half_nested()["scale"]
+    2.0
+    """
+    return {**normalized(), "scale": 2.0}
 
 
 def quarter_dropped() -> dict[str, Any]:

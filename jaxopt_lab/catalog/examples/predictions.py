@@ -118,6 +118,46 @@ def members() -> dict[str, Any]:
     return {**given, "outputs": outputs, "perfect": perfect, "gamma": 0.7}
 
 
+def levels() -> dict[str, Any]:
+    """Logits and labels of six examples with five ordered levels.
+
+    >>> levels()["outputs"].shape
+    (6, 5)
+    """
+    given = classified(6, 5)
+    return {"outputs": given["outputs"], "targets": given["targets"]}
+
+
+def sources() -> dict[str, Any]:
+    """Logits of five examples by a task head, and two sources with heads of theirs.
+
+    >>> [x.shape for x in sources()["teachers"]]
+    [(5, 4), (5, 2)]
+    """
+    rng = np.random.default_rng(11)
+    given = classified(5, 3)
+    raw = [rng.uniform(0.1, 1.0, (5, c)) for c in (4, 2)]
+    return {
+        "outputs": given["outputs"],
+        "targets": given["targets"],
+        "heads": tuple(rng.normal(size=(5, c)) for c in (4, 2)),
+        "teachers": tuple(t / t.sum(axis=1, keepdims=True) for t in raw),
+        "weights": np.array([0.7, 0.3]),
+        "task_weight": 0.6,
+    }
+
+
+def embedded() -> dict[str, Any]:
+    """Embeddings of six examples of three classes, and perfect ones.
+
+    >>> embedded()["outputs"].shape
+    (6, 3)
+    """
+    targets = np.array([0, 1, 0, 2, 1, 2], np.int32)
+    outputs = np.random.default_rng(12).normal(size=(6, 3))
+    return {"outputs": outputs, "targets": targets, "perfect": np.eye(3)[targets]}
+
+
 def activations() -> dict[str, Any]:
     """Activations of four examples, two positions and three neurons, both signs.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.activation.alpha_dropout import alpha_dropout
+from jaxopt_lab.layers.activation.nested_dropout import nested_dropout
 from jaxopt_lab.layers.activation.selu import selu
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -39,3 +40,20 @@ class AlphaDropout(BatchedLayer):
     """
 
     make = staticmethod(alpha_dropout)
+
+
+class NestedDropout(BatchedLayer):
+    """The first k features of a batch, k random, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; devices with one key have one k.
+      **options: those of ``nested_dropout``: ``scale``, ``mean``, ``keep``.
+
+    >>> from flax import nnx
+    >>> NestedDropout(4, keep=2, rngs=nnx.Rngs(0)).names
+    ((), ())
+    """
+
+    make = staticmethod(nested_dropout)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from jaxopt_lab.layers.block.batch_former import batch_former, with_originals
 from jaxopt_lab.layers.block.norm_placement import Placement
 from jaxopt_lab.layers.block.residual_scale import (
     ResidualScale,
@@ -122,3 +123,40 @@ class TransformerBlock(BatchedLayer):
     """
 
     make = staticmethod(transformer_block)
+
+
+class BatchFormer(BatchedLayer):
+    """Attention of the examples of a batch to one another, as an nnx module.
+
+    Args:
+      features: width.
+      rngs: the module's random streams.
+      axis_name: axis of the devices that hold parts of the batch.
+      **options: those of ``batch_former``.
+
+    >>> layer = BatchFormer(4, heads=2, rngs=nnx.Rngs(0))
+    >>> x, y = jnp.eye(3, 4), jnp.arange(3)
+    >>> both, labels = layer.doubled(x, y, rngs=nnx.Rngs(1))
+    >>> layer.eval()
+    >>> both.shape, labels.shape, layer.doubled(x, y)[0].shape
+    ((6, 4), (6,), (3, 4))
+    """
+
+    make = staticmethod(batch_former)
+
+    def doubled(
+        self, x: jax.Array, labels: jax.Array, *, rngs: nnx.Rngs | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Features before and after with their labels in training, else as given.
+
+        Args:
+          x: ``(B, ..., features)``.
+          labels: ``(B, ...)``.
+          rngs: random streams, for ``dropout``.
+
+        Returns:
+          ``(features, labels)``, for a head and a loss that both halves share.
+        """
+        if self.use_running_average:
+            return x, labels
+        return with_originals(x, self(x, rngs=rngs), labels)

@@ -155,16 +155,74 @@ ENSEMBLE = Case(
 )
 
 
+def _co_teaching_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_co_teaching
+
+    return init_co_teaching(_tx(), params["first"], params["second"], key)
+
+
+def _stacked(params: Any) -> Any:
+    return jnp.stack([params["first"], params["second"]])
+
+
+def _pair(state: Any) -> Any:
+    roles = (state.params, state.opt_state)
+    pairs = (tuple(x[role] for role in ("first", "second")) for x in roles)
+    return tuple(jax.tree.map(lambda *x: jnp.stack(x), *pair) for pair in pairs)
+
+
+CO_TEACHING = ENSEMBLE._replace(
+    state=_co_teaching_state,
+    plain_state=lambda params, key: ENSEMBLE.plain_state(
+        {"members": _stacked(params)}, key
+    ),
+    plain_part=_pair,
+)
+
+
 def _fixmatch_state(params: Any, key: Any) -> Any:
     from jaxopt_lab.recipes import init_fixmatch
 
     return init_fixmatch(_tx(), params["model"], key)
 
 
+def _hybrid(params: Any, state: Any, x: Any, *, train: bool, key: Any = None) -> Any:
+    from jaxopt_lab.recipes import HybridOutputs
+
+    del train, key
+    logits = x @ params
+    return HybridOutputs(logits, 0.1 * (logits @ params.T), 0.2 * x), state
+
+
+def _hybrid_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(Functional(MODEL.init, _hybrid), _tx(), **options, **more)
+
+
+def _hybrid_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_hybridnet
+
+    return init_hybridnet(_tx(), params["student"], key)
+
+
+HYBRIDNET = DISTILLATION._replace(step=_hybrid_step, state=_hybrid_state)
+
+
+def _natra_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_natra
+
+    weights = params["model"]
+    directions = jnp.eye(4, dtype=weights.dtype)[:, :2]
+    return init_natra(_tx(), weights, key, directions)
+
+
+NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
 CASES: dict[str, Case] = {
     "fixmatch": FIXMATCH,
+    "hybridnet": HYBRIDNET,
+    "natra": NATRA,
+    "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
     "adversarial": ADVERSARIAL,
