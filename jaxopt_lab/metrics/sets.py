@@ -105,8 +105,8 @@ class BallCounts(NamedTuple):
     """Numbers of pairs within a ball, by row.
 
     Attributes:
-      of_points: of each row, the points whose own ball it lies in.
-      of_row: of each row, the points that lie in its ball.
+      of_points: of each row, the points in whose ball it is.
+      of_row: of each row, the points within its ball.
     """
 
     of_points: jax.Array
@@ -135,7 +135,7 @@ def ball_counts(
 
     Balls are closed, and wide by the rounding error of the squared distances,
     :math:`8 \epsilon (|a|^2 + |b|^2)` about the mean of the points: the neighbour that
-    gives a ball its radius lies within it.
+    gives a ball its radius is within it.
 
     Memory: ``block x m`` distances. No gradient: counts are constant almost everywhere.
 

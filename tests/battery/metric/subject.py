@@ -141,4 +141,5 @@ class MetricSubject(Subject):
         reference: Any = self.row.reference
         if not callable(reference):
             reference = REFERENCES[self.row.name]
-        return reference(**self.inputs, **self.options)
+        found: Any = reference(**self.inputs, **self.options)
+        return found
