@@ -14,7 +14,10 @@ from jaxopt_lab.metrics.h_calibration import (
     fit_h_calibration,
 )
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
+from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
+from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
     apply_temperature,
@@ -27,9 +30,12 @@ from jaxopt_lab.metrics.vector_scaling import (
 )
 
 __all__ = [
+    "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
     "HCalibrator",
+    "KnnCoverage",
+    "MarkEvaluate",
     "MergeableMetric",
     "accuracy",
     "apply_h_calibration",
@@ -43,5 +49,7 @@ __all__ = [
     "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
+    "knn_coverage",
+    "mark_evaluate",
     "recall_at",
 ]

@@ -41,6 +41,7 @@ SIBLINGS = {
     "mixture_of_experts": "dear; a loop over positions is plain",
     "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
     "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
+    "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
