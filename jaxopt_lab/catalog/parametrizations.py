@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.parametrizations"
+_HYPERNETWORK = "jaxopt_lab.layers.hypernetwork"
 _FEATURE_MAP = "jaxopt_lab.layers.feature_map"
 
 ROWS: tuple[Layer, ...] = (
@@ -51,5 +52,22 @@ ROWS: tuple[Layer, ...] = (
         vectors="snnk",
         paper="Sehanobish et al. 2023",
         code="arijitthegame/neural-network-kernels",
+    ),
+    Layer(
+        name="hypernetwork",
+        summary="predicted parameters whose magnitude is not that of the input (MIP)",
+        build=f"{_HYPERNETWORK}.hypernetwork:hypernetwork",
+        module=f"{_HYPERNETWORK}.modules:HyperNetwork",
+        reduces_to=Neutral(
+            {"hidden": (), "encoding": "none"},
+            f"{_HYPERNETWORK}.hypernetwork:affine_prediction",
+        ),
+        options=("hidden", "encoding", "additive", "frozen"),
+        example=f"{_EXAMPLES}:conditions",
+        replaces=("block",),
+        residual_bytes="16",
+        vectors="mip_hypernet",
+        paper="Gonzalez Ortiz et al. 2023",
+        code="JJGO/hyperlight",
     ),
 )

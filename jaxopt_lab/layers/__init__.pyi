@@ -32,6 +32,9 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.hypernetwork import hypernetwork
+from .hypernetwork.modules import HyperNetwork
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -92,6 +95,7 @@ __all__ = [
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HyperNetwork",
     "InstanceNorm",
     "KernelAdapter",
     "KernelFeedForward",
@@ -135,6 +139,7 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "hypernetwork",
     "instance_norm",
     "kernel_adapter",
     "kernel_features",
@@ -143,6 +148,7 @@ __all__ = [
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "magnitude_invariant_encoding",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from jaxopt_lab.catalog.examples.layers import in_groups
 
 
@@ -23,3 +25,13 @@ def adapter_inputs() -> dict[str, Any]:
     3
     """
     return {**kernel_inputs(), "size": 3}
+
+
+def conditions() -> dict[str, Any]:
+    """Four examples of two positions and two inputs in [0, 1].
+
+    >>> conditions()["x"].shape
+    (4, 2, 2)
+    """
+    x = np.random.default_rng(6).uniform(size=(4, 2, 2))
+    return {"x": x, "hidden": (3, 4)}

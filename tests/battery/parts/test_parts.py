@@ -38,6 +38,7 @@ SIBLINGS = {
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
     "kernel_feed_forward": "dear; its vectors are plain",
+    "hypernetwork": "dear; its vectors are plain",
     "kernel_adapter": "the code of kernel_feed_forward before a product",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
