@@ -24,9 +24,22 @@ from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
+from .feature_map.bundling import bundle, bundle_weights, solve_bundled
+from .feature_map.kernel_adapter import kernel_adapter
+from .feature_map.kernel_feed_forward import kernel_feed_forward
+from .feature_map.modules import KernelAdapter, KernelFeedForward
+from .feature_map.random_features import (
+    gaussian_projection,
+    kernel_features,
+    relu_features,
+    universal_features,
+)
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.hypernetwork import hypernetwork
+from .hypernetwork.modules import HyperNetwork
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -87,7 +100,10 @@ __all__ = [
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HyperNetwork",
     "InstanceNorm",
+    "KernelAdapter",
+    "KernelFeedForward",
     "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
@@ -118,19 +134,27 @@ __all__ = [
     "at_task",
     "batch_channel_norm",
     "batch_former",
+    "bundle",
+    "bundle_weights",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
+    "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "hypernetwork",
     "instance_norm",
+    "kernel_adapter",
+    "kernel_features",
+    "kernel_feed_forward",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "magnitude_invariant_encoding",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
@@ -141,11 +165,13 @@ __all__ = [
     "poincare_batch_norm",
     "power_norm",
     "region_norm",
+    "relu_features",
     "replace_dead_codes",
     "residual_scale",
     "router_logits",
     "scaled_residual",
     "selu",
+    "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
@@ -155,6 +181,7 @@ __all__ = [
     "time_dependent",
     "transformer_block",
     "unified_norm",
+    "universal_features",
     "unmix_tns",
     "weight_standardization",
     "ws_conv",

@@ -42,6 +42,9 @@ SIBLINGS = {
     "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
     "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
     "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
+    "kernel_feed_forward": "dear; its vectors are plain",
+    "hypernetwork": "dear; its vectors are plain",
+    "kernel_adapter": "the code of kernel_feed_forward before a product",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
