@@ -55,4 +55,19 @@ ROWS: tuple[Estimator, ...] = (
         monotone="the cross-entropy with its ridge",
         paper="Guo et al. 2017",
     ),
+    Estimator(
+        name="t3",
+        summary="parameters between two models, by how far their predictions disagree",
+        build="jaxopt_lab.inference:fit_t3",
+        apply="jaxopt_lab.inference:apply_t3",
+        reduces_to=Neutral(
+            {"least": 0.5, "most": 0.5}, "jaxopt_lab.inference:uniform_soup"
+        ),
+        topic="merging",
+        options=("least", "most", "gamma", "center"),
+        example="jaxopt_lab.catalog.examples.decoding:two_models",
+        form="closed form",
+        vectors="t3_merging",
+        paper="T3, 2025 (test-time model merging)",
+    ),
 )

@@ -114,10 +114,22 @@ def vector_scaling(outputs: Any, targets: Any) -> Any:
     return {"scale": theta[:classes], "bias": theta[classes:]}
 
 
+def t3(pretrained: Any, finetuned: Any) -> Any:
+    """The divergence by its definition, and the published constants."""
+    p, q = (
+        np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in (pretrained, finetuned)
+    )
+    m = (p + q) / 2
+    mean = np.mean(np.sum(p * np.log(p / m) + q * np.log(q / m), axis=1)) / 2
+    share = 1 / (1 + np.exp(-0.5 * mean))
+    return {"divergence": mean, "coefficient": 0.1 + 0.8 * share}
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": temperature_scaling,
     "h_calibration": h_calibration,
     "vector_scaling": vector_scaling,
+    "t3": t3,
 }
 MEASURES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": cross_entropy,

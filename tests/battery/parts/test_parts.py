@@ -45,6 +45,7 @@ SIBLINGS = {
     "kernel_feed_forward": "dear; its vectors are plain",
     "hypernetwork": "dear; its vectors are plain",
     "kernel_adapter": "the code of kernel_feed_forward before a product",
+    "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
