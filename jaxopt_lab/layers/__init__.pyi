@@ -2,6 +2,13 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .attention.linear_attention import (
+    linear_attention,
+    norm_aware_features,
+    rotary_angles,
+)
+from .attention.modules import NormAwareLinearAttention
+from .attention.norm_aware_attention import norm_aware_attention
 from .block.batch_former import batch_former
 from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
@@ -109,6 +116,7 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "NormAwareLinearAttention",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
@@ -148,12 +156,15 @@ __all__ = [
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "linear_attention",
     "magnitude_invariant_encoding",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "norm_aware_attention",
+    "norm_aware_features",
     "norm_placement",
     "poincare_batch_norm",
     "power_norm",
@@ -161,6 +172,7 @@ __all__ = [
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "rotary_angles",
     "scaled_residual",
     "selu",
     "solve_bundled",
