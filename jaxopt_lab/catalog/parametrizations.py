@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.parametrizations"
+_ATTENTION = "jaxopt_lab.layers.attention"
 _HYPERNETWORK = "jaxopt_lab.layers.hypernetwork"
 _FEATURE_MAP = "jaxopt_lab.layers.feature_map"
 
@@ -69,5 +70,36 @@ ROWS: tuple[Layer, ...] = (
         vectors="mip_hypernet",
         paper="Gonzalez Ortiz et al. 2023",
         code="JJGO/hyperlight",
+    ),
+    Layer(
+        name="norm_aware_attention",
+        summary="linear attention whose weights sharpen with the norm of the query",
+        build=f"{_ATTENTION}.norm_aware_attention:norm_aware_attention",
+        module=f"{_ATTENTION}.modules:NormAwareLinearAttention",
+        reduces_to=Neutral(
+            {
+                "heads": 1,
+                "rotary": False,
+                "lepe_size": None,
+                "gate": False,
+                "power_scale": 0.0,
+            },
+            f"{_ATTENTION}.norm_aware_attention:sign_attention",
+        ),
+        options=(
+            "heads",
+            "rotary",
+            "lepe_size",
+            "gate",
+            "power_scale",
+            "power_shift",
+            "key_power",
+            "eps",
+        ),
+        example=f"{_EXAMPLES}:attended_images",
+        replaces=("attention",),
+        couples_positions=True,
+        residual_bytes="133",
+        paper="Meng et al. 2025",
     ),
 )

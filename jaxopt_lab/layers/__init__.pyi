@@ -2,6 +2,13 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .attention.linear_attention import (
+    linear_attention,
+    norm_aware_features,
+    rotary_angles,
+)
+from .attention.modules import NormAwareLinearAttention
+from .attention.norm_aware_attention import norm_aware_attention
 from .block.batch_former import batch_former
 from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
@@ -115,6 +122,7 @@ __all__ = [
     "MesaSoftmax",
     "MixtureOfExperts",
     "NnxLayer",
+    "NormAwareLinearAttention",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
@@ -154,6 +162,7 @@ __all__ = [
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "linear_attention",
     "magnitude_invariant_encoding",
     "mesa_attention",
     "mesa_dense",
@@ -161,6 +170,8 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "mixture_of_experts",
+    "norm_aware_attention",
+    "norm_aware_features",
     "norm_placement",
     "poincare_batch_norm",
     "power_norm",
@@ -168,6 +179,7 @@ __all__ = [
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "rotary_angles",
     "router_logits",
     "scaled_residual",
     "selu",

@@ -35,3 +35,13 @@ def conditions() -> dict[str, Any]:
     """
     x = np.random.default_rng(6).uniform(size=(4, 2, 2))
     return {"x": x, "hidden": (3, 4)}
+
+
+def attended_images() -> dict[str, Any]:
+    """Four images of two by three positions and four features, for two heads.
+
+    >>> attended_images()["x"].shape
+    (4, 2, 3, 4)
+    """
+    x = np.random.default_rng(7).normal(size=(4, 2, 3, 4))
+    return {"x": x, "heads": 2, "lepe_size": 3}

@@ -44,6 +44,7 @@ SIBLINGS = {
     "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
     "kernel_feed_forward": "dear; its vectors are plain",
     "hypernetwork": "dear; its vectors are plain",
+    "norm_aware_attention": "dear; its dense form is compared in the plain run",
     "kernel_adapter": "the code of kernel_feed_forward before a product",
     "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
