@@ -37,6 +37,7 @@ SIBLINGS = {
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
+    "credit_decoding": "dear; its recorded runs and single rows are plain",
     "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
