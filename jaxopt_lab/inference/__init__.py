@@ -1,7 +1,9 @@
 """Inference: drivers that decode with a model, and models merged at test time."""
 
 from jaxopt_lab.inference.agreement import jensen_shannon
-from jaxopt_lab.inference.decoded import Decoded, ModelStep
+from jaxopt_lab.inference.credit_decoder import credit_decoding
+from jaxopt_lab.inference.credits import CreditStep, credit_step
+from jaxopt_lab.inference.decoded import Decoded, MaskedStep, ModelStep
 from jaxopt_lab.inference.greedy import greedy
 from jaxopt_lab.inference.soups import delta_soup, interpolate, uniform_soup
 from jaxopt_lab.inference.t3 import (
@@ -13,10 +15,14 @@ from jaxopt_lab.inference.t3 import (
 )
 
 __all__ = [
+    "CreditStep",
     "Decoded",
     "FittedT3",
+    "MaskedStep",
     "ModelStep",
     "apply_t3",
+    "credit_decoding",
+    "credit_step",
     "delta_soup",
     "fit_t3",
     "greedy",

@@ -23,3 +23,20 @@ def two_models() -> dict[str, Any]:
         "one example": {name: x[:1] for name, x in data.items()},
     }
     return {"data": data, "inputs": trees, "degenerate": degenerate}
+
+
+def masked_prompts() -> dict[str, Any]:
+    """Three prompts, and a model of masked tokens, the last token the mask.
+
+    >>> masked_prompts()["params"].shape
+    (6, 6)
+    """
+    rng = np.random.default_rng(0)
+    return {
+        "prompt": rng.integers(0, 5, (3, 4)).astype(np.int32),
+        "lengths": np.array([4, 1, 2], np.int32),
+        "params": 2 * rng.normal(size=(6, 6)),
+        "max_tokens": 5,
+        "block": 3,
+        "threshold": 0.6,
+    }
