@@ -240,3 +240,14 @@ def retrieved() -> dict[str, Any]:
     rng = np.random.default_rng(10)
     outputs, passages = rng.normal(size=(4, 3)), rng.normal(size=(4, 2, 3))
     return {"outputs": outputs, "passages": passages, "temperature": 0.5}
+
+
+def clustered() -> dict[str, Any]:
+    """Features of six examples in two views, and those of a second head.
+
+    >>> clustered()["clusters"].shape
+    (6, 2, 2)
+    """
+    rng = np.random.default_rng(13)
+    outputs, clusters = rng.normal(size=(6, 2, 3)), rng.normal(size=(6, 2, 2))
+    return {"outputs": outputs, "clusters": clusters, "eta": 0.5, "iterations": 20}
