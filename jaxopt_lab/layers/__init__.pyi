@@ -13,7 +13,16 @@ from .compression.codebook import (
     replace_dead_codes,
 )
 from .compression.codebook_bottleneck import codebook_bottleneck
-from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.modules import CodebookBottleneck, OrderedLowRank, SparseTernary
+from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
+from .compression.ordered_ranks import (
+    merge_if_cheaper,
+    one_layer_ranks,
+    prune_ranks,
+    sample_layer_rank,
+    shrink_ranks,
+    slice_rank,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
@@ -93,6 +102,7 @@ __all__ = [
     "MesaLayerNorm",
     "MesaSoftmax",
     "NnxLayer",
+    "OrderedLowRank",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
@@ -125,19 +135,27 @@ __all__ = [
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "merge_if_cheaper",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
     "norm_placement",
+    "one_layer_ranks",
+    "ordered_low_rank",
+    "ordered_rank_mask",
     "poincare_batch_norm",
     "power_norm",
+    "prune_ranks",
     "region_norm",
     "replace_dead_codes",
     "residual_scale",
+    "sample_layer_rank",
     "scaled_residual",
     "selu",
+    "shrink_ranks",
+    "slice_rank",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
