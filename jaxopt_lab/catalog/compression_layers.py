@@ -37,6 +37,23 @@ ROWS: tuple[Layer, ...] = (
         code="taufeeque9/codebook-features",
     ),
     Layer(
+        name="ordered_low_rank",
+        summary="product of two factors, under ordered dropout of their rank (Maestro)",
+        build=f"{_COMPRESSION}.ordered_low_rank:ordered_low_rank",
+        module=f"{_COMPRESSION}.modules:OrderedLowRank",
+        reduces_to=Neutral(
+            {"share": 0.0}, f"{_COMPRESSION}.ordered_low_rank:full_product"
+        ),
+        options=("rank", "share"),
+        topic="compression",
+        example=f"{_EXAMPLES}:five_features",
+        replaces=("linear",),
+        # Input and components; and the factors, of 256 x 256 beside 192 positions.
+        residual_bytes="8 + 2 * 4 * 256 / 192",
+        paper="Horvath et al. 2024, arXiv:2308.14929",
+        code="SamuelHorvath/Maestro-LoD",
+    ),
+    Layer(
         name="sparse_ternary",
         summary="product with a constant sparse matrix of -1, 0 and 1 from a seed",
         build=f"{_COMPRESSION}.sparse_ternary:sparse_ternary",

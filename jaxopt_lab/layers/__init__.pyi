@@ -25,6 +25,15 @@ from .compression.modules import (
     CodebookBottleneck,
     MixtureOfExperts,
     SparseTernary,
+from .compression.modules import CodebookBottleneck, OrderedLowRank, SparseTernary
+from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
+from .compression.ordered_ranks import (
+    merge_if_cheaper,
+    one_layer_ranks,
+    prune_ranks,
+    sample_layer_rank,
+    shrink_ranks,
+    slice_rank,
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
@@ -123,6 +132,7 @@ __all__ = [
     "MixtureOfExperts",
     "NnxLayer",
     "NormAwareLinearAttention",
+    "OrderedLowRank",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
@@ -164,6 +174,7 @@ __all__ = [
     "lecun_normal_untruncated",
     "linear_attention",
     "magnitude_invariant_encoding",
+    "merge_if_cheaper",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
@@ -173,8 +184,12 @@ __all__ = [
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
+    "one_layer_ranks",
+    "ordered_low_rank",
+    "ordered_rank_mask",
     "poincare_batch_norm",
     "power_norm",
+    "prune_ranks",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
@@ -184,6 +199,9 @@ __all__ = [
     "scaled_residual",
     "selu",
     "solve_bundled",
+    "sample_layer_rank",
+    "shrink_ranks",
+    "slice_rank",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxopt_lab.layers.compression.codebook_bottleneck import codebook_bottleneck
 from jaxopt_lab.layers.compression.mixture_of_experts import mixture_of_experts
+from jaxopt_lab.layers.compression.ordered_low_rank import ordered_low_rank
 from jaxopt_lab.layers.compression.sparse_ternary import sparse_ternary
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -23,6 +24,23 @@ class CodebookBottleneck(BatchedLayer):
     """
 
     make = staticmethod(codebook_bottleneck)
+
+
+class OrderedLowRank(BatchedLayer):
+    """Product with a matrix of two factors of ordered components, as an nnx module.
+
+    Args:
+      features: size of the last axis of the input.
+      rngs: the module's random streams; ``dropout`` draws the rank in training.
+      axis_name: not used; every layer has it.
+      **options: those of ``ordered_low_rank``.
+
+    >>> from flax import nnx
+    >>> OrderedLowRank(4, out=3, rank=2, rngs=nnx.Rngs(0)).u.shape
+    (4, 2)
+    """
+
+    make = staticmethod(ordered_low_rank)
 
 
 class SparseTernary(BatchedLayer):
