@@ -7,6 +7,7 @@ from jaxopt_lab.quantize.bit_allocation import (
     allocate_bits,
     sensitivities,
 )
+from jaxopt_lab.quantize.distilled_inputs import DistilledInputs, distill_inputs
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -55,6 +56,7 @@ from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "BitAllocation",
+    "DistilledInputs",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
@@ -79,6 +81,7 @@ __all__ = [
     "calibration_error",
     "codebook_bits",
     "codebook_weights",
+    "distill_inputs",
     "fake_quant",
     "fake_quant_tree",
     "fit_joint_codebook",
