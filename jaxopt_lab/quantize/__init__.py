@@ -7,6 +7,7 @@ from jaxopt_lab.quantize.bit_allocation import (
     allocate_bits,
     sensitivities,
 )
+from jaxopt_lab.quantize.distilled_inputs import DistilledInputs, distill_inputs
 from jaxopt_lab.quantize.expert_merging import (
     ExpertGroups,
     RouterStatistics,
@@ -23,10 +24,24 @@ from jaxopt_lab.quantize.gptq_grid import GPTQGrid
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.group_product import group_product, shift_product
 from jaxopt_lab.quantize.input_grams import gram_function
+from jaxopt_lab.quantize.joint_codebook import (
+    JointCodebook,
+    codebook_weights,
+    joint_codebook,
+)
+from jaxopt_lab.quantize.joint_codebook_fit import (
+    JointCodebookFit,
+    fit_joint_codebook,
+)
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
+from jaxopt_lab.quantize.packed_codebook import (
+    PackedCodebook,
+    codebook_bits,
+    pack_codebook,
+)
 from jaxopt_lab.quantize.params import QuantizedParams, Rule, quantize_params
 from jaxopt_lab.quantize.quant_convolution import quant_convolution
 from jaxopt_lab.quantize.quant_dot_general import (
@@ -44,19 +59,24 @@ from jaxopt_lab.quantize.qwix_grid import QwixGrid
 from jaxopt_lab.quantize.qwix_model import qwix_model
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.row_groups import group_rows, permute_layer_chain
 from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "BitAllocation",
+    "DistilledInputs",
     "ExpertGroups",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
     "Grid",
     "Int8Product",
+    "JointCodebook",
+    "JointCodebookFit",
     "LinearGrid",
     "Normalized",
+    "PackedCodebook",
     "ProductGrids",
     "QArray",
     "QArrayWithOutliers",
@@ -71,18 +91,26 @@ __all__ = [
     "allocate_bits",
     "batch_statistics_loss",
     "calibration_error",
+    "codebook_bits",
+    "codebook_weights",
+    "distill_inputs",
     "fake_quant",
     "fake_quant_tree",
+    "fit_joint_codebook",
     "gptq",
     "gram_function",
     "group_experts",
     "group_product",
+    "group_rows",
+    "joint_codebook",
     "llm_int8",
     "merge_experts",
     "monte_carlo",
     "named_grid",
     "outlier_tune",
+    "pack_codebook",
     "permute_experts",
+    "permute_layer_chain",
     "product_grids",
     "quant_convolution",
     "quant_dot_general",

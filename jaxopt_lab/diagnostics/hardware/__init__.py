@@ -7,6 +7,7 @@ from jaxopt_lab.diagnostics.hardware.crossbar_conv import (
     crossbar_conv,
 )
 from jaxopt_lab.diagnostics.hardware.gmax import GmaxResult, optimize_gmax
+from jaxopt_lab.diagnostics.hardware.max_pooling import max_pool_moments
 from jaxopt_lab.diagnostics.hardware.memse import NoisyOutputs, memse
 from jaxopt_lab.diagnostics.hardware.moments import (
     Moments,
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate_under_weight_noise",
     "exact",
     "linear_map",
+    "max_pool_moments",
     "memse",
     "optimize_gmax",
     "relu_moments",
