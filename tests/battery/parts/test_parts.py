@@ -39,6 +39,17 @@ SIBLINGS = {
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
+    "codebook_bottleneck": "dear; its recorded snaps are plain",
+    "mixture_of_experts": "dear; a loop over positions is plain",
+    "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
+    "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
+    "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
+    "kernel_feed_forward": "dear; its vectors are plain",
+    "hypernetwork": "dear; its vectors are plain",
+    "norm_aware_attention": "dear; its dense form is compared in the plain run",
+    "kernel_adapter": "the code of kernel_feed_forward before a product",
+    "credit_decoding": "dear; its recorded runs and single rows are plain",
+    "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
 """Rows whose battery waits for ``--full``: they share the code of another row."""
