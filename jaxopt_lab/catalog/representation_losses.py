@@ -93,4 +93,22 @@ ROWS: tuple[Loss, ...] = (
         invariance="scale of the outputs",
         paper="Ding et al. 2023, arXiv:2301.01805",
     ),
+    Loss(
+        name="supremix",
+        summary="contrastive regression with mixtures as hard candidates (SupReMix)",
+        build="jaxopt_lab.losses.supremix:supremix",
+        reduces_to=Neutral(
+            {"window": 0.0},
+            "jaxopt_lab.losses.supremix:supervised_contrastive_regression",
+            note="with no mixed negatives, beta=None",
+        ),
+        topic="regression",
+        options=("temperature", "window", "weighting"),
+        example=f"{_EXAMPLES}:regressed",
+        couples=True,
+        lower_bound=0.0,
+        invariance="scale of the outputs",
+        constant_factors="the mixtures",
+        paper="Wu et al. 2023, arXiv:2309.16633",
+    ),
 )

@@ -26,6 +26,7 @@ from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
+from jaxopt_lab.losses.supremix import supervised_contrastive_regression, supremix
 from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "shrinkmatch",
     "similarity_ranking",
     "source_weights",
+    "supervised_contrastive_regression",
+    "supremix",
     "threshold_consistent_margin",
     "with_soft_labels",
 ]

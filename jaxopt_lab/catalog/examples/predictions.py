@@ -251,3 +251,19 @@ def clustered() -> dict[str, Any]:
     rng = np.random.default_rng(13)
     outputs, clusters = rng.normal(size=(6, 2, 3)), rng.normal(size=(6, 2, 2))
     return {"outputs": outputs, "clusters": clusters, "eta": 0.5, "iterations": 20}
+
+
+def regressed() -> dict[str, Any]:
+    """Embeddings of six examples, labels of which some are equal, nothing drawn.
+
+    >>> regressed()["outputs"].shape
+    (6, 3)
+    """
+    outputs = np.random.default_rng(14).normal(size=(6, 3))
+    targets = np.array([0.0, 1.0, 1.0, 2.0, 4.0, 0.0])
+    return {
+        "outputs": outputs,
+        "targets": targets,
+        "beta": None,
+        "window": 3.0,
+    }

@@ -25,6 +25,7 @@ SIBLINGS = {
     "ordinal_cross_entropy": "cross_entropy to a soft label, tested in its file",
     "multi_source_distillation": "cross_entropies, tested in its file",
     "mlc": "dear; tested against NumPy in its file",
+    "supremix": "dear; tested against loops in its file",
     "threshold_consistent_margin": "tested against loops in its file",
     "evonorm_s0": "the formulas of evonorm_b0 without a state",
     "unified_norm": "the state of power_norm, made by another rule",
