@@ -16,7 +16,7 @@ Orthogonality = Literal["squared", "signed"]
 
 
 def orthogonality(w: jax.Array, *, kind: Orthogonality = "squared") -> jax.Array:
-    r"""How far the rows of a matrix are from orthogonal ones.
+    r"""Distance of the rows of a matrix from orthogonal ones.
 
     With the normalised rows :math:`w'_i`,
 
