@@ -197,8 +197,9 @@ def mean_logits(logits: jax.Array) -> jax.Array:
     Returns:
       Shape ``(..., C)``, float32 or float64.
 
-    >>> mean_logits(jnp.log(jnp.array([[0.2, 0.8], [0.6, 0.4]]))).round(3).tolist()
-    [-0.9160000085830688, -0.5109999775886536]
+    >>> mean = mean_logits(jnp.log(jnp.array([[0.2, 0.8], [0.6, 0.4]])))
+    >>> [f"{p:.3f}" for p in jnp.exp(mean).tolist()]
+    ['0.400', '0.600']
     """
     wide = jax.nn.log_softmax(logits.astype(accumulation_dtype(logits.dtype)))
     return jax.nn.logsumexp(wide, axis=0) - jnp.log(jnp.asarray(len(wide), wide.dtype))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from support.sharded import shard_sam
 
 import jaxopt_lab
 from jaxopt_lab import losses
@@ -119,13 +120,16 @@ def test_a_guide_of_the_same_weights_moves_nothing():
         )
 
 
-def call(target=None, guide=None, rows=6, state=None, **options):
+SHARDS = optax.chain(shard_sam(0.1, 3), TX)
+
+
+def call(target=None, guide=None, rows=6, state=None, tx=TX, **options):
     def run():
         target_, guide_ = target or network(), guide or network()
-        step = make_guided_step(target_, guide_, TX, **options)
+        step = make_guided_step(target_, guide_, tx, **options)
         batch = {name: x[:rows] for name, x in BATCH.items()}
-        start = state or init_guided(TX, PARAMS, GUIDE, KEY)
-        step(start, batch)
+        start = state or init_guided(tx, PARAMS, GUIDE, KEY)
+        jax.eval_shape(lambda: step(start, batch))
 
     return run
 
@@ -144,6 +148,7 @@ def call(target=None, guide=None, rows=6, state=None, **options):
             "the target gives .*; accepted: \\(logits, representations\\)",
         ),
         (call(rows=2), "guidance needs at least 3 examples"),
+        (call(tx=SHARDS), "guidance needs at least 3 examples, .*; got 2"),
         (call(rows=3, debiased=True), "debiased needs at least 4 examples; got 3"),
         (call(weight=-1.0), "weight must be at least 0"),
         (call(micro_batches=2), "micro_batches must be 1 unless weight is 0"),

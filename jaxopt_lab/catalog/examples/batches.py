@@ -113,6 +113,20 @@ def target_and_guide() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "weight": 0.7}
 
 
+def classes_and_attributes() -> dict[str, Any]:
+    """A batch of eight with two attributes, some unknown, and two roles' weights.
+
+    >>> classes_and_attributes()["batch"]["attributes"].min()
+    np.int32(-1)
+    """
+    given = student_and_teacher()
+    marks = np.arange(16, dtype=np.int32).reshape(8, 2) % 3 - 1
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("network", "adversaries"), pair, strict=True))
+    batch = {**given["batch"], "attributes": marks}
+    return {"batch": batch, "params": params, "orthogonality": 0.1}
+
+
 def one_classifier() -> dict[str, Any]:
     """A batch of eight, the weights of a linear classifier, and a large perturbation.
 

@@ -34,6 +34,8 @@ SIBLINGS = {
     "adab2n": "dear; its vectors are plain",
     "gptq": "the start of quantease; its recorded codes are plain",
     "erase": "a change of images by key as cutmix",
+    "dualdis": "two roles in turn as co_teaching; its objectives are plain",
+    "guided": "the loss guidance beside cross_entropy; its objective is plain",
     "natra": "the step of adversarial around another perturbation; its tests are plain",
     "views": "shifts and rectangles as those of pad_crop and erase",
     "spd_batch_norm": "dear, many eigenvalue problems; a case of its vectors is plain",

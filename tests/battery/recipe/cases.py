@@ -209,7 +209,7 @@ HYBRIDNET = DISTILLATION._replace(step=_hybrid_step, state=_hybrid_state)
 
 def _represented(params: Any, state: Any, x: Any, **_: Any) -> Any:
     logits = x @ params
-    return (logits, [jnp.tanh(logits), logits]), state
+    return (logits, jnp.tanh(logits)), state
 
 
 def _guided_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
@@ -232,6 +232,40 @@ GUIDED = Case(
 )
 
 
+def _dual(params: Any, state: Any, x: Any, **_: Any) -> Any:
+    from jaxopt_lab.recipes import DualOutputs
+
+    h = x @ params
+    z = jnp.tanh(h)
+    rebuilt = 0.1 * (h @ params.T)
+    return DualOutputs(h, z, h, 0.5 * z[:, :2], rebuilt, [params.T]), state
+
+
+def _rivals(params: Any, state: Any, features: Any, **_: Any) -> Any:
+    h, z = features
+    return (z @ params[:3], h @ params[1:, :2]), state
+
+
+def _dualdis_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    pair = (Functional(MODEL.init, apply) for apply in (_dual, _rivals))
+    return build(*pair, _tx(), **options, **more)
+
+
+def _dualdis_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_dualdis
+
+    return init_dualdis(_tx(), params["network"], params["adversaries"], key)
+
+
+DUALDIS = Case(
+    step=_dualdis_step,
+    state=_dualdis_state,
+    plain=lambda make: make(_supervised, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), params["network"], key),
+    plain_part=lambda state: (state.params["network"], state.opt_state["network"]),
+)
+
+
 def _natra_state(params: Any, key: Any) -> Any:
     from jaxopt_lab.recipes import init_natra
 
@@ -245,6 +279,7 @@ FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
 CASES: dict[str, Case] = {
     "fixmatch": FIXMATCH,
+    "dualdis": DUALDIS,
     "guided": GUIDED,
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
