@@ -38,6 +38,7 @@ SIBLINGS = {
     "poincare_batch_norm": "dear; its vectors and the maps of the ball are plain",
     "region_norm": "dear; its vectors are plain",
     "credit_decoding": "dear; its recorded runs and single rows are plain",
+    "speculative": "dear; a thousand prompts and its distribution are plain",
     "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }
