@@ -196,6 +196,10 @@ class Recipe(Part):
       states: ``"module:function"``, of the trained role's model state and the first
         batch: the model states by name; empty: one for each role.
       carries: whether the step trains on the batch before the one that it is given.
+      couples: its objective couples the examples of a batch, so that it refuses
+        micro-batches.
+      outputs: outputs of its networks beside the logits that a plain model gives, in
+        words; empty: none.
     """
 
     kind: ClassVar[str] = "recipe"
@@ -206,6 +210,8 @@ class Recipe(Part):
     parts: tuple[str, ...] = ()
     states: str = ""
     carries: bool = False
+    couples: bool = False
+    outputs: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
