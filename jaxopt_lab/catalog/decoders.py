@@ -42,4 +42,18 @@ ROWS: tuple[Decoder, ...] = (
         vectors="creditdecoding",
         paper="CreditDecoding, 2025",
     ),
+    Decoder(
+        name="speculative",
+        summary="tokens of a large model, several in one call, drafted by a small one",
+        build="jaxopt_lab.inference:speculative",
+        reduces_to=Neutral(
+            {"max_tokens": 1}, "jax.numpy:argmax", note="of the logits at the prompt"
+        ),
+        options=("max_tokens", "pad", "drafts", "temperature"),
+        example="jaxopt_lab.catalog.examples.decoding:drafted_prompts",
+        exact_when="always: the target's greedy tokens, or its distribution",
+        model="chunk",
+        per_call="drafts",
+        paper="Batch Speculative Decoding Done Right, 2025",
+    ),
 )

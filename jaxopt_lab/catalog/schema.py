@@ -221,15 +221,16 @@ class Decoder(Part):
     Attributes:
       exact_when: settings under which it has the distribution (or is the maximum) of
         the model exactly.
-      model: predicts the next token, or masked tokens of a whole row.
-      per_call: option that bounds the new tokens of a row in one call of the model;
-        empty where it is one token.
+      model: predicts the next token, masked tokens of a whole row, or the tokens after
+        each of a chunk.
+      per_call: option that bounds the new tokens of a row in one call of the model, but
+        for one; empty where it is one token.
     """
 
     kind: ClassVar[str] = "decoder"
 
     exact_when: str
-    model: Literal["next", "masked"] = "next"
+    model: Literal["next", "masked", "chunk"] = "next"
     per_call: str = ""
 
 

@@ -3,9 +3,10 @@
 from jaxopt_lab.inference.agreement import jensen_shannon
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
-from jaxopt_lab.inference.decoded import Decoded, MaskedStep, ModelStep
+from jaxopt_lab.inference.decoded import ChunkStep, Decoded, MaskedStep, ModelStep
 from jaxopt_lab.inference.greedy import greedy
 from jaxopt_lab.inference.soups import delta_soup, interpolate, uniform_soup
+from jaxopt_lab.inference.speculative_decoder import Draft, speculative
 from jaxopt_lab.inference.t3 import (
     FittedT3,
     apply_t3,
@@ -15,8 +16,10 @@ from jaxopt_lab.inference.t3 import (
 )
 
 __all__ = [
+    "ChunkStep",
     "CreditStep",
     "Decoded",
+    "Draft",
     "FittedT3",
     "MaskedStep",
     "ModelStep",
@@ -28,6 +31,7 @@ __all__ = [
     "greedy",
     "interpolate",
     "jensen_shannon",
+    "speculative",
     "t3_coefficient",
     "t3_predict",
     "uniform_soup",

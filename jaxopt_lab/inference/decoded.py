@@ -36,6 +36,21 @@ class MaskedStep(Protocol):
     ) -> tuple[jax.Array, Any]: ...
 
 
+class ChunkStep(Protocol):
+    """``model_step(params, cache, tokens, positions) -> (logits, cache)``.
+
+    ``tokens`` are the integers ``(B, n)`` of each row from its own int32 position, of
+    ``(B,)``, on; ``logits`` are those of the token after each, ``(B, n, V)``. The cache
+    is addressed by position: a call writes the entries of its tokens over what was
+    there, and a token reads those up to its own alone, so that refused tokens need no
+    removal. The cache keeps its shapes and types.
+    """
+
+    def __call__(
+        self, params: Params, cache: Any, tokens: jax.Array, positions: jax.Array, /
+    ) -> tuple[jax.Array, Any]: ...
+
+
 class Decoded(NamedTuple):
     """The result of a decoder.
 

@@ -19,6 +19,7 @@ PROMPT = RNG.integers(0, MASK, (3, 4))
 LENGTHS = np.array([4, 1, 3])
 
 
+@pytest.mark.full(plain=["case1"])
 @pytest.mark.parametrize("case", ["case1", "case2"])
 def test_vectors(case):
     """A model whose logits are those recorded at each step decodes one block."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 ROOMS = (
+    "jaxopt_lab.inference",
     "jaxopt_lab.layers.memory_saving",
     "jaxopt_lab.transforms.compressed",
     "jaxopt_lab.transforms.memory",

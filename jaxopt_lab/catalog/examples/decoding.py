@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_lab.catalog.examples.batches import prompts
+
 
 def two_models() -> dict[str, Any]:
     """Logits of two models on six examples, and two trees of their parameters.
@@ -40,3 +42,12 @@ def masked_prompts() -> dict[str, Any]:
         "block": 3,
         "threshold": 0.6,
     }
+
+
+def drafted_prompts() -> dict[str, Any]:
+    """Those of ``prompts``, for a decoder that drafts two tokens.
+
+    >>> drafted_prompts()["drafts"]
+    2
+    """
+    return {**prompts(), "drafts": 2}

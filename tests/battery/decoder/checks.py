@@ -67,7 +67,7 @@ def counts(subject: DecoderSubject) -> None:
         steps, calls = int(found.steps), int(found.calls)
         assert 0 < steps <= calls, f"{steps} steps of {calls} calls"
         assert steps <= new, f"{steps} steps for {new} tokens"
-        most = subject.settings[subject.row.per_call] if subject.row.per_call else 1
+        most = 1 + subject.settings.get(subject.row.per_call, 0)
         enough = calls * len(lengths) * most >= new
         assert enough, f"{calls} calls for {new} tokens"
 

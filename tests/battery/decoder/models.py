@@ -111,4 +111,23 @@ class Masked:
         return list(tokens)
 
 
-MODELS: dict[str, type[Model]] = {"next": NextToken, "masked": Masked}
+class Chunk(NextToken):
+    """The model of the next token, from a cache of the tokens by position."""
+
+    @staticmethod
+    def step(params: Any, cache: Any, tokens: Any, position: Any) -> Any:
+        count, length = params.shape[1], cache.shape[1]
+        places = position[:, None] + jnp.arange(tokens.shape[1], dtype=jnp.int32)[None]
+        cache = cache.at[jnp.arange(len(tokens))[:, None], places].set(tokens)
+        apart = places[..., None] - jnp.arange(length, dtype=jnp.int32)[None, None]
+        distance = jnp.maximum(apart, 0).astype(params.dtype)
+        weights = jnp.asarray(0.5, params.dtype) ** distance
+        seen = (apart >= 0)[..., None]
+        faded = weights[..., None] * jnp.where(seen, params[cache][:, None], 0)
+        faded = jnp.sum(faded, axis=2)
+        column = jnp.arange(count, dtype=jnp.int32)[None, None] - places[..., None]
+        turned = jnp.take_along_axis(faded, column % count, axis=2)
+        return faded + jnp.asarray(0.3, params.dtype) * turned, cache
+
+
+MODELS: dict[str, type[Model]] = {"next": NextToken, "masked": Masked, "chunk": Chunk}

@@ -13,6 +13,7 @@ from battery import programs
 from battery.decoder.models import MODELS
 from battery.parts.host import HostSubject
 from battery.parts.subject import KEY, OTHER_KEY
+from jaxopt_lab.inference import Draft
 
 PAD, NO_END = 7, -1
 
@@ -46,6 +47,12 @@ class DecoderSubject(HostSubject):
     ) -> Any:
         cache = jnp.zeros((prompt.shape[0], params.shape[1]), params.dtype)
         options = {**self.settings, "pad": PAD, **changes}
+        if self.row.model == "chunk":
+            total = prompt.shape[1] + options["max_tokens"] + options["drafts"]
+            cache = jnp.zeros((prompt.shape[0], total), jnp.int32)
+            # Right for some tokens and wrong for others.
+            other = params + jnp.asarray(0.3, params.dtype) * jnp.roll(params, 1, 0)
+            options["draft"] = Draft(self.model.step, other, cache)
         return self.row.load()(
             self.model.step,
             params,

@@ -51,6 +51,7 @@ SIBLINGS = {
     "norm_aware_attention": "dear; its dense form is compared in the plain run",
     "kernel_adapter": "the code of kernel_feed_forward before a product",
     "credit_decoding": "dear; its recorded runs and single rows are plain",
+    "speculative": "dear; a thousand prompts and its distribution are plain",
     "t3": "dear; its vectors, ends and limits are plain",
     "transformer_block": "dear; its norms and sums have tests of their own",
 }

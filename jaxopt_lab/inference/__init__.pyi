@@ -1,0 +1,60 @@
+# Written by `python -m support.stubs` in tests/, from the signatures.
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from jaxopt_lab.core.typing import Params
+from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.credit_decoder import credit_decoding
+from jaxopt_lab.inference.credits import CreditStep, credit_step
+from jaxopt_lab.inference.decoded import ChunkStep, Decoded, MaskedStep, ModelStep
+from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.soups import delta_soup, interpolate, uniform_soup
+from jaxopt_lab.inference.speculative_decoder import Draft, speculative
+from jaxopt_lab.inference.t3 import FittedT3, apply_t3, t3_coefficient
+
+__all__ = [
+    "ChunkStep",
+    "CreditStep",
+    "Decoded",
+    "Draft",
+    "FittedT3",
+    "MaskedStep",
+    "ModelStep",
+    "apply_t3",
+    "credit_decoding",
+    "credit_step",
+    "delta_soup",
+    "fit_t3",
+    "greedy",
+    "interpolate",
+    "jensen_shannon",
+    "speculative",
+    "t3_coefficient",
+    "t3_predict",
+    "uniform_soup",
+]
+
+def fit_t3(
+    data: Mapping[str, jax.Array],
+    *,
+    where: jax.Array | None = None,
+    key: jax.Array | None = None,
+    least: float = 0.1,
+    most: float = 0.9,
+    gamma: float = 0.5,
+    center: float = 0.0,
+) -> FittedT3: ...
+def t3_predict(
+    apply: Callable[[Params, Any], jax.Array],
+    pretrained: Params,
+    finetuned: Params,
+    inputs: Any,
+    *,
+    chunk: int = 1,
+    least: float = 0.1,
+    most: float = 0.9,
+    gamma: float = 0.5,
+    center: float = 0.0,
+) -> tuple[jax.Array, jax.Array]: ...
