@@ -60,6 +60,15 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
+from .mixer.hydra_mixer import hydra_mixer
+from .mixer.modules import HydraMixer
+from .mixer.quasiseparable import (
+    Direction,
+    quasiseparable_matrix,
+    quasiseparable_mix,
+    selective_scan,
+    semiseparable_matrix,
+)
 from .nnx_module import NnxLayer
 from .norm.adab2n import adab2n, at_task, statistics_penalty
 from .norm.alpha_bn import alpha_bn
@@ -98,10 +107,12 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "CodebookBottleneck",
+    "Direction",
     "EvoNormB0",
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HydraMixer",
     "HyperNetwork",
     "InstanceNorm",
     "KernelAdapter",
@@ -147,6 +158,7 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "hydra_mixer",
     "hypernetwork",
     "instance_norm",
     "kernel_adapter",
@@ -168,13 +180,17 @@ __all__ = [
     "norm_placement",
     "poincare_batch_norm",
     "power_norm",
+    "quasiseparable_matrix",
+    "quasiseparable_mix",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
     "rotary_angles",
     "scaled_residual",
+    "selective_scan",
     "selu",
+    "semiseparable_matrix",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
