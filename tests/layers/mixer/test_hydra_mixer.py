@@ -34,7 +34,7 @@ CLOSE: Any = {"rtol": 1e-11, "atol": 1e-12}
 def found():
     """Everything that is compared, in one program."""
     still = [Direction(0 * w.dt, w.b, w.c) for w in (FORWARD, BACKWARD)]
-    flip = lambda tree: jax.tree.map(lambda z: jnp.flip(z, axis=1), tree)
+    flip: Any = lambda tree: jax.tree.map(lambda z: jnp.flip(z, axis=1), tree)
 
     @jax.jit
     def run(x, diagonal, a):
