@@ -132,9 +132,9 @@ def _change_of_spectrum(
     divisor = jnp.where(there, amplitude, 1).astype(spectrum.dtype)
     phase = jnp.where(there, spectrum / divisor, jnp.ones((), spectrum.dtype))
     part = jnp.asarray(mix, amplitude.dtype) * (amplitude[index][None] - amplitude)
-    block = _low(*images.shape[1:3], ratio).reshape(
-        1, *images.shape[1:3], *(1,) * (images.ndim - 3)
-    )
+    height, width = images.shape[1:3]
+    block = _low(height, width, ratio)
+    block = block.reshape(1, height, width, *(1,) * (images.ndim - 3))
     return jnp.where(block, part, 0).astype(spectrum.dtype) * phase
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
@@ -166,7 +167,7 @@ def _labels(batch: Batch, label: str, count: int) -> jax.Array:
             f"labels must be integers of shape {(count,)}; got {labels.dtype} of shape "
             f"{labels.shape}"
         )
-    known = not isinstance(given, jax.core.Tracer)
+    known = not isinstance(given, Tracer)
     if known and len(np.unique(np.asarray(given))) == 1:
         raise InputError(
             "all labels of the batch are of one class, so that no image has a "

@@ -8,6 +8,7 @@ import optax
 
 from jaxopt_lab.lab import decay, freezing, methods
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.quant_recipe import quant_recipe
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.lab.schedules import learning_rate
 
@@ -53,7 +54,8 @@ def innermost(
     else:
         row, options = rows.base, configuration.base
     options = _scheduled(run, options, schedule)
-    return decay.around(row, options, run, configuration.weight_decay)
+    tx = decay.around(row, options, run, configuration.weight_decay)
+    return quant_recipe(run.quantize).transformation(tx) if run.quantize else tx
 
 
 def _scheduled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.quantize import product_grids
+from jaxopt_lab.lab.quant_recipe import quant_recipe
 
 
 def check(configuration: Configuration) -> None:
@@ -18,7 +18,7 @@ def check(configuration: Configuration) -> None:
     """
     if configuration.run.quantize:
         try:
-            product_grids(configuration.run.quantize)
+            quant_recipe(configuration.run.quantize)
         except InputError as error:
             raise InputError(f"quantize={error}") from None
     precision = configuration.run.precision

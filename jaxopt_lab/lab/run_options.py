@@ -38,11 +38,12 @@ class RunOptions:
     """type in which the model computes; bf16: bfloat16, while parameters, optimizer,
     loss and statistics stay float32. For accelerators: CPUs are slower in it"""
     quantize: str = ""
-    """bits of the products of activations and kernels, dense and convolutions: w8a8,
-    w4a8g8. Steps of weights by outputs, of activations and gradients by tokens, or by
-    examples of convolutions; parameters, biases, norms, embeddings and products of two
-    activations stay as they are; kernels inside of a loop (lstm) are refused. Rounded
-    values in floating arithmetic: no speed"""
+    """bits in training: w8a8, w4a8g8, w8a8m8v8. w, a, g: the products of kernels, dense
+    and convolutions; steps of weights by outputs, of activations and gradients by
+    tokens, or by examples of convolutions. m, v: moments of the optimizer of 4096
+    elements or more, stored as codes. Parameters, biases, norms, embeddings and
+    products of two activations stay as they are; kernels inside of a loop (lstm) are
+    refused. Products of rounded values in floating arithmetic: no speed"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0

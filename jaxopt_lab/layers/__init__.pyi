@@ -20,7 +20,12 @@ from .compression.codebook import (
     replace_dead_codes,
 )
 from .compression.codebook_bottleneck import codebook_bottleneck
-from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.mixture_of_experts import mixture_of_experts, router_logits
+from .compression.modules import (
+    CodebookBottleneck,
+    MixtureOfExperts,
+    SparseTernary,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
@@ -126,6 +131,7 @@ __all__ = [
     "MesaGelu",
     "MesaLayerNorm",
     "MesaSoftmax",
+    "MixtureOfExperts",
     "NnxLayer",
     "NormAwareLinearAttention",
     "PoincareBatchNorm",
@@ -175,6 +181,7 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "mixture_of_experts",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -187,6 +194,7 @@ __all__ = [
     "replace_dead_codes",
     "residual_scale",
     "rotary_angles",
+    "router_logits",
     "scaled_residual",
     "selective_scan",
     "selu",

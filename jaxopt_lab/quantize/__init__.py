@@ -7,6 +7,15 @@ from jaxopt_lab.quantize.bit_allocation import (
     allocate_bits,
     sensitivities,
 )
+from jaxopt_lab.quantize.expert_merging import (
+    ExpertGroups,
+    RouterStatistics,
+    align_experts,
+    group_experts,
+    merge_experts,
+    permute_experts,
+    router_statistics,
+)
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -32,12 +41,15 @@ from jaxopt_lab.quantize.quantease_outliers import (
 )
 from jaxopt_lab.quantize.quantized_products import product_grids, quantized_products
 from jaxopt_lab.quantize.qwix_grid import QwixGrid
+from jaxopt_lab.quantize.qwix_model import qwix_model
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
+from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "BitAllocation",
+    "ExpertGroups",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
@@ -48,11 +60,14 @@ __all__ = [
     "ProductGrids",
     "QArray",
     "QArrayWithOutliers",
+    "QuantizeUpdatesState",
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
+    "RouterStatistics",
     "Rule",
     "ZeroQGrid",
+    "align_experts",
     "allocate_bits",
     "batch_statistics_loss",
     "calibration_error",
@@ -60,11 +75,14 @@ __all__ = [
     "fake_quant_tree",
     "gptq",
     "gram_function",
+    "group_experts",
     "group_product",
     "llm_int8",
+    "merge_experts",
     "monte_carlo",
     "named_grid",
     "outlier_tune",
+    "permute_experts",
     "product_grids",
     "quant_convolution",
     "quant_dot_general",
@@ -72,8 +90,11 @@ __all__ = [
     "quantease",
     "quantease_outliers",
     "quantize_params",
+    "quantize_updates",
     "quantized_products",
+    "qwix_model",
     "round_to_nearest",
+    "router_statistics",
     "sensitivities",
     "shift_product",
 ]

@@ -126,11 +126,13 @@ class Grid(abc.ABC):
             zero_point = over_groups(zero_point, weight.shape)
         return self.round(weight, over_groups(scale, weight.shape), zero_point)
 
-    def encode(self, weight: ArrayLike) -> QArray:
+    def encode(self, weight: ArrayLike, key: jax.Array | None = None) -> QArray:
         """A weight on the grid fitted to it.
 
         Args:
           weight: real floating array of at least one axis.
+          key: of a stochastic rounding, up or down without bias between the least and
+            the greatest code; ``None``: to the nearest.
 
         Returns:
           Codes in int8 or uint8; they have no derivative. A row that holds NaN or an
@@ -142,6 +144,9 @@ class Grid(abc.ABC):
         """
         wide = self.wide(weight)
         scale, zero_point = self.fit(wide)
+        if key is not None:
+            noise = jax.random.uniform(key, wide.shape, wide.dtype) - 0.5
+            wide = wide + over_groups(scale, wide.shape) * noise
         return self.coded(self.nearest(wide, scale, zero_point), scale, zero_point)
 
     def wide(self, weight: ArrayLike) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
@@ -255,7 +256,7 @@ def check_unlabelled(labels: Any, classes: int) -> None:
     Raises:
       InputError: one is.
     """
-    if not isinstance(labels, jax.core.Tracer) and np.max(labels) >= classes:
+    if not isinstance(labels, Tracer) and np.max(labels) >= classes:
         raise InputError(
             f"label {np.max(labels)} is out of range; accepted: 0 to {classes - 1}, "
             "and below 0 for an example without one"

@@ -235,4 +235,24 @@ ROWS = (
             "examples, has five thousand",
         },
     ),
+    # Rounded gradients.
+    Transform(
+        name="quantize_updates",
+        family="quantize",
+        role="link",
+        build="jaxopt_lab.quantize:quantize_updates",
+        options=("bits", "stochastic", "min_size"),
+        gradients=1,
+        summary="gradients rounded to a grid, by outputs",
+        reduces_to=Neutral(
+            {"min_size": 10**9}, "optax:identity", "no tensor has as many elements"
+        ),
+        state_bytes="0",
+        temp_bytes="16",
+        paper="Chitsaz et al. 2024, arXiv:2407.11722",
+        code="chandar-lab/EfficientLLMs",
+        vectors="linear_quant",
+        # A rounding has no derivative; what there is of it is finite.
+        differentiable=False,
+    ),
 )
