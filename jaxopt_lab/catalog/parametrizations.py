@@ -6,6 +6,7 @@ from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.parametrizations"
 _ATTENTION = "jaxopt_lab.layers.attention"
+_MIXER = "jaxopt_lab.layers.mixer"
 _HYPERNETWORK = "jaxopt_lab.layers.hypernetwork"
 _FEATURE_MAP = "jaxopt_lab.layers.feature_map"
 
@@ -101,5 +102,23 @@ ROWS: tuple[Layer, ...] = (
         couples_positions=True,
         residual_bytes="133",
         paper="Meng et al. 2025",
+    ),
+    Layer(
+        name="hydra_mixer",
+        summary="both directions of a sequence mixed by one quasiseparable matrix",
+        build=f"{_MIXER}.hydra_mixer:hydra_mixer",
+        module=f"{_MIXER}.modules:HydraMixer",
+        reduces_to=Neutral(
+            {},
+            f"{_MIXER}.hydra_mixer:dense_hydra",
+            note="the dense form of the same matrix, at every setting",
+        ),
+        options=("d_state", "expand", "head_dim", "conv_size", "chunk", "eps"),
+        example=f"{_EXAMPLES}:tokens",
+        replaces=("attention",),
+        couples_positions=True,
+        residual_bytes="323",  # in chunks of 2 and heads of 4
+        paper="Hwang et al. 2024",
+        code="goombalab/hydra",
     ),
 )

@@ -45,3 +45,14 @@ def attended_images() -> dict[str, Any]:
     """
     x = np.random.default_rng(7).normal(size=(4, 2, 3, 4))
     return {"x": x, "heads": 2, "lepe_size": 3}
+
+
+def tokens() -> dict[str, Any]:
+    """Four sequences of five tokens and four features, for chunks of two.
+
+    >>> tokens()["x"].shape
+    (4, 5, 4)
+    """
+    x = np.random.default_rng(8).normal(size=(4, 5, 4))
+    sizes = {"d_state": 2, "head_dim": 4, "conv_size": 3, "chunk": 2}
+    return {"x": x, **sizes}

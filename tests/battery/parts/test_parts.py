@@ -49,6 +49,7 @@ SIBLINGS = {
     "kernel_feed_forward": "dear; its vectors are plain",
     "hypernetwork": "dear; its vectors are plain",
     "norm_aware_attention": "dear; its dense form is compared in the plain run",
+    "hydra_mixer": "dear; its dense form is compared in the plain run",
     "kernel_adapter": "the code of kernel_feed_forward before a product",
     "credit_decoding": "dear; its recorded runs and single rows are plain",
     "speculative": "dear; a thousand prompts and its distribution are plain",

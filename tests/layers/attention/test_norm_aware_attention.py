@@ -43,6 +43,7 @@ def found():
         )
         at_zero = lambda q: jnp.sum(norm_aware_features(q, k[0, :3])[0])
         call = lambda x: layer.apply(params, {}, x, train=True)[0].reshape(2, 6, 4)
+        first = norm_aware_features(q[:, :4], k[:, :4])
         where = jnp.arange(6).reshape(1, 6, 1) < 4
         return {
             "features": norm_aware_features(q, k),
@@ -52,9 +53,7 @@ def found():
             "scaled keys": attend(q, 7 * k, eps=1e-13),
             "longer query": attend(3 * q, k, eps=1e-13),
             "unit": norm_aware_features(q, k, power_scale=1e-300)[0],
-            "first four": linear_attention(
-                *(f[:, :4] for f in norm_aware_features(q, k)), jnp.asarray(V)[:, :4]
-            ),
+            "first four": linear_attention(first[0], first[1], jnp.asarray(V)[:, :4]),
             "masked": attend(q, k.at[:, 4:].set(jnp.nan), where=where),
             "slope": jax.grad(at_zero)(jnp.asarray(ZERO)),
             "unmet": linear_attention(*norm_aware_features(q, 0 * k), jnp.asarray(V)),

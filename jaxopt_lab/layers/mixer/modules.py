@@ -1,0 +1,23 @@
+"""Mixers as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.mixer.hydra_mixer import hydra_mixer
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class HydraMixer(BatchedLayer):
+    """Bidirectional mixer by a quasiseparable matrix, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``hydra_mixer``.
+
+    >>> from flax import nnx
+    >>> HydraMixer(4, head_dim=4, d_state=2, rngs=nnx.Rngs(0)).skip.shape
+    (2,)
+    """
+
+    make = staticmethod(hydra_mixer)
