@@ -24,8 +24,9 @@ from .compression.mixture_of_experts import mixture_of_experts, router_logits
 from .compression.modules import (
     CodebookBottleneck,
     MixtureOfExperts,
+    OrderedLowRank,
     SparseTernary,
-from .compression.modules import CodebookBottleneck, OrderedLowRank, SparseTernary
+)
 from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
 from .compression.ordered_ranks import (
     merge_if_cheaper,
@@ -74,15 +75,6 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
-from .mixer.hydra_mixer import hydra_mixer
-from .mixer.modules import HydraMixer
-from .mixer.quasiseparable import (
-    Direction,
-    quasiseparable_matrix,
-    quasiseparable_mix,
-    selective_scan,
-    semiseparable_matrix,
-)
 from .nnx_module import NnxLayer
 from .norm.adab2n import adab2n, at_task, statistics_penalty
 from .norm.alpha_bn import alpha_bn
@@ -121,12 +113,10 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "CodebookBottleneck",
-    "Direction",
     "EvoNormB0",
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
-    "HydraMixer",
     "HyperNetwork",
     "InstanceNorm",
     "KernelAdapter",
@@ -174,7 +164,6 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
-    "hydra_mixer",
     "hypernetwork",
     "instance_norm",
     "kernel_adapter",
@@ -202,22 +191,18 @@ __all__ = [
     "poincare_batch_norm",
     "power_norm",
     "prune_ranks",
-    "quasiseparable_matrix",
-    "quasiseparable_mix",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
     "rotary_angles",
     "router_logits",
-    "scaled_residual",
-    "selective_scan",
-    "selu",
-    "semiseparable_matrix",
-    "solve_bundled",
     "sample_layer_rank",
+    "scaled_residual",
+    "selu",
     "shrink_ranks",
     "slice_rank",
+    "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
