@@ -34,7 +34,7 @@ CLOSE: Any = {"rtol": 1e-11, "atol": 1e-12}
 def found():
     """Everything that is compared, in one program."""
     still = [Direction(0 * w.dt, w.b, w.c) for w in (FORWARD, BACKWARD)]
-    flip: Any = lambda tree: jax.tree.map(lambda z: jnp.flip(z, axis=1), tree)
+    flip = lambda tree: jax.tree.map(lambda z: jnp.flip(z, axis=1), tree)
 
     @jax.jit
     def run(x, diagonal, a):
@@ -49,7 +49,7 @@ def found():
                 mix(FORWARD, BACKWARD, diagonal, a, chunk=n) for n in (1, 2, 4, 64)
             ],
             "slopes": [slopes(n) for n in (2, 64)],
-            "still": mix(*still, diagonal, a),
+            "still": mix(still[0], still[1], diagonal, a),
             "causal": mix(FORWARD, BACKWARD._replace(c=0 * BACKWARD.c), diagonal, a),
             "turned": quasiseparable_mix(
                 flip(x), flip(BACKWARD), flip(FORWARD), flip(diagonal), a
