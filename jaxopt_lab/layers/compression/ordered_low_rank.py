@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
@@ -201,8 +202,8 @@ def ordered_rank_mask(rank: Any, max_rank: int) -> jax.Array:
     b = jnp.asarray(rank)
     if not jnp.issubdtype(b.dtype, jnp.integer):
         raise InputError(f"rank must be whole numbers; got {described(rank)}")
-    if not isinstance(b, jax.core.Tracer):
-        known = np.asarray(b)
+    if not isinstance(rank, Tracer):
+        known = np.asarray(rank)
         if np.any((known < 1) | (known > max_rank)):
             worst = known.min() if known.min() < 1 else known.max()
             raise InputError(f"there is no rank {worst}; accepted: 1 to {max_rank}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.numbers import is_whole
@@ -185,7 +186,7 @@ def prune_ranks(
 
     def pruned(pair: Pair) -> Pair:
         u, v = pair["u"], pair["v"]
-        if isinstance(u, jax.core.Tracer) or isinstance(v, jax.core.Tracer):
+        if isinstance(u, Tracer) or isinstance(v, Tracer):
             raise InputError(
                 "prune_ranks makes shapes of values and cannot be traced; under jit "
                 "call shrink_ranks"
