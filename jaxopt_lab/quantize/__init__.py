@@ -7,6 +7,15 @@ from jaxopt_lab.quantize.bit_allocation import (
     allocate_bits,
     sensitivities,
 )
+from jaxopt_lab.quantize.expert_merging import (
+    ExpertGroups,
+    RouterStatistics,
+    align_experts,
+    group_experts,
+    merge_experts,
+    permute_experts,
+    router_statistics,
+)
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -40,6 +49,7 @@ from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "BitAllocation",
+    "ExpertGroups",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
@@ -54,8 +64,10 @@ __all__ = [
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
+    "RouterStatistics",
     "Rule",
     "ZeroQGrid",
+    "align_experts",
     "allocate_bits",
     "batch_statistics_loss",
     "calibration_error",
@@ -63,11 +75,14 @@ __all__ = [
     "fake_quant_tree",
     "gptq",
     "gram_function",
+    "group_experts",
     "group_product",
     "llm_int8",
+    "merge_experts",
     "monte_carlo",
     "named_grid",
     "outlier_tune",
+    "permute_experts",
     "product_grids",
     "quant_convolution",
     "quant_dot_general",
@@ -79,6 +94,7 @@ __all__ = [
     "quantized_products",
     "qwix_model",
     "round_to_nearest",
+    "router_statistics",
     "sensitivities",
     "shift_product",
 ]
