@@ -38,7 +38,7 @@ def ordered_low_rank(
       out: size of the last axis of the output, m; ``None``: as the input.
       rank: r, at most the smaller of n and m; ``None``: that.
       share: probability of a training call to draw b; all components count in the
-        others. Of L layers that draw by themselves, 1 / L leaves one below its rank in
+        others. Where each of L layers draws by itself, with 1 / L one of them does in
         the mean. A number or a traced scalar.
       kernel_init: of the matrix that is taken apart, ``init(key, (n, m), dtype)``;
         ``None``: LeCun's normal one.
