@@ -58,6 +58,8 @@ DEAR = {
     "diagnostics.weights.matrix_norms",
     "diagnostics.weights.power_law",
     "layers.block.transformer_block",
+    "layers.compression.ordered_low_rank",
+    "layers.compression.ordered_ranks",
     "layers.geometry.poincare",
     "layers.geometry.poincare_batch_norm",
     "layers.geometry.spd_batch_norm",
@@ -103,6 +105,7 @@ DEAR = {
     "transforms.memory.critical_momenta",
     "transforms.scale_invariant.adamp",
     "transforms.sharpness.esam",
+    "transforms.proximal_group_lasso",
     "transforms.temp_balance",
 }
 """Modules of the package whose examples take more than two thirds of a second; their

@@ -76,8 +76,8 @@ def group_lasso_factors(x: jax.Array, axis: int, strength: Scalar) -> jax.Array:
     Returns:
       ``(x.shape[axis],)`` in [0, 1], falling; float32 for narrower arrays.
 
-    >>> group_lasso_factors(jnp.array([3.0, 0.5]), 0, 1.0).round(4).tolist()
-    [0.6667, 0.0]
+    >>> group_lasso_factors(jnp.array([4.0, 0.5]), 0, 1.0).tolist()
+    [0.75, 0.0]
 
     Reference: Jenatton et al. 2011, arXiv:1009.2139, for groups of a tree.
     """

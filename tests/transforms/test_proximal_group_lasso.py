@@ -106,15 +106,18 @@ def test_descent_prunes_exactly_and_is_differentiable():
     start = {"u": np.array([[1.0, 0.1], [2, 0.1], [2, -0.1]])}
     start["v"] = np.array([[1.0, -1], [0.1, 0.1]])
 
+    def distance(params):
+        return jnp.sum((params["u"] @ params["v"] - target) ** 2)
+
     @jax.jit
     def run(params, s):
         tx = optax.chain(optax.sgd(0.02), proximal_group_lasso(0.02 * s))
 
         def step(carry, _):
             params, state = carry
-            grad = jax.grad(lambda p: jnp.sum((p["u"] @ p["v"] - target) ** 2))(params)
+            grad = jax.grad(distance)(params)
             updates, state = tx.update(grad, state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return (jax.tree.map(jnp.add, params, updates), state), None
 
         carry = (jax.tree.map(jnp.asarray, params), tx.init(params))
         params = jax.lax.scan(step, carry, None, length=400)[0][0]
@@ -139,7 +142,7 @@ def test_descent_prunes_exactly_and_is_differentiable():
             lambda: proximal_group_lasso(components=[("w", 2)]).init({"w": U}),
             "no axis 2",
         ),
-        (lambda: proximal_group_lasso().update({"u": U, "v": V}, None), "needs params"),
+        (lambda: proximal_group_lasso().update({"u": U, "v": V}, ()), "needs params"),
         (lambda: hierarchical_group_lasso(jnp.array(U), jnp.array(U)), "shapes"),
     ],
 )

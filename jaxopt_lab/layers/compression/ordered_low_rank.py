@@ -38,7 +38,7 @@ def ordered_low_rank(
       out: size of the last axis of the output, m; ``None``: as the input.
       rank: r, at most the smaller of n and m; ``None``: that.
       share: probability of a training call to draw b; all components count in the
-        others. Of L layers that draw by themselves, 1 / L leaves one below its rank in
+        others. Where each of L layers draws by itself, with 1 / L one of them does in
         the mean. A number or a traced scalar.
       kernel_init: of the matrix that is taken apart, ``init(key, (n, m), dtype)``;
         ``None``: LeCun's normal one.
@@ -202,8 +202,8 @@ def ordered_rank_mask(rank: Any, max_rank: int) -> jax.Array:
     b = jnp.asarray(rank)
     if not jnp.issubdtype(b.dtype, jnp.integer):
         raise InputError(f"rank must be whole numbers; got {described(rank)}")
-    if not isinstance(b, Tracer):
-        known = np.asarray(b)
+    if not isinstance(rank, Tracer):
+        known = np.asarray(rank)
         if np.any((known < 1) | (known > max_rank)):
             worst = known.min() if known.min() < 1 else known.max()
             raise InputError(f"there is no rank {worst}; accepted: 1 to {max_rank}")
