@@ -53,4 +53,20 @@ ROWS: tuple[Layer, ...] = (
         residual_bytes="0",
         paper="Compressing 1D time-channel separable convolutions 2021",
     ),
+    Layer(
+        name="mixture_of_experts",
+        summary="each position passes through the most probable of several networks",
+        build=f"{_COMPRESSION}.mixture_of_experts:mixture_of_experts",
+        module=f"{_COMPRESSION}.modules:MixtureOfExperts",
+        reduces_to=Neutral(
+            {"experts": 1, "top": 1},
+            f"{_COMPRESSION}.mixture_of_experts:one_expert",
+        ),
+        options=("experts", "hidden", "top"),
+        topic="compression",
+        example=f"{_EXAMPLES}:four_experts",
+        replaces=("block",),
+        residual_bytes="5",  # of 256 features; 12 hidden units hardly count
+        paper="Fedus et al. 2021",
+    ),
 )

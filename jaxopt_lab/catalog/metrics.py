@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Metric, Neutral
 
 _ROOM = "jaxopt_lab.metrics"
+_SETS = "jaxopt_lab.catalog.examples.sets:two_sets"
 _EXAMPLE = "jaxopt_lab.catalog.examples.predictions:measured"
 
 ROWS: tuple[Metric, ...] = (
@@ -33,5 +34,20 @@ ROWS: tuple[Metric, ...] = (
         direction="lower",
         reference="a loop over bins",
         paper="Guo et al. 2017",
+    ),
+    # Of two sets
+    Metric(
+        name="knn_coverage",
+        summary="precision, recall, density and coverage of a set, by k-NN balls",
+        build=f"{_ROOM}.knn_balls:knn_coverage",
+        reduces_to=Neutral({"k": 1}, f"{_ROOM}.knn_balls:nearest_ball_coverage"),
+        topic="generative models",
+        options=("k",),
+        example=_SETS,
+        range=(0.0, 1.0),
+        direction="higher",
+        mergeable=False,
+        reference="all distances",
+        paper="Kynkaanniemi et al. 2019, Naeem et al. 2020",
     ),
 )

@@ -79,4 +79,18 @@ ROWS: tuple[Loss, ...] = (
         invariance="scale of the outputs",
         paper="Zhang et al. 2023, arXiv:2307.04047",
     ),
+    Loss(
+        name="mlc",
+        summary="features on subspaces and their soft clusters, by coding rates (MLC)",
+        build="jaxopt_lab.losses.mlc:mlc",
+        reduces_to=Neutral({"eta": float("inf")}, "jaxopt_lab.losses.targets:no_loss"),
+        topic="clustering",
+        options=("eps", "eta", "iterations"),
+        example=f"{_EXAMPLES}:clustered",
+        couples=True,
+        regularizer=True,
+        aligned=("clusters",),
+        invariance="scale of the outputs",
+        paper="Ding et al. 2023, arXiv:2301.01805",
+    ),
 )

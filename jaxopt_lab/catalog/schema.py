@@ -196,6 +196,10 @@ class Recipe(Part):
       states: ``"module:function"``, of the trained role's model state and the first
         batch: the model states by name; empty: one for each role.
       carries: whether the step trains on the batch before the one that it is given.
+      couples: its objective couples the examples of a batch, so that it refuses
+        micro-batches.
+      outputs: outputs of its networks beside the logits that a plain model gives, in
+        words; empty: none.
     """
 
     kind: ClassVar[str] = "recipe"
@@ -206,6 +210,8 @@ class Recipe(Part):
     parts: tuple[str, ...] = ()
     states: str = ""
     carries: bool = False
+    couples: bool = False
+    outputs: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,11 +221,16 @@ class Decoder(Part):
     Attributes:
       exact_when: settings under which it has the distribution (or is the maximum) of
         the model exactly.
+      model: predicts the next token, or masked tokens of a whole row.
+      per_call: option that bounds the new tokens of a row in one call of the model;
+        empty where it is one token.
     """
 
     kind: ClassVar[str] = "decoder"
 
     exact_when: str
+    model: Literal["next", "masked"] = "next"
+    per_call: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

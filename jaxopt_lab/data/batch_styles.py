@@ -133,9 +133,8 @@ def _change_of_spectrum(
     phase = jnp.where(there, spectrum / divisor, jnp.ones((), spectrum.dtype))
     part = jnp.asarray(mix, amplitude.dtype) * (amplitude[index][None] - amplitude)
     height, width = images.shape[1:3]
-    block = _low(height, width, ratio).reshape(
-        1, height, width, *(1,) * (images.ndim - 3)
-    )
+    block = _low(height, width, ratio)
+    block = block.reshape(1, height, width, *(1,) * (images.ndim - 3))
     return jnp.where(block, part, 0).astype(spectrum.dtype) * phase
 
 

@@ -1,6 +1,34 @@
-"""Inference: drivers that decode with a model."""
+"""Inference: drivers that decode with a model, and models merged at test time."""
 
-from jaxopt_lab.inference.decoded import Decoded, ModelStep
+from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.credit_decoder import credit_decoding
+from jaxopt_lab.inference.credits import CreditStep, credit_step
+from jaxopt_lab.inference.decoded import Decoded, MaskedStep, ModelStep
 from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.soups import delta_soup, interpolate, uniform_soup
+from jaxopt_lab.inference.t3 import (
+    FittedT3,
+    apply_t3,
+    fit_t3,
+    t3_coefficient,
+    t3_predict,
+)
 
-__all__ = ["Decoded", "ModelStep", "greedy"]
+__all__ = [
+    "CreditStep",
+    "Decoded",
+    "FittedT3",
+    "MaskedStep",
+    "ModelStep",
+    "apply_t3",
+    "credit_decoding",
+    "credit_step",
+    "delta_soup",
+    "fit_t3",
+    "greedy",
+    "interpolate",
+    "jensen_shannon",
+    "t3_coefficient",
+    "t3_predict",
+    "uniform_soup",
+]

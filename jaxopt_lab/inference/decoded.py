@@ -22,6 +22,20 @@ class ModelStep(Protocol):
     ) -> tuple[jax.Array, Any]: ...
 
 
+class MaskedStep(Protocol):
+    """``model_step(params, cache, tokens, columns) -> (logits, cache)``.
+
+    A model of masked diffusion: ``tokens`` are the integers ``(B, L)`` of whole rows,
+    with a mask token where a token is not known; ``logits`` are those of the tokens at
+    the int32 ``columns`` ``(B, S)`` of each row, ``(B, S, V)``. The cache keeps its
+    shapes and types.
+    """
+
+    def __call__(
+        self, params: Params, cache: Any, tokens: jax.Array, columns: jax.Array, /
+    ) -> tuple[jax.Array, Any]: ...
+
+
 class Decoded(NamedTuple):
     """The result of a decoder.
 

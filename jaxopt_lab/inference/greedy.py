@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import Decoded, ModelStep
+from jaxopt_lab.inference.prompts import checked_prompt
 
 
 def greedy(
@@ -57,28 +57,12 @@ def greedy(
     ([[1, 3, 0, 2, 4]], 3, 4)
     """
     del key
-    prompt = jnp.asarray(prompt)
-    if prompt.ndim != 2 or not jnp.issubdtype(prompt.dtype, jnp.integer):
-        raise InputError(
-            "prompt must be integers of shape (rows, tokens); got "
-            f"{prompt.dtype} of shape {prompt.shape}"
-        )
-    rows, longest = prompt.shape
-    if longest == 0:
-        raise InputError("prompt must have at least one token; got none")
+    prompt, lengths = checked_prompt(prompt, lengths)
     check_arguments(greedy, {"max_tokens": max_tokens})
-    if lengths is None:
-        lengths = jnp.full((rows,), longest, jnp.int32)
-    lengths = jnp.asarray(lengths)
-    if lengths.shape != (rows,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise InputError(
-            f"lengths must be integers of shape {(rows,)}; got {lengths.dtype} of "
-            f"shape {lengths.shape}"
-        )
-    lengths = jnp.clip(lengths.astype(jnp.int32), 1, longest)
+    rows, longest = prompt.shape
     total = longest + max_tokens
     filled = jnp.full((rows, max_tokens), pad, jnp.int32)
-    tokens = jnp.concatenate([prompt.astype(jnp.int32), filled], axis=1)
+    tokens = jnp.concatenate([prompt, filled], axis=1)
     end, pad_token = jnp.asarray(end, jnp.int32), jnp.int32(pad)
 
     def unfinished(carry: Any) -> jax.Array:

@@ -260,6 +260,8 @@ def _unfit_recipe(row: catalog.Part) -> str:
     """The reason why a recipe does not fit a run of one model; empty if it does."""
     assert isinstance(row, Recipe)
     trained = trained_roles(row)
+    if row.outputs:
+        return f"takes networks that give {row.outputs} beside logits"
     if len(trained) != 1:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
     missing = [n for n in _needs(row) if n not in (*row.roles, *OF_ONE_ROLE, "tx")]

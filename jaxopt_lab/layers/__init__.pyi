@@ -2,6 +2,13 @@
 from .activation.alpha_dropout import alpha_dropout
 from .activation.modules import AlphaDropout, Selu
 from .activation.selu import selu
+from .attention.linear_attention import (
+    linear_attention,
+    norm_aware_features,
+    rotary_angles,
+)
+from .attention.modules import NormAwareLinearAttention
+from .attention.norm_aware_attention import norm_aware_attention
 from .block.batch_former import batch_former
 from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
@@ -13,15 +20,33 @@ from .compression.codebook import (
     replace_dead_codes,
 )
 from .compression.codebook_bottleneck import codebook_bottleneck
-from .compression.modules import CodebookBottleneck, SparseTernary
+from .compression.mixture_of_experts import mixture_of_experts, router_logits
+from .compression.modules import (
+    CodebookBottleneck,
+    MixtureOfExperts,
+    SparseTernary,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
+from .feature_map.bundling import bundle, bundle_weights, solve_bundled
+from .feature_map.kernel_adapter import kernel_adapter
+from .feature_map.kernel_feed_forward import kernel_feed_forward
+from .feature_map.modules import KernelAdapter, KernelFeedForward
+from .feature_map.random_features import (
+    gaussian_projection,
+    kernel_features,
+    relu_features,
+    universal_features,
+)
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.hypernetwork import hypernetwork
+from .hypernetwork.modules import HyperNetwork
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -82,7 +107,10 @@ __all__ = [
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HyperNetwork",
     "InstanceNorm",
+    "KernelAdapter",
+    "KernelFeedForward",
     "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
@@ -92,7 +120,9 @@ __all__ = [
     "MesaGelu",
     "MesaLayerNorm",
     "MesaSoftmax",
+    "MixtureOfExperts",
     "NnxLayer",
+    "NormAwareLinearAttention",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
@@ -112,32 +142,48 @@ __all__ = [
     "at_task",
     "batch_channel_norm",
     "batch_former",
+    "bundle",
+    "bundle_weights",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
     "evonorm_b0",
     "evonorm_s0",
+    "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "hypernetwork",
     "instance_norm",
+    "kernel_adapter",
+    "kernel_features",
+    "kernel_feed_forward",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
     "lecun_normal_untruncated",
+    "linear_attention",
+    "magnitude_invariant_encoding",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "mixture_of_experts",
+    "norm_aware_attention",
+    "norm_aware_features",
     "norm_placement",
     "poincare_batch_norm",
     "power_norm",
     "region_norm",
+    "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "rotary_angles",
+    "router_logits",
     "scaled_residual",
     "selu",
+    "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
@@ -147,6 +193,7 @@ __all__ = [
     "time_dependent",
     "transformer_block",
     "unified_norm",
+    "universal_features",
     "unmix_tns",
     "weight_standardization",
     "ws_conv",

@@ -1,12 +1,14 @@
 """Losses of one example, regularizers, and losses with state (kind ``loss``)."""
 
 from jaxopt_lab.losses.codiemb import multi_positive_retrieval, similarity_ranking
+from jaxopt_lab.losses.coding_rate import coding_rate, coding_rate_reduction
 from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.guidance import guidance, linear_cka
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
+from jaxopt_lab.losses.mlc import mlc
 from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
 from jaxopt_lab.losses.ordinal import (
     fidelity_loss,
@@ -31,6 +33,8 @@ __all__ = [
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
+    "coding_rate",
+    "coding_rate_reduction",
     "confident_cross_entropy",
     "cross_entropy",
     "emo",
@@ -45,6 +49,7 @@ __all__ = [
     "mdcs",
     "mixup_ndcg",
     "mixup_ranking",
+    "mlc",
     "multi_positive_retrieval",
     "multi_source_distillation",
     "ordinal_cross_entropy",

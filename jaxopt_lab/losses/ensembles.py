@@ -82,7 +82,7 @@ def ensemble_diversity(
 
 
 def ensemble_cross_entropy(
-    logits: jax.Array,
+    members: jax.Array,
     labels: jax.Array,
     *,
     gamma: Annotated[float, _ANY] = 0.0,
@@ -97,7 +97,7 @@ def ensemble_cross_entropy(
     members alone. With the Jensen gap, 1 is the cross-entropy of the mean prediction.
 
     Args:
-      logits: ``(B, M, C)``, M members.
+      members: logits ``(B, M, C)`` of the M members.
       labels: integers ``(B,)``; one out of range gives NaN.
       gamma: :math:`\gamma`, any number; above 1 the loss has no lower bound.
       diversity: D, the kind of ``ensemble_diversity``.
@@ -120,11 +120,11 @@ def ensemble_cross_entropy(
     '4.50 0.69'
     """
     check_arguments(ensemble_cross_entropy, {"gamma": gamma, "diversity": diversity})
-    _check_labels(logits, labels, where)
-    log_p = _members(logits, where)
+    _check_labels(members, labels, where)
+    log_p = _members(members, where)
     every = jnp.broadcast_to(labels[:, None], log_p.shape[:2])
     losses = -jnp.mean(at_labels(log_p, every), axis=1)
-    apart = ensemble_diversity(logits, labels, kind=diversity, where=where)
+    apart = ensemble_diversity(members, labels, kind=diversity, where=where)
     losses = losses - jnp.asarray(gamma, losses.dtype) * apart
     return losses if where is None else jnp.where(where != 0, losses, 0)
 

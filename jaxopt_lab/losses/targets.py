@@ -58,7 +58,7 @@ def kept(outputs: jax.Array, where: jax.Array | None) -> jax.Array:
     """
     if where is None:
         return outputs
-    return jnp.where((where != 0)[..., None], outputs, 0)
+    return jnp.where(where.astype(bool)[..., None], outputs, 0)
 
 
 def check_shape(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
@@ -183,7 +183,7 @@ def valid(where: jax.Array | None, count: int, like: jax.Array) -> jax.Array:
     if where is None:
         return jnp.ones((count,), dtype)
     check_shape("where", where, (count,))
-    return (where != 0).astype(dtype)
+    return where.astype(bool).astype(dtype)
 
 
 def mean_where(values: jax.Array, weights: jax.Array) -> jax.Array:

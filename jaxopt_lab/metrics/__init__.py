@@ -8,22 +8,48 @@ from jaxopt_lab.metrics.dual_bank import (
     recall_at,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
+from jaxopt_lab.metrics.h_calibration import (
+    HCalibrator,
+    apply_h_calibration,
+    fit_h_calibration,
+)
+from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
+from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
+from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
     apply_temperature,
     fit_temperature,
 )
+from jaxopt_lab.metrics.vector_scaling import (
+    FittedVectorScaling,
+    apply_vector_scaling,
+    fit_vector_scaling,
+)
 
 __all__ = [
+    "Estimate",
     "FittedTemperature",
+    "FittedVectorScaling",
+    "HCalibrator",
+    "KnnCoverage",
+    "MarkEvaluate",
     "MergeableMetric",
     "accuracy",
+    "apply_h_calibration",
     "apply_temperature",
+    "apply_vector_scaling",
     "dual_inverted_softmax",
     "expected_calibration_error",
+    "fit_h_calibration",
     "fit_temperature",
+    "fit_vector_scaling",
+    "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
+    "knn_coverage",
+    "mark_evaluate",
     "recall_at",
 ]

@@ -8,6 +8,15 @@ from jaxopt_lab.quantize.bit_allocation import (
     sensitivities,
 )
 from jaxopt_lab.quantize.distilled_inputs import DistilledInputs, distill_inputs
+from jaxopt_lab.quantize.expert_merging import (
+    ExpertGroups,
+    RouterStatistics,
+    align_experts,
+    group_experts,
+    merge_experts,
+    permute_experts,
+    router_statistics,
+)
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
@@ -57,6 +66,7 @@ from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 __all__ = [
     "BitAllocation",
     "DistilledInputs",
+    "ExpertGroups",
     "FoldedLayer",
     "GPTQGrid",
     "GenieGrid",
@@ -74,8 +84,10 @@ __all__ = [
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
+    "RouterStatistics",
     "Rule",
     "ZeroQGrid",
+    "align_experts",
     "allocate_bits",
     "batch_statistics_loss",
     "calibration_error",
@@ -87,14 +99,17 @@ __all__ = [
     "fit_joint_codebook",
     "gptq",
     "gram_function",
+    "group_experts",
     "group_product",
     "group_rows",
     "joint_codebook",
     "llm_int8",
+    "merge_experts",
     "monte_carlo",
     "named_grid",
     "outlier_tune",
     "pack_codebook",
+    "permute_experts",
     "permute_layer_chain",
     "product_grids",
     "quant_convolution",
@@ -107,6 +122,7 @@ __all__ = [
     "quantized_products",
     "qwix_model",
     "round_to_nearest",
+    "router_statistics",
     "sensitivities",
     "shift_product",
 ]

@@ -15,6 +15,7 @@ from jaxopt_lab.recipes.distillation import (
 )
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
+from jaxopt_lab.recipes.guided import init_guided, make_guided_step
 from jaxopt_lab.recipes.hybridnet import (
     HybridOutputs,
     init_hybridnet,
@@ -32,6 +33,7 @@ __all__ = [
     "init_distillation",
     "init_ensemble",
     "init_fixmatch",
+    "init_guided",
     "init_hybridnet",
     "init_natra",
     "make_adversarial_step",
@@ -40,6 +42,7 @@ __all__ = [
     "make_distillation_step",
     "make_ensemble_step",
     "make_fixmatch_step",
+    "make_guided_step",
     "make_hybridnet_step",
     "make_natra_step",
     "of_both",

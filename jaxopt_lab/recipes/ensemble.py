@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,11 @@ from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
+from jaxopt_lab.losses.ensembles import Diversity, ensemble_diversity
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep, make_train_step
 
 MEMBERS = "members"
-Diversity = Literal["jensen", "variance", "js", "kl"]
 
 
 def init_ensemble(
@@ -141,7 +141,9 @@ def make_ensemble_step(
         every = jax.lax.all_gather(logits, MEMBERS)
         if alone:
             every = jax.lax.stop_gradient(every)
-        apart = jnp.mean(ensemble_diversity(every, labels, kind=kind)).astype(own.dtype)
+        by_example = jnp.moveaxis(every, 0, 1)
+        each = ensemble_diversity(by_example, labels, kind=kind)
+        apart = jnp.mean(each).astype(own.dtype)
         mean = mean_logits(every)
         right = lambda z: jnp.argmax(z, axis=-1).astype(labels.dtype) == labels
         metrics = {
@@ -228,38 +230,6 @@ def of_members(member: Functional) -> Functional:
         return mean_logits(logits), state
 
     return Functional(jax.vmap(member.init), apply)
-
-
-def ensemble_diversity(
-    logits: jax.Array, labels: jax.Array, *, kind: Diversity = "jensen"
-) -> jax.Array:
-    """The diversity D of ``make_ensemble_step``, of each example.
-
-    Args:
-      logits: ``(M, B, C)``.
-      labels: integers ``(B,)``, for the Jensen gap.
-      kind: D.
-
-    Returns:
-      Shape ``(B,)``, at least 0 but for rounding; 0 for equal members.
-
-    >>> z = jnp.zeros((2, 1, 3))
-    >>> [float(ensemble_diversity(z, jnp.array([0]), kind=k)[0]) for k in ("js", "kl")]
-    [0.0, 0.0]
-    """
-    wide = jax.nn.log_softmax(logits.astype(accumulation_dtype(logits.dtype)))
-    mean = mean_logits(logits)
-    probability, shared = jnp.exp(wide), jnp.exp(mean)[None]
-    if kind == "jensen":
-        own = jax.vmap(cross_entropy, (0, None))(wide, labels)
-        return jnp.mean(own, axis=0) - cross_entropy(mean, labels)
-    if kind == "variance":
-        return jnp.mean(jnp.sum((probability - shared) ** 2, axis=-1), axis=0)
-    # 0 log 0 is 0, in the gradient too.
-    weight = probability if kind == "js" else shared
-    sign = 1 if kind == "js" else -1
-    apart = jnp.where(weight == 0, 0, sign * (wide - mean[None]))
-    return jnp.mean(jnp.sum(weight * apart, axis=-1), axis=0)
 
 
 def _count(params: Params) -> int:

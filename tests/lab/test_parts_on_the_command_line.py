@@ -368,3 +368,10 @@ def test_residual_networks_take_the_layers_of_the_catalog(name):
     assert not jax.tree.leaves(found["evonorm_s0"][1])
     with pytest.raises(InputError, match="norm=mesa_layer_norm does not fit"):
         parse([f"model={name}", "model.norm=mesa_layer_norm"])
+
+
+def test_losses_of_other_outputs_than_logits_are_not_offered():
+    offered = parts.accepted("loss")
+    assert "ordinal_cross_entropy" in offered
+    for name in ("ensemble_cross_entropy", "mixup_ranking", "mdcs", "guidance"):
+        assert name not in offered

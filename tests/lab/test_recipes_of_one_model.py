@@ -41,6 +41,8 @@ def test_those_that_need_more_than_a_model_say_so():
     assert {"fixmatch", "natra"} <= set(parts.accepted("recipe"))
     with pytest.raises(InputError, match="the recipe needs member; accepted: "):
         parse([*WORDS, "recipe=ensemble"])
+    with pytest.raises(InputError, match="networks that give representations beside"):
+        parse([*WORDS, "recipe=guided"])
 
 
 @pytest.mark.full

@@ -11,8 +11,9 @@ import pytest
 import jaxopt_lab
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.losses.ensembles import ensemble_diversity
 from jaxopt_lab.recipes import init_ensemble, make_ensemble_step, of_members
-from jaxopt_lab.recipes.ensemble import ensemble_diversity, mean_logits
+from jaxopt_lab.recipes.ensemble import mean_logits
 from jaxopt_lab.training import init_state, make_train_step
 
 RNG = np.random.default_rng(0)
@@ -109,7 +110,7 @@ def test_diversity_is_0_for_equal_members_and_keeps_its_bounds():
 
     @jax.jit
     def all_of(z):
-        value = lambda z, k: ensemble_diversity(z, labels, kind=k)
+        value = lambda z, k: ensemble_diversity(z.swapaxes(0, 1), labels, kind=k)
         slope = lambda k: jax.grad(lambda z: jnp.sum(value(z, k)))(1e4 * z)
         equal = jnp.broadcast_to(z[:1], z.shape)
         return [

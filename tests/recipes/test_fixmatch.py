@@ -8,6 +8,7 @@ import pytest
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.losses.shrinkmatch import shrinkmatch
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.recipes import init_fixmatch, make_fixmatch_step
 from jaxopt_lab.training import init_state, make_train_step
@@ -108,6 +109,27 @@ def test_another_loss_carries_its_state_and_sees_the_auxiliary_logits():
     state, metrics = run(W)
     assert float(state.model_state["unlabelled"]) == 2.0
     assert float(metrics["unlabelled_loss"]) == 1.0
+
+
+def test_shrinkmatch_is_the_loss_of_the_views():
+    loss = shrinkmatch(threshold=0.6, weight=0.5)
+
+    @jax.jit
+    def both(w):
+        views = BATCH["strong"].reshape(-1, 4) @ w
+        first = loss.init(views)
+        step = make_fixmatch_step(MODEL, TX, unlabelled=loss)
+        start = init_fixmatch(TX, w, KEY, unlabelled=first)
+        state, metrics = step(start, BATCH)
+        q = jax.nn.softmax(BATCH["weak"].reshape(-1, 4) @ w)
+        each, kept = loss.apply(first, views, weak=q, auxiliary=views)
+        return metrics["unlabelled_loss"], jnp.mean(each), state, kept
+
+    found, wanted, state, kept = both(W)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    held = state.model_state["unlabelled"]
+    jax.tree.map(np.testing.assert_array_equal, held, kept)
+    assert 0 < float(kept.certain) < 1
 
 
 def flops(function, *args):

@@ -9,12 +9,12 @@ import pytest
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes import init_natra, make_natra_step
-from jaxopt_lab.recipes.natra import (
+from jaxopt_lab.recipes.latent_moves import (
     ascend,
     natural_transformation,
     principal_directions,
-    with_directions,
 )
+from jaxopt_lab.recipes.natra import with_directions
 from jaxopt_lab.training import init_state
 
 RNG = np.random.default_rng(0)

@@ -101,6 +101,18 @@ def student_and_teacher() -> dict[str, Any]:
     }
 
 
+def target_and_guide() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear target and of its guide.
+
+    >>> sorted(target_and_guide()["params"])
+    ['guide', 'target']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["teacher"], given["params"]["student"]
+    params = dict(zip(("guide", "target"), pair, strict=True))
+    return {"batch": given["batch"], "params": params, "weight": 0.7}
+
+
 def one_classifier() -> dict[str, Any]:
     """A batch of eight, the weights of a linear classifier, and a large perturbation.
 

@@ -181,3 +181,12 @@ def among_codes() -> dict[str, Any]:
     8
     """
     return {"x": in_groups()["x"], "size": 8, "num_codes": 2, "affine": False}
+
+
+def four_experts() -> dict[str, Any]:
+    """The input of ``five_features``, for four experts of three units.
+
+    >>> four_experts()["experts"]
+    4
+    """
+    return {**five_features(), "experts": 4, "hidden": 3, "top": 2}

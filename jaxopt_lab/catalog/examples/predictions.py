@@ -199,6 +199,19 @@ def fitted() -> dict[str, Any]:
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
 
 
+def windowed() -> dict[str, Any]:
+    """The data of a calibration with short windows and few slopes.
+
+    >>> windowed()["reach"]
+    1
+    """
+    few = {"reach": 1, "clusters": 2, "segments": 3, "span": 6.0, "steps": 2}
+    given = fitted()
+    # Equal probabilities of an example would leave the order of its events open.
+    given["data"]["outputs"][0] += [0.1, 0.3, 0.6]
+    return {**given, **few}
+
+
 def kernel() -> dict[str, Any]:
     """The shape of a kernel.
 
@@ -227,3 +240,14 @@ def retrieved() -> dict[str, Any]:
     rng = np.random.default_rng(10)
     outputs, passages = rng.normal(size=(4, 3)), rng.normal(size=(4, 2, 3))
     return {"outputs": outputs, "passages": passages, "temperature": 0.5}
+
+
+def clustered() -> dict[str, Any]:
+    """Features of six examples in two views, and those of a second head.
+
+    >>> clustered()["clusters"].shape
+    (6, 2, 2)
+    """
+    rng = np.random.default_rng(13)
+    outputs, clusters = rng.normal(size=(6, 2, 3)), rng.normal(size=(6, 2, 2))
+    return {"outputs": outputs, "clusters": clusters, "eta": 0.5, "iterations": 20}

@@ -67,7 +67,7 @@ def evaluate_under_weight_noise(
       score: ``score(params, batch)``, an accuracy or a loss, of any shape; a function
         that JAX can trace.
       params: the weights.
-      batch: second argument of ``score``.
+      batch: passed to ``score``.
       key: of the draws. The draws of all sigmas share their noise.
       sigma: :math:`\sigma`, at least 0, or a sequence of them.
       draws: number of draws, at least 2.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.compression.codebook_bottleneck import codebook_bottleneck
+from jaxopt_lab.layers.compression.mixture_of_experts import mixture_of_experts
 from jaxopt_lab.layers.compression.sparse_ternary import sparse_ternary
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -40,3 +41,20 @@ class SparseTernary(BatchedLayer):
     """
 
     make = staticmethod(sparse_ternary)
+
+
+class MixtureOfExperts(BatchedLayer):
+    """Sparse mixture of experts, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``mixture_of_experts``.
+
+    >>> from flax import nnx
+    >>> MixtureOfExperts(4, experts=3, hidden=2, rngs=nnx.Rngs(0)).wi.shape
+    (3, 4, 2)
+    """
+
+    make = staticmethod(mixture_of_experts)

@@ -105,8 +105,8 @@ def ternary_matmul(x: jax.Array, t: jax.Array) -> jax.Array:
 
     Returns:
       ``(..., outputs)``: for integers int32, else of the type of ``x`` with float32
-      sums. A reference: ``inputs * outputs`` numbers a row are formed, and on CPU, GPU
-      and TPU the matrix product is faster.
+      sums. A reference for
+      tests: ``inputs * outputs`` numbers a row are formed.
 
     >>> ternary_matmul(jnp.array([3, 4], jnp.int8), jnp.array([[1], [-1]])).tolist()
     [-1]

@@ -1,4 +1,4 @@
-"""A row of a decoder on a tiny model with a memory, and the plain loop."""
+"""A row of a decoder on a tiny model, and the plain loop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from battery import programs
+from battery.decoder.models import MODELS
 from battery.parts.host import HostSubject
 from battery.parts.subject import KEY, OTHER_KEY
 
 PAD, NO_END = 7, -1
-
-
-def model_step(params: Any, cache: Any, tokens: Any, position: Any) -> Any:
-    """Logits from a fading sum of the rows of the tokens, and from the position."""
-    faded = cache * jnp.asarray(0.5, cache.dtype) + params[tokens]
-    turned = jnp.roll(faded, position, axis=1)
-    return faded + turned * jnp.asarray(0.3, cache.dtype), faded
 
 
 class DecoderSubject(HostSubject):
@@ -33,12 +27,27 @@ class DecoderSubject(HostSubject):
     kind = "decoder"
     first = "greedy"
 
+    @property
+    def model(self) -> Any:
+        """The model of the kind that the row decodes with."""
+        return MODELS[self.row.model]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The row's defaults and the example's options."""
+        return {**self.row.defaults(), **self.options}
+
     def decode(self, params: Any, prompt: Any, lengths: Any, end: Any, key: Any) -> Any:
         """The decoder's result; ``key`` as its bits."""
+        return self._decode(params, prompt, lengths, end, key, {})
+
+    def _decode(
+        self, params: Any, prompt: Any, lengths: Any, end: Any, key: Any, changes: Any
+    ) -> Any:
         cache = jnp.zeros((prompt.shape[0], params.shape[1]), params.dtype)
-        options = {**self.row.defaults(), **self.options, "pad": PAD}
+        options = {**self.settings, "pad": PAD, **changes}
         return self.row.load()(
-            model_step,
+            self.model.step,
             params,
             prompt,
             cache=cache,
@@ -80,19 +89,30 @@ class DecoderSubject(HostSubject):
         own = self.inputs["lengths"]
         return self.found(own), self.found(own), self.found(own, key=OTHER_KEY)
 
+    @functools.cached_property
+    def simpler(self) -> Any:
+        """The first of them with the options of the row's neutral setting."""
+        changes = dict(self.row.reduces_to.options)
+        if set(changes) <= {"max_tokens"}:
+            # More tokens do not change the first one.
+            return self.cases[0][1]
+
+        def decode(params: Any, prompt: Any, lengths: Any) -> Any:
+            return self._decode(params, prompt, lengths, NO_END, KEY, changes)
+
+        run = jax.jit(decode, compiler_options=programs.QUICK)
+        inputs = self.inputs
+        return jax.device_get(
+            run(inputs["params"], inputs["prompt"], inputs["lengths"])
+        )
+
     def plain(self, lengths: Any, end: int = NO_END) -> np.ndarray:
-        """The greedy loop in NumPy, row by row and token by token."""
+        """The plain loop of the row's model in NumPy, row by row."""
         params, prompt = self.inputs["params"], self.inputs["prompt"]
-        total = prompt.shape[1] + {**self.row.defaults(), **self.options}["max_tokens"]
+        total = prompt.shape[1] + self.settings["max_tokens"]
         rows = np.full((len(prompt), total), PAD, np.int32)
         for b, length in enumerate(lengths):
-            rows[b, :length] = prompt[b, :length]
-            faded = np.zeros(params.shape[1])
-            for t in range(total - 1):
-                faded = 0.5 * faded + params[rows[b, t]]
-                if t + 1 < length:
-                    continue
-                rows[b, t + 1] = np.argmax(faded + 0.3 * np.roll(faded, t))
-                if rows[b, t + 1] == end:
-                    break
+            given = prompt[b, :length].tolist()
+            found = self.model.plain(params, given, total, end, self.settings)
+            rows[b, : len(found)] = found
         return rows

@@ -33,6 +33,13 @@ def padding(subject: MetricSubject) -> None:
     assert_close(found["doubled"], found["repeated"], words, **TIGHT)
 
 
+@check("metric", lambda row: not row.mergeable)
+def blocked(subject: MetricSubject) -> None:
+    """In blocks of two points it is the whole."""
+    found, whole = subject.values["blocked"], subject.values["plain"]
+    assert_close(found, whole, "in blocks it differs", **TIGHT)
+
+
 @check("metric")
 def reference(subject: MetricSubject) -> None:
     """It equals the reference that the row names."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from battery.faults import plant
 from battery.metric.checks import WITHOUT
+from battery.metric.set_toy import broken_set
 from battery.metric.toy import TOY, broken, confidence, example, with_metric
 from battery.parts.common_faults import plant_common
 
@@ -57,7 +58,14 @@ def without_weight(metric):
     return metric._replace(update=update)
 
 
+def by_block(found, block):
+    estimate = found.overlap
+    by = jnp.asarray(1e-3 / block, estimate.value.dtype)
+    return found._replace(overlap=estimate._replace(value=estimate.value - by))
+
+
 FAULTS = (
+    ("by block", "blocked", "in blocks", broken_set(by_block)),
     ("mean of means", "split", "it differs", with_metric(mean_of_means)),
     ("merging one", "split", "merged", with_metric(merging_one)),
     ("weight multiplied", "padding", "padding", with_metric(product_with_weight)),

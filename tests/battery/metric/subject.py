@@ -31,7 +31,9 @@ class MetricSubject(Subject):
 
     def __init__(self, row: Any, *, apart: bool = False):
         super().__init__(row, apart=apart)
-        self.ends = {n: self.inputs.pop(n, None) for n in ("best", "worst")}
+        self.ends: dict[str, Any] = {
+            n: self.inputs.pop(n, None) for n in ("best", "worst")
+        }
 
     def metric(self, **options: Any) -> Any:
         """The metric with the example's options and others."""
@@ -136,7 +138,8 @@ class MetricSubject(Subject):
 
     def reference(self) -> dict[str, float]:
         """Values of the reference, in plain NumPy."""
-        reference = self.row.reference
+        reference: Any = self.row.reference
         if not callable(reference):
             reference = REFERENCES[self.row.name]
-        return reference(**self.inputs, **self.options)
+        found: Any = reference(**self.inputs, **self.options)
+        return found

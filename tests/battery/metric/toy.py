@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from battery.metric.set_toy import SET_TOY
 from jaxopt_lab.catalog.part import Neutral
 from jaxopt_lab.catalog.schema import Metric
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -89,7 +90,7 @@ TOY = Metric(
     direction="higher",
     reference=in_numpy,  # type: ignore[arg-type]
 )
-TOYS = (TOY,)
+TOYS = (TOY, SET_TOY)
 
 
 def with_metric(change: Callable[[MergeableMetric], Any], **header: Any) -> Metric:

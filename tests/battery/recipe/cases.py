@@ -207,6 +207,31 @@ def _hybrid_state(params: Any, key: Any) -> Any:
 HYBRIDNET = DISTILLATION._replace(step=_hybrid_step, state=_hybrid_state)
 
 
+def _represented(params: Any, state: Any, x: Any, **_: Any) -> Any:
+    logits = x @ params
+    return (logits, [jnp.tanh(logits), logits]), state
+
+
+def _guided_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    network = Functional(MODEL.init, _represented)
+    return build(network, network, _tx(), **options, **more)
+
+
+def _guided_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_guided
+
+    return init_guided(_tx(), params["target"], params["guide"], key)
+
+
+GUIDED = Case(
+    step=_guided_step,
+    state=_guided_state,
+    plain=lambda make: make(_supervised, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), params["target"], key),
+    plain_part=lambda state: (state.params["target"], state.opt_state["target"]),
+)
+
+
 def _natra_state(params: Any, key: Any) -> Any:
     from jaxopt_lab.recipes import init_natra
 
@@ -220,6 +245,7 @@ FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
 CASES: dict[str, Case] = {
     "fixmatch": FIXMATCH,
+    "guided": GUIDED,
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
     "co_teaching": CO_TEACHING,

@@ -11,6 +11,7 @@ from battery.parts.compare import TIGHT, assert_close, assert_equal
 from battery.parts.host import OF_FUNCTIONS
 from battery.recipe.subject import STEPS, RecipeSubject
 from battery.registry import check
+from jaxopt_lab.core.errors import InputError
 
 register_common(RecipeSubject, without=OF_FUNCTIONS)
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
@@ -31,7 +32,13 @@ def seeds(subject: RecipeSubject) -> None:
 
 @check("recipe", tier="full")
 def micro_batches(subject: RecipeSubject) -> None:
-    """Two micro-batches are the whole batch."""
+    """Two micro-batches are the whole batch, or are refused where examples couple."""
+    if subject.row.couples:
+        try:
+            subject.step(micro_batches=2)
+        except InputError:
+            return
+        raise AssertionError("in micro-batches it couples other examples")
     found, whole = subject.rare["micro"], subject.values["steps"][1]
     assert_close(found, whole, "in micro-batches it trains otherwise", **CLOSE)
 

@@ -149,6 +149,12 @@ FAULTS = (
     ("traced number", "scan", "in a scan", with_step(traced_number)),
     ("for vmap", "seeds", "not a loop", with_step(for_vmap)),
     ("micro moves", "micro_batches", "in micro-batches", with_step(micro_moves)),
+    (
+        "couples",
+        "micro_batches",
+        "couples other examples",
+        dataclasses.replace(TOY, name="couples", couples=True),
+    ),
     ("always pulls", "neutral", "neutral setting", with_step(always_pulls)),
     ("thaws", "roles", "anchor is frozen", with_step(thaws)),
     ("one role", "roles", "has the roles", with_step(keeps_one_role, state=one_role)),

@@ -9,7 +9,7 @@ import pytest
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.layers import batch_former
-from jaxopt_lab.layers.block.batch_former import with_originals
+from jaxopt_lab.layers.block.batch_former import _dropping, with_originals
 
 FOLDER = pathlib.Path(__file__).parents[2] / "vectors" / "batchformer"
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -88,7 +88,7 @@ def test_one_example_sees_itself_alone(params):
     np.testing.assert_allclose(other, np.repeat(found, 4, axis=0), rtol=1e-12)
 
 
-def test_dropout_has_a_key_and_the_mean_of_its_absence(params):
+def test_dropout_follows_its_key_and_needs_one(params):
     layer = batch_former(8, dropout=0.25, param_dtype=jnp.float64)
     run = jax.jit(lambda key: layer.apply(params, {}, X, train=True, key=key)[0])
     one, two = run(jax.random.key(0)), run(jax.random.key(1))
@@ -96,6 +96,17 @@ def test_dropout_has_a_key_and_the_mean_of_its_absence(params):
     assert np.any(one != two)
     with pytest.raises(InputError, match="dropout=0.25 needs a key in training"):
         layer.apply(params, {}, X, train=True)
+
+
+def test_dropout_keeps_the_mean_at_each_of_its_places():
+    ones = np.ones((100, 100))
+    drop = _dropping(0.25, jax.random.key(0))
+    found = np.stack([drop(ones, 0), drop(ones, 1)])
+    assert set(np.unique(found)) == {0.0, 1 / 0.75}
+    # Five standard errors of a mean of 10,000 draws.
+    error = np.sqrt(0.25 / 0.75 / ones.size)
+    np.testing.assert_allclose(found.mean(axis=(1, 2)), 1, atol=5 * error)
+    assert np.any(found[0] != found[1])
 
 
 @pytest.mark.parametrize(

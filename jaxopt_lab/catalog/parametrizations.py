@@ -1,0 +1,105 @@
+"""The rows of layers with other parametrizations: features, hypernetworks, mixers."""
+
+from __future__ import annotations
+
+from jaxopt_lab.catalog.schema import Layer, Neutral
+
+_EXAMPLES = "jaxopt_lab.catalog.examples.parametrizations"
+_ATTENTION = "jaxopt_lab.layers.attention"
+_HYPERNETWORK = "jaxopt_lab.layers.hypernetwork"
+_FEATURE_MAP = "jaxopt_lab.layers.feature_map"
+
+ROWS: tuple[Layer, ...] = (
+    Layer(
+        name="kernel_feed_forward",
+        summary="trained matrix on constant random features of the input (SNNK)",
+        build=f"{_FEATURE_MAP}.kernel_feed_forward:kernel_feed_forward",
+        module=f"{_FEATURE_MAP}.modules:KernelFeedForward",
+        reduces_to=Neutral(
+            {"kernel": "linear", "radius": None, "seed": 0},
+            f"{_FEATURE_MAP}.kernel_feed_forward:bundled_linear",
+        ),
+        options=("num_features", "kernel", "threshold", "radius", "seed", "layer"),
+        topic="compression",
+        example=f"{_EXAMPLES}:kernel_inputs",
+        replaces=("linear",),
+        residual_bytes="4",
+        vectors="snnk",
+        paper="Sehanobish et al. 2023",
+        code="arijitthegame/neural-network-kernels",
+    ),
+    Layer(
+        name="kernel_adapter",
+        summary="residual adapter on random features, the identity at the start",
+        build=f"{_FEATURE_MAP}.kernel_adapter:kernel_adapter",
+        module=f"{_FEATURE_MAP}.modules:KernelAdapter",
+        reduces_to=Neutral(
+            {"kernel": "linear", "radius": None, "seed": 0},
+            f"{_FEATURE_MAP}.kernel_adapter:linear_adapter",
+        ),
+        options=(
+            "size",
+            "num_features",
+            "kernel",
+            "threshold",
+            "radius",
+            "seed",
+            "layer",
+        ),
+        topic="compression",
+        example=f"{_EXAMPLES}:adapter_inputs",
+        replaces=("block",),
+        residual_bytes="4 + size / 64",  # of 256 features
+        vectors="snnk",
+        paper="Sehanobish et al. 2023",
+        code="arijitthegame/neural-network-kernels",
+    ),
+    Layer(
+        name="hypernetwork",
+        summary="predicted parameters whose magnitude is not that of the input (MIP)",
+        build=f"{_HYPERNETWORK}.hypernetwork:hypernetwork",
+        module=f"{_HYPERNETWORK}.modules:HyperNetwork",
+        reduces_to=Neutral(
+            {"hidden": (), "encoding": "none"},
+            f"{_HYPERNETWORK}.hypernetwork:affine_prediction",
+        ),
+        options=("hidden", "encoding", "additive", "frozen"),
+        example=f"{_EXAMPLES}:conditions",
+        replaces=("block",),
+        residual_bytes="16",
+        vectors="mip_hypernet",
+        paper="Gonzalez Ortiz et al. 2023",
+        code="JJGO/hyperlight",
+    ),
+    Layer(
+        name="norm_aware_attention",
+        summary="linear attention whose weights sharpen with the norm of the query",
+        build=f"{_ATTENTION}.norm_aware_attention:norm_aware_attention",
+        module=f"{_ATTENTION}.modules:NormAwareLinearAttention",
+        reduces_to=Neutral(
+            {
+                "heads": 1,
+                "rotary": False,
+                "lepe_size": None,
+                "gate": False,
+                "power_scale": 0.0,
+            },
+            f"{_ATTENTION}.norm_aware_attention:sign_attention",
+        ),
+        options=(
+            "heads",
+            "rotary",
+            "lepe_size",
+            "gate",
+            "power_scale",
+            "power_shift",
+            "key_power",
+            "eps",
+        ),
+        example=f"{_EXAMPLES}:attended_images",
+        replaces=("attention",),
+        couples_positions=True,
+        residual_bytes="133",
+        paper="Meng et al. 2025",
+    ),
+)

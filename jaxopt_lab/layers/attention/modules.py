@@ -1,0 +1,24 @@
+"""Linear attention as flax nnx modules; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.attention.norm_aware_attention import norm_aware_attention
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class NormAwareLinearAttention(BatchedLayer):
+    """Norm-aware linear attention, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``norm_aware_attention``.
+
+    >>> from flax import nnx
+    >>> layer = NormAwareLinearAttention(4, heads=2, rngs=nnx.Rngs(0))
+    >>> layer.inner.shape
+    (4, 16)
+    """
+
+    make = staticmethod(norm_aware_attention)

@@ -1,0 +1,1 @@
+"""Layers on random features, which stand for dense layers and their activations."""

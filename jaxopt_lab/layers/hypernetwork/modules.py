@@ -1,0 +1,28 @@
+"""The hypernetwork as a flax nnx module; importing this loads flax."""
+
+from __future__ import annotations
+
+from jaxopt_lab.layers.hypernetwork.hypernetwork import hypernetwork
+from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class HyperNetwork(BatchedLayer):
+    """Hypernetwork with magnitude invariant parametrization, as an nnx module.
+
+    Args:
+      features: number of inputs.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``hypernetwork``; ``target=nnx.state(module, nnx.Param)``
+        predicts the parameters of a module, for ``nnx.merge``.
+
+    >>> from flax import nnx
+    >>> import jax.numpy as jnp
+    >>> graph, state = nnx.split(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+    >>> net = HyperNetwork(1, target=state, hidden=(), rngs=nnx.Rngs(1))
+    >>> predicted = net(jnp.array([[0.5]]))
+    >>> nnx.merge(graph, predicted).kernel.shape
+    (1, 2, 3)
+    """
+
+    make = staticmethod(hypernetwork)
