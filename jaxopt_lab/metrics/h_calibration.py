@@ -71,7 +71,7 @@ def fit_h_calibration(
     Returns:
       The slopes and their loss, which is never above that of the identity. Time: value
       and gradient of ``h_calibration_loss`` a step, one sort each. It is differentiated
-      through the steps; memory for that: 3 arrays of ``segments`` a step.
+      through the steps, each of which is computed again for that.
 
     Raises:
       InputError: shapes do not fit, a label is no class, or an option is out of range.

@@ -58,8 +58,9 @@ def h_calibration_loss(
     Returns:
       Scalar in [0, 1], float32 or float64; 0 of no events. Equal probabilities stand
       in the order of the events, on which the loss then depends. Time: one sort of the
-      ``B * C`` events, and sums over them for each class that is left out; memory: ten
-      arrays of ``B * C`` numbers. The gradient holds the order and the parts constant.
+      ``B * C`` events, and sums over them for each class that is left out, one class
+      at a time; memory: that of one class. The gradient holds the order and the parts
+      constant.
 
     Raises:
       InputError: the shapes do not fit or an option is out of range.

@@ -54,8 +54,8 @@ def fit_vector_scaling(
     Returns:
       Factors and offsets; 1 and 0 of no examples. Logits that are NaN give NaN. The
       derivative with respect to the logits is that of the implicit function. Time: 40
-      steps of a Hessian of ``2 C`` numbers squared; memory: that, and 21 arrays of the
-      size of the logits.
+      steps, each with a Hessian of ``2 C`` numbers squared and 20 trial passes over the
+      logits; memory: that of the Hessian's derivative, which grows with both.
 
     Raises:
       InputError: ``ridge`` is not above 0, a label is no class, or the shapes do not
@@ -128,15 +128,20 @@ def _fit(
             tried = moved[None] - sizes[:, None] * way[None]
             best = tried[jnp.argmin(jax.lax.map(objective, tried))]
             # Near the optimum differences of the objective are rounding, and those of
-            # its derivative are not: the last steps are whole.
-            return jnp.where(i < _STEPS, best, tried[0])
+            # its derivative are not: the last steps are whole where that is smaller.
+            nearer = jnp.linalg.norm(f(tried[0])) <= jnp.linalg.norm(f(moved))
+            return jnp.where((i >= _STEPS) & nearer, tried[0], best)
 
         return jax.lax.fori_loop(0, _STEPS + _WHOLE, step, start)
 
     def solved(linear: Any, y: jax.Array) -> jax.Array:
         return jnp.linalg.solve(jax.jacobian(linear)(y), y)
 
-    start = jnp.zeros(2 * classes, logits.dtype)
+    # At factors of 0 all probabilities are equal and the Hessian is large; at factors
+    # of 1 large logits have probabilities of 0 and 1, and none.
+    start = jnp.concatenate(
+        [jnp.full(classes, -1, logits.dtype), jnp.zeros(classes, logits.dtype)]
+    )
     moved = jax.lax.custom_root(slope, start, newton, solved)
     a, b = jnp.split(moved, [classes])
     return 1 + a, b

@@ -19,13 +19,17 @@ def fit(z, y):
     return fitted, jax.nn.softmax(apply_vector_scaling(fitted, z))
 
 
-def test_the_mean_probabilities_are_the_shares_of_the_classes():
-    # The derivatives by offsets are zero where they are, but for the ridge.
-    fitted, p = fit(SHIFTED, TARGETS)
+@pytest.mark.parametrize("factor", [1.0, 1e-2, 300.0])
+def test_the_mean_probabilities_are_the_shares_of_the_classes(factor):
+    # The derivatives by offsets are zero where they are, but for the ridge. At the
+    # factors of 1 logits of 300 have probabilities of 0 and 1, and no Hessian.
+    logits = factor * SHIFTED
+    fitted, p = fit(logits, TARGETS)
     shares = np.bincount(TARGETS) - 1e-3 * fitted.bias
     np.testing.assert_allclose(p.sum(axis=0), shares, rtol=1e-9)
-    own = np.sum((p - np.eye(3)[TARGETS]) * SHIFTED, axis=0)
-    np.testing.assert_allclose(own, -1e-3 * (fitted.scale - 1), atol=1e-9)
+    own = np.sum((p - np.eye(3)[TARGETS]) * logits, axis=0)
+    slope = own + 1e-3 * (fitted.scale - 1)
+    np.testing.assert_allclose(slope, 0, atol=1e-9 * max(factor, 1))
 
 
 def test_labels_that_are_no_classes():
