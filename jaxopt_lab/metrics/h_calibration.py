@@ -122,7 +122,7 @@ def apply_h_calibration(fitted: HCalibrator, inputs: jax.Array) -> jax.Array:
 
     >>> one = HCalibrator(jnp.full(2, 2.0), jnp.array(0.0), jnp.array(50.0))
     >>> p = jnp.exp(apply_h_calibration(one, jnp.log(jnp.array([0.8, 0.2]))))
-    >>> p.round(3).tolist()
+    >>> [round(float(x), 3) for x in p]
     [0.941, 0.059]
     """
     wide = accumulation_dtype(inputs.dtype)
