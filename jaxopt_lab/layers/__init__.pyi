@@ -75,6 +75,15 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
+from .mixer.hydra_mixer import hydra_mixer
+from .mixer.modules import HydraMixer
+from .mixer.quasiseparable import (
+    Direction,
+    quasiseparable_matrix,
+    quasiseparable_mix,
+    selective_scan,
+    semiseparable_matrix,
+)
 from .nnx_module import NnxLayer
 from .norm.adab2n import adab2n, at_task, statistics_penalty
 from .norm.alpha_bn import alpha_bn
@@ -113,10 +122,12 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "CodebookBottleneck",
+    "Direction",
     "EvoNormB0",
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HydraMixer",
     "HyperNetwork",
     "InstanceNorm",
     "KernelAdapter",
@@ -164,6 +175,7 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "hydra_mixer",
     "hypernetwork",
     "instance_norm",
     "kernel_adapter",
@@ -191,6 +203,8 @@ __all__ = [
     "poincare_batch_norm",
     "power_norm",
     "prune_ranks",
+    "quasiseparable_matrix",
+    "quasiseparable_mix",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
@@ -199,7 +213,9 @@ __all__ = [
     "router_logits",
     "sample_layer_rank",
     "scaled_residual",
+    "selective_scan",
     "selu",
+    "semiseparable_matrix",
     "shrink_ranks",
     "slice_rank",
     "solve_bundled",

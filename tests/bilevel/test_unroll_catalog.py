@@ -9,6 +9,7 @@ NOT_DIFFERENTIABLE = {
     "adamw4bit": CODES,
     "adamw_fp8": CODES,
     "adamw_linear": CODES,
+    "quantize_updates": "a rounding is constant but for its jumps",
     "galore": "optax's basis is a singular vector, free in its sign and phase",
     "soap": "its basis is carried on by QR of a power step and taken as constant",
 }

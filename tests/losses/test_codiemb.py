@@ -21,6 +21,7 @@ def _alone(name):
     return {part: float(part == name) for part in PARTS}
 
 
+@pytest.mark.full(plain=["case2_ties"])
 @pytest.mark.parametrize("case", ["case1", "case2_ties"])
 def test_vectors(case):
     with np.load(FOLDER / f"{case}.npz") as file:

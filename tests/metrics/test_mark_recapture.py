@@ -17,6 +17,7 @@ FIELDS = {
 }
 
 
+@pytest.mark.full(plain=["case2_unequal_k3", "case6_duplicates"])
 @pytest.mark.parametrize("name", vectors.cases("mark_evaluate"))
 def test_recorded_values(name):
     with np.load(vectors.VECTORS / "mark_evaluate" / f"{name}.npz") as file:
