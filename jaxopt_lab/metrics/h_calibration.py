@@ -76,6 +76,8 @@ def fit_h_calibration(
     Raises:
       InputError: shapes do not fit, a label is no class, or an option is out of range.
 
+    No row of the catalog: the battery of estimators has not passed on it.
+
     Deviations: the released piecewise-linear map jumps between segments, which is not
     monotone; this one is continuous. Adam's eps is 1e-5 of the loss without the code's
     factor 1e5; a fixed number of steps stands for its plateaus and patience.

@@ -199,19 +199,6 @@ def fitted() -> dict[str, Any]:
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
 
 
-def windowed() -> dict[str, Any]:
-    """The data of a calibration with short windows and few slopes.
-
-    >>> windowed()["reach"]
-    1
-    """
-    few = {"reach": 1, "clusters": 2, "segments": 3, "span": 6.0, "steps": 2}
-    given = fitted()
-    # Equal probabilities of an example would leave the order of its events open.
-    given["data"]["outputs"][0] += [0.1, 0.3, 0.6]
-    return {**given, **few}
-
-
 def kernel() -> dict[str, Any]:
     """The shape of a kernel.
 

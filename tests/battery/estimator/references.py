@@ -40,52 +40,6 @@ def cross_entropy(fitted: Any, outputs: Any, targets: Any) -> float:
     return _cross_entropy(beta, outputs, targets)
 
 
-def h_loss(slopes: Any, outputs: Any, targets: Any) -> float:
-    """h-calibration with the row's windows of 3, 2 clusters and segments of 2 nats."""
-    x = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
-    ends = zip(slopes, ((2, 0), (4, 2), (np.inf, 4)), strict=True)
-    z = sum(-abs(s) * np.clip(-x - low, 0, high - low) for s, (high, low) in ends)
-    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    means = []
-    for left in range(outputs.shape[1]):
-        kept = targets != left
-        q = p[kept].reshape(-1)
-        r = (p[kept] - np.eye(outputs.shape[1])[targets[kept]]).reshape(-1)
-        q, r = np.sort(q), r[np.argsort(q)]
-        gaps = np.abs(np.convolve(r, np.ones(3), "same")) / 3
-        centres = q[np.int64(np.array([0.25, 0.75]) * len(q))]
-        for _ in range(10):
-            upper = q > centres.mean()
-            centres = np.array([q[~upper].mean(), q[upper].mean()])
-        upper = q > centres.mean()
-        means.append((gaps[~upper].mean() + gaps[upper].mean()) / 2)
-    return float(np.mean(means))
-
-
-def h_calibration(outputs: Any, targets: Any) -> Any:
-    """Two steps of Adam along central differences; the best slopes seen."""
-    slopes, mean, square, step = np.ones(3), np.zeros(3), np.zeros(3), 1e-6
-    best = h_loss(slopes, outputs, targets), slopes
-    for i in range(1, 3):
-        ends = [
-            [h_loss(slopes + s * e, outputs, targets) for s in (step, -step)]
-            for e in np.eye(3)
-        ]
-        slope = np.array([a - b for a, b in ends]) / (2 * step)
-        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
-        root = np.sqrt(square / (1 - 0.999**i) + 1e-12) + 1e-5
-        slopes = slopes - 0.005 * mean / (1 - 0.9**i) / root
-        value = h_loss(slopes, outputs, targets)
-        best = (value, slopes) if value < best[0] else best
-    return {"loss": best[0], "slopes": best[1]}
-
-
-def h_calibration_error(fitted: Any, outputs: Any, targets: Any) -> float:
-    """The h-calibration loss with the slopes, 1 where nothing is fitted."""
-    slopes = np.ones(3) if fitted is None else np.asarray(fitted.slopes)
-    return h_loss(slopes, outputs, targets)
-
-
 def ridged(fitted: Any, outputs: Any, targets: Any) -> float:
     """Cross-entropy with factors and offsets, and the default ridge of 0.01."""
     ones = np.ones(outputs.shape[1])
@@ -127,12 +81,10 @@ def t3(pretrained: Any, finetuned: Any) -> Any:
 
 ORACLES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": temperature_scaling,
-    "h_calibration": h_calibration,
     "vector_scaling": vector_scaling,
     "t3": t3,
 }
 MEASURES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": cross_entropy,
-    "h_calibration": h_calibration_error,
     "vector_scaling": ridged,
 }

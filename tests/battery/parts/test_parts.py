@@ -46,7 +46,6 @@ SIBLINGS = {
     "region_norm": "dear; its vectors are plain",
     "codebook_bottleneck": "dear; its recorded snaps are plain",
     "mixture_of_experts": "dear; a loop over positions is plain",
-    "h_calibration": "dear, sorts in a loop; its vectors and weights are plain",
     "vector_scaling": "dear, a Hessian in a loop; its optimum is plain",
     "knn_coverage": "dear; recorded counts, ends and planted faults are plain",
     "kernel_feed_forward": "dear; its vectors are plain",
