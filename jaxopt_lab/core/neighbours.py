@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.typing import PyTree
 
 
@@ -76,13 +76,7 @@ def euclidean_distances(a: jax.Array, b: jax.Array) -> jax.Array:
     Raises:
       InputError: as :func:`squared_distances`.
     """
-    return safe_root(squared_distances(a, b))
-
-
-def safe_root(squares: jax.Array) -> jax.Array:
-    """Square roots of what is not negative, with the derivative 0 at 0."""
-    positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+    return safe_sqrt(squared_distances(a, b))
 
 
 def map_row_blocks(
@@ -199,7 +193,7 @@ def _nearest_of_block(
         squares = jnp.where(own[:, None] == numbers[None, :], jnp.inf, squares)
     found, indices = jax.lax.top_k(-squares, k)
     differences = queries[:, None, :] - points[indices]
-    exact = safe_root((differences * differences).sum(axis=-1))
+    exact = safe_sqrt((differences * differences).sum(axis=-1))
     # The order is that of the exact distances: the products may exchange near ties.
     exact = jnp.where(jnp.isinf(found), jnp.inf, exact)
     order = jnp.lexsort((indices, jax.lax.stop_gradient(exact)), axis=1)

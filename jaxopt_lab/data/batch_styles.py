@@ -128,7 +128,7 @@ def _change_of_spectrum(
     square = spectrum.real**2 + spectrum.imag**2
     # Roots and quotients at 0 have no derivative.
     there = square > 0
-    amplitude = jnp.where(there, jnp.sqrt(jnp.where(there, square, 1)), 0)
+    amplitude = trees.safe_sqrt(square)
     divisor = jnp.where(there, amplitude, 1).astype(spectrum.dtype)
     phase = jnp.where(there, spectrum / divisor, jnp.ones((), spectrum.dtype))
     part = jnp.asarray(mix, amplitude.dtype) * (amplitude[index][None] - amplitude)

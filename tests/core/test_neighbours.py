@@ -113,6 +113,18 @@ def test_nearest_points_are_those_of_a_sort():
     np.testing.assert_allclose(gradient, expected, rtol=1e-10)
 
 
+def test_a_query_that_is_no_number_has_distances_that_are_none():
+    queries = A.copy()
+    queries[1, 2] = np.nan
+
+    @jax.jit
+    def run(a, b):
+        return euclidean_distances(a, b), nearest(a, b, 2).distances
+
+    for found in run(queries, B):
+        assert np.isnan(found[1]).all() and np.isfinite(np.delete(found, 1, 0)).all()
+
+
 def test_of_equal_points_the_first_comes_first():
     points = np.zeros((4, 2), np.float32)
     near = jax.jit(lambda p: nearest(p, p, 3, exclude_same_index=True))(points)
