@@ -7,10 +7,10 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.typing import Batch, Scalar
@@ -167,8 +167,8 @@ def _labels(batch: Batch, label: str, count: int) -> jax.Array:
             f"labels must be integers of shape {(count,)}; got {labels.dtype} of shape "
             f"{labels.shape}"
         )
-    known = not isinstance(given, Tracer)
-    if known and len(np.unique(np.asarray(given))) == 1:
+    known = known_values(given)
+    if known is not None and len(np.unique(known)) == 1:
         raise InputError(
             "all labels of the batch are of one class, so that no image has a "
             "background of another; accepted: two classes, or inter_class=False"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.cross_entropy import at_labels
@@ -16,7 +17,6 @@ from jaxopt_lab.losses.targets import (
     check_floats,
     check_labels,
     check_shape,
-    known,
     refuse_out_of_range,
     valid,
 )
@@ -189,6 +189,6 @@ def _check(logits: jax.Array, experts: int) -> None:
 
 def _check_counts(class_counts: jax.Array, classes: int) -> None:
     check_shape("class_counts", class_counts, (classes,))
-    values = known(class_counts)
+    values = known_values(class_counts)
     if values is not None and (values < 0).any():
         raise InputError(f"class_counts must be at least 0; got {values.min()}")

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values, out_of_range
 from jaxopt_lab.core.trees import accumulation_dtype
 
 
@@ -94,13 +94,6 @@ def check_floats(name: str, x: jax.Array, ndim: int) -> None:
         )
 
 
-def known(x: Any) -> np.ndarray | None:
-    """The numbers of an array outside of a program; None inside of one."""
-    if isinstance(x, Tracer) or not getattr(x, "is_fully_addressable", True):
-        return None
-    return np.asarray(x)
-
-
 def refuse_out_of_range(
     labels: Any, classes: int, where: Any = None, *, of: str = "outputs of the model"
 ) -> None:
@@ -116,14 +109,15 @@ def refuse_out_of_range(
     Raises:
       InputError: a label is out of range.
     """
-    values, counts = known(labels), None if where is None else known(where)
+    values, counts = (
+        known_values(labels),
+        None if where is None else known_values(where),
+    )
     if values is None or values.dtype.kind not in "iu" or not values.size:
         return
     if where is not None and counts is None:
         return
-    bad = values[(values < 0) | (values >= classes)]
-    if counts is not None:
-        bad = values[((values < 0) | (values >= classes)) & (counts != 0)]
+    bad = out_of_range(values, classes, counts)
     if bad.size:
         raise InputError(
             f"label {bad[0]} is out of range ({bad.size} of {values.size} labels); "
@@ -143,7 +137,7 @@ def check_probabilities(name: str, p: jax.Array, where: Any = None) -> None:
       InputError: a number is negative, or a sum is not 1 (to 1e-3, to 2e-2 of types
         narrower than float32).
     """
-    values, counts = known(p), None if where is None else known(where)
+    values, counts = known_values(p), None if where is None else known_values(where)
     if values is None or (where is not None and counts is None):
         return
     slack = 1e-3 if values.dtype.itemsize >= 4 else 2e-2

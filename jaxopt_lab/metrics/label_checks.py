@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values, out_of_range
 
 
 def check_labels(data: Mapping[str, jax.Array], where: jax.Array | None = None) -> None:
@@ -27,15 +27,17 @@ def check_labels(data: Mapping[str, jax.Array], where: jax.Array | None = None) 
     if "outputs" not in data or "targets" not in data:
         return
     labels = data["targets"]
-    if isinstance(labels, Tracer) or isinstance(where, Tracer):
-        return
     if np.ndim(data["outputs"]) != 2 or np.ndim(labels) != 1:
         return
-    count, labels = data["outputs"].shape[1], np.asarray(labels)
-    wrong = (labels < 0) | (labels >= count)
-    if where is not None and np.shape(where) == labels.shape:
-        wrong = wrong & (np.asarray(where) != 0)
-    if np.any(wrong):
+    known = known_values(labels)
+    weights = None if where is None else known_values(where)
+    if known is None or (where is not None and weights is None):
+        return
+    if weights is not None and weights.shape != known.shape:
+        weights = None
+    count = data["outputs"].shape[1]
+    wrong = out_of_range(known, count, weights)
+    if wrong.size:
         raise InputError(
-            f"targets must be classes from 0 to {count - 1}; got {labels[wrong][0]}"
+            f"targets must be classes from 0 to {count - 1}; got {wrong[0]}"
         )

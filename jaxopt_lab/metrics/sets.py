@@ -7,10 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.neighbours import map_row_blocks, squared_distances
 from jaxopt_lab.core.trees import accumulation_dtype
 
@@ -83,7 +83,8 @@ def check_sets(
                 f"got {k}"
             )
         # A traced value cannot be looked at; there every radius is 0.
-        if not isinstance(x, Tracer) and _all_equal(np.asarray(x)):
+        known = known_values(x)
+        if known is not None and _all_equal(known):
             raise InputError(f"{name}: all {len(x)} points are equal; none is accepted")
         sets.append(x.astype(accumulation_dtype(x.dtype)))
     a, b = sets

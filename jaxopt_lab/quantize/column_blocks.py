@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.qarray import QArray, over_groups
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.report import check_gram
@@ -107,7 +107,8 @@ def calibrated(
     gram = jnp.asarray(gram)
     check_gram(gram, wide.shape[1])
     for what, value in (("weight", wide), ("gram", gram)):
-        if not isinstance(value, Tracer) and not np.isfinite(value).all():
+        known = known_values(value)
+        if known is not None and not np.isfinite(known).all():
             raise InputError(f"{what} of {name} must be finite; it holds NaN or inf")
     return wide, gram.astype(trees.accumulation_dtype(wide.dtype))
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.quantize.batch_statistics import (
@@ -109,8 +109,9 @@ def distill_inputs(
         key, params, learning_rate, patience, observe, tuple(shape), steps, init,
         statistics, kind,
     )  # fmt: skip
-    if not isinstance(found.losses, Tracer):
-        finite = np.isfinite(np.asarray(found.losses, np.float64))
+    losses = known_values(found.losses)
+    if losses is not None:
+        finite = np.isfinite(losses.astype(np.float64))
         if not finite.all():
             raise InputError(
                 f"the loss is not finite before step {int(np.argmin(finite))}: "

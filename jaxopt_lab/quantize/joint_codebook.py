@@ -8,10 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, Interval, check_arguments
 from jaxopt_lab.quantize.k_means import line_start, lloyd
 from jaxopt_lab.quantize.row_groups import check_matrix, group_rows
@@ -98,7 +98,8 @@ def joint_codebook(
     check_arguments(joint_codebook, locals())
     weight = jnp.asarray(weight)
     check_matrix(weight)
-    if not isinstance(weight, Tracer) and not np.isfinite(weight).all():
+    known = known_values(weight)
+    if known is not None and not np.isfinite(known).all():
         raise InputError("weight of joint_codebook must be finite; it holds NaN or inf")
     return _started(key, weight, groups, bits, shared, scale_of)
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.quantize.k_means import lloyd, nearest_centre, spread_start
 
@@ -151,8 +151,9 @@ def _inputs_moved(number: int, kernel: jax.Array, order: jax.Array | None) -> ja
 
 
 def _check_order(number: int, order: jax.Array, outputs: int) -> None:
+    known = known_values(order)
     if order.shape != (outputs,) or (
-        not isinstance(order, Tracer) and sorted(order.tolist()) != list(range(outputs))
+        known is not None and sorted(known.tolist()) != list(range(outputs))
     ):
         raise InputError(
             f"orders[{number}] must be a permutation of the {outputs} outputs"

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -256,8 +255,9 @@ def check_unlabelled(labels: Any, classes: int) -> None:
     Raises:
       InputError: one is.
     """
-    if not isinstance(labels, Tracer) and np.max(labels) >= classes:
+    known = known_values(labels)
+    if known is not None and known.max() >= classes:
         raise InputError(
-            f"label {np.max(labels)} is out of range; accepted: 0 to {classes - 1}, "
+            f"label {known.max()} is out of range; accepted: 0 to {classes - 1}, "
             "and below 0 for an example without one"
         )

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import STATIC, Interval, check_arguments
 from jaxopt_lab.core.typing import Params
 
@@ -216,9 +216,8 @@ def _sigmas(sigma: Any) -> jax.Array:
         raise InputError(
             f"sigma must be a number or a sequence of them; got shape {found.shape}"
         )
-    given = [x for x in jax.tree.leaves(sigma) if not isinstance(x, Tracer)]
-    for x in given:
-        if not (np.isfinite(x) & (np.asarray(x) >= 0)).all():
+    for x in map(known_values, jax.tree.leaves(sigma)):
+        if x is not None and not (np.isfinite(x) & (x >= 0)).all():
             raise InputError(f"sigma must be finite and at least 0; got {x}")
     return found
 

@@ -24,6 +24,7 @@ from jaxopt_lab.layers.attention.linear_attention import (
     norm_aware_features,
     rotary_angles,
 )
+from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
@@ -91,11 +92,7 @@ def norm_aware_attention(
     """
     given = {n: v for n, v in locals().items() if n != "kernel_init"}
     check_arguments(norm_aware_attention, given)
-    if features % heads:
-        raise InputError(
-            f"heads must divide the features, {features}; got heads={heads}"
-        )
-    size = features // heads
+    size = head_size(features, heads)
     if rotary and size % 2:
         raise InputError(
             f"the size of a head, {size}, must be even with rotary=True; give another "

@@ -15,6 +15,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, DECAY, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
@@ -82,10 +83,7 @@ def batch_former(
         batch_former,
         {"features": features, "heads": heads, "dropout": dropout, "eps": eps},
     )
-    if features % heads:
-        raise InputError(
-            f"heads must divide the features, {features}; got heads={heads}"
-        )
+    size = head_size(features, heads)
     shapes = {"qkv": 3, "attention_out": 1, "mlp_in": 1, "mlp_out": 1}
 
     def init(key: jax.Array) -> tuple[dict[str, jax.Array], Any]:
@@ -128,7 +126,7 @@ def batch_former(
             z = z * along(params[f"{name}_scale"], z)
             return (z + along(params[f"{name}_bias"], z)).astype(h.dtype)
 
-        split = (*x.shape[:2], heads, features // heads)
+        split = (*x.shape[:2], heads, size)
         q, k, v = (
             part.reshape(split) for part in jnp.split(dense("qkv", x), 3, axis=-1)
         )

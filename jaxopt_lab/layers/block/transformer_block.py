@@ -22,6 +22,7 @@ from jaxopt_lab.layers.block.residual_scale import (
     residual_scale,
     scaled_residual,
 )
+from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 from jaxopt_lab.layers.norm.layernorm_scaling import layer_norm_scale
@@ -90,10 +91,7 @@ def transformer_block(
     """
     options = {n: v for n, v in locals().items() if n != "kernel_init"}
     check_arguments(transformer_block, options)
-    if features % heads:
-        raise InputError(
-            f"heads must divide the features, {features}; got heads={heads}"
-        )
+    size = head_size(features, heads)
     scale = residual_scale(residual, depth=2 * depth)
     norm_scale = layer_norm_scale(scaled_index)
     shapes = {
@@ -139,7 +137,7 @@ def transformer_block(
             return h @ kernel + along(params[f"{name}_bias"], h)
 
         def attention(h: jax.Array) -> jax.Array:
-            split = (*h.shape[:2], heads, features // heads)
+            split = (*h.shape[:2], heads, size)
             parts = jnp.split(dense("qkv", h), 3, axis=-1)
             q, k, v = (part.reshape(split) for part in parts)
             y = _attend(q, k, v, causal, valid)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -202,11 +202,10 @@ def ordered_rank_mask(rank: Any, max_rank: int) -> jax.Array:
     b = jnp.asarray(rank)
     if not jnp.issubdtype(b.dtype, jnp.integer):
         raise InputError(f"rank must be whole numbers; got {described(rank)}")
-    if not isinstance(rank, Tracer):
-        known = np.asarray(rank)
-        if np.any((known < 1) | (known > max_rank)):
-            worst = known.min() if known.min() < 1 else known.max()
-            raise InputError(f"there is no rank {worst}; accepted: 1 to {max_rank}")
+    known = known_values(rank)
+    if known is not None and np.any((known < 1) | (known > max_rank)):
+        worst = known.min() if known.min() < 1 else known.max()
+        raise InputError(f"there is no rank {worst}; accepted: 1 to {max_rank}")
     b = jnp.clip(b, 1, max_rank)
     places = jnp.arange(max_rank, dtype=b.dtype)
     return jnp.expand_dims(places, range(b.ndim)) < b[..., None]

@@ -52,6 +52,17 @@ def _supervised(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
     return jnp.mean(losses), (model_state, {})
 
 
+def _trains_one_role(step: Any, state: Any, role: str) -> Case:
+    """A recipe whose neutral setting is plain training of one of its roles."""
+    return Case(
+        step=step,
+        state=state,
+        plain=lambda make: make(_supervised, _tx()),
+        plain_state=lambda params, key: init_state(_tx(), params[role], key),
+        plain_part=lambda state: (state.params[role], state.opt_state[role]),
+    )
+
+
 def _distillation_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
     return build(MODEL, MODEL, _tx(), **options, **more)
 
@@ -62,13 +73,7 @@ def _distillation_state(params: Any, key: Any) -> Any:
     return init_distillation(_tx(), params["student"], params["teacher"], key)
 
 
-DISTILLATION = Case(
-    step=_distillation_step,
-    state=_distillation_state,
-    plain=lambda make: make(_supervised, _tx()),
-    plain_state=lambda params, key: init_state(_tx(), params["student"], key),
-    plain_part=lambda state: (state.params["student"], state.opt_state["student"]),
-)
+DISTILLATION = _trains_one_role(_distillation_step, _distillation_state, "student")
 
 
 def _one_model_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
@@ -90,24 +95,14 @@ def _conadv_state(params: Any, key: Any) -> Any:
     return init_conadv(_tx(), params["model"], key, batch)
 
 
-def _role_of_model(state: Any) -> Any:
-    return state.params["model"], state.opt_state["model"]
-
-
-ADVERSARIAL = Case(
-    step=_one_model_step,
-    state=_adversarial_state,
-    plain=lambda make: make(_supervised, _tx()),
-    plain_state=lambda params, key: init_state(_tx(), params["model"], key),
-    plain_part=_role_of_model,
-)
+ADVERSARIAL = _trains_one_role(_one_model_step, _adversarial_state, "model")
 _STRENGTH = {n: one_classifier()[n] for n in ("weight", "epsilon", "alpha")}
 CONADV = Case(
     step=_one_model_step,
     state=_conadv_state,
     plain=lambda make: make(MODEL, _tx(), **_STRENGTH),
     plain_state=_adversarial_state,
-    plain_part=_role_of_model,
+    plain_part=ADVERSARIAL.plain_part,
 )
 
 
@@ -223,13 +218,7 @@ def _guided_state(params: Any, key: Any) -> Any:
     return init_guided(_tx(), params["target"], params["guide"], key)
 
 
-GUIDED = Case(
-    step=_guided_step,
-    state=_guided_state,
-    plain=lambda make: make(_supervised, _tx()),
-    plain_state=lambda params, key: init_state(_tx(), params["target"], key),
-    plain_part=lambda state: (state.params["target"], state.opt_state["target"]),
-)
+GUIDED = _trains_one_role(_guided_step, _guided_state, "target")
 
 
 def _dual(params: Any, state: Any, x: Any, **_: Any) -> Any:
@@ -257,13 +246,7 @@ def _dualdis_state(params: Any, key: Any) -> Any:
     return init_dualdis(_tx(), params["network"], params["adversaries"], key)
 
 
-DUALDIS = Case(
-    step=_dualdis_step,
-    state=_dualdis_state,
-    plain=lambda make: make(_supervised, _tx()),
-    plain_state=lambda params, key: init_state(_tx(), params["network"], key),
-    plain_part=lambda state: (state.params["network"], state.opt_state["network"]),
-)
+DUALDIS = _trains_one_role(_dualdis_step, _dualdis_state, "network")
 
 
 def _natra_state(params: Any, key: Any) -> Any:
