@@ -84,6 +84,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="mix_ln",
         paper="Li et al. 2024, Sun et al. 2025",
         code="pixeli99/MixLN",
+        full="dear; its norms and sums have tests of their own",
     ),
     Layer(
         name="batch_former",
@@ -105,6 +106,7 @@ ROWS: tuple[Layer, ...] = (
         known_failures={
             "positions": "attention runs over the batch, at each position alone",
         },
+        full="dear; a case of its vectors is plain",
     ),
     Layer(
         name="spd_batch_norm",
@@ -126,6 +128,7 @@ ROWS: tuple[Layer, ...] = (
         known_failures={
             "derivatives": "barycentre and variance have no gradient, as in the paper",
         },
+        full="dear, many eigenvalue problems; a case of its vectors is plain",
     ),
     Layer(
         name="poincare_batch_norm",
@@ -149,5 +152,6 @@ ROWS: tuple[Layer, ...] = (
         known_failures={
             "large_mean": "long tangents are cut at a margin, which float32 has wider",
         },
+        full="dear; its vectors and the maps of the ball are plain",
     ),
 )

@@ -35,6 +35,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="codebook",
         paper="Tamkin et al. 2023",
         code="taufeeque9/codebook-features",
+        full="dear; its recorded snaps are plain",
     ),
     Layer(
         name="ordered_low_rank",
@@ -52,6 +53,7 @@ ROWS: tuple[Layer, ...] = (
         residual_bytes="8 + 2 * 4 * 256 / 192",
         paper="Horvath et al. 2024, arXiv:2308.14929",
         code="SamuelHorvath/Maestro-LoD",
+        full="dear; its ranks and draws are tested in its file",
     ),
     Layer(
         name="sparse_ternary",
@@ -85,5 +87,6 @@ ROWS: tuple[Layer, ...] = (
         replaces=("block",),
         residual_bytes="5",  # of 256 features; 12 hidden units hardly count
         paper="Fedus et al. 2021",
+        full="dear; a loop over positions is plain",
     ),
 )

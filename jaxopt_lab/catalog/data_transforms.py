@@ -38,6 +38,7 @@ ROWS: tuple[DataTransform, ...] = (
         options=("probability", "smallest", "largest", "ratio", "value"),
         example="jaxopt_lab.catalog.examples.batches:plain_images",
         paper="Zhong et al. 2017, arXiv:1708.04896",
+        full="a change of images by key as cutmix",
     ),
     DataTransform(
         name="example_noise",
@@ -92,5 +93,6 @@ ROWS: tuple[DataTransform, ...] = (
         options=("strength", "pad", "probability"),
         example="jaxopt_lab.catalog.examples.batches:viewed_images",
         paper="Sohn et al. 2020, arXiv:2001.07685",
+        full="shifts and rectangles as those of pad_crop and erase",
     ),
 )

@@ -41,6 +41,7 @@ ROWS: tuple[Decoder, ...] = (
         per_call="block",
         vectors="creditdecoding",
         paper="CreditDecoding, 2025",
+        full="dear; its recorded runs and single rows are plain",
     ),
     Decoder(
         name="speculative",
@@ -55,5 +56,6 @@ ROWS: tuple[Decoder, ...] = (
         model="chunk",
         per_call="drafts",
         paper="Batch Speculative Decoding Done Right, 2025",
+        full="dear; a thousand prompts and its distribution are plain",
     ),
 )

@@ -32,6 +32,7 @@ ROWS: tuple[Estimator, ...] = (
         form="oracle",
         monotone="the cross-entropy with its ridge",
         paper="Guo et al. 2017",
+        full="dear, a Hessian in a loop; its optimum is plain",
     ),
     Estimator(
         name="t3",
@@ -47,5 +48,6 @@ ROWS: tuple[Estimator, ...] = (
         form="closed form",
         vectors="t3_merging",
         paper="T3, 2025 (test-time model merging)",
+        full="dear; its vectors, ends and limits are plain",
     ),
 )

@@ -143,6 +143,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="evonorm",
         paper="Liu et al. 2020",
         code="huggingface/pytorch-image-models",
+        full="the formulas of evonorm_b0 without a state",
     ),
     Layer(
         name="batch_channel_norm",
@@ -224,6 +225,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="unified_norm",
         paper="Yang et al. 2022",
         code="hikvision-research/Unified-Normalization",
+        full="the state of power_norm, made by another rule",
     ),
     Layer(
         name="alpha_bn",
@@ -246,6 +248,7 @@ ROWS: tuple[Layer, ...] = (
         passes=3,
         vectors="alpha_bn",
         paper="You et al. 2021",
+        full="the code of ghost_batch_norm with a mixture",
     ),
     Layer(
         name="unmix_tns",
@@ -267,6 +270,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="unmix_tns",
         paper="Tomar et al. 2024",
         code="devavratTomar/unmixtns",
+        full="dear; its vectors are plain",
     ),
     Layer(
         name="adab2n",
@@ -289,6 +293,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="adab2n",
         paper="Lyu et al. 2023",
         code="lvyilin/AdaB2N",
+        full="dear; its vectors are plain",
     ),
     Layer(
         name="ws_conv",
@@ -344,6 +349,7 @@ ROWS: tuple[Layer, ...] = (
         known_failures={
             "evaluation": "evaluation has the statistics of its batch, as in the code",
         },
+        full="dear; its vectors are plain",
     ),
     *MEMORY_SAVING,
     *BLOCKS,

@@ -71,6 +71,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="shrinkmatch",
         paper="Yang et al. 2023, arXiv:2308.06777",
         code="LiheYoung/ShrinkMatch",
+        full="confident_cross_entropy with a second term; its vectors are plain",
     ),
     Loss(
         name="ensemble_cross_entropy",
@@ -87,6 +88,7 @@ ROWS: tuple[Loss, ...] = (
         perfect=0.0,
         vectors="ensemble_diversity",
         paper="Abe et al. 2023, arXiv:2302.00704",
+        full="cross_entropy of members; its vectors are plain",
     ),
     Loss(
         name="mdcs",
@@ -102,6 +104,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="mdcs",
         paper="Zhao et al. 2023, arXiv:2308.09922",
         code="fistyee/MDCS",
+        full="dear; its vectors are plain",
     ),
     Loss(
         name="mixup_ranking",
@@ -132,6 +135,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="rankmixup",
         paper="Noh et al. 2023, arXiv:2308.11990",
         code="cvlab-yonsei/RankMixup",
+        full="the arguments of mixup_ranking; its vectors are plain",
     ),
     Loss(
         name="multi_source_distillation",
@@ -145,6 +149,7 @@ ROWS: tuple[Loss, ...] = (
         lower_bound=0.0,
         invariance="a constant added to the logits",
         paper="Borup, Phoo and Hariharan 2023, arXiv:2304.12314",
+        full="cross_entropies, tested in its file",
     ),
     Loss(
         name="ordinal_cross_entropy",
@@ -158,6 +163,7 @@ ROWS: tuple[Loss, ...] = (
         invariance="a constant added to the logits",
         paper="You et al. 2025, arXiv:2501.11561",
         code="zhiyuanyou/DeQA-Score",
+        full="cross_entropy to a soft label, tested in its file",
     ),
     Loss(
         name="reweighted_cross_entropy",
@@ -174,6 +180,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="loss_reweighting",
         paper="Sow et al. 2025, arXiv:2502.06733",
         code="sowmaster/Sample-Level-Loss-Reweighting-ICLR-2025",
+        full="cross_entropy, weighted; its vectors are plain",
     ),
     Loss(
         name="shade",

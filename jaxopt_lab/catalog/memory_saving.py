@@ -41,6 +41,7 @@ ROWS: tuple[Layer, ...] = (
         options=("group_axis", *_CODES),
         replaces=("activation",),
         **_MESA,
+        full="the code of mesa_gelu around another function",
     ),
     Layer(
         name="mesa_layer_norm",
@@ -51,6 +52,7 @@ ROWS: tuple[Layer, ...] = (
         options=("eps", *_CODES),
         replaces=("norm",),
         **_MESA,
+        full="the code of mesa_gelu around another function",
     ),
     Layer(
         name="mesa_dense",
@@ -61,6 +63,7 @@ ROWS: tuple[Layer, ...] = (
         options=_CODES,
         replaces=("linear",),
         **_MESA,
+        full="the code of mesa_gelu around another function",
     ),
     Layer(
         name="wta_crs_dense",

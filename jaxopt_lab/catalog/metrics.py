@@ -49,5 +49,6 @@ ROWS: tuple[Metric, ...] = (
         mergeable=False,
         reference="all distances",
         paper="Kynkaanniemi et al. 2019, Naeem et al. 2020",
+        full="dear; recorded counts, ends and planted faults are plain",
     ),
 )

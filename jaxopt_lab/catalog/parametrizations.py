@@ -28,6 +28,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="snnk",
         paper="Sehanobish et al. 2023",
         code="arijitthegame/neural-network-kernels",
+        full="dear; its vectors are plain",
     ),
     Layer(
         name="kernel_adapter",
@@ -54,6 +55,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="snnk",
         paper="Sehanobish et al. 2023",
         code="arijitthegame/neural-network-kernels",
+        full="the code of kernel_feed_forward before a product",
     ),
     Layer(
         name="hypernetwork",
@@ -71,6 +73,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="mip_hypernet",
         paper="Gonzalez Ortiz et al. 2023",
         code="JJGO/hyperlight",
+        full="dear; its vectors are plain",
     ),
     Layer(
         name="norm_aware_attention",
@@ -102,6 +105,7 @@ ROWS: tuple[Layer, ...] = (
         couples_positions=True,
         residual_bytes="133",
         paper="Meng et al. 2025",
+        full="dear; its dense form is compared in the plain run",
     ),
     Layer(
         name="hydra_mixer",
@@ -120,5 +124,6 @@ ROWS: tuple[Layer, ...] = (
         residual_bytes="323",  # in chunks of 2 and heads of 4
         paper="Hwang et al. 2024",
         code="goombalab/hydra",
+        full="dear; its dense form is compared in the plain run",
     ),
 )

@@ -84,6 +84,8 @@ class Part:
       vectors: folder of its reference values in ``tests/vectors``, if any.
       paper: where it comes from.
       code: the code whose decisions we follow; empty: none.
+      full: the reason why its battery waits for ``pytest --full``: it shares the code
+        of another row, or is dear and has cheaper tests; empty: it runs in every suite.
       known_failures: checks of the battery that the row fails, with the reason.
     """
 
@@ -101,6 +103,7 @@ class Part:
     vectors: str = ""
     paper: str = ""
     code: str = ""
+    full: str = ""
     known_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def load(self) -> Any:

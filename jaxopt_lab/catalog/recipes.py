@@ -107,6 +107,7 @@ ROWS: tuple[Recipe, ...] = (
         couples=True,
         outputs="representations",
         paper="Subramaniam et al. 2024, arXiv:2410.20035",
+        full="the loss guidance beside cross_entropy; its objective is plain",
     ),
     Recipe(
         name="dualdis",
@@ -137,6 +138,7 @@ ROWS: tuple[Recipe, ...] = (
         gradients={"network": 1, "adversaries": 1},
         paper="Robert, Thome and Cord 2019, arXiv:1906.00804",
         code="ThomasRobertFr/thesis",
+        full="two roles in turn as co_teaching; its objectives are plain",
     ),
     Recipe(
         name="natra",
@@ -150,6 +152,7 @@ ROWS: tuple[Recipe, ...] = (
         gradients={"model": 2},
         states="jaxopt_lab.recipes.natra:with_directions",
         paper="NaTra, from the abstract",
+        full="the step of adversarial around another perturbation; its tests are plain",
     ),
     Recipe(
         name="hybridnet",

@@ -23,6 +23,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="guidance_cka",
         paper="Subramaniam et al. 2024, arXiv:2410.20035",
         code="vsubramaniam851/untrainable-networks",
+        full="dear; its vectors are plain",
     ),
     Loss(
         name="similarity_ranking",
@@ -39,6 +40,7 @@ ROWS: tuple[Loss, ...] = (
         lower_bound=0.0,
         vectors="codiemb",
         paper="Zhang et al. 2025, arXiv:2508.11442",
+        full="dear; its vectors are plain",
     ),
     Loss(
         name="multi_positive_retrieval",
@@ -56,6 +58,7 @@ ROWS: tuple[Loss, ...] = (
         lower_bound=0.0,
         vectors="codiemb",
         paper="Zhang et al. 2025, arXiv:2508.11442",
+        full="cross_entropy of products; its vectors are plain",
     ),
     Loss(
         name="threshold_consistent_margin",
@@ -78,6 +81,7 @@ ROWS: tuple[Loss, ...] = (
         perfect=0.0,
         invariance="scale of the outputs",
         paper="Zhang et al. 2023, arXiv:2307.04047",
+        full="tested against loops in its file",
     ),
     Loss(
         name="mlc",
@@ -92,6 +96,7 @@ ROWS: tuple[Loss, ...] = (
         aligned=("clusters",),
         invariance="scale of the outputs",
         paper="Ding et al. 2023, arXiv:2301.01805",
+        full="dear; tested against NumPy in its file",
     ),
     Loss(
         name="supremix",
@@ -110,5 +115,6 @@ ROWS: tuple[Loss, ...] = (
         invariance="scale of the outputs",
         constant_factors="the mixtures",
         paper="Wu et al. 2023, arXiv:2309.16633",
+        full="dear; tested against loops in its file",
     ),
 )

@@ -18,33 +18,6 @@ SUBJECTS = {"transform": (transform.Subject, of_kind("transform"))}
 MOST_PROGRAMS = {"transform": 15}
 # optax's init takes an operation outside of jit.
 ONE_MORE = {"muon"}
-SIBLINGS = {
-    "add_noise": "optax's",
-    "adafactor": "optax's",
-    "adam_cg": "critical_gradients before Adam, whose rows are plain",
-    "sgd_cg": "critical_gradients before a momentum",
-    "rmsprop_cg": "critical_gradients before RMSprop",
-    "adamw_cm": "adam_cm and a decay",
-    "sgd_cm": "the buffer of adam_cm before a momentum",
-    "rmsprop_cm": "the buffer of adam_cm before RMSprop",
-    "adamw4bit": "the kernel of adamw8bit with another codec",
-    "adamw_fp8": "the kernel of adamw8bit with another codec",
-    "adamw_linear": "the kernel of adamw8bit with another codec",
-    "bsam": "normal numbers differ by 1e-10 between programs of the quick compiler",
-    "microadam": "a dear row; tests of its kernel, vectors and derivatives are plain",
-    "asam": "sam with scaling abs",
-    "samson": "sam with scaling abs_over_range",
-    "vasso": "the scaffolding of friendly_sam with another direction",
-    "momentum": "optax's",
-    "adamw": "optax's",
-    "adam": "optax's",
-    "lamb": "optax's",
-    "lion": "optax's",
-    "galore": "optax's",
-    "sm3": "optax's",
-    "muon": "optax's",
-}
-"""Transforms whose battery waits for ``--full``: most share the code of another row."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -77,12 +50,12 @@ def _cases():
                 if name in row.known_failures:
                     reason = row.known_failures[name]
                     marks.append(pytest.mark.xfail(reason=reason, strict=True))
-                if row.name in SIBLINGS or CHECKS[kind][name].tier(row) == "full":
+                if row.full or CHECKS[kind][name].tier(row) == "full":
                     marks.append(full_of(row))
                 id_ = f"{row.name}-{name}"
                 yield pytest.param(kind, row.name, name, id=id_, marks=marks)
             marks = [group, reach]
-            if row.name in SIBLINGS:
+            if row.full:
                 marks.append(full_of(row))
             yield pytest.param(
                 kind, row.name, None, id=f"{row.name}-programs", marks=marks

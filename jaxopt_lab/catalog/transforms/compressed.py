@@ -87,6 +87,7 @@ ROWS = (
         paper="Li, Chen and Zhu 2023, arXiv:2309.01507",
         code="torchao",
         vectors="adam_lowbit",
+        full="the kernel of adamw8bit with another codec",
     ),
     _adamw(
         "adamw_fp8",
@@ -98,6 +99,7 @@ ROWS = (
         paper="after Dettmers et al. 2022, arXiv:2110.02861",
         code="torchao",
         vectors="adam_lowbit",
+        full="the kernel of adamw8bit with another codec",
     ),
     _adamw(
         "adamw_linear",
@@ -111,6 +113,7 @@ ROWS = (
         paper="Chitsaz et al. 2024, arXiv:2407.11722",
         code="chandar-lab/EfficientLLMs",
         vectors="adam_linear_quant",
+        full="the kernel of adamw8bit with another codec",
     ),
     _row(
         "microadam",
@@ -137,6 +140,7 @@ ROWS = (
             "sharded": "the tensors of the battery are one block each, and the 16 "
             "bytes of codes of one of them cannot be cut among eight devices"
         },
+        full="a dear row; tests of its kernel, vectors and derivatives are plain",
     ),
     _row(
         "ldadam",

@@ -78,6 +78,7 @@ ROWS = (
         state_text="4 (capacity + 1) + 8",
         paper=_GRADIENTS,
         vectors="adam_cg",
+        full="critical_gradients before Adam, whose rows are plain",
     ),
     _row(
         "sgd_cg",
@@ -96,6 +97,7 @@ ROWS = (
         state_text="4 (capacity + 1) + 4",
         paper=_GRADIENTS,
         vectors="sgd_cg",
+        full="critical_gradients before a momentum",
     ),
     _row(
         "rmsprop_cg",
@@ -114,6 +116,7 @@ ROWS = (
         temp_bytes="8",
         paper=_GRADIENTS,
         vectors="rmsprop_cg",
+        full="critical_gradients before RMSprop",
     ),
     _row(
         "adam_cm",
@@ -141,6 +144,7 @@ ROWS = (
         state_text="4 (capacity + 1) + 8",
         paper=_MOMENTA,
         vectors="adam_cm",
+        full="adam_cm and a decay",
     ),
     _row(
         "sgd_cm",
@@ -156,6 +160,7 @@ ROWS = (
         state_text="4 (capacity + 1) + 4",
         paper="ours, after " + _MOMENTA,
         code="",
+        full="the buffer of adam_cm before a momentum",
     ),
     _row(
         "rmsprop_cm",
@@ -176,5 +181,6 @@ ROWS = (
         temp_bytes="8",
         paper="ours, after " + _MOMENTA,
         code="",
+        full="the buffer of adam_cm before RMSprop",
     ),
 )

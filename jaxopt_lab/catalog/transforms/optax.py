@@ -77,6 +77,7 @@ ROWS = (
         temp_bytes="0",
         elementwise=True,
         paper="Polyak 1964; Sutskever et al. 2013",
+        full="optax's own",
     ),
     Transform(
         name="adam",
@@ -98,6 +99,7 @@ ROWS = (
         elementwise=True,
         paper="Kingma and Ba 2015, arXiv:1412.6980",
         known_failures=_ZEROS,
+        full="optax's own",
     ),
     Transform(
         name="adamw",
@@ -121,6 +123,7 @@ ROWS = (
         elementwise=True,
         paper="Loshchilov and Hutter 2019, arXiv:1711.05101",
         known_failures=_ZEROS,
+        full="optax's own",
     ),
     Transform(
         name="lamb",
@@ -142,6 +145,7 @@ ROWS = (
         temp_bytes="8",
         paper="You et al. 2020, arXiv:1904.00962",
         known_failures=_ZEROS,
+        full="optax's own",
     ),
     Transform(
         name="lion",
@@ -163,6 +167,7 @@ ROWS = (
         elementwise=True,
         paper="Chen et al. 2023, arXiv:2302.06675",
         differentiable=False,
+        full="optax's own",
     ),
     Transform(
         name="galore",
@@ -200,6 +205,7 @@ ROWS = (
             "tree_shapes": "optax fails on a tree without leaves",
             "none_leaves": "optax asks a leaf that is None for its type",
         },
+        full="optax's own",
     ),
     Transform(
         name="adafactor",
@@ -233,6 +239,7 @@ ROWS = (
             "donation": "optax never reads the placeholders of moments that it does "
             "not keep, so they are not taken",
         },
+        full="optax's own",
     ),
     Transform(
         name="sm3",
@@ -257,6 +264,7 @@ ROWS = (
             "``optax.tree.map_params`` takes it for another tree",
             "tree_shapes": "optax takes the maximum over an axis without entries",
         },
+        full="optax's own",
     ),
     Transform(
         name="add_noise",
@@ -278,6 +286,7 @@ ROWS = (
         known_failures={
             "float32": "the numbers drawn in float32 are others than those in float64"
         },
+        full="optax's own",
     ),
     Transform(
         name="muon",
@@ -308,5 +317,6 @@ ROWS = (
             "map_params": _MASKED,
             "tree_shapes": "optax divides by the size of a matrix without rows",
         },
+        full="optax's own",
     ),
 )

@@ -46,6 +46,7 @@ ROWS = (
         summary="gradient at the worst point, weights moving in proportion to size",
         paper="Kwon et al. 2021, arXiv:2102.11600",
         code="SamsungLabs/ASAM",
+        full="sam with scaling abs",
     ),
     _link(
         "samson",
@@ -53,6 +54,7 @@ ROWS = (
         summary="gradient at the worst point relative to the range of each tensor",
         paper="Mordido, Chandar and Leduc-Primeau 2022, arXiv:2211.11561",
         code="sebastienwood/SamsonViT",
+        full="sam with scaling abs_over_range",
     ),
     _link(
         "multistep_sam",
@@ -97,6 +99,7 @@ ROWS = (
         state_bytes="4",
         paper="Li and Giannakis 2023, arXiv:2309.15639",
         code="BingcongLi/VaSSO",
+        full="the scaffolding of friendly_sam with another direction",
     ),
     _link(
         "looksam",
@@ -188,6 +191,7 @@ ROWS = (
         code="team-approx-bayes/bayesian-sam",
         needs=_LINK,
         eval_params="jaxopt_lab.transforms.sharpness:eval_params",
+        full="normal numbers differ by 1e-10 between programs of the quick compiler",
     ),
     Transform(
         name="momentum_sam",
