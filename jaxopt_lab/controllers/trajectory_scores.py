@@ -46,7 +46,7 @@ def validation_limit(accuracies: ArrayLike, *, smooth: int = 3) -> int:
       InputError: no accuracies, or ``smooth`` is not odd.
 
     >>> validation_limit([0.1, 0.6, 0.2, 0.5, 0.5, 0.3], smooth=3)
-    4
+    3
     """
     values = np.asarray(accuracies, np.float64)
     if values.ndim != 1 or not values.size:
