@@ -17,6 +17,20 @@ ROWS: tuple[Decoder, ...] = (
         exact_when="always: it is the definition that other decoders are held to",
     ),
     Decoder(
+        name="sample",
+        summary="a token drawn at each step, by a temperature, top-k and top-p",
+        build="jaxopt_lab.inference:sample",
+        reduces_to=Neutral(
+            {"temperature": 0.0},
+            "jax.numpy:argmax",
+            note="of the logits at the prompt",
+        ),
+        options=("max_tokens", "pad", "temperature", "top_k", "top_p"),
+        example="jaxopt_lab.catalog.examples.decoding:sampled_prompts",
+        exact_when="always: the distribution is the model's, among the tokens left",
+        paper="Fan et al. 2018; Holtzman et al. 2020",
+    ),
+    Decoder(
         name="credit_decoding",
         summary="parallel decoding of masked tokens, with credits for steady ones",
         build="jaxopt_lab.inference:credit_decoding",
@@ -50,7 +64,15 @@ ROWS: tuple[Decoder, ...] = (
         reduces_to=Neutral(
             {"max_tokens": 1}, "jax.numpy:argmax", note="of the logits at the prompt"
         ),
-        options=("max_tokens", "pad", "drafts", "temperature"),
+        options=(
+            "max_tokens",
+            "pad",
+            "drafts",
+            "temperature",
+            "top_k",
+            "top_p",
+            "seats",
+        ),
         example="jaxopt_lab.catalog.examples.decoding:drafted_prompts",
         exact_when="always: the target's greedy tokens, or its distribution",
         model="chunk",

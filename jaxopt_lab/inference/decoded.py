@@ -59,8 +59,10 @@ class Decoded(NamedTuple):
         padding. -1 in place of a token whose logits held a NaN, and the row ends.
       steps: int32 scalar, rounds in which new tokens were made.
       calls: int32 scalar, calls of the model, the reading of the prompt included.
+      counts: int32 scalars by name, of a decoder that counts more.
     """
 
     tokens: jax.Array
     steps: jax.Array
     calls: jax.Array
+    counts: dict[str, jax.Array] | None = None

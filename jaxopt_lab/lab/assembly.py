@@ -56,6 +56,8 @@ class Program(NamedTuple):
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
+      num_classes: number of classes, or of tokens.
+      characters: of a text, by token; empty: not known.
       control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
@@ -75,6 +77,8 @@ class Program(NamedTuple):
     averaged: Any = None
     loss_fn: Any = None
     control: Any = None
+    num_classes: int = 0
+    characters: str = ""
 
 
 def assemble(
@@ -217,6 +221,8 @@ def assemble(
         kind=loaded.kind,
         test=held[""],
         input_shape=loaded.input_shape,
+        num_classes=loaded.num_classes,
+        characters=loaded.characters,
         averaged=averaged if averages.decay else None,
         loss_fn=None if recipe else loss_of(configuration, loaded.kind, functional),
     )

@@ -9,6 +9,7 @@ from .attention.linear_attention import (
 )
 from .attention.modules import NormAwareLinearAttention
 from .attention.norm_aware_attention import norm_aware_attention
+from .attention.softmax_attention import softmax_attention
 from .block.batch_former import batch_former
 from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
@@ -236,6 +237,7 @@ __all__ = [
     "semiseparable_matrix",
     "shrink_ranks",
     "slice_rank",
+    "softmax_attention",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",

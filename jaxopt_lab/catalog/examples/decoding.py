@@ -44,6 +44,15 @@ def masked_prompts() -> dict[str, Any]:
     }
 
 
+def sampled_prompts() -> dict[str, Any]:
+    """Those of ``prompts``, for a decoder that draws from the first token alone.
+
+    >>> sampled_prompts()["top_k"]
+    1
+    """
+    return {**prompts(), "temperature": 0.7, "top_k": 1}
+
+
 def drafted_prompts() -> dict[str, Any]:
     """Those of ``prompts``, for a decoder that drafts two tokens.
 

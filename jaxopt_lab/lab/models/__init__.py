@@ -32,6 +32,7 @@ class Model:
       norms: its own normalizations, the default first, where it takes layers of the
         catalog beside them (``config.norm``).
       activations: its own activations in the same way (``config.activation``).
+      cached: whether it continues rows from a cache (``models.cached.Chunk``).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Model:
     description: str
     norms: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
+    cached: bool = False
 
     def build(
         self,
@@ -178,6 +180,7 @@ _ROWS = (
         "GPT-style decoder",
         norms=("layer",),
         activations=("gelu", "relu", "silu", "tanh"),
+        cached=True,
     ),
     Model("lstm", "text", configs.LSTMConfig, "lstm", "LSTM language model"),
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.inference.model_steps import places_of
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.activations import GELU, Activation
+from jaxopt_lab.lab.models.cached import Cache, Chunk, cached_attention
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
@@ -23,6 +25,9 @@ from jaxopt_lab.layers.block.norm_placement import (
     norm_placement,
 )
 from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
+
+Attend: TypeAlias = Callable[[jax.Array], jax.Array]
+"""Attention of queries, keys and values side by side."""
 
 SCALE = 0.02
 """Standard deviation of the initial weights."""
@@ -83,11 +88,14 @@ class Block(nnx.Module):
         self.mlp_out = parts.dense(4 * width, width, branch)
         self.dropout = Dropout(config.dropout)
 
-    def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, rngs: nnx.Rngs | None, attend: Attend | None = None
+    ) -> jax.Array:
         run = lambda layer, x: call(layer, x, rngs)
 
         def attention(h: jax.Array) -> jax.Array:
-            attended = run(self.attend, run(self.qkv, h))
+            qkv = run(self.qkv, h)
+            attended = run(self.attend, qkv) if attend is None else attend(qkv)
             return self.dropout(run(self.attention_out, attended), rngs)
 
         def mlp(h: jax.Array) -> jax.Array:
@@ -115,6 +123,7 @@ class Transformer(nnx.Module):
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
         self.context, self.memory = config.context, config.memory
+        self.heads = config.heads
         self.tokens = nnx.Embed(
             num_tokens, width, embedding_init=init, rngs=rngs, **types
         )
@@ -130,7 +139,11 @@ class Transformer(nnx.Module):
         self.norm = _norm(norm, width, 1, rngs, types)
         self.head = _dense(width, num_tokens, rngs, types)
 
-    def __call__(self, tokens: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+    def __call__(
+        self, tokens: jax.Array | Chunk, *, rngs: nnx.Rngs | None = None
+    ) -> Any:
+        if isinstance(tokens, Chunk):
+            return self.continued(tokens)
         checks.is_tokens("transformer", tokens)
         _check_context(tokens.shape[1], self.context)
         positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
@@ -139,6 +152,31 @@ class Transformer(nnx.Module):
         for block in self.blocks:
             x = run(block, x, rngs)
         return self.head(self.norm(x))
+
+    def continued(self, chunk: Chunk) -> tuple[jax.Array, Cache]:
+        """Logits of the token after each of a chunk, and the cache with the chunk.
+
+        Args:
+          chunk: tokens and cache.
+
+        Returns:
+          ``((B, n, V), cache)``. Positions beyond the context have the last one's
+          embedding; the decoders keep no token there.
+        """
+        checks.is_tokens("transformer", chunk.tokens)
+        places = places_of(chunk.tokens, chunk.positions)
+        places = jnp.minimum(places, self.context - 1)
+        x = self.tokens(chunk.tokens) + self.positions(places)
+        cache = []
+        for block, held in zip(self.blocks, chunk.cache, strict=True):
+
+            def attend(qkv: jax.Array, held: Any = held) -> jax.Array:
+                y, new = cached_attention(qkv, self.heads, chunk.positions, held)
+                cache.append(new)
+                return y
+
+            x = block(x, None, attend)
+        return self.head(self.norm(x)), tuple(cache)
 
 
 def _run(block: Block, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:

@@ -29,8 +29,9 @@ class Model(Protocol):
         total: int,
         end: int,
         options: Mapping[str, Any],
+        limit: int,
     ) -> list[int]:
-        """A row up to its end."""
+        """A row of so many columns up to its end or limit."""
         ...
 
 
@@ -51,10 +52,10 @@ class NextToken:
         return faded + 0.3 * np.roll(faded, len(prompt) - 1)
 
     @staticmethod
-    def plain(params, prompt, total, end, options):
+    def plain(params, prompt, total, end, options, limit):
         """The greedy loop, token by token."""
         tokens = list(prompt)
-        while len(tokens) < total:
+        while len(tokens) < limit:
             best = np.argmax(NextToken.logits(params, tokens, total))
             tokens.append(int(best))
             if best == end:
@@ -85,12 +86,12 @@ class Masked:
         return found[:-1]
 
     @staticmethod
-    def plain(params, prompt, total, end, options):
+    def plain(params, prompt, total, end, options, limit):
         """Blocks of masks, decided by probabilities with credits."""
         mask, block = len(params) - 1, options["block"]
         tokens = np.array([*prompt, *[mask] * (total - len(prompt))])
-        for start in range(len(prompt), total, block):
-            places = np.arange(start, min(start + block, total))
+        for start in range(len(prompt), limit, block):
+            places = np.arange(start, min(start + block, limit))
             credits = np.zeros((len(places), params.shape[1]))
             while np.any(tokens[places] == mask):
                 z = _near(places, total) @ params[tokens]
@@ -108,7 +109,7 @@ class Masked:
             if end in tokens[places]:
                 last = start + list(tokens[places]).index(end)
                 return list(tokens[: last + 1])
-        return list(tokens)
+        return list(tokens[:limit])
 
 
 class Chunk(NextToken):

@@ -1,0 +1,94 @@
+"""A compiled decoder that tells of its tokens while it runs, and can be stopped."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import io_callback
+
+T = TypeVar("T")
+
+
+class Stream:
+    """The tokens of one row, as the calls of the model tell them.
+
+    A model step that is ``watched`` tells the host of every call: tokens up to its
+    first position are final. After ``stop`` the logits of the next call are NaN, which
+    ends the row in every decoder.
+    """
+
+    def __init__(self) -> None:
+        self._told: queue.SimpleQueue[list[int] | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._row: dict[int, int] = {}
+        self._next = 0
+
+    def watched(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """A model step of one row that tells of its calls.
+
+        Args:
+          step: a ``ModelStep`` or a ``ChunkStep``.
+
+        Returns:
+          The step; its logits are those of ``step``, or NaN once the stream is stopped.
+        """
+        flag = jax.ShapeDtypeStruct((), bool)
+
+        def model_step(params: Any, cache: Any, tokens: Any, position: Any) -> Any:
+            stopped = io_callback(self._called, flag, tokens, position)
+            logits, cache = step(params, cache, tokens, position)
+            return jnp.where(stopped, jnp.nan, logits), cache
+
+        return model_step
+
+    def _called(self, tokens: Any, position: Any) -> np.ndarray:
+        first = int(np.ravel(position)[0])
+        self._row |= {first + i: int(t) for i, t in enumerate(np.ravel(tokens))}
+        if first >= self._next:
+            new = [self._row[i] for i in range(self._next, first + 1)]
+            self._next = first + 1
+            self._told.put(new)
+        return np.asarray(self._stop.is_set())
+
+    def of(self, run: Callable[[], T]) -> Iterator[list[int] | T]:
+        """Run a program in a thread of its own; its tokens as they become final.
+
+        Args:
+          run: the compiled decoder.
+
+        Yields:
+          Lists of tokens from the row's first on, and at the end what ``run`` returns.
+          Where the caller stops, by an error or Ctrl-C, so does the program.
+        """
+        self._stop.clear()
+        self._row, self._next = {}, 0
+        result: list[Any] = []
+
+        def work() -> None:
+            try:
+                result.append(jax.block_until_ready(run()))
+            except BaseException as error:
+                result.append(error)
+            finally:
+                self._told.put(None)
+
+        # A thread of its own: Ctrl-C does not interrupt a program that XLA runs.
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            while (new := self._told.get()) is not None:
+                yield new
+        finally:
+            self._stop.set()
+            worker.join()
+            while not self._told.empty():
+                self._told.get()
+        if isinstance(result[0], BaseException):
+            raise result[0]
+        yield result[0]
