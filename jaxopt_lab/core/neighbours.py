@@ -130,6 +130,7 @@ def nearest(
     k: int,
     *,
     where: jax.Array | None = None,
+    pairs: Callable[[jax.Array], jax.Array] | None = None,
     exclude_same_index: bool = False,
     block: int = 1024,
 ) -> Neighbours:
@@ -140,6 +141,8 @@ def nearest(
       points: ``(points, features)``, real.
       k: number of neighbours, static.
       where: ``(points,)`` booleans, points that count; ``None``: all.
+      pairs: from numbers of queries, ``(b,)``, to the points that count for each of
+        them, ``(b, points)`` booleans; ``None``: all.
       exclude_same_index: a query is not its own neighbour; queries and points are then
         the same array.
       block: queries at a time; ``block x points`` distances are in memory.
@@ -172,7 +175,13 @@ def nearest(
         # What does not count may be NaN, and the shift by the mean is over all points.
         points = jnp.where(where[:, None], points, 0)
     find = functools.partial(
-        _nearest_of_block, points, k, where, exclude_same_index, jnp.arange(len(points))
+        _nearest_of_block,
+        points,
+        k,
+        where,
+        pairs,
+        exclude_same_index,
+        jnp.arange(len(points)),
     )
     return map_row_blocks(find, (queries, jnp.arange(len(queries))), block=block)
 
@@ -181,6 +190,7 @@ def _nearest_of_block(
     points: jax.Array,
     k: int,
     where: jax.Array | None,
+    pairs: Callable[[jax.Array], jax.Array] | None,
     exclude_same_index: bool,
     numbers: jax.Array,
     rows: tuple[jax.Array, jax.Array],
@@ -189,10 +199,12 @@ def _nearest_of_block(
     squares = jax.lax.stop_gradient(squared_distances(queries, points))
     if where is not None:
         squares = jnp.where(where[None, :], squares, jnp.inf)
+    if pairs is not None:
+        squares = jnp.where(pairs(own), squares, jnp.inf)
     if exclude_same_index:
         squares = jnp.where(own[:, None] == numbers[None, :], jnp.inf, squares)
     found, indices = jax.lax.top_k(-squares, k)
-    differences = queries[:, None, :] - points[indices]
+    differences = queries[:, None, :] - jnp.take(points, indices, axis=0)
     exact = safe_sqrt((differences * differences).sum(axis=-1))
     # The order is that of the exact distances: the products may exchange near ties.
     exact = jnp.where(jnp.isinf(found), jnp.inf, exact)
