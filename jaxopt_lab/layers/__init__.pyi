@@ -15,6 +15,12 @@ from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
+from .classifier.growing import class_means, grow_proxies, imprint_proxies
+from .classifier.local_similarity import (
+    local_similarity,
+    local_similarity_classifier,
+)
+from .classifier.modules import LocalSimilarityClassifier
 from .compression.codebook import (
     code_uses,
     codebook_lookup,
@@ -148,6 +154,7 @@ __all__ = [
     "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
+    "LocalSimilarityClassifier",
     "MesaAttention",
     "MesaDense",
     "MesaGelu",
@@ -180,6 +187,7 @@ __all__ = [
     "batch_former",
     "bundle",
     "bundle_weights",
+    "class_means",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
@@ -191,8 +199,10 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "grow_proxies",
     "hydra_mixer",
     "hypernetwork",
+    "imprint_proxies",
     "instance_norm",
     "kernel_adapter",
     "kernel_features",
@@ -202,6 +212,8 @@ __all__ = [
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "linear_attention",
+    "local_similarity",
+    "local_similarity_classifier",
     "magnitude_invariant_encoding",
     "mask_params",
     "merge_if_cheaper",

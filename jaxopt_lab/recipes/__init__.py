@@ -18,6 +18,14 @@ from jaxopt_lab.recipes.dual_losses import DualOutputs
 from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
+from jaxopt_lab.recipes.ghost import init_ghost, make_ghost_step
+from jaxopt_lab.recipes.ghosts import (
+    Ghosts,
+    draw_ghosts,
+    fit_separator,
+    ghost_generator_loss,
+    latent_margin,
+)
 from jaxopt_lab.recipes.guided import init_guided, make_guided_step
 from jaxopt_lab.recipes.hybridnet import (
     HybridOutputs,
@@ -25,14 +33,25 @@ from jaxopt_lab.recipes.hybridnet import (
     make_hybridnet_step,
 )
 from jaxopt_lab.recipes.natra import init_natra, make_natra_step
+from jaxopt_lab.recipes.podnet import PodOutputs, init_podnet, make_podnet_step
+from jaxopt_lab.recipes.replay import init_replay, make_replay_step
+from jaxopt_lab.recipes.replay_memory import Memory, empty_memory, fixed_memory
 from jaxopt_lab.recipes.sortednet import init_sortednet, make_sortednet_step
 
 __all__ = [
     "AdaptingNorms",
     "DualOutputs",
+    "Ghosts",
     "HybridOutputs",
+    "Memory",
+    "PodOutputs",
     "adapting_norms",
+    "draw_ghosts",
     "edit_attribute",
+    "empty_memory",
+    "fit_separator",
+    "fixed_memory",
+    "ghost_generator_loss",
     "init_adversarial",
     "init_co_teaching",
     "init_conadv",
@@ -40,10 +59,14 @@ __all__ = [
     "init_dualdis",
     "init_ensemble",
     "init_fixmatch",
+    "init_ghost",
     "init_guided",
     "init_hybridnet",
     "init_natra",
+    "init_podnet",
+    "init_replay",
     "init_sortednet",
+    "latent_margin",
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
@@ -51,9 +74,12 @@ __all__ = [
     "make_dualdis_step",
     "make_ensemble_step",
     "make_fixmatch_step",
+    "make_ghost_step",
     "make_guided_step",
     "make_hybridnet_step",
     "make_natra_step",
+    "make_podnet_step",
+    "make_replay_step",
     "make_sortednet_step",
     "of_both",
     "of_members",

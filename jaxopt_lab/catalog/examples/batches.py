@@ -174,6 +174,47 @@ def two_classifiers() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "forget": 0.3}
 
 
+def remembering_classifier() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier.
+
+    >>> remembering_classifier()["weight"]
+    0.6
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "weight": 0.6}
+
+
+def growing_classifier() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier now and before.
+
+    >>> sorted(growing_classifier()["params"])
+    ['model', 'old']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("model", "old"), pair, strict=True))
+    numbers = {"spatial": 0.7, "flat": 0.4, "ratio": 2.0, "weight": 1.0, "store": True}
+    return {"batch": given["batch"], "params": params, **numbers}
+
+
+def classifier_with_ghosts() -> dict[str, Any]:
+    """``growing_classifier`` with two ghosts and two hyperplanes.
+
+    >>> sorted(classifier_with_ghosts()["params"]["ghosts"])
+    ['normals', 'offsets', 'proxies']
+    """
+    given = growing_classifier()
+    rng = np.random.default_rng(5)
+    ghosts = {
+        "proxies": rng.normal(size=(2, 1, 3)),
+        "normals": rng.normal(size=(2, 3)),
+        "offsets": rng.normal(size=2),
+    }
+    params = {**given["params"], "ghosts": ghosts}
+    return {"batch": given["batch"], "params": params, "latent": 0.3}
+
+
 def moved_inputs() -> dict[str, Any]:
     """A batch of eight, and the weights of a linear classifier.
 

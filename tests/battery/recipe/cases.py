@@ -269,6 +269,65 @@ def _sortednet_state(params: Any, key: Any) -> Any:
 
 
 SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
+
+
+def _half_full(dtype: Any) -> Any:
+    """A memory with room, examples of the batch in its first places."""
+    from jaxopt_lab.recipes.replay_memory import empty_memory, remember
+
+    batch = one_classifier()["batch"]
+    batch = {**batch, "image": (0.5 * batch["image"]).astype(dtype)}
+    return remember(jax.random.key(3), empty_memory(batch, 12), batch)
+
+
+def _replay_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_replay
+
+    weights = params["model"]
+    return init_replay(_tx(), weights, key, _half_full(weights.dtype))
+
+
+def _pod(params: Any, state: Any, x: Any, **_: Any) -> Any:
+    from jaxopt_lab.recipes import PodOutputs
+
+    logits = x @ params
+    return PodOutputs(logits, 2 * logits, [logits.reshape(-1, 1, 3, 1)]), state
+
+
+POD = Functional(MODEL.init, _pod)
+
+
+def _pod_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(POD, _tx(), **options, **more)
+
+
+def _pod_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_podnet
+
+    weights, old = params["model"], params["old"]
+    return init_podnet(_tx(), weights, old, key, _half_full(weights.dtype))
+
+
+def _ghost_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import Ghosts, init_ghost
+
+    weights, ghosts = params["model"], Ghosts(**params["ghosts"])
+    memory = _half_full(weights.dtype)
+    return init_ghost(_tx(), weights, params["old"], ghosts, key, memory)
+
+
+PODNET = Case(
+    step=_pod_step,
+    state=_pod_state,
+    plain=lambda make: make(MODEL, _tx(), weight=1.0),
+    plain_state=_replay_state,
+    plain_part=ADVERSARIAL.plain_part,
+)
+GHOST = PODNET._replace(
+    state=_ghost_state,
+    plain=lambda make: make(POD, _tx()),
+    plain_state=_pod_state,
+)
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -279,6 +338,9 @@ CASES: dict[str, Case] = {
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
     "sortednet": SORTEDNET,
+    "podnet": PODNET,
+    "ghost": GHOST,
+    "replay": ADVERSARIAL._replace(state=_replay_state),
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
