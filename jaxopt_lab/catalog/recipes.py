@@ -48,6 +48,20 @@ ROWS: tuple[Recipe, ...] = (
         carries=True,
         paper="Liu et al. 2021, arXiv:2106.00221",
     ),
+    Recipe(
+        name="sortednet",
+        summary="prefixes of a network, a few of them in each step",
+        build="jaxopt_lab.recipes:make_sortednet_step",
+        reduces_to=Neutral(
+            {"widths": (1.0,), "accumulate": 1}, "jaxopt_lab.training:make_train_step"
+        ),
+        topic="compression",
+        options=("widths", "depths", "accumulate", "always_full", "mean"),
+        example=f"{_EXAMPLES}:one_classifier_to_cut",
+        roles=("model",),
+        gradients={"model": 2},
+        paper="Valipour et al. 2023, arXiv:2309.00255",
+    ),
     # Ensembles, few and wrong labels, representations
     Recipe(
         name="ensemble",

@@ -25,6 +25,7 @@ from jaxopt_lab.recipes.hybridnet import (
     make_hybridnet_step,
 )
 from jaxopt_lab.recipes.natra import init_natra, make_natra_step
+from jaxopt_lab.recipes.sortednet import init_sortednet, make_sortednet_step
 
 __all__ = [
     "AdaptingNorms",
@@ -42,6 +43,7 @@ __all__ = [
     "init_guided",
     "init_hybridnet",
     "init_natra",
+    "init_sortednet",
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
@@ -52,6 +54,7 @@ __all__ = [
     "make_guided_step",
     "make_hybridnet_step",
     "make_natra_step",
+    "make_sortednet_step",
     "of_both",
     "of_members",
     "orthogonality",

@@ -139,6 +139,17 @@ def one_classifier() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, **numbers}
 
 
+def one_classifier_to_cut() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier with inputs to cut.
+
+    >>> one_classifier_to_cut()["widths"]
+    (0.25, 0.5, 1.0)
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 

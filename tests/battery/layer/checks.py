@@ -60,7 +60,7 @@ def positions(subject: LayerSubject) -> None:
     """A position is as before any others, unless the row says that they couple."""
     beside, plain = subject.values["positions"]
     row = subject.row
-    if not (row.couples_positions or row.couples_examples):
+    if not row.couples_positions and row.couples_examples in (False, "at a position"):
         assert_close(beside, plain, "a position depends on later ones", **TIGHT)
         return
     gaps = [

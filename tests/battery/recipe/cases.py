@@ -257,6 +257,18 @@ def _natra_state(params: Any, key: Any) -> Any:
     return init_natra(_tx(), weights, key, directions)
 
 
+def _sortednet_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    # The inputs of its one matrix are cut, so that no logit is.
+    return build(MODEL, _tx(), axes={"": ("width", None)}, **options, **more)
+
+
+def _sortednet_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_sortednet
+
+    return init_sortednet(_tx(), params["model"], key)
+
+
+SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -266,6 +278,7 @@ CASES: dict[str, Case] = {
     "guided": GUIDED,
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
+    "sortednet": SORTEDNET,
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
