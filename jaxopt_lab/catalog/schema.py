@@ -224,7 +224,7 @@ class Decoder(Part):
       exact_when: settings under which it has the distribution (or is the maximum) of
         the model exactly.
       model: predicts the next token, masked tokens of a whole row, or the tokens after
-        each of a chunk.
+        each of a chunk; or the next token by layers that may be skipped.
       per_call: option that bounds the new tokens of a row in one call of the model, but
         for one; empty where it is one token.
     """
@@ -232,7 +232,7 @@ class Decoder(Part):
     kind: ClassVar[str] = "decoder"
 
     exact_when: str
-    model: Literal["next", "masked", "chunk"] = "next"
+    model: Literal["next", "masked", "chunk", "layers"] = "next"
     per_call: str = ""
 
 

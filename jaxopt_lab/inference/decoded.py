@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -49,6 +50,23 @@ class ChunkStep(Protocol):
     def __call__(
         self, params: Params, cache: Any, tokens: jax.Array, positions: jax.Array, /
     ) -> tuple[jax.Array, Any]: ...
+
+
+class LayeredStep(NamedTuple):
+    """A model of the next token in parts, whose layers may be skipped.
+
+    Attributes:
+      embed: ``embed(params, tokens (B,), position) -> x``, an array of B rows.
+      block: ``block(params, layer, x, cache, position) -> (x, cache)``, with the
+        ``layer`` an integer of Python and its own cache, whose shapes and types stay.
+      head: ``head(params, x) -> logits (B, V)``.
+      layers: their number; the cache of the model is a tuple of as many.
+    """
+
+    embed: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    block: Callable[..., tuple[jax.Array, Any]]
+    head: Callable[[Params, jax.Array], jax.Array]
+    layers: int
 
 
 class Decoded(NamedTuple):

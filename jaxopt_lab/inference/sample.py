@@ -74,7 +74,7 @@ def sample(
 
     >>> def model_step(params, cache, tokens, position):
     ...     return 50.0 * jax.nn.one_hot((tokens + params) % 5, 5), cache
-    >>> prompt, key = jnp.array([[1, 3]]), jax.random.key(0)
+    >>> prompt, key = jax.numpy.array([[1, 3]]), jax.random.key(0)
     >>> sample(model_step, 2, prompt, cache=(), key=key, max_tokens=3).tokens.tolist()
     [[1, 3, 0, 2, 4]]
     """

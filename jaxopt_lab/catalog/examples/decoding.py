@@ -53,6 +53,15 @@ def sampled_prompts() -> dict[str, Any]:
     return {**prompts(), "temperature": 0.7, "top_k": 1}
 
 
+def layered_prompts() -> dict[str, Any]:
+    """Those of ``prompts``, for a decoder of three and then two of four layers.
+
+    >>> layered_prompts()["min_layers"]
+    2
+    """
+    return {**prompts(), "max_layers": 3, "min_layers": 2}
+
+
 def drafted_prompts() -> dict[str, Any]:
     """Those of ``prompts``, for a decoder that drafts two tokens.
 

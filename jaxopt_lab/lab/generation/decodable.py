@@ -12,9 +12,9 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
-from jaxopt_lab.inference import uncached_step
+from jaxopt_lab.inference import LayeredStep, uncached_step
 from jaxopt_lab.lab.models import Model
-from jaxopt_lab.lab.models.cached import Chunk, empty_cache
+from jaxopt_lab.lab.models.cached import Chunk, Embed, Head, OneBlock, empty_cache
 from jaxopt_lab.lab.trained_run import Run
 
 
@@ -28,6 +28,7 @@ class Decodable(NamedTuple):
       cache: ``cache(rows, length)``, the cache before the first token.
       context: most tokens of a row; 0: any number.
       num_tokens: size of the vocabulary.
+      layered: the model by its layers; ``None``: it is not taken apart.
     """
 
     kind: Literal["chunk", "masked"]
@@ -36,6 +37,7 @@ class Decodable(NamedTuple):
     cache: Callable[[int, int], Any]
     context: int
     num_tokens: int
+    layered: LayeredStep | None = None
 
 
 def of_run(run: Run) -> Decodable:
@@ -67,7 +69,9 @@ def of_run(run: Run) -> Decodable:
     def apply(params: Params, inputs: Any) -> Any:
         return run.model.apply(params, state, inputs, train=False)[0]
 
+    layered = None
     if isinstance(model, Model) and model.cached:
+        layered = _layered(apply, config.depth)
 
         def step(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
             return apply(params, Chunk(tokens, positions, cache))
@@ -82,7 +86,23 @@ def of_run(run: Run) -> Decodable:
             # Columns beyond the context hold no token that is kept.
             return jnp.zeros((rows, min(length, context or length)), jnp.int32)
 
-    return Decodable("chunk", step, run.params, cache, context, run.num_classes)
+    count = run.num_classes
+    return Decodable("chunk", step, run.params, cache, context, count, layered)
+
+
+def _layered(apply: Callable[..., Any], layers: int) -> LayeredStep:
+    """The transformer by its blocks, one token at a time."""
+    first = lambda x, position: jnp.broadcast_to(position, x.shape[:1])
+    return LayeredStep(
+        lambda params, tokens, position: apply(
+            params, Embed(tokens[:, None], first(tokens, position))
+        ),
+        lambda params, index, x, cache, position: apply(
+            params, OneBlock(index, x, first(x, position), cache)
+        ),
+        lambda params, x: apply(params, Head(x))[:, 0],
+        layers,
+    )
 
 
 def _check_causal(run: Run, apply: Callable[..., Any]) -> None:

@@ -25,7 +25,7 @@ _CONTRACT = ("model_step", "params", "prompt", "cache")
 _SET_HERE = ("max_tokens", "pad")
 _LEAST_PROMPT = 32
 MODELS: Mapping[str, tuple[str, ...]] = {
-    "chunk": ("next", "chunk"),
+    "chunk": ("next", "chunk", "layers"),
     "masked": ("masked",),
 }
 """Models that decoders ask for, by the kind of model that they can be made of."""
@@ -123,6 +123,8 @@ class Generator:
         self.model = of_run(run)
         self.characters = Characters(run.characters, run.num_classes)
         kinds = MODELS[self.model.kind]
+        if self.model.layered is None:
+            kinds = tuple(kind for kind in kinds if kind != "layers")
         if self.row.model not in kinds:
             rows = catalog.of_kind("decoder").values()
             fit = [r.name for r in rows if isinstance(r, Decoder) and r.model in kinds]
@@ -272,7 +274,11 @@ class Generator:
         length = columns + self.tokens + int(self.options.get("drafts", 0))
 
         def decode(params, draft, prompt, lengths, limits, key):
-            step = next_step(model.step) if self.row.model == "next" else model.step
+            step: Any = model.step
+            if self.row.model == "next":
+                step = next_step(model.step)
+            elif self.row.model == "layers":
+                step = model.layered
             more = {}
             if drafting is not None:
                 cache = drafting.cache(1, length)
@@ -308,4 +314,5 @@ _TOLD = {
     "next": "next tokens",
     "chunk": "next tokens",
     "masked": "masked tokens",
+    "layers": "layers that may be skipped",
 }

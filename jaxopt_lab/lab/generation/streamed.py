@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import io_callback
 
+from jaxopt_lab.inference import LayeredStep
+
 T = TypeVar("T")
 
 
@@ -29,16 +31,23 @@ class Stream:
         self._row: dict[int, int] = {}
         self._next = 0
 
-    def watched(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def watched(self, step: Any) -> Any:
         """A model step of one row that tells of its calls.
 
         Args:
-          step: a ``ModelStep`` or a ``ChunkStep``.
+          step: a ``ModelStep``, a ``ChunkStep`` or a ``LayeredStep``.
 
         Returns:
           The step; its logits are those of ``step``, or NaN once the stream is stopped.
         """
         flag = jax.ShapeDtypeStruct((), bool)
+        if isinstance(step, LayeredStep):
+
+            def embed(params: Any, tokens: Any, position: Any) -> Any:
+                stopped = io_callback(self._called, flag, tokens, position)
+                return jnp.where(stopped, jnp.nan, step.embed(params, tokens, position))
+
+            return step._replace(embed=embed)
 
         def model_step(params: Any, cache: Any, tokens: Any, position: Any) -> Any:
             stopped = io_callback(self._called, flag, tokens, position)

@@ -29,6 +29,48 @@ class Chunk(NamedTuple):
     cache: Cache
 
 
+class Embed(NamedTuple):
+    """The input of a model's embedding alone: the model gives ``(B, n, width)``.
+
+    Attributes:
+      tokens: integers ``(B, n)``.
+      positions: int32 ``(B,)``, that of the first token of each row.
+    """
+
+    tokens: jax.Array
+    positions: jax.Array
+
+
+class OneBlock(NamedTuple):
+    """The input of one block: the model gives its output and cache.
+
+    Attributes:
+      index: of the block.
+      x: ``(B, n, width)``.
+      positions: int32 ``(B,)``, that of the first token of each row.
+      cache: keys and values of the block.
+    """
+
+    index: int
+    x: jax.Array
+    positions: jax.Array
+    cache: tuple[jax.Array, jax.Array]
+
+
+class Head(NamedTuple):
+    """The input of the last norm and the head: the model gives logits.
+
+    Attributes:
+      x: ``(B, n, width)``.
+    """
+
+    x: jax.Array
+
+
+Part: TypeAlias = Chunk | Embed | OneBlock | Head
+"""What a model takes in place of whole rows."""
+
+
 def empty_cache(config: TransformerConfig, rows: int, length: int) -> Cache:
     """The cache before the first token.
 

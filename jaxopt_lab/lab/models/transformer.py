@@ -13,7 +13,13 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.inference.model_steps import places_of
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.activations import GELU, Activation
-from jaxopt_lab.lab.models.cached import Cache, Chunk, cached_attention
+from jaxopt_lab.lab.models.cached import (
+    Embed,
+    Head,
+    OneBlock,
+    Part,
+    cached_attention,
+)
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
@@ -140,10 +146,10 @@ class Transformer(nnx.Module):
         self.head = _dense(width, num_tokens, rngs, types)
 
     def __call__(
-        self, tokens: jax.Array | Chunk, *, rngs: nnx.Rngs | None = None
+        self, tokens: jax.Array | Part, *, rngs: nnx.Rngs | None = None
     ) -> Any:
-        if isinstance(tokens, Chunk):
-            return self.continued(tokens)
+        if isinstance(tokens, Part):
+            return self.part(tokens)
         checks.is_tokens("transformer", tokens)
         _check_context(tokens.shape[1], self.context)
         positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
@@ -153,30 +159,38 @@ class Transformer(nnx.Module):
             x = run(block, x, rngs)
         return self.head(self.norm(x))
 
-    def continued(self, chunk: Chunk) -> tuple[jax.Array, Cache]:
-        """Logits of the token after each of a chunk, and the cache with the chunk.
+    def part(self, given: Part) -> Any:
+        """A part of the model, or all of it on a chunk, from cached keys and values.
 
         Args:
-          chunk: tokens and cache.
+          given: an input of ``models.cached``.
 
         Returns:
-          ``((B, n, V), cache)``. Positions beyond the context have the last one's
-          embedding; the decoders keep no token there.
+          The result that the input names. Positions beyond the context have the last
+          one's embedding; the decoders keep no token there.
         """
-        checks.is_tokens("transformer", chunk.tokens)
-        places = places_of(chunk.tokens, chunk.positions)
+        if isinstance(given, Head):
+            return self.head(self.norm(given.x))
+        if isinstance(given, OneBlock):
+            cache = []
+
+            def attend(qkv: jax.Array) -> jax.Array:
+                found = cached_attention(qkv, self.heads, given.positions, given.cache)
+                cache.append(found[1])
+                return found[0]
+
+            return self.blocks[given.index](given.x, None, attend), cache[0]
+        checks.is_tokens("transformer", given.tokens)
+        places = places_of(given.tokens, given.positions)
         places = jnp.minimum(places, self.context - 1)
-        x = self.tokens(chunk.tokens) + self.positions(places)
-        cache = []
-        for block, held in zip(self.blocks, chunk.cache, strict=True):
-
-            def attend(qkv: jax.Array, held: Any = held) -> jax.Array:
-                y, new = cached_attention(qkv, self.heads, chunk.positions, held)
-                cache.append(new)
-                return y
-
-            x = block(x, None, attend)
-        return self.head(self.norm(x)), tuple(cache)
+        x = self.tokens(given.tokens) + self.positions(places)
+        if isinstance(given, Embed):
+            return x
+        caches = []
+        for index, held in enumerate(given.cache):
+            x, new = self.part(OneBlock(index, x, given.positions, held))
+            caches.append(new)
+        return self.part(Head(x)), tuple(caches)
 
 
 def _run(block: Block, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:

@@ -61,6 +61,10 @@ class DecoderSubject(HostSubject):
             # Right for some tokens and wrong for others.
             other = params + jnp.asarray(0.3, params.dtype) * jnp.roll(params, 1, 0)
             options["draft"] = Draft(self.model.step, other, cache)
+        if self.row.model == "layers":
+            total = prompt.shape[1] + options["max_tokens"]
+            shape = (prompt.shape[0], total, params.shape[1])
+            cache = (jnp.zeros(shape, params.dtype),) * self.model.step.layers
         return self.row.load()(
             self.model.step,
             params,
