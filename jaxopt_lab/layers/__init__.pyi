@@ -120,6 +120,8 @@ from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
+from .prediction.modules import SyntheticGradient
+from .prediction.synthetic_gradient import synthetic_gradient
 
 __all__ = [
     "AdaB2N",
@@ -159,6 +161,7 @@ __all__ = [
     "ScaledResidual",
     "Selu",
     "SparseTernary",
+    "SyntheticGradient",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
@@ -234,6 +237,7 @@ __all__ = [
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
+    "synthetic_gradient",
     "td_layernorm",
     "ternary_matmul",
     "ternary_matrix",
