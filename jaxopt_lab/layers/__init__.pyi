@@ -156,6 +156,8 @@ from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
+from .prediction.modules import SyntheticGradient
+from .prediction.synthetic_gradient import synthetic_gradient
 
 __all__ = [
     "AdaB2N",
@@ -207,6 +209,7 @@ __all__ = [
     "Selu",
     "SparseTernary",
     "SubNetwork",
+    "SyntheticGradient",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
@@ -306,6 +309,7 @@ __all__ = [
     "spd_batch_norm",
     "statistics_penalty",
     "sub_networks",
+    "synthetic_gradient",
     "td_layernorm",
     "temporal_memory",
     "ternary_matmul",

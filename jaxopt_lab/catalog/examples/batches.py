@@ -215,6 +215,35 @@ def classifier_with_ghosts() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "latent": 0.3}
 
 
+def forgotten_and_retained() -> dict[str, Any]:
+    """Inputs and targets of a forget set and a retain set, and a linear model.
+
+    >>> sorted(forgotten_and_retained()["batch"])
+    ['forget', 'retain']
+    """
+    given = student_and_teacher()
+    x = given["batch"]["image"]
+    sets = {"forget": (x, 0.0), "retain": (x[::-1] + 0.1, 1.0)}
+    batch = {
+        name: {"image": inputs, "target": offset + inputs[:, :3]}
+        for name, (inputs, offset) in sets.items()
+    }
+    params = {"model": given["params"]["student"]}
+    return {"batch": batch, "params": params, "retain": 0.3}
+
+
+def two_modules() -> dict[str, Any]:
+    """A batch of eight, the weights of two modules in a row and of a predictor.
+
+    >>> [w.shape for w in two_modules()["params"]["modules"]]
+    [(4, 3), (3, 3)]
+    """
+    given = student_and_teacher()
+    first, other = given["params"]["student"], given["params"]["teacher"]
+    params = {"modules": (first, other[:3]), "predictors": (0.1 * other[1:],)}
+    return {"batch": given["batch"], "params": params, "weight": 0.7}
+
+
 def moved_inputs() -> dict[str, Any]:
     """A batch of eight, and the weights of a linear classifier.
 

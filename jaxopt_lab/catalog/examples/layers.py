@@ -199,3 +199,12 @@ def three_classes() -> dict[str, Any]:
     3
     """
     return {**normalized(), "out": 3, "proxies": 2}
+
+
+def three_hidden() -> dict[str, Any]:
+    """Four examples of three positions and two features, a hidden layer of three.
+
+    >>> three_hidden()["hidden"]
+    3
+    """
+    return {**normalized(), "hidden": 3}

@@ -328,6 +328,47 @@ GHOST = PODNET._replace(
     plain=lambda make: make(POD, _tx()),
     plain_state=_pod_state,
 )
+
+
+def _matching_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_oracle_matching
+
+    return init_oracle_matching(_tx(), params["model"], key)
+
+
+def _matched(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    part = batch["forget"]
+    gap = part["image"] @ params - part["target"]
+    return jnp.mean(jnp.sum(gap**2, axis=1)), (model_state, {})
+
+
+MATCHING = ADVERSARIAL._replace(
+    state=_matching_state, plain=lambda make: make(_matched, _tx())
+)
+
+
+def _decoupled_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build([MODEL, MODEL], [MODEL], _tx(), **options, **more)
+
+
+def _decoupled_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_decoupled
+
+    return init_decoupled(_tx(), params["modules"], params["predictors"], key)
+
+
+def _in_a_row(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    losses = cross_entropy(batch["image"] @ params[0] @ params[1], batch["label"])
+    return jnp.mean(losses), (model_state, {})
+
+
+DECOUPLED = Case(
+    step=_decoupled_step,
+    state=_decoupled_state,
+    plain=lambda make: make(_in_a_row, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), tuple(params["modules"]), key),
+    plain_part=lambda state: (state.params["modules"], state.opt_state["modules"]),
+)
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -339,6 +380,8 @@ CASES: dict[str, Case] = {
     "natra": NATRA,
     "sortednet": SORTEDNET,
     "podnet": PODNET,
+    "decoupled": DECOUPLED,
+    "oracle_matching": MATCHING,
     "ghost": GHOST,
     "replay": ADVERSARIAL._replace(state=_replay_state),
     "co_teaching": CO_TEACHING,
