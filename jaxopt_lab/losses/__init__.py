@@ -7,6 +7,11 @@ from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.masked_tokens import (
+    masked_share,
+    masked_token_loss,
+    masked_token_metrics,
+)
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.mlc import mlc
 from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
@@ -47,6 +52,9 @@ __all__ = [
     "level_score",
     "linear_cka",
     "loss_weights",
+    "masked_share",
+    "masked_token_loss",
+    "masked_token_metrics",
     "mdcs",
     "mixup_ndcg",
     "mixup_ranking",
