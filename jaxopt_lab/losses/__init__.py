@@ -8,6 +8,11 @@ from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.guidance import guidance, linear_cka
 from jaxopt_lab.losses.margin_nca import margin_nca
+from jaxopt_lab.losses.masked_tokens import (
+    masked_share,
+    masked_token_loss,
+    masked_token_metrics,
+)
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.mlc import mlc
 from jaxopt_lab.losses.mmd import mmd
@@ -55,6 +60,9 @@ __all__ = [
     "linear_cka",
     "loss_weights",
     "margin_nca",
+    "masked_share",
+    "masked_token_loss",
+    "masked_token_metrics",
     "mdcs",
     "mixup_ndcg",
     "mixup_ranking",

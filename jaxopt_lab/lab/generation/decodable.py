@@ -15,6 +15,7 @@ from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference import LayeredStep, uncached_step
 from jaxopt_lab.lab.models import Model
 from jaxopt_lab.lab.models.cached import Chunk, Embed, Head, OneBlock, empty_cache
+from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.lab.trained_run import Run
 
 
@@ -69,8 +70,16 @@ def of_run(run: Run) -> Decodable:
     def apply(params: Params, inputs: Any) -> Any:
         return run.model.apply(params, state, inputs, train=False)[0]
 
+    if isinstance(model, Model) and model.masked:
+
+        def fill(params: Params, cache: Any, tokens: Any, columns: Any) -> Any:
+            logits = apply(params, tokens)
+            return jnp.take_along_axis(logits, columns[..., None], axis=1), cache
+
+        empty = lambda rows, length: ()
+        return Decodable("masked", fill, run.params, empty, context, run.num_classes)
     layered = None
-    if isinstance(model, Model) and model.cached:
+    if isinstance(model, Model) and model.cached and _own_mixing(config):
         layered = _layered(apply, config.depth)
 
         def step(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
@@ -88,6 +97,11 @@ def of_run(run: Run) -> Decodable:
 
     count = run.num_classes
     return Decodable("chunk", step, run.params, cache, context, count, layered)
+
+
+def _own_mixing(config: Any) -> bool:
+    """Whether positions meet in the model's own attention alone, which has a cache."""
+    return config.attention == OWN["attention"] and config.block == OWN["block"]
 
 
 def _layered(apply: Callable[..., Any], layers: int) -> LayeredStep:

@@ -280,11 +280,12 @@ class Generator:
             elif self.row.model == "layers":
                 step = model.layered
             more = {}
+            mask = model.num_tokens if model.kind == "masked" else None
             if drafting is not None:
                 cache = drafting.cache(1, length)
                 more["draft"] = Draft(drafting.step, draft, cache)
             return self.row.load()(
-                self._stream.watched(step) if streamed else step,
+                self._stream.watched(step, mask) if streamed else step,
                 params,
                 prompt,
                 cache=model.cache(1, length),
