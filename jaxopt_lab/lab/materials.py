@@ -14,9 +14,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import controlled, data, models, parts, placement
+from jaxopt_lab.lab import controlled, data, models, parts, placement, precision
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.quant_recipe import quant_recipe
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import TrainState, init_state
 from jaxopt_lab.training.mixed_precision import mixed_precision
@@ -76,7 +75,7 @@ def materials(configuration: Configuration) -> Materials:
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
     if run.quantize:
-        apply = quant_recipe(run.quantize).model(computed.apply)
+        apply = precision.quantized(run, computed.apply)
         computed = computed._replace(apply=apply)
     loss_fn = loss_of(configuration, loaded.kind, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)

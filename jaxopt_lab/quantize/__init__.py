@@ -7,6 +7,10 @@ from jaxopt_lab.quantize.bit_allocation import (
     allocate_bits,
     sensitivities,
 )
+from jaxopt_lab.quantize.block_reconstruction import (
+    ReconstructedBlock,
+    reconstruct_block,
+)
 from jaxopt_lab.quantize.distilled_inputs import DistilledInputs, distill_inputs
 from jaxopt_lab.quantize.expert_merging import (
     ExpertGroups,
@@ -18,12 +22,19 @@ from jaxopt_lab.quantize.expert_merging import (
     router_statistics,
 )
 from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
+from jaxopt_lab.quantize.generated_inputs import (
+    distill_with_generator,
+    generate_images,
+    init_generator,
+)
+from jaxopt_lab.quantize.genie import genie
 from jaxopt_lab.quantize.genie_grid import GenieGrid
 from jaxopt_lab.quantize.gptq import gptq
 from jaxopt_lab.quantize.gptq_grid import GPTQGrid
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.group_product import group_product, shift_product
 from jaxopt_lab.quantize.input_grams import gram_function
+from jaxopt_lab.quantize.jlcm import CodebookArray, jlcm
 from jaxopt_lab.quantize.joint_codebook import (
     JointCodebook,
     codebook_weights,
@@ -33,17 +44,22 @@ from jaxopt_lab.quantize.joint_codebook_fit import (
     JointCodebookFit,
     fit_joint_codebook,
 )
+from jaxopt_lab.quantize.joint_rounding import (
+    SoftRounding,
+    init_rounding,
+    rectified_sigmoid,
+    rounding_regularizer,
+    rounding_schedule,
+    soft_round_weights,
+)
+from jaxopt_lab.quantize.learned_step import LearnedStep, init_step, learned_step
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
 from jaxopt_lab.quantize.low_rank_sparse import (
     LowRankSparse,
-    RowImportance,
     compress_experts,
     expert_kernels,
-    kept_share,
     low_rank_sparse,
-    prune_rows,
-    row_importance,
 )
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
@@ -70,11 +86,19 @@ from jaxopt_lab.quantize.qwix_model import qwix_model
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import named_grid, round_to_nearest
 from jaxopt_lab.quantize.row_groups import group_rows, permute_layer_chain
+from jaxopt_lab.quantize.row_pruning import (
+    RowImportance,
+    kept_share,
+    prune_rows,
+    row_importance,
+)
+from jaxopt_lab.quantize.swinging import swinging
 from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
     "BitAllocation",
+    "CodebookArray",
     "DistilledInputs",
     "ExpertGroups",
     "FoldedLayer",
@@ -84,6 +108,7 @@ __all__ = [
     "Int8Product",
     "JointCodebook",
     "JointCodebookFit",
+    "LearnedStep",
     "LinearGrid",
     "LowRankSparse",
     "Normalized",
@@ -95,9 +120,11 @@ __all__ = [
     "QuantizedParams",
     "QuantizerReport",
     "QwixGrid",
+    "ReconstructedBlock",
     "RouterStatistics",
     "RowImportance",
     "Rule",
+    "SoftRounding",
     "ZeroQGrid",
     "align_experts",
     "allocate_bits",
@@ -107,17 +134,25 @@ __all__ = [
     "codebook_weights",
     "compress_experts",
     "distill_inputs",
+    "distill_with_generator",
     "expert_kernels",
     "fake_quant",
     "fake_quant_tree",
     "fit_joint_codebook",
+    "generate_images",
+    "genie",
     "gptq",
     "gram_function",
     "group_experts",
     "group_product",
     "group_rows",
+    "init_generator",
+    "init_rounding",
+    "init_step",
+    "jlcm",
     "joint_codebook",
     "kept_share",
+    "learned_step",
     "llm_int8",
     "low_rank_sparse",
     "merge_experts",
@@ -138,9 +173,15 @@ __all__ = [
     "quantize_updates",
     "quantized_products",
     "qwix_model",
+    "reconstruct_block",
+    "rectified_sigmoid",
     "round_to_nearest",
+    "rounding_regularizer",
+    "rounding_schedule",
     "router_statistics",
     "row_importance",
     "sensitivities",
     "shift_product",
+    "soft_round_weights",
+    "swinging",
 ]

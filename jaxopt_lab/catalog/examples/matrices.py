@@ -35,3 +35,21 @@ def coarse_unsigned() -> dict[str, Any]:
     'gptq'
     """
     return {**coarse(), "codec": "gptq"}
+
+
+def few_codewords() -> dict[str, Any]:
+    """The same for one codebook of four values.
+
+    >>> few_codewords()["groups"]
+    1
+    """
+    return {**calibrated(), "bits": 2, "groups": 1, "steps": 3}
+
+
+def few_steps() -> dict[str, Any]:
+    """The same for four bits and three steps.
+
+    >>> few_steps()["steps"]
+    3
+    """
+    return {**coarse(), "steps": 3}
