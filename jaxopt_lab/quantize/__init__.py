@@ -1,6 +1,12 @@
 """Quantizing trained parameters: grids, rounding, calibration, whole models."""
 
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.batch_norm_selection import (
+    BatchNormSelection,
+    Moments,
+    average_statistics,
+    select_by_batch_norm,
+)
 from jaxopt_lab.quantize.batch_statistics import Normalized, batch_statistics_loss
 from jaxopt_lab.quantize.bit_allocation import (
     BitAllocation,
@@ -92,11 +98,22 @@ from jaxopt_lab.quantize.row_pruning import (
     prune_rows,
     row_importance,
 )
+from jaxopt_lab.quantize.sparse_masks import (
+    SparseGradient,
+    cosine_prune_fraction,
+    magnitude_masks,
+    masked,
+    noisy_layer_densities,
+    prune_grow,
+    sum_sparse,
+    top_k_sparse,
+)
 from jaxopt_lab.quantize.swinging import swinging
 from jaxopt_lab.quantize.updates import QuantizeUpdatesState, quantize_updates
 from jaxopt_lab.quantize.zeroq_grid import ZeroQGrid
 
 __all__ = [
+    "BatchNormSelection",
     "BitAllocation",
     "CodebookArray",
     "DistilledInputs",
@@ -111,6 +128,7 @@ __all__ = [
     "LearnedStep",
     "LinearGrid",
     "LowRankSparse",
+    "Moments",
     "Normalized",
     "PackedCodebook",
     "ProductGrids",
@@ -125,14 +143,17 @@ __all__ = [
     "RowImportance",
     "Rule",
     "SoftRounding",
+    "SparseGradient",
     "ZeroQGrid",
     "align_experts",
     "allocate_bits",
+    "average_statistics",
     "batch_statistics_loss",
     "calibration_error",
     "codebook_bits",
     "codebook_weights",
     "compress_experts",
+    "cosine_prune_fraction",
     "distill_inputs",
     "distill_with_generator",
     "expert_kernels",
@@ -155,14 +176,18 @@ __all__ = [
     "learned_step",
     "llm_int8",
     "low_rank_sparse",
+    "magnitude_masks",
+    "masked",
     "merge_experts",
     "monte_carlo",
     "named_grid",
+    "noisy_layer_densities",
     "outlier_tune",
     "pack_codebook",
     "permute_experts",
     "permute_layer_chain",
     "product_grids",
+    "prune_grow",
     "prune_rows",
     "quant_convolution",
     "quant_dot_general",
@@ -180,8 +205,11 @@ __all__ = [
     "rounding_schedule",
     "router_statistics",
     "row_importance",
+    "select_by_batch_norm",
     "sensitivities",
     "shift_product",
     "soft_round_weights",
+    "sum_sparse",
     "swinging",
+    "top_k_sparse",
 ]

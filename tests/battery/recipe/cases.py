@@ -268,6 +268,13 @@ def _sortednet_state(params: Any, key: Any) -> Any:
     return init_sortednet(_tx(), params["model"], key)
 
 
+def _federated_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_federated
+
+    return init_federated(_tx(), params["model"], key)
+
+
+FEDERATED = _trains_one_role(_one_model_step, _federated_state, "model")
 SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
@@ -279,6 +286,7 @@ CASES: dict[str, Case] = {
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
     "sortednet": SORTEDNET,
+    "federated": FEDERATED,
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
