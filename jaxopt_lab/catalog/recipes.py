@@ -62,6 +62,18 @@ ROWS: tuple[Recipe, ...] = (
         gradients={"model": 2},
         paper="Valipour et al. 2023, arXiv:2309.00255",
     ),
+    Recipe(
+        name="federated",
+        summary="clients train apart from the same weights and are averaged",
+        build="jaxopt_lab.recipes:make_federated_step",
+        reduces_to=Neutral({"clients": 1}, "jaxopt_lab.training:make_train_step"),
+        topic="compression",
+        options=("clients", "local_steps", "reset"),
+        example=f"{_EXAMPLES}:two_clients",
+        roles=("model",),
+        gradients={"model": 1},
+        paper="McMahan et al. 2017; Huang et al. 2023, arXiv:2212.01977",
+    ),
     # Ensembles, few and wrong labels, representations
     Recipe(
         name="ensemble",

@@ -56,7 +56,8 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import WsConv
+from .conv.modules import SwingConv, WsConv
+from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
 from .feature_map.bundling import bundle, bundle_weights, solve_bundled
@@ -209,6 +210,7 @@ __all__ = [
     "Selu",
     "SparseTernary",
     "SubNetwork",
+    "SwingConv",
     "SyntheticGradient",
     "TimeDependentLayerNorm",
     "TransformerBlock",
@@ -309,6 +311,7 @@ __all__ = [
     "spd_batch_norm",
     "statistics_penalty",
     "sub_networks",
+    "swing_conv",
     "synthetic_gradient",
     "td_layernorm",
     "temporal_memory",

@@ -25,6 +25,7 @@ from jaxopt_lab.recipes.distillation import (
 from jaxopt_lab.recipes.dual_losses import DualOutputs
 from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
+from jaxopt_lab.recipes.federated import init_federated, make_federated_step
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
 from jaxopt_lab.recipes.ghost import init_ghost, make_ghost_step
 from jaxopt_lab.recipes.ghosts import (
@@ -73,6 +74,7 @@ __all__ = [
     "init_distillation",
     "init_dualdis",
     "init_ensemble",
+    "init_federated",
     "init_fixmatch",
     "init_ghost",
     "init_guided",
@@ -91,6 +93,7 @@ __all__ = [
     "make_distillation_step",
     "make_dualdis_step",
     "make_ensemble_step",
+    "make_federated_step",
     "make_fixmatch_step",
     "make_ghost_step",
     "make_guided_step",

@@ -150,6 +150,17 @@ def one_classifier_to_cut() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
 
 
+def two_clients() -> dict[str, Any]:
+    """A batch of eight for two clients, and the weights of a linear classifier.
+
+    >>> two_clients()["clients"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "clients": 2}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 

@@ -268,6 +268,13 @@ def _sortednet_state(params: Any, key: Any) -> Any:
     return init_sortednet(_tx(), params["model"], key)
 
 
+def _federated_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_federated
+
+    return init_federated(_tx(), params["model"], key)
+
+
+FEDERATED = _trains_one_role(_one_model_step, _federated_state, "model")
 SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
 
 
@@ -384,6 +391,7 @@ CASES: dict[str, Case] = {
     "oracle_matching": MATCHING,
     "ghost": GHOST,
     "replay": ADVERSARIAL._replace(state=_replay_state),
+    "federated": FEDERATED,
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
