@@ -219,6 +219,18 @@ def fitted() -> dict[str, Any]:
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
 
 
+def mapped() -> dict[str, Any]:
+    """``fitted`` without equal logits, with options of a monotone map that are small.
+
+    >>> mapped()["segments"]
+    4
+    """
+    options = {"steps": 2, "segments": 4, "span": 8.0, "reach": 2, "clusters": 2}
+    given = fitted()
+    given["data"]["outputs"] += 0.1 * np.cos(np.arange(24.0)).reshape(8, 3)
+    return {**given, **options}
+
+
 def kernel() -> dict[str, Any]:
     """The shape of a kernel.
 
