@@ -18,6 +18,12 @@ from jaxopt_lab.recipes.dual_losses import DualOutputs
 from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
+from jaxopt_lab.recipes.flow_matching import (
+    init_flow_matching,
+    make_flow_matching_step,
+)
+from jaxopt_lab.recipes.flow_sampler import integrate_flow
+from jaxopt_lab.recipes.gan import init_gan, make_gan_step
 from jaxopt_lab.recipes.guided import init_guided, make_guided_step
 from jaxopt_lab.recipes.hybridnet import (
     HybridOutputs,
@@ -39,9 +45,12 @@ __all__ = [
     "init_dualdis",
     "init_ensemble",
     "init_fixmatch",
+    "init_flow_matching",
+    "init_gan",
     "init_guided",
     "init_hybridnet",
     "init_natra",
+    "integrate_flow",
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
@@ -49,6 +58,8 @@ __all__ = [
     "make_dualdis_step",
     "make_ensemble_step",
     "make_fixmatch_step",
+    "make_flow_matching_step",
+    "make_gan_step",
     "make_guided_step",
     "make_hybridnet_step",
     "make_natra_step",

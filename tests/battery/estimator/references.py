@@ -79,10 +79,16 @@ def t3(pretrained: Any, finetuned: Any) -> Any:
     return {"divergence": mean, "coefficient": 0.1 + 0.8 * share}
 
 
+def wiener_denoiser(image: Any) -> Any:
+    """Mean and covariance of NumPy."""
+    return {"mean": image.mean(axis=0), "covariance": np.cov(image.T)}
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": temperature_scaling,
     "vector_scaling": vector_scaling,
     "t3": t3,
+    "wiener_denoiser": wiener_denoiser,
 }
 MEASURES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": cross_entropy,
