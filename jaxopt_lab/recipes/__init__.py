@@ -35,6 +35,11 @@ from jaxopt_lab.recipes.ghosts import (
     ghost_generator_loss,
     latent_margin,
 )
+from jaxopt_lab.recipes.flow_matching import (
+    init_flow_matching,
+    make_flow_matching_step,
+from jaxopt_lab.recipes.flow_sampler import integrate_flow
+from jaxopt_lab.recipes.gan import init_gan, make_gan_step
 from jaxopt_lab.recipes.guided import init_guided, make_guided_step
 from jaxopt_lab.recipes.hybridnet import (
     HybridOutputs,
@@ -86,6 +91,9 @@ __all__ = [
     "init_sortednet",
     "inject_gradient",
     "latent_margin",
+    "init_flow_matching",
+    "init_gan",
+    "integrate_flow",
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
@@ -96,6 +104,8 @@ __all__ = [
     "make_federated_step",
     "make_fixmatch_step",
     "make_ghost_step",
+    "make_flow_matching_step",
+    "make_gan_step",
     "make_guided_step",
     "make_hybridnet_step",
     "make_natra_step",

@@ -277,6 +277,23 @@ def one_hybrid() -> dict[str, Any]:
     return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
 
 
+def two_adversaries() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear generator and of two discriminators.
+
+    >>> two_adversaries()["params"]["discriminators"].shape
+    (2, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    generator, discriminators = rng.normal(size=(2, 4)), rng.normal(size=(2, 4, 1))
+    return {
+        "batch": {"image": rng.normal(size=(8, 4))},
+        "params": {"generator": generator, "discriminators": discriminators},
+        "drop": 0.4,
+        "split": True,
+        "diversity": 0.5,
+    }
+
+
 def two_members() -> dict[str, Any]:
     """A batch of eight, and the weights of two linear classifiers, stacked.
 

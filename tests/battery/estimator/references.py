@@ -141,12 +141,18 @@ def datamodel(subset: Any, outputs: Any) -> Any:
     return {"weights": found[:-1], "bias": found[-1]}
 
 
+def wiener_denoiser(image: Any) -> Any:
+    """Mean and covariance of NumPy."""
+    return {"mean": image.mean(axis=0), "covariance": np.cov(image.T)}
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": temperature_scaling,
     "vector_scaling": vector_scaling,
     "h_calibration": h_calibration,
     "t3": t3,
     "datamodel": datamodel,
+    "wiener_denoiser": wiener_denoiser,
 }
 MEASURES: dict[str, Callable[..., Any]] = {
     "temperature_scaling": cross_entropy,
