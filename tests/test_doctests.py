@@ -77,6 +77,7 @@ DEAR = {
     "layers.norm.power_norm",
     "layers.norm.unified_norm",
     "layers.norm.unmix_tns",
+    "layers.sine.winner",
     "losses.emo",
     "losses.reweighting",
     "losses.shade",

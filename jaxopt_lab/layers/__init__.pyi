@@ -1,6 +1,7 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
-from .activation.modules import AlphaDropout, Selu
+from .activation.hilbert import hilbert_activation
+from .activation.modules import AlphaDropout, HilbertActivation, Selu
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -10,7 +11,9 @@ from .attention.linear_attention import (
 from .attention.modules import NormAwareLinearAttention
 from .attention.norm_aware_attention import norm_aware_attention
 from .block.batch_former import batch_former
-from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
+from .block.hourglass import constant_lift, hourglass, hourglass_block
+from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
+from .block.modules import BatchFormer, Hourglass, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
@@ -55,9 +58,23 @@ from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
 from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.graph_encoder import graph_encoder
 from .hypernetwork.hypernetwork import hypernetwork
-from .hypernetwork.modules import HyperNetwork
+from .hypernetwork.logah import logah
+from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
+from .hypernetwork.modules import HyperNetwork, LowRankDecoder
+from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
+from .kan.bases import b_spline_basis, chebyshev_basis, fourier_basis, gaussian_basis
+from .kan.modules import SelectableKAN, SelectableKANConv
+from .kan.selectable_kan import selectable_kan
+from .kan.selectable_kan_conv import selectable_kan_conv
+from .kan.selection import (
+    SelectionStage,
+    select_spaces,
+    selection_entropy,
+    selection_stage,
+)
 from .linen_module import LinenLayer
 from .memory_saving import (
     mesa_attention,
@@ -114,6 +131,18 @@ from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
+from .operator.mgno import mgno
+from .operator.modules import MgConv, MgNO
+from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
+from .sine.modules import Siren
+from .sine.siren import siren
+from .sine.winner import (
+    WinnerScales,
+    spectral_centroid,
+    winner,
+    winner_init,
+    winner_scales,
+)
 
 __all__ = [
     "AdaB2N",
@@ -127,6 +156,8 @@ __all__ = [
     "EvoNormS0",
     "GhostBatchNorm",
     "GroupNorm",
+    "HilbertActivation",
+    "Hourglass",
     "HydraMixer",
     "HyperNetwork",
     "InstanceNorm",
@@ -136,45 +167,65 @@ __all__ = [
     "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
+    "LowRankDecoder",
     "MesaAttention",
     "MesaDense",
     "MesaGelu",
     "MesaLayerNorm",
     "MesaSoftmax",
+    "MgConv",
+    "MgNO",
     "MixtureOfExperts",
     "NnxLayer",
     "NormAwareLinearAttention",
     "OrderedLowRank",
+    "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
+    "SelectableKAN",
+    "SelectableKANConv",
+    "SelectionStage",
     "Selu",
+    "Siren",
     "SparseTernary",
+    "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
     "UnifiedNorm",
+    "WinnerScales",
     "WsConv",
     "WtaCrsDense",
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
     "at_task",
+    "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
     "bundle",
     "bundle_weights",
+    "chebyshev_basis",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
+    "constant_lift",
     "evonorm_b0",
     "evonorm_s0",
+    "fourier_basis",
+    "gaussian_basis",
     "gaussian_projection",
     "ghost_batch_norm",
+    "graph_encoder",
     "group_norm",
+    "hilbert_activation",
+    "hourglass",
+    "hourglass_block",
+    "hourglass_size",
     "hydra_mixer",
     "hypernetwork",
     "instance_norm",
@@ -186,20 +237,29 @@ __all__ = [
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "linear_attention",
+    "logah",
+    "low_rank_decoder",
+    "low_rank_decoder_size",
     "magnitude_invariant_encoding",
+    "match_bottleneck",
     "merge_if_cheaper",
     "mesa_attention",
     "mesa_dense",
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "mgno",
     "mixture_of_experts",
+    "multigrid_conv",
+    "multigrid_cycle",
+    "multigrid_shapes",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
     "one_layer_ranks",
     "ordered_low_rank",
     "ordered_rank_mask",
+    "parameter_graph",
     "poincare_batch_norm",
     "power_norm",
     "prune_ranks",
@@ -213,14 +273,21 @@ __all__ = [
     "router_logits",
     "sample_layer_rank",
     "scaled_residual",
+    "select_spaces",
+    "selectable_kan",
+    "selectable_kan_conv",
+    "selection_entropy",
+    "selection_stage",
     "selective_scan",
     "selu",
     "semiseparable_matrix",
     "shrink_ranks",
+    "siren",
     "slice_rank",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
+    "spectral_centroid",
     "statistics_penalty",
     "td_layernorm",
     "ternary_matmul",
@@ -231,6 +298,9 @@ __all__ = [
     "universal_features",
     "unmix_tns",
     "weight_standardization",
+    "winner",
+    "winner_init",
+    "winner_scales",
     "ws_conv",
     "wta_crs_dense",
 ]
