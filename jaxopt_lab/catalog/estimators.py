@@ -50,4 +50,19 @@ ROWS: tuple[Estimator, ...] = (
         paper="T3, 2025 (test-time model merging)",
         full="dear; its vectors, ends and limits are plain",
     ),
+    Estimator(
+        name="datamodel",
+        summary="outputs as linear functions of the training examples used",
+        build="jaxopt_lab.diagnostics.attribution.datamodel:fit_datamodel",
+        apply="jaxopt_lab.diagnostics.attribution.datamodel:datamodel_change",
+        reduces_to=Neutral(
+            {"ridge": 1e300},
+            "jaxopt_lab.diagnostics.attribution.datamodel:no_change",
+        ),
+        topic="unlearning",
+        options=("ridge", "lasso", "sweeps"),
+        example="jaxopt_lab.catalog.examples.matrices:models_of_subsets",
+        form="closed form",
+        paper="Ilyas et al. 2022, arXiv:2202.00622",
+    ),
 )

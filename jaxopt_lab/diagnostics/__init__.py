@@ -16,6 +16,12 @@ from jaxopt_lab.diagnostics.activations.interaction_edges import (
     edge_share,
     interaction_edges,
 )
+from jaxopt_lab.diagnostics.attribution.datamodel import (
+    Datamodel,
+    datamodel_change,
+    fit_datamodel,
+)
+from jaxopt_lab.diagnostics.attribution.klom import KLoM, klom, margins
 from jaxopt_lab.diagnostics.theory.activations import (
     critical_init,
     critical_weight_variance,
@@ -112,6 +118,7 @@ from jaxopt_lab.diagnostics.weights.weight_noise import with_weight_noise
 
 __all__ = [
     "Basis",
+    "Datamodel",
     "DeepKernel",
     "Degeneracy",
     "DepthLimit",
@@ -122,6 +129,7 @@ __all__ = [
     "FilterQuality",
     "FiniteWidth",
     "InteractionBases",
+    "KLoM",
     "LinearTask",
     "Spectrum",
     "SpectrumMetrics",
@@ -134,6 +142,7 @@ __all__ = [
     "correlations",
     "critical_init",
     "critical_weight_variance",
+    "datamodel_change",
     "deep_ntk",
     "degeneracy_report",
     "depth_limit",
@@ -147,6 +156,7 @@ __all__ = [
     "filter_shift",
     "filters_of",
     "finite_width",
+    "fit_datamodel",
     "folded_layer",
     "gaussian_mean",
     "gaussian_pair_mean",
@@ -157,6 +167,7 @@ __all__ = [
     "interaction_edges",
     "kernel_classifier",
     "kernels_through_depth",
+    "klom",
     "koenigs_function",
     "layer_spectra",
     "layer_spectrum",
@@ -165,6 +176,7 @@ __all__ = [
     "marchenko_pastur",
     "marchenko_pastur_density",
     "marchenko_pastur_edges",
+    "margins",
     "matrix_entropy",
     "nadaraya_watson",
     "normalise_tokens",

@@ -10,6 +10,7 @@ from .attention.linear_attention import (
 )
 from .attention.modules import NormAwareLinearAttention
 from .attention.norm_aware_attention import norm_aware_attention
+from .attention.softmax_attention import softmax_attention
 from .block.batch_former import batch_former
 from .block.hourglass import constant_lift, hourglass, hourglass_block
 from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
@@ -17,6 +18,12 @@ from .block.modules import BatchFormer, Hourglass, ScaledResidual, TransformerBl
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
+from .classifier.growing import class_means, grow_proxies, imprint_proxies
+from .classifier.local_similarity import (
+    local_similarity,
+    local_similarity_classifier,
+)
+from .classifier.modules import LocalSimilarityClassifier
 from .compression.codebook import (
     code_uses,
     codebook_lookup,
@@ -39,6 +46,17 @@ from .compression.ordered_ranks import (
     shrink_ranks,
     slice_rank,
 )
+from .compression.prefixes import (
+    SubNetwork,
+    active_units,
+    evaluate_all,
+    extract_subnetwork,
+    mask_params,
+    prefix_mask,
+    sample_subnetworks,
+    sub_networks,
+    with_sub_networks,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
@@ -57,6 +75,30 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.gat_conv import gat_conv
+from .graph.gcn_conv import gcn_conv, gcn_propagate
+from .graph.graphs import (
+    Graph,
+    Hypergraph,
+    graph_hyperedges,
+    make_graph,
+    make_hypergraph,
+)
+from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
+from .graph.modules import GATConv, GCNConv, HypergraphConv
+from .graph.padding import GraphBatch, pad_graphs, pool_nodes
+from .graph.prediction_correction import (
+    IncrementTracker,
+    correct_memory,
+    memory_coherence,
+    predict_memory,
+    prediction_correction,
+    restarted,
+    tracker_moments,
+    tracker_update,
+)
+from .graph.segments import segment_softmax
+from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
 from .hypernetwork.graph_encoder import graph_encoder
 from .hypernetwork.hypernetwork import hypernetwork
@@ -134,6 +176,8 @@ from .norm.unmix_tns import components_of_source, unmix_tns
 from .operator.mgno import mgno
 from .operator.modules import MgConv, MgNO
 from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
+from .prediction.modules import SyntheticGradient
+from .prediction.synthetic_gradient import synthetic_gradient
 from .sine.modules import Siren
 from .sine.siren import siren
 from .sine.winner import (
@@ -150,16 +194,25 @@ __all__ = [
     "AlphaDropout",
     "BatchChannelNorm",
     "BatchFormer",
+    "Changed",
     "CodebookBottleneck",
     "Direction",
+    "Events",
     "EvoNormB0",
     "EvoNormS0",
+    "GATConv",
+    "GCNConv",
     "GhostBatchNorm",
+    "Graph",
+    "GraphBatch",
     "GroupNorm",
     "HilbertActivation",
     "Hourglass",
     "HydraMixer",
     "HyperNetwork",
+    "Hypergraph",
+    "HypergraphConv",
+    "IncrementTracker",
     "InstanceNorm",
     "KernelAdapter",
     "KernelFeedForward",
@@ -167,7 +220,10 @@ __all__ = [
     "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
+    "LocalSimilarityClassifier",
     "LowRankDecoder",
+    "Memory",
+    "MemoryState",
     "MesaAttention",
     "MesaDense",
     "MesaGelu",
@@ -191,6 +247,8 @@ __all__ = [
     "Selu",
     "Siren",
     "SparseTernary",
+    "SubNetwork",
+    "SyntheticGradient",
     "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
@@ -199,6 +257,7 @@ __all__ = [
     "WinnerScales",
     "WsConv",
     "WtaCrsDense",
+    "active_units",
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
@@ -209,25 +268,37 @@ __all__ = [
     "bundle",
     "bundle_weights",
     "chebyshev_basis",
+    "class_means",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "correct_memory",
+    "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
+    "extract_subnetwork",
     "fourier_basis",
+    "gat_conv",
     "gaussian_basis",
     "gaussian_projection",
+    "gcn_conv",
+    "gcn_propagate",
     "ghost_batch_norm",
     "graph_encoder",
+    "graph_hyperedges",
     "group_norm",
+    "grow_proxies",
     "hilbert_activation",
     "hourglass",
     "hourglass_block",
     "hourglass_size",
     "hydra_mixer",
+    "hypergraph_conv",
+    "hypergraph_propagate",
     "hypernetwork",
+    "imprint_proxies",
     "instance_norm",
     "kernel_adapter",
     "kernel_features",
@@ -237,11 +308,17 @@ __all__ = [
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "linear_attention",
+    "local_similarity",
+    "local_similarity_classifier",
     "logah",
     "low_rank_decoder",
     "low_rank_decoder_size",
     "magnitude_invariant_encoding",
+    "make_graph",
+    "make_hypergraph",
+    "mask_params",
     "match_bottleneck",
+    "memory_coherence",
     "merge_if_cheaper",
     "mesa_attention",
     "mesa_dense",
@@ -259,9 +336,14 @@ __all__ = [
     "one_layer_ranks",
     "ordered_low_rank",
     "ordered_rank_mask",
+    "pad_graphs",
     "parameter_graph",
     "poincare_batch_norm",
+    "pool_nodes",
     "power_norm",
+    "predict_memory",
+    "prediction_correction",
+    "prefix_mask",
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
@@ -269,10 +351,13 @@ __all__ = [
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "restarted",
     "rotary_angles",
     "router_logits",
     "sample_layer_rank",
+    "sample_subnetworks",
     "scaled_residual",
+    "segment_softmax",
     "select_spaces",
     "selectable_kan",
     "selectable_kan_conv",
@@ -284,15 +369,21 @@ __all__ = [
     "shrink_ranks",
     "siren",
     "slice_rank",
+    "softmax_attention",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
     "spectral_centroid",
     "statistics_penalty",
+    "sub_networks",
+    "synthetic_gradient",
     "td_layernorm",
+    "temporal_memory",
     "ternary_matmul",
     "ternary_matrix",
     "time_dependent",
+    "tracker_moments",
+    "tracker_update",
     "transformer_block",
     "unified_norm",
     "universal_features",
@@ -301,6 +392,7 @@ __all__ = [
     "winner",
     "winner_init",
     "winner_scales",
+    "with_sub_networks",
     "ws_conv",
     "wta_crs_dense",
 ]
