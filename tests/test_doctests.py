@@ -102,6 +102,7 @@ DEAR = {
     "layers.norm.region_norm",
     "layers.norm.unified_norm",
     "layers.norm.unmix_tns",
+    "layers.sine.winner",
     "losses.codiemb",
     "losses.coding_rate",
     "losses.emo",
