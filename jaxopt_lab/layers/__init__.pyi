@@ -54,6 +54,13 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.distances import (
+    distance_correlation,
+    farthest_point_landmarks,
+    landmark_features,
+    sample_distance_pairs,
+    shortest_path_lengths,
+)
 from .graph.gat_conv import gat_conv
 from .graph.gcn_conv import gcn_conv, gcn_propagate
 from .graph.graphs import (
@@ -206,8 +213,10 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "correct_memory",
+    "distance_correlation",
     "evonorm_b0",
     "evonorm_s0",
+    "farthest_point_landmarks",
     "gat_conv",
     "gaussian_projection",
     "gcn_conv",
@@ -223,6 +232,7 @@ __all__ = [
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
+    "landmark_features",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
@@ -261,12 +271,14 @@ __all__ = [
     "restarted",
     "rotary_angles",
     "router_logits",
+    "sample_distance_pairs",
     "sample_layer_rank",
     "scaled_residual",
     "segment_softmax",
     "selective_scan",
     "selu",
     "semiseparable_matrix",
+    "shortest_path_lengths",
     "shrink_ranks",
     "slice_rank",
     "solve_bundled",

@@ -7,6 +7,7 @@ from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.isometric import isometric_loss
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.mlc import mlc
 from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
@@ -44,6 +45,7 @@ __all__ = [
     "fidelity_loss",
     "gaussian_soft_label",
     "guidance",
+    "isometric_loss",
     "level_score",
     "linear_cka",
     "loss_weights",

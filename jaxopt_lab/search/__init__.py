@@ -1,6 +1,11 @@
 """Search: candidates from a space, asked for and told their scores."""
 
 from jaxopt_lab.search.driver import Search, run
+from jaxopt_lab.search.kernel_ridge import (
+    KernelRidge,
+    fit_kernel_ridge,
+    predict_kernel_ridge,
+)
 from jaxopt_lab.search.layer_genomes import (
     apply_genome,
     as_genome,
@@ -9,23 +14,59 @@ from jaxopt_lab.search.layer_genomes import (
     genome_space,
     reads_input,
 )
+from jaxopt_lab.search.nsga2 import nsga2
+from jaxopt_lab.search.pareto import (
+    crowding_distance,
+    dominates,
+    hypervolume,
+    nondominated_sort,
+)
+from jaxopt_lab.search.predictor_guided import predictor_guided
 from jaxopt_lab.search.random_search import random_search
 from jaxopt_lab.search.regularized_evolution import regularized_evolution
-from jaxopt_lab.search.space import Choice, Integers, Interval, candidate_at
+from jaxopt_lab.search.reinforce import (
+    choice_entropy,
+    choice_probabilities,
+    reinforce,
+    reinforce_gradient,
+)
+from jaxopt_lab.search.space import (
+    Choice,
+    Integers,
+    Interval,
+    candidate_at,
+    encode,
+    fraction_of,
+)
 
 __all__ = [
     "Choice",
     "Integers",
     "Interval",
+    "KernelRidge",
     "Search",
     "apply_genome",
     "as_genome",
     "candidate_at",
+    "choice_entropy",
+    "choice_probabilities",
+    "crowding_distance",
+    "dominates",
+    "encode",
+    "fit_kernel_ridge",
+    "fraction_of",
     "genome_of",
     "genome_params",
     "genome_space",
+    "hypervolume",
+    "nondominated_sort",
+    "nsga2",
+    "predict_kernel_ridge",
+    "predictor_guided",
     "random_search",
     "reads_input",
     "regularized_evolution",
+    "reinforce",
+    "reinforce_gradient",
     "run",
 ]
