@@ -1,6 +1,18 @@
 """Search: candidates from a space, asked for and told their scores."""
 
 from jaxopt_lab.search.driver import Search, run
+from jaxopt_lab.search.einspace.evolution import einspace_evolution
+from jaxopt_lab.search.einspace.grammar import (
+    Grammar,
+    mutate_architecture,
+    sample_architecture,
+)
+from jaxopt_lab.search.einspace.network import (
+    count_parameters,
+    einspace_network,
+    module_function,
+)
+from jaxopt_lab.search.einspace.nodes import Node, as_text, from_text, infer_shape
 from jaxopt_lab.search.kernel_ridge import (
     KernelRidge,
     fit_kernel_ridge,
@@ -41,24 +53,34 @@ from jaxopt_lab.search.space import (
 
 __all__ = [
     "Choice",
+    "Grammar",
     "Integers",
     "Interval",
     "KernelRidge",
+    "Node",
     "Search",
     "apply_genome",
     "as_genome",
+    "as_text",
     "candidate_at",
     "choice_entropy",
     "choice_probabilities",
+    "count_parameters",
     "crowding_distance",
     "dominates",
+    "einspace_evolution",
+    "einspace_network",
     "encode",
     "fit_kernel_ridge",
     "fraction_of",
+    "from_text",
     "genome_of",
     "genome_params",
     "genome_space",
     "hypervolume",
+    "infer_shape",
+    "module_function",
+    "mutate_architecture",
     "nondominated_sort",
     "nsga2",
     "predict_kernel_ridge",
@@ -69,4 +91,5 @@ __all__ = [
     "reinforce",
     "reinforce_gradient",
     "run",
+    "sample_architecture",
 ]
