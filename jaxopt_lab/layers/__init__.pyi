@@ -76,6 +76,13 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.distances import (
+    distance_correlation,
+    farthest_point_landmarks,
+    landmark_features,
+    sample_distance_pairs,
+    shortest_path_lengths,
+)
 from .graph.gat_conv import gat_conv
 from .graph.gcn_conv import gcn_conv, gcn_propagate
 from .graph.graphs import (
@@ -282,6 +289,8 @@ __all__ = [
     "evonorm_s0",
     "extract_subnetwork",
     "fourier_basis",
+    "distance_correlation",
+    "farthest_point_landmarks",
     "gat_conv",
     "gaussian_basis",
     "gaussian_projection",
@@ -305,6 +314,7 @@ __all__ = [
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
+    "landmark_features",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
@@ -356,6 +366,7 @@ __all__ = [
     "restarted",
     "rotary_angles",
     "router_logits",
+    "sample_distance_pairs",
     "sample_layer_rank",
     "sample_subnetworks",
     "scaled_residual",
@@ -368,6 +379,7 @@ __all__ = [
     "selective_scan",
     "selu",
     "semiseparable_matrix",
+    "shortest_path_lengths",
     "shrink_ranks",
     "siren",
     "slice_rank",

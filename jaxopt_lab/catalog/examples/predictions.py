@@ -286,3 +286,20 @@ def regressed() -> dict[str, Any]:
         "beta": None,
         "window": 3.0,
     }
+
+
+def embedded_pairs() -> dict[str, Any]:
+    """Embeddings of four pairs of nodes, and the pairs' distances in a graph.
+
+    >>> embedded_pairs()["targets"].tolist()
+    [1.0, 2.0, 1.0, 3.0]
+    """
+    rng = np.random.default_rng(12)
+    targets = np.array([1.0, 2.0, 1.0, 3.0])
+    perfect = np.zeros((4, 2, 2))
+    perfect[:, 0, 0] = targets
+    return {
+        "outputs": rng.normal(size=(4, 2, 2)),
+        "targets": targets,
+        "perfect": perfect,
+    }
