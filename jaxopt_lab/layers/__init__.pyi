@@ -45,6 +45,7 @@ from .compression.ordered_ranks import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
+from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
 from .feature_map.bundling import bundle, bundle_weights, solve_bundled
@@ -61,8 +62,10 @@ from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
 from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
-from .hypernetwork.modules import HyperNetwork
+from .hypernetwork.modules import HyperNetwork, RecurrentHyperNetwork
+from .hypernetwork.recurrent import recurrent_hypernetwork
 from .initializers import lecun_normal_untruncated
 from .linen_module import LinenLayer
 from .memory_saving import (
@@ -156,6 +159,7 @@ __all__ = [
     "OrderedLowRank",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
@@ -186,6 +190,7 @@ __all__ = [
     "gaussian_projection",
     "ghost_batch_norm",
     "group_norm",
+    "grow_hypernetwork",
     "grow_proxies",
     "hydra_mixer",
     "hypernetwork",
@@ -209,17 +214,21 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "mixture_of_experts",
+    "new_entries",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
     "one_layer_ranks",
     "ordered_low_rank",
     "ordered_rank_mask",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poincare_batch_norm",
     "power_norm",
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",

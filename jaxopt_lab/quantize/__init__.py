@@ -35,6 +35,11 @@ from jaxopt_lab.quantize.joint_codebook_fit import (
 )
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
+from jaxopt_lab.quantize.minmax_axis import (
+    MinmaxCodes,
+    entropy_bits,
+    minmax_best_axis,
+)
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
 from jaxopt_lab.quantize.packed_codebook import (
@@ -75,6 +80,7 @@ __all__ = [
     "JointCodebook",
     "JointCodebookFit",
     "LinearGrid",
+    "MinmaxCodes",
     "Normalized",
     "PackedCodebook",
     "ProductGrids",
@@ -94,6 +100,7 @@ __all__ = [
     "codebook_bits",
     "codebook_weights",
     "distill_inputs",
+    "entropy_bits",
     "fake_quant",
     "fake_quant_tree",
     "fit_joint_codebook",
@@ -105,6 +112,7 @@ __all__ = [
     "joint_codebook",
     "llm_int8",
     "merge_experts",
+    "minmax_best_axis",
     "monte_carlo",
     "named_grid",
     "outlier_tune",

@@ -9,6 +9,13 @@ from jaxopt_lab.recipes.co_teaching import (
     of_both,
 )
 from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
+from jaxopt_lab.recipes.continual_hypernetwork import (
+    OldTasks,
+    fisher_importance,
+    init_continual_hypernetwork,
+    make_continual_hypernetwork_step,
+    output_regulariser,
+)
 from jaxopt_lab.recipes.decoupled import init_decoupled, make_decoupled_step
 from jaxopt_lab.recipes.decoupling import (
     WindowGradients,
@@ -55,6 +62,7 @@ __all__ = [
     "Ghosts",
     "HybridOutputs",
     "Memory",
+    "OldTasks",
     "PodOutputs",
     "WindowGradients",
     "adapting_norms",
@@ -62,12 +70,14 @@ __all__ = [
     "draw_ghosts",
     "edit_attribute",
     "empty_memory",
+    "fisher_importance",
     "fit_separator",
     "fixed_memory",
     "ghost_generator_loss",
     "init_adversarial",
     "init_co_teaching",
     "init_conadv",
+    "init_continual_hypernetwork",
     "init_decoupled",
     "init_distillation",
     "init_dualdis",
@@ -85,6 +95,7 @@ __all__ = [
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
+    "make_continual_hypernetwork_step",
     "make_decoupled_step",
     "make_distillation_step",
     "make_dualdis_step",
@@ -100,6 +111,7 @@ __all__ = [
     "of_both",
     "of_members",
     "orthogonality",
+    "output_regulariser",
     "regression_loss",
     "soft_divergence",
     "window_gradients",

@@ -355,6 +355,35 @@ DECOUPLED = Case(
     plain_state=lambda params, key: init_state(_tx(), tuple(params["modules"]), key),
     plain_part=lambda state: (state.params["modules"], state.opt_state["modules"]),
 )
+
+
+def _predicting(params: Any, state: Any, e: Any, **_: Any) -> Any:
+    return (e @ params).reshape(-1, 4, 3), state
+
+
+def _hypernetwork_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(Functional(MODEL.init, _predicting), MODEL, _tx(), **options, **more)
+
+
+def _hypernetwork_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import OldTasks, init_continual_hypernetwork
+
+    model, old = params["model"], OldTasks(**params["old"])
+    pair = model["hypernetwork"], model["embedding"]
+    return init_continual_hypernetwork(_tx(), *pair, old, key)
+
+
+def _predicted(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    e = params["embedding"][None]
+    weights = _predicting(params["hypernetwork"], {}, e)[0][0]
+    return _supervised(weights, model_state, batch, key)
+
+
+HYPERNETWORK = ADVERSARIAL._replace(
+    step=_hypernetwork_step,
+    state=_hypernetwork_state,
+    plain=lambda make: make(_predicted, _tx()),
+)
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -365,6 +394,7 @@ CASES: dict[str, Case] = {
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
     "podnet": PODNET,
+    "continual_hypernetwork": HYPERNETWORK,
     "decoupled": DECOUPLED,
     "oracle_matching": MATCHING,
     "ghost": GHOST,
