@@ -32,7 +32,14 @@ from jaxopt_lab.recipes.distillation import (
 from jaxopt_lab.recipes.dual_losses import DualOutputs
 from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
+from jaxopt_lab.recipes.federated import init_federated, make_federated_step
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
+from jaxopt_lab.recipes.flow_matching import (
+    init_flow_matching,
+    make_flow_matching_step,
+)
+from jaxopt_lab.recipes.flow_sampler import integrate_flow
+from jaxopt_lab.recipes.gan import init_gan, make_gan_step
 from jaxopt_lab.recipes.ghost import init_ghost, make_ghost_step
 from jaxopt_lab.recipes.ghosts import (
     Ghosts,
@@ -55,6 +62,7 @@ from jaxopt_lab.recipes.oracle_matching import (
 from jaxopt_lab.recipes.podnet import PodOutputs, init_podnet, make_podnet_step
 from jaxopt_lab.recipes.replay import init_replay, make_replay_step
 from jaxopt_lab.recipes.replay_memory import Memory, empty_memory, fixed_memory
+from jaxopt_lab.recipes.sortednet import init_sortednet, make_sortednet_step
 
 __all__ = [
     "AdaptingNorms",
@@ -82,7 +90,10 @@ __all__ = [
     "init_distillation",
     "init_dualdis",
     "init_ensemble",
+    "init_federated",
     "init_fixmatch",
+    "init_flow_matching",
+    "init_gan",
     "init_ghost",
     "init_guided",
     "init_hybridnet",
@@ -90,7 +101,9 @@ __all__ = [
     "init_oracle_matching",
     "init_podnet",
     "init_replay",
+    "init_sortednet",
     "inject_gradient",
+    "integrate_flow",
     "latent_margin",
     "make_adversarial_step",
     "make_co_teaching_step",
@@ -100,7 +113,10 @@ __all__ = [
     "make_distillation_step",
     "make_dualdis_step",
     "make_ensemble_step",
+    "make_federated_step",
     "make_fixmatch_step",
+    "make_flow_matching_step",
+    "make_gan_step",
     "make_ghost_step",
     "make_guided_step",
     "make_hybridnet_step",
@@ -108,6 +124,7 @@ __all__ = [
     "make_oracle_matching_step",
     "make_podnet_step",
     "make_replay_step",
+    "make_sortednet_step",
     "of_both",
     "of_members",
     "orthogonality",

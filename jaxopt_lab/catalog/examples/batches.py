@@ -139,6 +139,28 @@ def one_classifier() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, **numbers}
 
 
+def one_classifier_to_cut() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier with inputs to cut.
+
+    >>> one_classifier_to_cut()["widths"]
+    (0.25, 0.5, 1.0)
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
+
+
+def two_clients() -> dict[str, Any]:
+    """A batch of eight for two clients, and the weights of a linear classifier.
+
+    >>> two_clients()["clients"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "clients": 2}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 
@@ -268,6 +290,23 @@ def one_hybrid() -> dict[str, Any]:
     """
     given = student_and_teacher()
     return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
+
+
+def two_adversaries() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear generator and of two discriminators.
+
+    >>> two_adversaries()["params"]["discriminators"].shape
+    (2, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    generator, discriminators = rng.normal(size=(2, 4)), rng.normal(size=(2, 4, 1))
+    return {
+        "batch": {"image": rng.normal(size=(8, 4))},
+        "params": {"generator": generator, "discriminators": discriminators},
+        "drop": 0.4,
+        "split": True,
+        "diversity": 0.5,
+    }
 
 
 def two_members() -> dict[str, Any]:
