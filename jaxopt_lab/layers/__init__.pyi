@@ -60,6 +60,7 @@ from .compression.prefixes import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import SwingConv, WsConv
+from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -109,10 +110,16 @@ from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
 from .hypernetwork.graph_encoder import graph_encoder
+from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.logah import logah
 from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
-from .hypernetwork.modules import HyperNetwork, LowRankDecoder
+from .hypernetwork.modules import (
+    HyperNetwork,
+    LowRankDecoder,
+    RecurrentHyperNetwork,
+)
+from .hypernetwork.recurrent import recurrent_hypernetwork
 from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
 from .kan.bases import b_spline_basis, chebyshev_basis, fourier_basis, gaussian_basis
@@ -246,6 +253,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
@@ -300,6 +308,7 @@ __all__ = [
     "graph_encoder",
     "graph_hyperedges",
     "group_norm",
+    "grow_hypernetwork",
     "grow_proxies",
     "hilbert_activation",
     "hourglass",
@@ -342,6 +351,7 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "new_entries",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -350,6 +360,8 @@ __all__ = [
     "ordered_rank_mask",
     "pad_graphs",
     "parameter_graph",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poincare_batch_norm",
     "pool_nodes",
     "power_norm",
@@ -359,6 +371,7 @@ __all__ = [
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
