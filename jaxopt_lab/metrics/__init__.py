@@ -1,6 +1,8 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
+from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
     hubness_skewness,
@@ -30,6 +32,7 @@ from jaxopt_lab.metrics.vector_scaling import (
 )
 
 __all__ = [
+    "Band",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
@@ -41,6 +44,8 @@ __all__ = [
     "apply_h_calibration",
     "apply_temperature",
     "apply_vector_scaling",
+    "bootstrap_band",
+    "classwise_calibration_error",
     "dual_inverted_softmax",
     "expected_calibration_error",
     "fit_h_calibration",
@@ -52,4 +57,5 @@ __all__ = [
     "knn_coverage",
     "mark_evaluate",
     "recall_at",
+    "wilson_band",
 ]
