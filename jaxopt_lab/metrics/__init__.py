@@ -16,6 +16,10 @@ from jaxopt_lab.metrics.h_calibration import (
     fit_h_calibration,
 )
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
+from jaxopt_lab.metrics.kernel_calibration_error import (
+    KernelCalibrationError,
+    kernel_calibration_error,
+)
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric
@@ -37,6 +41,7 @@ __all__ = [
     "FittedTemperature",
     "FittedVectorScaling",
     "HCalibrator",
+    "KernelCalibrationError",
     "KnnCoverage",
     "MarkEvaluate",
     "MergeableMetric",
@@ -54,6 +59,7 @@ __all__ = [
     "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
+    "kernel_calibration_error",
     "knn_coverage",
     "mark_evaluate",
     "recall_at",
