@@ -66,4 +66,19 @@ ROWS: tuple[Estimator, ...] = (
         code="ottogin/locality-in-diffusion-models",
         full="dear; its limits, loops and blocks are plain",
     ),
+    Estimator(
+        name="datamodel",
+        summary="outputs as linear functions of the training examples used",
+        build="jaxopt_lab.diagnostics.attribution.datamodel:fit_datamodel",
+        apply="jaxopt_lab.diagnostics.attribution.datamodel:datamodel_change",
+        reduces_to=Neutral(
+            {"ridge": 1e300},
+            "jaxopt_lab.diagnostics.attribution.datamodel:no_change",
+        ),
+        topic="unlearning",
+        options=("ridge", "lasso", "sweeps"),
+        example="jaxopt_lab.catalog.examples.matrices:models_of_subsets",
+        form="closed form",
+        paper="Ilyas et al. 2022, arXiv:2202.00622",
+    ),
 )

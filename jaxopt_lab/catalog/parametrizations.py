@@ -7,6 +7,8 @@ from jaxopt_lab.catalog.schema import Layer, Neutral
 _EXAMPLES = "jaxopt_lab.catalog.examples.parametrizations"
 _ATTENTION = "jaxopt_lab.layers.attention"
 _MIXER = "jaxopt_lab.layers.mixer"
+_CLASSIFIER = "jaxopt_lab.layers.classifier"
+_PREDICTION = "jaxopt_lab.layers.prediction"
 _HYPERNETWORK = "jaxopt_lab.layers.hypernetwork"
 _FEATURE_MAP = "jaxopt_lab.layers.feature_map"
 
@@ -125,5 +127,40 @@ ROWS: tuple[Layer, ...] = (
         paper="Hwang et al. 2024",
         code="goombalab/hydra",
         full="dear; its dense form is compared in the plain run",
+    ),
+    Layer(
+        name="local_similarity_classifier",
+        summary="logits by similarity to several learned proxies a class (PODNet)",
+        build=f"{_CLASSIFIER}.local_similarity:local_similarity_classifier",
+        module=f"{_CLASSIFIER}.modules:LocalSimilarityClassifier",
+        reduces_to=Neutral(
+            {"proxies": 1, "similarity": "cosine"},
+            f"{_CLASSIFIER}.local_similarity:cosine_logits",
+        ),
+        options=("out", "proxies", "similarity", "gamma"),
+        topic="continual learning",
+        example="jaxopt_lab.catalog.examples.layers:three_classes",
+        replaces=("linear",),
+        # Input, direction and scales; and the proxies, a few numbers a position.
+        residual_bytes="13.9",
+        vectors="podnet",
+        paper="Douillard et al. 2020, arXiv:2004.13513",
+        code="arthurdouillard/incremental_learning.pytorch",
+    ),
+    Layer(
+        name="synthetic_gradient",
+        summary="the gradient with respect to activations, predicted from them",
+        build=f"{_PREDICTION}.synthetic_gradient:synthetic_gradient",
+        module=f"{_PREDICTION}.modules:SyntheticGradient",
+        reduces_to=Neutral(
+            {"hidden": 0}, f"{_PREDICTION}.synthetic_gradient:linear_prediction"
+        ),
+        options=("hidden", "out"),
+        topic="decoupled training",
+        example="jaxopt_lab.catalog.examples.layers:three_hidden",
+        replaces=("linear",),
+        # Input, hidden layer and its kernel.
+        residual_bytes="4 + 5 * hidden / 256 + 4 * hidden / 192",
+        paper="Jaderberg et al. 2017, arXiv:1608.05343",
     ),
 )

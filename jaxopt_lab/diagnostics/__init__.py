@@ -1,5 +1,11 @@
 """Diagnostics without a Hessian: weight matrices, theory of wide networks."""
 
+from jaxopt_lab.diagnostics.attribution.datamodel import (
+    Datamodel,
+    datamodel_change,
+    fit_datamodel,
+)
+from jaxopt_lab.diagnostics.attribution.klom import KLoM, klom, margins
 from jaxopt_lab.diagnostics.theory.activations import (
     critical_init,
     critical_weight_variance,
@@ -73,11 +79,13 @@ from jaxopt_lab.diagnostics.weights.temp_balance_refresh import refresh_temp_bal
 from jaxopt_lab.diagnostics.weights.weight_noise import with_weight_noise
 
 __all__ = [
+    "Datamodel",
     "Errors",
     "Expansion",
     "FilterBasis",
     "FilterQuality",
     "FiniteWidth",
+    "KLoM",
     "LinearTask",
     "Spectrum",
     "SpectrumMetrics",
@@ -88,6 +96,7 @@ __all__ = [
     "correlations",
     "critical_init",
     "critical_weight_variance",
+    "datamodel_change",
     "expansion_sum",
     "farms_blocks",
     "farms_eigenvalues",
@@ -96,16 +105,19 @@ __all__ = [
     "filter_shift",
     "filters_of",
     "finite_width",
+    "fit_datamodel",
     "gaussian_mean",
     "gaussian_pair_mean",
     "input_kernel",
     "kernels_through_depth",
+    "klom",
     "layer_spectra",
     "layer_spectrum",
     "linear_student_errors",
     "marchenko_pastur",
     "marchenko_pastur_density",
     "marchenko_pastur_edges",
+    "margins",
     "matrix_entropy",
     "normalise_tokens",
     "nuclear_norm",

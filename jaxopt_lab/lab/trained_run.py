@@ -18,7 +18,12 @@ from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models import Model
-from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
+from jaxopt_lab.lab.run_files import (
+    CHECKPOINTS,
+    METRICS,
+    read_characters,
+    read_summary,
+)
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
@@ -98,6 +103,29 @@ class Run:
     def records(self) -> list[dict[str, Any]]:
         """The logged records, a dict for each line of ``metrics.jsonl``."""
         return read_metrics(self.folder / METRICS)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, or of tokens."""
+        return self._program.num_classes
+
+    @property
+    def characters(self) -> str:
+        """The characters of a run on text, token i being character i.
+
+        Empty where they are not known: the data are images, or tokens alone.
+
+        Raises:
+          InputError: the text at hand has others than the run was trained on.
+        """
+        written, found = read_characters(self.folder), self._program.characters
+        if written and found and written != found:
+            other = "".join(sorted(set(written) ^ set(found)))
+            raise InputError(
+                f"{self.folder} was trained on a text of other characters than the one "
+                f"at hand (data_dir=); they differ in {other!r}"
+            )
+        return written or found
 
     def table(self, kind: Literal["train", "test"] = "test") -> dict[str, np.ndarray]:
         """The records of one kind as columns; ``pandas.DataFrame`` takes it.

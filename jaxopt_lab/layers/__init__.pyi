@@ -9,11 +9,18 @@ from .attention.linear_attention import (
 )
 from .attention.modules import NormAwareLinearAttention
 from .attention.norm_aware_attention import norm_aware_attention
+from .attention.softmax_attention import softmax_attention
 from .block.batch_former import batch_former
 from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
+from .classifier.growing import class_means, grow_proxies, imprint_proxies
+from .classifier.local_similarity import (
+    local_similarity,
+    local_similarity_classifier,
+)
+from .classifier.modules import LocalSimilarityClassifier
 from .compression.codebook import (
     code_uses,
     codebook_lookup,
@@ -36,6 +43,17 @@ from .compression.ordered_ranks import (
     shrink_ranks,
     slice_rank,
 )
+from .compression.prefixes import (
+    SubNetwork,
+    active_units,
+    evaluate_all,
+    extract_subnetwork,
+    mask_params,
+    prefix_mask,
+    sample_subnetworks,
+    sub_networks,
+    with_sub_networks,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import WsConv
@@ -54,6 +72,30 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.gat_conv import gat_conv
+from .graph.gcn_conv import gcn_conv, gcn_propagate
+from .graph.graphs import (
+    Graph,
+    Hypergraph,
+    graph_hyperedges,
+    make_graph,
+    make_hypergraph,
+)
+from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
+from .graph.modules import GATConv, GCNConv, HypergraphConv
+from .graph.padding import GraphBatch, pad_graphs, pool_nodes
+from .graph.prediction_correction import (
+    IncrementTracker,
+    correct_memory,
+    memory_coherence,
+    predict_memory,
+    prediction_correction,
+    restarted,
+    tracker_moments,
+    tracker_update,
+)
+from .graph.segments import segment_softmax
+from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.modules import HyperNetwork
@@ -114,6 +156,8 @@ from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
+from .prediction.modules import SyntheticGradient
+from .prediction.synthetic_gradient import synthetic_gradient
 
 __all__ = [
     "AdaB2N",
@@ -121,14 +165,23 @@ __all__ = [
     "AlphaDropout",
     "BatchChannelNorm",
     "BatchFormer",
+    "Changed",
     "CodebookBottleneck",
     "Direction",
+    "Events",
     "EvoNormB0",
     "EvoNormS0",
+    "GATConv",
+    "GCNConv",
     "GhostBatchNorm",
+    "Graph",
+    "GraphBatch",
     "GroupNorm",
     "HydraMixer",
     "HyperNetwork",
+    "Hypergraph",
+    "HypergraphConv",
+    "IncrementTracker",
     "InstanceNorm",
     "KernelAdapter",
     "KernelFeedForward",
@@ -136,6 +189,9 @@ __all__ = [
     "LayerNorm",
     "LayerNormScaling",
     "LinenLayer",
+    "LocalSimilarityClassifier",
+    "Memory",
+    "MemoryState",
     "MesaAttention",
     "MesaDense",
     "MesaGelu",
@@ -152,12 +208,15 @@ __all__ = [
     "ScaledResidual",
     "Selu",
     "SparseTernary",
+    "SubNetwork",
+    "SyntheticGradient",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
     "UnifiedNorm",
     "WsConv",
     "WtaCrsDense",
+    "active_units",
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
@@ -166,17 +225,29 @@ __all__ = [
     "batch_former",
     "bundle",
     "bundle_weights",
+    "class_means",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
+    "correct_memory",
+    "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
+    "extract_subnetwork",
+    "gat_conv",
     "gaussian_projection",
+    "gcn_conv",
+    "gcn_propagate",
     "ghost_batch_norm",
+    "graph_hyperedges",
     "group_norm",
+    "grow_proxies",
     "hydra_mixer",
+    "hypergraph_conv",
+    "hypergraph_propagate",
     "hypernetwork",
+    "imprint_proxies",
     "instance_norm",
     "kernel_adapter",
     "kernel_features",
@@ -186,7 +257,13 @@ __all__ = [
     "layernorm_scaling",
     "lecun_normal_untruncated",
     "linear_attention",
+    "local_similarity",
+    "local_similarity_classifier",
     "magnitude_invariant_encoding",
+    "make_graph",
+    "make_hypergraph",
+    "mask_params",
+    "memory_coherence",
     "merge_if_cheaper",
     "mesa_attention",
     "mesa_dense",
@@ -200,8 +277,13 @@ __all__ = [
     "one_layer_ranks",
     "ordered_low_rank",
     "ordered_rank_mask",
+    "pad_graphs",
     "poincare_batch_norm",
+    "pool_nodes",
     "power_norm",
+    "predict_memory",
+    "prediction_correction",
+    "prefix_mask",
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
@@ -209,28 +291,38 @@ __all__ = [
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "restarted",
     "rotary_angles",
     "router_logits",
     "sample_layer_rank",
+    "sample_subnetworks",
     "scaled_residual",
+    "segment_softmax",
     "selective_scan",
     "selu",
     "semiseparable_matrix",
     "shrink_ranks",
     "slice_rank",
+    "softmax_attention",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
     "statistics_penalty",
+    "sub_networks",
+    "synthetic_gradient",
     "td_layernorm",
+    "temporal_memory",
     "ternary_matmul",
     "ternary_matrix",
     "time_dependent",
+    "tracker_moments",
+    "tracker_update",
     "transformer_block",
     "unified_norm",
     "universal_features",
     "unmix_tns",
     "weight_standardization",
+    "with_sub_networks",
     "ws_conv",
     "wta_crs_dense",
 ]

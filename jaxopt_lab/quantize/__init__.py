@@ -35,6 +35,16 @@ from jaxopt_lab.quantize.joint_codebook_fit import (
 )
 from jaxopt_lab.quantize.linear_grid import LinearGrid
 from jaxopt_lab.quantize.llm_int8 import Int8Product, llm_int8
+from jaxopt_lab.quantize.low_rank_sparse import (
+    LowRankSparse,
+    RowImportance,
+    compress_experts,
+    expert_kernels,
+    kept_share,
+    low_rank_sparse,
+    prune_rows,
+    row_importance,
+)
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
 from jaxopt_lab.quantize.packed_codebook import (
@@ -75,6 +85,7 @@ __all__ = [
     "JointCodebook",
     "JointCodebookFit",
     "LinearGrid",
+    "LowRankSparse",
     "Normalized",
     "PackedCodebook",
     "ProductGrids",
@@ -85,6 +96,7 @@ __all__ = [
     "QuantizerReport",
     "QwixGrid",
     "RouterStatistics",
+    "RowImportance",
     "Rule",
     "ZeroQGrid",
     "align_experts",
@@ -93,7 +105,9 @@ __all__ = [
     "calibration_error",
     "codebook_bits",
     "codebook_weights",
+    "compress_experts",
     "distill_inputs",
+    "expert_kernels",
     "fake_quant",
     "fake_quant_tree",
     "fit_joint_codebook",
@@ -103,7 +117,9 @@ __all__ = [
     "group_product",
     "group_rows",
     "joint_codebook",
+    "kept_share",
     "llm_int8",
+    "low_rank_sparse",
     "merge_experts",
     "monte_carlo",
     "named_grid",
@@ -112,6 +128,7 @@ __all__ = [
     "permute_experts",
     "permute_layer_chain",
     "product_grids",
+    "prune_rows",
     "quant_convolution",
     "quant_dot_general",
     "quant_matmul",
@@ -123,6 +140,7 @@ __all__ = [
     "qwix_model",
     "round_to_nearest",
     "router_statistics",
+    "row_importance",
     "sensitivities",
     "shift_product",
 ]

@@ -190,3 +190,21 @@ def four_experts() -> dict[str, Any]:
     4
     """
     return {**five_features(), "experts": 4, "hidden": 3, "top": 2}
+
+
+def three_classes() -> dict[str, Any]:
+    """Four examples of three positions and two features, three classes of two proxies.
+
+    >>> three_classes()["out"]
+    3
+    """
+    return {**normalized(), "out": 3, "proxies": 2}
+
+
+def three_hidden() -> dict[str, Any]:
+    """Four examples of three positions and two features, a hidden layer of three.
+
+    >>> three_hidden()["hidden"]
+    3
+    """
+    return {**normalized(), "hidden": 3}

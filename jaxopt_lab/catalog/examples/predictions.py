@@ -95,6 +95,26 @@ def experts() -> dict[str, Any]:
     }
 
 
+def feature_maps() -> dict[str, Any]:
+    """Maps of four examples, those of a teacher, and equal ones.
+
+    >>> feature_maps()["teacher"].shape
+    (4, 3, 2, 2)
+    """
+    outputs, teacher = np.random.default_rng(8).normal(size=(2, 4, 3, 2, 2))
+    return {"outputs": outputs, "teacher": teacher, "perfect": teacher}
+
+
+def two_sets() -> dict[str, Any]:
+    """Features of five examples, and a set that they are to resemble.
+
+    >>> two_sets()["reference"].shape
+    (5, 3)
+    """
+    outputs, reference = np.random.default_rng(9).normal(size=(2, 5, 3))
+    return {"outputs": outputs, "reference": reference + 1.0}
+
+
 def guided() -> dict[str, Any]:
     """Representations of five examples, and those of a guide.
 

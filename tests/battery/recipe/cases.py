@@ -352,6 +352,120 @@ def _plain_flow(make: Any) -> Any:
 
 
 FLOW = _trains_one_role(_flow_step, _flow_state, "model")._replace(plain=_plain_flow)
+
+
+def _sortednet_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    # The inputs of its one matrix are cut, so that no logit is.
+    return build(MODEL, _tx(), axes={"": ("width", None)}, **options, **more)
+
+
+def _sortednet_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_sortednet
+
+    return init_sortednet(_tx(), params["model"], key)
+
+
+SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
+
+
+def _half_full(dtype: Any) -> Any:
+    """A memory with room, examples of the batch in its first places."""
+    from jaxopt_lab.recipes.replay_memory import empty_memory, remember
+
+    batch = one_classifier()["batch"]
+    batch = {**batch, "image": (0.5 * batch["image"]).astype(dtype)}
+    return remember(jax.random.key(3), empty_memory(batch, 12), batch)
+
+
+def _replay_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_replay
+
+    weights = params["model"]
+    return init_replay(_tx(), weights, key, _half_full(weights.dtype))
+
+
+def _pod(params: Any, state: Any, x: Any, **_: Any) -> Any:
+    from jaxopt_lab.recipes import PodOutputs
+
+    logits = x @ params
+    return PodOutputs(logits, 2 * logits, [logits.reshape(-1, 1, 3, 1)]), state
+
+
+POD = Functional(MODEL.init, _pod)
+
+
+def _pod_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(POD, _tx(), **options, **more)
+
+
+def _pod_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_podnet
+
+    weights, old = params["model"], params["old"]
+    return init_podnet(_tx(), weights, old, key, _half_full(weights.dtype))
+
+
+def _ghost_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import Ghosts, init_ghost
+
+    weights, ghosts = params["model"], Ghosts(**params["ghosts"])
+    memory = _half_full(weights.dtype)
+    return init_ghost(_tx(), weights, params["old"], ghosts, key, memory)
+
+
+PODNET = Case(
+    step=_pod_step,
+    state=_pod_state,
+    plain=lambda make: make(MODEL, _tx(), weight=1.0),
+    plain_state=_replay_state,
+    plain_part=ADVERSARIAL.plain_part,
+)
+GHOST = PODNET._replace(
+    state=_ghost_state,
+    plain=lambda make: make(POD, _tx()),
+    plain_state=_pod_state,
+)
+
+
+def _matching_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_oracle_matching
+
+    return init_oracle_matching(_tx(), params["model"], key)
+
+
+def _matched(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    part = batch["forget"]
+    gap = part["image"] @ params - part["target"]
+    return jnp.mean(jnp.sum(gap**2, axis=1)), (model_state, {})
+
+
+MATCHING = ADVERSARIAL._replace(
+    state=_matching_state, plain=lambda make: make(_matched, _tx())
+)
+
+
+def _decoupled_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build([MODEL, MODEL], [MODEL], _tx(), **options, **more)
+
+
+def _decoupled_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_decoupled
+
+    return init_decoupled(_tx(), params["modules"], params["predictors"], key)
+
+
+def _in_a_row(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    losses = cross_entropy(batch["image"] @ params[0] @ params[1], batch["label"])
+    return jnp.mean(losses), (model_state, {})
+
+
+DECOUPLED = Case(
+    step=_decoupled_step,
+    state=_decoupled_state,
+    plain=lambda make: make(_in_a_row, _tx()),
+    plain_state=lambda params, key: init_state(_tx(), tuple(params["modules"]), key),
+    plain_part=lambda state: (state.params["modules"], state.opt_state["modules"]),
+)
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -363,6 +477,12 @@ CASES: dict[str, Case] = {
     "guided": GUIDED,
     "hybridnet": HYBRIDNET,
     "natra": NATRA,
+    "sortednet": SORTEDNET,
+    "podnet": PODNET,
+    "decoupled": DECOUPLED,
+    "oracle_matching": MATCHING,
+    "ghost": GHOST,
+    "replay": ADVERSARIAL._replace(state=_replay_state),
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,
