@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jaxopt_lab.catalog.blocks import ROWS as BLOCKS
 from jaxopt_lab.catalog.compression_layers import ROWS as COMPRESSION
+from jaxopt_lab.catalog.graph_layers import ROWS as GRAPHS
 from jaxopt_lab.catalog.memory_saving import ROWS as MEMORY_SAVING
+from jaxopt_lab.catalog.networks import ROWS as NETWORKS
 from jaxopt_lab.catalog.parametrizations import ROWS as PARAMETRIZATIONS
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
@@ -376,4 +378,6 @@ ROWS: tuple[Layer, ...] = (
     *BLOCKS,
     *COMPRESSION,
     *PARAMETRIZATIONS,
+    *NETWORKS,
+    *GRAPHS,
 )

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.k_means import line_start, lloyd
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, Interval, check_arguments
-from jaxopt_lab.quantize.k_means import line_start, lloyd
 from jaxopt_lab.quantize.row_groups import check_matrix, group_rows
 
 MappingGradient = Literal["proximal", "neighbour", "straight_through"]
