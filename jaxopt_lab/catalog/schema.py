@@ -159,6 +159,8 @@ class Quantizer(Part):
       calibration: it needs activations.
       bytes: bytes per parameter of the result, scales included; an expression.
       never_worse_than: row whose error on the calibration set is never exceeded.
+      nearest: of a codebook, whose values are no equal steps, options at which each
+        weight has its nearest codeword; its codes have ``words()``. Empty: a grid.
     """
 
     kind: ClassVar[str] = "quantizer"
@@ -167,6 +169,7 @@ class Quantizer(Part):
     calibration: bool
     bytes: str
     never_worse_than: str = ""
+    nearest: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,7 +227,7 @@ class Decoder(Part):
       exact_when: settings under which it has the distribution (or is the maximum) of
         the model exactly.
       model: predicts the next token, masked tokens of a whole row, or the tokens after
-        each of a chunk.
+        each of a chunk; or the next token by layers that may be skipped.
       per_call: option that bounds the new tokens of a row in one call of the model, but
         for one; empty where it is one token.
     """
@@ -232,7 +235,7 @@ class Decoder(Part):
     kind: ClassVar[str] = "decoder"
 
     exact_when: str
-    model: Literal["next", "masked", "chunk"] = "next"
+    model: Literal["next", "masked", "chunk", "layers"] = "next"
     per_call: str = ""
 
 

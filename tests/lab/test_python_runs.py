@@ -232,6 +232,15 @@ def test_a_quantized_run_predicts_with_the_values_of_its_codes(trained):
             quantize_run(one, **{"method": "gptq", **arguments})
     with pytest.raises(InputError, match="has 2 seeds"):
         quantize_run(trained[0], "gptq")
+    few = {"bits": 2, "groups": 2, "steps": 0}
+    coarse, report = quantize_run(one, "jlcm", options=few, examples=8)
+    for layer in ("hidden", "head"):
+        values = coarse.params[layer]["kernel"]
+        assert np.unique(values).size <= 8 < np.unique(one.params[layer]["kernel"]).size
+        assert codes_by_path(report)[f"{layer}/kernel/qvalue"].max() <= 3
+    for arguments in ({"codec": "gptq"}, {"group_size": 4}):
+        with pytest.raises(InputError, match="method=jlcm has codewords, no grid"):
+            quantize_run(one, "jlcm", **arguments)
 
 
 def test_the_command_to_quantize_prints_a_table_and_writes_the_codes(
