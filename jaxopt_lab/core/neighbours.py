@@ -132,6 +132,7 @@ def nearest(
     k: int,
     *,
     where: jax.Array | None = None,
+    pairs: Callable[[jax.Array], jax.Array] | None = None,
     exclude_same_index: bool = False,
     block: int = 1024,
 ) -> Neighbours:
@@ -142,6 +143,8 @@ def nearest(
       points: ``(points, features)``, real.
       k: number of neighbours, static.
       where: ``(points,)`` booleans, points that count; ``None``: all.
+      pairs: from numbers of queries, ``(b,)``, to the points that count for each of
+        them, ``(b, points)`` booleans; ``None``: all.
       exclude_same_index: a query is not its own neighbour; queries and points are then
         the same array.
       block: queries at a time; ``block x points`` distances are in memory.
@@ -188,6 +191,9 @@ def nearest(
         shape = (1,) * own.ndim + (-1,)
         if where is not None:
             squares = jnp.where(where.reshape(shape), squares, jnp.inf)
+        if pairs is not None:
+            allowed = pairs(own.reshape(-1)).reshape(squares.shape)
+            squares = jnp.where(allowed, squares, jnp.inf)
         if exclude_same_index:
             same = own[..., None] == numbers.reshape(shape)
             squares = jnp.where(same, jnp.inf, squares)

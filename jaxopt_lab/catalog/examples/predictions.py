@@ -95,6 +95,26 @@ def experts() -> dict[str, Any]:
     }
 
 
+def feature_maps() -> dict[str, Any]:
+    """Maps of four examples, those of a teacher, and equal ones.
+
+    >>> feature_maps()["teacher"].shape
+    (4, 3, 2, 2)
+    """
+    outputs, teacher = np.random.default_rng(8).normal(size=(2, 4, 3, 2, 2))
+    return {"outputs": outputs, "teacher": teacher, "perfect": teacher}
+
+
+def two_sets() -> dict[str, Any]:
+    """Features of five examples, and a set that they are to resemble.
+
+    >>> two_sets()["reference"].shape
+    (5, 3)
+    """
+    outputs, reference = np.random.default_rng(9).normal(size=(2, 5, 3))
+    return {"outputs": outputs, "reference": reference + 1.0}
+
+
 def guided() -> dict[str, Any]:
     """Representations of five examples, and those of a guide.
 
@@ -199,6 +219,18 @@ def fitted() -> dict[str, Any]:
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
 
 
+def mapped() -> dict[str, Any]:
+    """``fitted`` without equal logits, with options of a monotone map that are small.
+
+    >>> mapped()["segments"]
+    4
+    """
+    options = {"steps": 2, "segments": 4, "span": 8.0, "reach": 2, "clusters": 2}
+    given = fitted()
+    given["data"]["outputs"] += 0.1 * np.cos(np.arange(24.0)).reshape(8, 3)
+    return {**given, **options}
+
+
 def kernel() -> dict[str, Any]:
     """The shape of a kernel.
 
@@ -253,4 +285,21 @@ def regressed() -> dict[str, Any]:
         "targets": targets,
         "beta": None,
         "window": 3.0,
+    }
+
+
+def embedded_pairs() -> dict[str, Any]:
+    """Embeddings of four pairs of nodes, and the pairs' distances in a graph.
+
+    >>> embedded_pairs()["targets"].tolist()
+    [1.0, 2.0, 1.0, 3.0]
+    """
+    rng = np.random.default_rng(12)
+    targets = np.array([1.0, 2.0, 1.0, 3.0])
+    perfect = np.zeros((4, 2, 2))
+    perfect[:, 0, 0] = targets
+    return {
+        "outputs": rng.normal(size=(4, 2, 2)),
+        "targets": targets,
+        "perfect": perfect,
     }
