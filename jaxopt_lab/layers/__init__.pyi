@@ -70,6 +70,12 @@ from .graph.graphs import (
     make_graph,
     make_hypergraph,
 )
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
+)
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
@@ -225,6 +231,9 @@ __all__ = [
     "graph_hyperedges",
     "group_norm",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -249,6 +258,7 @@ __all__ = [
     "mesa_layer_norm",
     "mesa_softmax",
     "mixture_of_experts",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
