@@ -95,6 +95,26 @@ def experts() -> dict[str, Any]:
     }
 
 
+def feature_maps() -> dict[str, Any]:
+    """Maps of four examples, those of a teacher, and equal ones.
+
+    >>> feature_maps()["teacher"].shape
+    (4, 3, 2, 2)
+    """
+    outputs, teacher = np.random.default_rng(8).normal(size=(2, 4, 3, 2, 2))
+    return {"outputs": outputs, "teacher": teacher, "perfect": teacher}
+
+
+def two_sets() -> dict[str, Any]:
+    """Features of five examples, and a set that they are to resemble.
+
+    >>> two_sets()["reference"].shape
+    (5, 3)
+    """
+    outputs, reference = np.random.default_rng(9).normal(size=(2, 5, 3))
+    return {"outputs": outputs, "reference": reference + 1.0}
+
+
 def guided() -> dict[str, Any]:
     """Representations of five examples, and those of a guide.
 
@@ -179,6 +199,17 @@ def measured() -> dict[str, Any]:
     return {**batch, "best": best, "worst": worst}
 
 
+def measured_in_two_classes() -> dict[str, Any]:
+    """A batch of two classes, whose number is an option.
+
+    >>> measured_in_two_classes()["classes"]
+    2
+    """
+    batch = classified(6, 2)
+    best = batch.pop("perfect")
+    return {**batch, "classes": 2, "best": best, "worst": best[:, ::-1]}
+
+
 def fitted() -> dict[str, Any]:
     """Data of a calibration with right and wrong predictions, and degenerate ones.
 
@@ -197,6 +228,18 @@ def fitted() -> dict[str, Any]:
         "one example": one,
     }
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
+
+
+def mapped() -> dict[str, Any]:
+    """``fitted`` without equal logits, with options of a monotone map that are small.
+
+    >>> mapped()["segments"]
+    4
+    """
+    options = {"steps": 2, "segments": 4, "span": 8.0, "reach": 2, "clusters": 2}
+    given = fitted()
+    given["data"]["outputs"] += 0.1 * np.cos(np.arange(24.0)).reshape(8, 3)
+    return {**given, **options}
 
 
 def kernel() -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from battery.metric import set_references as sets
+
 
 def _weights(targets: Any, weight: Any) -> Any:
     return np.ones(len(targets)) if weight is None else weight
@@ -36,21 +38,25 @@ def expected_calibration_error(
     return {"expected_calibration_error": total / weight.sum()}
 
 
-def knn_coverage(real: Any, generated: Any, k: int = 5) -> Any:
-    """From all distances."""
-    apart = lambda a, b: np.sqrt(np.sum((a[:, None] - b[None]) ** 2, axis=-1))
-    radii = [np.sort(apart(s, s), axis=1)[:, k] for s in (real, generated)]
-    pairs = apart(real, generated)
-    in_real, in_generated = pairs <= radii[0][:, None], pairs <= radii[1][None]
-    return {
-        "precision": in_real.any(axis=0).mean(),
-        "recall": in_generated.any(axis=1).mean(),
-        "coverage": in_real.any(axis=1).mean(),
-    }
+def classwise_calibration_error(
+    outputs: Any, targets: Any, classes: int, weight: Any = None, bins: int = 15
+) -> Any:
+    """Class by class and bin by bin."""
+    weight, total = _weights(targets, weight), 0.0
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    for c in range(classes):
+        for b in range(bins):
+            inside = (p[:, c] > b / bins) & (p[:, c] <= (b + 1) / bins)
+            total += abs(np.sum((weight * ((targets == c) - p[:, c]))[inside]))
+    return {"classwise_calibration_error": total / classes / weight.sum()}
 
 
 REFERENCES: dict[str, Callable[..., Any]] = {
     "accuracy": accuracy,
-    "knn_coverage": knn_coverage,
+    "classwise_calibration_error": classwise_calibration_error,
+    "knn_coverage": sets.knn_coverage,
+    "mark_evaluate": sets.mark_evaluate,
+    "fuzzy_topology_impact": sets.fuzzy_topology_impact,
+    "lsh_precision_recall": sets.lsh_precision_recall,
     "expected_calibration_error": expected_calibration_error,
 }
