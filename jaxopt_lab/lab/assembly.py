@@ -19,8 +19,7 @@ from jaxopt_lab.lab import (
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials
-from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials, metrics_of
 from jaxopt_lab.training import (
     TrainState,
     init_seeds,
@@ -165,10 +164,8 @@ def assemble(
         rows = process_rows(batch_of.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
-    image = loaded.kind == "image"
-    metrics = losses.classification_metrics if image else losses.next_token_metrics
-    extra = configuration.rows.own.metrics
-    metric_fn = metrics(computed, extra=extra)
+    metrics = metrics_of(configuration, loaded)
+    metric_fn = metrics(computed)
 
     def evaluators(eval_params: Any) -> Any:
         return {
@@ -199,7 +196,7 @@ def assemble(
         tested = _tested(tests, view(state))
         if averages.decay:
             tested |= _tested(average_tests, averaged(state), "ema_")
-        if not image:
+        if loaded.kind != "image":
             unit = "character" if configuration.run.task == "text" else "token"
             tested |= throughput.text_scores(tested, unit)
         return tested
@@ -210,9 +207,7 @@ def assemble(
         control=control,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn
-        if computed is functional
-        else metrics(functional, extra=extra),
+        metric_fn=metric_fn if computed is functional else metrics(functional),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
@@ -224,7 +219,7 @@ def assemble(
         num_classes=loaded.num_classes,
         characters=loaded.characters,
         averaged=averaged if averages.decay else None,
-        loss_fn=None if recipe else loss_of(configuration, loaded.kind, functional),
+        loss_fn=None if recipe else loss_of(configuration, loaded, functional),
     )
 
 

@@ -17,7 +17,7 @@ from jaxopt_lab.losses.mmd import mmd
 
 
 class Ghosts(NamedTuple):
-    """What ``make_ghost_step`` knows of the classes to come.
+    """Proxies and hyperplanes of the classes to come.
 
     Attributes:
       proxies: ``(G, K, D)``; G may be 0.
@@ -200,7 +200,7 @@ def fit_separator(
 
 
 def latent_margin(features: jax.Array, ghosts: Ghosts) -> jax.Array:
-    r"""How far features stand on the ghosts' side of the hyperplanes.
+    r"""Distance by which features are on the ghosts' side of the hyperplanes.
 
     .. math:: \operatorname{mean}_s [w_s \cdot \bar h + b_s]_+
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "loss and accuracy of a trained run, on its own data or others",
     "predict": "classes of the images or arrays in a file, by a trained run",
     "generate": "text that goes on from a prompt, by a trained run and a decoder",
+    "merge": "trained runs of one model as one: soups of weights, T3 at test time",
     "export": "the weights of a trained run as npz or safetensors, or its program",
     "quantize": "a trained run in fewer bits, tested before and after",
     "inspect": "curvature, weights and landscape of a trained run, as one page",

@@ -15,6 +15,7 @@ from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference import LayeredStep, uncached_step
 from jaxopt_lab.lab.models import Model
 from jaxopt_lab.lab.models.cached import Chunk, Embed, Head, OneBlock, empty_cache
+from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.lab.trained_run import Run
 
 
@@ -69,25 +70,37 @@ def of_run(run: Run) -> Decodable:
     def apply(params: Params, inputs: Any) -> Any:
         return run.model.apply(params, state, inputs, train=False)[0]
 
-    layered = None
-    if isinstance(model, Model) and model.cached:
-        layered = _layered(apply, config.depth)
+    if isinstance(model, Model) and model.masked:
 
-        def step(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
+        def fill(params: Params, cache: Any, tokens: Any, columns: Any) -> Any:
+            logits = apply(params, tokens)
+            return jnp.take_along_axis(logits, columns[..., None], axis=1), cache
+
+        nothing = lambda rows, length: ()
+        return Decodable("masked", fill, run.params, nothing, context, run.num_classes)
+    count = run.num_classes
+    if isinstance(model, Model) and model.cached and _own_mixing(config):
+
+        def cached(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
             return apply(params, Chunk(tokens, positions, cache))
 
-        cache = functools.partial(empty_cache, config)
-    else:
-        if not isinstance(model, Model):
-            _check_causal(run, apply)
-        step = uncached_step(apply)
+        empty = functools.partial(empty_cache, config)
+        layered = _layered(apply, config.depth)
+        return Decodable("chunk", cached, run.params, empty, context, count, layered)
+    if not isinstance(model, Model):
+        _check_causal(run, apply)
 
-        def cache(rows: int, length: int) -> jax.Array:
-            # Columns beyond the context hold no token that is kept.
-            return jnp.zeros((rows, min(length, context or length)), jnp.int32)
+    def cache(rows: int, length: int) -> jax.Array:
+        # Columns beyond the context hold no token that is kept.
+        return jnp.zeros((rows, min(length, context or length)), jnp.int32)
 
-    count = run.num_classes
-    return Decodable("chunk", step, run.params, cache, context, count, layered)
+    step = uncached_step(apply)
+    return Decodable("chunk", step, run.params, cache, context, count)
+
+
+def _own_mixing(config: Any) -> bool:
+    """Whether positions meet in the model's own attention alone, which has a cache."""
+    return config.attention == OWN["attention"] and config.block == OWN["block"]
 
 
 def _layered(apply: Callable[..., Any], layers: int) -> LayeredStep:

@@ -245,7 +245,8 @@ class Generator:
     ) -> Decoded:
         """The result; every token behind the prompt is told once."""
         place, last = 0, length + self.tokens
-        for told in (events := self._stream.of(run)):
+        events = self._stream.of(run)
+        for told in events:
             if isinstance(told, Decoded):
                 rest = np.asarray(told.tokens)[0, max(place, length) : last]
                 if rest.size and np.all(rest >= 0):
@@ -280,11 +281,12 @@ class Generator:
             elif self.row.model == "layers":
                 step = model.layered
             more = {}
+            mask = model.num_tokens if model.kind == "masked" else None
             if drafting is not None:
                 cache = drafting.cache(1, length)
                 more["draft"] = Draft(drafting.step, draft, cache)
             return self.row.load()(
-                self._stream.watched(step) if streamed else step,
+                self._stream.watched(step, mask) if streamed else step,
                 params,
                 prompt,
                 cache=model.cache(1, length),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -31,16 +32,19 @@ class Stream:
         self._row: dict[int, int] = {}
         self._next = 0
 
-    def watched(self, step: Any) -> Any:
+    def watched(self, step: Any, mask: int | None = None) -> Any:
         """A model step of one row that tells of its calls.
 
         Args:
-          step: a ``ModelStep``, a ``ChunkStep`` or a ``LayeredStep``.
+          step: a ``ModelStep``, a ``ChunkStep`` or a ``LayeredStep``; with ``mask`` a
+            ``MaskedStep``.
+          mask: token that stands for a mask: tokens up to the first one are final.
 
         Returns:
           The step; its logits are those of ``step``, or NaN once the stream is stopped.
         """
         flag = jax.ShapeDtypeStruct((), bool)
+        called = self._called if mask is None else partial(self._filled, mask)
         if isinstance(step, LayeredStep):
 
             def embed(params: Any, tokens: Any, position: Any) -> Any:
@@ -50,11 +54,21 @@ class Stream:
             return step._replace(embed=embed)
 
         def model_step(params: Any, cache: Any, tokens: Any, position: Any) -> Any:
-            stopped = io_callback(self._called, flag, tokens, position)
+            stopped = io_callback(called, flag, tokens, position)
             logits, cache = step(params, cache, tokens, position)
             return jnp.where(stopped, jnp.nan, logits), cache
 
         return model_step
+
+    def _filled(self, mask: int, tokens: Any, columns: Any) -> np.ndarray:
+        del columns
+        row = np.ravel(tokens)
+        masks = np.flatnonzero(row == mask)
+        last = int(masks[0]) if masks.size else len(row)
+        if last > self._next:
+            self._told.put(row[self._next : last].tolist())
+            self._next = last
+        return np.asarray(self._stop.is_set())
 
     def _called(self, tokens: Any, position: Any) -> np.ndarray:
         first = int(np.ravel(position)[0])
@@ -65,7 +79,7 @@ class Stream:
             self._told.put(new)
         return np.asarray(self._stop.is_set())
 
-    def of(self, run: Callable[[], T]) -> Iterator[list[int] | T]:
+    def of(self, run: Callable[[], T]) -> Generator[list[int] | T, None, None]:
         """Run a program in a thread of its own; its tokens as they become final.
 
         Args:

@@ -33,10 +33,11 @@ class Attention:
     """Attention of queries, keys and values side by side, by jax."""
 
     heads: int
+    causal: bool = True
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Attention over ``(B, T, 3 * width)``; its softmax is float32 or float64."""
-        y = softmax_attention(*of_heads(x, self.heads), causal=True)
+        y = softmax_attention(*of_heads(x, self.heads), causal=self.causal)
         return y.reshape(*y.shape[:2], -1)
 
 
@@ -82,12 +83,13 @@ class BlockParts:
             return WtaCrsDense(size, ratio=self.ratio, **given)
         return nnx.Linear(size, out, kernel_init=init, rngs=self.rngs, **self.types)
 
-    def attention(self, size: int, heads: int) -> Callable[..., Any]:
-        """Causal attention of queries, keys and values side by side."""
+    def attention(self, size: int, heads: int, causal: bool) -> Callable[..., Any]:
+        """Attention of queries, keys and values side by side."""
         if self.memory == "mesa":
             wide = self.types["param_dtype"]
-            return MesaAttention(size, heads=heads, state_dtype=wide, rngs=self.rngs)
-        return Attention(heads)
+            given: Any = {"heads": heads, "causal": causal, "state_dtype": wide}
+            return MesaAttention(size, rngs=self.rngs, **given)
+        return Attention(heads, causal)
 
     def activation(self, activation: Activation, size: int) -> Callable[..., Any]:
         """The activation of the perceptron; of ``"mesa"`` GELU by tanh."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import jax
@@ -24,6 +25,7 @@ from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
 from jaxopt_lab.lab.models.norms import Norm
+from jaxopt_lab.lab.models.placed import Placed
 from jaxopt_lab.layers.block.modules import ResidualSum
 from jaxopt_lab.layers.block.norm_placement import (
     NormPlacement,
@@ -31,6 +33,9 @@ from jaxopt_lab.layers.block.norm_placement import (
     norm_placement,
 )
 from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
+
+Layers: TypeAlias = Mapping[str, Placed]
+"""Layers of the catalog by place."""
 
 Attend: TypeAlias = Callable[[jax.Array], jax.Array]
 """Attention of queries, keys and values side by side."""
@@ -64,6 +69,8 @@ class Block(nnx.Module):
         activation: Activation,
         index: int,
         rngs: nnx.Rngs,
+        layers: Layers,
+        causal: bool,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         # 2 * depth branches add up in the residual stream: this keeps its variance
@@ -84,29 +91,55 @@ class Block(nnx.Module):
             for _ in range(2)
         )
         parts = BlockParts(config.memory, config.memory_ratio, types, rngs)
+        given: Any = {"types": types, "rngs": rngs}
+        self.placed = tuple(layers.items())
         self.attention_norm = parts.norm(norm, width, index)
-        self.qkv = parts.dense(width, 3 * width, inner)
-        self.attend = parts.attention(3 * width, config.heads)
-        self.attention_out = parts.dense(width, width, branch)
+        if "attention" in layers:
+            layer = layers["attention"]
+            self.attend = layer(width, width, number=index - 1, **given)
+        else:
+            self.qkv = parts.dense(width, 3 * width, inner)
+            self.attend = parts.attention(3 * width, config.heads, causal)
+            self.attention_out = parts.dense(width, width, branch)
         self.mlp_norm = parts.norm(norm, width, index)
-        self.mlp_in = parts.dense(width, 4 * width, inner)
-        self.activation = parts.activation(activation, 4 * width)
-        self.mlp_out = parts.dense(4 * width, width, branch)
+        if "block" in layers:
+            layer = layers["block"]
+            self.mlp = layer(width, width, number=index - 1, **given)
+        else:
+
+            def dense(size: int, out: int, scale: float, number: int) -> Any:
+                if "linear" not in layers:
+                    return parts.dense(size, out, scale)
+                number += 2 * (index - 1)
+                return layers["linear"](size, out, number=number, **given)
+
+            self.mlp_in = dense(width, 4 * width, inner, 0)
+            self.mlp_out = dense(4 * width, width, branch, 1)
+            self.activation = parts.activation(activation, 4 * width)
         self.dropout = Dropout(config.dropout)
 
     def __call__(
         self, x: jax.Array, rngs: nnx.Rngs | None, attend: Attend | None = None
     ) -> jax.Array:
-        run = lambda layer, x: call(layer, x, rngs)
+        placed = dict(self.placed)
+
+        def run(layer: Any, x: jax.Array, place: str = "") -> jax.Array:
+            if place in placed:
+                return placed[place].apply(layer, x)
+            return call(layer, x, rngs)
 
         def attention(h: jax.Array) -> jax.Array:
+            if "attention" in placed:
+                return self.dropout(run(self.attend, h, "attention"), rngs)
             qkv = run(self.qkv, h)
             attended = run(self.attend, qkv) if attend is None else attend(qkv)
             return self.dropout(run(self.attention_out, attended), rngs)
 
         def mlp(h: jax.Array) -> jax.Array:
-            hidden = run(self.activation, run(self.mlp_in, h))
-            return self.dropout(run(self.mlp_out, hidden), rngs)
+            if "block" in placed:
+                return self.dropout(run(self.mlp, h, "block"), rngs)
+            hidden = run(self.activation, run(self.mlp_in, h, "linear"))
+            return self.dropout(run(self.mlp_out, hidden, "linear"), rngs)
 
         modules = ((attention, self.attention_norm), (mlp, self.mlp_norm))
         for total, (module, layer) in zip(self.totals, modules, strict=True):
@@ -125,6 +158,8 @@ class Transformer(nnx.Module):
         norm: Norm | None,
         activation: Activation,
         rngs: nnx.Rngs,
+        layers: Layers,
+        causal: bool,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
@@ -138,7 +173,7 @@ class Transformer(nnx.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.blocks = nnx.List(
-            Block(config, norm, activation, index, rngs)
+            Block(config, norm, activation, index, rngs, layers, causal)
             for index in range(1, config.depth + 1)
         )
         # The last one belongs to no block: it is not scaled by the depth.
@@ -210,6 +245,8 @@ def build(
     num_classes: int,
     norm: Norm | None = None,
     activation: Activation = GELU,
+    layers: Layers = MappingProxyType({}),
+    causal: bool = True,
 ) -> Callable[[nnx.Rngs], Transformer]:
     """See ``Model.build``."""
     checks.at_least("transformer", 1, width=config.width, depth=config.depth)
@@ -236,4 +273,16 @@ def build(
             f"heads={config.heads}"
         )
     _check_context(checks.context_length("transformer", input_shape), config.context)
-    return lambda rngs: Transformer(config, num_classes, norm, activation, rngs)
+    if layers and config.memory not in ("all", "checkpoint"):
+        raise InputError(
+            f"transformer: memory={config.memory} is of the model's own layers; got "
+            + ", ".join(f"{place}={p.row.name}" for place, p in layers.items())
+        )
+    if "block" in layers and "linear" in layers:
+        raise InputError(
+            f"transformer: linear={config.linear} is of the perceptron, which "
+            f"block={config.block} replaces"
+        )
+    return lambda rngs: Transformer(
+        config, num_classes, norm, activation, rngs, layers, causal
+    )
