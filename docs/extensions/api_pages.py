@@ -7,80 +7,14 @@ page of the module that defines it.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pathlib
 import re
 import shutil
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
+from public_names import PACKAGE, ROOMS, Name, public_names
 from sphinx.application import Sphinx
-
-ROOMS = (
-    "transforms.sharpness",
-    "transforms.memory",
-    "transforms.compressed",
-    "transforms.scale_invariant",
-    "transforms.batching",
-    "layers",
-    "losses",
-    "metrics",
-    "quantize",
-    "controllers",
-    "recipes",
-    "inference",
-    "search",
-    "data",
-    "curvature",
-    "diagnostics",
-    "bilevel",
-    "training",
-    "runtime",
-    "plotting",
-    "catalog",
-    "lab",
-    "core",
-)
-PACKAGE = "jaxopt_lab"
-
-
-class Name(NamedTuple):
-    """A public name: where it is exported, where it is defined, its first line."""
-
-    exported: str
-    module: str
-    kind: str
-    line: str
-
-
-def public_names(room: str) -> list[Name]:
-    """The functions and classes that a room exports, by name.
-
-    Args:
-      room: below ``jaxopt_lab``.
-
-    Returns:
-      The names; modules and constants are left out.
-    """
-    package = importlib.import_module(f"{PACKAGE}.{room}")
-    listed = getattr(package, "__all__", None) or dir(package)
-    found = []
-    for name in sorted(listed, key=str.lower):
-        value = getattr(package, name)
-        if name.startswith("_") or inspect.ismodule(value) or not callable(value):
-            continue
-        module = getattr(inspect.unwrap(value), "__module__", "") or ""
-        if not module.startswith(f"{PACKAGE}."):
-            continue
-        defined = module if _has(module, name) else package.__name__
-        kind = "class" if inspect.isclass(value) else "function"
-        line = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
-        found.append(Name(f"{package.__name__}.{name}", defined, kind, line))
-    return found
-
-
-def _has(module: str, name: str) -> bool:
-    return hasattr(importlib.import_module(module), name)
 
 
 def write(folder: pathlib.Path) -> None:
@@ -106,7 +40,8 @@ def write(folder: pathlib.Path) -> None:
         (folder / f"{room}-room.md").write_text(_index(room, rows))
     entries = "\n".join(f"{room}-room" for room in ROOMS)
     (folder / "index.md").write_text(
-        f"# Reference\n\nEvery public name, by room.\n\n```{{toctree}}\n{entries}\n```\n"
+        "# Reference\n\nEvery public name, by room.\n\n"
+        f"```{{toctree}}\n{entries}\n```\n"
     )
 
 
@@ -180,7 +115,9 @@ def _escaped(line: str) -> str:
     return line[:start] + re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
 
 
-def documented(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
+def documented(
+    app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> Any:
     """Skip fields, which the class documents, and what NamedTuple brings along."""
     if type(obj).__name__ == "_tuplegetter" or name in {"count", "index"}:
         return True

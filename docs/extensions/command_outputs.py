@@ -1,8 +1,8 @@
 """Run the commands of pages and write their outputs beside them.
 
 ``python docs/extensions/command_outputs.py docs/experiment.md ...`` runs, in one new
-folder, each command that stands in a comment ``<!-- run: COMMAND -->``, and puts a block
-with the command and what it printed behind the comment, in the place of the old one.
+folder, each command that stands in a comment ``<!-- run: COMMAND -->``, and puts a
+block with the command and what it printed behind it, in the place of the old one.
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@ def _visit(display: str) -> Any:
         text = node.astext()
         drawn = latex2mathml.converter.convert(text, display=display)
         tag = "div" if display == "block" else "span"
-        translator.body.append(
-            f'<{tag} class="math" title="{html.escape(text, quote=True)}">{drawn}</{tag}>'
-        )
+        title = html.escape(text, quote=True)
+        translator.body.append(f'<{tag} class="math" title="{title}">{drawn}</{tag}>')
         raise nodes.SkipNode
 
     return visit
