@@ -29,7 +29,7 @@ ROOMS = (
     "plotting",
     "catalog",
     "lab",
-    "core",
+    "core.trees",
 )
 PACKAGE = "jaxopt_lab"
 
@@ -62,6 +62,8 @@ def public_names(room: str) -> list[Name]:
         module = getattr(inspect.unwrap(value), "__module__", "") or ""
         if not module.startswith(f"{PACKAGE}."):
             continue
+        if not hasattr(package, "__path__") and module != package.__name__:
+            continue  # a module exports what it defines
         defined = module if _has(module, name) else package.__name__
         kind = "class" if inspect.isclass(value) else "function"
         line = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
