@@ -22,7 +22,7 @@ from jaxopt_lab.metrics.kernel_calibration_error import (
 )
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
-from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.mergeable import MergeableMetric, together
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -63,5 +63,6 @@ __all__ = [
     "knn_coverage",
     "mark_evaluate",
     "recall_at",
+    "together",
     "wilson_band",
 ]

@@ -10,6 +10,7 @@ from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
 from jaxopt_lab.plotting.rate_curve import rate_curve
 from jaxopt_lab.plotting.record_panels import Line, Panel, record_panels
+from jaxopt_lab.plotting.reliability import ReliabilityBins, reliability_diagram
 from jaxopt_lab.plotting.score_bands import score_bands
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 from jaxopt_lab.plotting.spectrum import spectrum
@@ -18,6 +19,7 @@ from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 __all__ = [
     "Line",
     "Panel",
+    "ReliabilityBins",
     "Section",
     "confusion_matrix",
     "end_points",
@@ -30,6 +32,7 @@ __all__ = [
     "loss_surface",
     "rate_curve",
     "record_panels",
+    "reliability_diagram",
     "score_bands",
     "sharpness_curve",
     "spectrum",
