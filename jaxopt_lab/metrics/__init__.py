@@ -23,6 +23,15 @@ from jaxopt_lab.metrics.kernel_calibration_error import (
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric, together
+from jaxopt_lab.metrics.naive_bayes import (
+    LinearProbe,
+    NaiveBayesSums,
+    apply_naive_bayes,
+    fit_naive_bayes,
+    merge_naive_bayes,
+    naive_bayes_probe,
+    naive_bayes_sums,
+)
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -43,10 +52,13 @@ __all__ = [
     "HCalibrator",
     "KernelCalibrationError",
     "KnnCoverage",
+    "LinearProbe",
     "MarkEvaluate",
     "MergeableMetric",
+    "NaiveBayesSums",
     "accuracy",
     "apply_h_calibration",
+    "apply_naive_bayes",
     "apply_temperature",
     "apply_vector_scaling",
     "bootstrap_band",
@@ -54,6 +66,7 @@ __all__ = [
     "dual_inverted_softmax",
     "expected_calibration_error",
     "fit_h_calibration",
+    "fit_naive_bayes",
     "fit_temperature",
     "fit_vector_scaling",
     "h_calibration_loss",
@@ -62,6 +75,9 @@ __all__ = [
     "kernel_calibration_error",
     "knn_coverage",
     "mark_evaluate",
+    "merge_naive_bayes",
+    "naive_bayes_probe",
+    "naive_bayes_sums",
     "recall_at",
     "together",
     "wilson_band",

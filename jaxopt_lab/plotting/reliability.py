@@ -48,7 +48,7 @@ def reliability_diagram(bins: Mapping[str, ReliabilityBins], title: str = "") ->
       InputError: there is nothing to draw.
 
     >>> one = ReliabilityBins([0.3, 0.9], [0.4, 0.8], [0.2, 0.7], [0.6, 0.9], [5, 20])
-    >>> [axes.get_title() for axes in reliability_diagram({"none": one}).axes]
+    >>> [axes.get_title("left") for axes in reliability_diagram({"none": one}).axes]
     ['none']
     """
     if not bins:
