@@ -16,15 +16,15 @@
 #
 # The loss at the end of a training run is a function of the optimizer's numbers, and
 # `jax.grad` gives its slope without a complaint. Whether that slope is **of use**
-# depends on what the optimizer does inside. Each figure here shows the loss as a
-# function of one number, with two slopes beside it: that of JAX, and that of a central
-# finite difference, which knows nothing of derivatives.
+# depends on what the optimizer does inside. Each figure shows the loss as a function of
+# one number, with two slopes: that of JAX, and that of a central finite difference.
 #
 # 1. Adam: smooth, with one trap.
 # 2. Signs (Lion), 3. the choice of what a buffer keeps, 4. the k largest (ESAM,
 #    MicroAdam): steps and jumps, where JAX is right about the ground under its feet.
 # 5. Moments stored as codes (8-bit AdamW): JAX cannot see through an integer.
-# 6. What to do on a staircase. 7. Chaos, and how far a hypergradient reaches.
+#
+# `staircases_and_chaos` shows what to do on a staircase, and how far slopes reach.
 #
 # Run it with `SMALL=1` in the environment for a quick look with coarse curves.
 
@@ -39,7 +39,7 @@ import numpy as np
 import optax
 
 import jaxopt_lab
-from jaxopt_lab import InnerProblem, hypergrad, unroll
+from jaxopt_lab import unroll
 
 # Finite differences subtract numbers that nearly agree.
 jax.config.update("jax_enable_x64", True)
@@ -383,108 +383,6 @@ figure, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 decays, sizes = np.linspace(0.35, 0.94, COUNT), np.linspace(0.03, 0.3, COUNT)
 along(panels[0], "AdamW, 8 bits", "decay b1", CODES, decays, 0.02)
 along(panels[1], "MicroAdam", "step size", STORES, sizes, 0.02)
-plt.show()
-
-# %% [markdown]
-# ## 6. On a staircase
-#
-# Where the slope of JAX is zero or chance, there is still a slope to be had: that of
-# the staircase after smoothing, the mean of the loss over a small cloud of `theta`.
-# `hypergrad(mode="es")` estimates it by running the training at pairs of random places
-# (evolution strategies). It needs values only, so signs, choices and codes are all the
-# same to it; the price is a pair of runs for each sample, and an estimate with noise,
-# whose standard error it reports.
-
-# %%
-CLOUD = 0.02
-
-
-def lion_step(theta, state, t):
-    w, memory = state
-    batch = jax.tree.map(lambda x: x[t], BATCHES)
-    updates, memory = lion_decay(theta).update(jax.grad(loss)(w, batch), memory, w)
-    return optax.apply_updates(w, updates), memory
-
-
-def lion_start(theta):
-    w = jnp.zeros(WIDTH)
-    return w, lion_decay(theta).init(w)
-
-
-inner = InnerProblem(lion_start, lion_step, STEPS, read=lambda state: state[0])
-
-
-@jax.jit
-def smoothed_slope(theta, key):
-    value, slope, info = hypergrad(
-        lambda theta, w: loss(w, TEST),
-        inner,
-        theta,
-        mode="es",
-        key=key,
-        pairs=32,
-        sigma=CLOUD,
-    )
-    return value, slope, info["standard_error"]
-
-
-fine = np.linspace(0.5, 0.95, POINTS)
-stairs = values(lion_decay, fine)
-near = np.exp(-(((fine[:, None] - fine) / CLOUD) ** 2) / 2)
-smooth = near @ stairs / near.sum(axis=1)
-
-figure, axes = plt.subplots(figsize=(7, 3.8))
-axes.plot(fine, stairs, color="black", alpha=0.35, label="loss of Lion")
-axes.plot(fine, smooth, color=GREEN, lw=2, label="mean over a cloud")
-for i, at in enumerate(np.linspace(0.55, 0.9, 3 if SMALL else 8)):
-    _, slope, error = smoothed_slope(at, jax.random.key(i))
-    here = np.interp(at, fine, smooth)
-    label = None if i else "slope by es, with its error"
-    slope_line(axes, at, here, slope, 0.018, color=RED, lw=2.5, label=label)
-    reach = np.array([-0.018, 0.0, 0.018])
-    low, high = here + reach * (slope - error), here + reach * (slope + error)
-    axes.fill_between(at + reach, low, high, color=RED, alpha=0.25)
-axes.set(xlabel="decay b1", ylabel="loss after training")
-axes.set(title="A slope for the staircase")
-axes.legend()
-plt.show()
-
-# %% [markdown]
-# ## 7. Chaos: a step size beyond the edge
-#
-# Gradient descent on the double well `(w^2 - 1)^2 / 4` settles with a small step size,
-# jumps between two points with a larger one, and is chaotic at 2: the derivative of the
-# end is exact for the path that was computed, and grows with every step. `health=True`
-# gives the growth of the adjoint, back from the end, and the number of last steps over
-# which half of the digits are left: a hypergradient over more of them says nothing
-# about the run in exact arithmetic. Truncate there, or smooth (section 6).
-
-
-# %%
-def well_step(rate, w, t):
-    return w - rate * (w**3 - w)
-
-
-well = InnerProblem(lambda rate: jnp.float64(0.3), well_step, 60, read=lambda w: w)
-reverse = jax.jit(
-    functools.partial(hypergrad, lambda rate, w: w, well, mode="reverse", health=True)
-)
-
-figure, axes = plt.subplots(figsize=(7, 3.8))
-print(f"{'step size':>10}{'reverse':>14}{'difference':>14}{'horizon':>10}")
-for rate, color in ((0.4, BLUE), (1.2, VIOLET), (2.0, RED)):
-    end, slope, info = reverse(jnp.float64(rate))
-    further = reverse(jnp.float64(rate + 1e-7))[0]
-    health = info["health"]
-    steps = np.arange(len(health.growth))
-    axes.semilogy(steps, health.growth, color=color, lw=2, label=f"step size {rate}")
-    difference = float(further - end) / 1e-7
-    print(f"{rate:10}{float(slope):14.3g}{difference:14.3g}{int(health.horizon):10}")
-half = float(jnp.finfo(jnp.float64).eps) ** -0.5
-axes.axhline(half, color="black", ls=":", label="half of the digits")
-axes.set(xlabel="step", ylabel="growth of the adjoint from the end")
-axes.set(title="The reach of a hypergradient")
-axes.legend()
 plt.show()
 
 # %% [markdown]

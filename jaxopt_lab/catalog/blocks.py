@@ -98,14 +98,11 @@ ROWS: tuple[Layer, ...] = (
         options=("heads", "dropout", "eps"),
         example=f"{_EXAMPLES}:batch_of_sequences",
         replaces=(),
-        couples_examples=True,
+        couples_examples="at a position",
         residual_bytes="50",  # of a batch of 4
         vectors="batchformer",
         paper="Hou, Yu and Tao 2022, arXiv:2203.01522",
         code="zhihou7/BatchFormer",
-        known_failures={
-            "positions": "attention runs over the batch, at each position alone",
-        },
         full="dear; a case of its vectors is plain",
     ),
     Layer(

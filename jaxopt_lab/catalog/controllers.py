@@ -7,6 +7,7 @@ import math
 from jaxopt_lab.catalog.schema import Controller, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.decisions"
+_MOMENTS = tuple(f"{side}_m{i}" for side in ("source", "target") for i in (1, 2, 3, 4))
 
 ROWS: tuple[Controller, ...] = (
     Controller(
@@ -106,5 +107,21 @@ ROWS: tuple[Controller, ...] = (
         reads=("largest_eigenvalue", "lowest_eigenvalue"),
         decides="learning_rate, momentum",
         paper="Granziol, Zohren and Roberts 2020, arXiv:2006.09092",
+    ),
+    Controller(
+        name="activation_stopping",
+        summary="early stopping where activations on target and source part (ABE)",
+        build="jaxopt_lab.controllers:activation_stopping",
+        reduces_to=Neutral(
+            {"threshold": math.inf}, "jaxopt_lab.controllers:validation_stopping"
+        ),
+        topic="meta-learning",
+        options=("threshold", "select", "smooth", "patience"),
+        example=f"{_EXAMPLES}:activations_of_a_run",
+        reads=("source_accuracy", *_MOMENTS),
+        decides="the checkpoint to keep, and whether to stop",
+        vectors="abe",
+        paper="Guiroy et al. 2022, arXiv:2208.02377",
+        code="the authors' notebook",
     ),
 )

@@ -85,4 +85,35 @@ ROWS: tuple[Estimator, ...] = (
         paper="T3, 2025 (test-time model merging)",
         full="dear; its vectors, ends and limits are plain",
     ),
+    Estimator(
+        name="datamodel",
+        summary="outputs as linear functions of the training examples used",
+        build="jaxopt_lab.diagnostics.attribution.datamodel:fit_datamodel",
+        apply="jaxopt_lab.diagnostics.attribution.datamodel:datamodel_change",
+        reduces_to=Neutral(
+            {"ridge": 1e300},
+            "jaxopt_lab.diagnostics.attribution.datamodel:no_change",
+        ),
+        topic="unlearning",
+        options=("ridge", "lasso", "sweeps"),
+        example="jaxopt_lab.catalog.examples.matrices:models_of_subsets",
+        form="closed form",
+        paper="Ilyas et al. 2022, arXiv:2202.00622",
+    ),
+    Estimator(
+        name="wiener_denoiser",
+        summary="the optimal linear denoiser, whose filter shows the data's locality",
+        build="jaxopt_lab.diagnostics.denoising.wiener:fit_wiener",
+        apply="jaxopt_lab.diagnostics.denoising.wiener:wiener_denoise",
+        reduces_to=Neutral(
+            {"ridge": 1e30}, "jaxopt_lab.diagnostics.denoising.wiener:rescaled"
+        ),
+        topic="generative models",
+        options=("ridge",),
+        example="jaxopt_lab.catalog.examples.flows:noisy_points",
+        form="closed form",
+        paper="Locality in diffusion models 2025, arXiv:2509.09672",
+        code="ottogin/locality-in-diffusion-models",
+        full="dear; its limits, loops and blocks are plain",
+    ),
 )

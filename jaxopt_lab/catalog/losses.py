@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.catalog.generative_losses import ROWS as GENERATIVE_LOSSES
 from jaxopt_lab.catalog.representation_losses import ROWS as REPRESENTATION_LOSSES
 from jaxopt_lab.catalog.schema import Loss, Neutral
 
@@ -21,6 +22,21 @@ ROWS: tuple[Loss, ...] = (
         lower_bound=0.0,
         perfect=0.0,
         invariance="a constant added to the logits",
+    ),
+    Loss(
+        name="margin_nca",
+        summary="similarity to the proxies of the label, with a margin (PODNet)",
+        build="jaxopt_lab.losses.margin_nca:margin_nca",
+        reduces_to=Neutral({"margin": 0.0, "form": "softmax"}, "cross_entropy"),
+        topic="continual learning",
+        options=("scale", "margin", "form", "hinge"),
+        example=f"{_EXAMPLES}:classified",
+        lower_bound=0.0,
+        perfect=0.0,
+        invariance="a constant added to the logits",
+        vectors="podnet",
+        paper="Douillard et al. 2020, arXiv:2004.13513",
+        code="arthurdouillard/incremental_learning.pytorch",
     ),
     Loss(
         name="emo",
@@ -200,4 +216,5 @@ ROWS: tuple[Loss, ...] = (
         paper="Blot et al. 2018",
     ),
     *REPRESENTATION_LOSSES,
+    *GENERATIVE_LOSSES,
 )

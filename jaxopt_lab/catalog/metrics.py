@@ -5,7 +5,8 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Metric, Neutral
 
 _ROOM = "jaxopt_lab.metrics"
-_SETS = "jaxopt_lab.catalog.examples.sets:two_sets"
+_EXAMPLES = "jaxopt_lab.catalog.examples.sets"
+_SETS = f"{_EXAMPLES}:two_sets"
 _EXAMPLE = "jaxopt_lab.catalog.examples.predictions:measured"
 
 ROWS: tuple[Metric, ...] = (
@@ -65,5 +66,59 @@ ROWS: tuple[Metric, ...] = (
         reference="all distances",
         paper="Kynkaanniemi et al. 2019, Naeem et al. 2020",
         full="dear; recorded counts, ends and planted faults are plain",
+    ),
+    Metric(
+        name="mark_evaluate",
+        summary="quality and diversity of a set by mark and recapture",
+        build=f"{_ROOM}.mark_recapture:mark_evaluate",
+        reduces_to=Neutral({"k": 1}, f"{_ROOM}.nearest_recapture:nearest_recapture"),
+        topic="generative models",
+        options=("k",),
+        example=_SETS,
+        range=(0.0, 1.0),
+        direction="higher",
+        mergeable=False,
+        reference="loops over points",
+        vectors="mark_evaluate",
+        paper="Mordido and Meinel 2020, arXiv:2010.04606",
+        known_failures={
+            "ends": "CAPTURE of equal sets and Schnabel of disjoint ones lie inside",
+        },
+        full="dear; its vectors, order and planted sets are plain",
+    ),
+    Metric(
+        name="fuzzy_topology_impact",
+        summary="quality and diversity of a set by fuzzy neighbourhoods",
+        build=f"{_ROOM}.fuzzy_topology:fuzzy_topology_impact",
+        reduces_to=Neutral({"k": 1}, f"{_ROOM}.fuzzy_topology:nearest_ball_impact"),
+        topic="generative models",
+        options=("k", "combine"),
+        example=f"{_EXAMPLES}:fuzzy_sets",
+        range=(0.0, 1.0),
+        direction="higher",
+        mergeable=False,
+        reference="loops over points",
+        vectors="fti",
+        paper="Mordido, Niedermeier and Meinel 2021",
+        full="dear; its vectors, ends and planted sets are plain",
+    ),
+    Metric(
+        name="lsh_precision_recall",
+        summary="precision and recall of a set by locality-sensitive hashing",
+        build=f"{_ROOM}.lsh_coverage:lsh_precision_recall",
+        reduces_to=Neutral(
+            {"family": "pstable", "width": 1e30, "k": 1, "members": 1},
+            f"{_ROOM}.lsh_coverage:nearest_precision_recall",
+        ),
+        topic="generative models",
+        options=("family", "k", "members", "tables", "bits", "width"),
+        example=f"{_EXAMPLES}:hashed_sets",
+        range=(0.0, 1.0),
+        direction="higher",
+        mergeable=False,
+        reference="dicts of buckets",
+        vectors="lsh_precision_recall",
+        paper="precision and recall by LSH, from a description",
+        full="dear; its vectors, buckets and planted sets are plain",
     ),
 )

@@ -49,9 +49,11 @@ class Layer(Part):
       replaces: the places of a network that it can take.
       state: ``"none"``; ``"running"``, statistics that go on from batch to batch;
         ``"windowed"``, those of the last batches.
-      couples_examples: whether the result of one example depends on the others.
+      couples_examples: whether the result of one example depends on the others;
+        ``"at a position"``: on what they hold at the position of the result, as in
+        attention over the batch, and not on other positions.
       couples_positions: whether the result at one position of an example depends on
-        later ones; so it is where examples couple.
+        later ones; so it is where examples couple, unless at a position.
       matrices: whether the last two axes of the input are a square matrix.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
@@ -68,7 +70,7 @@ class Layer(Part):
     module: str
     replaces: tuple[Replaces, ...]
     state: Literal["none", "running", "windowed"] = "none"
-    couples_examples: bool = False
+    couples_examples: bool | Literal["at a position"] = False
     couples_positions: bool = False
     matrices: bool = False
     residual_bytes: str = ""
@@ -157,6 +159,8 @@ class Quantizer(Part):
       calibration: it needs activations.
       bytes: bytes per parameter of the result, scales included; an expression.
       never_worse_than: row whose error on the calibration set is never exceeded.
+      nearest: of a codebook, whose values are no equal steps, options at which each
+        weight has its nearest codeword; its codes have ``words()``. Empty: a grid.
     """
 
     kind: ClassVar[str] = "quantizer"
@@ -165,6 +169,7 @@ class Quantizer(Part):
     calibration: bool
     bytes: str
     never_worse_than: str = ""
+    nearest: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,7 +227,7 @@ class Decoder(Part):
       exact_when: settings under which it has the distribution (or is the maximum) of
         the model exactly.
       model: predicts the next token, masked tokens of a whole row, or the tokens after
-        each of a chunk.
+        each of a chunk; or the next token by layers that may be skipped.
       per_call: option that bounds the new tokens of a row in one call of the model, but
         for one; empty where it is one token.
     """
@@ -230,7 +235,7 @@ class Decoder(Part):
     kind: ClassVar[str] = "decoder"
 
     exact_when: str
-    model: Literal["next", "masked", "chunk"] = "next"
+    model: Literal["next", "masked", "chunk", "layers"] = "next"
     per_call: str = ""
 
 
@@ -241,12 +246,14 @@ class Search(Part):
     Attributes:
       space: the candidates, in words.
       budget: number of evaluations that it is meant for.
+      several: whether ``tell`` takes a list of scores, all to be large, as well.
     """
 
     kind: ClassVar[str] = "search"
 
     space: str
     budget: str
+    several: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.typing import PyTree
 
+# Candidates beyond the number of neighbours asked for.
+_SPARE = 8
+
 
 class Neighbours(NamedTuple):
     """The nearest points of each query, from near to far.
@@ -20,8 +23,7 @@ class Neighbours(NamedTuple):
     Attributes:
       distances: ``(queries, k)``, Euclidean; infinite where fewer than ``k`` points
         count.
-      indices: ``(queries, k)`` int32, of points; of equal distances the lowest first,
-        among the ``k`` found.
+      indices: ``(queries, k)`` int32, of points; of equal distances the lowest first.
     """
 
     distances: jax.Array
@@ -130,6 +132,7 @@ def nearest(
     k: int,
     *,
     where: jax.Array | None = None,
+    pairs: Callable[[jax.Array], jax.Array] | None = None,
     exclude_same_index: bool = False,
     block: int = 1024,
 ) -> Neighbours:
@@ -140,17 +143,27 @@ def nearest(
       points: ``(points, features)``, real.
       k: number of neighbours, static.
       where: ``(points,)`` booleans, points that count; ``None``: all.
+      pairs: from numbers of queries, ``(b,)``, to the points that count for each of
+        them, ``(b, points)`` booleans; ``None``: all.
       exclude_same_index: a query is not its own neighbour; queries and points are then
         the same array.
       block: queries at a time; ``block x points`` distances are in memory.
 
     Returns:
-      The neighbours. They are found by one product of matrices; the distances are taken
-      again from the differences, so that they are exact where two rows are equal.
-      Differentiable in the distances (0 at 0), with the choice held constant.
+      The neighbours. Distances are those of the differences, so that points with
+      identical rows are at identical distances; of points at one distance those of the
+      lowest indices are taken, also where the ``k``-th place divides them.
+      Differentiable in the distances (0 at 0), with the choice held constant. NaN where
+      a query, or any point that counts, is no number.
 
     Raises:
       InputError: as :func:`squared_distances`, or there are fewer than ``k`` points.
+
+    Cost: a product of matrices finds ``k + 8`` candidates, those nearest when its error
+    is taken at its bound. Where points beyond them may be as near as the ``k``-th (many
+    equal points), the differences of that query to all points are taken, one query
+    after another. Memory: ``block x points`` distances, ``block x (k + 8) x features``
+    differences.
 
     >>> points = jnp.array([[0.0], [1.0], [5.0]])
     >>> near = nearest(points, points, 1, exclude_same_index=True)
@@ -171,36 +184,93 @@ def nearest(
     if where is not None:
         # What does not count may be NaN, and the shift by the mean is over all points.
         points = jnp.where(where[:, None], points, 0)
-    find = functools.partial(
-        _nearest_of_block, points, k, where, exclude_same_index, jnp.arange(len(points))
-    )
+    numbers = jnp.arange(len(points))
+
+    def counted(squares: jax.Array, own: jax.Array) -> jax.Array:
+        """Infinite where a point does not count."""
+        shape = (1,) * own.ndim + (-1,)
+        if where is not None:
+            squares = jnp.where(where.reshape(shape), squares, jnp.inf)
+        if pairs is not None:
+            allowed = pairs(own.reshape(-1)).reshape(squares.shape)
+            squares = jnp.where(allowed, squares, jnp.inf)
+        if exclude_same_index:
+            same = own[..., None] == numbers.reshape(shape)
+            squares = jnp.where(same, jnp.inf, squares)
+        return squares
+
+    find = functools.partial(_nearest_of_block, points, k, counted)
     return map_row_blocks(find, (queries, jnp.arange(len(queries))), block=block)
 
 
 def _nearest_of_block(
     points: jax.Array,
     k: int,
-    where: jax.Array | None,
-    exclude_same_index: bool,
-    numbers: jax.Array,
+    counted: Callable[[jax.Array, jax.Array], jax.Array],
     rows: tuple[jax.Array, jax.Array],
 ) -> Neighbours:
     queries, own = rows
-    squares = jax.lax.stop_gradient(squared_distances(queries, points))
-    if where is not None:
-        squares = jnp.where(where[None, :], squares, jnp.inf)
-    if exclude_same_index:
-        squares = jnp.where(own[:, None] == numbers[None, :], jnp.inf, squares)
-    found, indices = jax.lax.top_k(-squares, k)
+    squares, indices = _chosen(
+        *jax.lax.stop_gradient((queries, points)), own, k, counted
+    )
     differences = queries[:, None, :] - points[indices]
     exact = safe_sqrt((differences * differences).sum(axis=-1))
-    # The order is that of the exact distances: the products may exchange near ties.
-    exact = jnp.where(jnp.isinf(found), jnp.inf, exact)
+    exact = jnp.where(jnp.isfinite(squares), exact, squares)
     order = jnp.lexsort((indices, jax.lax.stop_gradient(exact)), axis=1)
     return Neighbours(
         distances=jnp.take_along_axis(exact, order, axis=1),
         indices=jnp.take_along_axis(indices, order, axis=1),
     )
+
+
+def _chosen(
+    queries: jax.Array,
+    points: jax.Array,
+    own: jax.Array,
+    k: int,
+    counted: Callable[[jax.Array, jax.Array], jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """Squared distances and indices of the nearest, of equal ones the lowest index."""
+    count, features = points.shape
+    center = points.mean(axis=0, keepdims=True)
+    size = lambda x: jnp.square(x - center).sum(axis=1)
+    # A bound for the rounding errors of the product and of the differences together.
+    bound = (4 * features + 16) * float(jnp.finfo(points.dtype).eps)
+    error = bound * (size(queries)[:, None] + size(points)[None, :])
+    products = counted(squared_distances(queries, points) - error, own)
+    taken = min(count, k + _SPARE)
+    negative, candidates = jax.lax.top_k(-products, taken)
+    # In the order of the indices: ``top_k`` takes the first of equal numbers.
+    candidates, least = jax.lax.sort((candidates, -negative), dimension=1, num_keys=1)
+    differences = queries[:, None, :] - points[candidates]
+    squares = jnp.square(differences).sum(axis=-1)
+    negative, places = jax.lax.top_k(-jnp.where(jnp.isinf(least), jnp.inf, squares), k)
+    squares, indices = -negative, jnp.take_along_axis(candidates, places, axis=1)
+    nan = jnp.isnan(products).any(axis=1)
+    squares = jnp.where(nan[:, None], jnp.nan, squares)
+    if taken == count:
+        return squares, indices
+    # All points that are no candidates are at least as far away as this.
+    beyond = least.max(axis=1)
+    settled = nan | jnp.isinf(beyond) | (beyond > squares[:, -1])
+
+    def settle(carry: Any) -> Any:
+        settled, squares, indices = carry
+        i = jnp.argmin(settled)
+        differences = queries[i][None, :] - points
+        exact = counted(jnp.square(differences).sum(axis=-1), own[i])
+        negative, chosen = jax.lax.top_k(-exact, k)
+        return (
+            settled.at[i].set(True),
+            squares.at[i].set(-negative),
+            indices.at[i].set(chosen),
+        )
+
+    unsettled = lambda carry: ~carry[0].all()
+    _, squares, indices = jax.lax.while_loop(
+        unsettled, settle, (settled, squares, indices)
+    )
+    return squares, indices
 
 
 def _as_matrices(a: Any, b: Any) -> tuple[jax.Array, jax.Array]:

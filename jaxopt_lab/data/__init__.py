@@ -18,6 +18,7 @@ from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
 from jaxopt_lab.data.erase import erase
 from jaxopt_lab.data.example_noise import example_noise
+from jaxopt_lab.data.exemplars import herding
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.image_folder import load_image_folder
@@ -51,6 +52,7 @@ __all__ = [
     "evaluation_stream",
     "example_noise",
     "flip",
+    "herding",
     "image_dataset",
     "load_digits",
     "load_fashion_mnist",

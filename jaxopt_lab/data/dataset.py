@@ -27,6 +27,7 @@ class Dataset:
       test: the test examples, likewise.
       num_classes: number of classes, or of tokens.
       input_shape: shape of one example: ``(H, W, C)`` or ``(T,)``.
+      characters: of a text, token i being character i; empty: not known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dataset:
     test: Mapping[str, np.ndarray]
     num_classes: int
     input_shape: tuple[int, ...]
+    characters: str = ""
 
 
 def image_dataset(

@@ -116,6 +116,7 @@ def load_text(
         test=_windows(pieces["test"], context, context),
         num_classes=len(characters),
         input_shape=(context,),
+        characters=characters,
     )
 
 

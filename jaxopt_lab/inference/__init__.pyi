@@ -8,10 +8,27 @@ from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.agreement import jensen_shannon
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
-from jaxopt_lab.inference.decoded import ChunkStep, Decoded, MaskedStep, ModelStep
+from jaxopt_lab.inference.decoded import (
+    ChunkStep,
+    Decoded,
+    LayeredStep,
+    MaskedStep,
+    ModelStep,
+)
+from jaxopt_lab.inference.exit_schedule import (
+    active_layers,
+    exit_schedule,
+    masked_forward,
+    speedup,
+)
+from jaxopt_lab.inference.filtered import filtered_logits
 from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.model_steps import next_step, uncached_step
+from jaxopt_lab.inference.sample import sample
+from jaxopt_lab.inference.skip_decode import skip_decode
 from jaxopt_lab.inference.soups import delta_soup, interpolate, uniform_soup
-from jaxopt_lab.inference.speculative_decoder import Draft, speculative
+from jaxopt_lab.inference.speculative_decoder import speculative
+from jaxopt_lab.inference.speculative_round import Draft
 from jaxopt_lab.inference.t3 import FittedT3, apply_t3, t3_coefficient
 
 __all__ = [
@@ -20,19 +37,29 @@ __all__ = [
     "Decoded",
     "Draft",
     "FittedT3",
+    "LayeredStep",
     "MaskedStep",
     "ModelStep",
+    "active_layers",
     "apply_t3",
     "credit_decoding",
     "credit_step",
     "delta_soup",
+    "exit_schedule",
+    "filtered_logits",
     "fit_t3",
     "greedy",
     "interpolate",
     "jensen_shannon",
+    "masked_forward",
+    "next_step",
+    "sample",
+    "skip_decode",
     "speculative",
+    "speedup",
     "t3_coefficient",
     "t3_predict",
+    "uncached_step",
     "uniform_soup",
 ]
 

@@ -19,7 +19,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.credits import credit_step
 from jaxopt_lab.inference.decoded import Decoded, MaskedStep
-from jaxopt_lab.inference.prompts import checked_prompt
+from jaxopt_lab.inference.prompts import checked_limits, checked_prompt
 
 
 def credit_decoding(
@@ -30,6 +30,7 @@ def credit_decoding(
     cache: Any,
     key: jax.Array | None = None,
     lengths: jax.Array | None = None,
+    limits: jax.Array | None = None,
     max_tokens: Annotated[int, COUNT] = 32,
     end: int | jax.Array = -1,
     pad: int = 0,
@@ -60,6 +61,8 @@ def credit_decoding(
       cache: handed to the model and back; ``()`` for a model without one.
       key: not used; every decoder takes one.
       lengths: integers ``(B,)`` in ``1 .. P``, may be traced; ``None``: P.
+      limits: integers ``(B,)``, the most tokens of each row with its prompt, may be
+        traced; what follows stays a mask for the model. ``None``: ``P + max_tokens``.
       max_tokens: positions beyond P; all rows end at ``P + max_tokens`` tokens.
       end: token after which a row ends, once its block is complete; -1: none.
       pad: written after the end of a row.
@@ -115,9 +118,11 @@ def credit_decoding(
         raise InputError(f"mask must be one of {shape.shape[2]} tokens; got {mask}")
     mask = shape.shape[2] - 1 if mask == -1 else mask
     end = jnp.asarray(end, jnp.int32)
-    is_new = column >= lengths[:, None]
+    limits = checked_limits(limits, lengths, total)
+    behind = column >= lengths[:, None]
+    is_new = behind & (column < limits[:, None])
     tokens = jnp.pad(prompt, ((0, 0), (0, max_tokens)))
-    tokens = jnp.where(is_new, jnp.int32(mask), tokens)
+    tokens = jnp.where(behind, jnp.int32(mask), tokens)
 
     def unfinished(carry: Any) -> jax.Array:
         return ~jnp.all(carry[-2])
@@ -148,10 +153,11 @@ def credit_decoding(
         return tokens, masked, credits, cache, done, steps + jnp.int32(1)
 
     credits = jnp.zeros(shape.shape, accumulation_dtype(shape.dtype))
-    done, steps = jnp.zeros((rows,), bool), jnp.zeros((), jnp.int32)
+    done, steps = ~jnp.any(is_new, axis=1), jnp.zeros((), jnp.int32)
     start = tokens, is_new, credits, cache, done, steps
     tokens, *_, steps = jax.lax.while_loop(unfinished, advance, start)
     last = is_new & ((tokens == end) | (tokens == -1))
     ends = last.astype(jnp.int32)
     beyond = jnp.cumsum(ends, axis=1, dtype=jnp.int32) > ends
+    beyond = beyond | (behind & ~is_new)
     return Decoded(jnp.where(beyond, jnp.int32(pad), tokens), steps, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -51,6 +52,23 @@ class ChunkStep(Protocol):
     ) -> tuple[jax.Array, Any]: ...
 
 
+class LayeredStep(NamedTuple):
+    """A model of the next token in parts, whose layers may be skipped.
+
+    Attributes:
+      embed: ``embed(params, tokens (B,), position) -> x``, an array of B rows.
+      block: ``block(params, layer, x, cache, position) -> (x, cache)``, with the
+        ``layer`` an integer of Python and its own cache, whose shapes and types stay.
+      head: ``head(params, x) -> logits (B, V)``.
+      layers: their number; the cache of the model is a tuple of as many.
+    """
+
+    embed: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    block: Callable[..., tuple[jax.Array, Any]]
+    head: Callable[[Params, jax.Array], jax.Array]
+    layers: int
+
+
 class Decoded(NamedTuple):
     """The result of a decoder.
 
@@ -59,8 +77,10 @@ class Decoded(NamedTuple):
         padding. -1 in place of a token whose logits held a NaN, and the row ends.
       steps: int32 scalar, rounds in which new tokens were made.
       calls: int32 scalar, calls of the model, the reading of the prompt included.
+      counts: int32 scalars by name, of a decoder that counts more.
     """
 
     tokens: jax.Array
     steps: jax.Array
     calls: jax.Array
+    counts: dict[str, jax.Array] | None = None

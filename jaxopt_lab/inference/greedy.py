@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import Decoded, ModelStep
-from jaxopt_lab.inference.prompts import checked_prompt
+from jaxopt_lab.inference.next_token import by_next_token
 
 
 def greedy(
@@ -21,6 +21,7 @@ def greedy(
     cache: Any,
     key: jax.Array | None = None,
     lengths: jax.Array | None = None,
+    limits: jax.Array | None = None,
     max_tokens: Annotated[int, COUNT] = 32,
     end: int | jax.Array = -1,
     pad: int = 0,
@@ -34,6 +35,8 @@ def greedy(
       cache: the model's cache before the first token, for ``P + max_tokens`` positions.
       key: not used; every decoder takes one.
       lengths: integers ``(B,)`` in ``1 .. P``, may be traced; ``None``: P.
+      limits: integers ``(B,)``, the most tokens of each row with its prompt, may be
+        traced; ``None``: ``P + max_tokens``.
       max_tokens: positions beyond P. A shorter prompt may grow by more: all rows end
         at ``P + max_tokens`` tokens.
       end: token after which a row ends; -1: none.
@@ -44,8 +47,8 @@ def greedy(
       token is taken. One program for all lengths and ends.
 
     Raises:
-      InputError: the prompt is no integer matrix with a token, or ``lengths`` and
-        ``max_tokens`` do not fit.
+      InputError: the prompt is no integer matrix with a token, or ``lengths``,
+        ``limits`` and ``max_tokens`` do not fit.
 
     Cost: one call of the model for each position until all rows have ended, those of
     the prompt included; the cache and ``(B, P + max_tokens)`` integers.
@@ -57,40 +60,16 @@ def greedy(
     ([[1, 3, 0, 2, 4]], 3, 4)
     """
     del key
-    prompt, lengths = checked_prompt(prompt, lengths)
     check_arguments(greedy, {"max_tokens": max_tokens})
-    rows, longest = prompt.shape
-    total = longest + max_tokens
-    filled = jnp.full((rows, max_tokens), pad, jnp.int32)
-    tokens = jnp.concatenate([prompt, filled], axis=1)
-    end, pad_token = jnp.asarray(end, jnp.int32), jnp.int32(pad)
-
-    def unfinished(carry: Any) -> jax.Array:
-        _, _, done, position, _ = carry
-        return (position + 1 < total) & ~jnp.all(done)
-
-    def advance(carry: Any) -> Any:
-        tokens, cache, done, position, steps = carry
-        given = jax.lax.dynamic_index_in_dim(tokens, position, 1, keepdims=False)
-        # A negative token would be an index from the end.
-        logits, cache = model_step(params, cache, jnp.maximum(given, 0), position)
-        best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        broken = jnp.any(jnp.isnan(logits), axis=-1)
-        best = jnp.where(broken, jnp.int32(-1), best)
-        present = jax.lax.dynamic_index_in_dim(tokens, position + 1, 1, keepdims=False)
-        reading = position + 1 < lengths
-        new = jnp.where(done, pad_token, best)
-        new = jnp.where(reading, present, new)
-        tokens = jax.lax.dynamic_update_index_in_dim(tokens, new, position + 1, 1)
-        made = ~reading & ~done
-        done = done | (~reading & (broken | (best == end)))
-        steps = steps + jnp.any(made).astype(jnp.int32)
-        return tokens, cache, done, position + 1, steps
-
-    zero = jnp.zeros((), jnp.int32)
-    start = tokens, cache, jnp.zeros((rows,), bool), zero, zero
-    tokens, _, _, calls, steps = jax.lax.while_loop(unfinished, advance, start)
-    # The rest of a prompt's row, and what follows an early end of all rows.
-    columns = jnp.arange(total, dtype=jnp.int32)[None]
-    beyond = (columns > calls) & (columns >= lengths[:, None])
-    return Decoded(jnp.where(beyond, pad_token, tokens), steps, calls)
+    return by_next_token(
+        lambda logits, position: jnp.argmax(logits, axis=-1),
+        model_step,
+        params,
+        prompt,
+        cache=cache,
+        lengths=lengths,
+        limits=limits,
+        max_tokens=max_tokens,
+        end=end,
+        pad=pad,
+    )

@@ -45,3 +45,31 @@ def checked_prompt(prompt: Any, lengths: Any) -> tuple[jax.Array, jax.Array]:
             f"shape {lengths.shape}"
         )
     return prompt.astype(jnp.int32), jnp.clip(lengths.astype(jnp.int32), 1, longest)
+
+
+def checked_limits(limits: Any, lengths: jax.Array, total: int) -> jax.Array:
+    """The most tokens of each row, its prompt included, as int32.
+
+    Args:
+      limits: integers ``(B,)``, may be traced; ``None``: ``total``.
+      lengths: of the prompts.
+      total: columns of the result.
+
+    Returns:
+      The limits, between ``lengths`` and ``total``.
+
+    Raises:
+      InputError: they are no integers of the shape of ``lengths``.
+
+    >>> checked_limits(jnp.array([3, 9]), jnp.array([4, 4], jnp.int32), 6).tolist()
+    [4, 6]
+    """
+    if limits is None:
+        return jnp.full(lengths.shape, total, jnp.int32)
+    limits = jnp.asarray(limits)
+    if limits.shape != lengths.shape or not jnp.issubdtype(limits.dtype, jnp.integer):
+        raise InputError(
+            f"limits must be integers of shape {lengths.shape}; got {limits.dtype} of "
+            f"shape {limits.shape}"
+        )
+    return jnp.clip(limits.astype(jnp.int32), lengths, total)

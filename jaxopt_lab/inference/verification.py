@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.inference.filtered import filtered_logits
 
 
 def verified(
@@ -15,16 +16,20 @@ def verified(
     *,
     key: jax.Array,
     temperature: float,
+    top_k: int = 0,
+    top_p: float | jax.Array = 1.0,
 ) -> tuple[jax.Array, jax.Array]:
     r"""Tokens of a round, and how many drafts are taken.
 
     Args:
       logits: the target's, ``(B, d + 1, V)``, the first one those of the first draft.
       drafted: int32 ``(B, d)``.
-      guesses: the draft's logits that ``drafted`` is drawn from, divided by the
-        temperature, ``(B, d, V)``; not used greedily.
+      guesses: the draft's logits that ``drafted`` is drawn from, filtered as the
+        target's, ``(B, d, V)``; not used greedily.
       key: for sampling.
       temperature: divisor of the target's logits; 0: the most probable token.
+      top_k: as of ``filtered_logits``; not used greedily.
+      top_p: as of ``filtered_logits``; not used greedily.
 
     Returns:
       ``(tokens (B, d + 1), taken (B,))``: the first ``taken`` tokens are drafts, the
@@ -41,7 +46,8 @@ def verified(
     broken = jnp.any(jnp.isnan(logits), axis=-1)
     if temperature > 0:
         wide = accumulation_dtype(logits.dtype)
-        p = jax.nn.softmax(logits.astype(wide) / jnp.asarray(temperature, wide))
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        p = jax.nn.softmax(filtered_logits(logits, **options))
         q = jax.nn.softmax(guesses.astype(wide))
         of = lambda x: jnp.take_along_axis(x, drafted[..., None], axis=-1)[..., 0]
         uniform_key, own_key = jax.random.split(key)

@@ -19,8 +19,7 @@ from jaxopt_lab.lab import (
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials
-from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.lab.materials import Start, first_state, loss_of, materials, metrics_of
 from jaxopt_lab.training import (
     TrainState,
     init_seeds,
@@ -57,6 +56,8 @@ class Program(NamedTuple):
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
+      num_classes: number of classes, or of tokens.
+      characters: of a text, by token; empty: not known.
       control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
@@ -77,6 +78,8 @@ class Program(NamedTuple):
     averaged: Any = None
     loss_fn: Any = None
     control: Any = None
+    num_classes: int = 0
+    characters: str = ""
 
 
 def assemble(
@@ -163,10 +166,8 @@ def assemble(
         rows = process_rows(batch_of.batch_size, placed.mesh) if several else None
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
-    image = loaded.kind == "image"
-    metrics = losses.classification_metrics if image else losses.next_token_metrics
-    extra = configuration.rows.own.metrics
-    metric_fn = metrics(computed, extra=extra)
+    metrics = metrics_of(configuration, loaded)
+    metric_fn = metrics(computed)
 
     def evaluators(eval_params: Any) -> Any:
         return {
@@ -197,7 +198,7 @@ def assemble(
         tested = _tested(tests, view(state))
         if averages.decay:
             tested |= _tested(average_tests, averaged(state), "ema_")
-        if not image:
+        if loaded.kind != "image":
             unit = "character" if configuration.run.task == "text" else "token"
             tested |= throughput.text_scores(tested, unit)
         return tested
@@ -208,9 +209,7 @@ def assemble(
         control=control,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn
-        if computed is functional
-        else metrics(functional, extra=extra),
+        metric_fn=metric_fn if computed is functional else metrics(functional),
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,
@@ -220,8 +219,10 @@ def assemble(
         test=held[""],
         val=held.get("val_"),
         input_shape=loaded.input_shape,
+        num_classes=loaded.num_classes,
+        characters=loaded.characters,
         averaged=averaged if averages.decay else None,
-        loss_fn=None if recipe else loss_of(configuration, loaded.kind, functional),
+        loss_fn=None if recipe else loss_of(configuration, loaded, functional),
     )
 
 

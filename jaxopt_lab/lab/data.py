@@ -33,6 +33,7 @@ class TaskData(NamedTuple):
       fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
         examples) as batches of one shape, padded, always the same.
       val: the part of the training set that ``run.val`` keeps aside, as ``test``.
+      characters: of a text, by token; empty: not known.
     """
 
     kind: Literal["image", "text"]
@@ -42,6 +43,7 @@ class TaskData(NamedTuple):
     test: Sequence[Batch] | Callable[[], Iterable[Batch]]
     fixed: Callable[[int], Sequence[Batch]]
     val: Sequence[Batch] | None = None
+    characters: str = ""
 
 
 def load(
@@ -123,6 +125,7 @@ def load(
         data.evaluation_batches(dataset.test, size),
         fixed,
         aside,
+        dataset.characters,
     )
 
 

@@ -14,10 +14,11 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import controlled, data, models, parts, placement
+from jaxopt_lab.lab import controlled, data, models, parts, placement, precision
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.quant_recipe import quant_recipe
+from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.losses import classification as losses
+from jaxopt_lab.losses.masked_tokens import masked_token_loss, masked_token_metrics
 from jaxopt_lab.training import TrainState, init_state
 from jaxopt_lab.training.mixed_precision import mixed_precision
 
@@ -76,9 +77,9 @@ def materials(configuration: Configuration) -> Materials:
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
     if run.quantize:
-        apply = quant_recipe(run.quantize).model(computed.apply)
+        apply = precision.quantized(run, computed.apply)
         computed = computed._replace(apply=apply)
-    loss_fn = loss_of(configuration, loaded.kind, computed)
+    loss_fn = loss_of(configuration, loaded, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)
 
 
@@ -146,6 +147,7 @@ def functional_of(
         dtype,
         kind == "text",
         configuration.parts.get("activation"),
+        {p: o for p, o in configuration.parts.items() if p in OWN},
     )
     return model.functional(configuration.model, wanted)
 
@@ -170,12 +172,14 @@ def own_noise(opt_state: Any, key: jax.Array) -> Any:
     return structure.unflatten(leaves)
 
 
-def loss_of(configuration: Configuration, kind: str, functional: Any) -> Any:
+def loss_of(
+    configuration: Configuration, loaded: data.TaskData, functional: Any
+) -> Any:
     """The loss of a run's train step.
 
     Args:
       configuration: the run.
-      kind: of its data.
+      loaded: its data.
       functional: the model.
 
     Returns:
@@ -186,10 +190,47 @@ def loss_of(configuration: Configuration, kind: str, functional: Any) -> Any:
     """
     run, part = configuration.run, configuration.chosen("loss")
     assert part is not None
-    if kind != "image" and run.label_smoothing:
+    if loaded.kind != "image" and run.label_smoothing:
         raise InputError(
             f"label_smoothing={run.label_smoothing} is for images; task {run.task} "
             "has none"
         )
-    make = losses.classification_loss if kind == "image" else losses.next_token_loss
-    return make(functional, loss=parts.label_loss(part, run))
+    loss = parts.label_loss(part, run)
+    if _masked(configuration):
+        return masked_token_loss(functional, mask=loaded.num_classes, loss=loss)
+    image = loaded.kind == "image"
+    make = losses.classification_loss if image else losses.next_token_loss
+    return make(functional, loss=loss)
+
+
+def metrics_of(
+    configuration: Configuration, loaded: data.TaskData
+) -> Callable[[Functional], losses.MetricFn]:
+    """The metrics of a run's tests.
+
+    Args:
+      configuration: the run.
+      loaded: its data.
+
+    Returns:
+      A function of the model that makes ``metric_fn(params, model_state, batch)``.
+
+    Raises:
+      InputError: metrics of one's own with a model of masked tokens.
+    """
+    extra = configuration.rows.own.metrics
+    if _masked(configuration):
+        if extra:
+            raise InputError(
+                f"metrics of one's own ({', '.join(extra)}) are of logits for whole "
+                f"rows; model {configuration.rows.model.name} is tested on masks"
+            )
+        return functools.partial(masked_token_metrics, mask=loaded.num_classes)
+    image = loaded.kind == "image"
+    metrics = losses.classification_metrics if image else losses.next_token_metrics
+    return functools.partial(metrics, extra=extra)
+
+
+def _masked(configuration: Configuration) -> bool:
+    model = configuration.rows.model
+    return isinstance(model, models.Model) and model.masked

@@ -92,10 +92,32 @@ def _options_class(
     rename: Any,
     details: Mapping[str, Option] | None = None,
 ) -> type:
+    offered = row.details if details is None else details
+    names = {rename(name): name for name in offered}
+    made = dataclasses.make_dataclass(
+        row.name,
+        fields_of(offered, rename),
+        frozen=True,
+        namespace={"option_names": names},
+    )
+    made.__doc__ = f"{title}: {row.summary}."
+    return made
+
+
+def fields_of(details: Mapping[str, Option], rename: Any) -> list[tuple[str, Any, Any]]:
+    """The fields of a dataclass of options, with help texts for tyro.
+
+    Args:
+      details: options by name.
+      rename: function of a name that gives that of its field.
+
+    Returns:
+      As ``dataclasses.make_dataclass`` takes them.
+    """
     import tyro
 
-    fields, names = [], {}
-    for name, option in (row.details if details is None else details).items():
+    fields = []
+    for name, option in details.items():
         kind: Any = type(option.default)
         text = option.help
         if isinstance(option.accepted, tuple):
@@ -103,14 +125,9 @@ def _options_class(
         elif option.accepted is not None:
             text = f"{text}; accepted: {option.accepted}"
         annotated = Annotated[kind, tyro.conf.arg(help=text)]
-        shown = rename(name)
-        names[shown] = name
-        fields.append((shown, annotated, dataclasses.field(default=option.default)))
-    made = dataclasses.make_dataclass(
-        row.name, fields, frozen=True, namespace={"option_names": names}
-    )
-    made.__doc__ = f"{title}: {row.summary}."
-    return made
+        field = dataclasses.field(default=option.default)
+        fields.append((rename(name), annotated, field))
+    return fields
 
 
 def values(options: Any) -> dict[str, Any]:
@@ -159,13 +176,17 @@ def typed(
             # One word, so that a value may begin with a dash.
             flag = isinstance(fields[name].default, bool)
             arguments.append(f"--{name}={capitalized(value) if flag else value}")
+    config: tuple[Any, ...] = (tyro.conf.FlagConversionOff,)
+    if not asks_help:
+        # Comments in the sources are looked for in half of the time, for help alone.
+        config = (*config, tyro.conf.HelptextFromCommentsOff)
     return tyro.cli(
         made,
         args=[*arguments, "--help"] if asks_help else arguments,
         prog=program,
         description=_description(program) if asks_help else "",
         use_underscores=True,
-        config=(tyro.conf.FlagConversionOff,),
+        config=config,
     )
 
 

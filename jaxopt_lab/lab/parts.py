@@ -14,7 +14,7 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Option
 from jaxopt_lab.lab import imported
-from jaxopt_lab.lab.models import AnyModel, Model, activations, norms
+from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -57,9 +57,10 @@ def rows_of(
       own_loss: a loss of the caller instead of a name.
 
     Returns:
-      Rows by place: ``"norm"``, ``"activation"``, ``"loss"``, ``"augment"``,
-      ``"recipe"``, ``"controller"``. A place is absent where its name is no part of the
-      catalog. Several data transforms are each in a place of their own name.
+      Rows by place: ``"norm"``, ``"activation"``, those of ``placed.OWN``, ``"loss"``,
+      ``"augment"``, ``"recipe"``, ``"controller"``. A place is absent where its name is
+      no part of the catalog. Several data transforms are each in a place of their own
+      name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -70,6 +71,10 @@ def rows_of(
     if isinstance(model, Model) and model.activations:
         name = given.get("model.activation", model.activations[0])
         found["activation"] = activations.row(model, name)
+    if isinstance(model, Model) and model.placed:
+        for place, own in placed.OWN.items():
+            name = given.get(f"model.{place}", own)
+            found[place] = placed.row(model, place, name)
     for place in ("loss", "recipe", "controller"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     if own_loss is not None:
@@ -138,6 +143,8 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
       of a recipe also its frozen roles, each the folder of a trained run.
     """
     elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
+    if place in placed.OWN:
+        elsewhere |= {placed.LAYER}
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
     found = {name: o for name, o in row.details.items() if name not in elsewhere}

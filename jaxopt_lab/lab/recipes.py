@@ -24,6 +24,7 @@ from jaxopt_lab.lab import (
     run_files,
 )
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.runtime import Checkpoints
 from jaxopt_lab.runtime.run_folder import CONFIG
 from jaxopt_lab.training import (
@@ -205,6 +206,7 @@ def trained(
         theirs.parts.get("norm"),
         tokens=configuration.rows.task.kind == "text",
         activation_options=theirs.parts.get("activation"),
+        layer_options={p: o for p, o in theirs.parts.items() if p in OWN},
     )
     functional = theirs.rows.model.functional(theirs.model, wanted)
     tx = optimizers.build(theirs)

@@ -18,6 +18,7 @@ from jaxopt_lab.runtime.run_folder import CONFIG
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 HISTORY = "history.jsonl"
+VOCABULARY = "vocabulary.json"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
@@ -27,11 +28,12 @@ REPORT = "report.html"
 CURVATURE = "curvature"
 EXPORTS = ("weights.npz", "weights.safetensors", "model.stablehlo")
 
+_FILES = (METRICS, SUMMARY, HISTORY, VOCABULARY, CURVES, REPORT, CONFIG, *EXPORTS)
 _TOP = re.compile(
     "|".join(
         # write_atomically names its temporary files after the file that they become.
         rf"{re.escape(name)}|\.{re.escape(name)}\..+"
-        for name in (METRICS, SUMMARY, HISTORY, CURVES, REPORT, CONFIG, *EXPORTS)
+        for name in _FILES
     )
     + rf"|{re.escape(LOCK)}"
 )
@@ -155,6 +157,22 @@ def read_summary(folder: Path) -> dict[str, Any]:
         if isinstance(summary, dict):
             return summary
     return {}
+
+
+def read_characters(folder: Path) -> str:
+    """The characters of a run on text, by token.
+
+    Args:
+      folder: of the run.
+
+    Returns:
+      Them; empty where none are written: a run on others, or of an older version.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((folder / VOCABULARY).read_bytes())["characters"]
+        if isinstance(found, str):
+            return found
+    return ""
 
 
 def _written(folder: Path) -> Iterator[Path]:

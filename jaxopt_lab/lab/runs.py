@@ -323,6 +323,8 @@ def _begin(
     place.begin(start, settings_of(configuration), entry, overwrite=overwrite)
     told = summary.begun(configuration, start, entry)
     place.write(run_files.SUMMARY, told)
+    if program.characters:
+        place.write(run_files.VOCABULARY, {"characters": program.characters})
     for sink in sinks:
         sink.open()
 

@@ -18,7 +18,12 @@ from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models import Model
-from jaxopt_lab.lab.run_files import CHECKPOINTS, METRICS, read_summary
+from jaxopt_lab.lab.run_files import (
+    CHECKPOINTS,
+    METRICS,
+    read_characters,
+    read_summary,
+)
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
@@ -99,6 +104,29 @@ class Run:
         """The logged records, a dict for each line of ``metrics.jsonl``."""
         return read_metrics(self.folder / METRICS)
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, or of tokens."""
+        return self._program.num_classes
+
+    @property
+    def characters(self) -> str:
+        """The characters of a run on text, token i being character i.
+
+        Empty where they are not known: the data are images, or tokens alone.
+
+        Raises:
+          InputError: the text at hand has others than the run was trained on.
+        """
+        written, found = read_characters(self.folder), self._program.characters
+        if written and found and written != found:
+            other = "".join(sorted(set(written) ^ set(found)))
+            raise InputError(
+                f"{self.folder} was trained on a text of other characters than the one "
+                f"at hand (data_dir=); they differ in {other!r}"
+            )
+        return written or found
+
     def table(self, kind: Literal["train", "test"] = "test") -> dict[str, np.ndarray]:
         """The records of one kind as columns; ``pandas.DataFrame`` takes it.
 
@@ -166,7 +194,7 @@ class Run:
         found = []
         for batch in self._program.fixed(count):
             weight = batch.get("weight")
-            inputs = self._prepared(batch[name])
+            inputs = self.prepared(batch[name])
             if weight is not None and not np.all(weight):
                 real = np.asarray(weight)
                 real = real.reshape(len(real), -1).any(1)
@@ -259,7 +287,7 @@ class Run:
         Returns:
           Logits of the batch; ``(seeds, ...)`` with several seeds.
         """
-        return self._applied(self.params, self.model_state, self._prepared(inputs))
+        return self._applied(self.params, self.model_state, self.prepared(inputs))
 
     def predict(self, inputs: Any) -> np.ndarray:
         """The most likely class (or next token) of each input.
@@ -312,7 +340,8 @@ class Run:
         size = min(_EVALUATED_BATCH, len(next(iter(found.test.values()))))
         return evaluation_batches(found.test, size)
 
-    def _prepared(self, inputs: Any) -> jax.Array:
+    def prepared(self, inputs: Any) -> jax.Array:
+        """Inputs as the network takes them: integers of images are divided by 255."""
         arrays = jax.numpy.asarray(inputs)
         return to_float(arrays) if self._program.kind == "image" else arrays
 

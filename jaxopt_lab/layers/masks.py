@@ -48,6 +48,27 @@ def over_features(
     return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
+def needed_key(layer: str, setting: str, key: jax.Array | None) -> jax.Array:
+    """The key with which a layer draws in training.
+
+    Args:
+      layer: name of the layer, for the message.
+      setting: the option for which it draws, ``"rate=0.1"``.
+      key: as handed to the layer.
+
+    Returns:
+      The key.
+
+    Raises:
+      InputError: there is none.
+    """
+    if key is None:
+        raise InputError(
+            f"{layer} with {setting} draws random numbers; pass key= when train=True"
+        )
+    return key
+
+
 def without_padding(x: jax.Array, valid: jax.Array | None) -> jax.Array:
     """The input of a layer with 0 where there is padding.
 

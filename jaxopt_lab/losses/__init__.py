@@ -6,15 +6,28 @@ from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
+from jaxopt_lab.losses.flow_errors import gibbs_weights, weighted_flow_matching
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.isometric import isometric_loss
+from jaxopt_lab.losses.margin_nca import margin_nca
+from jaxopt_lab.losses.masked_tokens import (
+    masked_share,
+    masked_token_loss,
+    masked_token_metrics,
+)
 from jaxopt_lab.losses.mdcs import MDCSState, mdcs
 from jaxopt_lab.losses.mlc import mlc
+from jaxopt_lab.losses.mmd import mmd
 from jaxopt_lab.losses.multi_source import multi_source_distillation, source_weights
 from jaxopt_lab.losses.ordinal import (
     fidelity_loss,
     gaussian_soft_label,
     level_score,
     ordinal_cross_entropy,
+)
+from jaxopt_lab.losses.pooled_distillation import (
+    cosine_distillation,
+    pooled_distillation,
 )
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
 from jaxopt_lab.losses.reweighting import (
@@ -28,32 +41,45 @@ from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.supremix import supervised_contrastive_regression, supremix
 from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
+from jaxopt_lab.losses.unnormalized import MecoState, meco, noise_contrastive
 
 __all__ = [
     "MDCSState",
+    "MecoState",
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
     "coding_rate",
     "coding_rate_reduction",
     "confident_cross_entropy",
+    "cosine_distillation",
     "cross_entropy",
     "emo",
     "ensemble_cross_entropy",
     "ensemble_diversity",
     "fidelity_loss",
     "gaussian_soft_label",
+    "gibbs_weights",
     "guidance",
+    "isometric_loss",
     "level_score",
     "linear_cka",
     "loss_weights",
+    "margin_nca",
+    "masked_share",
+    "masked_token_loss",
+    "masked_token_metrics",
     "mdcs",
+    "meco",
     "mixup_ndcg",
     "mixup_ranking",
     "mlc",
+    "mmd",
     "multi_positive_retrieval",
     "multi_source_distillation",
+    "noise_contrastive",
     "ordinal_cross_entropy",
+    "pooled_distillation",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",
@@ -63,5 +89,6 @@ __all__ = [
     "supervised_contrastive_regression",
     "supremix",
     "threshold_consistent_margin",
+    "weighted_flow_matching",
     "with_soft_labels",
 ]

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
+from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses.targets import (
     check_floats,
     check_probabilities,
     check_shape,
     valid,
 )
-from jaxopt_lab.losses.threshold_margin import unit_rows
 
 
 def coding_rate(

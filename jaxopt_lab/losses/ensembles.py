@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.divergences import jensen_shannon_divergence
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -72,7 +73,7 @@ def ensemble_diversity(
         apart = p - jnp.mean(p, axis=1, keepdims=True)
         found = jnp.sum(jnp.mean(jnp.square(apart), axis=1), axis=-1)
     elif kind == "js":
-        found = _entropy(_log_mean(log_p)) - jnp.mean(_entropy(log_p), axis=1)
+        found = jensen_shannon_divergence(log_p)
     else:
         mean = _log_mean(log_p)[:, None]
         p = jnp.exp(mean)
@@ -163,12 +164,6 @@ def _log_mean(log_p: jax.Array) -> jax.Array:
     """Logarithm of the mean over members."""
     members = jnp.asarray(log_p.shape[1], log_p.dtype)
     return jax.nn.logsumexp(log_p, axis=1) - jnp.log(members)
-
-
-def _entropy(log_p: jax.Array) -> jax.Array:
-    p = jnp.exp(log_p)
-    # 0 log 0 is 0, in the gradient too.
-    return -jnp.sum(jnp.where(p == 0, 0, p * log_p), axis=-1)
 
 
 def _check_labels(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, POSITIVE, Interval, check_arguments
+from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses.supremix_candidates import (
     Candidates,
     drawn_positives,
@@ -19,7 +20,6 @@ from jaxopt_lab.losses.supremix_candidates import (
     products_of,
 )
 from jaxopt_lab.losses.targets import check_floats, check_shape, mean_where, valid
-from jaxopt_lab.losses.threshold_margin import unit_rows
 
 Weighting = Literal["l1_plus_one", "none"]
 _WINDOW = Interval(0.0, infinite=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses.targets import check_floats, check_shape, mean_where, valid
 
 _COSINE = Interval(-1.0, 1.0)
@@ -92,22 +93,3 @@ def threshold_consistent_margin(
         jnp.asarray(positive_weight, x.dtype) * positive
         + jnp.asarray(negative_weight, x.dtype) * negative
     )
-
-
-def unit_rows(x: jax.Array) -> jax.Array:
-    """Rows over their lengths; rows of zeros stay, with no gradient.
-
-    Args:
-      x: ``(n, D)``.
-
-    Returns:
-      ``(n, D)``; rows of any finite size are scaled without overflow.
-
-    >>> unit_rows(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    size = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1, keepdims=True))
-    zero = size == 0
-    x = x / jnp.where(zero, 1, size)
-    square = jnp.sum(x * x, axis=1, keepdims=True)
-    return jnp.where(zero, 0, x / jnp.sqrt(jnp.where(zero, 1, square)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lab.core.neighbours import nearest
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.metrics.sets import Estimate, ball_counts, check_sets
+from jaxopt_lab.metrics.sets import Estimate, ball_counts, check_sets, in_order
 
 SPARE = 4
 
@@ -110,14 +111,15 @@ def mark_evaluate(
     del key
     check_arguments(mark_evaluate, {"k": k, "block": block})
     x, y, sound = check_sets(real, generated, k)
-    x, y = (s[jnp.lexsort(tuple(s.T[::-1]))] for s in (x, y))
+    x, y = (in_order(s) for s in (x, y))
     size = len(x) + len(y)
     one, two = _side(x, k, block), _side(y, k, block)
     # By real point: the generated balls around it; by generated point: the real ones.
     of_x = ball_counts(x, y, one.radii, two.radii, block=block).of_points
     of_y = ball_counts(y, x, two.radii, one.radii, block=block).of_points
     of_x, of_y = jnp.where(one.keep, of_x, 0), jnp.where(two.keep, of_y, 0)
-    marked_y, captured_x = jnp.sum(of_y > 0), jnp.sum(of_x > 0)
+    number = lambda found: jnp.sum(found > 0, dtype=jnp.int32)
+    marked_y, captured_x = number(of_y), number(of_x)
     both = marked_y + captured_x
     wide = lambda n: n.astype(x.dtype)
     petersen = _quotient(
@@ -131,8 +133,24 @@ def mark_evaluate(
         petersen,
         quality,
         diversity,
-        _capture(captures, wide(one.size + two.size), size),
+        most_likely(captures, wide(one.size + two.size), size),
     )
+    return scores(estimates, total, sound)
+
+
+def scores(
+    estimates: Sequence[jax.Array], total: jax.Array, sound: jax.Array
+) -> MarkEvaluate:
+    """Scores of estimates of a population's size.
+
+    Args:
+      estimates: one for each score.
+      total: the size.
+      sound: where it is false the scores are NaN.
+
+    Returns:
+      The scores, with the change by one animal as their error.
+    """
     error = jnp.where(sound, 1 / total, jnp.nan)
 
     def score(found: jax.Array) -> Estimate:
@@ -146,7 +164,7 @@ def _side(x: jax.Array, k: int, block: int) -> _Side:
     """The set, whose rows are in lexicographic order."""
     count = len(x)
     new = jnp.any(x[1:] != x[:-1], axis=1)
-    keep = jnp.concatenate([jnp.ones(1, bool), new])
+    keep = jnp.pad(new, (1, 0), constant_values=True)
     numbers = jnp.arange(count, dtype=jnp.int32)
     # Some more than k: rounding chooses among points that are equally far, as on
     # a grid; the exact distances of those found put the lowest first.
@@ -157,7 +175,7 @@ def _side(x: jax.Array, k: int, block: int) -> _Side:
     # Of fewer than k others the farthest there is.
     radii = jnp.max(jnp.where(there, near.distances, 0), axis=1)
     members = jnp.concatenate([numbers[:, None], near.indices], axis=1)
-    present = jnp.concatenate([jnp.ones((count, 1), bool), there], axis=1)
+    present = jnp.pad(there, ((0, 0), (1, 0)), constant_values=True)
     return _Side(
         keep,
         jnp.sum(keep, dtype=jnp.int32),
@@ -179,19 +197,17 @@ def _schnabel(
     count = len(side.keep)
     order = jnp.arange(count, dtype=side.members.dtype)
     times = jnp.broadcast_to(order[:, None], side.members.shape)
-    never = jnp.asarray(count, times.dtype)
-    first = (
-        jnp.full(count, never)
-        .at[side.members]
-        .min(jnp.where(side.present, times, never))
-    )
-    again = side.present & (marked[side.members] | (first[side.members] < times))
+    # A time that never comes.
+    late = jnp.zeros_like(order) + count
+    first = late.at[side.members].min(jnp.where(side.present, times, count))
+    at = lambda values: jnp.take(values, side.members, axis=0)
+    again = side.present & (at(marked) | (at(first) < times))
     recaptured = found + jnp.sum(again, dtype=found.dtype)
     captured = found + ((k + 1) * side.size).astype(found.dtype)
     return _quotient(captured * (side.size + other).astype(found.dtype), recaptured)
 
 
-def _capture(captures: jax.Array, marked: jax.Array, size: int) -> jax.Array:
+def most_likely(captures: jax.Array, marked: jax.Array, size: int) -> jax.Array:
     """The most likely population; one of over twice the size scores 0 anyway."""
     p = marked + jnp.arange(2 * size + 1, dtype=captures.dtype)
     occasions = marked
@@ -201,7 +217,8 @@ def _capture(captures: jax.Array, marked: jax.Array, size: int) -> jax.Array:
     xlogx = lambda v: jax.scipy.special.xlogy(v, v)
     likelihood = gamma(p + 1) - gamma(p - marked + 1)
     likelihood = likelihood + xlogx(jnp.where(possible, rest, 1)) - xlogx(occasions * p)
-    return p[jnp.argmax(jnp.where(possible, likelihood, -jnp.inf))]
+    best = jnp.argmax(jnp.where(possible, likelihood, -jnp.inf))
+    return jnp.take(p, best)
 
 
 def _quotient(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -98,6 +98,30 @@ def check_sets(
     return a, b, jnp.all(jnp.isfinite(a)) & jnp.all(jnp.isfinite(b))
 
 
+def in_order(x: jax.Array) -> jax.Array:
+    """The rows in the lexicographic order of their numbers.
+
+    Args:
+      x: ``(n, features)``.
+
+    Returns:
+      The same rows; one sort of ``n`` numbers a feature.
+
+    >>> in_order(jnp.array([[2.0, 1.0], [1.0, 3.0], [1.0, 2.0]])).tolist()
+    [[1.0, 2.0], [1.0, 3.0], [2.0, 1.0]]
+    """
+
+    def by_column(
+        order: jax.Array, column: jax.Array
+    ) -> tuple[jax.Array, jax.Array | None]:
+        found = jnp.argsort(jnp.take(column, order, axis=0), stable=True)
+        return jnp.take(order, found.astype(order.dtype), axis=0), None
+
+    first = jnp.arange(len(x), dtype=jnp.int32)
+    order, _ = jax.lax.scan(by_column, first, x.T, reverse=True)
+    return jnp.take(x, order, axis=0)
+
+
 def _all_equal(x: np.ndarray) -> bool:
     return bool(np.all(x == x[:1]))
 
@@ -145,20 +169,52 @@ def ball_counts(
     [2.0, 2.0, 1.0]
     """
     rows, points = jax.lax.stop_gradient((rows, points))
-    center = points.mean(axis=0, keepdims=True)
-    norms = jnp.sum((points - center) ** 2, axis=1)
-    eps = jnp.asarray(8 * float(jnp.finfo(rows.dtype).eps), rows.dtype)
-
-    square = lambda radii: radii * jnp.abs(radii)
 
     def count(given: tuple[jax.Array, jax.Array]) -> BallCounts:
         x, radii = given
-        own = jnp.sum((x - center) ** 2, axis=1)
-        free = squared_distances(x, points) - eps * (own[:, None] + norms[None])
+        squares, slack = squares_and_slack(x, points)
+        free = squares - slack
         total = lambda inside: jnp.sum(inside, axis=1, dtype=x.dtype)
         return BallCounts(
-            total(free <= square(point_radii)[None]),
-            total(free <= square(radii)[:, None]),
+            total(free <= signed_square(point_radii)[None]),
+            total(free <= signed_square(radii)[:, None]),
         )
 
     return map_row_blocks(count, (rows, row_radii), block=block)
+
+
+def squares_and_slack(
+    rows: jax.Array, points: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    r"""Squared distances of two sets, and the rounding error that they may have.
+
+    Args:
+      rows: ``(n, features)``, floating.
+      points: ``(m, features)``, of the same type.
+
+    Returns:
+      ``(n, m)`` each; the error is :math:`8 \epsilon (|a|^2 + |b|^2)` about the mean of
+      the points.
+
+    >>> x = jnp.array([[0.0], [2.0]])
+    >>> squares, slack = squares_and_slack(x, x)
+    >>> squares.tolist(), bool(slack.max() < 1e-5)
+    ([[0.0, 4.0], [4.0, 0.0]], True)
+    """
+    center = points.mean(axis=0, keepdims=True)
+    of_rows, of_points = (jnp.sum((x - center) ** 2, axis=1) for x in (rows, points))
+    eps = jnp.asarray(8 * float(jnp.finfo(rows.dtype).eps), rows.dtype)
+    slack = eps * (of_rows[:, None] + of_points[None])
+    return squared_distances(rows, points), slack
+
+
+def signed_square(radii: jax.Array) -> jax.Array:
+    """Squares of radii; minus infinity, of no ball, stays.
+
+    Args:
+      radii: floating.
+
+    Returns:
+      The squares with the signs of the radii.
+    """
+    return radii * jnp.abs(radii)

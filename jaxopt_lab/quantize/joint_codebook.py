@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.k_means import line_start, lloyd
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, Interval, check_arguments
-from jaxopt_lab.quantize.k_means import line_start, lloyd
 from jaxopt_lab.quantize.row_groups import check_matrix, group_rows
 
 MappingGradient = Literal["proximal", "neighbour", "straight_through"]
@@ -83,8 +83,7 @@ def joint_codebook(
       InputError: no real floating matrix, more groups than rows, bits outside of 1
         to 4, or (outside of ``jit``) a weight that is not finite.
 
-    It has no row among the quantizers: a codebook's values are on no grid, so there is
-    no ``QArray`` of it, and it is fitted to a block's outputs, not to a gram matrix.
+    The row among the quantizers is ``jlcm``, which fits one matrix to a gram matrix.
     Memory: ``2 ** bits`` logits a weight, while it is fitted.
 
     >>> weight = jnp.array([[1.0, -0.5, 1.0], [8.0, -4.0, 8.0]])

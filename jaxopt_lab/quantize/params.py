@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.core.typing import Batch, Params
 from jaxopt_lab.quantize.fake_quant import first_matches
 from jaxopt_lab.quantize.input_grams import gram_function, order_of_use
@@ -18,7 +17,8 @@ from jaxopt_lab.quantize.kernel_matrix import from_matrix, to_matrix
 from jaxopt_lab.quantize.report import QuantizerReport
 
 Apply = Callable[[Params, Batch], Any]
-Quantize = Callable[..., tuple[QArray, QuantizerReport]]
+# The codes have dequantize().
+Quantize = Callable[..., tuple[Any, QuantizerReport]]
 
 
 class Rule(NamedTuple):
@@ -26,8 +26,8 @@ class Rule(NamedTuple):
 
     Attributes:
       pattern: regular expression, searched in the path of a leaf (``"layer/kernel"``).
-      quantize: ``q(weight, gram, codec) -> (QArray, report)``; ``None``: the leaf
-        stays.
+      quantize: ``q(weight, gram, codec) -> (QArray, report)``, or other codes with
+        ``dequantize()``; ``None``: the leaf stays.
       codec: its grid, or the name of one.
     """
 
@@ -40,14 +40,15 @@ class QuantizedParams(NamedTuple):
     """The report of ``quantize_params``.
 
     Attributes:
-      layers: the quantized leaves by path: codes of ``(outputs, inputs)`` and report.
+      layers: the quantized leaves by path: codes of ``(outputs, inputs)``, mostly a
+        ``QArray``, and report.
       output_error: squared difference of the model's outputs over all batches, relative
         to the outputs; NaN without batches.
       nbytes: bytes of all parameters, the quantized ones as codes.
       nbytes_before: bytes of all parameters before.
     """
 
-    layers: Mapping[str, tuple[QArray, QuantizerReport]]
+    layers: Mapping[str, tuple[Any, QuantizerReport]]
     output_error: float
     nbytes: int
     nbytes_before: int

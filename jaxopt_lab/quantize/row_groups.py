@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.k_means import lloyd, nearest_centre, spread_start
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.quantize.k_means import lloyd, nearest_centre, spread_start
 
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _SWEEPS = 30

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.neighbours import (
@@ -129,6 +132,51 @@ def test_of_equal_points_the_first_comes_first():
     points = np.zeros((4, 2), np.float32)
     near = jax.jit(lambda p: nearest(p, p, 3, exclude_same_index=True))(points)
     assert near.indices.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+PLANTED = jax.jit(
+    lambda queries, points: (
+        nearest(queries, points, 3, block=4),
+        nearest(points, points, 3, exclude_same_index=True),
+    )
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    points=arrays.arrays(np.int8, (30, 2), elements=st.integers(-2, 2)),
+    queries=arrays.arrays(np.int8, (7, 2), elements=st.integers(-2, 2)),
+    offset=st.sampled_from([0.0, 1000.0]),
+)
+def test_of_equal_distances_the_lowest_indices_are_taken(points, queries, offset):
+    # Few places for many points: most distances are shared, also at the last place.
+    dtype = np.float32
+    points, queries = (x.astype(dtype) / 4 + dtype(offset) for x in (points, queries))
+    near, itself = PLANTED(queries, points)
+
+    def squares(a, b):
+        return np.square(a[:, None] - b[None]).sum(axis=-1, dtype=dtype)
+
+    other = squares(points, points)
+    np.fill_diagonal(other, np.inf)
+    for found, exact in ((near, squares(queries, points)), (itself, other)):
+        order = np.argsort(exact, axis=1, kind="stable")[:, :3]
+        np.testing.assert_array_equal(found.indices, order)
+        lengths = np.sqrt(np.take_along_axis(exact, order, 1))
+        np.testing.assert_allclose(found.distances, lengths, rtol=1e-6)
+
+
+def test_a_point_that_is_no_number_leaves_no_distance():
+    points = np.where(np.arange(30)[:, None] == 4, np.nan, np.ones((30, 2), np.float32))
+    near, _ = PLANTED(np.zeros((7, 2), np.float32), points.astype(np.float32))
+    assert np.isnan(near.distances).all()
+
+
+def test_the_memory_of_neighbours_is_that_of_a_block():
+    points = jax.ShapeDtypeStruct((10_000, 64), jnp.float32)
+    find = lambda p: nearest(p, p, 5, exclude_same_index=True)
+    compiled = jax.jit(find).lower(points).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes <= 200e6
 
 
 @pytest.mark.parametrize(

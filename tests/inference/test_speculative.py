@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from battery.programs import QUICK
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.inference import Draft, greedy, speculative
+from jaxopt_lab.inference.speculative_round import seated_rows
 
 RNG = np.random.default_rng(5)
 TOKENS, NEW, DRAFTS = 7, 6, 3
@@ -80,6 +82,51 @@ def test_a_thousand_prompts_are_decoded_as_greedily(kind):
         # d + 1 tokens a round: the one after d right drafts is kept too.
         assert int(same.steps) == -(-NEW // (DRAFTS + 1))
     assert drafted._cache_size() == 1
+
+
+@pytest.mark.full(plain=[4])
+@pytest.mark.parametrize("seats", [1, 4, 20])
+def test_a_pool_of_rows_is_decoded_as_greedily(seats):
+    """Groups of rows of one length, others where there are none; rows end apart."""
+    target, rows = attention(8), 20
+    other = jax.tree.map(lambda x: x + 0.1 * RNG.normal(size=x.shape), target)
+    prompt = RNG.integers(0, TOKENS, (rows, LONGEST)).astype(np.int32)
+    lengths = RNG.integers(1, LONGEST + 1, rows)
+    cache = empty(8, rows, LONGEST + NEW + DRAFTS)
+
+    def both(end):
+        given = {"cache": cache, "lengths": lengths, "end": end, "max_tokens": NEW}
+        draft = Draft(chunk_step, other, cache)
+        options = {"drafts": DRAFTS, "draft": draft, "seats": seats, **given}
+        return (
+            greedy(model_step, target, prompt, **given),
+            speculative(chunk_step, target, prompt, **options),
+        )
+
+    run = jax.jit(both, compiler_options=QUICK)
+    for end in (-1, 2):
+        wanted, found = run(end)
+        np.testing.assert_array_equal(found.tokens, wanted.tokens)
+        counts = {name: int(value) for name, value in found.counts.items()}
+        assert 0 <= counts["aligned"] <= int(found.steps) == int(found.calls) - 1
+        assert counts["accepted"] <= counts["drafted"]
+        # Seats of unfinished rows are not left empty while rows wait.
+        drafted, full = counts["drafted"], int(found.steps) * seats * DRAFTS
+        assert drafted <= full and (seats == 20 or drafted > 0.7 * full)
+    assert seats != 1 or counts["aligned"] == int(found.steps)
+
+
+def test_rows_of_one_length_sit_together():
+    rows = jax.jit(seated_rows, static_argnums=2)
+    of = lambda count, done, seats: [
+        np.asarray(x).tolist()
+        for x in rows(np.array(count, np.int32), np.array(done, bool), seats)
+    ]
+    assert of([5, 4, 5, 4, 3], [0, 0, 0, 0, 0], 2) == [[1, 3], True]
+    assert of([5, 4, 5, 4, 3], [0, 1, 0, 0, 0], 2) == [[0, 2], True]
+    # None has enough: the shortest first, rows that have ended last.
+    assert of([5, 4, 6, 3, 2], [0, 0, 0, 0, 1], 3) == [[3, 1, 0], False]
+    assert of([5, 4, 6], [1, 1, 0], 2) == [[2, 0], False]
 
 
 TABLE = np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.05, 0.9, 0.05]])
@@ -160,6 +207,7 @@ def test_nan_of_the_target_ends_its_row_alone():
     [
         ({"drafts": 0}, "drafts must be a whole number of at least 1"),
         ({"temperature": -1.0}, "temperature must be a number of at least 0; got -1.0"),
+        ({"seats": 2}, "seats must be at most the 1 rows; got 2"),
         ({"temperature": 1.0}, "key must be given with temperature 1.0; got None"),
         (
             {"draft": Draft(markov_step, jnp.zeros((4, 4)), ())},

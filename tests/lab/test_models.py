@@ -48,9 +48,12 @@ TINY = {
     "transformer": configs.TransformerConfig(
         width=8, depth=1, heads=2, context=7, dropout=0.2
     ),
+    "masked_transformer": configs.MaskedTransformerConfig(
+        width=8, depth=1, heads=2, context=7
+    ),
     "lstm": configs.LSTMConfig(width=6, depth=2, dropout=0.2),
 }
-TEXT = ("transformer", "lstm")
+TEXT = ("transformer", "masked_transformer", "lstm")
 CLASSES = 5
 KEY = jax.random.key(0)
 
@@ -177,7 +180,7 @@ def test_output_shape_for_two_batch_sizes(name):
             inputs_for(name, count),
         )
         middle = (6,) if name in TEXT else ()
-        assert logits.shape == (count, *middle, CLASSES)
+        assert logits.shape == (count, *middle, CLASSES + MODELS[name].masked)
         assert logits.dtype == jnp.float32
 
 
@@ -220,7 +223,7 @@ def test_dropout_follows_the_key(name):
 
 
 @pytest.mark.full(plain=["lstm"])
-@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("name", [n for n in TEXT if MODELS[n].causal])
 def test_no_output_sees_later_tokens(name):
     run = lambda x: forward(name)(*initial(name), x)
     tokens = inputs_for(name)
@@ -353,10 +356,12 @@ def test_wrong_configuration_and_too_few_classes():
 def test_wrong_inputs_are_refused_when_traced(name):
     wrong = {
         "transformer": jnp.zeros((2, 8), jnp.int32),
+        "masked_transformer": jnp.zeros((2, 8), jnp.int32),
         "lstm": jnp.zeros((2, 6), jnp.float32),
     }.get(name, jnp.zeros((2, 8, 8, 2), jnp.float32))
     message = {
         "transformer": "8 tokens are more than context=7",
+        "masked_transformer": "8 tokens are more than context=7",
         "lstm": r"integer tokens of shape \(B, T\); got float32 of shape \(2, 6\)",
     }.get(name, r"was built for images .*3\); got \(2, 8, 8, 2\)")
     with pytest.raises(InputError, match=message):

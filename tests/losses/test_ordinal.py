@@ -44,17 +44,24 @@ def test_a_narrow_label_is_one_hot_or_of_two_levels():
 
 
 def test_the_divergence_is_0_at_the_label_and_cross_entropy_at_no_deviation():
-    narrow = ordinal_cross_entropy(LOGITS, LABELS, std=1e-4)
-    np.testing.assert_allclose(narrow, cross_entropy(LOGITS, LABELS), rtol=1e-12)
+    far = 9 * np.eye(5)[[0, 2]]
+
+    @jax.jit
+    def run(logits, labels):
+        narrow = ordinal_cross_entropy(logits, labels, std=1e-4)
+        costs = ordinal_cross_entropy(far, np.array([3, 3], np.int32))
+        outside = ordinal_cross_entropy(logits, labels + 3)
+        return narrow, cross_entropy(logits, labels), costs, outside
+
+    narrow, plain, costs, outside = run(LOGITS, LABELS)
+    np.testing.assert_allclose(narrow, plain, rtol=1e-12)
     q = soft(LABELS + 1.0, np.float64(1.0))
     total = lambda z: jnp.sum(ordinal_cross_entropy(z, LABELS, std=1.0))
     logs = np.log(np.maximum(q, 1e-300))
     value, slope = jax.jit(jax.value_and_grad(total))(logs)
     assert abs(value) < 1e-12 and np.max(np.abs(slope)) < 1e-12
-    far = 9 * np.eye(5)[[0, 2]]
-    costs = ordinal_cross_entropy(far, np.array([3, 3], np.int32))
     assert costs[0] > costs[1]
-    assert np.isnan(jax.jit(ordinal_cross_entropy)(LOGITS, LABELS + 3)[4])
+    assert np.isnan(outside[4])
 
 
 def test_fidelity_is_0_where_the_probabilities_agree_and_finite_at_the_ends():

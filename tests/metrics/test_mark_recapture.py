@@ -3,12 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from battery.programs import QUICK
 from support import planted_sets, vectors
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.metrics import mark_evaluate
 
-SCORE = jax.jit(mark_evaluate, static_argnames=("k", "block"))
+SCORE = jax.jit(mark_evaluate, static_argnames=("k", "block"), compiler_options=QUICK)
 FIELDS = {
     "petersen": "petersen",
     "schnabel_quality": "schnabel_qual",

@@ -139,6 +139,28 @@ def one_classifier() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, **numbers}
 
 
+def one_classifier_to_cut() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier with inputs to cut.
+
+    >>> one_classifier_to_cut()["widths"]
+    (0.25, 0.5, 1.0)
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
+
+
+def two_clients() -> dict[str, Any]:
+    """A batch of eight for two clients, and the weights of a linear classifier.
+
+    >>> two_clients()["clients"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "clients": 2}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 
@@ -163,6 +185,91 @@ def two_classifiers() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "forget": 0.3}
 
 
+def remembering_classifier() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier.
+
+    >>> remembering_classifier()["weight"]
+    0.6
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "weight": 0.6}
+
+
+def growing_classifier() -> dict[str, Any]:
+    """A batch of eight, and the weights of a linear classifier now and before.
+
+    >>> sorted(growing_classifier()["params"])
+    ['model', 'old']
+    """
+    given = student_and_teacher()
+    pair = given["params"]["student"], given["params"]["teacher"]
+    params = dict(zip(("model", "old"), pair, strict=True))
+    numbers = {"spatial": 0.7, "flat": 0.4, "ratio": 2.0, "weight": 1.0, "store": True}
+    return {"batch": given["batch"], "params": params, **numbers}
+
+
+def classifier_with_ghosts() -> dict[str, Any]:
+    """``growing_classifier`` with two ghosts and two hyperplanes.
+
+    >>> sorted(classifier_with_ghosts()["params"]["ghosts"])
+    ['normals', 'offsets', 'proxies']
+    """
+    given = growing_classifier()
+    rng = np.random.default_rng(5)
+    ghosts = {
+        "proxies": rng.normal(size=(2, 1, 3)),
+        "normals": rng.normal(size=(2, 3)),
+        "offsets": rng.normal(size=2),
+    }
+    params = {**given["params"], "ghosts": ghosts}
+    return {"batch": given["batch"], "params": params, "latent": 0.3}
+
+
+def forgotten_and_retained() -> dict[str, Any]:
+    """Inputs and targets of a forget set and a retain set, and a linear model.
+
+    >>> sorted(forgotten_and_retained()["batch"])
+    ['forget', 'retain']
+    """
+    given = student_and_teacher()
+    x = given["batch"]["image"]
+    sets = {"forget": (x, 0.0), "retain": (x[::-1] + 0.1, 1.0)}
+    batch = {
+        name: {"image": inputs, "target": offset + inputs[:, :3]}
+        for name, (inputs, offset) in sets.items()
+    }
+    params = {"model": given["params"]["student"]}
+    return {"batch": batch, "params": params, "retain": 0.3}
+
+
+def two_modules() -> dict[str, Any]:
+    """A batch of eight, the weights of two modules in a row and of a predictor.
+
+    >>> [w.shape for w in two_modules()["params"]["modules"]]
+    [(4, 3), (3, 3)]
+    """
+    given = student_and_teacher()
+    first, other = given["params"]["student"], given["params"]["teacher"]
+    params = {"modules": (first, other[:3]), "predictors": (0.1 * other[1:],)}
+    return {"batch": given["batch"], "params": params, "weight": 0.7}
+
+
+def two_tasks() -> dict[str, Any]:
+    """A batch of eight, a linear hypernetwork now and before, and an old task.
+
+    >>> sorted(two_tasks()["params"]["model"])
+    ['embedding', 'hypernetwork']
+    """
+    rng = np.random.default_rng(7)
+    now, before = rng.normal(size=(2, 2, 12))
+    model = {"hypernetwork": now, "embedding": rng.normal(size=2)}
+    old = {"params": before, "embeddings": rng.normal(size=(1, 2))}
+    params = {"model": model, "old": old}
+    batch = student_and_teacher()["batch"]
+    return {"batch": batch, "params": params, "beta": 0.1, "lookahead": 0.2}
+
+
 def moved_inputs() -> dict[str, Any]:
     """A batch of eight, and the weights of a linear classifier.
 
@@ -183,6 +290,23 @@ def one_hybrid() -> dict[str, Any]:
     """
     given = student_and_teacher()
     return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
+
+
+def two_adversaries() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear generator and of two discriminators.
+
+    >>> two_adversaries()["params"]["discriminators"].shape
+    (2, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    generator, discriminators = rng.normal(size=(2, 4)), rng.normal(size=(2, 4, 1))
+    return {
+        "batch": {"image": rng.normal(size=(8, 4))},
+        "params": {"generator": generator, "discriminators": discriminators},
+        "drop": 0.4,
+        "split": True,
+        "diversity": 0.5,
+    }
 
 
 def two_members() -> dict[str, Any]:

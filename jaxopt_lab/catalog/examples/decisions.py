@@ -97,6 +97,30 @@ def spectra() -> dict[str, Any]:
     }
 
 
+def activations_of_a_run() -> dict[str, Any]:
+    """Accuracies and moments of one layer at six checkpoints; the target turns back.
+
+    >>> len(activations_of_a_run()["stats"])
+    6
+    """
+    accuracy = (0.1, 0.3, 0.5, 0.6, 0.65, 0.64)
+    source = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+    target = (0.0, 1.1, 1.9, 1.2, 0.4, 0.1)
+    stats = [
+        {"source_accuracy": a}
+        | {f"source_m{i}": s * i for i in (1, 2, 3, 4)}
+        | {f"target_m{i}": t + 0.1 * i * s for i in (1, 2, 3, 4)}
+        for a, s, t in zip(accuracy, source, target, strict=True)
+    ]
+    return {
+        "stats": stats,
+        "low": {"checkpoint": 0, "stop": 0},
+        "high": {"checkpoint": 5, "stop": 1},
+        "smooth": 1,
+        "patience": 1,
+    }
+
+
 def small_space() -> dict[str, Any]:
     """A space of a real, a whole number and a name, and where its optimum is planted.
 

@@ -44,6 +44,24 @@ def masked_prompts() -> dict[str, Any]:
     }
 
 
+def sampled_prompts() -> dict[str, Any]:
+    """Those of ``prompts``, for a decoder that draws from the first token alone.
+
+    >>> sampled_prompts()["top_k"]
+    1
+    """
+    return {**prompts(), "temperature": 0.7, "top_k": 1}
+
+
+def layered_prompts() -> dict[str, Any]:
+    """Those of ``prompts``, for a decoder of three and then two of four layers.
+
+    >>> layered_prompts()["min_layers"]
+    2
+    """
+    return {**prompts(), "max_layers": 3, "min_layers": 2}
+
+
 def drafted_prompts() -> dict[str, Any]:
     """Those of ``prompts``, for a decoder that drafts two tokens.
 

@@ -95,6 +95,26 @@ def experts() -> dict[str, Any]:
     }
 
 
+def feature_maps() -> dict[str, Any]:
+    """Maps of four examples, those of a teacher, and equal ones.
+
+    >>> feature_maps()["teacher"].shape
+    (4, 3, 2, 2)
+    """
+    outputs, teacher = np.random.default_rng(8).normal(size=(2, 4, 3, 2, 2))
+    return {"outputs": outputs, "teacher": teacher, "perfect": teacher}
+
+
+def two_sets() -> dict[str, Any]:
+    """Features of five examples, and a set that they are to resemble.
+
+    >>> two_sets()["reference"].shape
+    (5, 3)
+    """
+    outputs, reference = np.random.default_rng(9).normal(size=(2, 5, 3))
+    return {"outputs": outputs, "reference": reference + 1.0}
+
+
 def guided() -> dict[str, Any]:
     """Representations of five examples, and those of a guide.
 
@@ -296,4 +316,21 @@ def regressed() -> dict[str, Any]:
         "targets": targets,
         "beta": None,
         "window": 3.0,
+    }
+
+
+def embedded_pairs() -> dict[str, Any]:
+    """Embeddings of four pairs of nodes, and the pairs' distances in a graph.
+
+    >>> embedded_pairs()["targets"].tolist()
+    [1.0, 2.0, 1.0, 3.0]
+    """
+    rng = np.random.default_rng(12)
+    targets = np.array([1.0, 2.0, 1.0, 3.0])
+    perfect = np.zeros((4, 2, 2))
+    perfect[:, 0, 0] = targets
+    return {
+        "outputs": rng.normal(size=(4, 2, 2)),
+        "targets": targets,
+        "perfect": perfect,
     }

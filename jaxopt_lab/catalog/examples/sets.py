@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_lab.metrics.hash_tables import HashTables
+
 
 def two_sets() -> dict[str, Any]:
     """Real and generated points, and those at the ends of the range.
@@ -23,3 +25,23 @@ def two_sets() -> dict[str, Any]:
         "worst": generated + 1e3,
         "k": 2,
     }
+
+
+def fuzzy_sets() -> dict[str, Any]:
+    """The same sets with so many neighbours that memberships are neither 0 nor 1.
+
+    >>> fuzzy_sets()["k"]
+    4
+    """
+    return {**two_sets(), "k": 4}
+
+
+def hashed_sets() -> dict[str, Any]:
+    """The same sets, and two hash tables of two hyperplanes.
+
+    >>> hashed_sets()["hashes"].planes.shape
+    (2, 2, 2)
+    """
+    rng = np.random.default_rng(1)
+    hashes = HashTables(rng.normal(size=(2, 2, 2)), rng.uniform(size=(2, 2)))
+    return {**two_sets(), "hashes": hashes, "family": "pstable", "width": 2.5}

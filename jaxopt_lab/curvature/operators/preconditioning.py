@@ -8,12 +8,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
-from jax.core import Tracer
 
 from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators.operator import (
     Operator,
@@ -97,9 +98,10 @@ def _root(like: PyTree, diagonal: PyTree) -> PyTree:
                 f"diagonal does not fit the operator: expected shape {shape.shape}, "
                 f"got {d.shape}"
             )
-        if not isinstance(d, Tracer) and not bool(jnp.all(d > 0)):
+        known = known_values(d)
+        if known is not None and not np.all(known > 0):
             raise InputError(
-                f"diagonal must be positive; its smallest entry is {float(jnp.min(d))}"
+                f"diagonal must be positive; its smallest entry is {float(known.min())}"
             )
         return jnp.sqrt(d.astype(shape.dtype))
 

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.core import Tracer
 
 from jaxopt_lab.core import checks as arguments
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.typing import PyTree
 from jaxopt_lab.curvature.operators import vector_trees as vt
 from jaxopt_lab.curvature.operators.operator import (
@@ -248,8 +248,8 @@ def lanczos(
 
 def _checked(operator: Operator, start: PyTree) -> PyTree:
     check_vector(start, operator.like, "start")
-    norm = trees.global_norm(start)
-    if not isinstance(norm, Tracer) and float(norm) == 0:
+    norm = known_values(trees.global_norm(start))
+    if norm is not None and norm == 0:
         raise InputError("start must not be the zero vector")
     return start
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -140,8 +140,9 @@ def from_hessians(
         )
     wide = hessians.astype(accumulation_dtype(hessians.dtype))
     values, vectors = jnp.linalg.eigh((wide + jnp.swapaxes(wide, 1, 2)) / 2)
-    if check and not isinstance(values, Tracer):
-        low, scale = float(jnp.min(values)), float(jnp.max(jnp.abs(values)))
+    known = known_values(values) if check else None
+    if known is not None:
+        low, scale = float(known.min()), float(np.abs(known).max())
         if low < -_rtol(rtol, values.dtype, values.size) * scale:
             raise InputError(
                 f"hessians must be positive semi-definite; got the eigenvalue {low:g}; "

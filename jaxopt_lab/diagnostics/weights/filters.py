@@ -11,6 +11,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import check_positive_count
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import MaskOrFn, Params
+from jaxopt_lab.diagnostics.weights.matrix_norms import wide_matrix
 
 
 class FilterBasis(NamedTuple):
@@ -99,7 +100,7 @@ def filter_basis(filters: jax.Array) -> FilterBasis:
     Raises:
       InputError: no matrix, or an empty one.
     """
-    wide = _matrix(filters, "filters")
+    wide = wide_matrix(filters, "filters")
     mean = jnp.mean(wide, axis=0)
     # With at least k rows, so that the basis is complete.
     short = max(0, wide.shape[1] - wide.shape[0])
@@ -156,7 +157,7 @@ def filter_shift(
     paulgavrikov/CNN-Filter-DB.
     """
     check_positive_count("bins", bins)
-    one, other = _matrix(one, "one"), _matrix(other, "other")
+    one, other = wide_matrix(one, "one"), wide_matrix(other, "other")
     if one.shape[1] != other.shape[1]:
         raise InputError(
             "the filters must have one number of weights; got "
@@ -192,11 +193,3 @@ def _histograms(x: jax.Array, low: jax.Array, high: jax.Array, bins: int) -> jax
     floor = float(jnp.finfo(jnp.float32).eps)
     density = jnp.where(counts == 0, floor, density)
     return density / jnp.sum(density, axis=1, keepdims=True)
-
-
-def _matrix(x: jax.Array, name: str) -> jax.Array:
-    if x.ndim != 2 or 0 in x.shape:
-        raise InputError(
-            f"{name} must have two axes and some elements; got shape {x.shape}"
-        )
-    return x.astype(trees.accumulation_dtype(x.dtype))

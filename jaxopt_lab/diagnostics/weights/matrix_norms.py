@@ -30,7 +30,19 @@ class TokenMatrixMetrics(NamedTuple):
     entropy: jax.Array
 
 
-def _wide_matrix(matrix: jax.Array, name: str = "matrix") -> jax.Array:
+def wide_matrix(matrix: jax.Array, name: str = "matrix") -> jax.Array:
+    """A matrix in the type in which sums over it are taken.
+
+    Args:
+      matrix: of any floating type.
+      name: of the argument, for the message.
+
+    Returns:
+      The matrix in float32, float64 for float64.
+
+    Raises:
+      InputError: it has not two axes, or no elements.
+    """
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise InputError(
             f"{name} must have two axes and some elements; got shape {matrix.shape}"
@@ -56,7 +68,7 @@ def normalise_tokens(activations: jax.Array) -> jax.Array:
     >>> normalise_tokens(jnp.array([[0.0, 3.0], [0.0, 1.0], [0.0, 2.0]])).tolist()
     [[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]]
     """
-    wide = _wide_matrix(activations, "activations")
+    wide = wide_matrix(activations, "activations")
     centred = wide - jnp.mean(wide, axis=0, keepdims=True)
     norms = trees.safe_sqrt(jnp.sum(centred**2, axis=1, keepdims=True))
     # The remainder of such a row is rounding error of the mean: set it to zero.
@@ -81,7 +93,7 @@ def nuclear_norm(matrix: jax.Array) -> jax.Array:
     >>> float(nuclear_norm(jnp.diag(jnp.array([3.0, -4.0]))))
     7.0
     """
-    return jnp.sum(jnp.linalg.svdvals(_wide_matrix(matrix)))
+    return jnp.sum(jnp.linalg.svdvals(wide_matrix(matrix)))
 
 
 def column_norm_sum(matrix: jax.Array, top: int | None = None) -> jax.Array:
@@ -111,7 +123,7 @@ def column_norm_sum(matrix: jax.Array, top: int | None = None) -> jax.Array:
     Reference: Li, Xia, Wu and Chang, "Large Language Model Evaluation via
     Matrix Nuclear-Norm", arXiv:2410.10672.
     """
-    wide = _wide_matrix(matrix)
+    wide = wide_matrix(matrix)
     if top is not None:
         check_positive_count("top", top)
         if top > wide.shape[1]:
@@ -149,7 +161,7 @@ def matrix_entropy(matrix: jax.Array) -> jax.Array:
 
     Reference: as for ``column_norm_sum``, where it is the measure compared with.
     """
-    wide = _wide_matrix(matrix)
+    wide = wide_matrix(matrix)
     squares = jnp.linalg.svdvals(wide) ** 2
     p = trees.safe_divide(squares, jnp.sum(squares))
     none = p == 0

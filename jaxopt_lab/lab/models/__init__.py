@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jaxopt_lab.core import errors
@@ -32,6 +33,10 @@ class Model:
       norms: its own normalizations, the default first, where it takes layers of the
         catalog beside them (``config.norm``).
       activations: its own activations in the same way (``config.activation``).
+      cached: whether it continues rows from a cache (``models.cached.Chunk``).
+      placed: whether it takes layers of the catalog in the places of ``placed.OWN``.
+      masked: whether it fills masks in: tokens see later ones, and the last token of
+        its vocabulary, one more than the data have, is the mask.
     """
 
     name: str
@@ -41,6 +46,14 @@ class Model:
     description: str
     norms: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
+    cached: bool = False
+    placed: bool = False
+    masked: bool = False
+
+    @property
+    def causal(self) -> bool:
+        """Whether no token may see later ones."""
+        return self.kind == "text" and not self.masked
 
     def build(
         self,
@@ -49,6 +62,7 @@ class Model:
         num_classes: int,
         norm_options: Mapping[str, Any] | None = None,
         activation_options: Mapping[str, Any] | None = None,
+        layer_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> Callable[[nnx.Rngs], nnx.Module]:
         """A function that makes the module; hand it to ``training.from_nnx``.
 
@@ -58,6 +72,7 @@ class Model:
           num_classes: number of classes, or of tokens.
           norm_options: options of ``config.norm``, a layer of the catalog.
           activation_options: options of ``config.activation``, another one.
+          layer_options: options of layers in other places, by place.
 
         Returns:
           ``make(rngs) -> nnx.Module``. The module's call takes ``rngs=`` for
@@ -86,7 +101,13 @@ class Model:
         if self.activations:
             given = activation_options or {}
             chosen["activation"] = activation(self, named.activation, given)
-        return builder.build(config, tuple(input_shape), num_classes, **chosen)
+        if self.placed:
+            from jaxopt_lab.lab.models.placed import placed
+
+            chosen["layers"] = placed(self, config, layer_options)
+            chosen["causal"] = self.causal
+        count = num_classes + self.masked
+        return builder.build(config, tuple(input_shape), count, **chosen)
 
     def functional(self, config: Any, wanted: Wanted) -> Functional:
         """The model as pure functions.
@@ -109,6 +130,7 @@ class Model:
             wanted.num_classes,
             wanted.norm_options,
             wanted.activation_options,
+            wanted.layer_options,
         )
         return functional(build, wanted.batch_axis, wanted.dtype)
 
@@ -178,6 +200,19 @@ _ROWS = (
         "GPT-style decoder",
         norms=("layer",),
         activations=("gelu", "relu", "silu", "tanh"),
+        cached=True,
+        placed=True,
+    ),
+    Model(
+        "masked_transformer",
+        "text",
+        configs.MaskedTransformerConfig,
+        "transformer",
+        "transformer that fills in masked tokens, trained as a masked diffusion",
+        norms=("layer",),
+        activations=("gelu", "relu", "silu", "tanh"),
+        placed=True,
+        masked=True,
     ),
     Model("lstm", "text", configs.LSTMConfig, "lstm", "LSTM language model"),
 )

@@ -141,6 +141,12 @@ class TransformerConfig(ModelConfig):
     twice"""
     activation: str = "gelu"
     """activation: gelu, relu, silu, tanh, or a layer of the catalog"""
+    attention: str = "softmax"
+    """attention: softmax, or a layer of the catalog that mixes the positions"""
+    block: str = "mlp"
+    """behind the attention: mlp, a perceptron, or a layer of the catalog"""
+    linear: str = "dense"
+    """dense layers of the perceptron: dense, or a layer of the catalog"""
     norm_placement: NormPlacement = "pre"
     """norms of the blocks: pre, before attention and perceptron; post, behind the sums;
     mix, post in the first blocks and pre in the others (Mix-LN)"""
@@ -157,6 +163,11 @@ class TransformerConfig(ModelConfig):
     input of the block, of which the rest is computed again"""
     memory_ratio: float = 0.3
     """part of the rows that memory=wta_crs keeps, in (0, 1]"""
+
+
+@dataclass(frozen=True)
+class MaskedTransformerConfig(TransformerConfig):
+    """A transformer in which tokens see all others, to fill in masked ones."""
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.lab.models.activations import Activation
+from jaxopt_lab.lab.models.cached import of_heads
 from jaxopt_lab.lab.models.configs import MemoryName
 from jaxopt_lab.lab.models.layers import DTypes
 from jaxopt_lab.lab.models.norms import Norm
+from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
 from jaxopt_lab.layers.memory_saving.modules import (
     MesaAttention,
     MesaDense,
@@ -29,17 +30,15 @@ _DRAWING = (MesaAttention, MesaDense, MesaGelu, MesaLayerNorm, WtaCrsDense)
 
 @dataclasses.dataclass(frozen=True)
 class Attention:
-    """Causal attention of queries, keys and values side by side, by jax."""
+    """Attention of queries, keys and values side by side, by jax."""
 
     heads: int
+    causal: bool = True
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Attention over ``(B, T, 3 * width)``; the softmax is taken in float32."""
-        batch, length, width = x.shape
-        heads = (batch, length, self.heads, width // (3 * self.heads))
-        q, k, v = (part.reshape(heads) for part in jnp.split(x, 3, axis=-1))
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=True)
-        return y.reshape(batch, length, width // 3)
+        """Attention over ``(B, T, 3 * width)``; its softmax is float32 or float64."""
+        y = softmax_attention(*of_heads(x, self.heads), causal=self.causal)
+        return y.reshape(*y.shape[:2], -1)
 
 
 class BlockParts:
@@ -84,12 +83,13 @@ class BlockParts:
             return WtaCrsDense(size, ratio=self.ratio, **given)
         return nnx.Linear(size, out, kernel_init=init, rngs=self.rngs, **self.types)
 
-    def attention(self, size: int, heads: int) -> Callable[..., Any]:
-        """Causal attention of queries, keys and values side by side."""
+    def attention(self, size: int, heads: int, causal: bool) -> Callable[..., Any]:
+        """Attention of queries, keys and values side by side."""
         if self.memory == "mesa":
             wide = self.types["param_dtype"]
-            return MesaAttention(size, heads=heads, state_dtype=wide, rngs=self.rngs)
-        return Attention(heads)
+            given: Any = {"heads": heads, "causal": causal, "state_dtype": wide}
+            return MesaAttention(size, rngs=self.rngs, **given)
+        return Attention(heads, causal)
 
     def activation(self, activation: Activation, size: int) -> Callable[..., Any]:
         """The activation of the perceptron; of ``"mesa"`` GELU by tanh."""

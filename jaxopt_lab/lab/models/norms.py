@@ -157,7 +157,7 @@ def unfit(part: catalog.Part, model: Model, place: Replaces = "norm") -> str:
     Args:
       part: the row of a layer.
       model: the model.
-      place: ``"norm"`` or ``"activation"``.
+      place: ``"norm"``, ``"activation"`` or one of ``placed.OWN``.
 
     Returns:
       The end of a sentence that begins with "the layer".
@@ -179,6 +179,6 @@ def unfit(part: catalog.Part, model: Model, place: Replaces = "norm") -> str:
         bad.append(f"has a state ({part.state})")
     if part.couples_examples:
         bad.append("couples the examples of a batch")
-    if part.couples_positions:
+    if part.couples_positions and model.causal:
         bad.append("lets the positions of an example see later ones")
     return " and ".join(bad)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.inference.model_steps import places_of
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.activations import GELU, Activation
+from jaxopt_lab.lab.models.cached import (
+    Embed,
+    Head,
+    OneBlock,
+    Part,
+    cached_attention,
+)
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
 from jaxopt_lab.lab.models.norms import Norm
+from jaxopt_lab.lab.models.placed import Placed
 from jaxopt_lab.layers.block.modules import ResidualSum
 from jaxopt_lab.layers.block.norm_placement import (
     NormPlacement,
@@ -23,6 +33,12 @@ from jaxopt_lab.layers.block.norm_placement import (
     norm_placement,
 )
 from jaxopt_lab.layers.block.residual_scale import ResidualScale, fixup_factors
+
+Layers: TypeAlias = Mapping[str, Placed]
+"""Layers of the catalog by place."""
+
+Attend: TypeAlias = Callable[[jax.Array], jax.Array]
+"""Attention of queries, keys and values side by side."""
 
 SCALE = 0.02
 """Standard deviation of the initial weights."""
@@ -53,6 +69,8 @@ class Block(nnx.Module):
         activation: Activation,
         index: int,
         rngs: nnx.Rngs,
+        layers: Layers,
+        causal: bool,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         # 2 * depth branches add up in the residual stream: this keeps its variance
@@ -73,26 +91,55 @@ class Block(nnx.Module):
             for _ in range(2)
         )
         parts = BlockParts(config.memory, config.memory_ratio, types, rngs)
+        given: Any = {"types": types, "rngs": rngs}
+        self.placed = tuple(layers.items())
         self.attention_norm = parts.norm(norm, width, index)
-        self.qkv = parts.dense(width, 3 * width, inner)
-        self.attend = parts.attention(3 * width, config.heads)
-        self.attention_out = parts.dense(width, width, branch)
+        if "attention" in layers:
+            layer = layers["attention"]
+            self.attend = layer(width, width, number=index - 1, **given)
+        else:
+            self.qkv = parts.dense(width, 3 * width, inner)
+            self.attend = parts.attention(3 * width, config.heads, causal)
+            self.attention_out = parts.dense(width, width, branch)
         self.mlp_norm = parts.norm(norm, width, index)
-        self.mlp_in = parts.dense(width, 4 * width, inner)
-        self.activation = parts.activation(activation, 4 * width)
-        self.mlp_out = parts.dense(4 * width, width, branch)
+        if "block" in layers:
+            layer = layers["block"]
+            self.mlp = layer(width, width, number=index - 1, **given)
+        else:
+
+            def dense(size: int, out: int, scale: float, number: int) -> Any:
+                if "linear" not in layers:
+                    return parts.dense(size, out, scale)
+                number += 2 * (index - 1)
+                return layers["linear"](size, out, number=number, **given)
+
+            self.mlp_in = dense(width, 4 * width, inner, 0)
+            self.mlp_out = dense(4 * width, width, branch, 1)
+            self.activation = parts.activation(activation, 4 * width)
         self.dropout = Dropout(config.dropout)
 
-    def __call__(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
-        run = lambda layer, x: call(layer, x, rngs)
+    def __call__(
+        self, x: jax.Array, rngs: nnx.Rngs | None, attend: Attend | None = None
+    ) -> jax.Array:
+        placed = dict(self.placed)
+
+        def run(layer: Any, x: jax.Array, place: str = "") -> jax.Array:
+            if place in placed:
+                return placed[place].apply(layer, x)
+            return call(layer, x, rngs)
 
         def attention(h: jax.Array) -> jax.Array:
-            attended = run(self.attend, run(self.qkv, h))
+            if "attention" in placed:
+                return self.dropout(run(self.attend, h, "attention"), rngs)
+            qkv = run(self.qkv, h)
+            attended = run(self.attend, qkv) if attend is None else attend(qkv)
             return self.dropout(run(self.attention_out, attended), rngs)
 
         def mlp(h: jax.Array) -> jax.Array:
-            hidden = run(self.activation, run(self.mlp_in, h))
-            return self.dropout(run(self.mlp_out, hidden), rngs)
+            if "block" in placed:
+                return self.dropout(run(self.mlp, h, "block"), rngs)
+            hidden = run(self.activation, run(self.mlp_in, h, "linear"))
+            return self.dropout(run(self.mlp_out, hidden, "linear"), rngs)
 
         modules = ((attention, self.attention_norm), (mlp, self.mlp_norm))
         for total, (module, layer) in zip(self.totals, modules, strict=True):
@@ -111,10 +158,13 @@ class Transformer(nnx.Module):
         norm: Norm | None,
         activation: Activation,
         rngs: nnx.Rngs,
+        layers: Layers,
+        causal: bool,
     ) -> None:
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
         self.context, self.memory = config.context, config.memory
+        self.heads = config.heads
         self.tokens = nnx.Embed(
             num_tokens, width, embedding_init=init, rngs=rngs, **types
         )
@@ -123,14 +173,18 @@ class Transformer(nnx.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.blocks = nnx.List(
-            Block(config, norm, activation, index, rngs)
+            Block(config, norm, activation, index, rngs, layers, causal)
             for index in range(1, config.depth + 1)
         )
         # The last one belongs to no block: it is not scaled by the depth.
         self.norm = _norm(norm, width, 1, rngs, types)
         self.head = _dense(width, num_tokens, rngs, types)
 
-    def __call__(self, tokens: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+    def __call__(
+        self, tokens: jax.Array | Part, *, rngs: nnx.Rngs | None = None
+    ) -> Any:
+        if isinstance(tokens, Part):
+            return self.part(tokens)
         checks.is_tokens("transformer", tokens)
         _check_context(tokens.shape[1], self.context)
         positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
@@ -139,6 +193,39 @@ class Transformer(nnx.Module):
         for block in self.blocks:
             x = run(block, x, rngs)
         return self.head(self.norm(x))
+
+    def part(self, given: Part) -> Any:
+        """A part of the model, or all of it on a chunk, from cached keys and values.
+
+        Args:
+          given: an input of ``models.cached``.
+
+        Returns:
+          The result that the input names. Positions beyond the context have the last
+          one's embedding; the decoders keep no token there.
+        """
+        if isinstance(given, Head):
+            return self.head(self.norm(given.x))
+        if isinstance(given, OneBlock):
+            cache = []
+
+            def attend(qkv: jax.Array) -> jax.Array:
+                found = cached_attention(qkv, self.heads, given.positions, given.cache)
+                cache.append(found[1])
+                return found[0]
+
+            return self.blocks[given.index](given.x, None, attend), cache[0]
+        checks.is_tokens("transformer", given.tokens)
+        places = places_of(given.tokens, given.positions)
+        places = jnp.minimum(places, self.context - 1)
+        x = self.tokens(given.tokens) + self.positions(places)
+        if isinstance(given, Embed):
+            return x
+        caches = []
+        for index, held in enumerate(given.cache):
+            x, new = self.part(OneBlock(index, x, given.positions, held))
+            caches.append(new)
+        return self.part(Head(x)), tuple(caches)
 
 
 def _run(block: Block, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
@@ -158,6 +245,8 @@ def build(
     num_classes: int,
     norm: Norm | None = None,
     activation: Activation = GELU,
+    layers: Layers = MappingProxyType({}),
+    causal: bool = True,
 ) -> Callable[[nnx.Rngs], Transformer]:
     """See ``Model.build``."""
     checks.at_least("transformer", 1, width=config.width, depth=config.depth)
@@ -184,4 +273,16 @@ def build(
             f"heads={config.heads}"
         )
     _check_context(checks.context_length("transformer", input_shape), config.context)
-    return lambda rngs: Transformer(config, num_classes, norm, activation, rngs)
+    if layers and config.memory not in ("all", "checkpoint"):
+        raise InputError(
+            f"transformer: memory={config.memory} is of the model's own layers; got "
+            + ", ".join(f"{place}={p.row.name}" for place, p in layers.items())
+        )
+    if "block" in layers and "linear" in layers:
+        raise InputError(
+            f"transformer: linear={config.linear} is of the perceptron, which "
+            f"block={config.block} replaces"
+        )
+    return lambda rngs: Transformer(
+        config, num_classes, norm, activation, rngs, layers, causal
+    )

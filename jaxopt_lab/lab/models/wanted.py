@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -17,6 +18,7 @@ class Wanted(NamedTuple):
       dtype: type in which its layers compute; ``None``: their own.
       tokens: whether inputs are integers.
       activation_options: as ``norm_options``, for its activation.
+      layer_options: likewise of other layers, by place.
     """
 
     input_shape: tuple[int, ...]
@@ -26,3 +28,4 @@ class Wanted(NamedTuple):
     dtype: str | None = None
     tokens: bool = False
     activation_options: Mapping[str, Any] | None = None
+    layer_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})

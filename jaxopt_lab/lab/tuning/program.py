@@ -13,9 +13,8 @@ from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import averaging, initial_weights, optimizers
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.materials import first_state, materials
+from jaxopt_lab.lab.materials import first_state, materials, metrics_of
 from jaxopt_lab.lab.tuning.settings import with_values
-from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.training import (
     TrainState,
     make_evaluator,
@@ -111,12 +110,10 @@ class SettingsProgram:
         self._seed_mode = run.seed_mode
         if run.seed_mode == "auto":
             self._seed_mode = "unroll" if convolves else "vmap"
-        image = made.loaded.kind == "image"
-        metrics = losses.classification_metrics if image else losses.next_token_metrics
-        extra = configuration.rows.own.metrics
+        metrics = metrics_of(configuration, made.loaded)
         assert made.loaded.val is not None
         self._evaluate = make_evaluator(
-            metrics(made.computed, extra=extra),
+            metrics(made.computed),
             made.loaded.val,
             eval_params=configuration.rows.method.eval_params_fn,
             seeds=True,

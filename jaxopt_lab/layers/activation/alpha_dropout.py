@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, DECAY, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.activation.selu import ALPHA, SCALE
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import needed_key, over_features
 
 SATURATION = -ALPHA * SCALE
 """The limit of SELU at minus infinity."""
@@ -102,11 +101,7 @@ def alpha_dropout(
     ) -> tuple[jax.Array, Any]:
         valid = over_features("alpha_dropout", x, features, mask)
         if train and rate > 0:
-            if key is None:
-                raise InputError(
-                    f"alpha_dropout with rate={rate} draws random numbers; pass key= "
-                    "when train=True"
-                )
+            key = needed_key("alpha_dropout", f"{rate=}", key)
             if axis_name is not None:
                 key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
             uniform = jax.random.uniform(key, x.shape, jnp.float32)

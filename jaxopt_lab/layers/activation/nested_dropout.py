@@ -20,7 +20,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features
+from jaxopt_lab.layers.masks import needed_key, over_features
 
 
 def nested_dropout(
@@ -85,11 +85,7 @@ def nested_dropout(
     ) -> tuple[jax.Array, Any]:
         valid = over_features("nested_dropout", x, features, mask)
         if train and scale > 0:
-            if key is None:
-                raise InputError(
-                    f"nested_dropout with scale={scale} draws random numbers; pass "
-                    "key= when train=True"
-                )
+            key = needed_key("nested_dropout", f"{scale=}", key)
             x = first_features(x, sample_prefix(key, features, mean=mean, scale=scale))
         elif not train and keep:
             x = first_features(x, keep)

@@ -16,7 +16,7 @@ from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, DECAY, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.heads import head_size
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import needed_key, over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
 _GLOROT = jax.nn.initializers.glorot_uniform()
@@ -208,10 +208,7 @@ def _dropping(
     """``drop(x, place)``, the identity at rate 0."""
     if known_number(rate) == 0:
         return lambda x, place: x
-    if key is None:
-        raise InputError(
-            f"batch_former with dropout={rate} needs a key in training; got none"
-        )
+    key = needed_key("batch_former", f"dropout={rate}", key)
 
     def drop(x: jax.Array, place: int) -> jax.Array:
         kept = 1 - jnp.asarray(rate, x.dtype)

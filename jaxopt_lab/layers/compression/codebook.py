@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 
@@ -264,11 +265,9 @@ def _disabled(disabled: ArrayLike, tables: jax.Array, k: int) -> jax.Array:
         raise InputError(
             f"disabled must be {(size,)} or {(groups, size)}; got {off.shape}"
         )
-    try:
-        left = size - int(np.max(np.sum(np.asarray(off), axis=-1)))
-    except jax.errors.TracerArrayConversionError:
-        pass  # its values are not known
-    else:
+    known = known_values(off)
+    if known is not None:
+        left = size - int(np.max(np.sum(known, axis=-1)))
         if left < k:
             raise InputError(f"num_codes={k}, but only {left} codes are not disabled")
     return off.reshape(-1, size)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError, described
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import is_whole
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
@@ -186,12 +186,13 @@ def prune_ranks(
 
     def pruned(pair: Pair) -> Pair:
         u, v = pair["u"], pair["v"]
-        if isinstance(u, Tracer) or isinstance(v, Tracer):
+        known = known_values(u), known_values(v)
+        if known[0] is None or known[1] is None:
             raise InputError(
-                "prune_ranks makes shapes of values and cannot be traced; under jit "
-                "call shrink_ranks"
+                "prune_ranks makes shapes of values, which must be known here; under "
+                "jit, and for factors divided over processes, call shrink_ranks"
             )
-        if not (np.all(np.isfinite(u)) and np.all(np.isfinite(v))):
+        if not all(np.all(np.isfinite(factor)) for factor in known):
             raise InputError("prune_ranks: a factor has values that are not finite")
         kept = np.flatnonzero(np.asarray(_kept(pair, threshold, tails)))
         kept = kept if kept.size else np.zeros(1, int)

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 
 FORMULAS: dict[str, Callable[..., jax.Array]] = {}
 """The maps of this module without their rules, by name; for parts with one rule."""
@@ -30,14 +30,15 @@ def check_in_ball(name: str, x: jax.Array, c: jax.Array | float) -> None:
 
     >>> check_in_ball("distance", jnp.array([0.5, 0.5]), 1.0)
     """
-    if isinstance(x, Tracer) or isinstance(c, Tracer):
+    known, curvature = known_values(x), known_values(c)
+    if known is None or curvature is None:
         return
-    norms = np.linalg.norm(np.asarray(x, np.float64), axis=-1)
-    most = float(np.max(norms, initial=0.0))
-    if most >= 1 / math.sqrt(float(c)):
+    norms = np.linalg.norm(known.astype(np.float64), axis=-1)
+    most, radius = float(np.max(norms, initial=0.0)), 1 / math.sqrt(float(curvature))
+    if most >= radius:
         raise InputError(
-            f"{name} takes points inside of the ball, of norm below "
-            f"{1 / math.sqrt(float(c)):.6g}; got {most:.6g}"
+            f"{name} takes points inside of the ball, of norm below {radius:.6g}; got "
+            f"{most:.6g}"
         )
 
 

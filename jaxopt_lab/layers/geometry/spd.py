@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.layers.geometry.spectral import (
@@ -236,9 +236,10 @@ def check_spd(name: str, x: jax.Array) -> None:
       InputError: one of them is not symmetric, or has an eigenvalue that is not above
         0. Matrices with NaN are let through.
     """
-    if isinstance(x, Tracer):
+    known = known_values(x)
+    if known is None:
         return
-    m = np.asarray(x, np.float64)
+    m = known.astype(np.float64)
     m = m[np.all(np.isfinite(m), axis=(-1, -2))]
     if not m.size:
         return

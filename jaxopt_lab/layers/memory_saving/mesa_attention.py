@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments, takes
+from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
 from jaxopt_lab.layers.memory_saving.compressed_input import compressed_layer
 from jaxopt_lab.layers.memory_saving.residual_codes import Compression
 
@@ -71,7 +72,7 @@ def mesa_attention(
         batch, length, _ = x.shape
         shape = (batch, length, heads, features // (3 * heads))
         q, k, v = (part.reshape(shape) for part in jnp.split(x, 3, axis=-1))
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=causal)
+        y = softmax_attention(q, k, v, causal=causal)
         return y.reshape(batch, length, features // 3)
 
     nothing = lambda key: {}

@@ -13,7 +13,12 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.codecs import Codec
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
-from jaxopt_lab.transforms.compressed.selection import Select, StatePath, own_paths
+from jaxopt_lab.transforms.compressed.selection import (
+    Select,
+    StatePath,
+    exact_paths,
+    own_paths,
+)
 from jaxopt_lab.transforms.compressed.storage import LeafStorage
 
 Init = Callable[[Params], Any]
@@ -48,12 +53,13 @@ class Codecs(NamedTuple):
 
         Raises:
           InputError: ``select`` gives something else than ``"m"``, ``"v"`` or
-            ``None``, or chooses a leaf that is no real floating array.
+            ``None``, or chooses a leaf that is no real floating array, or one that
+            must not be rounded.
         """
         found = []
-        own = own_paths(template, params)
+        own, exact = own_paths(template, params), exact_paths(template)
         for i, (path, leaf) in enumerate(trees.leaves_with_path(template)):
-            name = StatePath(path, own[i])
+            name = StatePath(path, own[i], path in exact)
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if floating else leaf
             role = self.select(name, shape)
@@ -65,6 +71,12 @@ class Codecs(NamedTuple):
                 raise InputError(
                     f"select chose {name}, of dtype {leaf.dtype}; only real floating "
                     "arrays can be coded"
+                )
+            if role is not None and name.exact:
+                raise InputError(
+                    f"select chose {name}, from which a perturbation is computed that "
+                    "the next step takes back: rounded, it would not be the same; "
+                    "leave it as it is"
                 )
             codec = None if role is None else getattr(self, role)
             storage = LeafStorage(

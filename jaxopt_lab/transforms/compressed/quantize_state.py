@@ -98,6 +98,10 @@ def quantize_state(
     diverge where they round to zero. Half a code for zero does as well, but scales the
     first gradient of every element; a cap of the update would have to know the rule.
 
+    Perturbed parameters: ``momentum_sam`` adds a perturbation along its momentum and
+    takes it back in the next step. That momentum is stored as it is, so that both are
+    the same; second moments are coded.
+
     Decisions: the update uses the fresh moments, as bitsandbytes and torchao do. No
     smallest scale: torchao's 1e-12 rounds second moments of small gradients away. A
     gradient that is no number makes its blocks no numbers, visibly; bitsandbytes'

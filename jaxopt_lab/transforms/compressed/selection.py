@@ -27,14 +27,46 @@ class StatePath(str):
     Attributes:
       field: the part of it that is the state's own, ``"0/mu"``; the rest is the path of
         the parameter that the array belongs to.
+      exact: whether a method computes from it what it takes back in the next step, so
+        that it must be stored as it is.
     """
 
     field: str
+    exact: bool
 
-    def __new__(cls, path: Sequence[Any], own: Sequence[Any]) -> StatePath:
+    def __new__(
+        cls, path: Sequence[Any], own: Sequence[Any], exact: bool = False
+    ) -> StatePath:
         made = super().__new__(cls, trees.path_name(path))
         made.field = trees.path_name(own)
+        made.exact = exact
         return made
+
+
+def exact_paths(state: Any) -> set[tuple[Any, ...]]:
+    """The paths of the arrays of a state that must not be rounded.
+
+    Args:
+      state: a state, or its shapes and dtypes. A part of it names such moments in a
+        method ``exact_moments``.
+
+    Returns:
+      Key paths.
+    """
+
+    def tells(x: Any) -> bool:
+        return hasattr(type(x), "exact_moments")
+
+    found: set[tuple[Any, ...]] = set()
+    for path, node in jax.tree.leaves_with_path(state, is_leaf=tells):
+        if not tells(node):
+            continue
+        names = set(node.exact_moments())
+        for below, _ in jax.tree.leaves_with_path(tuple(node)):
+            if names & {getattr(key, "name", None) for key in below}:
+                own = (jax.tree_util.GetAttrKey(node._fields[below[0].idx]), *below[1:])
+                found.add((*path, *own))
+    return found
 
 
 def own_paths(state: Any, params: Params) -> list[tuple[Any, ...]]:
@@ -94,7 +126,8 @@ def moments(
 
     Returns:
       ``select(path, leaf)`` for ``quantize_state``, which gives it a ``StatePath``:
-      names of parameters (``"mu"``) are not taken for those of fields.
+      names of parameters (``"mu"``) are not taken for those of fields, and a moment
+      that a method needs as it is (``momentum_sam``) is left out.
 
     Raises:
       InputError: ``min_size`` is no whole number of at least 1.
@@ -108,7 +141,9 @@ def moments(
     def select(path: str, leaf: Any) -> Role | None:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             return None
-        if math.prod(leaf.shape) < min_size or (where and not where(path, leaf)):
+        if getattr(path, "exact", False) or math.prod(leaf.shape) < min_size:
+            return None
+        if where and not where(path, leaf):
             return None
         # Parameters may be called like moments; a plain string is all of a path.
         return role_of(getattr(path, "field", path))

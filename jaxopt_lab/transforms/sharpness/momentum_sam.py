@@ -17,6 +17,7 @@ from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.evaluation import refuse_inside
 
 _LINK = "momentum_sam"
+_MOMENTA = ("mu", "trace")
 _BEHIND = "Put it inside: momentum_sam(optax.chain(..., it), rho)"
 
 
@@ -36,6 +37,14 @@ class MomentumSamState(NamedTuple):
     def eval_params(self, params: Params) -> Params:
         """The unperturbed parameters; see ``eval_params``."""
         return _moved(params, momentum_of(self.inner, params), -self.rho)
+
+    @staticmethod
+    def exact_moments() -> tuple[str, ...]:
+        """Fields of the inner state from which the perturbation is computed.
+
+        The next step takes it back, so ``quantize_state`` must not round them.
+        """
+        return _MOMENTA
 
 
 def momentum_sam(
@@ -158,7 +167,7 @@ def momentum_of(state: Any, params: Params) -> Updates:
 
     def has_momentum(node: Any) -> bool:
         # Compare fields, not attributes: arrays have a method `trace`.
-        names = set(getattr(node, "_fields", ())) & {"trace", "mu"}
+        names = set(getattr(node, "_fields", ())) & set(_MOMENTA)
         trees_of = [getattr(node, name) for name in sorted(names)]
         here = [t for t in trees_of if jax.tree.structure(t) == structure]
         found.extend(here)

@@ -17,7 +17,7 @@ register_common(DataTransformSubject, without=WITHOUT)
 @check("data transform")
 def key_matters(subject: DataTransformSubject) -> None:
     """Another key gives another batch."""
-    one, two = subject.values["keys"]
+    one, two = (subject.values[name] for name in ("plain", "other key"))
     same = all(np.array_equal(one[name], two[name]) for name in one)
     assert not same, "another key gives the same batch"
 

@@ -57,17 +57,16 @@ class DataTransformSubject(Subject):
         return both, (self.inputs,)
 
     def forms(self) -> dict[str, Callable[[], Form]]:
-        def keys(inputs: Any) -> Any:
-            return [self.call(inputs, key) for key in (KEY, OTHER_KEY)]
-
         def extra(inputs: Any) -> Any:
             count = jax.tree.leaves(inputs["batch"])[0].shape[0]
             more = np.arange(count)
             found = self.call({"batch": {**inputs["batch"], EXTRA: more}}, KEY)
             return found.get(EXTRA, -1), more
 
-        named = {"keys": keys, "extra": extra}
-        return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
+        return {
+            "other key": lambda: (self.call, (self.inputs, OTHER_KEY)),
+            "extra": lambda: (extra, (self.inputs,)),
+        }
 
     def kept(self, name: str) -> bool:
         """Whether an entry of integers comes back as it was."""

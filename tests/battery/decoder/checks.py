@@ -60,6 +60,17 @@ def ends(subject: DecoderSubject) -> None:
 
 
 @check("decoder")
+def limits(subject: DecoderSubject) -> None:
+    """Rows end at limits of their own, and the program is the same."""
+    lengths = subject.inputs["lengths"]
+    most = lengths + np.arange(len(lengths), dtype=np.int32)[::-1] * 2
+    found = subject.found(lengths, limits=most)
+    words = "with limits of rows it is not the plain loop"
+    assert_equal(found.tokens, subject.plain(lengths, limits=most), words)
+    assert len(subject.program[1]) == 1, "limits are traced again"
+
+
+@check("decoder")
 def counts(subject: DecoderSubject) -> None:
     """Steps and calls are counted: at least one call a step, a step a new token."""
     for lengths, found in subject.cases:

@@ -55,6 +55,13 @@ def goes_on(new, *, logits, done, **given):
     return jnp.where(done & (new >= 0), best, new)
 
 
+def one_more(found, *, lengths, limits, **given):
+    """A row that is full has one more token."""
+    tokens = found.tokens
+    column = jnp.arange(tokens.shape[1], dtype=jnp.int32)[None]
+    return found._replace(tokens=jnp.where(column == limits[:, None], 0, tokens))
+
+
 def no_steps(found, **given):
     return found._replace(steps=found.steps * 0)
 
@@ -99,6 +106,7 @@ FAULTS = (
     ("the second best", "greedy", "not the plain loop", changed(change=second)),
     ("calls back", "one_program", "calls back", changed(results=calls_back)),
     ("goes on", "ends", "with an end token", changed(change=goes_on)),
+    ("one more", "limits", "with limits of rows", changed(results=one_more)),
     ("no steps", "counts", "0 steps of", changed(results=no_steps)),
     ("more steps", "counts", "steps for", changed(results=more_steps)),
     ("first token", "prompts", "a prompt is changed", changed(results=first_token)),

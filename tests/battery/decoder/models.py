@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxopt_lab.inference import LayeredStep
 
 
 class Model(Protocol):
@@ -29,8 +32,9 @@ class Model(Protocol):
         total: int,
         end: int,
         options: Mapping[str, Any],
+        limit: int,
     ) -> list[int]:
-        """A row up to its end."""
+        """A row of so many columns up to its end or limit."""
         ...
 
 
@@ -51,10 +55,10 @@ class NextToken:
         return faded + 0.3 * np.roll(faded, len(prompt) - 1)
 
     @staticmethod
-    def plain(params, prompt, total, end, options):
+    def plain(params, prompt, total, end, options, limit):
         """The greedy loop, token by token."""
         tokens = list(prompt)
-        while len(tokens) < total:
+        while len(tokens) < limit:
             best = np.argmax(NextToken.logits(params, tokens, total))
             tokens.append(int(best))
             if best == end:
@@ -85,12 +89,12 @@ class Masked:
         return found[:-1]
 
     @staticmethod
-    def plain(params, prompt, total, end, options):
+    def plain(params, prompt, total, end, options, limit):
         """Blocks of masks, decided by probabilities with credits."""
         mask, block = len(params) - 1, options["block"]
         tokens = np.array([*prompt, *[mask] * (total - len(prompt))])
-        for start in range(len(prompt), total, block):
-            places = np.arange(start, min(start + block, total))
+        for start in range(len(prompt), limit, block):
+            places = np.arange(start, min(start + block, limit))
             credits = np.zeros((len(places), params.shape[1]))
             while np.any(tokens[places] == mask):
                 z = _near(places, total) @ params[tokens]
@@ -108,7 +112,7 @@ class Masked:
             if end in tokens[places]:
                 last = start + list(tokens[places]).index(end)
                 return list(tokens[: last + 1])
-        return list(tokens)
+        return list(tokens[:limit])
 
 
 class Chunk(NextToken):
@@ -130,4 +134,66 @@ class Chunk(NextToken):
         return faded + jnp.asarray(0.3, params.dtype) * turned, cache
 
 
-MODELS: dict[str, type[Model]] = {"next": NextToken, "masked": Masked, "chunk": Chunk}
+class Layered(NextToken):
+    """Four layers that add fading sums over the positions, to be skipped."""
+
+    LAYERS = 4
+    step: Any = None  # type: ignore[assignment]  # of three functions, below
+
+    @staticmethod
+    def embed(params: Any, tokens: Any, position: Any) -> Any:
+        return params[tokens]
+
+    @staticmethod
+    def block(params: Any, layer: int, x: Any, cache: Any, position: Any) -> Any:
+        held = jax.lax.dynamic_update_index_in_dim(cache, x, position, 1)
+        apart = position - jnp.arange(cache.shape[1], dtype=jnp.int32)
+        weights = jnp.asarray(0.5, x.dtype) ** jnp.maximum(apart, 0).astype(x.dtype)
+        weights = jnp.where(apart >= 0, weights, 0)
+        faded = jnp.einsum("t,btv->bv", weights, held)
+        return x + jnp.roll(faded, layer + 1, axis=1) * jnp.asarray(0.4, x.dtype), held
+
+    @staticmethod
+    def rows(params: np.ndarray, tokens: list[int], active: np.ndarray) -> np.ndarray:
+        """Whole rows in NumPy, layers where they are active."""
+        x = params[tokens]
+        apart = np.arange(len(x))[:, None] - np.arange(len(x))[None]
+        fading = np.where(apart >= 0, 0.5 ** np.maximum(apart, 0.0), 0)
+        for layer in range(Layered.LAYERS):
+            y = x + 0.4 * np.roll(fading @ x, layer + 1, axis=1)
+            x = np.where(active[: len(x), layer, None], y, x)
+        return x
+
+    @staticmethod
+    def logits(params: np.ndarray, prompt: list[int], total: int) -> np.ndarray:
+        every = np.ones((total, Layered.LAYERS), bool)
+        return Layered.rows(params, prompt, every)[-1]
+
+    @staticmethod
+    def plain(params, prompt, total, end, options, limit):
+        """The greedy loop with the schedule, its rows whole at each token."""
+        most, least = options["max_layers"] or 4, options["min_layers"]
+        least, tokens = least or most, list(prompt)
+        count = np.floor(most - (most - least) * np.arange(total) / (total - 1) + 0.5)
+        if not options["prompt_decay"]:
+            count[: len(prompt)] = most
+        w, layer = options["warmup"], np.arange(4)[None]
+        active = (layer < w) | (layer >= 4 - (count[:, None] - w))
+        while len(tokens) < limit:
+            best = np.argmax(Layered.rows(params, tokens, active)[-1])
+            tokens.append(int(best))
+            if best == end:
+                break
+        return tokens
+
+
+Layered.step = LayeredStep(
+    Layered.embed, Layered.block, lambda params, x: x, Layered.LAYERS
+)
+
+MODELS: dict[str, type[Model]] = {
+    "next": NextToken,
+    "masked": Masked,
+    "chunk": Chunk,
+    "layers": Layered,
+}

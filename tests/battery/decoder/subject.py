@@ -38,9 +38,17 @@ class DecoderSubject(HostSubject):
         """The row's defaults and the example's options."""
         return {**self.row.defaults(), **self.options}
 
-    def decode(self, params: Any, prompt: Any, lengths: Any, end: Any, key: Any) -> Any:
+    def decode(
+        self,
+        params: Any,
+        prompt: Any,
+        lengths: Any,
+        end: Any,
+        key: Any,
+        limits: Any = None,
+    ) -> Any:
         """The decoder's result; ``key`` as its bits."""
-        return self._decode(params, prompt, lengths, end, key, {})
+        return self._decode(params, prompt, lengths, end, key, {"limits": limits})
 
     def _decode(
         self, params: Any, prompt: Any, lengths: Any, end: Any, key: Any, changes: Any
@@ -53,6 +61,10 @@ class DecoderSubject(HostSubject):
             # Right for some tokens and wrong for others.
             other = params + jnp.asarray(0.3, params.dtype) * jnp.roll(params, 1, 0)
             options["draft"] = Draft(self.model.step, other, cache)
+        if self.row.model == "layers":
+            total = prompt.shape[1] + options["max_tokens"]
+            shape = (prompt.shape[0], total, params.shape[1])
+            cache = (jnp.zeros(shape, params.dtype),) * self.model.step.layers
         return self.row.load()(
             self.model.step,
             params,
@@ -75,11 +87,22 @@ class DecoderSubject(HostSubject):
 
         return jax.jit(counted, compiler_options=programs.QUICK), traces
 
-    def found(self, lengths: Any, *, end: int = NO_END, key: Any = KEY, **new: Any):
+    def found(
+        self,
+        lengths: Any,
+        *,
+        end: int = NO_END,
+        key: Any = KEY,
+        limits: Any = None,
+        **new: Any,
+    ):
         """What the program gives, as NumPy arrays."""
         given = {**self.inputs, **new}
         lengths = np.asarray(lengths, np.int32)
-        args = given["params"], given["prompt"], lengths, np.int32(end), key
+        if limits is None:
+            total = given["prompt"].shape[1] + self.settings["max_tokens"]
+            limits = np.full_like(lengths, total)
+        args = given["params"], given["prompt"], lengths, np.int32(end), key, limits
         return jax.device_get(self.program[0](*args))
 
     @functools.cached_property
@@ -113,13 +136,14 @@ class DecoderSubject(HostSubject):
             run(inputs["params"], inputs["prompt"], inputs["lengths"])
         )
 
-    def plain(self, lengths: Any, end: int = NO_END) -> np.ndarray:
+    def plain(self, lengths: Any, end: int = NO_END, limits: Any = None) -> np.ndarray:
         """The plain loop of the row's model in NumPy, row by row."""
         params, prompt = self.inputs["params"], self.inputs["prompt"]
         total = prompt.shape[1] + self.settings["max_tokens"]
         rows = np.full((len(prompt), total), PAD, np.int32)
         for b, length in enumerate(lengths):
             given = prompt[b, :length].tolist()
-            found = self.model.plain(params, given, total, end, self.settings)
+            limit = total if limits is None else int(limits[b])
+            found = self.model.plain(params, given, total, end, self.settings, limit)
             rows[b, : len(found)] = found
         return rows

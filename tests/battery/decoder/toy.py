@@ -22,6 +22,7 @@ def loop(
     cache: Any,
     key: Any = None,
     lengths: Any,
+    limits: Any = None,
     max_tokens: int = 4,
     end: Any = -1,
     pad: int = 0,
@@ -37,6 +38,7 @@ def loop(
       cache: its cache.
       key: not used.
       lengths: of the prompts.
+      limits: the most tokens of each row.
       max_tokens: new tokens.
       end: token that ends a row.
       pad: after it.
@@ -62,12 +64,14 @@ def loop(
         new = jnp.where(done, jnp.int32(pad), jnp.where(bad, jnp.int32(-1), best))
         new = change(new, logits=logits, key=key, t=t, lengths=lengths, done=done)
         reading = t + 1 < lengths
-        done = done | (~reading & ((new == end) | bad))
+        full = False if limits is None else t + 2 >= limits
+        done = done | (~reading & ((new == end) | bad | full))
         new = jnp.where(reading, tokens[:, t + 1], new)
         return tokens.at[:, t + 1].set(new), cache, done
 
     last = longest + max_tokens - 1
-    start = tokens, cache, jnp.zeros(rows, bool)
+    none = jnp.zeros(rows, bool)
+    start = tokens, cache, none if limits is None else lengths >= limits
     tokens, _, _ = jax.lax.fori_loop(jnp.int32(0), jnp.int32(last), advance, start)
     calls = jnp.int32(last)
     return Decoded(tokens, calls + 1 - jnp.min(lengths).astype(jnp.int32), calls)

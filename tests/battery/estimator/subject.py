@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from battery.estimator.references import MEASURES, ORACLES
-from battery.parts.subject import Form, Subject, Tree, is_float
+from battery.parts.subject import Form, Subject, Tree, in_turn, is_float
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.core.trees import accumulation_dtype
 
@@ -78,7 +78,7 @@ class EstimatorSubject(Subject):
 
     def _rearranged(self, inputs: Any) -> Any:
         flipped = jax.tree.map(lambda x: x[::-1], inputs["data"])
-        return self.fit(inputs["data"]), self.fit(flipped)
+        return tuple(in_turn(self.fit, inputs["data"], flipped))
 
     def _weighted(self, inputs: Any) -> Any:
         """Weight 2 and a repeated example; weight 0 on NaN and none at all."""
@@ -90,10 +90,16 @@ class EstimatorSubject(Subject):
         bad = jax.tree.map(
             lambda x: jnp.asarray(x).at[0].set(jnp.nan) if is_float(x) else x, data
         )
+        one, two, none = in_turn(
+            lambda case: self.fit(case[0], where=case[1]),
+            (data, ones),
+            (data, ones.at[0].set(2)),
+            (bad, ones.at[0].set(0)),
+        )
         return {
-            "weights of one": (self.fit(data, where=ones), self.fit(data)),
-            "weight 2": (self.fit(data, where=ones.at[0].set(2)), self.fit(repeated)),
-            "weight 0": (self.fit(bad, where=ones.at[0].set(0)), self.fit(rest)),
+            "weights of one": (one, self.fit(data)),
+            "weight 2": (two, self.fit(repeated)),
+            "weight 0": (none, self.fit(rest)),
         }
 
     def _degenerate(self, inputs: Any) -> Any:

@@ -175,6 +175,13 @@ plant(
 )
 plant(
     "layer",
+    "coupling beyond a position denied",
+    "positions",
+    "depends on later ones",
+    with_apply(of_the_example, couples_examples="at a position"),
+)
+plant(
+    "layer",
     "coupled positions claimed",
     "positions",
     "they do not",

@@ -19,6 +19,7 @@ from battery.parts.subject import (
     Subject,
     Tree,
     floats,
+    in_turn,
     is_float,
     weighted_sum,
 )
@@ -58,6 +59,8 @@ class LayerSubject(Subject):
         self.inputs["params"] = jax.tree.map(offset, shapes[0])
         self.inputs["state"] = jax.tree.map(offset, shapes[1])
 
+        if row.gradient != "sampled":
+            self.slopes_of = self.sound  # type: ignore[method-assign]
         if row.gradient == "own":  # that of the parameters is that of the value
             self.moving = ("params",)  # type: ignore[misc]
 
@@ -74,13 +77,11 @@ class LayerSubject(Subject):
         moving = {n: s for n, s in state.items() if not n.endswith("_penalty")}
         return {"y": results["y"], "state": moving}
 
-    def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
+    def slopes_of(self, inputs: Mapping[str, Any]) -> tuple[Tree, list[Any]]:
         """The derivatives; their mean over many keys where they are random."""
-        if self.row.gradient != "sampled":
-            return super().slopes_of(inputs)
         keys = jnp.stack([jnp.full(4096, 5), jnp.arange(4096)], 1).astype(jnp.uint32)
         each = jax.vmap(lambda key: self.gradient(inputs, key)[1])(keys)
-        return [jnp.mean(g, axis=0) for g in each]
+        return (), [jnp.mean(g, axis=0) for g in each]
 
     @property
     def features(self) -> int:
@@ -188,7 +189,6 @@ class LayerSubject(Subject):
         return [self.row.load(), loaded(self.row.module)]
 
     def forms(self) -> dict[str, Callable[[], Form]]:
-        core = self.core()
         named = {
             "start": lambda i: self.start(i, KEY),
             "evaluation": self._evaluation,
@@ -199,7 +199,6 @@ class LayerSubject(Subject):
             "first_pass": self._first_pass,
             "large_mean": self._large_mean,
             "nnx": lambda i: self._as_module(i, self._nnx),
-            "trained": lambda i: self.train(core, i, KEY),
         }
         return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
 
@@ -218,7 +217,8 @@ class LayerSubject(Subject):
         neighbours = jax.tree.map(
             lambda a, b: jnp.concatenate([a[:1], b[1:]]), x, self.others["x"]
         )
-        (y, after), (z, last) = (self._evaluate(inputs, v) for v in (x, neighbours))
+        evaluate = lambda x: self._evaluate(inputs, x)
+        (y, after), (z, last) = in_turn(evaluate, x, neighbours)
         again, _ = self._evaluate(inputs, x, last)
         return {
             "beside": jax.tree.map(lambda a: a[:1], (y, z)),
@@ -230,14 +230,12 @@ class LayerSubject(Subject):
         """Two examples, each alone, and the batch."""
         whole = self.call(inputs, KEY)["y"]
 
-        def one(i: int) -> Any:
-            own = {
-                n: jax.tree.map(lambda a: a[i : i + 1], inputs[n])
-                for n in self.present()
-            }
-            return self.call({**inputs, **own}, KEY)["y"]
+        def own(i: int) -> Any:
+            mine = lambda a: a[i : i + 1]
+            return {n: jax.tree.map(mine, inputs[n]) for n in self.present()}
 
-        parts = [one(0), one(1)]
+        one = lambda own: self.call({**inputs, **own}, KEY)["y"]
+        parts = in_turn(one, own(0), own(1))
         together = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
         return together, jax.tree.map(lambda a: a[:2], whole)
 
@@ -248,9 +246,9 @@ class LayerSubject(Subject):
             return a if a.ndim < 3 else jnp.concatenate([a[:, :1], b[:, 1:]], axis=1)
 
         x = jax.tree.map(moved, inputs["x"], self.others["x"])
-        beside = self.call({**inputs, "x": x}, KEY)["y"]
         first = lambda y: jax.tree.map(lambda a: a[:, :1], y)
-        return first(beside), first(self.call(inputs, KEY)["y"])
+        one = lambda x: first(self.call({**inputs, "x": x}, KEY)["y"])
+        return tuple(in_turn(one, x, inputs["x"]))
 
     def _padded(self, inputs: Any) -> Any:
         """With as much padding behind, with one example masked, and their gradients."""
@@ -264,24 +262,17 @@ class LayerSubject(Subject):
         )
         valid = jnp.arange(2 * count) < count
 
-        def with_mask(x: Any, mask: Any) -> Any:
-            def outputs(params: Any) -> Any:
-                given = {**inputs, "params": params, "x": x, "mask": mask}
-                return self.call(given, KEY)
+        def with_mask(given: Any) -> Any:
+            def total(params: Any) -> Any:
+                found = self.call({**inputs, "params": params, **given}, KEY)
+                first = jax.tree.map(lambda a: a[:count], found["y"])
+                return weighted_sum(first), found
 
-            total = lambda p: weighted_sum(
-                jax.tree.map(lambda a: a[:count], outputs(p)["y"])
-            )
             if self.row.gradient == "sampled":  # other rows are drawn
-                return outputs(inputs["params"]), {}
-            return outputs(inputs["params"]), jax.grad(total)(inputs["params"])
+                return total(inputs["params"])[1], {}
+            slope, found = jax.grad(total, has_aux=True)(inputs["params"])
+            return found, slope
 
-        (plain, plain_slope), (padded, padded_slope) = (
-            with_mask(x, jnp.ones(count)),
-            with_mask(behind, valid),
-        )
-        tail = jax.tree.map(lambda a: a[count:], padded["y"])
-        padded["y"] = jax.tree.map(lambda a: a[:count], padded["y"])
         masked = jnp.arange(count) != 1
 
         def filled(a: Any, by: float) -> Any:
@@ -289,12 +280,14 @@ class LayerSubject(Subject):
             return jnp.where(here, a, by) if is_float(a) else a
 
         fill = lambda by: jax.tree.map(lambda a: filled(a, by), x)
-        return {
-            "unmasked": (self.call(inputs, KEY), plain),
-            "padding": ((plain, plain_slope), (padded, padded_slope)),
-            "tail": tail,
-            "inside": (with_mask(fill(0.0), masked), with_mask(fill(jnp.nan), masked)),
-        }
+        whole = {"x": x, "mask": jnp.ones(count)}
+        holes = [{"x": fill(b), "mask": 1.0 * masked} for b in (0.0, jnp.nan)]
+        plain, *inside = in_turn(with_mask, whole, *holes)
+        padded, slope = with_mask({"x": behind, "mask": valid})
+        tail = jax.tree.map(lambda a: a[count:], padded["y"])
+        padded["y"] = jax.tree.map(lambda a: a[:count], padded["y"])
+        padding = (plain, (padded, slope))
+        return {"padding": padding, "tail": tail, "inside": tuple(inside)}
 
     def _divided(self, inputs: Any) -> Any:
         """The batch divided over an axis of two, and whole."""
@@ -340,16 +333,16 @@ class LayerSubject(Subject):
             lambda x: 1000 + x if is_float(x) and x.ndim > 1 else x, inputs["x"]
         )
         own = {name: inputs[name] for name in ("params", "state")}
-        pairs = []
-        for dtype in (jnp.bfloat16, jnp.float32):
-            x = floats(lambda x, d=dtype: x.astype(d), far)
-            exact = floats(lambda x: x.astype(jnp.float64), x)
-            single = floats(lambda x: x.astype(jnp.float32), own)
-            found = self.call({**inputs, **single, "x": x}, KEY)
-            expected = self.call({**inputs, **own, "x": exact}, KEY)
-            if dtype == jnp.bfloat16:
-                found, expected = found["state"], expected["state"]
-            pairs.append((found, expected))
+        single = floats(lambda x: x.astype(jnp.float32), own)
+        narrow = [
+            floats(lambda x, d=dtype: x.astype(d), far)
+            for dtype in (jnp.bfloat16, jnp.float32)
+        ]
+        half, full = (self.call({**inputs, **single, "x": x}, KEY) for x in narrow)
+        exact = [floats(lambda x: x.astype(jnp.float64), x) for x in narrow]
+        one = lambda x: self.call({**inputs, **own, "x": x}, KEY)
+        wanted = in_turn(one, *exact)
+        pairs = [(half["state"], wanted[0]["state"]), (full, wanted[1])]
         return floats(lambda x: x.astype(jnp.float64), pairs)
 
     def _nnx(self, core: Core) -> Functional:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from battery.parts.subject import Form, Subject, Tree, weighted_sum
+from battery.parts.subject import Form, Subject, Tree, in_turn, weighted_sum
 from jaxopt_lab.catalog import CATALOG
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -157,8 +157,8 @@ class LossSubject(Subject):
         """Losses of the reversed batch, reversed back, and those of the batch."""
         present = [n for n in self.examples if n in inputs]
         flipped = {n: jax.tree.map(lambda x: x[::-1], inputs[n]) for n in present}
-        losses = self.loss(inputs)[0]
-        other = self.loss({**inputs, **flipped})[0]
+        one = lambda given: self.loss(given)[0]
+        losses, other = in_turn(one, inputs, {**inputs, **flipped})
         return other if self.row.couples else other[::-1], losses
 
     def _dropped(self, inputs: Any) -> Any:
@@ -166,13 +166,14 @@ class LossSubject(Subject):
         outputs = inputs["outputs"]
         leading = inputs["targets"].shape if "targets" in inputs else outputs.shape[:1]
         where = jnp.ones(leading).at[1].set(0)
-        found = []
-        for fill in (jnp.nan, 0.0):
-            given = {**inputs, "outputs": jnp.asarray(outputs).at[1].set(fill)}
-            found.append(self._sloped({**given, "where": where}))
-        whole = self._sloped({**inputs, "where": jnp.ones(leading)})
-        alone = self._sloped(inputs)
-        return {"filled": found, "ones": (whole, alone)}
+        cases = [
+            {"outputs": jnp.asarray(outputs).at[1].set(fill), "where": where}
+            for fill in (jnp.nan, 0.0)
+        ]
+        cases.append({"outputs": jnp.asarray(outputs), "where": jnp.ones(leading)})
+        one = lambda given: self._sloped({**inputs, **given})
+        *found, whole = in_turn(one, *cases)
+        return {"filled": found, "ones": (whole, self._sloped(inputs))}
 
     def _extreme(self, inputs: Any) -> Any:
         """Losses and gradients of outputs near the ends of float32's range."""
@@ -187,10 +188,8 @@ class LossSubject(Subject):
             inputs,
         )
         sizes = (1e4,) if self.row.regularizer else (1e4, 1e30)
-        return [
-            self._sloped({**single, "outputs": signs * jnp.float32(size)})
-            for size in sizes
-        ]
+        one = lambda outputs: self._sloped({**single, "outputs": outputs})
+        return in_turn(one, *(signs * jnp.float32(size) for size in sizes))
 
     def _invariant(self, inputs: Any) -> Any:
         words = [w.strip() for w in self.row.invariance.split(";") if w.strip()]

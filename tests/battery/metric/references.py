@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from battery.metric import set_references as sets
+
 
 def _weights(targets: Any, weight: Any) -> Any:
     return np.ones(len(targets)) if weight is None else weight
@@ -49,22 +51,12 @@ def classwise_calibration_error(
     return {"classwise_calibration_error": total / classes / weight.sum()}
 
 
-def knn_coverage(real: Any, generated: Any, k: int = 5) -> Any:
-    """From all distances."""
-    apart = lambda a, b: np.sqrt(np.sum((a[:, None] - b[None]) ** 2, axis=-1))
-    radii = [np.sort(apart(s, s), axis=1)[:, k] for s in (real, generated)]
-    pairs = apart(real, generated)
-    in_real, in_generated = pairs <= radii[0][:, None], pairs <= radii[1][None]
-    return {
-        "precision": in_real.any(axis=0).mean(),
-        "recall": in_generated.any(axis=1).mean(),
-        "coverage": in_real.any(axis=1).mean(),
-    }
-
-
 REFERENCES: dict[str, Callable[..., Any]] = {
     "accuracy": accuracy,
     "classwise_calibration_error": classwise_calibration_error,
-    "knn_coverage": knn_coverage,
+    "knn_coverage": sets.knn_coverage,
+    "mark_evaluate": sets.mark_evaluate,
+    "fuzzy_topology_impact": sets.fuzzy_topology_impact,
+    "lsh_precision_recall": sets.lsh_precision_recall,
     "expected_calibration_error": expected_calibration_error,
 }

@@ -21,7 +21,8 @@ class SetSubject(MetricSubject):
     """A metric ``m(real, generated, *, key, block, ...)``, a named tuple of estimates.
 
     The example says ``real``, ``generated``, ``best`` and ``worst``, generated points
-    that give the ends of the range, and options.
+    that give the ends of the range, options, and further arrays by the name of their
+    argument.
     """
 
     varied = ("real", "generated")
@@ -34,9 +35,9 @@ class SetSubject(MetricSubject):
         )
         rest = {k: v for k, v in more.items() if k not in self.row.options}
         key = jax.random.wrap_key_data(jnp.asarray(key))
-        return self.row.load()(
-            inputs["real"], inputs["generated"], key=key, **given, **rest
-        )
+        arrays = dict(inputs)
+        sets = [arrays.pop(name) for name in self.varied]
+        return self.row.load()(*sets, key=key, **arrays, **given, **rest)
 
     def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
         return apart(self.scores(inputs, key))

@@ -133,9 +133,9 @@ def finite(subject: Subject) -> None:
 @_common()
 def derivatives(subject: Subject) -> None:
     """Derivatives, those of a custom rule too, are those of finite differences."""
-    if "slopes" not in applicable(subject):
+    if "differences" not in applicable(subject):
         return
-    for got, measured in zip(*subject.values["slopes"], strict=True):
+    for got, measured in zip(*subject.slopes(), strict=True):
         gap = abs(got - measured)
         assert gap <= subject.slope_tolerance * (1 + abs(measured)), (
             f"the derivative is {got:.8g}, finite differences give {measured:.8g}"

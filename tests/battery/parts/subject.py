@@ -19,6 +19,7 @@ from battery.programs import Together
 Tree = Any
 Form = tuple[Callable[..., Any], tuple[Any, ...]]
 
+SEEDS = (1.0, 2.0)  # of the directions of finite differences
 # Bits of two keys: a key itself would be made by a program.
 KEY, OTHER_KEY = np.array([0, 17], np.uint32), np.array([3, 5], np.uint32)
 
@@ -40,6 +41,29 @@ def weighted_sum(tree: Tree) -> Any:
         weights = jnp.cos(1.0 + jnp.arange(leaf.size)).reshape(leaf.shape)
         total = total + jnp.sum(weights * leaf.astype(jnp.float64))
     return total
+
+
+def in_turn(function: Callable[[Tree], Tree], *cases: Tree) -> list[Tree]:
+    """The results for several trees of the same shapes, one after another.
+
+    The function stands once in the program, in a loop. Leaves that all cases share
+    stay as they are.
+    """
+    columns = list(zip(*map(jax.tree.leaves, cases), strict=True))
+    tree = jax.tree.structure(cases[0])
+    moving = [i for i, c in enumerate(columns) if any(x is not c[0] for x in c)]
+    if not moving:
+        return [function(case) for case in cases]
+    stacks = [jnp.stack([jnp.asarray(x) for x in columns[i]]) for i in moving]
+
+    def one(own: list[Any]) -> Tree:
+        given = [column[0] for column in columns]
+        for i, x in zip(moving, own, strict=True):
+            given[i] = x
+        return function(jax.tree.unflatten(tree, given))
+
+    done = jax.lax.map(one, stacks)
+    return [jax.tree.map(lambda x, n=n: x[n], done) for n in range(len(cases))]
 
 
 class Subject:
@@ -85,7 +109,7 @@ class Subject:
         # Of one row of each kind the plain run has them all.
         if row.name == self.first:
             forms.update(rare)
-        self.values = Together(forms, apart=apart)
+        self.values = Together(forms, apart=apart, repeats={"again": "plain"})
         self.rare = (
             self.values if row.name == self.first else Together(rare, apart=True)
         )
@@ -221,9 +245,23 @@ class Subject:
         slopes, results = jax.grad(total, has_aux=True)(moving)
         return results, slopes
 
-    def slopes_of(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """The derivatives that finite differences are held against."""
-        return self.gradient(inputs)[1]
+    def slopes_of(self, inputs: Mapping[str, Any]) -> tuple[Tree, list[Any]]:
+        """Results, and the derivatives that finite differences are held against."""
+        return self.sound(inputs)
+
+    def sound(self, inputs: Mapping[str, Any]) -> tuple[Tree, list[Any]]:
+        """The results, and the derivatives, which must be finite."""
+        return self.gradient(inputs)
+
+    def slopes(self) -> tuple[list[Any], Any]:
+        """Derivatives along the directions, and central differences."""
+        along = []
+        for seed in SEEDS:
+            parts = [
+                np.vdot(_wave(np, g, seed), g) for g in self.values["derivatives"][1]
+            ]
+            along.append(sum(parts))
+        return along, self.values["differences"]
 
     def on_devices(self, count: int = 8) -> Tree:
         """The results with the examples divided over devices."""
@@ -245,6 +283,11 @@ class Subject:
             return jax.device_get(jitted(placed, key))
 
 
+def _wave(numpy: Any, x: Any, seed: float) -> Any:
+    """A direction of the shape of an array."""
+    return numpy.sin(seed + numpy.arange(x.size)).reshape(x.shape)
+
+
 def common_forms(subject: Subject) -> dict[str, Callable[[], Form]]:
     """The values of the common checks, by name."""
     s = subject
@@ -255,30 +298,24 @@ def common_forms(subject: Subject) -> dict[str, Callable[[], Form]]:
     def one_by_one(a: Tree, b: Tree) -> Any:
         return jax.vmap(s.call, in_axes=(0, None))(stacked(a, b), KEY)
 
-    def sound(inputs: Tree) -> Any:
+    def with_slopes(inputs: Tree) -> Form:
         if s.differentiable and s.moving:
-            return s.gradient(inputs)
-        return s.call(inputs, KEY), []
+            return s.sound, (inputs,)
+        return s.call, (inputs, KEY)
 
-    def slopes(inputs: Tree) -> Any:
-        """Derivatives along two directions, and central differences."""
-        found = s.slopes_of(inputs)
+    def differences(inputs: Tree) -> Any:
+        """Central differences along some directions."""
         leaves, tree = jax.tree.flatten({k: inputs[k] for k in s.moving})
 
-        def wave(x: Any, seed: Any) -> Any:
-            return jnp.sin(seed + jnp.arange(x.size)).reshape(x.shape)
-
         def moved(seed: Any, by: Any) -> Any:
-            new = [x + by * wave(x, seed) if is_float(x) else x for x in leaves]
+            new = [x + by * _wave(jnp, x, seed) if is_float(x) else x for x in leaves]
             given = {**inputs, **jax.tree.unflatten(tree, new)}
             return weighted_sum(s.scored(s.call(given, KEY)))
 
-        seeds, step = (1.0, 2.0), 1e-5
-        grid = [(seed, by) for seed in seeds for by in (step, -step)]
+        step = 1e-5
+        grid = [(seed, by) for seed in SEEDS for by in (step, -step)]
         ends = jax.vmap(moved)(*map(jnp.array, zip(*grid, strict=True)))
-        measured = (ends[::2] - ends[1::2]) / (2 * step)
-        along = [sum(jnp.vdot(wave(g, seed), g) for g in found) for seed in seeds]
-        return jnp.stack(along), measured
+        return (ends[::2] - ends[1::2]) / (2 * step)
 
     def poisoned() -> Form:
         done = []
@@ -296,10 +333,11 @@ def common_forms(subject: Subject) -> dict[str, Callable[[], Form]]:
         "plain": lambda: (s.call, (s.inputs, KEY)),
         "single": lambda: (s.call, (s.cast(np.float32), KEY)),
         "vmap": lambda: (one_by_one, (s.inputs, s.others)),
-        "zeros": lambda: (sound, (s.changed(np.zeros_like),)),
-        "constants": lambda: (sound, (s.changed(lambda x: np.full_like(x, 0.7)),)),
-        "one_example": lambda: (sound, (s.beginning(1),)),
-        "slopes": lambda: (slopes, (s.inputs,)),
+        "zeros": lambda: with_slopes(s.changed(np.zeros_like)),
+        "constants": lambda: with_slopes(s.changed(lambda x: np.full_like(x, 0.7))),
+        "one_example": lambda: with_slopes(s.beginning(1)),
+        "derivatives": lambda: (s.slopes_of, (s.inputs,)),
+        "differences": lambda: (differences, (s.inputs,)),
         "poisoned": poisoned,
         "again": lambda: (s.call, (s.inputs, KEY)),
         "others": lambda: (s.call, (s.others, KEY)),
@@ -316,7 +354,7 @@ def applicable(subject: Subject) -> set[str]:
     if subject.present():
         names |= {"one_example"}
     if subject.moving and subject.differentiable:
-        names |= {"slopes"}
+        names |= {"derivatives", "differences"}
     return names
 
 

@@ -16,7 +16,7 @@ register_common(QuantizerSubject, without=WITHOUT)
 @check("quantizer")
 def codes_in_range(subject: QuantizerSubject) -> None:
     """Codes are whole numbers of as many bits as the row says, and use them."""
-    codes = subject.values["coded"]["codes"]
+    codes = subject.values["cases"]["codes"]
     assert np.issubdtype(codes.dtype, np.integer), f"the codes are {codes.dtype}"
     low = -(2 ** (subject.bits - 1)) if codes.dtype.kind == "i" else 0
     high = low + 2**subject.bits - 1
@@ -28,14 +28,14 @@ def codes_in_range(subject: QuantizerSubject) -> None:
 @check("quantizer")
 def idempotent(subject: QuantizerSubject) -> None:
     """Values on the grid have the codes that they came from."""
-    found = subject.values["coded"]
+    found = subject.values["cases"]
     assert_equal(found["again"], found["once"], "quantized again it has other codes")
 
 
 @check("quantizer")
 def never_worse(subject: QuantizerSubject) -> None:
     """On the calibration set it is not worse than rounding to the nearest."""
-    error, nearest = subject.values["coded"]["measured"]
+    error, nearest = subject.values["cases"]["measured"]
     assert error <= nearest * (1 + 1e-12), (
         f"the error is {error:.6g}, that of rounding to the nearest {nearest:.6g}"
     )
@@ -44,7 +44,7 @@ def never_worse(subject: QuantizerSubject) -> None:
 @check("quantizer")
 def report(subject: QuantizerSubject) -> None:
     """The report tells the errors that are measured."""
-    found = subject.values["coded"]
+    found = subject.values["cases"]
     words = "the report tells another error"
     assert_close(found["claimed"], found["measured"], words, **TIGHT)
 
@@ -60,13 +60,15 @@ def nbytes(subject: QuantizerSubject) -> None:
 @check("quantizer")
 def permutation(subject: QuantizerSubject) -> None:
     """Permuting the columns permutes the codes."""
-    assert_equal(*subject.values["permuted"], "the order of the columns matters")
+    assert_equal(
+        *subject.values["cases"]["permuted"], "the order of the columns matters"
+    )
 
 
 @check("quantizer")
 def flat_rows(subject: QuantizerSubject) -> None:
     """Zero rows come back as zeros, constant ones as constants, nothing overflows."""
-    found, zeros, told = subject.values["rows"]
+    found, zeros, told = subject.values["cases"]["rows"]
     assert_finite((found, zeros, told), "with flat rows")
     assert not np.any(found[0]) and not np.any(zeros), "a zero row is not zero"
     assert np.ptp(found[1]) == 0, "a constant row is not constant"
@@ -78,4 +80,4 @@ def flat_rows(subject: QuantizerSubject) -> None:
 def integer_product(subject: QuantizerSubject) -> None:
     """The product of whole numbers, rescaled, is that of the values."""
     words = "in integers it is another product"
-    assert_close(*subject.values["product"], words, rtol=1e-12, atol=1e-12)
+    assert_close(*subject.values["cases"]["product"], words, rtol=1e-12, atol=1e-12)

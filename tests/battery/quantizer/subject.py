@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from battery.parts.subject import Form, Subject, Tree
+from battery.parts.subject import Form, Subject, Tree, in_turn
 from jaxopt_lab.catalog import of_kind
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -56,31 +56,34 @@ class QuantizerSubject(Subject):
         return both, (self.inputs,)
 
     def forms(self) -> dict[str, Callable[[], Form]]:
-        named: dict[str, Callable[[Any], Any]] = {
-            "coded": self._coded,
-            "permuted": self._permuted,
-            "rows": self._rows,
-            "product": self._product,
-        }
-        return {n: lambda f=f: (f, (self.inputs,)) for n, f in named.items()}
+        return {"cases": lambda: (self._cases, (self.inputs,))}
 
-    def _coded(self, inputs: Any) -> Any:
-        """Codes, those of values on the grid, errors claimed and measured, nearest."""
-        weight, gram = inputs["weight"], inputs["gram"]
-        coded, report = self.quantize(weight, gram)
-        values = coded.dequantize()
+    def _cases(self, inputs: Any) -> Any:
+        """What several matrices of one shape are quantized to, by check."""
+        weight, gram = jnp.asarray(inputs["weight"]), jnp.asarray(inputs["gram"])
         once = self._on_grid(weight, gram)
-        again, _ = self.quantize(once.dequantize(), gram)
+        flat = weight.at[0].set(0).at[1].set(0.7)
+        (coded, told), (permuted, _), (rows, report), (zeros, _), (again, _) = in_turn(
+            lambda case: self.quantize(*case),
+            (weight, gram),
+            (weight[:, ORDER], gram[ORDER][:, ORDER]),
+            (flat, gram),
+            (jnp.zeros_like(weight), gram),
+            (once.dequantize(), gram),
+        )
         nearest = self._nearest(weight).dequantize()
         return {
             "codes": coded.qvalue,
             "once": once.qvalue,
             "again": again.qvalue,
-            "claimed": (report.error, report.nearest_error),
+            "claimed": (told.error, told.nearest_error),
             "measured": (
-                calibration_error(weight, values, gram),
+                calibration_error(weight, coded.dequantize(), gram),
                 calibration_error(weight, nearest, gram),
             ),
+            "permuted": (permuted.qvalue, coded.qvalue[:, ORDER]),
+            "rows": (rows.dequantize()[:2], zeros.dequantize(), report),
+            "product": self._product(coded),
         }
 
     def _on_grid(self, weight: Any, gram: Any, **options: Any) -> Any:
@@ -95,30 +98,26 @@ class QuantizerSubject(Subject):
 
     def _nearest(self, weight: Any, **options: Any) -> Any:
         """The weight, rounded to the nearest code of the same grid."""
+        if self.row.nearest:
+            return self.quantize(weight, None, **{**self.row.nearest, **options})[0]
         rows = of_kind("quantizer")
         same = self.options.get("codec", self.row.defaults().get("codec", "linear"))
         name = "nearest_gptq" if same == "gptq" else "nearest_linear"
         chosen = {"codec": same, "bits": self.bits, **options}
         return rows[name].load()(weight, None, **chosen)[0]
 
-    def _permuted(self, inputs: Any) -> Any:
-        """Codes of permuted columns, and permuted codes."""
-        weight, gram = jnp.asarray(inputs["weight"]), jnp.asarray(inputs["gram"])
-        permuted, _ = self.quantize(weight[:, ORDER], gram[ORDER][:, ORDER])
-        return permuted.qvalue, self.quantize(weight, gram)[0].qvalue[:, ORDER]
-
-    def _rows(self, inputs: Any) -> Any:
-        """Values of a zero row and of a constant one beside others."""
-        weight = jnp.asarray(inputs["weight"]).at[0].set(0).at[1].set(0.7)
-        coded, report = self.quantize(weight, inputs["gram"])
-        zeros, _ = self.quantize(jnp.zeros_like(weight), inputs["gram"])
-        return coded.dequantize()[:2], zeros.dequantize(), report
-
-    def _product(self, inputs: Any) -> Any:
+    def _product(self, coded: Any) -> Any:
         """A product of whole numbers, rescaled, and that of the values."""
-        coded, _ = self.quantize(inputs["weight"], inputs["gram"])
         count = coded.qvalue.shape[1]
         x = jnp.arange(3 * count, dtype=jnp.int32).reshape(3, count) % 7 - 3
+        if self.row.nearest:
+            words = coded.words()
+            code = jnp.arange(words.shape[1], dtype=coded.qvalue.dtype)[None, None]
+            taken = (coded.qvalue[..., None] == code).astype(jnp.int32)
+            # Sums of the inputs of each codeword, then one product for each of them.
+            sums = jnp.einsum("bi,oik->bok", x, taken).astype(words.dtype)
+            rescaled = jnp.sum(sums * words[None], axis=-1)
+            return rescaled, x.astype(words.dtype) @ coded.dequantize().T
         codes = coded.qvalue.astype(jnp.int32)
         if coded.zero_point is not None:
             codes = codes - coded.zero_point.astype(jnp.int32)

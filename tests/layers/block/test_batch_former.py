@@ -94,7 +94,7 @@ def test_dropout_follows_its_key_and_needs_one(params):
     one, two = run(jax.random.key(0)), run(jax.random.key(1))
     np.testing.assert_array_equal(one, run(jax.random.key(0)))
     assert np.any(one != two)
-    with pytest.raises(InputError, match="dropout=0.25 needs a key in training"):
+    with pytest.raises(InputError, match="dropout=0.25 draws random numbers"):
         layer.apply(params, {}, X, train=True)
 
 

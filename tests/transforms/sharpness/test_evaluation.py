@@ -168,13 +168,37 @@ def test_an_nnx_optimizer(name):
         jaxopt_lab.eval_params(params, nnx.state(optimizer))
 
 
+def test_codes_leave_the_momentum_of_a_perturbation_as_it_is():
+    params = {"mu": np.ones((64, 64)), "trace": np.ones(3)}
+    inner = {"adam": optax.adam(0.1), "rest": sgd()}
+    labels = {"mu": "adam", "trace": "rest"}
+    groups = {k: jaxopt_lab.momentum_sam(tx, 0.5) for k, tx in inner.items()}
+    tx = jaxopt_lab.quantize_state(jaxopt_lab.partition(groups, labels))
+    state = jax.eval_shape(tx.init, params)
+    adam, rest = (state.inner.inner_states[name].inner_state for name in groups)
+    assert adam.inner[0].mu["mu"].dtype == np.float64
+    assert adam.inner[0].nu["mu"].dtype == np.uint8
+    assert rest.inner[0].trace["trace"].dtype == np.float64
+    # Of SGD nothing is left to code: step for step it is the method alone.
+    params, grads = {"w": np.ones((64, 64))}, {"w": np.linspace(-1, 1, 4096)}
+    grads["w"] = grads["w"].reshape(64, 64)
+    coded, alone = (
+        after(tx, params, grads)
+        for tx in (jaxopt_lab.quantize_state(momentum_sam()), momentum_sam())
+    )
+    chex.assert_trees_all_equal(coded[0], alone[0])
+    chex.assert_trees_all_equal(
+        jaxopt_lab.eval_params(*coded), jaxopt_lab.eval_params(*alone)
+    )
+    trace = lambda path, leaf: "m" if "trace" in path else None
+    chosen = jaxopt_lab.quantize_state(momentum_sam(), select=trace)
+    with pytest.raises(InputError, match="trace/w, from which a perturbation"):
+        jax.eval_shape(chosen.init, params)
+
+
 @pytest.mark.full
-def test_codes_in_the_place_of_the_momentum_are_told():
+def test_codes_leave_slow_weights_as_they_are():
     params = {"w": np.ones((64, 64))}
-    tx = jaxopt_lab.quantize_state(momentum_sam())
-    with pytest.raises(InputError, match="momentum itself; it is stored as codes"):
-        jaxopt_lab.eval_params(params, tx.init(params))
-    # lookahead keeps its slow weights as they are.
     tx = jaxopt_lab.quantize_state(METHODS["lookahead"]())
     got = jaxopt_lab.eval_params(params, tx.init(params))
     chex.assert_trees_all_equal(got, params)

@@ -1,0 +1,1 @@
+"""Text from trained runs: their model steps, their characters, and the decoders."""

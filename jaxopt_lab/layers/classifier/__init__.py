@@ -1,0 +1,1 @@
+"""Classifiers whose weights are points in the space of features."""
