@@ -93,6 +93,12 @@ from .graph.graphs import (
     make_graph,
     make_hypergraph,
 )
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
+)
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
@@ -315,6 +321,9 @@ __all__ = [
     "hourglass_block",
     "hourglass_size",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -352,6 +361,7 @@ __all__ = [
     "multigrid_cycle",
     "multigrid_shapes",
     "new_entries",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",

@@ -34,10 +34,7 @@ from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
 from jaxopt_lab.recipes.federated import init_federated, make_federated_step
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
-from jaxopt_lab.recipes.flow_matching import (
-    init_flow_matching,
-    make_flow_matching_step,
-)
+from jaxopt_lab.recipes.flow_matching import init_flow_matching, make_flow_matching_step
 from jaxopt_lab.recipes.flow_sampler import integrate_flow
 from jaxopt_lab.recipes.gan import init_gan, make_gan_step
 from jaxopt_lab.recipes.ghost import init_ghost, make_ghost_step
