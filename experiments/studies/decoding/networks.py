@@ -106,7 +106,7 @@ def next_loss(net: Functional) -> Callable[..., jax.Array]:
 def masked_loss(net: Functional, tokens: int) -> Callable[..., jax.Array]:
     """The loss of a masked diffusion, as ``trainer`` takes it."""
     loss_fn = masked_token_loss(net, mask=tokens)
-    return lambda params, rows, key: loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[
+    return lambda params, rows, key, extra: loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[
         0
     ]
 
