@@ -346,6 +346,9 @@ ROWS: tuple[Layer, ...] = (
         residual_bytes="4",
         paper="Jeon et al. 2023, arXiv:2212.04780",
         code="SamsungLabs/Genie",
+        known_failures={
+            "nan_visible": "the window may leave out a position at the edge",
+        },
     ),
     Layer(
         name="region_norm",

@@ -300,6 +300,22 @@ ROWS: tuple[Recipe, ...] = (
         parts=("synthetic_gradient",),
         paper="Jaderberg et al. 2017, arXiv:1608.05343",
     ),
+    Recipe(
+        name="continual_hypernetwork",
+        summary="a hypernetwork that keeps its predictions for the tasks before",
+        build="jaxopt_lab.recipes:make_continual_hypernetwork_step",
+        reduces_to=Neutral({"beta": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="continual learning",
+        options=("beta", "lookahead", "through"),
+        example=f"{_EXAMPLES}:two_tasks",
+        roles=("model", "old"),
+        gradients={"model": 2, "old": 0},
+        frozen=("old",),
+        parts=("recurrent_hypernetwork",),
+        couples=True,
+        outputs="parameters of another network",
+        paper="Chandra et al. 2022",
+    ),
     # Generative models
     Recipe(
         name="gan",

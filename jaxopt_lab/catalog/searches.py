@@ -48,6 +48,7 @@ ROWS: tuple[Search, ...] = (
         example="jaxopt_lab.catalog.examples.decisions:small_space",
         space="intervals, also logarithmic, whole numbers, choices",
         budget="hundreds to thousands",
+        several=True,
         paper="Deb et al. 2002",
     ),
     Search(

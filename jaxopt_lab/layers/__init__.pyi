@@ -60,6 +60,7 @@ from .compression.prefixes import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.modules import SwingConv, WsConv
+from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -92,6 +93,12 @@ from .graph.graphs import (
     make_graph,
     make_hypergraph,
 )
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
+)
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
@@ -109,10 +116,16 @@ from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
 from .hypernetwork.graph_encoder import graph_encoder
+from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.logah import logah
 from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
-from .hypernetwork.modules import HyperNetwork, LowRankDecoder
+from .hypernetwork.modules import (
+    HyperNetwork,
+    LowRankDecoder,
+    RecurrentHyperNetwork,
+)
+from .hypernetwork.recurrent import recurrent_hypernetwork
 from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
 from .kan.bases import b_spline_basis, chebyshev_basis, fourier_basis, gaussian_basis
@@ -246,6 +259,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
@@ -300,12 +314,16 @@ __all__ = [
     "graph_encoder",
     "graph_hyperedges",
     "group_norm",
+    "grow_hypernetwork",
     "grow_proxies",
     "hilbert_activation",
     "hourglass",
     "hourglass_block",
     "hourglass_size",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -342,6 +360,8 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "new_entries",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -350,6 +370,8 @@ __all__ = [
     "ordered_rank_mask",
     "pad_graphs",
     "parameter_graph",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poincare_batch_norm",
     "pool_nodes",
     "power_norm",
@@ -359,6 +381,7 @@ __all__ = [
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",

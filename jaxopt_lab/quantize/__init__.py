@@ -67,6 +67,11 @@ from jaxopt_lab.quantize.low_rank_sparse import (
     expert_kernels,
     low_rank_sparse,
 )
+from jaxopt_lab.quantize.minmax_axis import (
+    MinmaxCodes,
+    entropy_bits,
+    minmax_best_axis,
+)
 from jaxopt_lab.quantize.monte_carlo import monte_carlo
 from jaxopt_lab.quantize.outlier_tune import FoldedLayer, outlier_tune
 from jaxopt_lab.quantize.packed_codebook import (
@@ -128,6 +133,7 @@ __all__ = [
     "LearnedStep",
     "LinearGrid",
     "LowRankSparse",
+    "MinmaxCodes",
     "Moments",
     "Normalized",
     "PackedCodebook",
@@ -156,6 +162,7 @@ __all__ = [
     "cosine_prune_fraction",
     "distill_inputs",
     "distill_with_generator",
+    "entropy_bits",
     "expert_kernels",
     "fake_quant",
     "fake_quant_tree",
@@ -179,6 +186,7 @@ __all__ = [
     "magnitude_masks",
     "masked",
     "merge_experts",
+    "minmax_best_axis",
     "monte_carlo",
     "named_grid",
     "noisy_layer_densities",

@@ -78,6 +78,12 @@ def _started(weight: jax.Array, bits: int) -> SoftRounding:
 def rectified_sigmoid(logits: jax.Array) -> jax.Array:
     r""":math:`\mathrm{clip}(1.2 \sigma(v) - 0.1, 0, 1)`: it reaches both ends.
 
+    Args:
+      logits: any shape, floating.
+
+    Returns:
+      Shares in [0, 1] of the same shape and type.
+
     >>> rectified_sigmoid(jnp.array([-9.0, 0.0, 9.0])).tolist()
     [0.0, 0.5, 1.0]
     """

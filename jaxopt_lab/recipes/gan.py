@@ -224,7 +224,7 @@ def make_gan_step(
         x = to_float(jnp.asarray(entries(batch, inputs)[0]))
         count = leading_size(state.params[DISCRIMINATORS])
         parts = count if split else 1
-        # One discriminator has all: nothing lies outside.
+        # One discriminator has all: no slice is outside of its own.
         apart = outside and count > 1
         if len(x) % parts:
             raise InputError(
@@ -301,12 +301,11 @@ def make_gan_step(
                 lambda p, s, x: judge(p, s, x, key)[0],
                 in_axes=(0, 0, 0 if split else None),
             )(rivals, rival_states, x)
-            if not split:
-                values = jnp.mean(terms.fool(heard(made, keys[0])), axis=1)
-            else:
+            slices = made
+            if split:
                 shape = batch[_NOISE].shape[:2] + made.shape[1:]
                 slices = made.reshape(shape).swapaxes(0, 1)
-                values = jnp.mean(terms.fool(heard(slices, keys[0])), axis=1)
+            values = jnp.mean(terms.fool(heard(slices, keys[0])), axis=1)
             if apart:
                 others = jax.vmap(_merged)(outside_of(slices))
                 logits = heard(others, keys[1])

@@ -34,6 +34,22 @@ from jaxopt_lab.search.pareto import (
     nondominated_sort,
 )
 from jaxopt_lab.search.predictor_guided import predictor_guided
+from jaxopt_lab.search.program_text import (
+    Operation,
+    ProgramGraph,
+    graph_text,
+    hashed_ngrams,
+    program_graph,
+    program_text,
+    text_graph,
+)
+from jaxopt_lab.search.quantization_noise import (
+    architecture_entropy,
+    bit_operations,
+    entropy_weight,
+    mixed_bit_weights,
+    quantization_noise,
+)
 from jaxopt_lab.search.random_search import random_search
 from jaxopt_lab.search.regularized_evolution import regularized_evolution
 from jaxopt_lab.search.reinforce import (
@@ -58,10 +74,14 @@ __all__ = [
     "Interval",
     "KernelRidge",
     "Node",
+    "Operation",
+    "ProgramGraph",
     "Search",
     "apply_genome",
+    "architecture_entropy",
     "as_genome",
     "as_text",
+    "bit_operations",
     "candidate_at",
     "choice_entropy",
     "choice_probabilities",
@@ -71,20 +91,27 @@ __all__ = [
     "einspace_evolution",
     "einspace_network",
     "encode",
+    "entropy_weight",
     "fit_kernel_ridge",
     "fraction_of",
     "from_text",
     "genome_of",
     "genome_params",
     "genome_space",
+    "graph_text",
+    "hashed_ngrams",
     "hypervolume",
     "infer_shape",
+    "mixed_bit_weights",
     "module_function",
     "mutate_architecture",
     "nondominated_sort",
     "nsga2",
     "predict_kernel_ridge",
     "predictor_guided",
+    "program_graph",
+    "program_text",
+    "quantization_noise",
     "random_search",
     "reads_input",
     "regularized_evolution",
@@ -92,4 +119,5 @@ __all__ = [
     "reinforce_gradient",
     "run",
     "sample_architecture",
+    "text_graph",
 ]

@@ -75,7 +75,7 @@ def test_inputs_come_near_the_statistics_and_a_traced_key_gives_the_same():
         found.inputs, observe(kernel, found.inputs), statistics="batch"
     )
     losses = np.asarray(found.losses)
-    assert value < 0.5 * losses[0] and np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert value < 0.7 * losses[0] and np.mean(losses[-5:]) < 0.7 * losses[0]
     best, waited, rate = np.inf, 0, 0.1
     for loss, told in zip(losses, found.rates, strict=True):
         np.testing.assert_allclose(told, rate, rtol=1e-6)

@@ -255,6 +255,21 @@ def two_modules() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "weight": 0.7}
 
 
+def two_tasks() -> dict[str, Any]:
+    """A batch of eight, a linear hypernetwork now and before, and an old task.
+
+    >>> sorted(two_tasks()["params"]["model"])
+    ['embedding', 'hypernetwork']
+    """
+    rng = np.random.default_rng(7)
+    now, before = rng.normal(size=(2, 2, 12))
+    model = {"hypernetwork": now, "embedding": rng.normal(size=2)}
+    old = {"params": before, "embeddings": rng.normal(size=(1, 2))}
+    params = {"model": model, "old": old}
+    batch = student_and_teacher()["batch"]
+    return {"batch": batch, "params": params, "beta": 0.1, "lookahead": 0.2}
+
+
 def moved_inputs() -> dict[str, Any]:
     """A batch of eight, and the weights of a linear classifier.
 

@@ -217,3 +217,12 @@ def three_hidden() -> dict[str, Any]:
     3
     """
     return {**normalized(), "hidden": 3}
+
+
+def two_chunks() -> dict[str, Any]:
+    """Four examples of three embeddings of two numbers, chunks of three.
+
+    >>> two_chunks()["chunk"]
+    3
+    """
+    return {**normalized(), "hidden": 3, "chunk": 3, "chunk_features": 2}

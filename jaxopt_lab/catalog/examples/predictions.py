@@ -199,6 +199,17 @@ def measured() -> dict[str, Any]:
     return {**batch, "best": best, "worst": worst}
 
 
+def measured_in_two_classes() -> dict[str, Any]:
+    """A batch of two classes, whose number is an option.
+
+    >>> measured_in_two_classes()["classes"]
+    2
+    """
+    batch = classified(6, 2)
+    best = batch.pop("perfect")
+    return {**batch, "classes": 2, "best": best, "worst": best[:, ::-1]}
+
+
 def fitted() -> dict[str, Any]:
     """Data of a calibration with right and wrong predictions, and degenerate ones.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 def posterior_mean(
     distances: Callable[[jax.Array], jax.Array],
     data: jax.Array,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     scale: jax.Array,
     *,
     block: int,

@@ -55,7 +55,7 @@ class Dual(NamedTuple):
         return _polynomial(self.weights[1:], xi)
 
 
-def dual_activation(coefficients: Sequence[float]) -> Dual:
+def dual_activation(coefficients: ArrayLike | Sequence[float]) -> Dual:
     r"""The dual of a sum of orthonormal Hermite polynomials.
 
     .. math:: \phi = \sum_i a_i h_i, \qquad D(\xi) = \sum_i a_i^2 \xi^i

@@ -182,7 +182,7 @@ def _check(name: str, shape: tuple[int, ...], most: int) -> None:
             f"got {name} of shape {shape}"
         )
     if len(shape) > 1:
-        height, width = shape[:-2] or (1, 1)
+        height, width = (1, 1, *shape)[-4:-2]
         widest = max(shape[-1] * height, shape[-2] * width)
         if widest > most:
             raise InputError(

@@ -107,7 +107,7 @@ def low_rank_decoder(
     check_arguments(low_rank_decoder, given)
     if len(shape) not in (2, 4) or not all(isinstance(n, int) and n > 0 for n in shape):
         raise InputError(f"shape must be two or four whole numbers; got {shape}")
-    height, width = shape[:-2] or (1, 1)
+    height, width = (1, 1, *shape)[-4:-2]
     inputs, outputs = shape[-2:]
     if max(outputs * height, inputs * width) > max_width:
         raise InputError(
@@ -187,7 +187,7 @@ def kernel_of(left: jax.Array, right: jax.Array, shape: tuple[int, ...]) -> jax.
     >>> kernel_of(jnp.array([[2.0], [3.0]]), jnp.array([[5.0, 7.0]]), (1, 2)).tolist()
     [[10.0, 15.0]]
     """
-    height, width = shape[:-2] or (1, 1)
+    height, width = (1, 1, *shape)[-4:-2]
     inputs, outputs = shape[-2:]
     w = left[..., : outputs * height, :] @ right[..., :, : inputs * width]
     w = w.reshape(*w.shape[:-2], outputs, height, inputs, width)

@@ -66,12 +66,14 @@ class MatrixMixer(NamedTuple):
 
 def _quasiseparable(v: jax.Array, m: Mixing, chunk: int) -> jax.Array:
     assert m.diagonal is not None
-    return quasiseparable_mix(v, *m.ways, m.diagonal, m.a, chunk=chunk)
+    forward, backward = m.ways
+    return quasiseparable_mix(v, forward, backward, m.diagonal, m.a, chunk=chunk)
 
 
 def _quasiseparable_matrix(m: Mixing, length: int) -> jax.Array:
     assert m.diagonal is not None
-    return quasiseparable_matrix(*m.ways, m.diagonal, m.a)
+    forward, backward = m.ways
+    return quasiseparable_matrix(forward, backward, m.diagonal, m.a)
 
 
 def _forward(v: jax.Array, m: Mixing, chunk: int) -> jax.Array:

@@ -114,8 +114,9 @@ def multigrid_cycle(
         if not last:
             below = residual(u) if correction == "residual" else f
             below = to_coarse(below, params[f"restrict_{j}"], boundary, grid)
+            assert u is not None  # at least one step of smoothing
             start = None
-            if correction == "full" and u is not None:
+            if correction == "full":
                 start = to_coarse(u, params[f"start_{j}"], boundary, grid)
             coarse = cycle(j + 1, below, start)
             u = u + to_fine(coarse, params[f"prolong_{j}"], boundary, grid, zeros=zeros)

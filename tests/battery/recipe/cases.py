@@ -378,6 +378,35 @@ DECOUPLED = Case(
 )
 
 
+def _predicting(params: Any, state: Any, e: Any, **_: Any) -> Any:
+    return (e @ params).reshape(-1, 4, 3), state
+
+
+def _hypernetwork_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(Functional(MODEL.init, _predicting), MODEL, _tx(), **options, **more)
+
+
+def _hypernetwork_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import OldTasks, init_continual_hypernetwork
+
+    model, old = params["model"], OldTasks(**params["old"])
+    pair = model["hypernetwork"], model["embedding"]
+    return init_continual_hypernetwork(_tx(), *pair, old, key)
+
+
+def _predicted(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    e = params["embedding"][None]
+    weights = _predicting(params["hypernetwork"], {}, e)[0][0]
+    return _supervised(weights, model_state, batch, key)
+
+
+HYPERNETWORK = ADVERSARIAL._replace(
+    step=_hypernetwork_step,
+    state=_hypernetwork_state,
+    plain=lambda make: make(_predicted, _tx()),
+)
+
+
 def _gan_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
     return build(MODEL, MODEL, _tx(), latent=2, **options, **more)
 
@@ -486,6 +515,7 @@ CASES: dict[str, Case] = {
     "natra": NATRA,
     "sortednet": SORTEDNET,
     "podnet": PODNET,
+    "continual_hypernetwork": HYPERNETWORK,
     "decoupled": DECOUPLED,
     "oracle_matching": MATCHING,
     "ghost": GHOST,

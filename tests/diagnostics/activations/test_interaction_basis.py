@@ -1,6 +1,7 @@
 """Interaction bases against their equations, planted ranks and changed coordinates."""
 
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,10 +24,8 @@ B = [RNG.normal(size=s) for s in (5, 3)]
 X = np.append(RNG.normal(size=(N, 4)), np.ones((N, 1)), axis=1)
 X[:, 3] = X[:, 0] - 2 * X[:, 1]  # a rank is missing
 ARRAYS = [tuple(map(jnp.asarray, pair)) for pair in zip(W, B, strict=True)]
-LAYERS = [
-    folded_layer(*ARRAYS[0], jnp.tanh),
-    folded_layer(*ARRAYS[1], last=True),
-]
+(W0, B0), (W1, B1) = ARRAYS
+LAYERS = [folded_layer(W0, B0, jnp.tanh), folded_layer(W1, B1, last=True)]
 
 
 @functools.cache
@@ -48,16 +47,16 @@ def test_the_equations_hold():
         nodes, weights = np.polynomial.legendre.leggauss(max(points, 1))
         if not points:
             nodes, weights = np.ones(1), 2 * np.ones(1)
-        effect = 0
+        effect = np.zeros((5, 5))
         for f in X:
-            j = 0
+            j = np.zeros((6, 5))
             for a, w in zip((nodes + 1) / 2, weights / 2, strict=True):
                 j = j + w * jacobian(f, a)
             effect = effect + j.T @ second.c @ second.c.T @ j / N
         gram = X.T @ X / N
         keep = np.linalg.eigh(gram)[1][:, 1:]  # all directions but the missing one
         lam = np.diag(first.eigenvalues)
-        close = {"rtol": 1e-9, "atol": 1e-10}
+        close: Any = {"rtol": 1e-9, "atol": 1e-10}
         np.testing.assert_allclose(first.c.T @ gram @ first.c, lam, **close)
         back = first.c_pinv @ effect @ first.c_pinv.T
         np.testing.assert_allclose(back, np.eye(len(lam)), **close)
@@ -102,7 +101,7 @@ def test_edges():
     _, second, last = found.bases
     # Of the linear layer in closed form.
     weight = last.c.T @ np.vstack([W[1], B[1]]).T @ second.c_pinv.T
-    close = {"rtol": 1e-9, "atol": 1e-12}
+    close: Any = {"rtol": 1e-9, "atol": 1e-12}
     np.testing.assert_allclose(edges[1], weight**2 * second.eigenvalues, **close)
     fewer = interaction_edges(found.bases, LAYERS, X, points=1)
     np.testing.assert_allclose(edges[1], fewer[1], **close)

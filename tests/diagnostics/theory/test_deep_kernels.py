@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,10 @@ def found():
     return jax.device_get(run(XI, NEAR))
 
 
+def weights_of(d) -> Any:
+    return hilbert_dual(d).weights
+
+
 def test_closed_forms():
     values = found()
     want = XI ** (3**3) * (3**4 - 1) / 2
@@ -82,19 +87,20 @@ def test_closed_forms():
 def test_activations_have_the_duals():
     for d, coefficients in found()["coefficients"].items():
         weights = np.zeros(8)
-        own = hilbert_dual(d).weights
+        own = weights_of(d)
         weights[: len(own)] = own
         np.testing.assert_allclose(coefficients**2, weights, atol=1e-12)
         dual = dual_activation(coefficients)
+        assert dual.weights is not None
         np.testing.assert_allclose(dual.weights, weights, atol=1e-12)
-        a, b = weights[1], weights @ np.arange(8)
+        a, b = float(weights[1]), float(weights @ np.arange(8))
         np.testing.assert_allclose(singular_exponent(a, b), d, rtol=1e-12)
 
 
 def test_the_limit_solves_its_equation_and_is_singular():
     values = found()
     for d in DIMENSIONS:
-        a = hilbert_dual(d).weights[1]
+        a = weights_of(d)[1]
         np.testing.assert_allclose(values["g_of"][d], a * values["g"][d], rtol=1e-10)
         logs = np.log(values["near"][d]), np.log(1 - NEAR)
         slope = np.polyfit(logs[1], logs[0], 1)[0]
@@ -172,7 +178,7 @@ def test_classes_and_solutions():
     assert {classify_kernel(hilbert_dual(d)) for d in DIMENSIONS} == {"singular"}
     assert classify_kernel(dual_activation([0.0, 1.0])) == "linear"
     for exponent, degree in ((1.0, 7), (2.0, 3), (3.5, 5)):
-        weights = solve_activation(exponent, degree=degree).weights
+        weights: Any = solve_activation(exponent, degree=degree).weights
         a, b = weights[1], weights[1] + degree * weights[-1]
         np.testing.assert_allclose(singular_exponent(a, b), exponent, rtol=1e-12)
 

@@ -1,6 +1,7 @@
 """Hourglass networks against NumPy, and their exact properties."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,9 @@ from jaxopt_lab.layers import (
 )
 
 RNG = np.random.default_rng(0)
+UNKNOWN: Any = "x"
 X = RNG.normal(size=(5, 3))
-SIZES = {"skip": 7, "bottleneck": 2, "out": 4, "depth": 3}
+SIZES: Any = {"skip": 7, "bottleneck": 2, "out": 4, "depth": 3}
 SHAPES = {"down": (3, 7, 2), "up": (3, 2, 7), "out": (7, 4)}
 PARAMS = {n: RNG.normal(size=s) for n, s in SHAPES.items()}
 
@@ -111,7 +113,7 @@ def test_sizes_are_those_of_the_parameters():
 def test_bottlenecks_meet_their_budgets():
     for total in (False, True):
         for budget in (200, 1000, 1007, 5000):
-            given = {"skip": 7, "out": 4, "depth": 3}
+            given: Any = {"skip": 7, "out": 4, "depth": 3}
             h = match_bottleneck(budget, 3, total=total, **given)
             used = [hourglass_size(3, bottleneck=n, **given) for n in (h, h + 1)]
             one, two = (u.total if total else u.trained for u in used)
@@ -126,8 +128,8 @@ def test_bottlenecks_meet_their_budgets():
     "call, words",
     [
         (lambda: hourglass(3, skip=2, lift="identity"), "at least the features, 3"),
-        (lambda: hourglass(3, lift="x"), "identity, normal, orthogonal, trained"),
-        (lambda: hourglass(3, activation="x"), "gelu, relu, silu, tanh"),
+        (lambda: hourglass(3, lift=UNKNOWN), "identity, normal, orthogonal, trained"),
+        (lambda: hourglass(3, activation=UNKNOWN), "gelu, relu, silu, tanh"),
         (lambda: hourglass(3, bottleneck=0), "bottleneck"),
         (lambda: match_bottleneck(10, 3), "budget must be at least"),
         (

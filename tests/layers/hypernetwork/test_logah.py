@@ -1,6 +1,7 @@
 """Graphs of parameters, kernels of low rank, and predictions of whole networks."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,7 @@ def test_graphs_are_read_from_the_program():
     assert found.shapes[index["conv"]] == (3, 3, 2, 4)
 
 
-SIZES = {"rank": 2, "max_width": 12}
+SIZES: Any = {"rank": 2, "max_width": 12}
 
 
 def parameters(layer):

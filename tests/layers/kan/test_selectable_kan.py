@@ -1,6 +1,7 @@
 """Selectable Kolmogorov-Arnold layers against sums over edges, and their pruning."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from jaxopt_lab.layers.kan.selectable_kan import ALL
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (5, 3))
-GRANULARITIES = {"edge": (2, 3), "node": (2, 1), "layer": (1, 1)}
+GRANULARITIES: dict[Any, Any] = {"edge": (2, 3), "node": (2, 1), "layer": (1, 1)}
 
 
 def parameters(layer):

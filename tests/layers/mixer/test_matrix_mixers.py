@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +92,7 @@ def test_products_are_those_of_the_matrices():
 def layers():
     """The layer of each kind, dense, and with padding behind, in one program."""
     ones = jax.nn.initializers.constant(0.3)
-    sizes = {"d_state": 2, "head_dim": 2, "conv_size": 3, "length": 8}
+    sizes: Any = {"d_state": 2, "head_dim": 2, "conv_size": 3, "length": 8}
     x = RNG.normal(size=(1, 6, 2))
     mask = np.array([[1, 1, 1, 1, 0, 0]])
 

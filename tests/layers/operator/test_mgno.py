@@ -1,5 +1,7 @@
 """The multigrid operator against cycles and point-wise maps one by one."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +12,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.layers import mgno, multigrid_cycle
 
 RNG = np.random.default_rng(0)
-SIZES = {"levels": 2, "pre": 1, "post": 1, "coarsest": 1}
-RULES = {"boundary": "periodic", "correction": "residual"}
+SIZES: Any = {"levels": 2, "pre": 1, "post": 1, "coarsest": 1}
+RULES: Any = {"boundary": "periodic", "correction": "residual"}
 
 
 @pytest.mark.full

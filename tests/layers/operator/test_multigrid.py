@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.layers import multigrid_conv, multigrid_cycle, multigrid_shapes
 
 RNG = np.random.default_rng(0)
-MODES = {"dirichlet": "constant", "periodic": "wrap", "neumann": "reflect"}
+MODES: Any = {"dirichlet": "constant", "periodic": "wrap", "neumann": "reflect"}
 
 
 def convolved(u, kernel, boundary):
@@ -44,7 +45,9 @@ def refined(u, kernel, boundary, grid, zeros):
 
 def cycle(params, f, *, levels, pre, post, coarsest, boundary, grid, correction, zeros):
     keep = slice(1, None, 2) if grid == "nested" else slice(0, None, 2)
-    sources, functions, uses = [f], [None], [0] * levels
+    sources: Any = [f]
+    functions: Any = [None]
+    uses = [0] * levels
 
     def residual(j):
         if functions[j] is None:
@@ -87,18 +90,18 @@ CASES = [
     ("neumann", "odd", "full", (5, 9), False),
     ("neumann", "odd", "residual", (5, 5), True),
 ]
-STEPS = {"levels": 3, "pre": 2, "post": 1, "coarsest": 2}
+STEPS: Any = {"levels": 3, "pre": 2, "post": 1, "coarsest": 2}
 
 
-def settings(boundary, grid, correction, zeros):
-    kinds = {"grid": grid, "correction": correction}
+def settings(boundary, grid, correction, zeros) -> Any:
+    kinds: Any = {"grid": grid, "correction": correction}
     shapes = multigrid_shapes(2, 3, **STEPS, **kinds)
     params = {n: 0.3 * RNG.normal(size=s) for n, s in shapes.items()}
     return params, {**STEPS, **kinds, "boundary": boundary, "zeros": zeros}
 
 
 def compared(cases):
-    given = [settings(*case[:3], case[4]) for case in cases]
+    given = [settings(a, b, c, z) for a, b, c, _, z in cases]
     inputs = [RNG.normal(size=(1, *case[3], 2)) for case in cases]
 
     @jax.jit
@@ -111,7 +114,7 @@ def compared(cases):
     found = run([p for p, _ in given], inputs)
     for case, (params, options), f, y in zip(cases, given, inputs, found, strict=True):
         want = cycle(params, f[0], **options)
-        words = {"rtol": 1e-10, "atol": 1e-11, "err_msg": str(case)}
+        words: Any = {"rtol": 1e-10, "atol": 1e-11, "err_msg": str(case)}
         np.testing.assert_allclose(y[0], want, **words)
 
 
@@ -149,7 +152,7 @@ POINT = np.outer([0, 1.0, 0], [0, 1.0, 0])
 LINE = np.array([0.5, 1, 0.5])
 
 
-def poisson(levels, steps, grid, smoother):
+def poisson(levels, steps, grid, smoother) -> Any:
     """The five-point Laplacian, one smoother, full weighting and bilinear values."""
     lift = lambda k: np.asarray(k)[..., None, None]
     wide = np.append(LINE, 0) if grid == "even" else LINE
@@ -169,7 +172,7 @@ def contraction(boundary, grid, size, steps, smoother):
     levels = 4 if grid == "even" else 5  # down to 4 points a side, or 1
     params, options = poisson(levels, steps, grid, smoother)
     lift = jnp.asarray(STENCIL)[None, ..., None, None]
-    plain = {"levels": 1, "coarsest": 1, "boundary": boundary}
+    plain: Any = {"levels": 1, "coarsest": 1, "boundary": boundary}
 
     def applied(u):
         return multigrid_cycle({"smooth_0": lift}, u, **plain)

@@ -1,6 +1,7 @@
 """WINNER's centroids, scales and noise against NumPy and their exact properties."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from jaxopt_lab.layers import (
 
 RNG = np.random.default_rng(0)
 KEY = jax.random.key(2)
+UNKNOWN: Any = "x"
 
 
 def by_sums(y):
@@ -105,9 +107,10 @@ def test_noise_moves_two_kernels_alone_and_none_moves_nothing():
 
     @jax.jit
     def run(key, scales):
+        none = WinnerScales(*(0 * s for s in scales))
         params = layer.init(key)[0]
         noisy = winner_init(params, KEY, scales=scales, omega=20.0)
-        still = winner_init(params, KEY, scales=WinnerScales(0 * scales[0], 0.0))
+        still = winner_init(params, KEY, scales=none)
         draw = lambda i, w: jax.random.normal(
             jax.random.fold_in(KEY, i), w.shape, w.dtype
         )
@@ -145,14 +148,17 @@ def test_variances_are_those_of_the_formulas():
     [
         (lambda: spectral_centroid(jnp.ones(3, jnp.complex64)), "takes real signals"),
         (lambda: spectral_centroid(jnp.ones((0, 2))), "at least one sample"),
-        (lambda: spectral_centroid(jnp.ones(3), spectrum="x"), "flat, radial, rows"),
+        (
+            lambda: spectral_centroid(jnp.ones(3), spectrum=UNKNOWN),
+            "flat, radial, rows",
+        ),
         (lambda: winner_scales(0.5, axes=3), "axes must be 1 or 2; got 3"),
         (lambda: winner(KEY, (3,)), "inputs, outputs"),
         (lambda: winner(KEY, (0, 3)), "inputs, outputs"),
         (lambda: winner(KEY, (3, 3), jnp.int32), "real floating"),
         (lambda: winner(KEY, (3, 3), noise=-1.0), "noise"),
         (
-            lambda: winner_init({"kernel_0": 0}, KEY, scales=winner_scales(0.0)),
+            lambda: winner_init({"kernel_0": KEY}, KEY, scales=winner_scales(0.0)),
             "params must hold kernel_0 and kernel_1",
         ),
     ],
