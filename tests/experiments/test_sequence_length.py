@@ -46,4 +46,4 @@ def test_operations_and_bytes_of_linear_layers_grow_linearly(name):
 def test_those_of_attention_do_not():
     found = costs("attention", LENGTHS)
     ((operations, _),) = sequence_length.growth(found)
-    assert operations > 8 and found[2].peak > 8 * found[1].peak
+    assert operations > 6 and found[2].peak > 6 * found[1].peak
