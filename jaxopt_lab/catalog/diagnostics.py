@@ -82,6 +82,21 @@ ROWS: tuple[Diagnostic, ...] = (
         paper="Bushnaq et al. 2024, arXiv:2405.10928",
         code="ApolloResearch/rib",
     ),
+    Diagnostic(
+        name="kernel_calibration_error",
+        summary="squared kernel calibration error of all probabilities, unbiased",
+        build="jaxopt_lab.metrics.kernel_calibration_error:kernel_calibration_error",
+        reduces_to=Neutral(
+            {"bandwidth": float("inf")},
+            "jaxopt_lab.metrics.kernel_calibration_error:mean_residual_products",
+            note="at infinite bandwidth",
+        ),
+        topic="calibration",
+        options=("bandwidth",),
+        cost="a product of examples by examples",
+        error="standard error of a U-statistic",
+        paper="Widmann et al. 2019, arXiv:1910.11385",
+    ),
     # Networks on noisy hardware.
     Diagnostic(
         name="weight_noise",

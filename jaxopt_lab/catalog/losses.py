@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.catalog.generative_losses import ROWS as GENERATIVE_LOSSES
 from jaxopt_lab.catalog.representation_losses import ROWS as REPRESENTATION_LOSSES
 from jaxopt_lab.catalog.schema import Loss, Neutral
 
@@ -215,4 +216,5 @@ ROWS: tuple[Loss, ...] = (
         paper="Blot et al. 2018",
     ),
     *REPRESENTATION_LOSSES,
+    *GENERATIVE_LOSSES,
 )

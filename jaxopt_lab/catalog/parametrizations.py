@@ -189,4 +189,21 @@ ROWS: tuple[Layer, ...] = (
         residual_bytes="4 + 5 * hidden / 256 + 4 * hidden / 192",
         paper="Jaderberg et al. 2017, arXiv:1608.05343",
     ),
+    Layer(
+        name="recurrent_hypernetwork",
+        summary="predicted parameters, each chunk after the ones before (LSTM)",
+        build=f"{_HYPERNETWORK}.recurrent:recurrent_hypernetwork",
+        module=f"{_HYPERNETWORK}.modules:RecurrentHyperNetwork",
+        reduces_to=Neutral(
+            {"independent": True}, f"{_HYPERNETWORK}.recurrent:independent_chunks"
+        ),
+        options=("hidden", "chunk", "chunk_features", "independent"),
+        topic="continual learning",
+        example="jaxopt_lab.catalog.examples.layers:two_chunks",
+        replaces=("block",),
+        # Gates and states of each of 256 * 256 / chunk chunks.
+        residual_bytes="4 * 13 * hidden * 256 / chunk",
+        paper="Chandra et al. 2022",
+        full="dear, a scan of many cells; chunks and growth are plain in its file",
+    ),
 )

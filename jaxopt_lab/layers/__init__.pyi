@@ -59,7 +59,9 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import WsConv
+from .conv.modules import SwingConv, WsConv
+from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
 from .feature_map.bundling import bundle, bundle_weights, solve_bundled
@@ -75,6 +77,13 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.distances import (
+    distance_correlation,
+    farthest_point_landmarks,
+    landmark_features,
+    sample_distance_pairs,
+    shortest_path_lengths,
+)
 from .graph.gat_conv import gat_conv
 from .graph.gcn_conv import gcn_conv, gcn_propagate
 from .graph.graphs import (
@@ -83,6 +92,12 @@ from .graph.graphs import (
     graph_hyperedges,
     make_graph,
     make_hypergraph,
+)
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
 )
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
@@ -101,10 +116,16 @@ from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
 from .hypernetwork.graph_encoder import graph_encoder
+from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.logah import logah
 from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
-from .hypernetwork.modules import HyperNetwork, LowRankDecoder
+from .hypernetwork.modules import (
+    HyperNetwork,
+    LowRankDecoder,
+    RecurrentHyperNetwork,
+)
+from .hypernetwork.recurrent import recurrent_hypernetwork
 from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
 from .kan.bases import b_spline_basis, chebyshev_basis, fourier_basis, gaussian_basis
@@ -238,6 +259,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
@@ -248,6 +270,7 @@ __all__ = [
     "Siren",
     "SparseTernary",
     "SubNetwork",
+    "SwingConv",
     "SyntheticGradient",
     "TargetGraph",
     "TimeDependentLayerNorm",
@@ -275,10 +298,12 @@ __all__ = [
     "components_of_source",
     "constant_lift",
     "correct_memory",
+    "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
     "extract_subnetwork",
+    "farthest_point_landmarks",
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
@@ -289,12 +314,16 @@ __all__ = [
     "graph_encoder",
     "graph_hyperedges",
     "group_norm",
+    "grow_hypernetwork",
     "grow_proxies",
     "hilbert_activation",
     "hourglass",
     "hourglass_block",
     "hourglass_size",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -303,6 +332,7 @@ __all__ = [
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
+    "landmark_features",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
@@ -330,6 +360,8 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "new_entries",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -338,6 +370,8 @@ __all__ = [
     "ordered_rank_mask",
     "pad_graphs",
     "parameter_graph",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poincare_batch_norm",
     "pool_nodes",
     "power_norm",
@@ -347,6 +381,7 @@ __all__ = [
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
@@ -354,6 +389,7 @@ __all__ = [
     "restarted",
     "rotary_angles",
     "router_logits",
+    "sample_distance_pairs",
     "sample_layer_rank",
     "sample_subnetworks",
     "scaled_residual",
@@ -366,6 +402,7 @@ __all__ = [
     "selective_scan",
     "selu",
     "semiseparable_matrix",
+    "shortest_path_lengths",
     "shrink_ranks",
     "siren",
     "slice_rank",
@@ -376,6 +413,7 @@ __all__ = [
     "spectral_centroid",
     "statistics_penalty",
     "sub_networks",
+    "swing_conv",
     "synthetic_gradient",
     "td_layernorm",
     "temporal_memory",

@@ -6,7 +6,9 @@ from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
+from jaxopt_lab.losses.flow_errors import gibbs_weights, weighted_flow_matching
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.isometric import isometric_loss
 from jaxopt_lab.losses.margin_nca import margin_nca
 from jaxopt_lab.losses.masked_tokens import (
     masked_share,
@@ -39,9 +41,11 @@ from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.supremix import supervised_contrastive_regression, supremix
 from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
+from jaxopt_lab.losses.unnormalized import MecoState, meco, noise_contrastive
 
 __all__ = [
     "MDCSState",
+    "MecoState",
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
@@ -55,7 +59,9 @@ __all__ = [
     "ensemble_diversity",
     "fidelity_loss",
     "gaussian_soft_label",
+    "gibbs_weights",
     "guidance",
+    "isometric_loss",
     "level_score",
     "linear_cka",
     "loss_weights",
@@ -64,12 +70,14 @@ __all__ = [
     "masked_token_loss",
     "masked_token_metrics",
     "mdcs",
+    "meco",
     "mixup_ndcg",
     "mixup_ranking",
     "mlc",
     "mmd",
     "multi_positive_retrieval",
     "multi_source_distillation",
+    "noise_contrastive",
     "ordinal_cross_entropy",
     "pooled_distillation",
     "reweighted",
@@ -81,5 +89,6 @@ __all__ = [
     "supervised_contrastive_regression",
     "supremix",
     "threshold_consistent_margin",
+    "weighted_flow_matching",
     "with_soft_labels",
 ]

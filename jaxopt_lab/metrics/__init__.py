@@ -1,6 +1,8 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
+from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
@@ -9,10 +11,7 @@ from jaxopt_lab.metrics.dual_bank import (
     recall_at,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
-from jaxopt_lab.metrics.fuzzy_topology import (
-    FuzzyTopologyImpact,
-    fuzzy_topology_impact,
-)
+from jaxopt_lab.metrics.fuzzy_topology import FuzzyTopologyImpact, fuzzy_topology_impact
 from jaxopt_lab.metrics.h_calibration import (
     HCalibrator,
     apply_h_calibration,
@@ -20,6 +19,10 @@ from jaxopt_lab.metrics.h_calibration import (
 )
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
 from jaxopt_lab.metrics.hash_tables import HashTables
+from jaxopt_lab.metrics.kernel_calibration_error import (
+    KernelCalibrationError,
+    kernel_calibration_error,
+)
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.lsh_coverage import LshPrecisionRecall, lsh_precision_recall
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
@@ -37,12 +40,14 @@ from jaxopt_lab.metrics.vector_scaling import (
 )
 
 __all__ = [
+    "Band",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
     "FuzzyTopologyImpact",
     "HCalibrator",
     "HashTables",
+    "KernelCalibrationError",
     "KnnCoverage",
     "LshPrecisionRecall",
     "MarkEvaluate",
@@ -53,6 +58,8 @@ __all__ = [
     "apply_h_calibration",
     "apply_temperature",
     "apply_vector_scaling",
+    "bootstrap_band",
+    "classwise_calibration_error",
     "compare_sets",
     "dual_inverted_softmax",
     "expected_calibration_error",
@@ -63,8 +70,10 @@ __all__ = [
     "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
+    "kernel_calibration_error",
     "knn_coverage",
     "lsh_precision_recall",
     "mark_evaluate",
     "recall_at",
+    "wilson_band",
 ]

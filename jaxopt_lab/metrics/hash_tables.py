@@ -49,7 +49,7 @@ def draw_hash_tables(
 
 
 def hash_codes(
-    x: jax.Array, hashes: HashTables, family: Family, width: jax.Array
+    x: jax.Array, hashes: HashTables, family: Family, width: jax.Array | float
 ) -> jax.Array:
     r"""The codes of points, one number a hyperplane.
 

@@ -8,6 +8,7 @@ from jaxopt_lab.plotting.image_grid import image_grid
 from jaxopt_lab.plotting.layer_bars import layer_bars
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
+from jaxopt_lab.plotting.pareto_front import pareto_front
 from jaxopt_lab.plotting.rate_curve import rate_curve
 from jaxopt_lab.plotting.record_panels import Line, Panel, record_panels
 from jaxopt_lab.plotting.score_bands import score_bands
@@ -28,6 +29,7 @@ __all__ = [
     "loss_contours",
     "loss_lines",
     "loss_surface",
+    "pareto_front",
     "rate_curve",
     "record_panels",
     "score_bands",

@@ -2,6 +2,7 @@
 
 import itertools
 import types
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,9 @@ CHARACTERS = " abcd"
 TABLE = np.random.default_rng(0).normal(size=(5, 5)) * 2
 
 
-def run_of(table=TABLE, characters=CHARACTERS, name="run", apply=None, **changes):
+def run_of(
+    table=TABLE, characters=CHARACTERS, name="run", apply=None, **changes
+) -> Any:
     """A run whose next character depends on the last one alone."""
     table = jnp.asarray(table, jnp.float32)
     apply = apply or (lambda params, tokens: params[tokens])

@@ -150,6 +150,17 @@ def one_classifier_to_cut() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
 
 
+def two_clients() -> dict[str, Any]:
+    """A batch of eight for two clients, and the weights of a linear classifier.
+
+    >>> two_clients()["clients"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "clients": 2}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 
@@ -244,6 +255,21 @@ def two_modules() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "weight": 0.7}
 
 
+def two_tasks() -> dict[str, Any]:
+    """A batch of eight, a linear hypernetwork now and before, and an old task.
+
+    >>> sorted(two_tasks()["params"]["model"])
+    ['embedding', 'hypernetwork']
+    """
+    rng = np.random.default_rng(7)
+    now, before = rng.normal(size=(2, 2, 12))
+    model = {"hypernetwork": now, "embedding": rng.normal(size=2)}
+    old = {"params": before, "embeddings": rng.normal(size=(1, 2))}
+    params = {"model": model, "old": old}
+    batch = student_and_teacher()["batch"]
+    return {"batch": batch, "params": params, "beta": 0.1, "lookahead": 0.2}
+
+
 def moved_inputs() -> dict[str, Any]:
     """A batch of eight, and the weights of a linear classifier.
 
@@ -264,6 +290,23 @@ def one_hybrid() -> dict[str, Any]:
     """
     given = student_and_teacher()
     return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
+
+
+def two_adversaries() -> dict[str, Any]:
+    """A batch of eight, the weights of a linear generator and of two discriminators.
+
+    >>> two_adversaries()["params"]["discriminators"].shape
+    (2, 4, 1)
+    """
+    rng = np.random.default_rng(0)
+    generator, discriminators = rng.normal(size=(2, 4)), rng.normal(size=(2, 4, 1))
+    return {
+        "batch": {"image": rng.normal(size=(8, 4))},
+        "params": {"generator": generator, "discriminators": discriminators},
+        "drop": 0.4,
+        "split": True,
+        "diversity": 0.5,
+    }
 
 
 def two_members() -> dict[str, Any]:

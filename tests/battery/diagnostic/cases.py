@@ -317,9 +317,43 @@ INTERACTION = Case(
     ),
 )
 
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _calibration(build: Any, z: Any, y: Any, bandwidth: float) -> Any:
+    return build(z, y, bandwidth=bandwidth)
+
+
+def _drawn(count: int = 40, seed: int = 0, scale: float = 1.0) -> tuple[Any, Any]:
+    """Labels drawn from the probabilities; of large logits they are certain."""
+    rng = np.random.default_rng(seed)
+    z = scale * rng.gumbel(size=(count, 3))
+    return z, np.argmax(z + rng.gumbel(size=z.shape), axis=1)
+
+
+def _calibrated(build: Any, width: float = 0.5, **drawn: Any) -> Any:
+    return _calibration(build, *_drawn(**drawn), width)
+
+
+CALIBRATION = Case(
+    measure=lambda build, samples, seed: _calibrated(build, count=samples, seed=seed),
+    truth=lambda value: 0.0,
+    errors=4.0,
+    few=40,
+    many=160,
+    degenerate=lambda build: {
+        "certain": (_calibrated(build, scale=1e6), 0.0),
+    },
+    poisoned=lambda build: _calibrated(build, scale=np.nan),
+    neutral=lambda build: (
+        _calibrated(build, width=np.inf).value,
+        _drawn(),
+    ),
+)
+
 CASES: dict[str, Case] = {
     "interaction_basis": INTERACTION,
     "depth_limit": DEPTH,
+    "kernel_calibration_error": CALIBRATION,
     "residual_expansion": EXPANSION,
     "hutchinson_trace": TRACE,
     "top_eigenvalues": TOP,
