@@ -39,7 +39,7 @@ def test_operations_and_bytes_of_linear_layers_grow_linearly(name):
     assert operations == pytest.approx(4, rel=0.05)
     # The largest of several linear functions, with the parameters.
     for one, other in itertools.pairwise(found):
-        assert other.peak < 4.2 * one.peak
+        assert other.peak < 4.5 * one.peak
 
 
 @pytest.mark.full
