@@ -75,58 +75,54 @@ def make_federated_step(
 ) -> TrainStep:
     r"""Make ``round(state, batch) -> (state, metrics)`` of federated averaging.
 
-        .. math:: \theta \leftarrow \sum_c w_c \, \theta_c, \qquad \theta_c = \theta
-            \text{ after } n \text{ steps on the client's own examples}
+    .. math:: \theta \leftarrow \sum_c w_c \, \theta_c, \qquad \theta_c = \theta
+        \text{ after } n \text{ steps on the client's own examples}
 
-        Each client has its own equal part of the batch, in the order of the examples, and
-        takes its steps on equal parts of that, from the server's parameters. With a mask in
-        the state (``init_federated``) gradients, so the optimizer's moments, and parameters
-        are 0 outside of it.
+    Each client has its own equal part of the batch, in the order of the examples, and
+    takes its steps on equal parts of that, from the server's parameters. With a mask in
+    the state (``init_federated``) gradients, so the optimizer's moments, and parameters
+    are 0 outside of it.
 
-        Args:
-          network: its ``apply`` gives logits ``(B, C)``.
-          tx: transformation of a client's gradients.
-          clients: number of clients; times ``local_steps`` it divides the batch.
-          local_steps: n, steps of a client in a round.
-          shares: w, divided by their sum: numbers of examples that the clients stand for;
-            ``None``: all alike.
-    <<<<<<< HEAD
-          reset: optimizers start again in each round; otherwise their states are averaged
-    =======
-          reset: optimizers begin again in each round; otherwise their states are averaged
-    >>>>>>> suite
-            as the parameters are.
-          inputs: entry of the batch that the network takes; integers are divided by 255.
-          label: entry of the integer labels, ``(B,)``.
-          **options: those of ``make_train_step``, for the steps of a client.
+    Args:
+      network: its ``apply`` gives logits ``(B, C)``.
+      tx: transformation of a client's gradients.
+      clients: number of clients; times ``local_steps`` it divides the batch.
+      local_steps: n, steps of a client in a round.
+      shares: w, divided by their sum: numbers of examples that the clients stand for;
+        ``None``: all alike.
+      reset: optimizers start again in each round; otherwise their states are averaged
+        as the parameters are.
+      inputs: entry of the batch that the network takes; integers are divided by 255.
+      label: entry of the integer labels, ``(B,)``.
+      **options: those of ``make_train_step``, for the steps of a client.
 
-        Returns:
-          The round, for states of ``init_federated``; it counts as one step. Metrics, means
-          over clients by their shares and over their steps: ``loss`` and ``accuracy``.
+    Returns:
+      The round, for states of ``init_federated``; it counts as one step. Metrics, means
+      over clients by their shares and over their steps: ``loss`` and ``accuracy``.
 
-        Raises:
-          InputError: an argument is out of range; when traced, an entry of the batch is
-            missing, or the batch is not divisible.
+    Raises:
+      InputError: an argument is out of range; when traced, an entry of the batch is
+        missing, or the batch is not divisible.
 
-        Gradient evaluations: those of ``make_train_step`` for each of the clients' steps,
-        on their parts. Memory: parameters and optimizer state of every client, where the
-        clients are mapped together; on CPUs clients with convolutions go one after another.
-        Floating leaves are averaged in float32 or wider; counts are those of the first
-        client. Pruning between rounds: ``quantize.prune_grow`` and the functions beside it.
+    Gradient evaluations: those of ``make_train_step`` for each of the clients' steps,
+    on their parts. Memory: parameters and optimizer state of every client, where the
+    clients are mapped together; on CPUs clients with convolutions go one after another.
+    Floating leaves are averaged in float32 or wider; counts are those of the first
+    client. Pruning between rounds: ``quantize.prune_grow`` and the functions beside it.
 
-        Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from
-        Decentralized Data", arXiv:1602.05629; masks as Huang et al. (FedTiny),
-        arXiv:2212.01977.
+    Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from
+    Decentralized Data", arXiv:1602.05629; masks as Huang et al. (FedTiny),
+    arXiv:2212.01977.
 
-        >>> def apply(params, state, x, *, train, key=None):
-        ...     return x @ params, state
-        >>> network = Functional(lambda key: (jnp.zeros((2, 2)), {}), apply)
-        >>> tx, batch = optax.sgd(0.1), {"image": jnp.eye(2), "label": jnp.arange(2)}
-        >>> zeros, mask = jnp.zeros((2, 2)), jnp.eye(2) > 0
-        >>> state = init_federated(tx, zeros, jax.random.key(0), mask=mask)
-        >>> state, metrics = make_federated_step(network, tx, clients=2)(state, batch)
-        >>> state.params["model"].round(3).tolist()
-        [[0.02500000037252903, 0.0], [0.0, 0.02500000037252903]]
+    >>> def apply(params, state, x, *, train, key=None):
+    ...     return x @ params, state
+    >>> network = Functional(lambda key: (jnp.zeros((2, 2)), {}), apply)
+    >>> tx, batch = optax.sgd(0.1), {"image": jnp.eye(2), "label": jnp.arange(2)}
+    >>> zeros, mask = jnp.zeros((2, 2)), jnp.eye(2) > 0
+    >>> state = init_federated(tx, zeros, jax.random.key(0), mask=mask)
+    >>> state, metrics = make_federated_step(network, tx, clients=2)(state, batch)
+    >>> state.params["model"].round(3).tolist()
+    [[0.02500000037252903, 0.0], [0.0, 0.02500000037252903]]
     """
     check_arguments(make_federated_step, locals())
     weight = np.ones(clients) if shares is None else np.asarray(shares, np.float64)
