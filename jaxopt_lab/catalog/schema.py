@@ -246,12 +246,14 @@ class Search(Part):
     Attributes:
       space: the candidates, in words.
       budget: number of evaluations that it is meant for.
+      several: whether ``tell`` takes a list of scores, all to be large, as well.
     """
 
     kind: ClassVar[str] = "search"
 
     space: str
     budget: str
+    several: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ ROWS: tuple[Search, ...] = (
         example="jaxopt_lab.catalog.examples.decisions:small_space",
         space="intervals, also logarithmic, whole numbers, choices",
         budget="hundreds to thousands",
+        several=True,
         paper="Deb et al. 2002",
     ),
     Search(
@@ -61,6 +62,18 @@ ROWS: tuple[Search, ...] = (
         space="choices, whole numbers, intervals in cells",
         budget="hundreds to thousands",
         paper="Williams 1992",
+    ),
+    Search(
+        name="conservative_explorer",
+        summary="the best candidate, changed where its distributions are unsure",
+        build="jaxopt_lab.search:conservative_explorer",
+        reduces_to=_POINT,
+        topic="architectures",
+        options=("changed", "learning_rate", "baseline_decay"),
+        example="jaxopt_lab.catalog.examples.decisions:small_choices",
+        space="choices and whole numbers",
+        budget="tens to hundreds",
+        paper="Zhou et al. 2019, arXiv:1909.03184",
     ),
     Search(
         name="predictor_guided",

@@ -83,6 +83,13 @@ def active_layers(schedule: Any, *, layers: int, warmup: int = 1) -> np.ndarray:
 def speedup(schedule: Any, *, layers: int) -> float:
     """Layers of the whole model over those that run, a mean over positions.
 
+    Args:
+      schedule: number of layers that run at each position.
+      layers: those of the model.
+
+    Returns:
+      The ratio, at least 1.
+
     >>> speedup([4, 2], layers=6)
     2.0
     """

@@ -93,6 +93,12 @@ from .graph.graphs import (
     make_graph,
     make_hypergraph,
 )
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
+)
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
@@ -106,6 +112,7 @@ from .graph.prediction_correction import (
     tracker_moments,
     tracker_update,
 )
+from .graph.searchable_conv import GraphCell, graph_cell, searchable_conv
 from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
@@ -220,6 +227,7 @@ __all__ = [
     "GhostBatchNorm",
     "Graph",
     "GraphBatch",
+    "GraphCell",
     "GroupNorm",
     "HilbertActivation",
     "Hourglass",
@@ -305,6 +313,7 @@ __all__ = [
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "graph_cell",
     "graph_encoder",
     "graph_hyperedges",
     "group_norm",
@@ -315,6 +324,9 @@ __all__ = [
     "hourglass_block",
     "hourglass_size",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -352,6 +364,7 @@ __all__ = [
     "multigrid_cycle",
     "multigrid_shapes",
     "new_entries",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -383,6 +396,7 @@ __all__ = [
     "sample_layer_rank",
     "sample_subnetworks",
     "scaled_residual",
+    "searchable_conv",
     "segment_softmax",
     "select_spaces",
     "selectable_kan",

@@ -119,6 +119,13 @@ def magnitude_masks(params: Params, densities: Mapping[str, float]) -> PyTree:
 def masked(mask: PyTree, tree: PyTree) -> PyTree:
     """A tree with zeros where the mask is false.
 
+    Args:
+      mask: a tree of booleans of the shapes of the arrays.
+      tree: the arrays.
+
+    Returns:
+      The tree, of the same types.
+
     >>> masked({"w": jnp.array([True, False])}, {"w": jnp.ones(2)})["w"].tolist()
     [1.0, 0.0]
     """

@@ -38,7 +38,12 @@ class Interval(NamedTuple):
 
 
 class Integers(NamedTuple):
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Whole numbers from ``low`` to ``high``, both included.
+
+    Attributes:
+      low: the least.
+      high: the largest.
+    """
 
     low: int
     high: int
@@ -52,7 +57,11 @@ class Integers(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One of several values, such as names."""
+    """One of several values, such as names.
+
+    Attributes:
+      values: all of them.
+    """
 
     values: tuple[Any, ...]
 

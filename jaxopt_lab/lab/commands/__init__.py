@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a network with a method of the catalog",
     "compare": "methods, or other parts, over seeds and at equal budgets, as one page",
     "tune": "the best of a grid of settings of one method, on a validation split",
+    "search": "settings asked for by a search of the catalog, for one score or several",
     "find_rate": "the learning rate of a run, from curvature and a range test",
     "evaluate": "loss and accuracy of a trained run, on its own data or others",
     "predict": "classes of the images or arrays in a file, by a trained run",
@@ -22,6 +23,7 @@ COMMANDS = {
     "merge": "trained runs of one model as one: soups of weights, T3 at test time",
     "export": "the weights of a trained run as npz or safetensors, or its program",
     "quantize": "a trained run in fewer bits, tested before and after",
+    "calibrate": "the calibrators fitted on a run's validation split, with intervals",
     "inspect": "curvature, weights and landscape of a trained run, as one page",
     "plan": "bytes, operations and step time on devices that need not exist",
 }
