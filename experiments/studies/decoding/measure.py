@@ -141,7 +141,7 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
         "threshold": (masked_params, 0.0),
     }
     equal = jnp.full_like(lengths, config.longest)
-    seconds = {}
+    seconds, plain = {}, None
     programs = {decode: jax.jit(decode) for decode in decoders.values()}
     for name, decode in decoders.items():
         run = programs[decode]
@@ -161,6 +161,7 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
                 plain = uneven
             else:
                 apply = lambda x: target.apply(params, {}, x, train=False)[0]
+                assert plain is not None  # the first of them is greedy
                 differing, broken = _differences(
                     plain.tokens, uneven.tokens, jax.jit(apply)
                 )

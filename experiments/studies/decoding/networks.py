@@ -106,9 +106,11 @@ def next_loss(net: Functional) -> Callable[..., jax.Array]:
 def masked_loss(net: Functional, tokens: int) -> Callable[..., jax.Array]:
     """The loss of a masked diffusion, as ``trainer`` takes it."""
     loss_fn = masked_token_loss(net, mask=tokens)
-    return lambda params, rows, key: loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[
-        0
-    ]
+
+    def loss(params: Any, rows: jax.Array, key: jax.Array, extra: Any) -> jax.Array:
+        return loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[0]
+
+    return loss
 
 
 def layered_loss(config: Config, made: Any, net: Functional) -> Any:
