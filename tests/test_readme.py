@@ -7,6 +7,7 @@ import subprocess
 import jax.numpy as jnp
 import pytest
 
+from jaxopt_lab import catalog
 from jaxopt_lab.catalog import tables
 from jaxopt_lab.core.errors import InputError
 
@@ -36,6 +37,26 @@ def test_the_tables_of_the_catalog_are_current():
     assert kinds == tables.kinds_table(), (
         f"README.md is old; new:\n{tables.kinds_table()}"
     )
+
+
+def test_the_first_choices_have_the_costs_of_the_catalog():
+    table = between("choice", "end of choice", PAGES["choose.md"].read_text())
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert len(rows) > 5
+    for _, name, gradients, state in rows:
+        row = catalog.get(name.strip("`"))
+        assert gradients == (row.gradients_formula or str(row.gradients)), name
+        assert state == (row.state_text or row.state_bytes), name
+
+
+def test_the_pages_of_choices_name_rows_of_the_catalog():
+    names = {
+        row.name for kind in catalog.KINDS for row in catalog.of_kind(kind).values()
+    }
+    cells = re.findall(r"^\| [^|]* \| (.*?) \|", PAGES["choose.md"].read_text(), re.M)
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert len(told) > 25
+    assert set(told) <= names | {"BatchNorm"}
 
 
 def test_the_readme_is_short():

@@ -54,6 +54,49 @@ ROWS: tuple[Diagnostic, ...] = (
         error="standard error, by the jackknife",
         paper="McCandlish et al. 2018, arXiv:1812.06162",
     ),
+    # Infinitely wide and deep networks.
+    Diagnostic(
+        name="depth_limit",
+        summary="tangent kernel of a wide and deep network, and its singular limit",
+        build="jaxopt_lab.diagnostics:depth_limit",
+        reduces_to=Neutral(
+            {}, "jax.numpy:mean", note="of the inner products, where all is linear"
+        ),
+        topic="depth",
+        options=("depth",),
+        cost="depth operations a pair",
+        error="distance from half the depth, about that to the limit",
+        paper="Radhakrishnan, Belkin and Uhler 2022, arXiv:2204.14126",
+    ),
+    Diagnostic(
+        name="interaction_basis",
+        summary="coordinates of layers in which few of them interact",
+        build="jaxopt_lab.diagnostics:interaction_basis",
+        reduces_to=Neutral(
+            {"output": "identity"}, "jax.numpy:square", note="of an input along one row"
+        ),
+        topic="interpretability",
+        options=("threshold", "relative", "smallest", "points", "output"),
+        cost="a Jacobian an example, an eigendecomposition a layer",
+        error="standard error over the examples, with the later bases as they are",
+        paper="Bushnaq et al. 2024, arXiv:2405.10928",
+        code="ApolloResearch/rib",
+    ),
+    Diagnostic(
+        name="kernel_calibration_error",
+        summary="squared kernel calibration error of all probabilities, unbiased",
+        build="jaxopt_lab.metrics.kernel_calibration_error:kernel_calibration_error",
+        reduces_to=Neutral(
+            {"bandwidth": float("inf")},
+            "jaxopt_lab.metrics.kernel_calibration_error:mean_residual_products",
+            note="at infinite bandwidth",
+        ),
+        topic="calibration",
+        options=("bandwidth",),
+        cost="a product of examples by examples",
+        error="standard error of a U-statistic",
+        paper="Widmann et al. 2019, arXiv:1910.11385",
+    ),
     # Networks on noisy hardware.
     Diagnostic(
         name="weight_noise",

@@ -6,6 +6,7 @@ from jaxopt_lab.catalog.blocks import ROWS as BLOCKS
 from jaxopt_lab.catalog.compression_layers import ROWS as COMPRESSION
 from jaxopt_lab.catalog.graph_layers import ROWS as GRAPHS
 from jaxopt_lab.catalog.memory_saving import ROWS as MEMORY_SAVING
+from jaxopt_lab.catalog.networks import ROWS as NETWORKS
 from jaxopt_lab.catalog.parametrizations import ROWS as PARAMETRIZATIONS
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
@@ -329,6 +330,27 @@ ROWS: tuple[Layer, ...] = (
         },
     ),
     Layer(
+        name="swing_conv",
+        summary="strided convolution at a random offset of its input",
+        build=f"{_CONV}.swing_conv:swing_conv",
+        module=f"{_CONV}.modules:SwingConv",
+        reduces_to=Neutral(
+            {"reach": 0},
+            "flax.nnx:Conv",
+            given={"out_features": 2, "kernel_size": (3, 3)},
+        ),
+        options=("size", "stride", "groups", "reach"),
+        example=f"{_EXAMPLES}:swinging_images",
+        replaces=("conv",),
+        couples_positions=True,
+        residual_bytes="4",
+        paper="Jeon et al. 2023, arXiv:2212.04780",
+        code="SamsungLabs/Genie",
+        known_failures={
+            "nan_visible": "the window may leave out a position at the edge",
+        },
+    ),
+    Layer(
         name="region_norm",
         summary="normalization of two regions of images, given or learned",
         build=f"{_NORM}.region_norm:region_norm",
@@ -356,5 +378,6 @@ ROWS: tuple[Layer, ...] = (
     *BLOCKS,
     *COMPRESSION,
     *PARAMETRIZATIONS,
+    *NETWORKS,
     *GRAPHS,
 )

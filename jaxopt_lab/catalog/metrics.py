@@ -36,6 +36,21 @@ ROWS: tuple[Metric, ...] = (
         reference="a loop over bins",
         paper="Guo et al. 2017",
     ),
+    Metric(
+        name="classwise_calibration_error",
+        summary="mean over classes of probability less frequency, in bins",
+        build=f"{_ROOM}.classwise_calibration_error:classwise_calibration_error",
+        reduces_to=Neutral(
+            {"bins": 1}, f"{_ROOM}.classwise_calibration_error:frequency_gap"
+        ),
+        topic="calibration",
+        options=("classes", "bins"),
+        example="jaxopt_lab.catalog.examples.predictions:measured_in_two_classes",
+        range=(0.0, 1.0),
+        direction="lower",
+        reference="a loop over classes and bins",
+        paper="Kull et al. 2019",
+    ),
     # Of two sets
     Metric(
         name="knn_coverage",

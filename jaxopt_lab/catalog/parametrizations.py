@@ -78,6 +78,23 @@ ROWS: tuple[Layer, ...] = (
         full="dear; its vectors are plain",
     ),
     Layer(
+        name="low_rank_decoder",
+        summary="kernels of low rank from the states of a network's graph (LoGAH)",
+        build=f"{_HYPERNETWORK}.low_rank_decoder:low_rank_decoder",
+        module=f"{_HYPERNETWORK}.modules:LowRankDecoder",
+        reduces_to=Neutral(
+            {"shape": (3, 4), "rank": 1},
+            f"{_HYPERNETWORK}.low_rank_decoder:outer_products",
+        ),
+        options=("shape", "rank", "max_width", "beta", "layout"),
+        example=f"{_EXAMPLES}:node_states",
+        replaces=("block",),
+        residual_bytes="112",  # of 256 features
+        paper="Zhou et al. 2024, arXiv:2405.16287",
+        code="Blackzxy/LoGAH",
+        full="a perceptron and a product; kernels in NumPy have plain tests",
+    ),
+    Layer(
         name="norm_aware_attention",
         summary="linear attention whose weights sharpen with the norm of the query",
         build=f"{_ATTENTION}.norm_aware_attention:norm_aware_attention",
@@ -119,7 +136,16 @@ ROWS: tuple[Layer, ...] = (
             f"{_MIXER}.hydra_mixer:dense_hydra",
             note="the dense form of the same matrix, at every setting",
         ),
-        options=("d_state", "expand", "head_dim", "conv_size", "chunk", "eps"),
+        options=(
+            "d_state",
+            "expand",
+            "head_dim",
+            "conv_size",
+            "chunk",
+            "mixer",
+            "length",
+            "eps",
+        ),
         example=f"{_EXAMPLES}:tokens",
         replaces=("attention",),
         couples_positions=True,
@@ -162,5 +188,22 @@ ROWS: tuple[Layer, ...] = (
         # Input, hidden layer and its kernel.
         residual_bytes="4 + 5 * hidden / 256 + 4 * hidden / 192",
         paper="Jaderberg et al. 2017, arXiv:1608.05343",
+    ),
+    Layer(
+        name="recurrent_hypernetwork",
+        summary="predicted parameters, each chunk after the ones before (LSTM)",
+        build=f"{_HYPERNETWORK}.recurrent:recurrent_hypernetwork",
+        module=f"{_HYPERNETWORK}.modules:RecurrentHyperNetwork",
+        reduces_to=Neutral(
+            {"independent": True}, f"{_HYPERNETWORK}.recurrent:independent_chunks"
+        ),
+        options=("hidden", "chunk", "chunk_features", "independent"),
+        topic="continual learning",
+        example="jaxopt_lab.catalog.examples.layers:two_chunks",
+        replaces=("block",),
+        # Gates and states of each of 256 * 256 / chunk chunks.
+        residual_bytes="4 * 13 * hidden * 256 / chunk",
+        paper="Chandra et al. 2022",
+        full="dear, a scan of many cells; chunks and growth are plain in its file",
     ),
 )

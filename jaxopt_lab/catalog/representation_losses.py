@@ -60,6 +60,23 @@ ROWS: tuple[Loss, ...] = (
         paper="Gretton et al. 2012",
     ),
     Loss(
+        name="isometric_loss",
+        summary="distances of embeddings as those in a graph (IGNN)",
+        build="jaxopt_lab.losses.isometric:isometric_loss",
+        reduces_to=Neutral(
+            {"relative": False}, "jaxopt_lab.losses.isometric:distance_error"
+        ),
+        topic="graphs",
+        options=("relative",),
+        example=f"{_EXAMPLES}:embedded_pairs",
+        lower_bound=0.0,
+        perfect=0.0,
+        paper="IGNN 2020, arXiv:2006.09554",
+        known_failures={
+            "extreme_outputs": "the square of an error of 1e30 is infinite in float32"
+        },
+    ),
+    Loss(
         name="similarity_ranking",
         summary="correlation, ranks and preferences of similarities (CoDiEmb)",
         build="jaxopt_lab.losses.codiemb:similarity_ranking",

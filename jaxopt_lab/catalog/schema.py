@@ -159,6 +159,8 @@ class Quantizer(Part):
       calibration: it needs activations.
       bytes: bytes per parameter of the result, scales included; an expression.
       never_worse_than: row whose error on the calibration set is never exceeded.
+      nearest: of a codebook, whose values are no equal steps, options at which each
+        weight has its nearest codeword; its codes have ``words()``. Empty: a grid.
     """
 
     kind: ClassVar[str] = "quantizer"
@@ -167,6 +169,7 @@ class Quantizer(Part):
     calibration: bool
     bytes: str
     never_worse_than: str = ""
+    nearest: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,12 +246,14 @@ class Search(Part):
     Attributes:
       space: the candidates, in words.
       budget: number of evaluations that it is meant for.
+      several: whether ``tell`` takes a list of scores, all to be large, as well.
     """
 
     kind: ClassVar[str] = "search"
 
     space: str
     budget: str
+    several: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

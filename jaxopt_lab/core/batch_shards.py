@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.batch_parts import share, split_batch, weighed
@@ -22,7 +23,11 @@ class BatchShards:
     def __init__(self, whole: BatchGrad, num_shards: int):
         self._whole = whole
         self._num_shards = num_shards
-        self._parts = split_batch(whole._batch, num_shards, "shards")
+        # NumPy would cut its arrays itself: another program for the same batch.
+        batch = jax.tree.map(
+            lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, whole._batch
+        )
+        self._parts = split_batch(batch, num_shards, "shards")
 
     def __call__(self, params: Params, j: int | jax.Array) -> Updates:
         """Gradient of shard ``j`` on this device, not averaged over devices."""

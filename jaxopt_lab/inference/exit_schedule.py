@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.core.typing import Params
 
@@ -82,6 +83,13 @@ def active_layers(schedule: Any, *, layers: int, warmup: int = 1) -> np.ndarray:
 def speedup(schedule: Any, *, layers: int) -> float:
     """Layers of the whole model over those that run, a mean over positions.
 
+    Args:
+      schedule: number of layers that run at each position.
+      layers: those of the model.
+
+    Returns:
+      The ratio, at least 1.
+
     >>> speedup([4, 2], layers=6)
     2.0
     """
@@ -103,7 +111,8 @@ def masked_forward(
       block: ``block(params, layer, x) -> x``, a causal layer, ``layer`` an integer.
       params: its parameters.
       x: embedded tokens ``(B, T, d)``.
-      active: booleans ``(T, layers)``, of ``active_layers``.
+      active: booleans ``(T, layers)``, of ``active_layers``; may be traced, but then
+        layers that are never active are run too.
 
     Returns:
       ``(B, T, d)``, the input of the head.
@@ -113,9 +122,9 @@ def masked_forward(
     >>> masked_forward(add, 1.0, jnp.zeros((1, 2, 1)), active)[0, :, 0].tolist()
     [3.0, 2.0]
     """
-    active = np.asarray(active)
+    known = known_values(active)
     for layer in range(active.shape[1]):
-        if np.any(active[:, layer]):
+        if known is None or known[:, layer].any():
             here = jnp.asarray(active[:, layer])[None, :, None]
             x = jnp.where(here, block(params, layer, x), x)
     return x

@@ -55,6 +55,8 @@ def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
     run = configuration.run
     if not run.out:
         yield "existing", "out="
+    if not run.quantize:
+        yield "quantize_keep", "quantize="
     if not run.image_size:
         yield "workers", "image_size="
     if run.curvature == "off":

@@ -14,10 +14,9 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import controlled, data, models, parts, placement
+from jaxopt_lab.lab import controlled, data, models, parts, placement, precision
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.placed import OWN
-from jaxopt_lab.lab.quant_recipe import quant_recipe
 from jaxopt_lab.losses import classification as losses
 from jaxopt_lab.losses.masked_tokens import masked_token_loss, masked_token_metrics
 from jaxopt_lab.training import TrainState, init_state
@@ -78,7 +77,7 @@ def materials(configuration: Configuration) -> Materials:
     if run.precision != "float32":
         computed = mixed_precision(model_in("bfloat16"))
     if run.quantize:
-        apply = quant_recipe(run.quantize).model(computed.apply)
+        apply = precision.quantized(run, computed.apply)
         computed = computed._replace(apply=apply)
     loss_fn = loss_of(configuration, loaded, computed)
     return Materials(loaded, placed, functional, computed, loss_fn)

@@ -176,13 +176,17 @@ def typed(
             # One word, so that a value may begin with a dash.
             flag = isinstance(fields[name].default, bool)
             arguments.append(f"--{name}={capitalized(value) if flag else value}")
+    config: tuple[Any, ...] = (tyro.conf.FlagConversionOff,)
+    if not asks_help:
+        # Comments in the sources are looked for in half of the time, for help alone.
+        config = (*config, tyro.conf.HelptextFromCommentsOff)
     return tyro.cli(
         made,
         args=[*arguments, "--help"] if asks_help else arguments,
         prog=program,
         description=_description(program) if asks_help else "",
         use_underscores=True,
-        config=(tyro.conf.FlagConversionOff,),
+        config=config,
     )
 
 

@@ -61,9 +61,14 @@ def quantize_run(
     if "codec" in given:
         raise InputError("codec is an argument of its own, not one of options")
     chosen = row.checked({**row.overrides, **given})
-    name = codec or chosen.pop("codec")
-    chosen.pop("codec", None)
-    grid = grid_of_name(name, chosen["bits"], group_size or None)
+    grid = None
+    if "codec" in row.options:
+        name = codec or chosen["codec"]
+        del chosen["codec"]
+        grid = grid_of_name(name, chosen["bits"], group_size or None)
+    elif codec or group_size:
+        asked = f"codec={codec}" if codec else f"group_size={group_size}"
+        raise InputError(f"{asked}: method={method} has codewords, no grid of steps")
     quantize = functools.partial(row.load(), **chosen)
     rules = [Rule(match, quantize, grid)]
     if keep:

@@ -43,7 +43,11 @@ class RunOptions:
     tokens, or by examples of convolutions. m, v: moments of the optimizer of 4096
     elements or more, stored as codes. Parameters, biases, norms, embeddings and
     products of two activations stay as they are; kernels inside of a loop (lstm) are
-    refused. Products of rounded values in floating arithmetic: no speed"""
+    refused, quantize_keep= leaves them out. Products of rounded values in floating
+    arithmetic: no speed"""
+    quantize_keep: str = ""
+    """kernels whose products quantize= leaves as they are: a regular expression of
+    their paths, head or layers/0/state"""
     micro_batches: int = 1
     """parts of a batch whose gradients are accumulated; the same step, less memory"""
     seed: int = 0

@@ -194,7 +194,7 @@ class Run:
         found = []
         for batch in self._program.fixed(count):
             weight = batch.get("weight")
-            inputs = self._prepared(batch[name])
+            inputs = self.prepared(batch[name])
             if weight is not None and not np.all(weight):
                 real = np.asarray(weight)
                 real = real.reshape(len(real), -1).any(1)
@@ -287,7 +287,7 @@ class Run:
         Returns:
           Logits of the batch; ``(seeds, ...)`` with several seeds.
         """
-        return self._applied(self.params, self.model_state, self._prepared(inputs))
+        return self._applied(self.params, self.model_state, self.prepared(inputs))
 
     def predict(self, inputs: Any) -> np.ndarray:
         """The most likely class (or next token) of each input.
@@ -340,7 +340,8 @@ class Run:
         size = min(_EVALUATED_BATCH, len(next(iter(found.test.values()))))
         return evaluation_batches(found.test, size)
 
-    def _prepared(self, inputs: Any) -> jax.Array:
+    def prepared(self, inputs: Any) -> jax.Array:
+        """Inputs as the network takes them: integers of images are divided by 255."""
         arrays = jax.numpy.asarray(inputs)
         return to_float(arrays) if self._program.kind == "image" else arrays
 

@@ -1,6 +1,7 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
-from .activation.modules import AlphaDropout, Selu
+from .activation.hilbert import hilbert_activation
+from .activation.modules import AlphaDropout, HilbertActivation, Selu
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -11,7 +12,9 @@ from .attention.modules import NormAwareLinearAttention
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
 from .block.batch_former import batch_former
-from .block.modules import BatchFormer, ScaledResidual, TransformerBlock
+from .block.hourglass import constant_lift, hourglass, hourglass_block
+from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
+from .block.modules import BatchFormer, Hourglass, ScaledResidual, TransformerBlock
 from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
@@ -56,7 +59,9 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import WsConv
+from .conv.modules import SwingConv, WsConv
+from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
 from .feature_map.bundling import bundle, bundle_weights, solve_bundled
@@ -72,6 +77,13 @@ from .feature_map.random_features import (
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
 from .geometry.spd_batch_norm import spd_batch_norm
+from .graph.distances import (
+    distance_correlation,
+    farthest_point_landmarks,
+    landmark_features,
+    sample_distance_pairs,
+    shortest_path_lengths,
+)
 from .graph.gat_conv import gat_conv
 from .graph.gcn_conv import gcn_conv, gcn_propagate
 from .graph.graphs import (
@@ -80,6 +92,12 @@ from .graph.graphs import (
     graph_hyperedges,
     make_graph,
     make_hypergraph,
+)
+from .graph.hyperedge_distillation import (
+    hyperedge_consistency,
+    hyperedge_means,
+    hyperedge_reliability,
+    node_distillation,
 )
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
@@ -94,12 +112,33 @@ from .graph.prediction_correction import (
     tracker_moments,
     tracker_update,
 )
+from .graph.searchable_conv import GraphCell, graph_cell, searchable_conv
 from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
+from .hypernetwork.graph_encoder import graph_encoder
+from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
-from .hypernetwork.modules import HyperNetwork
+from .hypernetwork.logah import logah
+from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
+from .hypernetwork.modules import (
+    HyperNetwork,
+    LowRankDecoder,
+    RecurrentHyperNetwork,
+)
+from .hypernetwork.recurrent import recurrent_hypernetwork
+from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
+from .kan.bases import b_spline_basis, chebyshev_basis, fourier_basis, gaussian_basis
+from .kan.modules import SelectableKAN, SelectableKANConv
+from .kan.selectable_kan import selectable_kan
+from .kan.selectable_kan_conv import selectable_kan_conv
+from .kan.selection import (
+    SelectionStage,
+    select_spaces,
+    selection_entropy,
+    selection_stage,
+)
 from .linen_module import LinenLayer
 from .memory_saving import (
     mesa_attention,
@@ -156,8 +195,20 @@ from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
 from .norm.unmix_tns import components_of_source, unmix_tns
+from .operator.mgno import mgno
+from .operator.modules import MgConv, MgNO
+from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
 from .prediction.modules import SyntheticGradient
 from .prediction.synthetic_gradient import synthetic_gradient
+from .sine.modules import Siren
+from .sine.siren import siren
+from .sine.winner import (
+    WinnerScales,
+    spectral_centroid,
+    winner,
+    winner_init,
+    winner_scales,
+)
 
 __all__ = [
     "AdaB2N",
@@ -176,7 +227,10 @@ __all__ = [
     "GhostBatchNorm",
     "Graph",
     "GraphBatch",
+    "GraphCell",
     "GroupNorm",
+    "HilbertActivation",
+    "Hourglass",
     "HydraMixer",
     "HyperNetwork",
     "Hypergraph",
@@ -190,6 +244,7 @@ __all__ = [
     "LayerNormScaling",
     "LinenLayer",
     "LocalSimilarityClassifier",
+    "LowRankDecoder",
     "Memory",
     "MemoryState",
     "MesaAttention",
@@ -197,23 +252,34 @@ __all__ = [
     "MesaGelu",
     "MesaLayerNorm",
     "MesaSoftmax",
+    "MgConv",
+    "MgNO",
     "MixtureOfExperts",
     "NnxLayer",
     "NormAwareLinearAttention",
     "OrderedLowRank",
+    "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
     "ScaledResidual",
+    "SelectableKAN",
+    "SelectableKANConv",
+    "SelectionStage",
     "Selu",
+    "Siren",
     "SparseTernary",
     "SubNetwork",
+    "SwingConv",
     "SyntheticGradient",
+    "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
     "UnMixNorm",
     "UnifiedNorm",
+    "WinnerScales",
     "WsConv",
     "WtaCrsDense",
     "active_units",
@@ -221,29 +287,46 @@ __all__ = [
     "alpha_bn",
     "alpha_dropout",
     "at_task",
+    "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
     "bundle",
     "bundle_weights",
+    "chebyshev_basis",
     "class_means",
     "code_uses",
     "codebook_bottleneck",
     "codebook_lookup",
     "components_of_source",
+    "constant_lift",
     "correct_memory",
+    "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
     "extract_subnetwork",
+    "farthest_point_landmarks",
+    "fourier_basis",
     "gat_conv",
+    "gaussian_basis",
     "gaussian_projection",
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "graph_cell",
+    "graph_encoder",
     "graph_hyperedges",
     "group_norm",
+    "grow_hypernetwork",
     "grow_proxies",
+    "hilbert_activation",
+    "hourglass",
+    "hourglass_block",
+    "hourglass_size",
     "hydra_mixer",
+    "hyperedge_consistency",
+    "hyperedge_means",
+    "hyperedge_reliability",
     "hypergraph_conv",
     "hypergraph_propagate",
     "hypernetwork",
@@ -252,6 +335,7 @@ __all__ = [
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
+    "landmark_features",
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
@@ -259,10 +343,14 @@ __all__ = [
     "linear_attention",
     "local_similarity",
     "local_similarity_classifier",
+    "logah",
+    "low_rank_decoder",
+    "low_rank_decoder_size",
     "magnitude_invariant_encoding",
     "make_graph",
     "make_hypergraph",
     "mask_params",
+    "match_bottleneck",
     "memory_coherence",
     "merge_if_cheaper",
     "mesa_attention",
@@ -270,7 +358,13 @@ __all__ = [
     "mesa_gelu",
     "mesa_layer_norm",
     "mesa_softmax",
+    "mgno",
     "mixture_of_experts",
+    "multigrid_conv",
+    "multigrid_cycle",
+    "multigrid_shapes",
+    "new_entries",
+    "node_distillation",
     "norm_aware_attention",
     "norm_aware_features",
     "norm_placement",
@@ -278,6 +372,9 @@ __all__ = [
     "ordered_low_rank",
     "ordered_rank_mask",
     "pad_graphs",
+    "parameter_graph",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poincare_batch_norm",
     "pool_nodes",
     "power_norm",
@@ -287,6 +384,7 @@ __all__ = [
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
@@ -294,21 +392,32 @@ __all__ = [
     "restarted",
     "rotary_angles",
     "router_logits",
+    "sample_distance_pairs",
     "sample_layer_rank",
     "sample_subnetworks",
     "scaled_residual",
+    "searchable_conv",
     "segment_softmax",
+    "select_spaces",
+    "selectable_kan",
+    "selectable_kan_conv",
+    "selection_entropy",
+    "selection_stage",
     "selective_scan",
     "selu",
     "semiseparable_matrix",
+    "shortest_path_lengths",
     "shrink_ranks",
+    "siren",
     "slice_rank",
     "softmax_attention",
     "solve_bundled",
     "sparse_ternary",
     "spd_batch_norm",
+    "spectral_centroid",
     "statistics_penalty",
     "sub_networks",
+    "swing_conv",
     "synthetic_gradient",
     "td_layernorm",
     "temporal_memory",
@@ -322,6 +431,9 @@ __all__ = [
     "universal_features",
     "unmix_tns",
     "weight_standardization",
+    "winner",
+    "winner_init",
+    "winner_scales",
     "with_sub_networks",
     "ws_conv",
     "wta_crs_dense",

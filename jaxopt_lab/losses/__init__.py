@@ -8,6 +8,7 @@ from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.flow_errors import gibbs_weights, weighted_flow_matching
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.isometric import isometric_loss
 from jaxopt_lab.losses.margin_nca import margin_nca
 from jaxopt_lab.losses.masked_tokens import (
     masked_share,
@@ -60,6 +61,7 @@ __all__ = [
     "gaussian_soft_label",
     "gibbs_weights",
     "guidance",
+    "isometric_loss",
     "level_score",
     "linear_cka",
     "loss_weights",

@@ -18,7 +18,7 @@ from jaxopt_lab.losses.targets import refuse_out_of_range
 LabelLoss = Callable[[Params, jax.Array, jax.Array], jax.Array]
 
 
-def masked_share(key: jax.Array, shape: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+def masked_share(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     r"""Masks of rows, each with a share of its own.
 
     .. math:: t_b \sim U(0, 1], \qquad m_{bi} \sim \text{Bernoulli}(t_b),

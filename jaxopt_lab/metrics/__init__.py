@@ -1,6 +1,8 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
+from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
@@ -9,10 +11,7 @@ from jaxopt_lab.metrics.dual_bank import (
     recall_at,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
-from jaxopt_lab.metrics.fuzzy_topology import (
-    FuzzyTopologyImpact,
-    fuzzy_topology_impact,
-)
+from jaxopt_lab.metrics.fuzzy_topology import FuzzyTopologyImpact, fuzzy_topology_impact
 from jaxopt_lab.metrics.h_calibration import (
     HCalibrator,
     apply_h_calibration,
@@ -20,10 +19,23 @@ from jaxopt_lab.metrics.h_calibration import (
 )
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
 from jaxopt_lab.metrics.hash_tables import HashTables
+from jaxopt_lab.metrics.kernel_calibration_error import (
+    KernelCalibrationError,
+    kernel_calibration_error,
+)
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.lsh_coverage import LshPrecisionRecall, lsh_precision_recall
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
-from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.mergeable import MergeableMetric, together
+from jaxopt_lab.metrics.naive_bayes import (
+    LinearProbe,
+    NaiveBayesSums,
+    apply_naive_bayes,
+    fit_naive_bayes,
+    merge_naive_bayes,
+    naive_bayes_probe,
+    naive_bayes_sums,
+)
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -37,34 +49,48 @@ from jaxopt_lab.metrics.vector_scaling import (
 )
 
 __all__ = [
+    "Band",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
     "FuzzyTopologyImpact",
     "HCalibrator",
     "HashTables",
+    "KernelCalibrationError",
     "KnnCoverage",
+    "LinearProbe",
     "LshPrecisionRecall",
     "MarkEvaluate",
     "MergeableMetric",
+    "NaiveBayesSums",
     "SetScore",
     "SetTable",
     "accuracy",
     "apply_h_calibration",
+    "apply_naive_bayes",
     "apply_temperature",
     "apply_vector_scaling",
+    "bootstrap_band",
+    "classwise_calibration_error",
     "compare_sets",
     "dual_inverted_softmax",
     "expected_calibration_error",
     "fit_h_calibration",
+    "fit_naive_bayes",
     "fit_temperature",
     "fit_vector_scaling",
     "fuzzy_topology_impact",
     "h_calibration_loss",
     "hubness_skewness",
     "inverted_softmax",
+    "kernel_calibration_error",
     "knn_coverage",
     "lsh_precision_recall",
     "mark_evaluate",
+    "merge_naive_bayes",
+    "naive_bayes_probe",
+    "naive_bayes_sums",
     "recall_at",
+    "together",
+    "wilson_band",
 ]

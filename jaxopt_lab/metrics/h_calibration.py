@@ -14,6 +14,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
 from jaxopt_lab.metrics.label_checks import check_labels
 from jaxopt_lab.metrics.mergeable import labelled
+from jaxopt_lab.metrics.sorted_events import with_zero
 
 # Below 1e-5 a derivative is rounding, which Adam would make a whole step of.
 _EPS, _EPS_ROOT, _B1, _B2 = 1e-5, 1e-12, 0.9, 0.999
@@ -70,13 +71,11 @@ def fit_h_calibration(
 
     Returns:
       The slopes and their loss, which is never above that of the identity. Time: value
-      and gradient of ``h_calibration_loss`` a step, one sort each. It is differentiated
-      through the steps, each of which is computed again for that.
+      and gradient of ``h_calibration_loss``, one sort each, a step and once more. It is
+      differentiated through the steps, each of which is computed again for that.
 
     Raises:
       InputError: shapes do not fit, a label is no class, or an option is out of range.
-
-    No row of the catalog: the battery of estimators has not passed on it.
 
     Deviations: the released piecewise-linear map jumps between segments, which is not
     monotone; this one is continuous. Adam's eps is 1e-5 of the loss without the code's
@@ -163,8 +162,9 @@ def _fit(
             leave_class_out=leave_class_out,
         )
 
+    # One evaluation more than steps, of the last slopes: the loss is traced once.
     @jax.checkpoint
-    def step(carry: Any, i: jax.Array) -> tuple[Any, None]:
+    def step(carry: Any, i: jax.Array) -> tuple[Any, jax.Array]:
         slopes, mean, square, best = carry
         value, grad = jax.value_and_grad(loss)(slopes)
         best = _better(best, (slopes, value))
@@ -173,28 +173,27 @@ def _fit(
         i = i + 1
         first, second = mean / (1 - _B1**i), square / (1 - _B2**i)
         slopes = slopes - learning_rate * first / (jnp.sqrt(second + _EPS_ROOT) + _EPS)
-        return (slopes, mean, square, best), None
+        return (slopes, mean, square, best), value
 
     ones = jnp.ones(segments, x.dtype)
-    start = ones, loss(ones)
-    times = jnp.arange(steps, dtype=x.dtype)
-    carry = (ones, 0 * ones, 0 * ones, start)
-    (last, _, _, best), _ = jax.lax.scan(step, carry, times)
-    slopes, value = _better(best, (last, loss(last)))
+    carry = (ones, 0 * ones, 0 * ones, (ones, jnp.asarray(jnp.inf, x.dtype)))
+    times = jnp.arange(steps + 1, dtype=x.dtype)
+    (_, _, _, (slopes, value)), values = jax.lax.scan(step, carry, times)
     # A loss that is no number compares as false, and would pass for the identity.
-    bad = jnp.isnan(start[1])
+    bad = jnp.isnan(values[0])
+    value = jnp.where(bad, jnp.nan, value)
     return HCalibrator(jnp.where(bad, jnp.nan, slopes), value, width)
 
 
 def _mapped(x: jax.Array, slopes: jax.Array, width: jax.Array) -> jax.Array:
-    """The piecewise-linear map, one segment at a time."""
-    total = jnp.zeros_like(x)
-    for k in range(slopes.size):
-        part = jnp.minimum(x + k * width, 0)
-        if k < slopes.size - 1:
-            part = jnp.maximum(part, -width)
-        total = total + jnp.abs(slopes[k]) * part
-    return total
+    """The piecewise-linear map: slope and offset of the segment of each entry."""
+    slopes = jnp.abs(slopes)
+    before = with_zero(jnp.cumsum(slopes))[:-1]
+    number = jnp.arange(slopes.size, dtype=x.dtype)
+    offsets = width * (slopes * number - before)
+    # The bound first: no integer holds the quotient of a large number.
+    place = jnp.floor(jnp.clip(-x / width, 0, slopes.size - 1)).astype(jnp.int32)
+    return slopes[place] * x + offsets[place]
 
 
 def _better(a: Any, b: Any) -> Any:

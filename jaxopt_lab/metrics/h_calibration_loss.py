@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,15 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.metrics.mergeable import labelled
-
-Parts = Literal["clusters", "bins", "events"]
-_ROUNDS = 10
+from jaxopt_lab.metrics.sorted_events import (
+    BLOCK,
+    Parts,
+    own_events,
+    part_cuts,
+    part_shares,
+    window_sums,
+    with_zero,
+)
 
 
 def h_calibration_loss(
@@ -56,11 +64,13 @@ def h_calibration_loss(
       leave_class_out: leave out the examples of one class at a time; else all stay.
 
     Returns:
-      Scalar in [0, 1], float32 or float64; 0 of no events. Equal probabilities stand
-      in the order of the events, on which the loss then depends. Time: one sort of the
-      ``B * C`` events, and sums over them for each class that is left out, one class
-      at a time; memory: that of one class. The gradient holds the order and the parts
-      constant.
+      Scalar in [0, 1], float32 or float64; 0 of no events. Of equal probabilities those
+      with outcome 0 stand first, then those of the lower label: the order of the
+      examples does not matter. Time: one sort of the ``B * C`` events, and a few passes
+      over them for each class that is left out, one class at a time; memory: ``C / 8``
+      bytes an event, and arrays of one class. The gradient holds the order, the parts
+      and the signs of the sums constant; it takes as many passes again, and no second
+      sort. Of ``where`` it is that of the value.
 
     Raises:
       InputError: the shapes do not fit or an option is out of range.
@@ -85,99 +95,216 @@ def h_calibration_loss(
     # A label that is no class has no probability: visible in the value.
     known = jnp.any(right, axis=1, keepdims=True) | (weight == 0)[:, None]
     logp = jnp.where(known, logp, jnp.nan)
-    order = jnp.argsort(jax.lax.stop_gradient(logp).reshape(-1))
-    p = jnp.exp(logp.reshape(-1)[order])
-    residual = p - right.reshape(-1)[order].astype(p.dtype)
-    example = order // logits.shape[1]
-    label, w = jnp.asarray(labels)[example], jnp.asarray(weight)[example]
+    residual = jnp.exp(logp) - right.astype(logp.dtype)
+    rules = _Rules(reach, parts, count, leave_class_out)
+    y, eased = jnp.asarray(labels), jnp.asarray(tolerance, logp.dtype)
+    if where is None:
+        loss = _of_all(rules, residual, logp, y, eased)
+    else:
+        loss = _weighted(rules, residual, logp, y, jnp.asarray(weight), eased)
+    # Events that are no number stand last, and clusters may not see them.
+    return loss + jnp.sum(jnp.where(jnp.isnan(residual), residual, 0))
 
-    def value(kept: jax.Array) -> jax.Array:
-        # Sorted events stay sorted where some are taken out: no second sort.
-        place = jnp.nonzero(kept, size=kept.size, fill_value=kept.size)[0]
-        inside = jnp.arange(kept.size) < jnp.sum(kept)
-        r = jnp.where(inside, residual.at[place].get(mode="clip"), 0)
-        q = jnp.where(inside, p.at[place].get(mode="clip"), 2)
-        if where is None:
-            mass = inside.astype(p.dtype)
-            sums = jnp.abs(_window_sums(r, reach))
-            gaps = jax.nn.relu(sums / (2 * reach + 1) - tolerance)
-        else:
-            mass = jnp.where(inside, w.at[place].get(mode="clip"), 0)
-            gaps = _weighted_gaps(r, mass, reach, tolerance)
-        ends = _ends(jax.lax.stop_gradient(q), mass, parts, count)
-        total = jnp.concatenate([jnp.zeros(1, p.dtype), jnp.cumsum(mass * gaps)])
-        size = jnp.concatenate([jnp.zeros(1, p.dtype), jnp.cumsum(mass)])
-        sizes, sums = jnp.diff(size[ends]), jnp.diff(total[ends])
+
+class _Rules(NamedTuple):
+    """The options of a loss that shape its program."""
+
+    reach: int
+    parts: Parts
+    count: int
+    leave_class_out: bool
+
+
+class _Linear(NamedTuple):
+    """A sum of absolute values as a linear function: of given signs, it is one.
+
+    Attributes:
+      value: scalar.
+      slopes: derivatives with respect to the residuals.
+      active: share of the windows above the tolerance.
+    """
+
+    value: jax.Array
+    slopes: jax.Array
+    active: jax.Array
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _of_all(
+    rules: _Rules,
+    residual: jax.Array,
+    logp: jax.Array,
+    labels: jax.Array,
+    tolerance: jax.Array,
+) -> jax.Array:
+    """The loss of examples that count alike."""
+    return _linear(rules, residual, logp, labels, tolerance, slopes=False).value
+
+
+@_of_all.defjvp
+def _of_all_jvp(rules: _Rules, primals: Any, tangents: Any) -> Any:
+    found = _linear(rules, *primals, slopes=True)
+    residual, _, _, tolerance = primals
+    moved, _, _, eased = tangents
+    # Zeros, whose derivatives are those of the value: a rule is differentiated again.
+    own = lambda x: x - jax.lax.stop_gradient(x)
+    value = found.value + jnp.sum(found.slopes * own(residual))
+    value = value - found.active * own(tolerance)
+    return value, jnp.sum(found.slopes * moved) - found.active * eased
+
+
+def _sorted(
+    logp: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Order of the events, their probabilities and the labels of their examples.
+
+    Of equal probabilities those with the outcome stand last and those of the lowest
+    label first: what is left in the order of the examples is all the same.
+    """
+    classes = logp.shape[1]
+    label = jnp.clip(labels, 0, classes - 1).astype(jnp.int32)
+    right = label[:, None] == jnp.arange(classes, dtype=jnp.int32)[None]
+    code = right.astype(jnp.int32) * classes + label[:, None]
+    places = jnp.arange(logp.size, dtype=jnp.int32)
+    given = logp.reshape(-1), code.reshape(-1), places
+    logp, code, order = jax.lax.sort(given, num_keys=2, is_stable=False)
+    return order, jnp.exp(logp), code % classes
+
+
+def _linear(
+    rules: _Rules,
+    residual: jax.Array,
+    logp: jax.Array,
+    labels: jax.Array,
+    tolerance: jax.Array,
+    *,
+    slopes: bool,
+) -> _Linear:
+    """The loss, and with ``slopes`` its derivatives, from one sort."""
+    residual, logp, tolerance = jax.lax.stop_gradient((residual, logp, tolerance))
+    classes, size = logp.shape[1], logp.size
+    order, p, label = _sorted(logp, labels)
+    r = residual.reshape(-1)[order]
+    width = 2 * rules.reach + 1
+
+    def found(x: jax.Array, ends: jax.Array, ranks: Any) -> _Linear:
+        """That of sorted residuals, with the rank of each event among them."""
+        shares = part_shares(ends, size, p.dtype)
+        total = window_sums(x, rules.reach)
+        above = jnp.abs(total) / width - tolerance > 0
+        signs = jnp.where(above, shares * jnp.sign(total), 0) / width
+        active = width * jnp.sum(jnp.abs(signs))
+        value = jnp.sum(signs * total) - active * tolerance
+        if not slopes:
+            return _Linear(value, jnp.zeros_like(r), active)
+        back = window_sums(signs, rules.reach)
+        return _Linear(value, back if ranks is None else back[ranks], active)
+
+    if rules.leave_class_out:
+        total = _leave_out(rules, r, p, label, classes, found)
+    else:
+        sums = with_zero(jnp.cumsum(p))
+        ends = part_cuts(p, lambda i: i, lambda i: sums[i], rules.parts, rules.count)
+        total = found(r, ends, None)
+    if not slopes:
+        return total
+    back = jnp.zeros_like(r).at[order].set(total.slopes, unique_indices=True)
+    return total._replace(slopes=back.reshape(logp.shape))
+
+
+def _leave_out(
+    rules: _Rules,
+    r: jax.Array,
+    p: jax.Array,
+    label: jax.Array,
+    classes: int,
+    found: Callable[..., _Linear],
+) -> _Linear:
+    """Mean over the classes without whose examples the others are.
+
+    Sorted events stay sorted where some are taken out. The rank of one is its place
+    less the events of the class before it, which are counted for all classes at once,
+    a word for each block; a class then takes a few passes over the events.
+    """
+    size, dtype = p.size, label.dtype
+    own, sums = own_events(label, p, classes), with_zero(jnp.cumsum(p))
+    blocks = jnp.pad(p, (0, -size % BLOCK)).reshape(-1, BLOCK)
+    places = jnp.arange(size, dtype=dtype)
+    bits = jnp.arange(BLOCK, dtype=jnp.uint32)
+    lower = (jnp.uint32(1) << bits) - 1
+
+    def without(total: _Linear, given: Any) -> tuple[_Linear, None]:
+        c, (words, counts, own_sums) = given
+
+        def split(at: jax.Array) -> tuple[jax.Array, jax.Array]:
+            """The block of a place, and its own events before the place."""
+            return at // BLOCK, words[at // BLOCK] & lower[at % BLOCK]
+
+        def kept_before(at: jax.Array) -> jax.Array:
+            block, before = split(at)
+            return at - counts[block] - _bits(before)
+
+        def kept_sums(at: jax.Array) -> jax.Array:
+            block, before = split(at)
+            inside = (before[:, None] >> bits[None]) & 1 > 0
+            rest = jnp.sum(jnp.where(inside, blocks[block], 0), axis=1)
+            return sums[at] - own_sums[block] - rest
+
+        cuts = part_cuts(p, kept_before, kept_sums, rules.parts, rules.count)
+        before = counts[:-1, None] + _bits(words[:, None] & lower[None])
+        ranks = places - before.reshape(-1)[:size]
+        kept = label != c
+        x = jnp.zeros_like(r).at[jnp.where(kept, ranks, size)].set(r, mode="drop")
+        one = found(x, kept_before(cuts), ranks)
+        one = one._replace(slopes=jnp.where(kept, one.slopes, 0))
+        return jax.tree.map(lambda a, b: a + b / classes, total, one), None
+
+    number = jnp.zeros((), p.dtype)
+    start = _Linear(number, jnp.zeros_like(r), number)
+    every = jnp.arange(classes, dtype=dtype), jax.tree.map(jnp.transpose, own)
+    return jax.lax.scan(without, start, every)[0]
+
+
+def _bits(words: jax.Array) -> jax.Array:
+    return jax.lax.population_count(words).astype(jnp.int32)
+
+
+def _weighted(
+    rules: _Rules,
+    residual: jax.Array,
+    logp: jax.Array,
+    labels: jax.Array,
+    weight: jax.Array,
+    tolerance: jax.Array,
+) -> jax.Array:
+    """The loss of weighted examples: windows are as wide in weights."""
+    classes = logp.shape[1]
+    order, p, label = _sorted(jax.lax.stop_gradient(logp), labels)
+    r, w = residual.reshape(-1)[order], weight[order // classes]
+    width = 2 * rules.reach + 1
+
+    def of(kept: jax.Array) -> jax.Array:
+        # Events of weight 0 have no width: they need not be taken out.
+        mass = jnp.where(kept, w, 0)
+        edges = with_zero(jnp.cumsum(mass))
+        sums = with_zero(jnp.cumsum(mass * jnp.where(kept, r, 0)))
+        # The two copies of an example of weight 2 stand half an event off the middle.
+        middle, off = (edges[1:] + edges[:-1]) / 2, (mass - 1) / 2
+        copies = jnp.stack([middle - off, middle + off])
+        ends = jnp.stack([copies + width / 2, copies - width / 2])
+        upper, lower = jnp.interp(ends, edges, sums)
+        gaps = jnp.abs(upper - lower) / width - tolerance
+        gaps = jnp.mean(jax.nn.relu(gaps), axis=0)
+        fixed = jax.lax.stop_gradient((edges, with_zero(jnp.cumsum(mass * p))))
+        counts, total = ((lambda i, x=x: x[i]) for x in fixed)
+        cuts = part_cuts(p, counts, total, rules.parts, rules.count)
+        sizes = jnp.diff(edges[cuts])
+        parts = jnp.diff(with_zero(jnp.cumsum(mass * gaps))[cuts])
         filled = sizes > 0
-        means = jnp.where(filled, sums / jnp.where(filled, sizes, 1), 0)
+        means = jnp.where(filled, parts / jnp.where(filled, sizes, 1), 0)
         return jnp.sum(means) / jnp.maximum(jnp.sum(filled.astype(p.dtype)), 1)
 
-    if leave_class_out:
-        without = jax.checkpoint(lambda c: value((label != c) & (w > 0)))
-        loss = jnp.mean(jax.lax.map(without, classes))
-    else:
-        loss = value(w > 0)
-    # Events that are no number stand last, and clusters may not see them.
-    return loss + jnp.sum(jnp.where(jnp.isnan(p), p, 0))
-
-
-def _window_sums(x: jax.Array, reach: int) -> jax.Array:
-    """Sums of the ``2 * reach + 1`` entries around each, zeros beyond the ends."""
-    width = 2 * reach + 1
-    rows = -(-(x.size + 2 * reach) // width) + 1
-    padded = jnp.pad(x, (reach, rows * width - x.size - reach)).reshape(rows, width)
-    # A window is the end of one row and the beginning of the next: no sum is longer
-    # than a window, and nothing cancels.
-    before = jnp.cumsum(padded, axis=1) - padded
-    after = jnp.flip(jnp.cumsum(jnp.flip(padded, 1), axis=1), 1)
-    return after.reshape(-1)[: x.size] + before.reshape(-1)[width : width + x.size]
-
-
-def _weighted_gaps(
-    r: jax.Array, mass: jax.Array, reach: int, tolerance: float
-) -> jax.Array:
-    """The differences of windows whose width is counted in weights."""
-    zero = jnp.zeros(1, r.dtype)
-    edges = jnp.concatenate([zero, jnp.cumsum(mass)])
-    sums = jnp.concatenate([zero, jnp.cumsum(mass * r)])
-    middle, half = (edges[1:] + edges[:-1]) / 2, (2 * reach + 1) / 2
-
-    def gap(at: jax.Array) -> jax.Array:
-        upper = jnp.interp(at + half, edges, sums)
-        lower = jnp.interp(at - half, edges, sums)
-        mean = jnp.abs(upper - lower) / (2 * reach + 1)
-        return jax.nn.relu(mean - tolerance)
-
-    # The two copies of an example of weight 2 stand half an event off the middle.
-    off = (mass - 1) / 2
-    return (gap(middle - off) + gap(middle + off)) / 2
-
-
-def _ends(q: jax.Array, mass: jax.Array, parts: Parts, count: int) -> jax.Array:
-    """Indices in the sorted probabilities at which parts end, ``count + 1``."""
-    last = jnp.array([q.size], jnp.int32)
-    first = jnp.zeros(1, jnp.int32)
-    if parts == "events":
-        return jnp.concatenate([first, last])
-    if parts == "bins":
-        inner = jnp.arange(1, count, dtype=q.dtype) / count
-        cuts = jnp.searchsorted(q, inner, side="right").astype(jnp.int32)
-        return jnp.concatenate([first, cuts, last])
-    zero = jnp.zeros(1, q.dtype)
-    size = jnp.concatenate([zero, jnp.cumsum(mass)])
-    total = jnp.concatenate([zero, jnp.cumsum(mass * q)])
-    ranks = (jnp.arange(count, dtype=q.dtype) + 0.5) / count * size[-1]
-    start = q[jnp.clip(jnp.searchsorted(size[1:], ranks, side="right"), 0, q.size - 1)]
-
-    def ends(centres: jax.Array) -> jax.Array:
-        middle = (centres[1:] + centres[:-1]) / 2
-        cuts = jnp.searchsorted(q, middle, side="right").astype(jnp.int32)
-        return jnp.concatenate([first, cuts, last])
-
-    def moved(centres: jax.Array, _: None) -> tuple[jax.Array, None]:
-        cuts = ends(centres)
-        sizes, sums = jnp.diff(size[cuts]), jnp.diff(total[cuts])
-        filled = sizes > 0
-        return jnp.where(filled, sums / jnp.where(filled, sizes, 1), centres), None
-
-    return ends(jax.lax.scan(moved, start, length=_ROUNDS)[0])
+    if not rules.leave_class_out:
+        return of(w > 0)
+    without = jax.checkpoint(lambda c: of((label != c) & (w > 0)))
+    return jnp.mean(jax.lax.map(without, jnp.arange(classes, dtype=label.dtype)))

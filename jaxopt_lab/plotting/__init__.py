@@ -8,8 +8,10 @@ from jaxopt_lab.plotting.image_grid import image_grid
 from jaxopt_lab.plotting.layer_bars import layer_bars
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.page import Section, html_page
+from jaxopt_lab.plotting.pareto_front import pareto_front
 from jaxopt_lab.plotting.rate_curve import rate_curve
 from jaxopt_lab.plotting.record_panels import Line, Panel, record_panels
+from jaxopt_lab.plotting.reliability import ReliabilityBins, reliability_diagram
 from jaxopt_lab.plotting.score_bands import score_bands
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 from jaxopt_lab.plotting.spectrum import spectrum
@@ -18,6 +20,7 @@ from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 __all__ = [
     "Line",
     "Panel",
+    "ReliabilityBins",
     "Section",
     "confusion_matrix",
     "end_points",
@@ -28,8 +31,10 @@ __all__ = [
     "loss_contours",
     "loss_lines",
     "loss_surface",
+    "pareto_front",
     "rate_curve",
     "record_panels",
+    "reliability_diagram",
     "score_bands",
     "sharpness_curve",
     "spectrum",

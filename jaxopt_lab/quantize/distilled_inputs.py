@@ -104,7 +104,7 @@ def distill_inputs(
     kind = jnp.dtype(dtype)
     if not jnp.issubdtype(kind, jnp.floating):
         raise InputError(f"dtype must be real floating; got {kind}")
-    _check_layers(jax.eval_shape(observe, params, jax.ShapeDtypeStruct(shape, kind)))
+    check_layers(jax.eval_shape(observe, params, jax.ShapeDtypeStruct(shape, kind)))
     found = _distilled(
         key, params, learning_rate, patience, observe, tuple(shape), steps, init,
         statistics, kind,
@@ -146,32 +146,46 @@ def _distilled(
     adam = optax.scale_by_adam()
 
     def step(carry: tuple, _: None) -> tuple[tuple, tuple]:
-        x, state, rate, best, waited = carry
+        x, state, plateau = carry
         value, slope = jax.value_and_grad(loss)(x)
         direction, state = adam.update(slope, state, x)
-        x = x - rate.astype(dtype) * direction
-        better = value < best * (1 - _TOLERANCE)
-        best = jnp.where(better, value, best)
-        waited = jnp.where(better, 0, waited + 1)
-        lower = waited > patience
-        lowered = jnp.minimum(rate, jnp.maximum(rate * _FACTOR, _FLOOR))
-        after = jnp.where(lower, lowered, rate)
-        waited = jnp.where(lower, 0, waited)
-        return (x, state, after, best, waited), (value, rate)
+        x = x - plateau[0].astype(dtype) * direction
+        after = lowered_rate(plateau, value, patience)
+        return (x, state, after), (value, plateau[0])
 
     kind = jax.eval_shape(loss, start).dtype
-    carry = (
-        start,
-        adam.init(start),
+    plateau = (
         jnp.asarray(learning_rate, kind),
         jnp.asarray(jnp.inf, kind),
         jnp.zeros((), jnp.int32),
     )
+    carry = (start, adam.init(start), plateau)
     (x, *_), (losses, rates) = jax.lax.scan(step, carry, None, length=steps)
     return DistilledInputs(x, losses, rates)
 
 
-def _check_layers(layers: Sequence[Normalized]) -> None:
+def lowered_rate(plateau: tuple, value: jax.Array, patience: jax.Array) -> tuple:
+    """The rule that lowers a rate where a loss makes no progress.
+
+    Args:
+      plateau: rate, lowest loss, steps without progress.
+      value: loss of the step.
+      patience: steps without progress that do not lower the rate.
+
+    Returns:
+      The next ones: a tenth of the rate, not below 1e-4.
+    """
+    rate, best, waited = plateau
+    better = value < best * (1 - _TOLERANCE)
+    best = jnp.where(better, value, best)
+    waited = jnp.where(better, 0, waited + 1)
+    lower = waited > patience
+    lowered = jnp.minimum(rate, jnp.maximum(rate * _FACTOR, _FLOOR))
+    return jnp.where(lower, lowered, rate), best, jnp.where(lower, 0, waited)
+
+
+def check_layers(layers: Sequence[Normalized]) -> None:
+    """Refuse no normalization, and statistics that are not one number a channel."""
     if not len(layers):
         raise InputError(
             "observe must return at least one batch normalization; got none"

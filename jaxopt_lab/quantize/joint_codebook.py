@@ -83,8 +83,7 @@ def joint_codebook(
       InputError: no real floating matrix, more groups than rows, bits outside of 1
         to 4, or (outside of ``jit``) a weight that is not finite.
 
-    It has no row among the quantizers: a codebook's values are on no grid, so there is
-    no ``QArray`` of it, and it is fitted to a block's outputs, not to a gram matrix.
+    The row among the quantizers is ``jlcm``, which fits one matrix to a gram matrix.
     Memory: ``2 ** bits`` logits a weight, while it is fitted.
 
     >>> weight = jnp.array([[1.0, -0.5, 1.0], [8.0, -4.0, 8.0]])

@@ -187,25 +187,35 @@ def coordinate_descent(
     aim, begin = pad(target), pad(start)
     sigma = jnp.pad(gram[places][:, places], ((0, extra), (0, extra)))
 
+    if rounded and not relax:
+        keep_best = False  # the objective never rises: the last iterate is the best
+
     def one_sweep(number: jax.Array, carry):
         apart, error, best, least = carry
-        exact = relax & (number % 3 == 1) & (number <= 25) & (number < sweeps - 1)
-        apart, change = sweep(aim, apart, sigma, steps, grid, block, ~exact)
+        rounds = None
+        if relax:
+            late = (number > 25) | (number >= sweeps - 1)
+            rounds = (number % 3 != 1) | late
+        apart, change = sweep(
+            aim, apart, sigma, steps, grid, block, rounds, told=keep_best
+        )
+        if not keep_best:
+            return apart, error, best, least
         error = error + change
-        better = ~exact & (error < least)
+        better = error < least
+        if rounds is not None:
+            better = better & rounds
         best, least = jax.tree.map(
             lambda new, old: jnp.where(better, new, old), (apart, error), (best, least)
         )
         return apart, error, best, least
 
     apart = aim - begin
-    if rounded and not relax:
-        keep_best = False  # the objective never rises: the last iterate is the best
     error = least = jnp.zeros((), apart.dtype)
     if keep_best:
         error = jnp.sum(apart * (sigma @ apart))
         least = error if rounded else jnp.full_like(error, jnp.inf)
-    carry = (apart, error, apart, least)
+    carry = (apart, error, apart if keep_best else error, least)
     last, _, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
     found = aim - (best if keep_best else last)
     return found[:inputs][jnp.argsort(places)].T
@@ -218,7 +228,9 @@ def sweep(
     steps: Steps,
     grid: Grid,
     block: int,
-    rounds: jax.Array,
+    rounds: jax.Array | None = None,
+    *,
+    told: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """One pass over all columns of ``aim - current``, and the objective's change.
 
@@ -229,39 +241,61 @@ def sweep(
       steps: the grid of every weight.
       grid: rounds.
       block: columns between two products; it divides the inputs.
-      rounds: whether the values are rounded.
+      rounds: whether the values are rounded; ``None``: they are.
+      told: whether the change is wanted: a sum for every column.
 
     Returns:
-      The new difference, and the change of the objective.
+      The new difference, and the change of the objective; 0 where it is not wanted.
     """
 
-    def one_block(number: jax.Array, carry):
-        apart, change = carry
-        start = number * block
-        rows, tile, wanted = (
-            jax.lax.dynamic_slice_in_dim(x, start, block) for x in (sigma, apart, aim)
-        )
-        residual = rows @ apart
-        square = jax.lax.dynamic_slice_in_dim(rows, start, block, axis=1)
-        near = steps.block(start, block)
-
-        def one_column(i: jax.Array, carry):
-            tile, residual, change = carry
-            pivot = square[i, i]
-            # The distance at the exact minimum, whose values are rounded next.
-            ideal = tile[i] - trees.safe_divide(residual[i], pivot)
-            values = near.values(grid, i, wanted[i] - ideal)
-            new = jnp.where(rounds, wanted[i] - values, ideal)
-            move = new - tile[i]
-            change = change + jnp.sum(move * (2 * residual[i] + pivot * move))
-            residual = residual + square[i][:, None] * move[None]
-            return tile.at[i].set(new), residual, change
-
-        tile, _, change = jax.lax.fori_loop(
-            0, block, one_column, (tile, residual, change)
-        )
-        return jax.lax.dynamic_update_slice_in_dim(apart, tile, start, 0), change
-
     blocks = len(sigma) // block
+    # One wide product reads everything once for several blocks, whose effect on the
+    # later ones of them is a small product each.
+    together = next(n for n in (4, 2, 1) if blocks % n == 0)
+
+    def several_blocks(number: jax.Array, carry):
+        first = number * together * block
+        rows = jax.lax.dynamic_slice_in_dim(sigma, first, together * block)
+
+        def one_block(inner: jax.Array, carry):
+            apart, every, change = carry
+            start = first + inner * block
+            tile, wanted = (
+                jax.lax.dynamic_slice_in_dim(x, start, block) for x in (apart, aim)
+            )
+            columns = jax.lax.dynamic_slice_in_dim(rows, start, block, axis=1)
+            residual, square = (
+                jax.lax.dynamic_slice_in_dim(x, inner * block, block)
+                for x in (every, columns)
+            )
+            near = steps.block(start, block)
+
+            def one_column(i: jax.Array, carry):
+                tile, residual, change = carry
+                pivot = square[i, i]
+                # The distance at the exact minimum, whose values are rounded next.
+                ideal = tile[i] - trees.safe_divide(residual[i], pivot)
+                values = near.values(grid, i, wanted[i] - ideal)
+                new = wanted[i] - values
+                if rounds is not None:
+                    new = jnp.where(rounds, new, ideal)
+                move = new - tile[i]
+                if told:
+                    change = change + jnp.sum(move * (2 * residual[i] + pivot * move))
+                residual = residual + square[i][:, None] * move[None]
+                return tile.at[i].set(new), residual, change
+
+            moved, _, change = jax.lax.fori_loop(
+                0, block, one_column, (tile, residual, change)
+            )
+            every = every + columns @ (moved - tile)
+            apart = jax.lax.dynamic_update_slice_in_dim(apart, moved, start, 0)
+            return apart, every, change
+
+        apart, change = carry
+        carry = apart, rows @ apart, change
+        apart, _, change = jax.lax.fori_loop(0, together, one_block, carry)
+        return apart, change
+
     zero = jnp.zeros((), apart.dtype)
-    return jax.lax.fori_loop(0, blocks, one_block, (apart, zero))
+    return jax.lax.fori_loop(0, blocks // together, several_blocks, (apart, zero))

@@ -45,7 +45,8 @@ def quantized_products(
 
     Raises:
       InputError: from the returned function, ``match`` finds no kernel, or one that is
-        in no product that is reached; ``keep`` leaves it out.
+        in no product that is reached, which ``keep`` would leave out; or ``keep`` finds
+        none.
 
     Cost: the program is traced twice; no further residuals.
 
@@ -58,11 +59,13 @@ def quantized_products(
 
     def quantized(params: Params, *others: Any, **keywords: Any) -> Any:
         paths = [trees.path_name(path) for path, _ in trees.leaves_with_path(params)]
-        names = {
-            name
-            for name in paths
-            if re.search(match, name) and not (keep and re.search(keep, name))
-        }
+        found = [name for name in paths if re.search(match, name)]
+        names = {n for n in found if not (keep and re.search(keep, n))}
+        if keep and found and len(names) == len(found):
+            raise InputError(
+                f"keep={keep} finds no kernel to leave out; there are "
+                f"{', '.join(found)}"
+            )
         if not names:
             raise InputError(
                 f"no kernel to quantize: {match!r} without {keep!r} finds none of "
@@ -111,14 +114,14 @@ def quantized_products(
         def called(params: Params, *others: Any) -> Any:
             return apply(params, *others, **keywords)
 
-        found = run_watched(called, names, params, others, product)
+        outputs = run_watched(called, names, params, others, product)
         missed = sorted(names - set(seen))
         if missed:
             raise InputError(
                 f"no product of {', '.join(missed)} to quantize: none is reached, it "
                 "may be inside of a loop or of jax.checkpoint; keep= leaves kernels out"
             )
-        return found
+        return outputs
 
     return quantized
 

@@ -9,6 +9,13 @@ from jaxopt_lab.recipes.co_teaching import (
     of_both,
 )
 from jaxopt_lab.recipes.conadv import init_conadv, make_conadv_step
+from jaxopt_lab.recipes.continual_hypernetwork import (
+    OldTasks,
+    fisher_importance,
+    init_continual_hypernetwork,
+    make_continual_hypernetwork_step,
+    output_regulariser,
+)
 from jaxopt_lab.recipes.decoupled import init_decoupled, make_decoupled_step
 from jaxopt_lab.recipes.decoupling import (
     WindowGradients,
@@ -25,11 +32,9 @@ from jaxopt_lab.recipes.distillation import (
 from jaxopt_lab.recipes.dual_losses import DualOutputs
 from jaxopt_lab.recipes.dualdis import init_dualdis, make_dualdis_step
 from jaxopt_lab.recipes.ensemble import init_ensemble, make_ensemble_step, of_members
+from jaxopt_lab.recipes.federated import init_federated, make_federated_step
 from jaxopt_lab.recipes.fixmatch import init_fixmatch, make_fixmatch_step
-from jaxopt_lab.recipes.flow_matching import (
-    init_flow_matching,
-    make_flow_matching_step,
-)
+from jaxopt_lab.recipes.flow_matching import init_flow_matching, make_flow_matching_step
 from jaxopt_lab.recipes.flow_sampler import integrate_flow
 from jaxopt_lab.recipes.gan import init_gan, make_gan_step
 from jaxopt_lab.recipes.ghost import init_ghost, make_ghost_step
@@ -62,6 +67,7 @@ __all__ = [
     "Ghosts",
     "HybridOutputs",
     "Memory",
+    "OldTasks",
     "PodOutputs",
     "WindowGradients",
     "adapting_norms",
@@ -69,16 +75,19 @@ __all__ = [
     "draw_ghosts",
     "edit_attribute",
     "empty_memory",
+    "fisher_importance",
     "fit_separator",
     "fixed_memory",
     "ghost_generator_loss",
     "init_adversarial",
     "init_co_teaching",
     "init_conadv",
+    "init_continual_hypernetwork",
     "init_decoupled",
     "init_distillation",
     "init_dualdis",
     "init_ensemble",
+    "init_federated",
     "init_fixmatch",
     "init_flow_matching",
     "init_gan",
@@ -96,10 +105,12 @@ __all__ = [
     "make_adversarial_step",
     "make_co_teaching_step",
     "make_conadv_step",
+    "make_continual_hypernetwork_step",
     "make_decoupled_step",
     "make_distillation_step",
     "make_dualdis_step",
     "make_ensemble_step",
+    "make_federated_step",
     "make_fixmatch_step",
     "make_flow_matching_step",
     "make_gan_step",
@@ -114,6 +125,7 @@ __all__ = [
     "of_both",
     "of_members",
     "orthogonality",
+    "output_regulariser",
     "regression_loss",
     "soft_divergence",
     "window_gradients",

@@ -1,6 +1,24 @@
 """Search: candidates from a space, asked for and told their scores."""
 
+from jaxopt_lab.search.conservative_explorer import conservative_explorer, guide_classes
 from jaxopt_lab.search.driver import Search, run
+from jaxopt_lab.search.einspace.evolution import einspace_evolution
+from jaxopt_lab.search.einspace.grammar import (
+    Grammar,
+    mutate_architecture,
+    sample_architecture,
+)
+from jaxopt_lab.search.einspace.network import (
+    count_parameters,
+    einspace_network,
+    module_function,
+)
+from jaxopt_lab.search.einspace.nodes import Node, as_text, from_text, infer_shape
+from jaxopt_lab.search.kernel_ridge import (
+    KernelRidge,
+    fit_kernel_ridge,
+    predict_kernel_ridge,
+)
 from jaxopt_lab.search.layer_genomes import (
     apply_genome,
     as_genome,
@@ -9,23 +27,118 @@ from jaxopt_lab.search.layer_genomes import (
     genome_space,
     reads_input,
 )
+from jaxopt_lab.search.network_compression import (
+    ConvSpec,
+    apply_actions,
+    chain_parameters,
+    compression_reward,
+    conv_chain,
+    removable,
+    removal_space,
+    shrink_space,
+)
+from jaxopt_lab.search.nsga2 import nsga2
+from jaxopt_lab.search.pareto import (
+    crowding_distance,
+    dominates,
+    hypervolume,
+    nondominated_sort,
+)
+from jaxopt_lab.search.predictor_guided import predictor_guided
+from jaxopt_lab.search.program_text import (
+    Operation,
+    ProgramGraph,
+    graph_text,
+    hashed_ngrams,
+    program_graph,
+    program_text,
+    text_graph,
+)
+from jaxopt_lab.search.quantization_noise import (
+    architecture_entropy,
+    bit_operations,
+    entropy_weight,
+    mixed_bit_weights,
+    quantization_noise,
+)
 from jaxopt_lab.search.random_search import random_search
 from jaxopt_lab.search.regularized_evolution import regularized_evolution
-from jaxopt_lab.search.space import Choice, Integers, Interval, candidate_at
+from jaxopt_lab.search.reinforce import (
+    choice_entropy,
+    choice_probabilities,
+    reinforce,
+    reinforce_gradient,
+)
+from jaxopt_lab.search.space import (
+    Choice,
+    Integers,
+    Interval,
+    candidate_at,
+    encode,
+    fraction_of,
+)
 
 __all__ = [
     "Choice",
+    "ConvSpec",
+    "Grammar",
     "Integers",
     "Interval",
+    "KernelRidge",
+    "Node",
+    "Operation",
+    "ProgramGraph",
     "Search",
+    "apply_actions",
     "apply_genome",
+    "architecture_entropy",
     "as_genome",
+    "as_text",
+    "bit_operations",
     "candidate_at",
+    "chain_parameters",
+    "choice_entropy",
+    "choice_probabilities",
+    "compression_reward",
+    "conservative_explorer",
+    "conv_chain",
+    "count_parameters",
+    "crowding_distance",
+    "dominates",
+    "einspace_evolution",
+    "einspace_network",
+    "encode",
+    "entropy_weight",
+    "fit_kernel_ridge",
+    "fraction_of",
+    "from_text",
     "genome_of",
     "genome_params",
     "genome_space",
+    "graph_text",
+    "guide_classes",
+    "hashed_ngrams",
+    "hypervolume",
+    "infer_shape",
+    "mixed_bit_weights",
+    "module_function",
+    "mutate_architecture",
+    "nondominated_sort",
+    "nsga2",
+    "predict_kernel_ridge",
+    "predictor_guided",
+    "program_graph",
+    "program_text",
+    "quantization_noise",
     "random_search",
     "reads_input",
     "regularized_evolution",
+    "reinforce",
+    "reinforce_gradient",
+    "removable",
+    "removal_space",
     "run",
+    "sample_architecture",
+    "shrink_space",
+    "text_graph",
 ]

@@ -19,12 +19,13 @@ class Search(NamedTuple):
       init: ``init() -> state``, plain numbers, strings, lists and dicts (JSON where the
         candidates are), with the entries ``best``, ``score`` and ``told``.
       ask: ``ask(state, key) -> candidate``, values by name.
-      tell: ``tell(state, candidate, score) -> state``; larger scores are better.
+      tell: ``tell(state, candidate, score) -> state``; larger scores are better. A
+        search for compromises takes a list of them.
     """
 
     init: Callable[[], State]
     ask: Callable[[State, jax.Array], Candidate]
-    tell: Callable[[State, Candidate, float], State]
+    tell: Callable[[State, Candidate, Any], State]
 
 
 def fresh() -> State:
@@ -53,7 +54,7 @@ def with_best(state: State, candidate: Candidate, score: float) -> State:
 
 
 def run(
-    search: Search, score_of: Callable[[Candidate], float], key: jax.Array, budget: int
+    search: Search, score_of: Callable[[Candidate], Any], key: jax.Array, budget: int
 ) -> State:
     """Ask, score and tell a number of times.
 

@@ -38,7 +38,12 @@ class Interval(NamedTuple):
 
 
 class Integers(NamedTuple):
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Whole numbers from ``low`` to ``high``, both included.
+
+    Attributes:
+      low: the least.
+      high: the largest.
+    """
 
     low: int
     high: int
@@ -52,7 +57,11 @@ class Integers(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One of several values, such as names."""
+    """One of several values, such as names.
+
+    Attributes:
+      values: all of them.
+    """
 
     values: tuple[Any, ...]
 
@@ -111,3 +120,56 @@ def candidate_at(space: Space, fractions: Sequence[float]) -> dict[str, Any]:
     """
     pairs = zip(space.items(), fractions, strict=True)
     return {name: dimension.at(float(u)) for (name, dimension), u in pairs}
+
+
+def fraction_of(dimension: Dimension, value: Any) -> float:
+    """The fraction of a dimension that belongs to a value.
+
+    Args:
+      dimension: the dimension.
+      value: one of its values.
+
+    Returns:
+      A number in [0, 1]: ``dimension.at`` of it is the value again, an interval's up to
+      rounding.
+
+    >>> fraction_of(Integers(1, 4), 3), fraction_of(Interval(0.01, 1.0, log=True), 0.1)
+    (0.625, 0.5)
+    """
+    if isinstance(dimension, Choice):
+        return (dimension.values.index(value) + 0.5) / len(dimension.values)
+    low, high = dimension.low, dimension.high
+    if isinstance(dimension, Integers):
+        return (value - low + 0.5) / (high - low + 1)
+    if low == high:
+        return 0.5
+    if dimension.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def encode(space: Space, candidate: Mapping[str, Any]) -> list[float]:
+    """A candidate as numbers, for predictors.
+
+    Args:
+      space: dimensions by name.
+      candidate: values by name.
+
+    Returns:
+      A fraction for a number, and for a choice one number for each of its values, of
+      which one is the root of 1/2: two values are 1 apart.
+
+    >>> encode({"depth": Integers(1, 2), "name": Choice(("a", "b"))},
+    ...        {"depth": 2, "name": "a"})
+    [0.75, 0.7071067811865476, 0.0]
+    """
+    found: list[float] = []
+    for name, dimension in space.items():
+        value = candidate[name]
+        if isinstance(dimension, Choice):
+            place = dimension.values.index(value)
+            size = math.sqrt(0.5)
+            found += [size * (i == place) for i in range(len(dimension.values))]
+        else:
+            found.append(fraction_of(dimension, value))
+    return found

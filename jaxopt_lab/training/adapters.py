@@ -183,8 +183,8 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
 
     Args:
       module: the module.
-      sample_inputs: arrays, or ``jax.ShapeDtypeStruct``s, of the shape and dtype of
-        the inputs. Only shapes and dtypes are used.
+      sample_inputs: arrays, or structs of ``jax.ShapeDtypeStruct``, of the shape and
+        dtype of the inputs. Only shapes and dtypes are used.
 
     Returns:
       The functions.

@@ -128,7 +128,9 @@ def proximal_group_lasso(
 
     Decisions: paper and code add the penalty to the loss; the proximal step, of the
     same penalty, is ours. It is that of plain gradient descent: behind Adam, whose step
-    sizes differ, it is an approximation.
+    sizes differ, it is an approximation. It has no row among the transforms: it is a
+    step of the factors that a layer names, and refuses parameters without them, such as
+    every problem of the battery.
 
     >>> p = {"u": jnp.array([[3.0, 0.5]]), "v": jnp.array([[1.0], [0.0]])}
     >>> tx = optax.chain(optax.sgd(0.1), proximal_group_lasso(1.0))

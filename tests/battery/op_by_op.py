@@ -28,8 +28,15 @@ def _bytes(x: Any) -> Any:
     return x.dtype.name, x.shape, x.tobytes()
 
 
+# ``a < b`` of an array of NumPy and one of JAX is ``b > a``.
+_MIRRORED = {"gt": "lt", "ge": "le"}
+
+
 def _key(primitive: Any, params: Any, args: Any) -> Any:
-    return primitive.name, str(sorted(params.items())), tuple(map(_bytes, args))
+    name = _MIRRORED.get(primitive.name, primitive.name)
+    given = tuple(map(_bytes, args))
+    given = given if name == primitive.name else given[::-1]
+    return name, str(sorted(params.items())), given
 
 
 def _is_literal(primitive: Any, args: Any, params: Any) -> bool:
@@ -39,7 +46,8 @@ def _is_literal(primitive: Any, args: Any, params: Any) -> bool:
         and np.shape(args[0]) == ()
         and not params["weak_type"]
         and params["new_dtype"] in (np.float64, np.float32, np.int32, np.int64)
-        and np.asarray(args[0]).dtype in (np.float64, np.float32, np.bool_, np.int64)
+        and np.asarray(args[0]).dtype
+        in (np.float64, np.float32, np.bool_, np.int64, np.int32)
     )
 
 

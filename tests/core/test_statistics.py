@@ -106,3 +106,14 @@ def test_a_batch_of_one_value_is_refused():
     require_values("norm", np.ones((1, 2, 3)), (0, 1))
     with pytest.raises(InputError, match=r"norm .* two values .* \(1, 1, 3\), 1 of"):
         require_values("norm", np.ones((1, 1, 3)), (0, 1))
+
+
+def test_values_of_all_devices_are_counted():
+    def one(x):
+        require_values("norm", x, (0, 1), "data")
+        return x
+
+    over = jax.vmap(one, axis_name="data")
+    assert jax.eval_shape(over, np.ones((2, 1, 1, 3))).shape == (2, 1, 1, 3)
+    with pytest.raises(InputError, match="1 of each"):
+        jax.eval_shape(over, np.ones((1, 1, 1, 3)))

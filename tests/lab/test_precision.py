@@ -10,12 +10,12 @@ from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.jaxprs import equations
 from jaxopt_lab.core.trees import is_floating
-from jaxopt_lab.lab import optimizers, runs
+from jaxopt_lab.lab import optimizers, precision, runs
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.models import MODELS, Wanted
 from jaxopt_lab.lab.models.layers import functional
+from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import classification_loss
-from jaxopt_lab.quantize import product_grids, quantized_products
 from jaxopt_lab.training import from_nnx, init_state, make_train_step
 from jaxopt_lab.training.mixed_precision import mixed_precision
 
@@ -125,9 +125,9 @@ def test_all_products_of_every_model_are_narrow(name):
 def test_it_trains_as_float32_does(tmp_path):
     words = ["method=sgd", "steps=6", "log_every=6", "eval_every=0", "save_every=0"]
     losses = []
-    for precision in ("float32", "bf16"):
-        configuration = parse([*TINY, *words, f"precision={precision}"])
-        fitted = runs.train(configuration, tmp_path / precision)
+    for kind in ("float32", "bf16"):
+        configuration = parse([*TINY, *words, f"precision={kind}"])
+        fitted = runs.train(configuration, tmp_path / kind)
         losses.append(fitted.summary["final_loss"])
     assert losses[0] != losses[1]
     np.testing.assert_allclose(*losses, rtol=0.02)
@@ -183,15 +183,37 @@ def test_kernels_of_convolutions_are_rounded_and_those_of_loops_refused(name):
     functional = model.functional(model.config(), wanted)
     params, state = jax.eval_shape(functional.init, jax.random.key(0))
     x = jax.ShapeDtypeStruct((2, *shape), jnp.int32 if text else jnp.float32)
-    apply = quantized_products(functional.apply, product_grids("w8a8"))
 
-    def traced():
+    def traced(keep=""):
+        run = RunOptions(quantize="w8a8", quantize_keep=keep)
+        apply = precision.quantized(run, functional.apply)
         return jax.eval_shape(
             lambda p, s, x: apply(p, s, x, train=False)[0], params, state, x
         )
 
     if text:
-        with pytest.raises(InputError, match="no product of layers/0/state/kernel"):
+        words = "no product of layers/0/state/kernel.*; quantize_keep= leaves kernels"
+        with pytest.raises(InputError, match=words) as told:
             traced()
+        assert "\n" not in str(told.value)
+        assert traced("/state/").shape == (2, 4, 10)
     else:
         assert traced().shape == (2, 10)
+    with pytest.raises(InputError, match="^quantize_keep=heads finds no kernel to le"):
+        traced("heads")
+
+
+def test_layers_that_stay_are_not_rounded():
+    _, traced, _ = step_of("quantize=w2", "quantize_keep=head")
+    rounded = {
+        e.outvars[0].aval.shape
+        for e in equations(traced.jaxpr)
+        if e.primitive.name == "round"
+    }
+    assert rounded == {(8, 64)}
+    for words, said in (
+        (["quantize_keep=head"], "would do nothing without quantize="),
+        (["quantize=w8", "quantize_keep=("], "accepted: a regular expression"),
+    ):
+        with pytest.raises(InputError, match=said):
+            parse(words)

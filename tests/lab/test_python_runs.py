@@ -139,10 +139,15 @@ def test_commands(trained, tmp_path, monkeypatch, capsys):
         assert line in error and error.count("\n") == 1
 
 
+def instance():
+    # Not while tests are collected: it compiles programs.
+    return {"model": Net(5, 3, rngs=nnx.Rngs(0))}
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"model": Net(5, 3, rngs=nnx.Rngs(0))}, "give the class or a function that"),
+        (instance, "give the class or a function that"),
         ({"model": 3}, "model is 3; accepted: a name"),
         ({"loss": lambda logits: logits}, "cannot be called with logits and labels"),
         ({"metod": "sam"}, "unknown option 'metod'; perhaps you meant 'method'"),
@@ -152,6 +157,7 @@ def test_commands(trained, tmp_path, monkeypatch, capsys):
     ids=["instance", "number", "loss", "typo", "lengths", "range"],
 )
 def test_what_cannot_be_used_is_told_in_one_line(options, words, tmp_path):
+    options = options() if callable(options) else options
     with pytest.raises(InputError, match=words) as caught:
         run(**{**OWN, "steps": 1, "out": tmp_path / "none", **options})
     assert "\n" not in str(caught.value)
@@ -226,6 +232,15 @@ def test_a_quantized_run_predicts_with_the_values_of_its_codes(trained):
             quantize_run(one, **{"method": "gptq", **arguments})
     with pytest.raises(InputError, match="has 2 seeds"):
         quantize_run(trained[0], "gptq")
+    few = {"bits": 2, "groups": 2, "steps": 0}
+    coarse, report = quantize_run(one, "jlcm", options=few, examples=8)
+    for layer in ("hidden", "head"):
+        values = coarse.params[layer]["kernel"]
+        assert np.unique(values).size <= 8 < np.unique(one.params[layer]["kernel"]).size
+        assert codes_by_path(report)[f"{layer}/kernel/qvalue"].max() <= 3
+    for arguments in ({"codec": "gptq"}, {"group_size": 4}):
+        with pytest.raises(InputError, match="method=jlcm has codewords, no grid"):
+            quantize_run(one, "jlcm", **arguments)
 
 
 def test_the_command_to_quantize_prints_a_table_and_writes_the_codes(

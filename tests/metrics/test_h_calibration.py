@@ -89,6 +89,15 @@ def test_weights_are_repeated_and_dropped_examples():
     np.testing.assert_allclose(*both(bad, z), rtol=1e-12)
 
 
+def test_equal_probabilities_stand_in_no_order_of_the_examples():
+    z = np.repeat(LOGITS[:2], 6, axis=0)
+    run = jax.jit(lambda y: h_calibration_loss(z, y, reach=1, count=2))
+    y = TARGETS[:12]
+    assert len(set(y[:6])) > 1
+    other = np.concatenate([y[:6][::-1], y[6:][::-1]])
+    assert run(y) == run(other)
+
+
 def test_the_fit_lowers_the_loss_and_keeps_the_classes():
     @jax.jit
     def run(z):

@@ -15,14 +15,13 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
 
 KEY = jax.random.key(0)
-BATCH = {
-    "x": jax.random.normal(jax.random.key(1), (16, 5), jnp.float64),
-    "y": jax.random.normal(jax.random.key(2), (16, 3), jnp.float64),
-}
-PARAMS = {
-    "one": jax.random.normal(jax.random.key(3), (5, 7), jnp.float64) / 2,
-    "two": jax.random.normal(jax.random.key(4), (7, 3), jnp.float64) / 2,
-}
+RNG = np.random.default_rng(0)
+BATCH, PARAMS = jax.device_put(
+    (
+        {"x": RNG.normal(size=(16, 5)), "y": RNG.normal(size=(16, 3))},
+        {"one": RNG.normal(size=(5, 7)) / 2, "two": RNG.normal(size=(7, 3)) / 2},
+    )
+)
 
 
 def plain_loss(params, model_state, batch, key):

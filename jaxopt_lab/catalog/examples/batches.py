@@ -150,6 +150,17 @@ def one_classifier_to_cut() -> dict[str, Any]:
     return {"batch": given["batch"], "params": params, "widths": (0.25, 0.5, 1.0)}
 
 
+def two_clients() -> dict[str, Any]:
+    """A batch of eight for two clients, and the weights of a linear classifier.
+
+    >>> two_clients()["clients"]
+    2
+    """
+    given = student_and_teacher()
+    params = {"model": given["params"]["student"]}
+    return {"batch": given["batch"], "params": params, "clients": 2}
+
+
 def two_views() -> dict[str, Any]:
     """A batch of eight with strong views, and the weights of a linear classifier.
 
@@ -242,6 +253,21 @@ def two_modules() -> dict[str, Any]:
     first, other = given["params"]["student"], given["params"]["teacher"]
     params = {"modules": (first, other[:3]), "predictors": (0.1 * other[1:],)}
     return {"batch": given["batch"], "params": params, "weight": 0.7}
+
+
+def two_tasks() -> dict[str, Any]:
+    """A batch of eight, a linear hypernetwork now and before, and an old task.
+
+    >>> sorted(two_tasks()["params"]["model"])
+    ['embedding', 'hypernetwork']
+    """
+    rng = np.random.default_rng(7)
+    now, before = rng.normal(size=(2, 2, 12))
+    model = {"hypernetwork": now, "embedding": rng.normal(size=2)}
+    old = {"params": before, "embeddings": rng.normal(size=(1, 2))}
+    params = {"model": model, "old": old}
+    batch = student_and_teacher()["batch"]
+    return {"batch": batch, "params": params, "beta": 0.1, "lookahead": 0.2}
 
 
 def moved_inputs() -> dict[str, Any]:

@@ -25,6 +25,15 @@ def small_images() -> dict[str, Any]:
     return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
 
 
+def swinging_images() -> dict[str, Any]:
+    """The same for a convolution of stride 1, whose masks are those of the input.
+
+    >>> swinging_images()["stride"]
+    1
+    """
+    return {**small_images(), "stride": 1}
+
+
 def few_components() -> dict[str, Any]:
     """The same for a layer of three components.
 
@@ -208,3 +217,12 @@ def three_hidden() -> dict[str, Any]:
     3
     """
     return {**normalized(), "hidden": 3}
+
+
+def two_chunks() -> dict[str, Any]:
+    """Four examples of three embeddings of two numbers, chunks of three.
+
+    >>> two_chunks()["chunk"]
+    3
+    """
+    return {**normalized(), "hidden": 3, "chunk": 3, "chunk_features": 2}

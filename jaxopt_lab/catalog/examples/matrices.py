@@ -55,3 +55,21 @@ def models_of_subsets() -> dict[str, Any]:
         "inputs": np.array([[1.0, 0, 0, 0], [0, 1, 1, 0]]),
         "degenerate": degenerate,
     }
+
+
+def few_codewords() -> dict[str, Any]:
+    """The same for one codebook of four values.
+
+    >>> few_codewords()["groups"]
+    1
+    """
+    return {**calibrated(), "bits": 2, "groups": 1, "steps": 3}
+
+
+def few_steps() -> dict[str, Any]:
+    """The same for four bits and three steps.
+
+    >>> few_steps()["steps"]
+    3
+    """
+    return {**coarse(), "steps": 3}

@@ -56,3 +56,13 @@ def tokens() -> dict[str, Any]:
     x = np.random.default_rng(8).normal(size=(4, 5, 4))
     sizes = {"d_state": 2, "head_dim": 4, "conv_size": 3, "chunk": 2}
     return {"x": x, **sizes}
+
+
+def node_states() -> dict[str, Any]:
+    """Four graphs of two nodes and three features, for kernels of 3 by 4.
+
+    >>> node_states()["shape"]
+    (3, 4)
+    """
+    x = np.random.default_rng(15).normal(size=(4, 2, 3))
+    return {"x": x, "shape": (3, 4), "rank": 2, "max_width": 5}

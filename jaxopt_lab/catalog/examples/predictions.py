@@ -199,6 +199,17 @@ def measured() -> dict[str, Any]:
     return {**batch, "best": best, "worst": worst}
 
 
+def measured_in_two_classes() -> dict[str, Any]:
+    """A batch of two classes, whose number is an option.
+
+    >>> measured_in_two_classes()["classes"]
+    2
+    """
+    batch = classified(6, 2)
+    best = batch.pop("perfect")
+    return {**batch, "classes": 2, "best": best, "worst": best[:, ::-1]}
+
+
 def fitted() -> dict[str, Any]:
     """Data of a calibration with right and wrong predictions, and degenerate ones.
 
@@ -217,6 +228,38 @@ def fitted() -> dict[str, Any]:
         "one example": one,
     }
     return {"data": data, "inputs": data["outputs"], "degenerate": degenerate}
+
+
+def mapped() -> dict[str, Any]:
+    """``fitted`` without equal logits, with options of a monotone map that are small.
+
+    >>> mapped()["segments"]
+    4
+    """
+    options = {"steps": 2, "segments": 4, "span": 8.0, "reach": 2, "clusters": 2}
+    given = fitted()
+    given["data"]["outputs"] += 0.1 * np.cos(np.arange(24.0)).reshape(8, 3)
+    return {**given, **options}
+
+
+def probed() -> dict[str, Any]:
+    """Features and labels of three classes, and degenerate ones.
+
+    >>> probed()["data"]["features"].shape
+    (8, 3)
+    """
+    given = classified(8, 3)
+    data = {"features": given["outputs"], "targets": given["targets"]}
+    alike = np.zeros(8, np.int32)
+    degenerate = {
+        "constant": {**data, "features": np.full((8, 3), 0.3)},
+        "one class": {**data, "targets": alike},
+        "one example": {name: x[:1] for name, x in data.items()},
+    }
+    inputs = 0.5 * given["outputs"]
+    # The variances of so few examples are not to be small.
+    options = {"classes": 3, "eps": 0.05}
+    return {"data": data, "inputs": inputs, "degenerate": degenerate, **options}
 
 
 def kernel() -> dict[str, Any]:
@@ -273,4 +316,21 @@ def regressed() -> dict[str, Any]:
         "targets": targets,
         "beta": None,
         "window": 3.0,
+    }
+
+
+def embedded_pairs() -> dict[str, Any]:
+    """Embeddings of four pairs of nodes, and the pairs' distances in a graph.
+
+    >>> embedded_pairs()["targets"].tolist()
+    [1.0, 2.0, 1.0, 3.0]
+    """
+    rng = np.random.default_rng(12)
+    targets = np.array([1.0, 2.0, 1.0, 3.0])
+    perfect = np.zeros((4, 2, 2))
+    perfect[:, 0, 0] = targets
+    return {
+        "outputs": rng.normal(size=(4, 2, 2)),
+        "targets": targets,
+        "perfect": perfect,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Writer:
         from jaxopt_lab.lab.generation.characters import visible
 
         self._change = visible if sys.stdout.isatty() else str
-        if hasattr(sys.stdout, "reconfigure"):
+        if isinstance(sys.stdout, io.TextIOWrapper):
             # A terminal or a pipe of a narrow encoding shows ? for other characters.
             sys.stdout.reconfigure(errors="replace")
 

@@ -76,27 +76,26 @@ def of_run(run: Run) -> Decodable:
             logits = apply(params, tokens)
             return jnp.take_along_axis(logits, columns[..., None], axis=1), cache
 
-        empty = lambda rows, length: ()
-        return Decodable("masked", fill, run.params, empty, context, run.num_classes)
-    layered = None
+        nothing = lambda rows, length: ()
+        return Decodable("masked", fill, run.params, nothing, context, run.num_classes)
+    count = run.num_classes
     if isinstance(model, Model) and model.cached and _own_mixing(config):
-        layered = _layered(apply, config.depth)
 
-        def step(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
+        def cached(params: Params, cache: Any, tokens: Any, positions: Any) -> Any:
             return apply(params, Chunk(tokens, positions, cache))
 
-        cache = functools.partial(empty_cache, config)
-    else:
-        if not isinstance(model, Model):
-            _check_causal(run, apply)
-        step = uncached_step(apply)
+        empty = functools.partial(empty_cache, config)
+        layered = _layered(apply, config.depth)
+        return Decodable("chunk", cached, run.params, empty, context, count, layered)
+    if not isinstance(model, Model):
+        _check_causal(run, apply)
 
-        def cache(rows: int, length: int) -> jax.Array:
-            # Columns beyond the context hold no token that is kept.
-            return jnp.zeros((rows, min(length, context or length)), jnp.int32)
+    def cache(rows: int, length: int) -> jax.Array:
+        # Columns beyond the context hold no token that is kept.
+        return jnp.zeros((rows, min(length, context or length)), jnp.int32)
 
-    count = run.num_classes
-    return Decodable("chunk", step, run.params, cache, context, count, layered)
+    step = uncached_step(apply)
+    return Decodable("chunk", step, run.params, cache, context, count)
 
 
 def _own_mixing(config: Any) -> bool:

@@ -245,7 +245,8 @@ class Generator:
     ) -> Decoded:
         """The result; every token behind the prompt is told once."""
         place, last = 0, length + self.tokens
-        for told in (events := self._stream.of(run)):
+        events = self._stream.of(run)
+        for told in events:
             if isinstance(told, Decoded):
                 rest = np.asarray(told.tokens)[0, max(place, length) : last]
                 if rest.size and np.all(rest >= 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -79,7 +79,7 @@ class Stream:
             self._told.put(new)
         return np.asarray(self._stop.is_set())
 
-    def of(self, run: Callable[[], T]) -> Iterator[list[int] | T]:
+    def of(self, run: Callable[[], T]) -> Generator[list[int] | T, None, None]:
         """Run a program in a thread of its own; its tokens as they become final.
 
         Args:

@@ -84,7 +84,8 @@ def empty_cache(config: TransformerConfig, rows: int, length: int) -> Cache:
     """
     shape = (rows, length, config.heads, config.width // config.heads)
     dtype = jnp.float64 if config.dtype == "float64" else jnp.float32
-    return tuple((jnp.zeros(shape, dtype),) * 2 for _ in range(config.depth))
+    zeros = jnp.zeros(shape, dtype)
+    return ((zeros, zeros),) * config.depth
 
 
 def of_heads(qkv: jax.Array, heads: int) -> list[jax.Array]:

@@ -106,14 +106,15 @@ class Block(nnx.Module):
             layer = layers["block"]
             self.mlp = layer(width, width, number=index - 1, **given)
         else:
-            sizes, scales = (width, 4 * width, width), (inner, branch)
-            for i, name in enumerate(("mlp_in", "mlp_out")):
-                if "linear" in layers:
-                    number = 2 * (index - 1) + i
-                    made = layers["linear"](*sizes[i : i + 2], number=number, **given)
-                else:
-                    made = parts.dense(*sizes[i : i + 2], scales[i])
-                setattr(self, name, made)
+
+            def dense(size: int, out: int, scale: float, number: int) -> Any:
+                if "linear" not in layers:
+                    return parts.dense(size, out, scale)
+                number += 2 * (index - 1)
+                return layers["linear"](size, out, number=number, **given)
+
+            self.mlp_in = dense(width, 4 * width, inner, 0)
+            self.mlp_out = dense(4 * width, width, branch, 1)
             self.activation = parts.activation(activation, 4 * width)
         self.dropout = Dropout(config.dropout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.activation.alpha_dropout import alpha_dropout
+from jaxopt_lab.layers.activation.hilbert import hilbert_activation
 from jaxopt_lab.layers.activation.nested_dropout import nested_dropout
 from jaxopt_lab.layers.activation.selu import selu
 from jaxopt_lab.layers.nnx_module import BatchedLayer
@@ -57,3 +58,20 @@ class NestedDropout(BatchedLayer):
     """
 
     make = staticmethod(nested_dropout)
+
+
+class HilbertActivation(BatchedLayer):
+    """Polynomial activation of singular kernels, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``hilbert_activation``.
+
+    >>> from flax import nnx
+    >>> HilbertActivation(4, dimension=3, rngs=nnx.Rngs(0)).names
+    ((), ())
+    """
+
+    make = staticmethod(hilbert_activation)

@@ -11,6 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxopt_lab.layers.block.batch_former import batch_former, with_originals
+from jaxopt_lab.layers.block.hourglass import hourglass
 from jaxopt_lab.layers.block.norm_placement import Placement
 from jaxopt_lab.layers.block.residual_scale import (
     ResidualScale,
@@ -160,3 +161,22 @@ class BatchFormer(BatchedLayer):
         if self.use_running_average:
             return x, labels
         return with_originals(x, self(x, rngs=rngs), labels)
+
+
+class Hourglass(BatchedLayer):
+    """Perceptron of wide skips and narrow bottlenecks, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``hourglass``.
+
+    >>> from flax import nnx
+    >>> sizes = {"bottleneck": 2, "depth": 3}
+    >>> kernels = nnx.initializers.zeros_init()
+    >>> Hourglass(4, **sizes, kernel_init=kernels, rngs=nnx.Rngs(0)).down.shape
+    (3, 16, 2)
+    """
+
+    make = staticmethod(hourglass)

@@ -95,6 +95,13 @@ def active_units(size: int, width: jax.Array | float) -> jax.Array:
 def prefix_mask(size: int, active: jax.Array | int) -> jax.Array:
     """Booleans of an axis, true for its first ``active`` places.
 
+    Args:
+      size: length of the axis.
+      active: number of places, may be traced.
+
+    Returns:
+      ``(size,)`` booleans.
+
     >>> prefix_mask(3, 2).tolist()
     [True, True, False]
     """

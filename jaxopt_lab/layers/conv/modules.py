@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.layers.conv.swing_conv import swing_conv
 from jaxopt_lab.layers.conv.weight_standardization import ws_conv
 from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class SwingConv(BatchedLayer):
+    """Strided convolution at random offsets, as an nnx module.
+
+    Args:
+      features: channels of the input.
+      rngs: the module's random streams; ``dropout`` draws the offsets in training.
+      axis_name: not used; every layer has it.
+      **options: those of ``swing_conv``.
+
+    >>> from flax import nnx
+    >>> SwingConv(3, out=4, rngs=nnx.Rngs(0)).kernel.shape
+    (3, 3, 3, 4)
+    """
+
+    make = staticmethod(swing_conv)
 
 
 class WsConv(BatchedLayer):

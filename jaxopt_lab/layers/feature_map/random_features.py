@@ -51,11 +51,27 @@ def gaussian_projection(
     (2, 3)
     """
     check_arguments(gaussian_projection, locals())
+    return jnp.asarray(host_normal(seed, (num_features, features), layer), dtype)
+
+
+def host_normal(seed: int, shape: tuple[int, ...], layer: int = 0) -> np.ndarray:
+    """The numbers of ``gaussian_projection`` as an array of NumPy.
+
+    Args:
+      seed: a whole number of 32 bits.
+      shape: of the result.
+      layer: a number that tells the layers of one seed apart.
+
+    Returns:
+      Independent standard normal numbers, float64.
+
+    >>> host_normal(0, (2, 3)).dtype
+    dtype('float64')
+    """
     generator = np.random.Philox(key=np.array([seed, layer], np.uint64))
-    bits = generator.random_raw((2, num_features, features)) >> np.uint64(11)
+    bits = generator.random_raw((2, *shape)) >> np.uint64(11)
     u, v = (bits.astype(np.float64) + 0.5) * 2.0**-53
-    normal = np.sqrt(-2 * np.log(u)) * np.cos(2 * math.pi * v)
-    return jnp.asarray(normal, dtype)
+    return np.sqrt(-2 * np.log(u)) * np.cos(2 * math.pi * v)
 
 
 def relu_features(

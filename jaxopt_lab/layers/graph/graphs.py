@@ -86,7 +86,7 @@ def make_graph(
             np.concatenate([a, b[other]]) for a, b in zip(ends, ends[::-1], strict=True)
         ]
         weight = None if weight is None else np.concatenate([weight, weight[other]])
-    return Graph(*ends, weight)
+    return Graph(ends[0], ends[1], weight)
 
 
 def make_hypergraph(
@@ -125,7 +125,8 @@ def make_hypergraph(
     check_indices("nodes", pair[0], num_nodes, "nodes")
     check_indices("edges", pair[1], num_edges, "hyperedges")
     given = _weights(weight, (num_edges,))
-    return Hypergraph(*pair, np.ones(num_edges, np.float32) if given is None else given)
+    given = np.ones(num_edges, np.float32) if given is None else given
+    return Hypergraph(pair[0], pair[1], given)
 
 
 def graph_hyperedges(graph: Graph, num_nodes: int) -> Hypergraph:

@@ -80,6 +80,7 @@ def _product(
     sizes = jax.ops.segment_sum(ones, edges, many)
     # A hyperedge of padding alone may weigh anything.
     weight = jnp.where(sizes == 0, 0, graph.weight.astype(x.dtype))
+    roots = jnp.ones(count, x.dtype)
     if normalize:
         degrees = jax.ops.segment_sum(ones * rows(weight, edges), nodes, count)
         roots = safe_divide(jnp.ones_like(degrees), safe_sqrt(degrees))

@@ -95,14 +95,11 @@ def pad_graphs(
     weights = None
     if parts[0].weight is not None:
         weights = _filled([g.weight for g in parts], num_edges)
-    graph = Graph(
-        *(
-            _filled([g[end] + s for g, s in zip(parts, starts, strict=True)], num_edges)
-            for end in (0, 1)
-        ),
-        weights,
-        np.arange(num_edges) < found[1],
-    )
+    ends = [
+        _filled([g[end] + s for g, s in zip(parts, starts, strict=True)], num_edges)
+        for end in (0, 1)
+    ]
+    graph = Graph(ends[0], ends[1], weights, np.arange(num_edges) < found[1])
     index = np.full(num_nodes, count, np.int32)
     index[: found[0]] = np.repeat(np.arange(found[2]), list(map(len, features)))
     return GraphBatch(

@@ -244,13 +244,16 @@ def _check(events: Events, count: int, features: int) -> None:
     size = np.shape(events.sources)
     if len(size) != 1:
         raise InputError(f"sources must be whole numbers (b,); got {size}")
-    wanted = {"targets": size, "times": size, "classes": size, "mask": size}
+    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(
+        ("targets", "times", "classes", "mask"), size
+    )
     wanted["features"] = (*size, features)
     for name, shape in wanted.items():
-        value = getattr(events, name)
-        missing = value is None and not (name == "features" and features)
-        if not missing and np.shape(value) != shape:
-            found = None if value is None else np.shape(value)
+        value: Any = getattr(events, name)
+        optional = name != "features" or not features
+        fits = optional if value is None else np.shape(value) == shape
+        if not fits:
+            found = "None" if value is None else str(np.shape(value))
             raise InputError(f"{name} must have shape {shape}; got {found}")
     counts = None if events.mask is None else known_values(events.mask)
     for name in ("sources", "targets"):

@@ -1,8 +1,10 @@
-"""The hypernetwork as a flax nnx module; importing this loads flax."""
+"""Hypernetworks as flax nnx modules; importing this loads flax."""
 
 from __future__ import annotations
 
 from jaxopt_lab.layers.hypernetwork.hypernetwork import hypernetwork
+from jaxopt_lab.layers.hypernetwork.low_rank_decoder import low_rank_decoder
+from jaxopt_lab.layers.hypernetwork.recurrent import recurrent_hypernetwork
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
 
@@ -26,3 +28,39 @@ class HyperNetwork(BatchedLayer):
     """
 
     make = staticmethod(hypernetwork)
+
+
+class RecurrentHyperNetwork(BatchedLayer):
+    """Hypernetwork whose chunks depend on each other, as an nnx module.
+
+    Args:
+      features: size of an embedding.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``recurrent_hypernetwork``.
+
+    >>> from flax import nnx
+    >>> module = RecurrentHyperNetwork(2, hidden=3, chunk=1, rngs=nnx.Rngs(0))
+    >>> module.chunks.shape
+    (4, 8)
+    """
+
+    make = staticmethod(recurrent_hypernetwork)
+
+
+class LowRankDecoder(BatchedLayer):
+    """LoGAH's decoder of kernels of low rank, as an nnx module.
+
+    Args:
+      features: size of a node's state.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``low_rank_decoder``.
+
+    >>> from flax import nnx
+    >>> make = lambda: LowRankDecoder(2, rank=3, rngs=nnx.Rngs(0))
+    >>> nnx.eval_shape(make).kernel_3.shape
+    (3, 64)
+    """
+
+    make = staticmethod(low_rank_decoder)

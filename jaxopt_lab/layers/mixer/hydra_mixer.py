@@ -15,11 +15,8 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features, without_padding
-from jaxopt_lab.layers.mixer.quasiseparable import (
-    Direction,
-    quasiseparable_matrix,
-    quasiseparable_mix,
-)
+from jaxopt_lab.layers.mixer.matrix_mixers import MIXERS, MixerName, Mixing
+from jaxopt_lab.layers.mixer.quasiseparable import Direction
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
 LECUN = jax.nn.initializers.lecun_normal()
@@ -33,6 +30,8 @@ def hydra_mixer(
     head_dim: Annotated[int, COUNT] = 64,
     conv_size: Annotated[int, COUNT] = 7,
     chunk: Annotated[int, COUNT] = 64,
+    mixer: MixerName = "quasiseparable",
+    length: Annotated[int, COUNT] = 64,
     eps: Annotated[float, POSITIVE, STATIC] = 1e-5,
     kernel_init: Callable[..., jax.Array] = LECUN,
     param_dtype: DTypeLike = jnp.float32,
@@ -53,6 +52,11 @@ def hydra_mixer(
       head_dim: inner features of a head; divides the inner features.
       conv_size: width of the depth-wise convolution, odd.
       chunk: tokens of a chunk of the scan, which changes nothing but the cost.
+      mixer: the kind of M: ``"quasiseparable"``; ``"forward"``, a scan in one direction
+        and a number of each head on the diagonal; ``"sum"``, one in each direction, no
+        free diagonal; ``"toeplitz"``, a parameter for each head and distance;
+        ``"attention"``, softmax of queries and keys of ``d_state`` numbers a head.
+      length: most tokens of a Toeplitz matrix.
       eps: added to the mean square of the norm.
       kernel_init: initializer of the kernels.
       param_dtype: type of the parameters.
@@ -67,7 +71,8 @@ def hydra_mixer(
       InputError: an argument is out of range, ``head_dim`` does not divide, or
         ``conv_size`` is even; at the call, the input does not fit.
 
-    Time and memory are linear in the length. Steps, states and sums are float32 for
+    Time and memory are linear in the length (attention: quadratic; Toeplitz: a fast
+    Fourier transform). Steps, states and sums are float32 for
     narrower types. Leave ``a_log``, ``dt_bias`` and ``skip`` out of weight decay. Steps
     begin log-uniform in [1e-3, 1e-1].
 
@@ -90,25 +95,35 @@ def hydra_mixer(
         )
     if conv_size % 2 == 0:
         raise InputError(f"conv_size must be odd; got {conv_size}")
-    heads, mixed = inner // head_dim, inner + 4 * d_state
+    kind, heads = MIXERS[mixer], inner // head_dim
+    mixed = inner + kind.rows(heads, d_state)
 
     def init(key: jax.Array) -> tuple[dict[str, jax.Array], Any]:
         keys = [jax.random.fold_in(key, i) for i in range(5)]
         draw = lambda i, shape: kernel_init(keys[i], shape, param_dtype)
-        low, high = math.log(1e-3), math.log(1e-1)
-        step = jnp.exp(jax.random.uniform(keys[4], (heads,), jnp.float32, low, high))
-        return {
-            "inner": draw(0, (features, inner + mixed + 2 * heads)),
+        params = {
+            "inner": draw(0, (features, inner + mixed + kind.steps * heads)),
             "conv": draw(1, (conv_size, 1, mixed)),
             "conv_bias": jnp.zeros(mixed, param_dtype),
-            "a_log": jnp.zeros(heads, param_dtype),
-            # The inverse of softplus.
-            "dt_bias": (step + jnp.log(-jnp.expm1(-step))).astype(param_dtype),
-            "skip": jnp.ones(heads, param_dtype),
-            "diagonal": draw(2, (inner, heads)),
             "norm_scale": jnp.ones(inner, param_dtype),
             "outer": draw(3, (inner, features)),
-        }, {}
+        }
+        if kind.steps:
+            low, high = math.log(1e-3), math.log(1e-1)
+            step = jax.random.uniform(keys[4], (heads,), jnp.float32, low, high)
+            step = jnp.exp(step)
+            params["a_log"] = jnp.zeros(heads, param_dtype)
+            # The inverse of softplus.
+            inverse = step + jnp.log(-jnp.expm1(-step))
+            params["dt_bias"] = inverse.astype(param_dtype)
+        if kind.diagonal != "none":
+            params["skip"] = jnp.ones(heads, param_dtype)
+        if kind.diagonal == "free":
+            params["diagonal"] = draw(2, (inner, heads))
+        if kind.taps:
+            taps = draw(2, (2 * length - 1, heads)).T
+            params["taps"] = taps
+        return params, {}
 
     def apply(
         params: dict[str, jax.Array],
@@ -125,17 +140,24 @@ def hydra_mixer(
             raise InputError(
                 f"hydra_mixer takes sequences (B, T, {features}); got {x.shape}"
             )
-        v, *matrix, z = _parts(params, without_padding(x, valid), valid)
-        y = quasiseparable_mix(v, *matrix, chunk=chunk)
+        sizes = (mixer, heads, d_state)
+        v, mixing, z = _parts(params, without_padding(x, valid), valid, sizes)
+        y = kind.mix(v, mixing, chunk)
         y = _out(params, y, z, eps).astype(x.dtype)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
     return Functional(init, apply)
 
 
-def _parts(params: dict[str, jax.Array], x: jax.Array, valid: jax.Array | None) -> Any:
-    """Values, both directions, the diagonal, decays and the gate."""
-    wide, heads = accumulation_dtype(x.dtype), params["a_log"].size
+def _parts(
+    params: dict[str, jax.Array],
+    x: jax.Array,
+    valid: jax.Array | None,
+    sizes: tuple[str, int, int],
+) -> tuple[jax.Array, Mixing, jax.Array]:
+    """Values, the parameters of their matrices, and the gate."""
+    mixer, heads, d_state = sizes
+    kind, wide = MIXERS[mixer], accumulation_dtype(x.dtype)
     inner = params["norm_scale"].size
     mixed = params["conv_bias"].size
     h = (x @ params["inner"].astype(x.dtype)).astype(wide)
@@ -149,16 +171,35 @@ def _parts(params: dict[str, jax.Array], x: jax.Array, valid: jax.Array | None) 
         feature_group_count=mixed,
     )
     v = jax.nn.silu(v + along(params["conv_bias"], v))
-    dt = dt.reshape(*dt.shape[:2], 2, heads)
-    dt = jax.nn.softplus(dt + along(params["dt_bias"], dt))
+    if kind.steps:
+        dt = dt.reshape(*dt.shape[:2], kind.steps, heads)
+        dt = jax.nn.softplus(dt + along(params["dt_bias"], dt))
     if valid is not None:
-        v, dt = without_padding(v, valid), jnp.where(valid[..., None], dt, 0)
-    v, *rows = jnp.split(v, [inner + i * (mixed - inner) // 4 for i in range(4)], -1)
-    diagonal = v @ params["diagonal"].astype(wide)
-    diagonal = diagonal + along(params["skip"], diagonal)
-    ways = [Direction(dt[:, :, i], rows[2 * i], rows[2 * i + 1]) for i in range(2)]
-    a = -jnp.exp(params["a_log"].astype(wide))
-    return v.reshape(*v.shape[:2], heads, -1), *ways, diagonal, a, z
+        v = without_padding(v, valid)
+        dt = jnp.where(valid[..., None], dt, 0) if kind.steps else dt
+    v, rows = jnp.split(v, [inner], axis=-1)
+    lead = v.shape[:2]
+    each = jnp.split(rows, 2 * kind.steps, axis=-1) if kind.steps else []
+    ways = tuple(
+        Direction(dt[:, :, i], *each[2 * i : 2 * i + 2]) for i in range(kind.steps)
+    )
+    pair = taps = diagonal = None
+    if mixer == "attention":
+        both = rows.reshape(*lead, 2, heads, d_state)
+        pair = both[:, :, 0], both[:, :, 1]
+    if kind.taps:
+        taps = params["taps"].astype(wide)
+    if kind.diagonal == "free":
+        diagonal = v @ params["diagonal"].astype(wide)
+        diagonal = diagonal + along(params["skip"], diagonal)
+    elif kind.diagonal == "skip":
+        skip = params["skip"].astype(wide).reshape(1, 1, heads)
+        diagonal = jnp.broadcast_to(skip, (*lead, heads))
+    a = jnp.zeros(heads, wide)
+    if kind.steps:
+        a = -jnp.exp(params["a_log"].astype(wide))
+    values = v.reshape(*lead, heads, -1)
+    return values, Mixing(ways, pair, taps, diagonal, a, valid), z
 
 
 def _out(params: dict[str, jax.Array], y: jax.Array, z: jax.Array, eps: float) -> Any:
@@ -167,16 +208,32 @@ def _out(params: dict[str, jax.Array], y: jax.Array, z: jax.Array, eps: float) -
     return y @ params["outer"].astype(y.dtype)
 
 
-def dense_hydra(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+def dense_hydra(
+    params: dict[str, jax.Array],
+    x: jax.Array,
+    *,
+    mixer: MixerName = "quasiseparable",
+    d_state: Annotated[int | None, COUNT] = None,
+) -> jax.Array:
     """The layer by its matrix of tokens by tokens, with the default ``eps``.
 
     Args:
       params: of ``hydra_mixer``.
       x: ``(B, T, features)``.
+      mixer: of ``hydra_mixer``.
+      d_state: of ``hydra_mixer``, for attention.
 
     Returns:
       As ``x``.
     """
-    v, *matrix, z = _parts(params, x, None)
-    y = jnp.einsum("bhts,bshp->bthp", quasiseparable_matrix(*matrix), v)
+    kind = MIXERS[mixer]
+    inner, mixed = params["norm_scale"].size, params["conv_bias"].size
+    if kind.steps:
+        heads = params["a_log"].size
+    elif kind.taps:
+        heads = params["taps"].shape[0]
+    else:
+        heads = (mixed - inner) // (2 * (d_state or 64))
+    v, mixing, z = _parts(params, x, None, (mixer, heads, d_state or 64))
+    y = jnp.einsum("bhts,bshp->bthp", kind.matrix(mixing, x.shape[1]), v)
     return _out(params, y, z, 1e-5)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab import curvature
+from jaxopt_lab import curvature, diagnostics
 
 SIZE = 12
 
@@ -244,7 +244,116 @@ NOISY_WEIGHTS = Case(
     ),
 )
 
+GRAM = np.linspace(-0.4, 0.6, 6)
+
+
+@functools.cache
+def _limits(build: Any, depth: int, weights: tuple[float, ...]) -> Any:
+    dual = diagnostics.dual_activation(np.sqrt(weights))
+    return jax.jit(lambda gram: build(dual, gram, depth=depth))
+
+
+def _limit(
+    build: Any,
+    depth: int,
+    gram: Any = GRAM,
+    weights: tuple[float, ...] = (0.0, 0.5, 0.0, 0.5),
+) -> Any:
+    return _limits(build, depth, weights)(gram)
+
+
+def _koenigs() -> float:
+    """The limit by iteration, for the slope 1/2 at 0."""
+    xi = GRAM
+    for _ in range(60):
+        xi = (xi + xi**3) / 2
+    return float(np.mean(xi * 2.0**60))
+
+
+DEPTH = Case(
+    measure=lambda build, samples, seed: _limit(build, samples),
+    truth=lambda value: _koenigs(),
+    errors=2.0,
+    few=50,
+    many=200,
+    degenerate=lambda build: {"zero": (_limit(build, 50, 0 * GRAM), 0.0)},
+    poisoned=lambda build: _limit(build, 50, GRAM * np.nan),
+    neutral=lambda build: (_limit(build, 50, GRAM, (0.0, 1.0)).value, (GRAM,)),
+)
+
+MIXED = np.array([[1.0, 0.5], [0.0, 2.0], [-1.0, 1.0]])
+"""Of uncorrelated inputs of variance 1, 2 and 3."""
+
+
+def _scaled(count: int, seed: int) -> np.ndarray:
+    normal = np.random.default_rng(seed).normal(size=(count, 3))
+    return normal * np.sqrt([1.0, 2.0, 3.0])
+
+
+def _seen(build: Any, x: Any) -> Any:
+    return build([_mixed], x, output="identity")
+
+
+def _mixed(f: Any) -> Any:
+    return f @ jnp.asarray(MIXED)
+
+
+ROW = np.tile(np.eye(3)[:1], (50, 1))
+
+INTERACTION = Case(
+    measure=lambda build, samples, seed: _seen(build, _scaled(samples, seed)),
+    truth=lambda value: float(np.sum((MIXED**2).sum(1) * [1.0, 2.0, 3.0])),
+    errors=4.0,
+    few=50,
+    many=800,
+    degenerate=lambda build: {
+        "zero": (_seen(build, 0 * ROW), 0.0),
+        "flat": (_seen(build, ROW), float(np.sum(MIXED[0] ** 2))),
+    },
+    poisoned=lambda build: _seen(build, np.nan * ROW),
+    neutral=lambda build: (
+        _seen(build, 1.5 / np.linalg.norm(MIXED[0]) * ROW).value,
+        (1.5,),
+    ),
+)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _calibration(build: Any, z: Any, y: Any, bandwidth: float) -> Any:
+    return build(z, y, bandwidth=bandwidth)
+
+
+def _drawn(count: int = 40, seed: int = 0, scale: float = 1.0) -> tuple[Any, Any]:
+    """Labels drawn from the probabilities; of large logits they are certain."""
+    rng = np.random.default_rng(seed)
+    z = scale * rng.gumbel(size=(count, 3))
+    return z, np.argmax(z + rng.gumbel(size=z.shape), axis=1)
+
+
+def _calibrated(build: Any, width: float = 0.5, **drawn: Any) -> Any:
+    return _calibration(build, *_drawn(**drawn), width)
+
+
+CALIBRATION = Case(
+    measure=lambda build, samples, seed: _calibrated(build, count=samples, seed=seed),
+    truth=lambda value: 0.0,
+    errors=4.0,
+    few=40,
+    many=160,
+    degenerate=lambda build: {
+        "certain": (_calibrated(build, scale=1e6), 0.0),
+    },
+    poisoned=lambda build: _calibrated(build, scale=np.nan),
+    neutral=lambda build: (
+        _calibrated(build, width=np.inf).value,
+        _drawn(),
+    ),
+)
+
 CASES: dict[str, Case] = {
+    "interaction_basis": INTERACTION,
+    "depth_limit": DEPTH,
+    "kernel_calibration_error": CALIBRATION,
     "residual_expansion": EXPANSION,
     "hutchinson_trace": TRACE,
     "top_eigenvalues": TOP,

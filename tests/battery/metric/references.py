@@ -38,8 +38,22 @@ def expected_calibration_error(
     return {"expected_calibration_error": total / weight.sum()}
 
 
+def classwise_calibration_error(
+    outputs: Any, targets: Any, classes: int, weight: Any = None, bins: int = 15
+) -> Any:
+    """Class by class and bin by bin."""
+    weight, total = _weights(targets, weight), 0.0
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    for c in range(classes):
+        for b in range(bins):
+            inside = (p[:, c] > b / bins) & (p[:, c] <= (b + 1) / bins)
+            total += abs(np.sum((weight * ((targets == c) - p[:, c]))[inside]))
+    return {"classwise_calibration_error": total / classes / weight.sum()}
+
+
 REFERENCES: dict[str, Callable[..., Any]] = {
     "accuracy": accuracy,
+    "classwise_calibration_error": classwise_calibration_error,
     "knn_coverage": sets.knn_coverage,
     "mark_evaluate": sets.mark_evaluate,
     "fuzzy_topology_impact": sets.fuzzy_topology_impact,

@@ -98,6 +98,8 @@ class QuantizerSubject(Subject):
 
     def _nearest(self, weight: Any, **options: Any) -> Any:
         """The weight, rounded to the nearest code of the same grid."""
+        if self.row.nearest:
+            return self.quantize(weight, None, **{**self.row.nearest, **options})[0]
         rows = of_kind("quantizer")
         same = self.options.get("codec", self.row.defaults().get("codec", "linear"))
         name = "nearest_gptq" if same == "gptq" else "nearest_linear"
@@ -108,6 +110,14 @@ class QuantizerSubject(Subject):
         """A product of whole numbers, rescaled, and that of the values."""
         count = coded.qvalue.shape[1]
         x = jnp.arange(3 * count, dtype=jnp.int32).reshape(3, count) % 7 - 3
+        if self.row.nearest:
+            words = coded.words()
+            code = jnp.arange(words.shape[1], dtype=coded.qvalue.dtype)[None, None]
+            taken = (coded.qvalue[..., None] == code).astype(jnp.int32)
+            # Sums of the inputs of each codeword, then one product for each of them.
+            sums = jnp.einsum("bi,oik->bok", x, taken).astype(words.dtype)
+            rescaled = jnp.sum(sums * words[None], axis=-1)
+            return rescaled, x.astype(words.dtype) @ coded.dequantize().T
         codes = coded.qvalue.astype(jnp.int32)
         if coded.zero_point is not None:
             codes = codes - coded.zero_point.astype(jnp.int32)

@@ -257,103 +257,6 @@ def _natra_state(params: Any, key: Any) -> Any:
     return init_natra(_tx(), weights, key, directions)
 
 
-def _gan_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
-    return build(MODEL, MODEL, _tx(), latent=2, **options, **more)
-
-
-def _gan_state(params: Any, key: Any) -> Any:
-    from jaxopt_lab.recipes import init_gan
-
-    return init_gan(_tx(), params["generator"], params["discriminators"], key)
-
-
-def _one_after_the_other(make: Any) -> Any:
-    """A plain step of each discriminator, then one of the generator."""
-    from jaxopt_lab.recipes.gan import draw_noise
-
-    def step(state: Any, batch: Any) -> Any:
-        key, noise_key, *_ = jax.random.split(state.key, 4)
-        x = batch["image"]
-        z = draw_noise(noise_key, len(x), 2, x.dtype)
-        maker, judges = (state.params[r] for r in ("generator", "discriminators"))
-
-        def of_judge(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
-            real, fake = (jax.nn.softplus(s @ params) for s in (-batch, z @ maker))
-            return jnp.mean(real) + jnp.mean(fake), (model_state, {})
-
-        moved, key_after = [], key
-        for k in range(2):
-            own = jax.tree.map(
-                lambda x, k=k: x[k], (judges, state.opt_state["discriminators"])
-            )
-            before = TrainState(state.step, own[0], {}, own[1], key)
-            after, _ = make(of_judge, _tx())(before, x)
-            moved.append((after.params, after.opt_state))
-            key_after = after.key
-        judges, opt_state = jax.tree.map(lambda *x: jnp.stack(x), *moved)
-
-        def of_generator(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
-            scores = jnp.einsum("bi,kio->kb", batch @ params, judges)
-            return jnp.sum(jnp.mean(jax.nn.softplus(-scores), 1)), (model_state, {})
-
-        opt_before = state.opt_state["generator"]
-        before = TrainState(state.step, maker, {}, opt_before, key_after)
-        after, metrics = make(of_generator, _tx())(before, z)
-        roles = lambda a, b: {"generator": a, "discriminators": b}
-        return (
-            after._replace(
-                params=roles(after.params, judges),
-                opt_state=roles(after.opt_state, opt_state),
-            ),
-            metrics,
-        )
-
-    return step
-
-
-GAN = Case(
-    step=_gan_step,
-    state=_gan_state,
-    plain=_one_after_the_other,
-    plain_state=_gan_state,
-    plain_part=lambda state: (state.params, state.opt_state),
-)
-
-
-def _velocity(params: Any, state: Any, given: Any, **_: Any) -> Any:
-    x, t = given
-    return (x @ params) * (1 + t)[:, None], state
-
-
-def _flow_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
-    return build(Functional(MODEL.init, _velocity), _tx(), **options, **more)
-
-
-def _flow_state(params: Any, key: Any) -> Any:
-    from jaxopt_lab.recipes import init_flow_matching
-
-    return init_flow_matching(_tx(), params["model"], key)
-
-
-def _plain_flow(make: Any) -> Any:
-    from jaxopt_lab.recipes.flow_matching import draw_pairs
-
-    def loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
-        v, _ = _velocity(params, {}, (batch["x"], batch["t"]))
-        errors = jnp.sum((v - batch["displacement"]) ** 2, axis=1)
-        return jnp.mean(errors), (model_state, {})
-
-    def step(state: Any, batch: Any) -> Any:
-        key, own = jax.random.split(state.key)
-        pairs = draw_pairs(own, batch["image"], None, 0.0)
-        return make(loss, _tx())(state._replace(key=key), pairs)
-
-    return step
-
-
-FLOW = _trains_one_role(_flow_step, _flow_state, "model")._replace(plain=_plain_flow)
-
-
 def _sortednet_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
     # The inputs of its one matrix are cut, so that no logit is.
     return build(MODEL, _tx(), axes={"": ("width", None)}, **options, **more)
@@ -365,6 +268,13 @@ def _sortednet_state(params: Any, key: Any) -> Any:
     return init_sortednet(_tx(), params["model"], key)
 
 
+def _federated_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_federated
+
+    return init_federated(_tx(), params["model"], key)
+
+
+FEDERATED = _trains_one_role(_one_model_step, _federated_state, "model")
 SORTEDNET = _trains_one_role(_sortednet_step, _sortednet_state, "model")
 
 
@@ -466,6 +376,132 @@ DECOUPLED = Case(
     plain_state=lambda params, key: init_state(_tx(), tuple(params["modules"]), key),
     plain_part=lambda state: (state.params["modules"], state.opt_state["modules"]),
 )
+
+
+def _predicting(params: Any, state: Any, e: Any, **_: Any) -> Any:
+    return (e @ params).reshape(-1, 4, 3), state
+
+
+def _hypernetwork_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(Functional(MODEL.init, _predicting), MODEL, _tx(), **options, **more)
+
+
+def _hypernetwork_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import OldTasks, init_continual_hypernetwork
+
+    model, old = params["model"], OldTasks(**params["old"])
+    pair = model["hypernetwork"], model["embedding"]
+    return init_continual_hypernetwork(_tx(), *pair, old, key)
+
+
+def _predicted(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    e = params["embedding"][None]
+    weights = _predicting(params["hypernetwork"], {}, e)[0][0]
+    return _supervised(weights, model_state, batch, key)
+
+
+HYPERNETWORK = ADVERSARIAL._replace(
+    step=_hypernetwork_step,
+    state=_hypernetwork_state,
+    plain=lambda make: make(_predicted, _tx()),
+)
+
+
+def _gan_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(MODEL, MODEL, _tx(), latent=2, **options, **more)
+
+
+def _gan_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_gan
+
+    return init_gan(_tx(), params["generator"], params["discriminators"], key)
+
+
+def _one_after_the_other(make: Any) -> Any:
+    """A plain step of each discriminator, then one of the generator."""
+    from jaxopt_lab.recipes.gan import draw_noise
+
+    def step(state: Any, batch: Any) -> Any:
+        key, noise_key, *_ = jax.random.split(state.key, 4)
+        x = batch["image"]
+        z = draw_noise(noise_key, len(x), 2, x.dtype)
+        maker, judges = (state.params[r] for r in ("generator", "discriminators"))
+
+        def of_judge(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+            real, fake = (jax.nn.softplus(s @ params) for s in (-batch, z @ maker))
+            return jnp.mean(real) + jnp.mean(fake), (model_state, {})
+
+        moved, key_after = [], key
+        for k in range(2):
+            own = jax.tree.map(
+                lambda x, k=k: x[k], (judges, state.opt_state["discriminators"])
+            )
+            before = TrainState(state.step, own[0], {}, own[1], key)
+            after, _ = make(of_judge, _tx())(before, x)
+            moved.append((after.params, after.opt_state))
+            key_after = after.key
+        judges, opt_state = jax.tree.map(lambda *x: jnp.stack(x), *moved)
+
+        def of_generator(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+            scores = jnp.einsum("bi,kio->kb", batch @ params, judges)
+            return jnp.sum(jnp.mean(jax.nn.softplus(-scores), 1)), (model_state, {})
+
+        opt_before = state.opt_state["generator"]
+        before = TrainState(state.step, maker, {}, opt_before, key_after)
+        after, metrics = make(of_generator, _tx())(before, z)
+        roles = lambda a, b: {"generator": a, "discriminators": b}
+        return (
+            after._replace(
+                params=roles(after.params, judges),
+                opt_state=roles(after.opt_state, opt_state),
+            ),
+            metrics,
+        )
+
+    return step
+
+
+GAN = Case(
+    step=_gan_step,
+    state=_gan_state,
+    plain=_one_after_the_other,
+    plain_state=_gan_state,
+    plain_part=lambda state: (state.params, state.opt_state),
+)
+
+
+def _velocity(params: Any, state: Any, given: Any, **_: Any) -> Any:
+    x, t = given
+    return (x @ params) * (1 + t)[:, None], state
+
+
+def _flow_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    return build(Functional(MODEL.init, _velocity), _tx(), **options, **more)
+
+
+def _flow_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_flow_matching
+
+    return init_flow_matching(_tx(), params["model"], key)
+
+
+def _plain_flow(make: Any) -> Any:
+    from jaxopt_lab.recipes.flow_matching import draw_pairs
+
+    def loss(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+        v, _ = _velocity(params, {}, (batch["x"], batch["t"]))
+        errors = jnp.sum((v - batch["displacement"]) ** 2, axis=1)
+        return jnp.mean(errors), (model_state, {})
+
+    def step(state: Any, batch: Any) -> Any:
+        key, own = jax.random.split(state.key)
+        pairs = draw_pairs(own, batch["image"], None, 0.0)
+        return make(loss, _tx())(state._replace(key=key), pairs)
+
+    return step
+
+
+FLOW = _trains_one_role(_flow_step, _flow_state, "model")._replace(plain=_plain_flow)
 NATRA = ADVERSARIAL._replace(state=_natra_state)
 FIXMATCH = ADVERSARIAL._replace(state=_fixmatch_state)
 
@@ -479,10 +515,12 @@ CASES: dict[str, Case] = {
     "natra": NATRA,
     "sortednet": SORTEDNET,
     "podnet": PODNET,
+    "continual_hypernetwork": HYPERNETWORK,
     "decoupled": DECOUPLED,
     "oracle_matching": MATCHING,
     "ghost": GHOST,
     "replay": ADVERSARIAL._replace(state=_replay_state),
+    "federated": FEDERATED,
     "co_teaching": CO_TEACHING,
     "ensemble": ENSEMBLE,
     "distillation": DISTILLATION,

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 import jaxopt_lab
+from battery.programs import compiled
 from battery.transform.loops import step
 from battery.transform.subject import Subject
 from jaxopt_lab.core.errors import InputError
@@ -34,6 +35,19 @@ def loss(params: Tree, x: Tree) -> jax.Array:
         square = jnp.abs(wide.astype(jnp.promote_types(wide.dtype, jnp.float32))) ** 2
         total += jnp.sum(square)
     return total * jnp.mean(x**2)
+
+
+def uneven(params: Tree, x: jax.Array) -> jax.Array:
+    """The same with other weights in a row: its gradient is not along the weights."""
+    by = lambda size: 1 + 0.5 * jnp.cos(jnp.arange(size, dtype=jnp.float32) ** 2)
+    return loss(jax.tree.map(lambda p: p * by(p.size).reshape(p.shape), params), x)
+
+
+# Square and of full rank: the directions of a null space are any.
+START = {
+    "a": np.float32(0.7),
+    "w": np.sin(1.0 + np.arange(16.0)).reshape(4, 4).astype(np.float32),
+}
 
 
 def _box(params: Tree) -> Tree:
@@ -150,6 +164,56 @@ def fault(subject: Subject, name: str) -> str:
     if _types(after) != _types(before):
         return f"the state changes its types: {_types(before)} to {_types(after)}"
     return ""
+
+
+def stack(subject: Subject) -> tuple[Tree, Tree]:
+    """Two compiled steps of a method deep inside of others, and of each part alone.
+
+    The method with its hyper-parameters in the state, its state stored as codes where
+    tensors are large, in a group of ``partition``, inside of ``apply_if_finite``; what
+    refuses one of them stands without it.
+
+    Args:
+      subject: the row as a complete optimizer.
+
+    Returns:
+      Parameters after the steps, and those of the method and of gradient descent
+      alone, each on its own part. ``({}, {})`` where the whole is refused in one line.
+    """
+
+    def run(tx: Any, params: Tree) -> Tree:
+        tx = optax.with_extra_args_support(tx)
+
+        def body(carry: Tree, _: Any) -> Any:
+            return step(tx, *carry, X, uneven)[:2], None
+
+        return jax.lax.scan(body, (params, tx.init(params)), None, length=2)[0][0]
+
+    def refused(tx: Any) -> bool:
+        try:
+            jax.eval_shape(lambda p: run(tx, p), {"w": START["w"]})
+        except InputError as error:
+            assert "\n" not in str(error), error
+            return True
+        return False
+
+    own = subject.injected()
+    own = subject.tx if refused(own) else own
+    coded = jaxopt_lab.quantize_state(own)
+    own = own if refused(coded) else coded
+    groups = {"method": own, "plain": optax.sgd(0.1)}
+    whole = optax.apply_if_finite(jaxopt_lab.partition(groups, LABELS), 3)
+
+    def everything(params: Tree) -> tuple[Tree, Tree]:
+        alone = run(subject.tx, {"w": params["w"]})
+        plain = run(optax.sgd(0.1), {"a": params["a"]})
+        return run(whole, params), {**alone, **plain}
+
+    try:
+        return jax.device_get(compiled(everything, START)(START))
+    except InputError as error:
+        assert "\n" not in str(error), error
+        return {}, {}
 
 
 def _types(tree: Tree) -> list[str]:

@@ -30,7 +30,7 @@ from jaxopt_lab.training import init_state, make_train_step
 RNG = np.random.default_rng(0)
 CLOSE: Any = {"rtol": 1e-12, "atol": 1e-12}
 N, M, F = 6, 3, 4
-X = RNG.normal(size=(N, F))
+X: Any = RNG.normal(size=(N, F))
 GRAPH = make_graph(
     [0, 1, 2, 3, 4, 0, 2], [1, 2, 0, 0, 3, 3, 1], N, weight=RNG.uniform(0.5, 2, 7)
 )
@@ -50,9 +50,9 @@ LAYERS = {
     "hypergraph": (hypergraph_conv(F, units=3, param_dtype=jnp.float64), PAIRS),
 }
 WHOLE = ("gcn", "gat", "hypergraph")
-ENDS = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]])
+ENDS: Any = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]])
 TWO = make_hypergraph(ENDS.ravel(), np.repeat(np.arange(5), 2), 4, 5)
-TWO_GRAPH = make_graph(*ENDS.T, 4, undirected=True)
+TWO_GRAPH = make_graph(ENDS[:, 0], ENDS[:, 1], 4, undirected=True)
 RING = make_graph(np.arange(5), (np.arange(5) + 1) % 5, 5, undirected=True)
 
 
@@ -64,7 +64,7 @@ def longer(graph, by=3):
     weight = graph.weight
     if isinstance(graph, Graph):
         weight = np.concatenate([weight, np.full(by, np.nan)])
-    return type(graph)(*first, weight, mask)
+    return type(graph)(first[0], first[1], weight, mask)
 
 
 def permuted(graph):
@@ -73,7 +73,7 @@ def permuted(graph):
     if isinstance(graph, Hypergraph):
         return graph._replace(nodes=PLACE[graph.nodes][turn], edges=graph.edges[turn])
     ends = [PLACE[end][turn] for end in graph[:2]]
-    return Graph(*ends, graph.weight[turn])
+    return Graph(ends[0], ends[1], graph.weight[turn])
 
 
 @functools.cache
@@ -233,7 +233,9 @@ def small(seed):
     rng = np.random.default_rng(seed)
     n, e = rng.integers(2, 5), rng.integers(1, 6)
     ends = rng.integers(0, n, (2, e))
-    return rng.normal(size=(n, F)), make_graph(*ends, int(n), weight=rng.random(e))
+    return rng.normal(size=(n, F)), make_graph(
+        ends[0], ends[1], int(n), weight=rng.random(e)
+    )
 
 
 def test_batches_of_graphs_train_in_one_program():
@@ -327,8 +329,8 @@ BAD = {
     "weight must be at least 0": lambda: gcn_propagate(
         X, GRAPH._replace(weight=-GRAPH.weight)
     ),
-    "takes at least one node": lambda: gcn_propagate(np.ones((0, 2)), GRAPH),
-    "mask must have the first axes": lambda: gcn_propagate(X, GRAPH, mask=np.ones(3)),
+    "takes at least one node": lambda: gcn_propagate(X[:0], GRAPH),
+    "mask must have the first axes": lambda: gcn_propagate(X, GRAPH, mask=X[:3, 0]),
 }
 
 

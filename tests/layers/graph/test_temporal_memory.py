@@ -34,7 +34,8 @@ EVENTS = Events(
     RNG.normal(size=(B, F)),
     np.array([0, 1, 1, 0, 1, 0]),
 )
-RATES, KINDS = RNG.normal(size=(8, D)), np.array([0, 1, 1, 0, 1, 1, 0, 2])
+RATES: Any = RNG.normal(size=(8, D))
+KINDS: Any = np.array([0, 1, 1, 0, 1, 1, 0, 2])
 START = RNG.normal(size=(N, D))
 CLOSE: Any = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -47,14 +48,14 @@ def found():
         params = PRES.init(jax.random.key(0))
         base = {n: p for n, p in params.items() if n != "gate_logit"}
         began = lambda m: m.start(N)._replace(memory=jnp.asarray(START))
-        out = {"params": base}
+        out: Any = {"params": base}
         out["batch"] = BASE.update(base, began(BASE), events)
         out["equal"] = EQUAL.update(params, began(EQUAL), events)
         padding = [
             jnp.concatenate([a, a[:2] * np.nan if a.dtype == float else a[:2] + N])
             for a in events[:5]
         ]
-        padded = Events(*padding, np.arange(B + 2) < B)
+        padded = Events(*padding)._replace(mask=np.arange(B + 2) < B)
         out["padded"] = BASE.update(base, began(BASE), padded)[0]
         scan = lambda s, e: (BASE.update(base, s, e)[0], None)
         out["sequence"] = jax.lax.scan(scan, began(BASE), one_each)[0]
@@ -79,7 +80,8 @@ def found():
         out["draws"] = predict_memory(
             jnp.zeros((4000, D)), jnp.ones(4000), halves, jax.random.key(3)
         )
-        moving = tracker_update(empty, np.ones((4, D)) * [1.0, 2, 3], np.zeros(4, int))
+        speeds = jnp.ones((4, D)) * jnp.array([[1.0, 2, 3]])
+        moving = tracker_update(empty, speeds, jnp.zeros(4, int))
         out["moved"] = predict_memory(jnp.asarray(START), jnp.arange(5.0), moving)
         old, new = jnp.asarray(START), jnp.asarray(RNG.normal(size=(N, D)))
         cases = [(old, None), (3 * old, None), (-old, None), (new, np.arange(N) < 2)]

@@ -1,0 +1,1 @@
+"""Lossless codes of images by probabilistic circuits, every byte accounted for."""

@@ -1,0 +1,1 @@
+"""Decoders on small trained models of text: tokens a call, and what they cost."""

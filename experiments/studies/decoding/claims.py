@@ -1,0 +1,100 @@
+"""The claims about decoding, and their tables."""
+
+from __future__ import annotations
+
+from experiments.harness.report import Report, Table
+from experiments.studies.decoding.config import Config
+from experiments.studies.decoding.measure import TIE, Measured
+from experiments.studies.verdicts import Claim
+
+_SPECULATIVE = "Batch Speculative Decoding Done Right, 2025"
+_SKIP = "Del Corro et al. 2023, arXiv:2307.02628"
+_CREDIT = "CreditDecoding, 2025"
+
+
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims with their evidence.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The claims.
+    """
+    del config
+    rate, loss = measured.per_call, measured.losses
+    return [
+        Claim(
+            "more than one token of a row in a call of the target",
+            "speculative",
+            rate["speculative"] - 1,
+            paper=_SPECULATIVE,
+        ),
+        Claim(
+            "a seat makes more tokens in a call where rows leave their seats to others",
+            "pool",
+            rate["pool"] - rate["speculative"],
+            paper=_SPECULATIVE,
+        ),
+        Claim(
+            "the loss is below that of an early exit at equal cost, both tuned",
+            "skip_decode",
+            loss["exit"] - loss["skip"],
+            paper=_SKIP,
+        ),
+        Claim(
+            "the loss is within 3 % of that of all layers",
+            "skip_decode",
+            1.03 * loss["full"] - loss["skip"],
+            paper=_SKIP,
+        ),
+        Claim(
+            "credits decide more tokens in a call than the threshold alone",
+            "credit_decoding",
+            rate["credit"] - rate["threshold"],
+            paper=_CREDIT,
+        ),
+    ]
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers and tables; see ``Experiment.report``."""
+    mean = lambda values: "-" if values is None else f"{values.mean():.3g}"
+    rows = [
+        (
+            name,
+            mean(values),
+            mean(measured.calls[name]),
+            mean(measured.accepted.get(name)),
+            mean(measured.seconds[name]),
+        )
+        for name, values in measured.per_call.items()
+    ]
+    table = Table(
+        f"{config.prompts} prompts, {config.new} new tokens each, means over "
+        f"{config.seeds} seed(s); draft of {measured.sizes['draft'].mean():,.0f} and "
+        f"target of {measured.sizes['target'].mean():,.0f} parameters",
+        ("decoder", "tokens a call", "calls", "accepted", "time / greedy"),
+        rows,
+    )
+    losses = Table(
+        "the target with fewer layers, tuned with its schedule",
+        ("layers", "share that runs", "loss"),
+        [
+            (arm, mean(measured.layers[arm]), f"{values.mean():.4f}")
+            for arm, values in measured.losses.items()
+        ],
+    )
+    texts = Table(
+        "speculative text against greedy text, prompts of several lengths, float32",
+        ("rows", "that differ", f"first at logits further apart than {TIE:g}"),
+        [
+            (
+                str(config.prompts * config.seeds),
+                f"{measured.differing.sum():.0f}",
+                f"{measured.unexplained.sum():.0f}",
+            )
+        ],
+    )
+    return Report({"measured": measured}, [table, losses, texts])

@@ -1,0 +1,1 @@
+"""Networks of sines fitted to signals of low and of high frequencies."""

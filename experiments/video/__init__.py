@@ -1,0 +1,1 @@
+"""Videos as small networks, every byte accounted for."""

@@ -1,0 +1,1 @@
+"""Diagnostics of the activations of a network."""

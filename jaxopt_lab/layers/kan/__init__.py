@@ -1,0 +1,1 @@
+"""Kolmogorov-Arnold layers: a learned function on every edge."""

@@ -1,0 +1,1 @@
+"""Layers that map functions on grids to functions."""

@@ -1,0 +1,1 @@
+"""Networks of sines, and their initializers."""

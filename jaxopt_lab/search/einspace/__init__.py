@@ -1,0 +1,1 @@
+"""einspace: architectures from a grammar of functions on images and columns."""

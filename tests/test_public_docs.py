@@ -1,0 +1,48 @@
+"""Public names say what they take and give; the site shows all of them."""
+
+import importlib
+import inspect
+import pathlib
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.always
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "docs" / "extensions"))
+names = importlib.import_module("public_names")
+
+
+def value_of(name):
+    package, _, own = name.exported.rpartition(".")
+    return getattr(importlib.import_module(package), own)
+
+
+def incomplete(name):
+    """What the docstring of a public name lacks."""
+    value = value_of(name)
+    doc = inspect.getdoc(value) or ""
+    if name.kind == "class":
+        protocol = getattr(value, "_is_protocol", False)
+        told = protocol or "Attributes:" in doc or "Args:" in doc
+        return [] if told else ["Attributes:"]
+    signature = inspect.signature(value)
+    parameters = signature.parameters
+    sections = [("Args:",)] * bool(parameters)
+    if signature.return_annotation not in (None, "None"):
+        sections.append(("Returns:", "Yields:"))
+    lacking = [words[0] for words in sections if not any(w in doc for w in words)]
+    return lacking + [p for p in parameters if "Args:" in doc and p not in doc]
+
+
+@pytest.mark.parametrize("room", names.ROOMS)
+def test_docstrings_are_complete(room):
+    found = names.public_names(room)
+    assert found
+    lacking = {name.exported: incomplete(name) for name in found}
+    assert not {name: what for name, what in lacking.items() if what}
+
+
+def test_every_room_has_its_page():
+    package = pathlib.Path(importlib.import_module(names.PACKAGE).__file__).parent
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert rooms == {room.partition(".")[0] for room in names.ROOMS}
