@@ -50,7 +50,9 @@ def test_the_first_choices_have_the_costs_of_the_catalog():
 
 
 def test_the_pages_of_choices_name_rows_of_the_catalog():
-    names = {row.name for kind in catalog.KINDS for row in catalog.of_kind(kind).values()}
+    names = {
+        row.name for kind in catalog.KINDS for row in catalog.of_kind(kind).values()
+    }
     cells = re.findall(r"^\| [^|]* \| (.*?) \|", PAGES["choose.md"].read_text(), re.M)
     told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert len(told) > 25

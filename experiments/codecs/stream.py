@@ -146,12 +146,10 @@ def unpack_circuit(packed: bytes) -> Circuit:
     Raises:
       InputError: they are cut or something else.
     """
-    sizes: list[int] = []
-    if len(packed) >= _MODEL.size:
-        magic, d, k, c = _MODEL.unpack_from(packed)
-        if magic == _MODEL_MAGIC:
-            sizes = [2 * d, 4 * d * k * k, 4 * d * k * c]
-    if not sizes or len(packed) != _MODEL.size + sum(sizes):
+    begins = len(packed) >= _MODEL.size and packed[:4] == _MODEL_MAGIC
+    _, d, k, c = _MODEL.unpack_from(packed) if begins else (b"", 0, 0, 0)
+    sizes = [2 * d, 4 * d * k * k, 4 * d * k * c]
+    if not begins or len(packed) != _MODEL.size + sum(sizes):
         raise InputError(f"these {len(packed)} bytes are no packed circuit, or cut")
     at = np.cumsum([_MODEL.size, *sizes])
     parents, edges, leaves = (

@@ -58,6 +58,18 @@ ROWS: tuple[Estimator, ...] = (
         full="dear, derivatives of a descent; its vectors and its loop are plain",
     ),
     Estimator(
+        name="naive_bayes",
+        summary="a linear probe in closed form, Gaussian with shared variances",
+        build="jaxopt_lab.metrics.naive_bayes:fit_naive_bayes",
+        apply="jaxopt_lab.metrics.naive_bayes:apply_naive_bayes",
+        reduces_to=Neutral({"eps": 1e300, "uniform": True}, "jax.numpy:zeros_like"),
+        topic="probes",
+        options=("classes", "eps", "uniform", "scale"),
+        example="jaxopt_lab.catalog.examples.predictions:probed",
+        form="closed form",
+        paper="Zheng et al. 2023",
+    ),
+    Estimator(
         name="t3",
         summary="parameters between two models, by how far their predictions disagree",
         build="jaxopt_lab.inference:fit_t3",

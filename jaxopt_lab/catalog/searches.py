@@ -64,6 +64,18 @@ ROWS: tuple[Search, ...] = (
         paper="Williams 1992",
     ),
     Search(
+        name="conservative_explorer",
+        summary="the best candidate, changed where its distributions are unsure",
+        build="jaxopt_lab.search:conservative_explorer",
+        reduces_to=_POINT,
+        topic="architectures",
+        options=("changed", "learning_rate", "baseline_decay"),
+        example="jaxopt_lab.catalog.examples.decisions:small_choices",
+        space="choices and whole numbers",
+        budget="tens to hundreds",
+        paper="Zhou et al. 2019, arXiv:1909.03184",
+    ),
+    Search(
         name="predictor_guided",
         summary="the best upper bound of a forecast by kernel ridge regression",
         build="jaxopt_lab.search:predictor_guided",

@@ -213,7 +213,7 @@ def _nearest_of_block(
     squares, indices = _chosen(
         *jax.lax.stop_gradient((queries, points)), own, k, counted
     )
-    differences = queries[:, None, :] - points[indices]
+    differences = queries[:, None, :] - jnp.take(points, indices, axis=0)
     exact = safe_sqrt((differences * differences).sum(axis=-1))
     exact = jnp.where(jnp.isfinite(squares), exact, squares)
     order = jnp.lexsort((indices, jax.lax.stop_gradient(exact)), axis=1)
@@ -242,7 +242,7 @@ def _chosen(
     negative, candidates = jax.lax.top_k(-products, taken)
     # In the order of the indices: ``top_k`` takes the first of equal numbers.
     candidates, least = jax.lax.sort((candidates, -negative), dimension=1, num_keys=1)
-    differences = queries[:, None, :] - points[candidates]
+    differences = queries[:, None, :] - jnp.take(points, candidates, axis=0)
     squares = jnp.square(differences).sum(axis=-1)
     negative, places = jax.lax.top_k(-jnp.where(jnp.isinf(least), jnp.inf, squares), k)
     squares, indices = -negative, jnp.take_along_axis(candidates, places, axis=1)

@@ -51,6 +51,7 @@ class Program(NamedTuple):
       test_metric_fn: sums of the metrics of the test.
       kind: of the data, ``"image"`` or ``"text"``.
       test: batches to test on.
+      val: batches of the validation split; ``None``: there is none.
       input_shape: shape of one input.
       averaged: ``averaged(state)``, the view with the averaged weights in it; ``None``:
         the run keeps none.
@@ -72,6 +73,7 @@ class Program(NamedTuple):
     test_metric_fn: Any = None
     kind: Any = None
     test: Any = None
+    val: Any = None
     input_shape: tuple[int, ...] = ()
     averaged: Any = None
     loss_fn: Any = None
@@ -215,6 +217,7 @@ def assemble(
         test_metric_fn=metric_fn,
         kind=loaded.kind,
         test=held[""],
+        val=held.get("val_"),
         input_shape=loaded.input_shape,
         num_classes=loaded.num_classes,
         characters=loaded.characters,

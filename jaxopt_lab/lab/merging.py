@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -62,8 +61,7 @@ def check(runs: Sequence[Run]) -> None:
 def _differences(first: Run, run: Run) -> list[tuple[str, Any, Any]]:
     def facts(run: Run) -> dict[str, Any]:
         model = run.configuration.model
-        fields = dataclasses.asdict(model) if dataclasses.is_dataclass(model) else {}
-        named = {f"model.{n}": v for n, v in fields.items()}  # type: ignore[union-attr]
+        named = {f"model.{n}": v for n, v in vars(model).items()}
         named |= {"model": run.configuration.run.model, "inputs": run.input_shape}
         return named | {"classes": run.num_classes}
 
@@ -165,7 +163,7 @@ def evaluate_t3(
         return jax.tree.map(lambda x: jnp.sum(x, 0), each), shares
 
     total, shares = {}, []
-    batches = pretrained.test_batches
+    batches: Any = pretrained.test_batches
     for batch in batches() if callable(batches) else batches:
         found, share = jax.device_get(sums(params, batch))
         if by == "example" and "weight" in batch:

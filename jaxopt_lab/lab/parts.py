@@ -144,7 +144,7 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
     """
     elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
     if place in placed.OWN:
-        elsewhere |= {placed.LAYER}
+        elsewhere |= placed.SET
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
     found = {name: o for name, o in row.details.items() if name not in elsewhere}

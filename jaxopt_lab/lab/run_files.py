@@ -45,6 +45,7 @@ _BELOW = {
     CSV: re.compile(r"\.?\w+\.csv(\..+)?"),
     PROFILE: re.compile("plugins"),
     CURVATURE: re.compile(r"curvature-\d+\.npz"),
+    "calibration": re.compile(r"results\.json|reliability\.png"),
     "inspect": re.compile(
         r"report\.html|results\.jsonl|arrays\.npz|"
         r"(spectrum|layers|line|surface|alphas|contours|curves|along)\.png"

@@ -112,6 +112,7 @@ from .graph.prediction_correction import (
     tracker_moments,
     tracker_update,
 )
+from .graph.searchable_conv import GraphCell, graph_cell, searchable_conv
 from .graph.segments import segment_softmax
 from .graph.temporal_memory import Changed, Events, Memory, MemoryState, temporal_memory
 from .hypernetwork.encoding import magnitude_invariant_encoding
@@ -226,6 +227,7 @@ __all__ = [
     "GhostBatchNorm",
     "Graph",
     "GraphBatch",
+    "GraphCell",
     "GroupNorm",
     "HilbertActivation",
     "Hourglass",
@@ -311,6 +313,7 @@ __all__ = [
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "graph_cell",
     "graph_encoder",
     "graph_hyperedges",
     "group_norm",
@@ -393,6 +396,7 @@ __all__ = [
     "sample_layer_rank",
     "sample_subnetworks",
     "scaled_residual",
+    "searchable_conv",
     "segment_softmax",
     "select_spaces",
     "selectable_kan",

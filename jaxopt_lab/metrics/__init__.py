@@ -26,7 +26,16 @@ from jaxopt_lab.metrics.kernel_calibration_error import (
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
 from jaxopt_lab.metrics.lsh_coverage import LshPrecisionRecall, lsh_precision_recall
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
-from jaxopt_lab.metrics.mergeable import MergeableMetric
+from jaxopt_lab.metrics.mergeable import MergeableMetric, together
+from jaxopt_lab.metrics.naive_bayes import (
+    LinearProbe,
+    NaiveBayesSums,
+    apply_naive_bayes,
+    fit_naive_bayes,
+    merge_naive_bayes,
+    naive_bayes_probe,
+    naive_bayes_sums,
+)
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -49,13 +58,16 @@ __all__ = [
     "HashTables",
     "KernelCalibrationError",
     "KnnCoverage",
+    "LinearProbe",
     "LshPrecisionRecall",
     "MarkEvaluate",
     "MergeableMetric",
+    "NaiveBayesSums",
     "SetScore",
     "SetTable",
     "accuracy",
     "apply_h_calibration",
+    "apply_naive_bayes",
     "apply_temperature",
     "apply_vector_scaling",
     "bootstrap_band",
@@ -64,6 +76,7 @@ __all__ = [
     "dual_inverted_softmax",
     "expected_calibration_error",
     "fit_h_calibration",
+    "fit_naive_bayes",
     "fit_temperature",
     "fit_vector_scaling",
     "fuzzy_topology_impact",
@@ -74,6 +87,10 @@ __all__ = [
     "knn_coverage",
     "lsh_precision_recall",
     "mark_evaluate",
+    "merge_naive_bayes",
+    "naive_bayes_probe",
+    "naive_bayes_sums",
     "recall_at",
+    "together",
     "wilson_band",
 ]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -51,6 +52,46 @@ def merge(a: Sums, b: Sums) -> Sums:
     2.0
     """
     return jax.tree.map(jnp.add, a, b)
+
+
+def together(*metrics: MergeableMetric) -> MergeableMetric:
+    """Several metrics of the same batches as one.
+
+    Args:
+      *metrics: the metrics; no two may compute a value of the same name.
+
+    Returns:
+      The metric; its sums are a tuple of theirs.
+
+    Raises:
+      InputError: of ``compute``, two values have the same name.
+
+    >>> from jaxopt_lab.metrics import accuracy, expected_calibration_error
+    >>> both = together(accuracy(), expected_calibration_error())
+    >>> sorted(both.compute(both.init()))
+    ['accuracy', 'expected_calibration_error']
+    """
+
+    def init(dtype: DTypeLike = jnp.float32) -> Sums:
+        return tuple(m.init(dtype) for m in metrics)
+
+    def update(sums: Sums, batch: Mapping[str, jax.Array]) -> Sums:
+        pairs = zip(metrics, sums, strict=True)
+        return tuple(m.update(s, batch) for m, s in pairs)
+
+    def both(a: Sums, b: Sums) -> Sums:
+        return tuple(m.merge(*s) for m, *s in zip(metrics, a, b, strict=True))
+
+    def compute(sums: Sums) -> Metrics:
+        found: Metrics = {}
+        for metric, own in zip(metrics, sums, strict=True):
+            new = metric.compute(own)
+            if twice := sorted(found.keys() & new.keys()):
+                raise InputError(f"two metrics compute {twice[0]!r}; accepted: one")
+            found |= new
+        return found
+
+    return MergeableMetric(init, update, both, compute)
 
 
 def labelled(

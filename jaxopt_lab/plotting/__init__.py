@@ -11,6 +11,7 @@ from jaxopt_lab.plotting.page import Section, html_page
 from jaxopt_lab.plotting.pareto_front import pareto_front
 from jaxopt_lab.plotting.rate_curve import rate_curve
 from jaxopt_lab.plotting.record_panels import Line, Panel, record_panels
+from jaxopt_lab.plotting.reliability import ReliabilityBins, reliability_diagram
 from jaxopt_lab.plotting.score_bands import score_bands
 from jaxopt_lab.plotting.sharpness_curve import sharpness_curve
 from jaxopt_lab.plotting.spectrum import spectrum
@@ -19,6 +20,7 @@ from jaxopt_lab.plotting.surfaces import loss_contours, loss_surface
 __all__ = [
     "Line",
     "Panel",
+    "ReliabilityBins",
     "Section",
     "confusion_matrix",
     "end_points",
@@ -32,6 +34,7 @@ __all__ = [
     "pareto_front",
     "rate_curve",
     "record_panels",
+    "reliability_diagram",
     "score_bands",
     "sharpness_curve",
     "spectrum",

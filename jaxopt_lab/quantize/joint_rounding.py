@@ -57,8 +57,8 @@ def init_rounding(weight: jax.Array, *, bits: int) -> SoftRounding:
 
     >>> w = jnp.array([[0.0, 0.4, 1.0, 3.0]])
     >>> start = init_rounding(w, bits=2)
-    >>> start.soft(2).round(3).tolist(), start.hard(2).qvalue.tolist()
-    ([[0.0, 0.4000000059604645, 1.0, 3.0]], [[0, 0, 1, 3]])
+    >>> [round(x, 3) for x in start.soft(2)[0].tolist()], start.hard(2).qvalue.tolist()
+    ([0.0, 0.4, 1.0, 3.0], [[0, 0, 1, 3]])
     """
     return _started(weight, bits)
 

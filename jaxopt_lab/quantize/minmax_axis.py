@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval, check_arguments
@@ -77,7 +77,7 @@ def minmax_best_axis(
     return MinmaxCodes(*map(jnp.asarray, tried[int(np.argmin(errors))]))
 
 
-def entropy_bits(codes: jax.Array) -> float:
+def entropy_bits(codes: ArrayLike) -> float:
     """Bits that no code of single symbols is shorter than.
 
     Args:

@@ -90,7 +90,7 @@ def make_federated_step(
       local_steps: n, steps of a client in a round.
       shares: w, divided by their sum: numbers of examples that the clients stand for;
         ``None``: all alike.
-      reset: optimizers start anew in each round; otherwise their states are averaged
+      reset: optimizers start again in each round; otherwise their states are averaged
         as the parameters are.
       inputs: entry of the batch that the network takes; integers are divided by 255.
       label: entry of the integer labels, ``(B,)``.

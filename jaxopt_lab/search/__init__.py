@@ -1,5 +1,6 @@
 """Search: candidates from a space, asked for and told their scores."""
 
+from jaxopt_lab.search.conservative_explorer import conservative_explorer, guide_classes
 from jaxopt_lab.search.driver import Search, run
 from jaxopt_lab.search.einspace.evolution import einspace_evolution
 from jaxopt_lab.search.einspace.grammar import (
@@ -25,6 +26,16 @@ from jaxopt_lab.search.layer_genomes import (
     genome_params,
     genome_space,
     reads_input,
+)
+from jaxopt_lab.search.network_compression import (
+    ConvSpec,
+    apply_actions,
+    chain_parameters,
+    compression_reward,
+    conv_chain,
+    removable,
+    removal_space,
+    shrink_space,
 )
 from jaxopt_lab.search.nsga2 import nsga2
 from jaxopt_lab.search.pareto import (
@@ -69,6 +80,7 @@ from jaxopt_lab.search.space import (
 
 __all__ = [
     "Choice",
+    "ConvSpec",
     "Grammar",
     "Integers",
     "Interval",
@@ -77,14 +89,19 @@ __all__ = [
     "Operation",
     "ProgramGraph",
     "Search",
+    "apply_actions",
     "apply_genome",
     "architecture_entropy",
     "as_genome",
     "as_text",
     "bit_operations",
     "candidate_at",
+    "chain_parameters",
     "choice_entropy",
     "choice_probabilities",
+    "compression_reward",
+    "conservative_explorer",
+    "conv_chain",
     "count_parameters",
     "crowding_distance",
     "dominates",
@@ -99,6 +116,7 @@ __all__ = [
     "genome_params",
     "genome_space",
     "graph_text",
+    "guide_classes",
     "hashed_ngrams",
     "hypervolume",
     "infer_shape",
@@ -117,7 +135,10 @@ __all__ = [
     "regularized_evolution",
     "reinforce",
     "reinforce_gradient",
+    "removable",
+    "removal_space",
     "run",
     "sample_architecture",
+    "shrink_space",
     "text_graph",
 ]

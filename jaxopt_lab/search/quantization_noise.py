@@ -127,7 +127,7 @@ def architecture_entropy(logits: jax.Array) -> jax.Array:
     0.0
     """
     log_p = jax.nn.log_softmax(logits.astype(accumulation_dtype(logits.dtype)))
-    return -jnp.sum(jnp.exp(log_p) * log_p)
+    return jnp.sum(jnp.exp(log_p) * -log_p)
 
 
 def entropy_weight(

@@ -10,7 +10,7 @@ import pytest
 
 from battery.reach import reaches
 from battery.transform import faults_support
-from battery.transform.compositions import COMPOSITIONS, P, fault, stack
+from battery.transform.compositions import COMPOSITIONS, START, fault, stack
 from battery.transform.subject import Subject
 from jaxopt_lab.catalog import of_kind
 
@@ -50,7 +50,7 @@ def test_deep_inside_of_others_a_method_does_its_part(row):
     for name, expected in alone.items():
         # In float32; numbers that are traced are rounded otherwise.
         np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=1e-6)
-        assert np.max(np.abs(found[name] - P[name])) > 1e-6
+        assert np.max(np.abs(found[name] - START[name])) > 1e-6
     assert alone or row.name not in STACKED
 
 

@@ -1,5 +1,7 @@
 """Costs of mixers over the length of the sequence; times are left to the command."""
 
+import itertools
+
 import jax
 import pytest
 
@@ -13,16 +15,18 @@ def as_in_the_command():
         yield
 
 
-def growth(name, lengths, **options):
-    costs = [sequence_length.cost(name, n, **options) for n in lengths]
-    assert all(cost.flops > 0 for cost in costs)
-    return sequence_length.growth(costs)
+LENGTHS = (64, 256, 1024)
+
+
+def costs(name, lengths, **options):
+    found = [sequence_length.cost(name, n, **options) for n in lengths]
+    assert all(cost.flops > 0 for cost in found)
+    return found
 
 
 def test_a_linear_layer_grows_linearly():
-    ((operations, _),) = growth(
-        "norm_aware", (64, 128, 256), features=4, gradients=False
-    )
+    found = costs("norm_aware", (64, 128, 256), features=4, gradients=False)
+    ((operations, _),) = sequence_length.growth(found)
     # Windows of convolutions meet fewer borders of larger images.
     assert operations == pytest.approx(2, rel=0.05)
 
@@ -30,12 +34,16 @@ def test_a_linear_layer_grows_linearly():
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["hydra", "forward", "sum", "norm_aware"])
 def test_operations_and_bytes_of_linear_layers_grow_linearly(name):
-    for operations, peak in growth(name, sequence_length.LENGTHS):
-        assert operations == pytest.approx(2, rel=0.05)
-        assert peak == pytest.approx(2, rel=0.1)
+    found = costs(name, LENGTHS)
+    ((operations, _),) = sequence_length.growth(found)
+    assert operations == pytest.approx(4, rel=0.05)
+    # The largest of several linear functions, with the parameters.
+    for one, other in itertools.pairwise(found):
+        assert other.peak < 4.5 * one.peak
 
 
 @pytest.mark.full
 def test_those_of_attention_do_not():
-    *_, (operations, peak) = growth("attention", sequence_length.LENGTHS)
-    assert operations > 3 and peak > 3
+    found = costs("attention", LENGTHS)
+    ((operations, _),) = sequence_length.growth(found)
+    assert operations > 6 and found[2].peak > 6 * found[1].peak

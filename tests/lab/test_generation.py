@@ -4,16 +4,18 @@ import itertools
 import types
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from battery.programs import QUICK
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab.commands.generate import main
 from jaxopt_lab.lab.generation.characters import Characters, visible
 from jaxopt_lab.lab.generation.generator import Generator
-from jaxopt_lab.lab.models import MODELS
+from jaxopt_lab.lab.models import MODELS, Wanted
 from jaxopt_lab.lab.models.configs import LSTMConfig
 
 CHARACTERS = " abcd"
@@ -89,6 +91,46 @@ def test_a_stop_ends_the_program_and_the_next_text_is_whole():
     pieces = []
     assert generator("b", on_text=pieces.append).text == "".join(pieces)
     assert "".join(pieces) == plain("b", 600)
+
+
+def network(name, **options):
+    """A run of a transformer with large weights, so that its text varies."""
+    config = MODELS[name].config(width=8, heads=2, depth=2, context=16, **options)
+    model = MODELS[name].functional(config, Wanted((16,), 5))
+    params, _ = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(1))
+    rng = np.random.default_rng(3)
+    noise = lambda p: (p + 0.7 * rng.normal(size=p.shape)).astype(p.dtype)
+    params = jax.tree.map(noise, params)
+    rows = types.SimpleNamespace(model=MODELS[name])
+    configuration = types.SimpleNamespace(rows=rows, model=config)
+    changes = {"model": model, "params": params, "configuration": configuration}
+    return run_of(**changes)
+
+
+@pytest.mark.full
+def test_a_transformer_by_its_layers_and_without_a_cache_gives_the_same_text():
+    run = network("transformer")
+    told = []
+    wanted = Generator(run, "greedy", tokens=9)("ad", on_text=told.append).text
+    assert "".join(told) == wanted
+    found = Generator(run, "skip_decode", tokens=9)("ad", on_text=told.append)
+    assert found.text == wanted and "".join(told) == 2 * wanted
+    assert found.counts["layers"] == 2 * found.calls
+    rows = types.SimpleNamespace(model=types.SimpleNamespace(name="own:Net"))
+    own = types.SimpleNamespace(rows=rows, model=run.configuration.model)
+    run.configuration = own
+    assert Generator(run, "greedy", tokens=9)("ad").text == wanted
+
+
+@pytest.mark.full
+def test_a_masked_model_fills_its_text_in():
+    run, told = network("masked_transformer"), []
+    generator = Generator(run, "credit_decoding", tokens=9, block=4, threshold=0.6)
+    found = generator("ad", on_text=told.append)
+    assert found.text == "".join(told) and len(found.text) == 9
+    assert set(found.text) <= set(CHARACTERS) and found.calls <= 9
+    with pytest.raises(InputError, match="accepted: credit_decoding"):
+        Generator(run, "greedy")
 
 
 def test_a_run_of_tokens_without_characters():

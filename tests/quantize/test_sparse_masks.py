@@ -156,7 +156,7 @@ KEY, ONE = jax.random.key(0), {"a": jnp.ones(2)}
         (lambda: top_k_sparse(ONE, {"a": ONE["a"] > 0}, -1), "k must be at least 0"),
         (lambda: sum_sparse([], [], ONE), "one for each of 0 clients"),
         (lambda: average_statistics([ONE], [0.0]), "not all 0"),
-        (lambda: select_by_batch_norm([], [ONE], None, None), "needs candidates"),
+        (lambda: select_by_batch_norm([], [ONE], dict, dict), "needs candidates"),
         (
             lambda: select_by_batch_norm(
                 [ONE["a"]], [ONE["a"]], lambda w, x: {}, lambda w, s, x: jnp.nan * w[0]

@@ -61,7 +61,7 @@ def test_a_round_is_the_mean_of_clients_and_one_client_is_plain_training():
             part = {name: x[at] for name, x in BATCH.items()}
             (loss, _), g = jax.value_and_grad(plain, has_aux=True)(w, STATE, part, None)
             up, state = TX.update(g, state, w)
-            w = w + up
+            w = optax.apply_updates(w, up)
             seen.append(float(loss) * (1, 2, 5)[c] / 16)
         each.append(np.asarray(w) * (1, 2, 5)[c] / 8)
     np.testing.assert_allclose(mean.params["model"], sum(each), rtol=1e-9)

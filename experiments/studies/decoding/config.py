@@ -29,6 +29,8 @@ class Config(Settings):
       seats: rows of a round of the pool.
       max_layers: of SkipDecode, at the first position.
       min_layers: of SkipDecode, at the last one.
+      warmup: first layers of SkipDecode that always run.
+      quickly: compile without optimizations, which takes less time than it saves.
       block: columns that CreditDecoding decides together.
       threshold: of CreditDecoding.
       timed: repetitions of the measured times.
@@ -51,6 +53,8 @@ class Config(Settings):
     seats: int = 250
     max_layers: int = 4
     min_layers: int = 2
+    warmup: int = 1
+    quickly: bool = False
     block: int = 16
     threshold: float = 0.7
     timed: int = 3
@@ -60,7 +64,7 @@ SIZES = {
     QUICK: Config(
         seeds=1,
         width=16,
-        depth=3,
+        depth=2,
         heads=2,
         draft_width=8,
         context=24,
@@ -72,8 +76,10 @@ SIZES = {
         new=8,
         drafts=3,
         seats=4,
-        max_layers=3,
-        min_layers=2,
+        max_layers=2,
+        min_layers=1,
+        warmup=0,
+        quickly=True,
         block=4,
         timed=1,
     ),

@@ -106,7 +106,7 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
     _, masked = networks.model(config, "masked_transformer", tokens)
 
     def start(net: Any) -> Any:
-        return jax.jit(net.init)(next(keys))[0]
+        return networks.jitted(config, net.init)(next(keys))[0]
 
     def fitted(loss: Any, net: Any) -> Any:
         train = networks.trainer(config, loss, text)
@@ -121,7 +121,7 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
     fresh = text(next(keys), max(config.prompts // 4, 8))
     found: dict[str, float] = {}
     tuned, more = {}, jax.random.split(next(keys), config.tuning)
-    tested = jax.jit(loss)
+    tested = networks.jitted(config, loss)
     arms = {"full": every, **networks.schedules(config, config.context)}
     for arm, active in arms.items():
         tuned[arm] = train(params, more, active)
@@ -141,8 +141,8 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
         "threshold": (masked_params, 0.0),
     }
     equal = jnp.full_like(lengths, config.longest)
-    seconds = {}
-    programs = {decode: jax.jit(decode) for decode in decoders.values()}
+    seconds, plain = {}, None
+    programs = {decode: networks.jitted(config, decode) for decode in decoders.values()}
     for name, decode in decoders.items():
         run = programs[decode]
         given = weights[name], prompt
@@ -161,8 +161,9 @@ def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
                 plain = uneven
             else:
                 apply = lambda x: target.apply(params, {}, x, train=False)[0]
+                assert plain is not None  # the first of them is greedy
                 differing, broken = _differences(
-                    plain.tokens, uneven.tokens, jax.jit(apply)
+                    plain.tokens, uneven.tokens, networks.jitted(config, apply)
                 )
                 found["text/differing"], found["text/unexplained"] = differing, broken
     for name, tree in (("target", params), ("draft", draft_params)):
@@ -205,6 +206,7 @@ def _decoders(
 
     layered = networks.layered_step(target, config.depth)
     least = {"max_layers": config.max_layers, "min_layers": config.min_layers}
+    least["warmup"] = config.warmup
     return {
         "greedy": lambda p, x, n: greedy(next_step(step), p, x, lengths=n, **given),
         "speculative": speculate,

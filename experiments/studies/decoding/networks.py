@@ -90,7 +90,13 @@ def trainer(
 
         return jax.lax.scan(step, (params, tx.init(params)), keys)[0][0]
 
-    return jax.jit(train)
+    return jitted(config, train)
+
+
+def jitted(config: Config, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled function, at a quick size without optimizations."""
+    options = {"xla_backend_optimization_level": 0} if config.quickly else None
+    return jax.jit(function, compiler_options=options)
 
 
 def next_loss(net: Functional) -> Callable[..., jax.Array]:
@@ -106,9 +112,11 @@ def next_loss(net: Functional) -> Callable[..., jax.Array]:
 def masked_loss(net: Functional, tokens: int) -> Callable[..., jax.Array]:
     """The loss of a masked diffusion, as ``trainer`` takes it."""
     loss_fn = masked_token_loss(net, mask=tokens)
-    return lambda params, rows, key: loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[
-        0
-    ]
+
+    def loss(params: Any, rows: jax.Array, key: jax.Array, extra: Any) -> jax.Array:
+        return loss_fn(params, {}, {"inputs": rows[:, :-1]}, key)[0]
+
+    return loss
 
 
 def layered_loss(config: Config, made: Any, net: Functional) -> Any:
@@ -158,8 +166,9 @@ def schedules(config: Config, total: int) -> dict[str, np.ndarray]:
         layers=config.depth,
         max_layers=config.max_layers,
         min_layers=config.min_layers,
+        warmup=config.warmup,
     )
-    skip = active_layers(count, layers=config.depth)
+    skip = active_layers(count, layers=config.depth, warmup=config.warmup)
     # The running sum of the mean, rounded: as many layers in all.
     steps = np.floor(np.arange(total + 1) * count.sum() / total + 0.5)
     exits = np.arange(config.depth)[None] < np.diff(steps)[:, None]

@@ -138,3 +138,22 @@ def small_space() -> dict[str, Any]:
         "optimum": {"rate": 0.03, "count": 3, "name": "right"},
         "budget": 64,
     }
+
+
+def small_choices() -> dict[str, Any]:
+    """A space of whole numbers and names, and where its optimum is planted.
+
+    >>> len(small_choices()["space"])
+    3
+    """
+    from jaxopt_lab.search import Choice, Integers
+
+    return {
+        "space": {
+            "depth": Integers(1, 6),
+            "count": Integers(1, 4),
+            "name": Choice(("left", "middle", "right")),
+        },
+        "optimum": {"depth": 5, "count": 2, "name": "right"},
+        "budget": 64,
+    }

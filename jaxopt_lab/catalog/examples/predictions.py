@@ -242,6 +242,26 @@ def mapped() -> dict[str, Any]:
     return {**given, **options}
 
 
+def probed() -> dict[str, Any]:
+    """Features and labels of three classes, and degenerate ones.
+
+    >>> probed()["data"]["features"].shape
+    (8, 3)
+    """
+    given = classified(8, 3)
+    data = {"features": given["outputs"], "targets": given["targets"]}
+    alike = np.zeros(8, np.int32)
+    degenerate = {
+        "constant": {**data, "features": np.full((8, 3), 0.3)},
+        "one class": {**data, "targets": alike},
+        "one example": {name: x[:1] for name, x in data.items()},
+    }
+    inputs = 0.5 * given["outputs"]
+    # The variances of so few examples are not to be small.
+    options = {"classes": 3, "eps": 0.05}
+    return {"data": data, "inputs": inputs, "degenerate": degenerate, **options}
+
+
 def kernel() -> dict[str, Any]:
     """The shape of a kernel.
 

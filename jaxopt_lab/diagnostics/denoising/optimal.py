@@ -42,8 +42,8 @@ def optimal_denoise(
     Deviations: the public code of local denoisers averages the means of its blocks.
 
     >>> x = jnp.array([[0.0], [1.0]])
-    >>> optimal_denoise(x, jnp.array([[0.5]]), 1.0 - 1e-3).tolist()
-    [[0.5]]
+    >>> optimal_denoise(x, jnp.array([[0.1]]), 0.999).tolist()
+    [[0.0]]
     """
     check_arguments(optimal_denoise, {"block": block})
     rows, noisy, shape, dtype = both(data, x)

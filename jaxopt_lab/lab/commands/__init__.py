@@ -23,6 +23,7 @@ COMMANDS = {
     "merge": "trained runs of one model as one: soups of weights, T3 at test time",
     "export": "the weights of a trained run as npz or safetensors, or its program",
     "quantize": "a trained run in fewer bits, tested before and after",
+    "calibrate": "the calibrators fitted on a run's validation split, with intervals",
     "inspect": "curvature, weights and landscape of a trained run, as one page",
     "plan": "bytes, operations and step time on devices that need not exist",
 }

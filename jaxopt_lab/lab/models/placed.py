@@ -27,7 +27,10 @@ OWN: Mapping[str, str] = {"attention": "softmax", "block": "mlp", "linear": "den
 layers of the perceptron."""
 
 LAYER = "layer"
-"""The option of a layer that the model sets: its number, of layers with one seed."""
+OUT = "out"
+SET = frozenset({LAYER, OUT})
+"""The options of layers that the model sets: the number, of layers with one seed, and
+the size of the result."""
 
 
 # By identity: a module keeps it among its constants, which flax compares.
@@ -73,7 +76,7 @@ class Placed:
         if LAYER in self.row.options:
             options[LAYER] = number
         if self.place == "linear":
-            options["out"] = out
+            options[OUT] = out
         given = {n: v for n, v in options.items() if n != "param_dtype"}
         shape = _result((2, features), self.row, given)
         if shape != (1, 2, out):
@@ -150,6 +153,8 @@ def reason(part: catalog.Part, model: Model, place: str) -> str:
       The end of a sentence that begins with "the layer".
     """
     assert isinstance(part, Layer) and place in get_args(Replaces)
+    if place in part.replaces and part.topic == "decoupled training":
+        return "predicts gradients, for training that is decoupled"
     found = unfit(part, model, place)  # type: ignore[arg-type]
     return found or _unlike(part.name)
 
@@ -215,7 +220,7 @@ def placed(
                 raise errors.unknown(f"option of {place} {name}", next(iter(given)), ())
             continue
         checked = chosen.checked(given)
-        checked.pop(LAYER, None)
+        checked = {n: v for n, v in checked.items() if n not in SET}
         if model.causal and checked.get("causal") is False:
             raise InputError(
                 f"{place}.causal=False does not fit model {model.name}: a token would "

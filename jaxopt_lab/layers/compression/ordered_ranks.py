@@ -186,13 +186,13 @@ def prune_ranks(
 
     def pruned(pair: Pair) -> Pair:
         u, v = pair["u"], pair["v"]
-        known = known_values(u), known_values(v)
-        if known[0] is None or known[1] is None:
+        one, two = known_values(u), known_values(v)
+        if one is None or two is None:
             raise InputError(
                 "prune_ranks makes shapes of values, which must be known here; under "
                 "jit, and for factors divided over processes, call shrink_ranks"
             )
-        if not all(np.all(np.isfinite(factor)) for factor in known):
+        if not (np.isfinite(one).all() and np.isfinite(two).all()):
             raise InputError("prune_ranks: a factor has values that are not finite")
         kept = np.flatnonzero(np.asarray(_kept(pair, threshold, tails)))
         kept = kept if kept.size else np.zeros(1, int)

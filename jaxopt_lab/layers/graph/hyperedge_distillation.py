@@ -1,4 +1,4 @@
-"""LightHGNN: what a network of features alone learns from one of a hypergraph."""
+"""LightHGNN: distillation of a network of a hypergraph into one of features."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def hyperedge_reliability(
     *,
     noise_level: Annotated[float, NON_NEGATIVE] = 1.0,
 ) -> jax.Array:
-    r"""How little the teacher's certainty about a hyperedge depends on noise.
+    r"""Stability of the teacher's certainty about each hyperedge under noise.
 
     .. math:: p_e = 1 - \delta_e / \max_{e'} \delta_{e'}, \qquad \delta_e = |H'_e - H_e|
 
@@ -127,7 +127,9 @@ def hyperedge_reliability(
     )
     delta = jnp.abs(noisy - clean)
     largest = jnp.broadcast_to(jnp.max(delta), delta.shape)
-    return jax.lax.stop_gradient(1 - safe_divide(delta, largest))
+    # Multiplied by a reciprocal, the quotient of the largest need not be 1.
+    share = jnp.where(delta == largest, 1, safe_divide(delta, largest))
+    return jax.lax.stop_gradient(1 - jnp.where(largest == 0, 0, share))
 
 
 def hyperedge_consistency(

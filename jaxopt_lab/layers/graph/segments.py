@@ -71,12 +71,12 @@ def rows(array: jax.Array, indices: jax.Array) -> jax.Array:
 
     Args:
       array: ``(N, ...)``.
-      indices: ``(E,)``, from 0 to N - 1: they are not checked.
+      indices: ``(E,)``, from 0 to N - 1; others are taken to the nearer end.
 
     Returns:
       ``(E, ...)``.
     """
-    return array.at[indices].get(mode="promise_in_bounds")
+    return jnp.take(array, indices, axis=0, mode="clip")
 
 
 def propagate(messages: jax.Array, factors: jax.Array, edges: Edges, count: int) -> Any:

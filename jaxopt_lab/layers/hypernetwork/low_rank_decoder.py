@@ -211,7 +211,6 @@ def outer_products(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     """
     for i in range(3):
         x = jnp.maximum(_affine(params, x, i), 0)
-    weight, bias = params["kernel_3"], params["bias_3"]
-    rows = x[..., :, None] * weight[0] + bias
+    rows = _affine(params, x[..., None], 3)
     left, right = rows[..., 0, :4], rows[..., 1, :3]
     return jnp.sqrt(2 / 3) * right[..., :, None] * left[..., None, :]

@@ -214,7 +214,9 @@ def _module(
         return None
     last = depth + 1 >= draw.grammar.max_depth
     kinds = [k for k in KINDS if k not in without and (k == KINDS[3] or not last)]
-    weights = dict(zip(KINDS, draw.grammar.probabilities, strict=True))
+    weights: dict[str, float] = dict(
+        zip(KINDS, draw.grammar.probabilities, strict=True)
+    )
     while kinds:
         p = np.array([weights[k] for k in kinds])
         if not p.sum():

@@ -39,8 +39,15 @@ def loss(params: Tree, x: Tree) -> jax.Array:
 
 def uneven(params: Tree, x: jax.Array) -> jax.Array:
     """The same with other weights in a row: its gradient is not along the weights."""
-    by = lambda leaf: jnp.linspace(0.5, 1.5, leaf.size, dtype=leaf.dtype)
-    return loss(jax.tree.map(lambda p: p * by(p).reshape(p.shape), params), x)
+    by = lambda size: 1 + 0.5 * jnp.cos(jnp.arange(size, dtype=jnp.float32) ** 2)
+    return loss(jax.tree.map(lambda p: p * by(p.size).reshape(p.shape), params), x)
+
+
+# Square and of full rank: the directions of a null space are any.
+START = {
+    "a": np.float32(0.7),
+    "w": np.sin(1.0 + np.arange(16.0)).reshape(4, 4).astype(np.float32),
+}
 
 
 def _box(params: Tree) -> Tree:
@@ -184,7 +191,7 @@ def stack(subject: Subject) -> tuple[Tree, Tree]:
 
     def refused(tx: Any) -> bool:
         try:
-            jax.eval_shape(lambda p: run(tx, p), {"w": P["w"]})
+            jax.eval_shape(lambda p: run(tx, p), {"w": START["w"]})
         except InputError as error:
             assert "\n" not in str(error), error
             return True
@@ -203,7 +210,7 @@ def stack(subject: Subject) -> tuple[Tree, Tree]:
         return run(whole, params), {**alone, **plain}
 
     try:
-        return jax.device_get(compiled(everything, P)(P))
+        return jax.device_get(compiled(everything, START)(START))
     except InputError as error:
         assert "\n" not in str(error), error
         return {}, {}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ def test_signals_are_of_their_band():
     sizes = np.abs(np.fft.rfft(y))
     assert np.abs(y).max() == 1
     assert sizes[20:26].max() > 1 and np.delete(sizes, range(20, 26)).max() < 1e-4
-    zero = measure.psnr(np.zeros(4, np.float32), np.full(4, 0.2, np.float32))
+    zero = measure.psnr(jnp.zeros(4, jnp.float32), jnp.full(4, 0.2, jnp.float32))
     np.testing.assert_allclose(zero, 20, rtol=1e-5)
 
 

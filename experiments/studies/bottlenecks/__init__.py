@@ -1,0 +1,1 @@
+"""Hourglass and conventional perceptrons of equal budgets."""

@@ -1,0 +1,1 @@
+"""Graph networks whose embeddings have the distances of the graph."""

@@ -1,0 +1,1 @@
+"""Lossless codes of digits by a probabilistic circuit."""

@@ -1,0 +1,1 @@
+"""Metrics of two sets under noise, dropped modes and invented modes."""
