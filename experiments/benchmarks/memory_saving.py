@@ -45,7 +45,7 @@ def gradient(memory: Any) -> tuple[Any, Any]:
         memory=memory,
         memory_ratio=RATIO,
     )
-    block = from_nnx(lambda rngs: Block(config, None, GELU, 1, rngs))
+    block = from_nnx(lambda rngs: Block(config, None, GELU, 1, rngs, {}, True))
 
     def arguments() -> Any:
         keys = jax.random.split(jax.random.key(0), DEPTH)

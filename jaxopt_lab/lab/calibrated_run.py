@@ -111,7 +111,8 @@ def calibrate_run(
 def _outputs(run: Any, batches: Any) -> dict[str, Any]:
     """Logits and labels of all examples that are no padding."""
     logits, labels = [], []
-    for batch in batches() if callable(batches) else batches:
+    source: Any = batches() if callable(batches) else batches
+    for batch in source:
         real = np.asarray(batch.get("weight", np.ones(len(batch["label"])))) != 0
         logits.append(np.asarray(run.apply(batch["image"]), np.float32)[real])
         labels.append(np.asarray(batch["label"])[real])

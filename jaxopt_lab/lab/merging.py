@@ -164,7 +164,8 @@ def evaluate_t3(
 
     total, shares = {}, []
     batches: Any = pretrained.test_batches
-    for batch in batches() if callable(batches) else batches:
+    source: Any = batches() if callable(batches) else batches
+    for batch in source:
         found, share = jax.device_get(sums(params, batch))
         if by == "example" and "weight" in batch:
             share = share[np.asarray(batch["weight"]) > 0]

@@ -117,7 +117,7 @@ def conservative_explorer(
     values = {
         name: list(d.values)
         if isinstance(d, Choice)
-        else list(range(d.low, d.high + 1))
+        else list(range(int(d.low), int(d.high) + 1))
         for name, d in space.items()
     }
     count = min(changed, len(space))

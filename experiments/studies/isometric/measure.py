@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -32,8 +33,8 @@ class Measured(NamedTuple):
       auc: area under the curve of edges kept aside against other pairs.
     """
 
-    tau: dict[str, dict[str, np.ndarray]]
-    auc: dict[str, dict[str, np.ndarray]]
+    tau: Mapping[str, Mapping[str, np.ndarray]]
+    auc: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def measure(config: Config, store: Store) -> Measured:
@@ -51,7 +52,7 @@ def measure(config: Config, store: Store) -> Measured:
     for name, edges in graphs.items():
         take = lambda e=edges: _of_graph(config, e)
         found[name] = rows.measured(name, take)
-    of = lambda key: {
+    of: Any = lambda key: {
         name: dict(zip(ARMS, np.asarray(row[key]).T, strict=True))
         for name, row in found.items()
     }

@@ -43,5 +43,7 @@ def hashed_sets() -> dict[str, Any]:
     (2, 2, 2)
     """
     rng = np.random.default_rng(1)
-    hashes = HashTables(rng.normal(size=(2, 2, 2)), rng.uniform(size=(2, 2)))
+    planes: Any = rng.normal(size=(2, 2, 2))
+    shifts: Any = rng.uniform(size=(2, 2))
+    hashes = HashTables(planes, shifts)
     return {**two_sets(), "hashes": hashes, "family": "pstable", "width": 2.5}

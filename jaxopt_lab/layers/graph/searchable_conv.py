@@ -94,7 +94,8 @@ def graph_cell(
         places.append(choices.index(value))
     if width < 1:
         raise InputError(f"width must be at least 1; got {width}")
-    return GraphCell(*places, width)
+    one, two, three = places
+    return GraphCell(one, two, three, width)
 
 
 def searchable_conv(
