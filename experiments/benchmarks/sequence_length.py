@@ -132,8 +132,8 @@ def crossover(lengths: Sequence[int], ratios: Sequence[float]) -> float:
       logarithms; the first one where it is below 1 at all, infinity where at the last
       it is above.
 
-    >>> crossover((64, 256), (2.0, 0.5)), crossover((64, 256), (2.0, 1.5))
-    (128.0, inf)
+    >>> round(crossover((64, 256), (2.0, 0.5))), crossover((64, 256), (2.0, 1.5))
+    (128, inf)
     """
     above = [i for i, ratio in enumerate(ratios) if ratio > 1]
     if not above:

@@ -68,6 +68,7 @@ ROWS: tuple[Estimator, ...] = (
         example="jaxopt_lab.catalog.examples.predictions:probed",
         form="closed form",
         paper="Zheng et al. 2023",
+        full="dear; SciPy's posterior is plain",
     ),
     Estimator(
         name="t3",
@@ -99,6 +100,7 @@ ROWS: tuple[Estimator, ...] = (
         example="jaxopt_lab.catalog.examples.matrices:models_of_subsets",
         form="closed form",
         paper="Ilyas et al. 2022, arXiv:2202.00622",
+        full="dear; its normal equations are plain",
     ),
     Estimator(
         name="wiener_denoiser",

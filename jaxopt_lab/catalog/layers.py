@@ -349,6 +349,7 @@ ROWS: tuple[Layer, ...] = (
         known_failures={
             "nan_visible": "the window may leave out a position at the edge",
         },
+        full="dear; its windows are plain",
     ),
     Layer(
         name="region_norm",

@@ -37,6 +37,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="podnet",
         paper="Douillard et al. 2020, arXiv:2004.13513",
         code="arthurdouillard/incremental_learning.pytorch",
+        full="dear; its vectors are plain",
     ),
     Loss(
         name="emo",

@@ -50,6 +50,7 @@ ROWS: tuple[Metric, ...] = (
         direction="lower",
         reference="a loop over classes and bins",
         paper="Kull et al. 2019",
+        full="the sums of expected_calibration_error, class by class",
     ),
     # Of two sets
     Metric(

@@ -172,6 +172,7 @@ ROWS: tuple[Layer, ...] = (
         vectors="podnet",
         paper="Douillard et al. 2020, arXiv:2004.13513",
         code="arthurdouillard/incremental_learning.pytorch",
+        full="dear; its growth is plain",
     ),
     Layer(
         name="synthetic_gradient",
@@ -188,6 +189,7 @@ ROWS: tuple[Layer, ...] = (
         # Input, hidden layer and its kernel.
         residual_bytes="4 + 5 * hidden / 256 + 4 * hidden / 192",
         paper="Jaderberg et al. 2017, arXiv:1608.05343",
+        full="dear; its limits are plain",
     ),
     Layer(
         name="recurrent_hypernetwork",

@@ -94,6 +94,7 @@ ROWS: tuple[Quantizer, ...] = (
         vectors="zeroq",
         paper="Jeon et al. 2023, arXiv:2212.04780",
         code="SamsungLabs/Genie",
+        full="dear; its recorded values are plain",
     ),
     Quantizer(
         name="jlcm",

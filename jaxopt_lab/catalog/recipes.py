@@ -61,6 +61,7 @@ ROWS: tuple[Recipe, ...] = (
         roles=("model",),
         gradients={"model": 2},
         paper="Valipour et al. 2023, arXiv:2309.00255",
+        full="dear; its masks are plain",
     ),
     Recipe(
         name="federated",
@@ -247,6 +248,7 @@ ROWS: tuple[Recipe, ...] = (
         vectors="podnet",
         paper="Douillard et al. 2020, arXiv:2004.13513",
         code="arthurdouillard/incremental_learning.pytorch",
+        full="two passes and a memory as replay; its losses are plain",
     ),
     Recipe(
         name="ghost",

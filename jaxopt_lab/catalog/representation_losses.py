@@ -44,6 +44,7 @@ ROWS: tuple[Loss, ...] = (
         vectors="podnet",
         paper="Douillard et al. 2020, arXiv:2004.13513",
         code="arthurdouillard/incremental_learning.pytorch",
+        full="dear; its vectors are plain",
     ),
     Loss(
         name="mmd",
@@ -58,6 +59,7 @@ ROWS: tuple[Loss, ...] = (
         aligned=("reference",),
         lower_bound=0.0,
         paper="Gretton et al. 2012",
+        full="dear; its closed form is plain",
     ),
     Loss(
         name="isometric_loss",
@@ -75,6 +77,7 @@ ROWS: tuple[Loss, ...] = (
         known_failures={
             "extreme_outputs": "the square of an error of 1e30 is infinite in float32"
         },
+        full="a squared error; its formula is plain",
     ),
     Loss(
         name="similarity_ranking",

@@ -50,7 +50,8 @@ def filtered_logits(
     leave all tokens.
 
     >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))
-    >>> jax.nn.softmax(filtered_logits(logits, top_p=0.7)).round(3).tolist()
+    >>> kept = jax.nn.softmax(filtered_logits(logits, top_p=0.7))
+    >>> [round(p, 3) for p in kept.tolist()]
     [0.625, 0.375, 0.0, 0.0]
     """
     check_arguments(filtered_logits, locals())

@@ -44,6 +44,7 @@ def temperature_alone(monkeypatch):
     monkeypatch.setattr(calibrated_run, "calibrators", lambda: one)
 
 
+@pytest.mark.full
 def test_a_temperature_is_found_and_calibrates(temperature_alone):
     found = calibrate_run(overconfident(), bins=5, draws=100)
     assert (found.validated, found.tested) == (200, 120)

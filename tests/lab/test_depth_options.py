@@ -45,6 +45,7 @@ def test_mixes_of_none_and_all_are_pre_and_post():
     assert of("mix", 0.5) not in (pre, post)
 
 
+@pytest.mark.full
 def test_a_transformer_of_skipinit_is_its_embedding_and_head():
     model = functional("transformer", **TEXT, residual_scale="skipinit")
     params, _ = jax.jit(model.init)(KEY)

@@ -90,7 +90,7 @@ def test_every_part_is_accepted_or_refused_with_a_reason():
     # What fits depends on the kind of the model: one of each is asked for every layer.
     kinds = {}
     for model in (m for m in models.MODELS.values() if m.norms):
-        first = kinds.setdefault(model.kind, model)
+        first = kinds.setdefault((model.kind, model.causal), model)
         rows = list(catalog.of_kind("layer"))
         taken = [name for name in rows if name in norms.accepted(model)]
         if model is not first:
@@ -171,7 +171,7 @@ def test_help_shows_what_is_accepted(capsys):
     assert stopped.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for shown in (
-        "losses (loss=): cross_entropy, emo",
+        "losses (loss=): cross_entropy, margin_nca, emo",
         "augmentations (augment=): none, crop, flip, crop_flip, mixup",
         "norms of the convnet (model.norm=): none, layernorm_scaling, ",
         "norms of the transformer (model.norm=): layer, layernorm_scaling",

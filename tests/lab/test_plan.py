@@ -193,6 +193,7 @@ def test_the_models_are_models(config):
     np.testing.assert_array_equal(last_but_two(tokens), last_but_two(changed))
 
 
+@pytest.mark.full
 def test_times_are_a_range_with_links_by_axis(planned):
     layout, plan = planned
     times = show.step_times(plan, CHIPS["H100"], layout.mesh.shape)

@@ -58,6 +58,7 @@ def test_vectors(case):
     np.testing.assert_allclose(flat, a["out/ir_grad_p"], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.full
 def test_dropped_pairs_and_queries_are_as_if_they_were_not_there():
     where = np.array([1, 1, 0, 1, 1, 0])
     filled = np.where(where == 0, np.nan, SIM)

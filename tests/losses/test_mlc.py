@@ -68,6 +68,7 @@ def test_one_view_is_two_equal_ones_and_a_dropped_example_is_none():
         assert np.all(np.isfinite(slope)) and not np.any(slope[2])
 
 
+@pytest.mark.full
 def test_descent_parts_two_mixed_subspaces():
     """Two lines whose examples begin as mixtures of both."""
     labels = np.arange(8) % 2

@@ -28,6 +28,7 @@ def test_every_metric_of_two_sets_is_in_the_table():
     assert len(str(table).splitlines()) == len(table.rows) + 2
 
 
+@pytest.mark.full
 def test_its_values_are_those_of_a_metric_of_the_embedded_sets():
     only = {"metrics": ("fuzzy_topology_impact",), "key": KEY, "block": 64}
     table = compare_sets(*IMAGES, embed=flat, **only)

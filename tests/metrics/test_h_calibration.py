@@ -98,6 +98,7 @@ def test_equal_probabilities_stand_in_no_order_of_the_examples():
     assert run(y) == run(other)
 
 
+@pytest.mark.full
 def test_the_fit_lowers_the_loss_and_keeps_the_classes():
     @jax.jit
     def run(z):

@@ -52,6 +52,7 @@ def test_buckets_are_equal_where_all_codes_are():
     assert found.min() == 0 and found.max() < 60
 
 
+@pytest.mark.full
 def test_noise_costs_precision_and_lost_modes_cost_recall():
     real, noisy, fewer = planted_sets.planted()
     for field, sets in (("precision", noisy), ("recall", fewer)):

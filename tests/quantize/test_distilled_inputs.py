@@ -89,6 +89,7 @@ def test_every_step_is_that_of_a_loop_in_numpy():
     assert len({*np.round(rates, 9)}) >= 4 and min(rates) == 1e-4
 
 
+@pytest.mark.full
 def test_both_starts_reach_the_same_optimum_for_any_key():
     params = parameters()
 

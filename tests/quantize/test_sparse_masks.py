@@ -49,6 +49,7 @@ def reference(w, m, g, k):
     return w, m
 
 
+@pytest.mark.full
 def test_growing_keeps_the_density_and_the_function_but_for_what_is_dropped():
     mask = magnitude_masks(PARAMS, DENSITIES)
     for name, share in DENSITIES.items():

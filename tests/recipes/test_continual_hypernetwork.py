@@ -80,6 +80,7 @@ def test_chunks_are_those_of_an_lstm_and_depend_on_those_before():
     np.testing.assert_array_equal(flat(alone)[:, :3], flat(plain)[:, :3])
 
 
+@pytest.mark.full
 def test_growth_leaves_every_prediction_and_masked_updates_old_units():
     @jax.jit
     def run(key):
@@ -138,6 +139,7 @@ def test_one_task_is_plain_training_to_the_bit():
     np.testing.assert_allclose(metrics["loss"], other["loss"], rtol=1e-15)
 
 
+@pytest.mark.full
 def test_penalty_is_that_of_the_step_that_is_tried():
     old_params = jax.jit(HYPER.init)(jax.random.key(5))[0]
     importance = jax.tree.map(lambda x: np.abs(RNG.normal(size=(2, *x.shape))), TARGET)

@@ -157,6 +157,7 @@ def test_one_discriminator_is_the_plain_gan_to_the_last_bit():
         jax.tree.map(np.testing.assert_array_equal, plain, other)
 
 
+@pytest.mark.full
 def test_dropped_feedback_trains_all_discriminators_and_is_heard_from_the_kept():
     drop_key = jax.random.split(KEY, 4)[2]
 

@@ -47,6 +47,7 @@ def objective(params, teacher):
     return loss + 0.05 * jnp.mean(apart) + 0.3 * total / 6
 
 
+@pytest.mark.full
 def test_the_step_goes_down_the_objective_and_the_teacher_follows():
     teacher = jax.tree.map(lambda x: x + 0.1, PARAMS)
 

@@ -45,6 +45,7 @@ def sized(params, width):
     return plain(small, {}, BATCH, None)[0]
 
 
+@pytest.mark.full
 def test_a_step_goes_down_the_sum_over_all_and_the_draws_have_its_mean():
     objective = lambda params: sum(sized(params, w) for w in WIDTHS)
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import is_whole
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import ModelState, Params
@@ -200,7 +200,7 @@ def extract_subnetwork(params: Params, axes: Axes, sub: SubNetwork) -> Params:
     >>> extract_subnetwork(params, axes, SubNetwork(0.5, 1))
     {'block_0': Array([1., 1.], dtype=float32)}
     """
-    if any(isinstance(x, Tracer) for x in sub):
+    if any(known_values(x) is None for x in sub):
         raise InputError(
             "extract_subnetwork makes shapes of values and cannot be traced; under jit "
             "call mask_params"

@@ -44,6 +44,7 @@ NERV = dataclasses.replace(SIZES, encoder=(), frequencies=4, kernels=(0 + 1, 3))
 KEY = jax.random.key(0)
 
 
+@pytest.mark.full
 def test_stages_and_frames_have_the_sizes_of_the_strides():
     assert SIZES.stages == [(1, 4, 7, 6), (3, 2, 6, 5)]
     assert SIZES.grid == (1, 2) and SIZES.upscale == 2

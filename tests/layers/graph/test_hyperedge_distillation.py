@@ -121,6 +121,7 @@ def test_reliability_is_how_little_entropies_change():
     np.testing.assert_array_equal(still, 1)
 
 
+@pytest.mark.full
 def test_a_student_of_features_alone_learns_from_a_teacher_of_the_hypergraph():
     def loss_fn(params, state, batch, key):
         logits = jnp.tanh(batch["x"] @ params["in"]) @ params["out"]

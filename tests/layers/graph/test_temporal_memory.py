@@ -110,6 +110,7 @@ def updated(p, memory, last, i, u, v):
     return (1 - keep) * np.tanh(n + sigmoid(r + q) * m) + keep * memory[u]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["batch", "sequence"])
 def test_the_last_event_of_a_node_counts(name):
     p, memory, last = found()["params"], START.copy(), np.zeros(N)

@@ -87,6 +87,7 @@ def found():
     return jax.tree.map(np.asarray, run(jax.random.key(0)))
 
 
+@pytest.mark.full
 def test_only_without_encoding_and_base_the_input_scales_the_prediction():
     for three, one in zip(*map(jax.tree.leaves, found()["proportional"]), strict=True):
         np.testing.assert_allclose(three, 3 * one, rtol=1e-12, atol=1e-14)
