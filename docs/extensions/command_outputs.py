@@ -3,10 +3,14 @@
 ``python docs/extensions/command_outputs.py docs/experiment.md ...`` runs, in one new
 folder, each command that stands in a comment ``<!-- run: COMMAND -->``, and puts a
 block with the command and what it printed behind it, in the place of the old one.
+
+A comment ``<!-- figure 1 of REPORT.html: FILE.svg -->`` takes the first figure of a
+page that one of the commands wrote.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import pathlib
 import re
@@ -15,6 +19,7 @@ import sys
 import tempfile
 
 BLOCK = re.compile(r"<!-- run: (.*?) -->\n(```\n\$ .*?\n```\n)?", re.DOTALL)
+FIGURE = re.compile(r"<!-- figure (\d+) of (\S+): (\S+) -->")
 PROGRESS = re.compile(r"step \d+/\d+")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -52,10 +57,7 @@ def output(command: str, folder: str) -> str:
 
 
 def main(pages: list[str]) -> None:
-    """Run the commands of the pages, in turn and in one folder.
-
-    Figures that the pages show are copied from it.
-    """
+    """Run the commands of the pages, in turn and in one folder."""
     with tempfile.TemporaryDirectory() as folder:
         for page in map(pathlib.Path, pages):
 
@@ -67,6 +69,14 @@ def main(pages: list[str]) -> None:
                 return f"<!-- run: {command} -->\n```\n$ {shown}\n{text}\n```\n"
 
             page.write_text(BLOCK.sub(block, page.read_text()))
+            for number, report, file in FIGURE.findall(page.read_text()):
+                written = pathlib.Path(folder, report).read_text()
+                figures = re.findall(
+                    r"data:image/(?:png|svg\+xml);base64,([^\"]+)", written
+                )
+                target = page.parent / file
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(base64.b64decode(figures[int(number) - 1]))
 
 
 if __name__ == "__main__":
