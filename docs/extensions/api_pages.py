@@ -36,7 +36,7 @@ def write(folder: pathlib.Path) -> None:
             rows += [(name, page) for name in names]
             if module not in seen:
                 seen.add(module)
-                (folder / f"{page}.md").write_text(_page(module, names))
+                (folder / f"{page}.md").write_text(_page(room, module, names))
         (folder / f"{room}-room.md").write_text(_index(room, rows))
     entries = "\n".join(f"{room}-room" for room in ROOMS)
     (folder / "index.md").write_text(
@@ -45,16 +45,18 @@ def write(folder: pathlib.Path) -> None:
     )
 
 
-def _page(module: str, names: list[Name]) -> str:
+def _page(room: str, module: str, names: list[Name]) -> str:
     title = ", ".join(name.exported.rpartition(".")[2] for name in names[:3])
     more = ", ..." if len(names) > 3 else ""
-    parts = [f"# {title}{more}\n"]
+    # In no menu: one with all pages would be made again for each of them.
+    parts = ["---\norphan: true\n---\n", f"# {title}{more}\n"]
     for name in names:
         own = name.exported.rpartition(".")[2]
         flat = own in importlib.import_module(PACKAGE).__all__
         shown = f"{PACKAGE}.{own}" if flat else name.exported
         parts.append(f"```{{eval-rst}}\n.. auto{name.kind}:: {shown}\n```\n")
-    parts.append(f"Defined in `{module}`.\n")
+    back = f"[{room}]({room}-room.md)"
+    parts.append(f"Defined in `{module}`; exported by {back}.\n")
     return "\n".join(parts)
 
 
@@ -66,10 +68,7 @@ def _index(room: str, rows: list[tuple[Name, str]]) -> str:
         own = name.exported.rpartition(".")[2]
         text = _markdown(name.line).replace("|", "\\|")
         lines.append(f"| [`{own}`]({page}.md) | {text} |")
-    pages = sorted({page for _, page in rows})
-    entries = "\n".join(pages)
-    lines.append(f"\n```{{toctree}}\n:hidden:\n\n{entries}\n```\n")
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def _markdown(text: str) -> str:
