@@ -49,6 +49,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": False}
 
+highlight_language = "text"
 html_theme = "sphinx_book_theme"
 html_title = f"jaxopt_lab {__version__}"
 html_theme_options = {

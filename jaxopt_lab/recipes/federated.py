@@ -16,7 +16,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, PyTree
 from jaxopt_lab.losses.classification import cross_entropy, to_float
-from jaxopt_lab.recipes.roles import check_roles, entries
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep, make_train_step
 
@@ -52,13 +52,8 @@ def init_federated(
     """
     if mask is not None:
         params = _masked(mask, params)
-    alone = init_state(tx, params, key, model_state)
     extra = {} if mask is None else {MASK: mask}
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state, **extra},
-        opt_state={MODEL: alone.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state), extra)
 
 
 def make_federated_step(

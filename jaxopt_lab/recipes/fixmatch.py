@@ -17,7 +17,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
 from jaxopt_lab.losses.stateful import StatefulLoss
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -50,13 +50,8 @@ def init_fixmatch(
     >>> sorted(state.params), sorted(state.model_state)
     (['model'], ['model'])
     """
-    alone = init_state(tx, params, key, model_state)
     more = {} if unlabelled is None else {UNLABELLED: unlabelled}
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state, **more},
-        opt_state={MODEL: alone.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state), more)
 
 
 def make_fixmatch_step(

@@ -14,7 +14,7 @@ from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.losses.flow_errors import Cost, gibbs_weights, squared_error
 from jaxopt_lab.losses.targets import check_shape
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -43,12 +43,7 @@ def init_flow_matching(
     >>> sorted(state.params)
     ['model']
     """
-    own = init_state(tx, params, key, model_state)
-    return own._replace(
-        params={MODEL: own.params},
-        model_state={MODEL: own.model_state},
-        opt_state={MODEL: own.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state))
 
 
 def make_flow_matching_step(

@@ -20,7 +20,7 @@ from jaxopt_lab.recipes.latent_moves import (
     natural_transformation,
     principal_directions,
 )
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -56,11 +56,8 @@ def init_natra(
     >>> state.model_state["directions"].shape
     (3, 1)
     """
-    alone = init_state(tx, params, key, model_state)
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state, DIRECTIONS: directions},
-        opt_state={MODEL: alone.opt_state},
+    return in_role(
+        MODEL, init_state(tx, params, key, model_state), {DIRECTIONS: directions}
     )
 
 

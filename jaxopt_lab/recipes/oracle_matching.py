@@ -15,7 +15,7 @@ from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import to_float
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -44,12 +44,7 @@ def init_oracle_matching(
     >>> sorted(state.params)
     ['model']
     """
-    alone = init_state(tx, params, key, model_state)
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state},
-        opt_state={MODEL: alone.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state))
 
 
 def make_oracle_matching_step(

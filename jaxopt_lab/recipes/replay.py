@@ -23,7 +23,7 @@ from jaxopt_lab.recipes.replay_memory import (
     weighted_mean,
     with_recalled,
 )
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -59,12 +59,7 @@ def init_replay(
     >>> sorted(state.model_state)
     ['memory', 'model']
     """
-    alone = init_state(tx, params, key, model_state)
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state, MEMORY: memory},
-        opt_state={MODEL: alone.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state), {MEMORY: memory})
 
 
 def with_memory(

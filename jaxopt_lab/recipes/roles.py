@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optax
@@ -44,6 +44,26 @@ def train_role(
             opt_state={**opt_state, role: after.opt_state},
         ),
         metrics,
+    )
+
+
+def in_role(
+    role: str, state: TrainState, kept: Mapping[str, Any] | None = None
+) -> TrainState:
+    """A plain state as that of a recipe with one role.
+
+    Args:
+      role: its key in ``params``, ``model_state`` and ``opt_state``.
+      state: of ``init_state``.
+      kept: what the recipe keeps beside it in ``model_state``, by name.
+
+    Returns:
+      The state.
+    """
+    return state._replace(
+        params={role: state.params},
+        model_state={role: state.model_state, **(kept or {})},
+        opt_state={role: state.opt_state},
     )
 
 

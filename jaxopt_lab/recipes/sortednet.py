@@ -20,7 +20,7 @@ from jaxopt_lab.layers.compression.prefixes import (
     with_sub_networks,
 )
 from jaxopt_lab.losses.classification import cross_entropy, to_float
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
 
@@ -51,12 +51,7 @@ def init_sortednet(
     >>> sorted(init_sortednet(optax.sgd(0.1), {}, jax.random.key(0)).params)
     ['model']
     """
-    alone = init_state(tx, params, key, model_state)
-    return alone._replace(
-        params={MODEL: alone.params},
-        model_state={MODEL: alone.model_state},
-        opt_state={MODEL: alone.opt_state},
-    )
+    return in_role(MODEL, init_state(tx, params, key, model_state))
 
 
 def make_sortednet_step(

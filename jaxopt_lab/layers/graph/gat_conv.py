@@ -15,6 +15,7 @@ from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.graph.graphs import Graph
 from jaxopt_lab.layers.graph.segments import (
+    dense_adjacency,
     edges_of,
     over_graphs,
     propagate,
@@ -142,9 +143,7 @@ def static_attention(params: dict[str, jax.Array], x: Any) -> jax.Array:
       ``(B, N, units)``.
     """
     nodes, graph = x
-    ends = (graph.receivers, graph.senders)
-    to, fro = (jax.nn.one_hot(e, nodes.shape[1], dtype=nodes.dtype) for e in ends)
-    matrix = jnp.einsum("bei,bej,be->bij", to, fro, graph.weight)
+    matrix = dense_adjacency(nodes, graph)
     matrix = matrix + jnp.eye(nodes.shape[1], dtype=nodes.dtype)[None]
     h = nodes @ params["kernel"]
     p = matrix * jnp.exp(h @ params["sender"][0])[:, None]

@@ -14,6 +14,7 @@ from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.graph.graphs import Graph
 from jaxopt_lab.layers.graph.segments import (
+    dense_adjacency,
     edges_of,
     normalized_weights,
     over_graphs,
@@ -156,8 +157,6 @@ def plain_gcn(params: dict[str, jax.Array], x: Any) -> jax.Array:
       ``(B, N, units)``.
     """
     nodes, graph = x
-    ends = (graph.receivers, graph.senders)
-    to, fro = (jax.nn.one_hot(e, nodes.shape[1], dtype=nodes.dtype) for e in ends)
-    matrix = jnp.einsum("bei,bej,be->bij", to, fro, graph.weight)
+    matrix = dense_adjacency(nodes, graph)
     y = matrix @ nodes @ params["kernel"]
     return y + along(params["bias"], y)

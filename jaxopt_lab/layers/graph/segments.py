@@ -281,3 +281,18 @@ def check_graph(graph: Any, lead: tuple[int, ...], count: int) -> None:
         check_indices(
             name, here, limits[name], "hyperedges" if name == "edges" else "nodes"
         )
+
+
+def dense_adjacency(nodes: jax.Array, graph: Any) -> jax.Array:
+    """The weights of the edges as a matrix, which small examples alone can afford.
+
+    Args:
+      nodes: ``(B, N, features)``.
+      graph: with weights and leading axes ``(B,)``, without padding.
+
+    Returns:
+      ``(B, N, N)``, receivers by senders.
+    """
+    ends = (graph.receivers, graph.senders)
+    to, fro = (jax.nn.one_hot(e, nodes.shape[1], dtype=nodes.dtype) for e in ends)
+    return jnp.einsum("bei,bej,be->bij", to, fro, graph.weight)
