@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -66,7 +67,7 @@ def in_turn(function: Callable[[Tree], Tree], *cases: Tree) -> list[Tree]:
     return [jax.tree.map(lambda x, n=n: x[n], done) for n in range(len(cases))]
 
 
-class Subject:
+class Subject(abc.ABC):
     """A row of a kind as one pure function ``call(inputs, key)``.
 
     This class, the subjects that are derived from it and the functions that they call
@@ -117,17 +118,17 @@ class Subject:
 
     # What a kind says
 
+    @abc.abstractmethod
     def call(self, inputs: Mapping[str, Any], key: Any) -> Tree:
         """The part's results on these inputs, in training mode where it has modes."""
-        raise NotImplementedError
 
     def scored(self, results: Tree) -> Tree:
         """The results whose derivatives are compared with finite differences."""
         return results
 
+    @abc.abstractmethod
     def neutral(self) -> Form:
         """A function that gives ``(part at its neutral setting, simpler thing)``."""
-        raise NotImplementedError
 
     def result_dtype(self, dtype: Any) -> Any:
         """The type of floating results for inputs of a type."""
