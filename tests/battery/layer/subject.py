@@ -219,10 +219,11 @@ class LayerSubject(Subject):
         )
         evaluate = lambda x: self._evaluate(inputs, x)
         (y, after), (z, last) = in_turn(evaluate, x, neighbours)
-        again, _ = self._evaluate(inputs, x, last)
+        # In one loop: two programs may differ in the order of sums.
+        before = lambda state: self._evaluate(inputs, x, state)[0]
         return {
             "beside": jax.tree.map(lambda a: a[:1], (y, z)),
-            "order": (y, again),
+            "order": tuple(in_turn(before, state, last)),
             "state": (state, after),
         }
 
