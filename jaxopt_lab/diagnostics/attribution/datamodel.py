@@ -84,6 +84,8 @@ def fit_datamodel(
             f"{subset.shape} and {outputs.shape}"
         )
     refuse_empty("subset", subset)
+    if jnp.iscomplexobj(subset):
+        raise InputError(f"subset must be real; got {subset.dtype}")
     count, examples = subset.shape
     if where is not None and where.shape != (count,):
         raise InputError(f"where must have shape {(count,)}; got {where.shape}")
@@ -138,6 +140,8 @@ def datamodel_change(fitted: Datamodel, forget: jax.Array) -> jax.Array:
             f"forget must be (..., {len(fitted.weights)}), a number for each example; "
             f"got shape {forget.shape}"
         )
+    if jnp.iscomplexobj(forget):
+        raise InputError(f"forget must be real; got {forget.dtype}")
     values = known_values(forget)
     if values is not None and values.size and np.any(np.all(values != 0, axis=-1)):
         raise InputError("forget is every example; accepted: a set that leaves some")

@@ -45,20 +45,18 @@ def keeps_imaginary_parts(result):
     return any(np.issubdtype(x.dtype, np.complexfloating) for x in leaves)
 
 
-def as_complex(tree):
-    return jax.tree.map(lambda x: x.astype(np.complex64) if is_float(x) else x, tree)
-
-
 def dropped(subject):
-    """Names of the inputs whose imaginary parts are lost without a word."""
-    single = subject.cast(np.float32)
-    cases = {
-        name: {**single, name: as_complex(value)}
-        for name, value in single.items()
-        if name not in OWN and any(map(is_float, jax.tree.leaves(value)))
-    }
-    found = {name: said(subject, given) for name, given in cases.items()}
-    return [name for name, r in found.items() if not keeps_imaginary_parts(r)]
+    """Names of the arrays whose imaginary parts are lost without a word."""
+    single, found = subject.cast(np.float32), []
+    leaves, tree = jax.tree.flatten({k: v for k, v in single.items() if k not in OWN})
+    paths = [path for path, _ in jax.tree.leaves_with_path(tree.unflatten(leaves))]
+    for i, leaf in enumerate(leaves):
+        if is_float(leaf) and np.ndim(leaf):
+            given = [*leaves[:i], leaf.astype(np.complex64), *leaves[i + 1 :]]
+            result = said(subject, {**single, **tree.unflatten(given)})
+            if not keeps_imaginary_parts(result):
+                found.append(jax.tree_util.keystr(paths[i], simple=True))
+    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
