@@ -7,6 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+
+from jaxopt_lab.core.argument_checks import check_key
+from jaxopt_lab.core.checks import check_integer
+from jaxopt_lab.core.errors import InputError, described
+from jaxopt_lab.search.space import Space, check_candidate
 
 Candidate = dict[str, Any]
 State = dict[str, Any]
@@ -33,6 +39,55 @@ def fresh() -> State:
     return {"told": 0, "best": None, "score": -math.inf}
 
 
+def as_score(score: Any) -> float:
+    """A score as a number of Python.
+
+    Args:
+      score: a number of Python, NumPy or JAX.
+
+    Returns:
+      The number, which may be NaN.
+
+    Raises:
+      InputError: it is none, such as ``None`` or several of them.
+
+    >>> as_score(2)
+    2.0
+    """
+    try:
+        if not np.iscomplexobj(score):
+            return float(score)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"score must be a number; got {described(score)}")
+
+
+def over_space(
+    space: Space,
+    init: Callable[[], State],
+    ask: Callable[[State, jax.Array], Candidate],
+    tell: Callable[[State, Candidate, Any], State],
+) -> Search:
+    """A search that refuses to be told of candidates outside of its space.
+
+    Args:
+      space: dimensions by name, checked.
+      init: as of ``Search``, and so are the others.
+      ask: makes a candidate.
+      tell: takes a candidate of the space.
+
+    Returns:
+      The search. Its ``tell`` raises ``InputError`` for other candidates: they would
+      enter its state, and be asked again.
+    """
+
+    def checked(state: State, candidate: Candidate, score: Any) -> State:
+        check_candidate(space, candidate)
+        return tell(state, candidate, score)
+
+    return Search(init, ask, checked)
+
+
 def with_best(state: State, candidate: Candidate, score: float) -> State:
     """A state that has seen one more candidate.
 
@@ -44,10 +99,13 @@ def with_best(state: State, candidate: Candidate, score: float) -> State:
     Returns:
       A new state; of equal scores the first candidate stays.
 
+    Raises:
+      InputError: the score is no number.
+
     >>> with_best(fresh(), {"x": 1}, 0.5)
     {'told': 1, 'best': {'x': 1}, 'score': 0.5}
     """
-    score = float(score)
+    score = as_score(score)
     better = not math.isnan(score) and (state["best"] is None or score > state["score"])
     found = {"best": dict(candidate), "score": score} if better else {}
     return {**state, "told": state["told"] + 1, **found}
@@ -66,7 +124,12 @@ def run(
 
     Returns:
       The last state.
+
+    Raises:
+      InputError: the key is none, the budget is no whole number, or a score is none.
     """
+    check_key("key", key)
+    check_integer("budget", budget, low=0)
     state = search.init()
     for i in range(budget):
         candidate = search.ask(state, jax.random.fold_in(key, i))
