@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.search.draws import generator
@@ -15,7 +16,6 @@ from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     over_space,
     with_best,
@@ -151,7 +151,7 @@ def conservative_explorer(
         before = state["best"]
         if before is None:
             return told
-        reward = as_score(score) - state["score"]
+        reward = as_number("score", score) - state["score"]
         # So it is of a NaN, and of the first score after one that is infinite.
         if not np.isfinite(reward):
             return told

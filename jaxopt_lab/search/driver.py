@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxopt_lab.core.argument_checks import check_key
-from jaxopt_lab.core.checks import check_integer
-from jaxopt_lab.core.errors import InputError, described
+from jaxopt_lab.core.checks import as_number, check_integer
 from jaxopt_lab.search.space import Space, check_candidate
 
 Candidate = dict[str, Any]
@@ -37,29 +35,6 @@ class Search(NamedTuple):
 def fresh() -> State:
     """The state of a search that has seen nothing."""
     return {"told": 0, "best": None, "score": -math.inf}
-
-
-def as_score(score: Any) -> float:
-    """A score as a number of Python.
-
-    Args:
-      score: a number of Python, NumPy or JAX.
-
-    Returns:
-      The number, which may be NaN.
-
-    Raises:
-      InputError: it is none, such as ``None`` or several of them.
-
-    >>> as_score(2)
-    2.0
-    """
-    try:
-        if not np.iscomplexobj(score):
-            return float(score)
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"score must be a number; got {described(score)}")
 
 
 def over_space(
@@ -105,7 +80,7 @@ def with_best(state: State, candidate: Candidate, score: float) -> State:
     >>> with_best(fresh(), {"x": 1}, 0.5)
     {'told': 1, 'best': {'x': 1}, 'score': 0.5}
     """
-    score = as_score(score)
+    score = as_number("score", score)
     better = not math.isnan(score) and (state["best"] is None or score > state["score"])
     found = {"best": dict(candidate), "score": score} if better else {}
     return {**state, "told": state["told"] + 1, **found}

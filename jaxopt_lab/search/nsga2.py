@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.search.draws import generator, worst_if_nan
@@ -15,7 +16,6 @@ from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     over_space,
     with_best,
@@ -149,7 +149,7 @@ def nsga2(
 
 
 def _scores(score: Any) -> list[float]:
-    found = [as_score(s) for s in np.ravel(np.asarray(score))]
+    found = [as_number("score", s) for s in np.ravel(np.asarray(score))]
     if not found:
         raise InputError("tell takes at least one score; got none")
     return found

@@ -8,13 +8,13 @@ from typing import Annotated
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.search.draws import generator
 from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     over_space,
     with_best,
@@ -102,7 +102,7 @@ def predictor_guided(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": as_score(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "seen": [*state["seen"], member]}
 
     return over_space(space, init, ask, tell)

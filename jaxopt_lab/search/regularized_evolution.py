@@ -9,12 +9,12 @@ from typing import Annotated
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     over_space,
     with_best,
@@ -86,7 +86,7 @@ def regularized_evolution(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": as_score(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "members": [*state["members"], member][-population:]}
 
     return over_space(space, init, ask, tell)

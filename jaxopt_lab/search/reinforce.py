@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.search.draws import generator
 from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     over_space,
     with_best,
@@ -149,7 +149,7 @@ def reinforce(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        reward = as_score(score)
+        reward = as_number("score", score)
         if not np.isfinite(reward):
             return told
         if state["baseline"] is None:

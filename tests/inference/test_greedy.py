@@ -127,7 +127,11 @@ def test_the_first_of_equal_logits_is_taken_and_nan_is_seen():
         (np.ones((2, 3), int), {"max_tokens": 0}, "max_tokens must be a whole"),
         (np.ones((2, 3), int), {"lengths": np.ones(3, int)}, r"of shape \(2,\)"),
         (np.ones((2, 3), int), {"lengths": np.ones(2)}, "got float64"),
-        (np.ones((2, 3), int), {"lengths": [1, 4]}, "lengths must be from 1 to 3; got 4"),
+        (
+            np.ones((2, 3), int),
+            {"lengths": [1, 4]},
+            "lengths must be from 1 to 3; got 4",
+        ),
         (np.ones((2, 3), int), {"lengths": [0, 1]}, "from 1 to 3; got 0"),
         (np.full((1, 2), -3), {}, "prompt must hold tokens of at least 0; got -3"),
         (np.full((1, 2), 2**31), {}, "prompt must hold tokens of at least 0; got 2147"),

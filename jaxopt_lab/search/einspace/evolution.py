@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.search.draws import generator, worst_if_nan
@@ -14,7 +15,6 @@ from jaxopt_lab.search.driver import (
     Candidate,
     Search,
     State,
-    as_score,
     fresh,
     with_best,
 )
@@ -95,7 +95,7 @@ def einspace_evolution(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": as_score(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "members": [*state["members"], member][-population:]}
 
     return Search(init, ask, tell)
