@@ -1,6 +1,8 @@
 """Inference: drivers that decode with a model, and models merged at test time."""
 
 from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.bc3e import BC3EState, fit_bc3e
+from jaxopt_lab.inference.c3e import C3EResult, c3e, co_association
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
 from jaxopt_lab.inference.decoded import (
@@ -33,6 +35,8 @@ from jaxopt_lab.inference.t3 import (
 )
 
 __all__ = [
+    "BC3EState",
+    "C3EResult",
     "ChunkStep",
     "CreditStep",
     "Decoded",
@@ -43,11 +47,14 @@ __all__ = [
     "ModelStep",
     "active_layers",
     "apply_t3",
+    "c3e",
+    "co_association",
     "credit_decoding",
     "credit_step",
     "delta_soup",
     "exit_schedule",
     "filtered_logits",
+    "fit_bc3e",
     "fit_t3",
     "greedy",
     "interpolate",

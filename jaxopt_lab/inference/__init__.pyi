@@ -6,6 +6,8 @@ import jax
 
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.bc3e import BC3EState, fit_bc3e
+from jaxopt_lab.inference.c3e import C3EResult, c3e, co_association
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
 from jaxopt_lab.inference.decoded import (
@@ -32,6 +34,8 @@ from jaxopt_lab.inference.speculative_round import Draft
 from jaxopt_lab.inference.t3 import FittedT3, apply_t3, t3_coefficient
 
 __all__ = [
+    "BC3EState",
+    "C3EResult",
     "ChunkStep",
     "CreditStep",
     "Decoded",
@@ -42,11 +46,14 @@ __all__ = [
     "ModelStep",
     "active_layers",
     "apply_t3",
+    "c3e",
+    "co_association",
     "credit_decoding",
     "credit_step",
     "delta_soup",
     "exit_schedule",
     "filtered_logits",
+    "fit_bc3e",
     "fit_t3",
     "greedy",
     "interpolate",
