@@ -14,7 +14,7 @@ from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, POSITIVE, check_argumen
 
 
 class BC3EState(NamedTuple):
-    """What ``fit_bc3e`` finds.
+    """Result of ``fit_bc3e``.
 
     Attributes:
       gamma: ``(n, K)``, parameters of the Dirichlet distribution of each item's class
@@ -32,7 +32,7 @@ class BC3EState(NamedTuple):
 
 
 class LocalStep(NamedTuple):
-    """What a site computes from its own rows.
+    """Result of ``local_step``, from the rows of a site.
 
     Attributes:
       gamma: see ``BC3EState``.

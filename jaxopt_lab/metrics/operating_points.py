@@ -99,9 +99,9 @@ def operating_point_inconsistency(
     for start in rows:
         distances, equal, pairs = _block(x, numbers, start, block)
         other.append(distances[~equal & pairs])
-    ends = np.quantile(np.concatenate(other), far)
+    first, last = np.quantile(np.concatenate(other), far)
     del other
-    points = np.linspace(*ends, thresholds)
+    points = np.linspace(first, last, thresholds)
     within, across = (np.zeros((thresholds, count)) for _ in range(2))
     for start in rows:
         distances, equal, pairs = _block(x, numbers, start, block)
