@@ -39,6 +39,7 @@ from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
+from jaxopt_lab.losses.structural_similarity import ssim, ssim_loss
 from jaxopt_lab.losses.supremix import supervised_contrastive_regression, supremix
 from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
 from jaxopt_lab.losses.unnormalized import MecoState, meco, noise_contrastive
@@ -86,6 +87,8 @@ __all__ = [
     "shrinkmatch",
     "similarity_ranking",
     "source_weights",
+    "ssim",
+    "ssim_loss",
     "supervised_contrastive_regression",
     "supremix",
     "threshold_consistent_margin",

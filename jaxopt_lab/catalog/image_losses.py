@@ -1,0 +1,26 @@
+"""The rows of losses of images."""
+
+from __future__ import annotations
+
+from jaxopt_lab.catalog.schema import Loss, Neutral
+
+_EXAMPLES = "jaxopt_lab.catalog.examples.images"
+_ROOM = "jaxopt_lab.losses"
+
+ROWS: tuple[Loss, ...] = (
+    Loss(
+        name="ssim_loss",
+        summary="structural similarity of windows of an image to a reference (SSIM)",
+        build=f"{_ROOM}.structural_similarity:ssim_loss",
+        reduces_to=Neutral(
+            {"window": 1}, f"{_ROOM}.structural_similarity:luminance_loss"
+        ),
+        topic="restoration",
+        options=("window", "sd", "data_range"),
+        example=f"{_EXAMPLES}:compared_images",
+        aligned=("reference",),
+        lower_bound=0.0,
+        perfect=0.0,
+        paper="Wang et al. 2004",
+    ),
+)
