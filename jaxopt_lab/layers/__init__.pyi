@@ -200,6 +200,9 @@ from .operator.modules import MgConv, MgNO
 from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
 from .prediction.modules import SyntheticGradient
 from .prediction.synthetic_gradient import synthetic_gradient
+from .restoration.deconvolution import psf_to_otf, wiener_deconvolution
+from .restoration.learned_wiener import learned_wiener
+from .restoration.modules import LearnedWiener
 from .sine.modules import Siren
 from .sine.siren import siren
 from .sine.winner import (
@@ -242,6 +245,7 @@ __all__ = [
     "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
+    "LearnedWiener",
     "LinenLayer",
     "LocalSimilarityClassifier",
     "LowRankDecoder",
@@ -339,6 +343,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
+    "learned_wiener",
     "lecun_normal_untruncated",
     "linear_attention",
     "local_similarity",
@@ -382,6 +387,7 @@ __all__ = [
     "prediction_correction",
     "prefix_mask",
     "prune_ranks",
+    "psf_to_otf",
     "quasiseparable_matrix",
     "quasiseparable_mix",
     "recurrent_hypernetwork",
@@ -431,6 +437,7 @@ __all__ = [
     "universal_features",
     "unmix_tns",
     "weight_standardization",
+    "wiener_deconvolution",
     "winner",
     "winner_init",
     "winner_scales",

@@ -16,3 +16,15 @@ def compared_images() -> dict[str, Any]:
     outputs, reference = np.random.default_rng(0).uniform(size=(2, 4, 5, 4))
     given = {"outputs": outputs, "reference": reference, "perfect": reference}
     return {**given, "window": 3, "sd": 1.0}
+
+
+def blurred_images() -> dict[str, Any]:
+    """Four images of three by four pixels and two features, and kernels of their blur.
+
+    >>> [leaf.shape for leaf in blurred_images()["x"]]
+    [(4, 3, 4, 2), (4, 3, 3)]
+    """
+    rng = np.random.default_rng(1)
+    kernels = rng.uniform(size=(4, 3, 3))
+    kernels[:, 1, 1] += 3.0
+    return {"x": (rng.normal(size=(4, 3, 4, 2)), kernels)}
