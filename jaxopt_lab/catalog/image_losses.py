@@ -24,4 +24,18 @@ ROWS: tuple[Loss, ...] = (
         paper="Wang et al. 2004",
         full="dear; its loops over windows are plain",
     ),
+    Loss(
+        name="blind_spot_loss",
+        summary="denoising without clean images by blind and seeing networks (C-BSN)",
+        build=f"{_ROOM}.blind_spot:blind_spot_loss",
+        reduces_to=Neutral({"strength": 0.0}, f"{_ROOM}.blind_spot:absolute_error"),
+        topic="restoration",
+        options=("strength", "invariance"),
+        example=f"{_EXAMPLES}:denoised_images",
+        aligned=("noisy", "unmasked", "masked_of_sub", "choices"),
+        lower_bound=0.0,
+        paper="Jang et al. 2023, arXiv:2304.09507",
+        code="jyicu/CBSN",
+        full="absolute differences; tested against NumPy in its file",
+    ),
 )

@@ -59,8 +59,10 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import SwingConv, WsConv
+from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
+from .conv.modules import BlindSpotConv, SwingConv, WsConv
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.space_to_batch import batch_to_space, space_to_batch
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -219,6 +221,7 @@ __all__ = [
     "AlphaDropout",
     "BatchChannelNorm",
     "BatchFormer",
+    "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
     "Direction",
@@ -294,8 +297,11 @@ __all__ = [
     "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
+    "batch_to_space",
+    "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "centre_mask",
     "chebyshev_basis",
     "class_means",
     "code_uses",
@@ -355,6 +361,7 @@ __all__ = [
     "make_graph",
     "make_hypergraph",
     "mask_params",
+    "masked_conv",
     "match_bottleneck",
     "memory_coherence",
     "merge_if_cheaper",
@@ -418,6 +425,7 @@ __all__ = [
     "slice_rank",
     "softmax_attention",
     "solve_bundled",
+    "space_to_batch",
     "sparse_ternary",
     "spd_batch_norm",
     "spectral_centroid",

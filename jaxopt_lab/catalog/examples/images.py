@@ -28,3 +28,21 @@ def blurred_images() -> dict[str, Any]:
     kernels = rng.uniform(size=(4, 3, 3))
     kernels[:, 1, 1] += 3.0
     return {"x": (rng.normal(size=(4, 3, 4, 2)), kernels)}
+
+
+def denoised_images() -> dict[str, Any]:
+    """Four noisy images, denoised by a blind and a seeing network, and subsampled.
+
+    >>> denoised_images()["choices"].shape
+    (4, 1, 2)
+    """
+    rng = np.random.default_rng(2)
+    outputs, noisy, unmasked = rng.normal(size=(3, 4, 2, 4, 2))
+    return {
+        "outputs": outputs,
+        "noisy": noisy,
+        "unmasked": unmasked,
+        "masked_of_sub": rng.normal(size=(4, 1, 2, 2)),
+        "choices": rng.integers(0, 4, (4, 1, 2)).astype(np.int32),
+        "strength": 0.5,
+    }

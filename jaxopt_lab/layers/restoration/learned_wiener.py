@@ -148,4 +148,5 @@ def with_fixed_ratio(params: Any, x: Any) -> jax.Array:
     Returns:
       The images.
     """
-    return wiener_deconvolution(*x, jnp.exp(params["log_factor"]))
+    images, kernel = x
+    return wiener_deconvolution(images, kernel, jnp.exp(params["log_factor"]))
