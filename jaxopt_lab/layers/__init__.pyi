@@ -59,8 +59,10 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import SwingConv, WsConv
+from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
+from .conv.modules import BlindSpotConv, SwingConv, WsConv
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.space_to_batch import batch_to_space, space_to_batch
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -200,6 +202,9 @@ from .operator.modules import MgConv, MgNO
 from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
 from .prediction.modules import SyntheticGradient
 from .prediction.synthetic_gradient import synthetic_gradient
+from .restoration.deconvolution import psf_to_otf, wiener_deconvolution
+from .restoration.learned_wiener import learned_wiener
+from .restoration.modules import LearnedWiener
 from .sine.modules import Siren
 from .sine.siren import siren
 from .sine.winner import (
@@ -216,6 +221,7 @@ __all__ = [
     "AlphaDropout",
     "BatchChannelNorm",
     "BatchFormer",
+    "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
     "Direction",
@@ -242,6 +248,7 @@ __all__ = [
     "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
+    "LearnedWiener",
     "LinenLayer",
     "LocalSimilarityClassifier",
     "LowRankDecoder",
@@ -290,8 +297,11 @@ __all__ = [
     "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
+    "batch_to_space",
+    "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "centre_mask",
     "chebyshev_basis",
     "class_means",
     "code_uses",
@@ -339,6 +349,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
+    "learned_wiener",
     "lecun_normal_untruncated",
     "linear_attention",
     "local_similarity",
@@ -350,6 +361,7 @@ __all__ = [
     "make_graph",
     "make_hypergraph",
     "mask_params",
+    "masked_conv",
     "match_bottleneck",
     "memory_coherence",
     "merge_if_cheaper",
@@ -382,6 +394,7 @@ __all__ = [
     "prediction_correction",
     "prefix_mask",
     "prune_ranks",
+    "psf_to_otf",
     "quasiseparable_matrix",
     "quasiseparable_mix",
     "recurrent_hypernetwork",
@@ -412,6 +425,7 @@ __all__ = [
     "slice_rank",
     "softmax_attention",
     "solve_bundled",
+    "space_to_batch",
     "sparse_ternary",
     "spd_batch_norm",
     "spectral_centroid",
@@ -431,6 +445,7 @@ __all__ = [
     "universal_features",
     "unmix_tns",
     "weight_standardization",
+    "wiener_deconvolution",
     "winner",
     "winner_init",
     "winner_scales",

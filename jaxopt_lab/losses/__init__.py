@@ -1,5 +1,11 @@
 """Losses of one example, regularizers, and losses with state (kind ``loss``)."""
 
+from jaxopt_lab.losses.blind_spot import (
+    blind_spot_loss,
+    downsampled_invariance,
+    random_subsample,
+    subsample,
+)
 from jaxopt_lab.losses.codiemb import multi_positive_retrieval, similarity_ranking
 from jaxopt_lab.losses.coding_rate import coding_rate, coding_rate_reduction
 from jaxopt_lab.losses.confident_cross_entropy import confident_cross_entropy
@@ -39,6 +45,7 @@ from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
+from jaxopt_lab.losses.structural_similarity import ssim, ssim_loss
 from jaxopt_lab.losses.supremix import supervised_contrastive_regression, supremix
 from jaxopt_lab.losses.threshold_margin import threshold_consistent_margin
 from jaxopt_lab.losses.unnormalized import MecoState, meco, noise_contrastive
@@ -49,11 +56,13 @@ __all__ = [
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
+    "blind_spot_loss",
     "coding_rate",
     "coding_rate_reduction",
     "confident_cross_entropy",
     "cosine_distillation",
     "cross_entropy",
+    "downsampled_invariance",
     "emo",
     "ensemble_cross_entropy",
     "ensemble_diversity",
@@ -80,12 +89,16 @@ __all__ = [
     "noise_contrastive",
     "ordinal_cross_entropy",
     "pooled_distillation",
+    "random_subsample",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",
     "shrinkmatch",
     "similarity_ranking",
     "source_weights",
+    "ssim",
+    "ssim_loss",
+    "subsample",
     "supervised_contrastive_regression",
     "supremix",
     "threshold_consistent_margin",
