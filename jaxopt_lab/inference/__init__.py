@@ -17,7 +17,20 @@ from jaxopt_lab.inference.exit_schedule import (
     speedup,
 )
 from jaxopt_lab.inference.filtered import filtered_logits
+from jaxopt_lab.inference.fitted_chain import (
+    Chain,
+    apply_hidden_markov,
+    fit_hidden_markov,
+    scaled_likelihoods,
+    transition_counts,
+)
 from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.hidden_markov import (
+    Path,
+    Posterior,
+    forward_backward,
+    viterbi,
+)
 from jaxopt_lab.inference.model_steps import next_step, uncached_step
 from jaxopt_lab.inference.sample import sample
 from jaxopt_lab.inference.skip_decode import skip_decode
@@ -33,6 +46,7 @@ from jaxopt_lab.inference.t3 import (
 )
 
 __all__ = [
+    "Chain",
     "ChunkStep",
     "CreditStep",
     "Decoded",
@@ -41,25 +55,33 @@ __all__ = [
     "LayeredStep",
     "MaskedStep",
     "ModelStep",
+    "Path",
+    "Posterior",
     "active_layers",
+    "apply_hidden_markov",
     "apply_t3",
     "credit_decoding",
     "credit_step",
     "delta_soup",
     "exit_schedule",
     "filtered_logits",
+    "fit_hidden_markov",
     "fit_t3",
+    "forward_backward",
     "greedy",
     "interpolate",
     "jensen_shannon",
     "masked_forward",
     "next_step",
     "sample",
+    "scaled_likelihoods",
     "skip_decode",
     "speculative",
     "speedup",
     "t3_coefficient",
     "t3_predict",
+    "transition_counts",
     "uncached_step",
     "uniform_soup",
+    "viterbi",
 ]
