@@ -41,7 +41,7 @@ def transition_counts(
 ) -> Chain:
     r"""The Markov chain of labelled sequences, from counts.
 
-    .. math:: A_{ij} = \frac{n_{ij} + \kappa}{\sum_j n_{ij} + S \kappa}, \qquad
+    .. math:: A_{ij} = \frac{n_{ij} + c}{\sum_j n_{ij} + S c}, \qquad
         n_{ij} = \sum_n w_n \sum_t m_{n t} m_{n, t+1} [l_{n t} = i, l_{n, t+1} = j],
 
     and likewise from the first states and from all frames.
@@ -49,7 +49,7 @@ def transition_counts(
     Args:
       labels: ``(..., T)``, integers below ``states``.
       states: number of states, S.
-      smoothing: :math:`\kappa`, added to every count.
+      smoothing: :math:`c`, added to every count.
       where: ``(..., T)``, weight m of each frame; 0 is padding, whatever its label:
         it ends a pair, and the first frame is the first that counts. ``None``: ones.
       weights: ``(...)``, weight w of each sequence; 0 drops one, even with NaN in

@@ -1,7 +1,13 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
+from .activation.gradient_reversal import gradient_reversal, reversed_gradient
 from .activation.hilbert import hilbert_activation
-from .activation.modules import AlphaDropout, HilbertActivation, Selu
+from .activation.modules import (
+    AlphaDropout,
+    GradientReversal,
+    HilbertActivation,
+    Selu,
+)
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -184,6 +190,7 @@ from .norm.modules import (
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
+    RandomEffectScaleBias,
     RegionNorm,
     TimeDependentLayerNorm,
     UnifiedNorm,
@@ -191,6 +198,11 @@ from .norm.modules import (
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
 from .norm.power_norm import power_norm
+from .norm.random_effects import (
+    random_effect_scale_bias,
+    random_effects,
+    random_effects_kl,
+)
 from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
@@ -225,6 +237,7 @@ __all__ = [
     "GATConv",
     "GCNConv",
     "GhostBatchNorm",
+    "GradientReversal",
     "Graph",
     "GraphBatch",
     "GraphCell",
@@ -261,6 +274,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RandomEffectScaleBias",
     "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
@@ -313,6 +327,7 @@ __all__ = [
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "gradient_reversal",
     "graph_cell",
     "graph_encoder",
     "graph_hyperedges",
@@ -384,12 +399,16 @@ __all__ = [
     "prune_ranks",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "random_effect_scale_bias",
+    "random_effects",
+    "random_effects_kl",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
     "restarted",
+    "reversed_gradient",
     "rotary_angles",
     "router_logits",
     "sample_distance_pairs",

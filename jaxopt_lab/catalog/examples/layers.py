@@ -52,6 +52,15 @@ def of_tasks() -> dict[str, Any]:
     return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
 
 
+def of_groups() -> dict[str, Any]:
+    """The same, examples of three groups and of none of them.
+
+    >>> of_groups()["x"][1].tolist()
+    [0, 2, -1, 1]
+    """
+    return {"x": (normalized()["x"], np.array([0, 2, -1, 1])), "groups": 3}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
