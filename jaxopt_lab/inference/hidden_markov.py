@@ -203,7 +203,9 @@ def _prepared(
             f"{name}: where must have the shape {leading}; got {jnp.shape(where)}"
         )
     dtype = accumulation_dtype(emission.dtype)
-    valid = jnp.ones(leading, bool) if where is None else jnp.asarray(where) != 0
+    valid = jnp.ones(leading, bool)
+    if where is not None:
+        valid = jnp.asarray(where).astype(bool)
     frames = jnp.where(valid[..., None], emission.astype(dtype), 0)
     batch = leading[:-1]
     first = jnp.broadcast_to(start.astype(dtype), (*batch, states))

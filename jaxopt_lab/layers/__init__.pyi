@@ -41,6 +41,7 @@ from .compression.modules import (
     CodebookBottleneck,
     MixtureOfExperts,
     OrderedLowRank,
+    ResidualVectorQuantizer,
     SparseTernary,
 )
 from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
@@ -62,6 +63,16 @@ from .compression.prefixes import (
     sample_subnetworks,
     sub_networks,
     with_sub_networks,
+)
+from .compression.residual_codes import (
+    ResidualCodes,
+    bit_rate,
+    decode_residual_codes,
+    residual_vector_quantize,
+)
+from .compression.residual_vector_quantizer import (
+    quantization_penalty,
+    residual_vector_quantizer,
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
@@ -277,6 +288,8 @@ __all__ = [
     "RandomEffectScaleBias",
     "RecurrentHyperNetwork",
     "RegionNorm",
+    "ResidualCodes",
+    "ResidualVectorQuantizer",
     "SPDBatchNorm",
     "ScaledResidual",
     "SelectableKAN",
@@ -304,6 +317,7 @@ __all__ = [
     "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
+    "bit_rate",
     "bundle",
     "bundle_weights",
     "chebyshev_basis",
@@ -314,6 +328,7 @@ __all__ = [
     "components_of_source",
     "constant_lift",
     "correct_memory",
+    "decode_residual_codes",
     "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
@@ -397,6 +412,7 @@ __all__ = [
     "prediction_correction",
     "prefix_mask",
     "prune_ranks",
+    "quantization_penalty",
     "quasiseparable_matrix",
     "quasiseparable_mix",
     "random_effect_scale_bias",
@@ -407,6 +423,8 @@ __all__ = [
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "residual_vector_quantize",
+    "residual_vector_quantizer",
     "restarted",
     "reversed_gradient",
     "rotary_angles",

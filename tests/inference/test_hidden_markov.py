@@ -68,7 +68,7 @@ def test_brute_force_and_padding():
         [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 1, 1], [1, 0, 1, 0, 1]]
     )
     seen = np.where(where[..., None], SEEN, np.nan)
-    path, posterior = both(START, MOVE, seen, where)
+    path, posterior = both(START, MOVE, seen, jnp.asarray(where, bool))
     assert np.all(np.isfinite(posterior.smoothed))
     for n, m in enumerate(where != 0):
         best, score, filtered, smoothed, total = by_paths(START, MOVE, SEEN[n][m])

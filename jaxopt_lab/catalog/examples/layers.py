@@ -201,6 +201,16 @@ def among_codes() -> dict[str, Any]:
     return {"x": in_groups()["x"], "size": 8, "num_codes": 2, "affine": False}
 
 
+def of_two_stages() -> dict[str, Any]:
+    """The same in two groups, for two tables of four codes each that learn by values.
+
+    >>> of_two_stages()["groups"]
+    2
+    """
+    x = in_groups()["x"]
+    return {"x": x, "size": 4, "stages": 2, "groups": 2, "through_codes": True}
+
+
 def four_experts() -> dict[str, Any]:
     """The input of ``five_features``, for four experts of three units.
 
