@@ -24,7 +24,20 @@ from jaxopt_lab.inference.exit_schedule import (
     speedup,
 )
 from jaxopt_lab.inference.filtered import filtered_logits
+from jaxopt_lab.inference.fitted_chain import (
+    Chain,
+    apply_hidden_markov,
+    fit_hidden_markov,
+    scaled_likelihoods,
+    transition_counts,
+)
 from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.hidden_markov import (
+    Path,
+    Posterior,
+    forward_backward,
+    viterbi,
+)
 from jaxopt_lab.inference.model_steps import next_step, uncached_step
 from jaxopt_lab.inference.sample import sample
 from jaxopt_lab.inference.skip_decode import skip_decode
@@ -36,6 +49,7 @@ from jaxopt_lab.inference.t3 import FittedT3, apply_t3, t3_coefficient
 __all__ = [
     "BC3EState",
     "C3EResult",
+    "Chain",
     "ChunkStep",
     "CreditStep",
     "Decoded",
@@ -44,7 +58,10 @@ __all__ = [
     "LayeredStep",
     "MaskedStep",
     "ModelStep",
+    "Path",
+    "Posterior",
     "active_layers",
+    "apply_hidden_markov",
     "apply_t3",
     "c3e",
     "co_association",
@@ -54,20 +71,25 @@ __all__ = [
     "exit_schedule",
     "filtered_logits",
     "fit_bc3e",
+    "fit_hidden_markov",
     "fit_t3",
+    "forward_backward",
     "greedy",
     "interpolate",
     "jensen_shannon",
     "masked_forward",
     "next_step",
     "sample",
+    "scaled_likelihoods",
     "skip_decode",
     "speculative",
     "speedup",
     "t3_coefficient",
     "t3_predict",
+    "transition_counts",
     "uncached_step",
     "uniform_soup",
+    "viterbi",
 ]
 
 def fit_t3(

@@ -1,7 +1,13 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
+from .activation.gradient_reversal import gradient_reversal, reversed_gradient
 from .activation.hilbert import hilbert_activation
-from .activation.modules import AlphaDropout, HilbertActivation, Selu
+from .activation.modules import (
+    AlphaDropout,
+    GradientReversal,
+    HilbertActivation,
+    Selu,
+)
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -35,6 +41,7 @@ from .compression.modules import (
     CodebookBottleneck,
     MixtureOfExperts,
     OrderedLowRank,
+    ResidualVectorQuantizer,
     SparseTernary,
 )
 from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
@@ -56,6 +63,16 @@ from .compression.prefixes import (
     sample_subnetworks,
     sub_networks,
     with_sub_networks,
+)
+from .compression.residual_codes import (
+    ResidualCodes,
+    bit_rate,
+    decode_residual_codes,
+    residual_vector_quantize,
+)
+from .compression.residual_vector_quantizer import (
+    quantization_penalty,
+    residual_vector_quantizer,
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
@@ -186,6 +203,7 @@ from .norm.modules import (
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
+    RandomEffectScaleBias,
     RegionNorm,
     TimeDependentLayerNorm,
     UnifiedNorm,
@@ -193,6 +211,11 @@ from .norm.modules import (
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
 from .norm.power_norm import power_norm
+from .norm.random_effects import (
+    random_effect_scale_bias,
+    random_effects,
+    random_effects_kl,
+)
 from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
@@ -231,6 +254,7 @@ __all__ = [
     "GATConv",
     "GCNConv",
     "GhostBatchNorm",
+    "GradientReversal",
     "Graph",
     "GraphBatch",
     "GraphCell",
@@ -268,8 +292,11 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "RandomEffectScaleBias",
     "RecurrentHyperNetwork",
     "RegionNorm",
+    "ResidualCodes",
+    "ResidualVectorQuantizer",
     "SPDBatchNorm",
     "ScaledResidual",
     "SelectableKAN",
@@ -298,6 +325,7 @@ __all__ = [
     "batch_channel_norm",
     "batch_former",
     "batch_to_space",
+    "bit_rate",
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
@@ -310,6 +338,7 @@ __all__ = [
     "components_of_source",
     "constant_lift",
     "correct_memory",
+    "decode_residual_codes",
     "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
@@ -323,6 +352,7 @@ __all__ = [
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "gradient_reversal",
     "graph_cell",
     "graph_encoder",
     "graph_hyperedges",
@@ -395,14 +425,21 @@ __all__ = [
     "prefix_mask",
     "prune_ranks",
     "psf_to_otf",
+    "quantization_penalty",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "random_effect_scale_bias",
+    "random_effects",
+    "random_effects_kl",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "residual_vector_quantize",
+    "residual_vector_quantizer",
     "restarted",
+    "reversed_gradient",
     "rotary_angles",
     "router_logits",
     "sample_distance_pairs",
