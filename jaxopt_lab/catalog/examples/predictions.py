@@ -334,3 +334,14 @@ def embedded_pairs() -> dict[str, Any]:
         "targets": targets,
         "perfect": perfect,
     }
+
+
+def ranked() -> dict[str, Any]:
+    """Scores of five documents, their relevances, and perfect scores.
+
+    >>> ranked()["targets"].tolist()
+    [3.0, 0.0, 2.0, 1.0, 4.0]
+    """
+    targets = np.array([3.0, 0.0, 2.0, 1.0, 4.0])
+    outputs = np.random.default_rng(15).normal(size=5) + 0.3 * targets
+    return {"outputs": outputs, "targets": targets, "perfect": 1e4 * targets}
