@@ -72,7 +72,7 @@ def ranked_lists(
         valid = jnp.ones(shape, bool)
         s, y = jnp.asarray(scores, wide), jnp.asarray(labels).astype(wide)
     else:
-        valid = jnp.asarray(where) != 0
+        valid = jnp.asarray(where).astype(bool)
         s = jnp.where(valid, jnp.asarray(scores, wide), 0)
         y = jnp.where(valid, jnp.asarray(labels).astype(wide), 0)
     return RankedLists(s, jax.lax.stop_gradient(y), valid)

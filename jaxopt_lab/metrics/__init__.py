@@ -1,9 +1,11 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.average_precision import mean_average_precision
 from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
 from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
+from jaxopt_lab.metrics.discounted_gain import ndcg
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
     hubness_skewness,
@@ -36,6 +38,7 @@ from jaxopt_lab.metrics.naive_bayes import (
     naive_bayes_probe,
     naive_bayes_sums,
 )
+from jaxopt_lab.metrics.reciprocal_rank import mean_reciprocal_rank
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -87,9 +90,12 @@ __all__ = [
     "knn_coverage",
     "lsh_precision_recall",
     "mark_evaluate",
+    "mean_average_precision",
+    "mean_reciprocal_rank",
     "merge_naive_bayes",
     "naive_bayes_probe",
     "naive_bayes_sums",
+    "ndcg",
     "recall_at",
     "together",
     "wilson_band",
