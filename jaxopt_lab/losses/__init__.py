@@ -36,6 +36,13 @@ from jaxopt_lab.losses.pooled_distillation import (
     pooled_distillation,
 )
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
+from jaxopt_lab.losses.ranking import (
+    approx_ndcg,
+    lambdarank,
+    list_mle,
+    pairwise_hinge,
+    ranknet,
+)
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
     reweighted,
@@ -56,6 +63,7 @@ __all__ = [
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
+    "approx_ndcg",
     "blind_spot_loss",
     "coding_rate",
     "coding_rate_reduction",
@@ -71,8 +79,10 @@ __all__ = [
     "gibbs_weights",
     "guidance",
     "isometric_loss",
+    "lambdarank",
     "level_score",
     "linear_cka",
+    "list_mle",
     "loss_weights",
     "margin_nca",
     "masked_share",
@@ -88,8 +98,10 @@ __all__ = [
     "multi_source_distillation",
     "noise_contrastive",
     "ordinal_cross_entropy",
+    "pairwise_hinge",
     "pooled_distillation",
     "random_subsample",
+    "ranknet",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",

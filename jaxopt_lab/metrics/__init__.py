@@ -1,9 +1,11 @@
 """Metrics of predictions: mergeable sums, measures of sets, calibration."""
 
 from jaxopt_lab.metrics.accuracy import accuracy
+from jaxopt_lab.metrics.average_precision import mean_average_precision
 from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
 from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
+from jaxopt_lab.metrics.discounted_gain import ndcg
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
     hubness_skewness,
@@ -43,6 +45,7 @@ from jaxopt_lab.metrics.operating_points import (
     operating_point_inconsistency,
 )
 from jaxopt_lab.metrics.parc import parc, representation_similarity
+from jaxopt_lab.metrics.reciprocal_rank import mean_reciprocal_rank
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
     FittedTemperature,
@@ -98,9 +101,12 @@ __all__ = [
     "leep",
     "lsh_precision_recall",
     "mark_evaluate",
+    "mean_average_precision",
+    "mean_reciprocal_rank",
     "merge_naive_bayes",
     "naive_bayes_probe",
     "naive_bayes_sums",
+    "ndcg",
     "negative_conditional_entropy",
     "operating_point_inconsistency",
     "parc",
