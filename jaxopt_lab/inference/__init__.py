@@ -1,6 +1,7 @@
 """Inference: drivers that decode with a model, and models merged at test time."""
 
 from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.counts import crt, positive_poisson
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
 from jaxopt_lab.inference.decoded import (
@@ -45,6 +46,7 @@ __all__ = [
     "apply_t3",
     "credit_decoding",
     "credit_step",
+    "crt",
     "delta_soup",
     "exit_schedule",
     "filtered_logits",
@@ -54,6 +56,7 @@ __all__ = [
     "jensen_shannon",
     "masked_forward",
     "next_step",
+    "positive_poisson",
     "sample",
     "skip_decode",
     "speculative",

@@ -6,6 +6,7 @@ import jax
 
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.agreement import jensen_shannon
+from jaxopt_lab.inference.counts import crt, positive_poisson
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
 from jaxopt_lab.inference.decoded import (
@@ -44,6 +45,7 @@ __all__ = [
     "apply_t3",
     "credit_decoding",
     "credit_step",
+    "crt",
     "delta_soup",
     "exit_schedule",
     "filtered_logits",
@@ -53,6 +55,7 @@ __all__ = [
     "jensen_shannon",
     "masked_forward",
     "next_step",
+    "positive_poisson",
     "sample",
     "skip_decode",
     "speculative",
