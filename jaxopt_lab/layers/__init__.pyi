@@ -59,8 +59,9 @@ from .compression.prefixes import (
 )
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import SwingConv, WsConv
+from .conv.modules import PyramidConv, SwingConv, WsConv
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.pyramid_conv import convolve_pyramid, pyramid_conv, upsample_aligned
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -171,6 +172,7 @@ from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
+from .norm.integrated_batch_norm import integrated_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
     AdaB2N,
@@ -181,6 +183,7 @@ from .norm.modules import (
     GhostBatchNorm,
     GroupNorm,
     InstanceNorm,
+    IntegratedBatchNorm,
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
@@ -237,6 +240,7 @@ __all__ = [
     "HypergraphConv",
     "IncrementTracker",
     "InstanceNorm",
+    "IntegratedBatchNorm",
     "KernelAdapter",
     "KernelFeedForward",
     "KernelTransform",
@@ -261,6 +265,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "PyramidConv",
     "RecurrentHyperNetwork",
     "RegionNorm",
     "SPDBatchNorm",
@@ -299,6 +304,7 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "convolve_pyramid",
     "correct_memory",
     "distance_correlation",
     "evaluate_all",
@@ -332,6 +338,7 @@ __all__ = [
     "hypernetwork",
     "imprint_proxies",
     "instance_norm",
+    "integrated_batch_norm",
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
@@ -382,6 +389,7 @@ __all__ = [
     "prediction_correction",
     "prefix_mask",
     "prune_ranks",
+    "pyramid_conv",
     "quasiseparable_matrix",
     "quasiseparable_mix",
     "recurrent_hypernetwork",
@@ -430,6 +438,7 @@ __all__ = [
     "unified_norm",
     "universal_features",
     "unmix_tns",
+    "upsample_aligned",
     "weight_standardization",
     "winner",
     "winner_init",
