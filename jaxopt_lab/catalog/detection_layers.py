@@ -46,4 +46,23 @@ ROWS: tuple[Layer, ...] = (
         code="jshilong/SEPC",
         full="dear, many convolutions; NumPy and masks are plain",
     ),
+    Layer(
+        name="two_way_attention",
+        summary="queries and a memory that attend to each other (MutDet)",
+        build="jaxopt_lab.layers.attention.two_way_attention:two_way_attention",
+        module="jaxopt_lab.layers.attention.modules:TwoWayAttention",
+        reduces_to=Neutral(
+            {"heads": 1, "depth": 1},
+            "jaxopt_lab.layers.attention.two_way_attention:plain_two_way",
+        ),
+        topic="detection",
+        options=("depth", "heads", "hidden", "norm", "eps"),
+        example=f"{_EXAMPLES}:two_sets",
+        replaces=(),
+        couples_positions=True,
+        residual_bytes="100",
+        paper="Huang et al. 2024, arXiv:2407.09920",
+        code="floatingstarZ/MutDet",
+        full="dear; NumPy, permutations and masks are plain",
+    ),
 )

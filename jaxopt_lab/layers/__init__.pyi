@@ -8,9 +8,10 @@ from .attention.linear_attention import (
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention
+from .attention.modules import NormAwareLinearAttention, TwoWayAttention
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
+from .attention.two_way_attention import two_way_attention
 from .block.batch_former import batch_former
 from .block.hourglass import constant_lift, hourglass, hourglass_block
 from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
@@ -282,6 +283,7 @@ __all__ = [
     "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "TwoWayAttention",
     "UnMixNorm",
     "UnifiedNorm",
     "WinnerScales",
@@ -435,6 +437,7 @@ __all__ = [
     "tracker_moments",
     "tracker_update",
     "transformer_block",
+    "two_way_attention",
     "unified_norm",
     "universal_features",
     "unmix_tns",
