@@ -14,9 +14,10 @@ from .attention.linear_attention import (
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention
+from .attention.modules import NormAwareLinearAttention, TwoWayAttention
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
+from .attention.two_way_attention import two_way_attention
 from .block.batch_former import batch_former
 from .block.hourglass import constant_lift, hourglass, hourglass_block
 from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
@@ -77,8 +78,9 @@ from .compression.residual_vector_quantizer import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
-from .conv.modules import BlindSpotConv, SwingConv, WsConv
+from .conv.modules import BlindSpotConv, PyramidConv, SwingConv, WsConv
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.pyramid_conv import convolve_pyramid, pyramid_conv, upsample_aligned
 from .conv.space_to_batch import batch_to_space, space_to_batch
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
@@ -190,6 +192,7 @@ from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
+from .norm.integrated_batch_norm import integrated_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
     AdaB2N,
@@ -200,6 +203,7 @@ from .norm.modules import (
     GhostBatchNorm,
     GroupNorm,
     InstanceNorm,
+    IntegratedBatchNorm,
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
@@ -267,6 +271,7 @@ __all__ = [
     "HypergraphConv",
     "IncrementTracker",
     "InstanceNorm",
+    "IntegratedBatchNorm",
     "KernelAdapter",
     "KernelFeedForward",
     "KernelTransform",
@@ -292,6 +297,7 @@ __all__ = [
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "PyramidConv",
     "RandomEffectScaleBias",
     "RecurrentHyperNetwork",
     "RegionNorm",
@@ -311,6 +317,7 @@ __all__ = [
     "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "TwoWayAttention",
     "UnMixNorm",
     "UnifiedNorm",
     "WinnerScales",
@@ -337,6 +344,7 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "convolve_pyramid",
     "correct_memory",
     "decode_residual_codes",
     "distance_correlation",
@@ -372,6 +380,7 @@ __all__ = [
     "hypernetwork",
     "imprint_proxies",
     "instance_norm",
+    "integrated_batch_norm",
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
@@ -425,6 +434,7 @@ __all__ = [
     "prefix_mask",
     "prune_ranks",
     "psf_to_otf",
+    "pyramid_conv",
     "quantization_penalty",
     "quasiseparable_matrix",
     "quasiseparable_mix",
@@ -478,9 +488,11 @@ __all__ = [
     "tracker_moments",
     "tracker_update",
     "transformer_block",
+    "two_way_attention",
     "unified_norm",
     "universal_features",
     "unmix_tns",
+    "upsample_aligned",
     "weight_standardization",
     "wiener_deconvolution",
     "winner",

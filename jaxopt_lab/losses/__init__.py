@@ -14,6 +14,7 @@ from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.flow_errors import gibbs_weights, weighted_flow_matching
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.info_nce import info_nce
 from jaxopt_lab.losses.isometric import isometric_loss
 from jaxopt_lab.losses.margin_nca import margin_nca
 from jaxopt_lab.losses.masked_tokens import (
@@ -78,6 +79,7 @@ __all__ = [
     "gaussian_soft_label",
     "gibbs_weights",
     "guidance",
+    "info_nce",
     "isometric_loss",
     "lambdarank",
     "level_score",
