@@ -139,7 +139,7 @@ class LayerSubject(Subject):
             return core.apply(params, given, x, train=True, **options)
 
         y, back, state = jax.vjp(outputs, made, has_aux=True)
-        numbers = jnp.arange(y.size) + first * (y.size // y.shape[0])
+        numbers = jnp.arange(y.size) + first * (y.size // max(y.shape[0], 1))
         slopes = (
             jnp.cos(1.0 + numbers.astype(jnp.float64)).reshape(y.shape).astype(y.dtype)
         )
