@@ -1,7 +1,13 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
 from .activation.hilbert import hilbert_activation
-from .activation.modules import AlphaDropout, HilbertActivation, Selu
+from .activation.modules import (
+    AlphaDropout,
+    HilbertActivation,
+    NestedDropout,
+    Selu,
+)
+from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -255,6 +261,7 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
     "OrderedLowRank",
@@ -363,6 +370,7 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "nested_dropout",
     "new_entries",
     "node_distillation",
     "norm_aware_attention",
