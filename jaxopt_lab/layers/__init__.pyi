@@ -8,6 +8,8 @@ from .activation.modules import (
     HilbertActivation,
     Selu,
 )
+    NestedDropout,
+from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
 from .attention.linear_attention import (
     linear_attention,
@@ -291,6 +293,7 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
     "OrderedLowRank",
@@ -414,6 +417,7 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "nested_dropout",
     "new_entries",
     "node_distillation",
     "norm_aware_attention",
