@@ -6,9 +6,9 @@ from .activation.modules import (
     AlphaDropout,
     GradientReversal,
     HilbertActivation,
+    NestedDropout,
     Selu,
 )
-    NestedDropout,
 from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
 from .attention.linear_attention import (
@@ -28,16 +28,9 @@ from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
 from .classifier.growing import class_means, grow_proxies, imprint_proxies
-from .classifier.local_similarity import (
-    local_similarity,
-    local_similarity_classifier,
-)
+from .classifier.local_similarity import local_similarity, local_similarity_classifier
 from .classifier.modules import LocalSimilarityClassifier
-from .compression.codebook import (
-    code_uses,
-    codebook_lookup,
-    replace_dead_codes,
-)
+from .compression.codebook import code_uses, codebook_lookup, replace_dead_codes
 from .compression.codebook_bottleneck import codebook_bottleneck
 from .compression.mixture_of_experts import mixture_of_experts, router_logits
 from .compression.modules import (
@@ -144,11 +137,7 @@ from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.logah import logah
 from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
-from .hypernetwork.modules import (
-    HyperNetwork,
-    LowRankDecoder,
-    RecurrentHyperNetwork,
-)
+from .hypernetwork.modules import HyperNetwork, LowRankDecoder, RecurrentHyperNetwork
 from .hypernetwork.recurrent import recurrent_hypernetwork
 from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
