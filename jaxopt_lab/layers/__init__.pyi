@@ -60,7 +60,14 @@ from .compression.prefixes import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
-from .conv.modules import BlindSpotConv, SwingConv, WsConv
+from .conv.detail_enhanced_conv import detail_enhanced_conv, fold_differences
+from .conv.difference_kernels import (
+    angular_difference_kernel,
+    central_difference_kernel,
+    detail_enhanced_kernel,
+    directional_difference_kernel,
+)
+from .conv.modules import BlindSpotConv, DetailEnhancedConv, SwingConv, WsConv
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from .conv.space_to_batch import batch_to_space, space_to_batch
 from .conv.swing_conv import swing_conv
@@ -224,6 +231,7 @@ __all__ = [
     "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "DetailEnhancedConv",
     "Direction",
     "Events",
     "EvoNormB0",
@@ -293,6 +301,7 @@ __all__ = [
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
+    "angular_difference_kernel",
     "at_task",
     "b_spline_basis",
     "batch_channel_norm",
@@ -301,6 +310,7 @@ __all__ = [
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "central_difference_kernel",
     "centre_mask",
     "chebyshev_basis",
     "class_means",
@@ -310,12 +320,16 @@ __all__ = [
     "components_of_source",
     "constant_lift",
     "correct_memory",
+    "detail_enhanced_conv",
+    "detail_enhanced_kernel",
+    "directional_difference_kernel",
     "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
     "extract_subnetwork",
     "farthest_point_landmarks",
+    "fold_differences",
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
