@@ -73,7 +73,20 @@ from .compression.residual_vector_quantizer import (
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
 from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
-from .conv.modules import BlindSpotConv, PyramidConv, SwingConv, WsConv
+from .conv.detail_enhanced_conv import detail_enhanced_conv, fold_differences
+from .conv.difference_kernels import (
+    angular_difference_kernel,
+    central_difference_kernel,
+    detail_enhanced_kernel,
+    directional_difference_kernel,
+)
+from .conv.modules import (
+    BlindSpotConv,
+    DetailEnhancedConv,
+    PyramidConv,
+    SwingConv,
+    WsConv,
+)
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from .conv.pyramid_conv import convolve_pyramid, pyramid_conv, upsample_aligned
 from .conv.space_to_batch import batch_to_space, space_to_batch
@@ -242,6 +255,7 @@ __all__ = [
     "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "DetailEnhancedConv",
     "Direction",
     "Events",
     "EvoNormB0",
@@ -319,6 +333,7 @@ __all__ = [
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
+    "angular_difference_kernel",
     "at_task",
     "b_spline_basis",
     "batch_channel_norm",
@@ -328,6 +343,7 @@ __all__ = [
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "central_difference_kernel",
     "centre_mask",
     "chebyshev_basis",
     "class_means",
@@ -339,12 +355,16 @@ __all__ = [
     "convolve_pyramid",
     "correct_memory",
     "decode_residual_codes",
+    "detail_enhanced_conv",
+    "detail_enhanced_kernel",
+    "directional_difference_kernel",
     "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
     "extract_subnetwork",
     "farthest_point_landmarks",
+    "fold_differences",
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",

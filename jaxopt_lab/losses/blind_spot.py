@@ -20,7 +20,7 @@ def random_subsample(
     *others: jax.Array,
     factor: Annotated[int, COUNT] = 2,
 ) -> tuple[jax.Array, ...]:
-    """One pixel of every cell of images, drawn anew for each cell.
+    """One pixel of every cell of images, drawn for each cell by itself.
 
     Noise that neighbours share is decorrelated without the aliasing of a fixed grid.
     The same key and factor choose the same pixels.
