@@ -3,6 +3,7 @@ from .activation.alpha_dropout import alpha_dropout
 from .activation.hilbert import hilbert_activation
 from .activation.modules import AlphaDropout, HilbertActivation, Selu
 from .activation.selu import selu
+from .attention.causal_prefix import prefix_causal_mask
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
@@ -380,6 +381,7 @@ __all__ = [
     "power_norm",
     "predict_memory",
     "prediction_correction",
+    "prefix_causal_mask",
     "prefix_mask",
     "prune_ranks",
     "quasiseparable_matrix",
