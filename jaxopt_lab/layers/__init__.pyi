@@ -11,6 +11,7 @@ from .activation.modules import (
 )
 from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
+from .attention.causal_prefix import prefix_causal_mask
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
@@ -444,6 +445,7 @@ __all__ = [
     "power_norm",
     "predict_memory",
     "prediction_correction",
+    "prefix_causal_mask",
     "prefix_mask",
     "prune_ranks",
     "psf_to_otf",
