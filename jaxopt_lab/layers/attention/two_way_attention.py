@@ -171,7 +171,7 @@ def _checked(x: Any, features: int, mask: Any) -> tuple[Any, list[jax.Array | No
 
 
 def _seen(x: jax.Array, valid: jax.Array | None) -> jax.Array | None:
-    """Which vectors may be attended to, ``(B, 1, 1, n)``."""
+    """Mask of the vectors that may be attended to, ``(B, 1, 1, n)``."""
     if valid is None:
         return None
     here = jnp.broadcast_to(valid, (*x.shape[:2], 1))[:, None, None, :, 0]
