@@ -120,7 +120,7 @@ def check_candidate(space: Space, candidate: Mapping[str, Any]) -> None:
       candidate: values by name.
 
     Raises:
-      InputError: a name is missing or unknown, or a value lies outside.
+      InputError: a name is missing or unknown, or a value is outside.
 
     >>> check_candidate({"depth": Integers(1, 4)}, {"depth": 5})
     Traceback (most recent call last):

@@ -26,6 +26,7 @@ from jaxopt_lab.core.typing import ModelState
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
+from jaxopt_lab.layers.penalties import summed_penalties
 
 _PENALTY = "statistics_penalty"
 _TASK = "current_task"
@@ -227,12 +228,7 @@ def statistics_penalty(model_state: ModelState) -> jax.Array:
     >>> float(statistics_penalty({"a": {"statistics_penalty": jnp.array(0.5)}}))
     0.5
     """
-    found = [
-        leaf
-        for path, leaf in jax.tree.leaves_with_path(model_state)
-        if getattr(path[-1], "key", None) == _PENALTY
-    ]
-    return sum(found, jnp.zeros(()))
+    return summed_penalties(model_state, _PENALTY)
 
 
 def _taken_apart(x: Any, tasks: int) -> tuple[jax.Array, jax.Array | None]:
