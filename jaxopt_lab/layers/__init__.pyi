@@ -3,12 +3,18 @@ from .activation.alpha_dropout import alpha_dropout
 from .activation.hilbert import hilbert_activation
 from .activation.modules import AlphaDropout, HilbertActivation, Selu
 from .activation.selu import selu
+from .attention.content_guided_attention import content_guided_attention
+from .attention.content_guided_fusion import content_guided_fusion
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention
+from .attention.modules import (
+    ContentGuidedAttention,
+    ContentGuidedFusion,
+    NormAwareLinearAttention,
+)
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
 from .block.batch_former import batch_former
@@ -231,6 +237,8 @@ __all__ = [
     "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "ContentGuidedAttention",
+    "ContentGuidedFusion",
     "DetailEnhancedConv",
     "Direction",
     "Events",
@@ -319,6 +327,8 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "content_guided_attention",
+    "content_guided_fusion",
     "correct_memory",
     "detail_enhanced_conv",
     "detail_enhanced_kernel",
