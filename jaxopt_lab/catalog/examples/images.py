@@ -54,7 +54,7 @@ def attended_images() -> dict[str, Any]:
     >>> attended_images()["x"].shape
     (4, 4, 5, 2)
     """
-    x = np.random.default_rng(3).normal(-0.03, 0.05, (4, 4, 5, 2))
+    x = np.random.default_rng(5).normal(-0.03, 0.05, (4, 4, 5, 2))
     return {"x": x, "reduction": 2}
 
 
