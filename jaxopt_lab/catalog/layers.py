@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxopt_lab.catalog.blocks import ROWS as BLOCKS
 from jaxopt_lab.catalog.compression_layers import ROWS as COMPRESSION
+from jaxopt_lab.catalog.detection_layers import ROWS as DETECTION
 from jaxopt_lab.catalog.graph_layers import ROWS as GRAPHS
 from jaxopt_lab.catalog.image_layers import ROWS as IMAGES
 from jaxopt_lab.catalog.memory_saving import ROWS as MEMORY_SAVING
@@ -383,4 +384,5 @@ ROWS: tuple[Layer, ...] = (
     *NETWORKS,
     *GRAPHS,
     *IMAGES,
+    *DETECTION,
 )

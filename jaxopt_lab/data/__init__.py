@@ -22,11 +22,19 @@ from jaxopt_lab.data.exemplars import herding
 from jaxopt_lab.data.grain_batches import GrainBatches, evaluation_stream
 from jaxopt_lab.data.idx import load_fashion_mnist, read_idx
 from jaxopt_lab.data.image_folder import load_image_folder
+from jaxopt_lab.data.masked_spans import (
+    CorruptedText,
+    SpanTokens,
+    corrupt_spans,
+    corrupted_length,
+)
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
 from jaxopt_lab.data.mixup import mixup
 from jaxopt_lab.data.own import as_dataset, load_npz
 from jaxopt_lab.data.recombine import composite, recombine
+from jaxopt_lab.data.restored_spans import restore_spans
 from jaxopt_lab.data.rotations import rotations
+from jaxopt_lab.data.span_corruption import next_tokens, span_corruption
 from jaxopt_lab.data.text import load_text, read_text, vocabulary
 from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 from jaxopt_lab.data.views import same_views, views
@@ -35,9 +43,11 @@ __all__ = [
     "ArrayBatches",
     "Augment",
     "BatchSource",
+    "CorruptedText",
     "Dataset",
     "GrainBatches",
     "MeshBatches",
+    "SpanTokens",
     "TfdsSources",
     "as_dataset",
     "batch_styles",
@@ -46,6 +56,8 @@ __all__ = [
     "class_variants",
     "compose",
     "composite",
+    "corrupt_spans",
+    "corrupted_length",
     "cutmix",
     "erase",
     "evaluation_batches",
@@ -61,6 +73,7 @@ __all__ = [
     "load_text",
     "load_tfds",
     "mixup",
+    "next_tokens",
     "open_tfds",
     "pad_crop",
     "process_rows",
@@ -68,8 +81,10 @@ __all__ = [
     "read_idx",
     "read_text",
     "recombine",
+    "restore_spans",
     "rotations",
     "same_views",
+    "span_corruption",
     "standardise_styles",
     "views",
     "vocabulary",

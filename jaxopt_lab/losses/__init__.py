@@ -14,6 +14,7 @@ from jaxopt_lab.losses.emo import emo
 from jaxopt_lab.losses.ensembles import ensemble_cross_entropy, ensemble_diversity
 from jaxopt_lab.losses.flow_errors import gibbs_weights, weighted_flow_matching
 from jaxopt_lab.losses.guidance import guidance, linear_cka
+from jaxopt_lab.losses.info_nce import info_nce
 from jaxopt_lab.losses.isometric import isometric_loss
 from jaxopt_lab.losses.margin_nca import margin_nca
 from jaxopt_lab.losses.masked_tokens import (
@@ -36,6 +37,13 @@ from jaxopt_lab.losses.pooled_distillation import (
     pooled_distillation,
 )
 from jaxopt_lab.losses.rank_mixup import mixup_ndcg, mixup_ranking
+from jaxopt_lab.losses.ranking import (
+    approx_ndcg,
+    lambdarank,
+    list_mle,
+    pairwise_hinge,
+    ranknet,
+)
 from jaxopt_lab.losses.reweighting import (
     loss_weights,
     reweighted,
@@ -56,6 +64,7 @@ __all__ = [
     "ShadeState",
     "ShrinkMatchState",
     "StatefulLoss",
+    "approx_ndcg",
     "blind_spot_loss",
     "coding_rate",
     "coding_rate_reduction",
@@ -70,9 +79,12 @@ __all__ = [
     "gaussian_soft_label",
     "gibbs_weights",
     "guidance",
+    "info_nce",
     "isometric_loss",
+    "lambdarank",
     "level_score",
     "linear_cka",
+    "list_mle",
     "loss_weights",
     "margin_nca",
     "masked_share",
@@ -88,8 +100,10 @@ __all__ = [
     "multi_source_distillation",
     "noise_contrastive",
     "ordinal_cross_entropy",
+    "pairwise_hinge",
     "pooled_distillation",
     "random_subsample",
+    "ranknet",
     "reweighted",
     "reweighted_cross_entropy",
     "shade",

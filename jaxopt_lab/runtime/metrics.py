@@ -59,6 +59,7 @@ class JsonLines:
     Raises:
       InputError: the file cannot be written, or a line in it is no record.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sink = JsonLines(folder + "/metrics.jsonl")
     ...     sink.write(1, {"loss": np.float32(0.1), "seeds": np.arange(2)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxopt_lab.layers.conv.blind_spot_conv import blind_spot_conv
 from jaxopt_lab.layers.conv.detail_enhanced_conv import detail_enhanced_conv
+from jaxopt_lab.layers.conv.pyramid_conv import pyramid_conv
 from jaxopt_lab.layers.conv.swing_conv import swing_conv
 from jaxopt_lab.layers.conv.weight_standardization import ws_conv
 from jaxopt_lab.layers.nnx_module import BatchedLayer
@@ -26,21 +27,21 @@ class BlindSpotConv(BatchedLayer):
     make = staticmethod(blind_spot_conv)
 
 
-class DetailEnhancedConv(BatchedLayer):
-    """Detail-enhanced convolution, as an nnx module.
+class PyramidConv(BatchedLayer):
+    """Convolution over positions and levels of a pyramid, as an nnx module.
 
     Args:
-      features: channels of the input.
+      features: channels of the levels.
       rngs: the module's random streams.
       axis_name: not used; every layer has it.
-      **options: those of ``detail_enhanced_conv``.
+      **options: those of ``pyramid_conv``.
 
     >>> from flax import nnx
-    >>> DetailEnhancedConv(3, out=4, rngs=nnx.Rngs(0)).horizontal.shape
-    (3, 3, 4)
+    >>> PyramidConv(3, out=4, rngs=nnx.Rngs(0)).coarser.shape
+    (3, 3, 3, 4)
     """
 
-    make = staticmethod(detail_enhanced_conv)
+    make = staticmethod(pyramid_conv)
 
 
 class SwingConv(BatchedLayer):
@@ -75,3 +76,20 @@ class WsConv(BatchedLayer):
     """
 
     make = staticmethod(ws_conv)
+
+
+class DetailEnhancedConv(BatchedLayer):
+    """Detail-enhanced convolution, as an nnx module.
+
+    Args:
+      features: channels of the input.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``detail_enhanced_conv``.
+
+    >>> from flax import nnx
+    >>> DetailEnhancedConv(3, out=4, rngs=nnx.Rngs(0)).horizontal.shape
+    (3, 3, 4)
+    """
+
+    make = staticmethod(detail_enhanced_conv)
