@@ -15,7 +15,7 @@ from experiments.harness.report import plain
 from experiments.harness.verdicts import Verdict
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.provenance import commit, versions
-from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_atomically
 
 _RESULTS = "results"
 _INF = float("inf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.catalog.generative_losses import ROWS as GENERATIVE_LOSSES
+from jaxopt_lab.catalog.image_losses import ROWS as IMAGE_LOSSES
 from jaxopt_lab.catalog.ranking_losses import ROWS as RANKING_LOSSES
 from jaxopt_lab.catalog.representation_losses import ROWS as REPRESENTATION_LOSSES
 from jaxopt_lab.catalog.schema import Loss, Neutral
@@ -220,4 +221,5 @@ ROWS: tuple[Loss, ...] = (
     *REPRESENTATION_LOSSES,
     *RANKING_LOSSES,
     *GENERATIVE_LOSSES,
+    *IMAGE_LOSSES,
 )

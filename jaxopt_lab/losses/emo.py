@@ -11,7 +11,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.cross_entropy import cross_entropy
-from jaxopt_lab.losses.targets import kept
+from jaxopt_lab.losses.targets import check_real, kept
 
 Form = Literal["plain", "adaptive", "adaptive_distance"]
 _EPS = 1e-10
@@ -75,6 +75,7 @@ def emo(
     """
     check_arguments(emo, locals())
     losses = cross_entropy(logits, labels, where=where)
+    check_real("embedding", embedding)
     if embedding.ndim != 2 or embedding.shape[0] != logits.shape[-1]:
         raise InputError(
             f"embedding must have shape ({logits.shape[-1]}, D), a row for each class; "

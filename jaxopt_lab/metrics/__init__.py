@@ -20,12 +20,14 @@ from jaxopt_lab.metrics.h_calibration import (
     fit_h_calibration,
 )
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
+from jaxopt_lab.metrics.h_score import h_score, leave_one_out_accuracy
 from jaxopt_lab.metrics.hash_tables import HashTables
 from jaxopt_lab.metrics.kernel_calibration_error import (
     KernelCalibrationError,
     kernel_calibration_error,
 )
 from jaxopt_lab.metrics.knn_balls import KnnCoverage, knn_coverage
+from jaxopt_lab.metrics.label_transfer import leep, negative_conditional_entropy
 from jaxopt_lab.metrics.lsh_coverage import LshPrecisionRecall, lsh_precision_recall
 from jaxopt_lab.metrics.mark_recapture import MarkEvaluate, mark_evaluate
 from jaxopt_lab.metrics.mergeable import MergeableMetric, together
@@ -38,6 +40,11 @@ from jaxopt_lab.metrics.naive_bayes import (
     naive_bayes_probe,
     naive_bayes_sums,
 )
+from jaxopt_lab.metrics.operating_points import (
+    OperatingPoints,
+    operating_point_inconsistency,
+)
+from jaxopt_lab.metrics.parc import parc, representation_similarity
 from jaxopt_lab.metrics.reciprocal_rank import mean_reciprocal_rank
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
@@ -66,6 +73,7 @@ __all__ = [
     "MarkEvaluate",
     "MergeableMetric",
     "NaiveBayesSums",
+    "OperatingPoints",
     "SetScore",
     "SetTable",
     "accuracy",
@@ -84,10 +92,13 @@ __all__ = [
     "fit_vector_scaling",
     "fuzzy_topology_impact",
     "h_calibration_loss",
+    "h_score",
     "hubness_skewness",
     "inverted_softmax",
     "kernel_calibration_error",
     "knn_coverage",
+    "leave_one_out_accuracy",
+    "leep",
     "lsh_precision_recall",
     "mark_evaluate",
     "mean_average_precision",
@@ -96,7 +107,11 @@ __all__ = [
     "naive_bayes_probe",
     "naive_bayes_sums",
     "ndcg",
+    "negative_conditional_entropy",
+    "operating_point_inconsistency",
+    "parc",
     "recall_at",
+    "representation_similarity",
     "together",
     "wilson_band",
 ]

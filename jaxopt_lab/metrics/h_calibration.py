@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, POSITIVE, check_arguments
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
 from jaxopt_lab.metrics.label_checks import check_labels
@@ -75,7 +76,8 @@ def fit_h_calibration(
       differentiated through the steps, each of which is computed again for that.
 
     Raises:
-      InputError: shapes do not fit, a label is no class, or an option is out of range.
+      InputError: shapes do not fit, there is no example, a label is no class, or an
+        option is out of range.
 
     Deviations: the released piecewise-linear map jumps between segments, which is not
     monotone; this one is continuous. Adam's eps is 1e-5 of the loss without the code's
@@ -94,6 +96,7 @@ def fit_h_calibration(
     check_labels(data, where)
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, _ = labelled(given)
+    refuse_empty("outputs", logits)
     width = jnp.asarray(span / segments, logits.dtype)
     x = jax.nn.log_softmax(logits)
 

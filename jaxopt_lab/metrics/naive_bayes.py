@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values, out_of_range
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
 
 
@@ -75,8 +76,8 @@ def fit_naive_bayes(
       least logarithm that is finite. One pass over the data; finite derivatives.
 
     Raises:
-      InputError: shapes do not fit, a known label is no class, or an option is out of
-        range.
+      InputError: shapes do not fit, there is no example, a known label is no class, or
+        an option is out of range.
 
     Source: Zheng et al., "Revisiting discriminative vs. generative classifiers: Theory
     and implications", 2023, and its code.
@@ -88,6 +89,7 @@ def fit_naive_bayes(
     """
     check_arguments(fit_naive_bayes, locals())
     x, y, weight = _checked(data, where, classes)
+    refuse_empty("features", x)
     low, width = jnp.zeros_like(x[0]), jnp.ones_like(x[0])
     if scale:
         inside = (weight != 0)[:, None]

@@ -8,10 +8,18 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.search.draws import generator, worst_if_nan
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.pareto import crowding_distance, nondominated_sort
 from jaxopt_lab.search.space import (
     Choice,
@@ -137,11 +145,14 @@ def nsga2(
         members = _survivors([*state["members"], *children], population)
         return {**told, "members": members, "children": []}
 
-    return Search(init, ask, tell)
+    return over_space(space, init, ask, tell)
 
 
 def _scores(score: Any) -> list[float]:
-    return [float(s) for s in np.asarray(score, float).reshape(-1)]
+    found = [as_number("score", s) for s in np.ravel(np.asarray(score))]
+    if not found:
+        raise InputError("tell takes at least one score; got none")
+    return found
 
 
 def _ordered(member: Mapping[str, Any]) -> list[float]:

@@ -1,8 +1,9 @@
-"""Linear attention as flax nnx modules; importing this loads flax."""
+"""Layers of attention as flax nnx modules; importing this loads flax."""
 
 from __future__ import annotations
 
 from jaxopt_lab.layers.attention.norm_aware_attention import norm_aware_attention
+from jaxopt_lab.layers.attention.two_way_attention import two_way_attention
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
 
@@ -22,3 +23,20 @@ class NormAwareLinearAttention(BatchedLayer):
     """
 
     make = staticmethod(norm_aware_attention)
+
+
+class TwoWayAttention(BatchedLayer):
+    """Queries and a memory that attend to each other, as an nnx module.
+
+    Args:
+      features: width of both.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``two_way_attention``.
+
+    >>> from flax import nnx
+    >>> TwoWayAttention(4, heads=2, depth=3, rngs=nnx.Rngs(0)).cross_keys.shape
+    (3, 4, 8)
+    """
+
+    make = staticmethod(two_way_attention)
