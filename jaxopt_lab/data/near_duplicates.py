@@ -36,8 +36,8 @@ def deduplicate(
     r"""Groups of near duplicates, of which the first document is kept.
 
     Signatures of :math:`b r` entries are cut into b bands of r. Two documents that
-    agree in a band are joined, and groups are the connected components. Documents of Jaccard
-    similarity s meet with the probability :math:`1 - (1 - s^r)^b`, see
+    agree in a band are joined, and groups are the connected components. Documents of
+    Jaccard similarity s meet with the probability :math:`1 - (1 - s^r)^b`, see
     ``hit_probability``; for 9 bands of 13 it is 1/2 at 0.82.
 
     Args:
