@@ -62,6 +62,7 @@ ROWS: tuple[Search, ...] = (
         space="intervals, also logarithmic, whole numbers, choices",
         budget="tens to hundreds",
         paper="Cummings et al. 2022, arXiv:2205.10358",
+        several=True,
         code="IntelLabs/DyNAS-T",
     ),
     Search(
