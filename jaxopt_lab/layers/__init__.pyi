@@ -12,12 +12,19 @@ from .activation.modules import (
 from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
 from .attention.causal_prefix import prefix_causal_mask
+from .attention.content_guided_attention import content_guided_attention
+from .attention.content_guided_fusion import content_guided_fusion
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention, TwoWayAttention
+from .attention.modules import (
+    ContentGuidedAttention,
+    ContentGuidedFusion,
+    NormAwareLinearAttention,
+    TwoWayAttention,
+)
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
 from .attention.two_way_attention import two_way_attention
@@ -256,6 +263,8 @@ __all__ = [
     "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "ContentGuidedAttention",
+    "ContentGuidedFusion",
     "DetailEnhancedConv",
     "Direction",
     "Events",
@@ -353,6 +362,8 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "content_guided_attention",
+    "content_guided_fusion",
     "convolve_pyramid",
     "correct_memory",
     "decode_residual_codes",

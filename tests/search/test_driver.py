@@ -13,6 +13,7 @@ from jaxopt_lab.search import (
     Integers,
     Interval,
     conservative_explorer,
+    linas,
     nsga2,
     predictor_guided,
     random_search,
@@ -24,6 +25,7 @@ from jaxopt_lab.search import (
 SPACE = {"n": Integers(1, 4), "name": Choice(("a", "b"))}
 SEARCHES = [
     conservative_explorer,
+    linas,
     nsga2,
     predictor_guided,
     random_search,
