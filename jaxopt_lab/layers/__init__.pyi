@@ -3,6 +3,7 @@ from .activation.alpha_dropout import alpha_dropout
 from .activation.hilbert import hilbert_activation
 from .activation.modules import AlphaDropout, HilbertActivation, Selu
 from .activation.selu import selu
+from .attention.gaussian_prior import gaussian_prior, prior_deviations
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
@@ -317,6 +318,7 @@ __all__ = [
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
+    "gaussian_prior",
     "gaussian_projection",
     "gcn_conv",
     "gcn_propagate",
@@ -390,6 +392,7 @@ __all__ = [
     "predict_memory",
     "prediction_correction",
     "prefix_mask",
+    "prior_deviations",
     "prune_ranks",
     "pyramid_conv",
     "quasiseparable_matrix",
