@@ -36,7 +36,7 @@ def symmetric_row_divergence(
 
     Returns:
       Shape ``(...)``, float32 or float64, at least 0; FOD takes the mean over heads.
-      Numbers below 0 count as 0 in the logarithms.
+      Numbers below :math:`-\epsilon / 2` count as that in the logarithms.
 
     Raises:
       InputError: shapes that do not belong together, or ``eps`` is out of range.
@@ -51,9 +51,7 @@ def symmetric_row_divergence(
     """
     check_arguments(symmetric_row_divergence, {"eps": eps})
     own, other = _rows("p", p, p, where), _rows("t", t, p, where)
-    floor = jnp.asarray(eps, own.dtype)
-    logs = [jnp.log(jnp.maximum(x, 0) + floor) for x in (own, other)]
-    return jnp.sum((own - other) * (logs[0] - logs[1]), axis=-1)
+    return jnp.sum((own - other) * (_log(own, eps) - _log(other, eps)), axis=-1)
 
 
 def row_entropy(
@@ -80,8 +78,13 @@ def row_entropy(
     """
     check_arguments(row_entropy, {"eps": eps})
     own = _rows("p", p, p, where)
-    logs = jnp.log(jnp.maximum(own, 0) + jnp.asarray(eps, own.dtype))
-    return -jnp.sum(own * logs, axis=-1)
+    return -jnp.sum(own * _log(own, eps), axis=-1)
+
+
+def _log(x: jax.Array, eps: float) -> jax.Array:
+    """log(x + eps), smooth around 0 and finite for any number."""
+    floor = jnp.asarray(eps, x.dtype)
+    return jnp.log(jnp.where(x < -floor / 2, -floor / 2, x) + floor)
 
 
 def _rows(

@@ -41,6 +41,13 @@ def test_equal_rows_have_no_divergence_and_no_gradient():
     assert not any(np.any(slope) for slope in found["slopes"])
 
 
+def test_the_derivative_at_a_probability_of_zero_is_that_of_the_formula():
+    p = np.broadcast_to(np.eye(5)[:3], (2, 3, 5))
+    found = jax.device_get(run(p, T, np.ones((2, 3))))
+    slope = np.log((p + 1e-4) / (T + 1e-4)) + (p - T) / (p + 1e-4)
+    np.testing.assert_allclose(found["slopes"][0], slope, rtol=1e-9)
+
+
 def test_a_dropped_row_counts_for_nothing():
     where = np.array([[1, 0, 1], [1, 1, 0]])
     holes = np.where(where[..., None] == 0, np.nan, P)
