@@ -1,0 +1,186 @@
+"""Two nets of equal size, trained by every loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.applications.neural_ranking.lists import (
+    PIECES,
+    Config,
+    digits,
+    passages,
+)
+from experiments.harness.store import Store
+from jaxopt_lab import losses
+from jaxopt_lab.metrics import (
+    mean_average_precision,
+    mean_reciprocal_rank,
+    ndcg,
+    together,
+)
+
+NETS = ("two towers", "interaction")
+POINTWISE = {
+    "squared error": lambda s, y: jnp.mean((s - y) ** 2, axis=-1),
+    "logistic": lambda s, y: jnp.mean(
+        optax.sigmoid_binary_cross_entropy(s, y / 2), axis=-1
+    ),
+}
+RANKED = {
+    "hinge": losses.pairwise_hinge,
+    "RankNet": losses.ranknet,
+    "LambdaRank": losses.lambdarank,
+    "ListNet": lambda s, y: optax.losses.ranking_softmax_loss(s, y, reduce_fn=None),
+    "ListMLE": losses.list_mle,
+    "ApproxNDCG": losses.approx_ndcg,
+}
+LOSSES = {**POINTWISE, **RANKED}
+METRICS = together(ndcg(top=5), mean_reciprocal_rank(least=2), mean_average_precision())
+
+
+def layer(key: jax.Array, inputs: int, outputs: int) -> dict[str, jax.Array]:
+    """A linear layer."""
+    w = jax.random.normal(key, (inputs, outputs)) / np.sqrt(inputs)
+    return {"w": w, "b": jnp.zeros(outputs)}
+
+
+def init(net: str, key: jax.Array, features: int, config: Config) -> Any:
+    """Parameters, of both nets as many up to the units of one layer.
+
+    Args:
+      net: of ``NETS``.
+      key: of the weights.
+      features: of a piece.
+      config: sizes of the towers.
+
+    Returns:
+      Two layers.
+    """
+    one, two = jax.random.split(key)
+    hidden, size = config.hidden, config.size
+    inputs = PIECES * features
+    if net == "two towers":
+        return layer(one, inputs, hidden), layer(two, hidden, size)
+    total = (inputs + 1) * hidden + (hidden + 1) * size
+    left = total - (features + 1) * size
+    units = round(left / (PIECES**2 + 2))
+    first, second = jax.random.split(two)
+    top = layer(first, PIECES**2, units), layer(second, units, 1)
+    return (layer(one, features, size), *top)
+
+
+def scores(net: str, params: Any, query: jax.Array, documents: jax.Array) -> jax.Array:
+    """Scores of candidates.
+
+    Args:
+      net: of ``NETS``. Two towers: the product of two embeddings (representation).
+        Interaction: a net of the cosines of all pairs of pieces.
+      params: of ``init``.
+      query: ``(PIECES, features)``.
+      documents: ``(n, PIECES, features)``.
+
+    Returns:
+      ``(n,)``.
+    """
+    linear = lambda p, x: x @ p["w"] + p["b"]
+    items = jnp.concatenate([query[None], documents])
+    if net == "two towers":
+        first, second = params
+        e = linear(second, jax.nn.relu(linear(first, items.reshape(len(items), -1))))
+        return e[1:] @ e[0] / np.sqrt(e.shape[-1])
+    first, second, third = params
+    e = linear(first, items)
+    e = e * jax.lax.rsqrt(jnp.sum(e * e, axis=-1, keepdims=True) + 1e-6)
+    cosines = jnp.einsum("pd,nqd->npq", e[0], e[1:]).reshape(len(documents), -1)
+    return linear(third, jax.nn.relu(linear(second, cosines)))[:, 0]
+
+
+def trained(net: str, config: Config) -> Any:
+    """A compiled function that trains by any of the losses.
+
+    Args:
+      net: of ``NETS``.
+      config: the numbers.
+
+    Returns:
+      ``run(loss, lists, seeds)``, ``loss`` a place in ``config.losses`` and leaves of
+      ``lists`` with an axis of seeds: metrics by name, of validation and test,
+      ``(seeds, rates, 2)``.
+    """
+
+    def of_lists(params: Any, lists: Any, rows: jax.Array) -> jax.Array:
+        query, documents = lists.queries[rows[:, 0]], lists.documents[rows[:, 1:]]
+        return jax.vmap(lambda q, d: scores(net, params, q, d))(query, documents)
+
+    def one(loss: jax.Array, lists: Any, seed: jax.Array, rate: jax.Array) -> Any:
+        start, draws = jax.random.split(jax.random.key(seed))
+        params = init(net, start, lists.queries.shape[-1], config)
+        tx = optax.adam(rate)
+
+        def step(carry: Any, key: jax.Array) -> Any:
+            params, state = carry
+            at = jax.random.randint(key, (config.batch,), 0, config.lists)
+            forward = lambda p: of_lists(p, lists, lists.chosen[0, at])
+            s, backward = jax.vjp(forward, params)
+            # Derivatives are taken within the branches: through the switch each would
+            # keep what any of them needs.
+            slope = jax.lax.switch(loss, slopes, s, lists.labels[0, at])
+            updates, state = tx.update(backward(slope)[0], state)
+            return (optax.apply_updates(params, updates), state), None
+
+        keys = jax.random.split(draws, config.steps)
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), keys)
+
+        def evaluated(chosen: jax.Array, labels: jax.Array) -> Any:
+            batch = {"outputs": of_lists(params, lists, chosen), "targets": labels}
+            return METRICS.compute(METRICS.update(METRICS.init(), batch))
+
+        return jax.vmap(evaluated)(lists.chosen[1:], lists.labels[1:])
+
+    chosen = [LOSSES[name] for name in config.losses]
+    slopes = [jax.grad(lambda s, y, f=f: jnp.mean(f(s, y))) for f in chosen]
+    rates = jax.vmap(one, (None, None, None, 0))
+    return jax.jit(
+        lambda loss, lists, seeds: jax.vmap(rates, (None, 0, 0, None))(
+            loss, lists, seeds, jnp.asarray(config.rates)
+        )
+    )
+
+
+def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
+    """Train both nets by every loss on both sets.
+
+    Args:
+      config: the size.
+      store: keeps the rows.
+      text: a file for the passages.
+
+    Returns:
+      ``{set: {net: {loss: {"validation": (seeds,), and metrics of the test}}}}``.
+    """
+    seeds = np.arange(config.first_seed, config.first_seed + config.seeds)
+    rows, found = store.group("runs"), {}
+    for name in config.sets:
+        make = digits if name == "digits" else lambda c, s: passages(c, s, text)
+        each = [make(config, int(seed)) for seed in seeds]
+        lists = jax.tree.map(lambda *x: np.stack(x), *each)
+        found[name] = {}
+        for net in NETS:
+            run, found[name][net] = trained(net, config), {}
+            for place, loss in enumerate(config.losses):
+                take = lambda run=run, place=place, lists=lists: run(
+                    place, lists, seeds.astype(np.uint32)
+                )
+                every = rows.measured(f"{name}, {net}, {loss}", take, text)
+                best = int(np.argmax(every["ndcg"][:, :, 0].mean(axis=0)))
+                own = {k: v[:, best, 1] for k, v in every.items()}
+                found[name][net][loss] = {
+                    "validation": every["ndcg"][:, best, 0],
+                    **own,
+                }
+    return found
