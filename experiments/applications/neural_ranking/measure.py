@@ -43,35 +43,35 @@ LOSSES = {**POINTWISE, **RANKED}
 METRICS = together(ndcg(top=5), mean_reciprocal_rank(least=2), mean_average_precision())
 
 
-def layer(key: jax.Array, inputs: int, outputs: int) -> dict[str, jax.Array]:
+def layer(draw: np.random.Generator, inputs: int, outputs: int) -> dict[str, Any]:
     """A linear layer."""
-    w = jax.random.normal(key, (inputs, outputs)) / np.sqrt(inputs)
-    return {"w": w, "b": jnp.zeros(outputs)}
+    w = draw.standard_normal((inputs, outputs), np.float32) / np.sqrt(inputs)
+    return {"w": w.astype(np.float32), "b": np.zeros(outputs, np.float32)}
 
 
-def init(net: str, key: jax.Array, features: int, config: Config) -> Any:
+def init(net: str, draw: np.random.Generator, features: int, config: Config) -> Any:
     """Parameters, of both nets as many up to the units of one layer.
+
+    They are drawn by NumPy, as the batches are: random numbers took most of the time
+    that these programs needed to compile.
 
     Args:
       net: of ``NETS``.
-      key: of the weights.
+      draw: of the weights.
       features: of a piece.
       config: sizes of the towers.
 
     Returns:
-      Two layers.
+      Two layers, or three.
     """
-    one, two = jax.random.split(key)
     hidden, size = config.hidden, config.size
     inputs = PIECES * features
     if net == "two towers":
-        return layer(one, inputs, hidden), layer(two, hidden, size)
+        return layer(draw, inputs, hidden), layer(draw, hidden, size)
     total = (inputs + 1) * hidden + (hidden + 1) * size
-    left = total - (features + 1) * size
-    units = round(left / (PIECES**2 + 2))
-    first, second = jax.random.split(two)
-    top = layer(first, PIECES**2, units), layer(second, units, 1)
-    return (layer(one, features, size), *top)
+    units = round((total - (features + 1) * size) / (PIECES**2 + 2))
+    pieces = layer(draw, features, size)
+    return pieces, layer(draw, PIECES**2, units), layer(draw, units, 1)
 
 
 def scores(net: str, params: Any, query: jax.Array, documents: jax.Array) -> jax.Array:
@@ -108,23 +108,22 @@ def trained(net: str, config: Config) -> Any:
       config: the numbers.
 
     Returns:
-      ``run(loss, lists, seeds)``, ``loss`` a place in ``config.losses`` and leaves of
-      ``lists`` with an axis of seeds: metrics by name, of validation and test,
-      ``(seeds, rates, 2)``.
+      ``run(loss, lists, params, batches)``, ``loss`` a place in ``config.losses``, and
+      leaves of the others with an axis of seeds: metrics by name, of validation and
+      test, ``(seeds, rates, 2)``.
     """
 
     def of_lists(params: Any, lists: Any, rows: jax.Array) -> jax.Array:
         query, documents = lists.queries[rows[:, 0]], lists.documents[rows[:, 1:]]
         return jax.vmap(lambda q, d: scores(net, params, q, d))(query, documents)
 
-    def one(loss: jax.Array, lists: Any, seed: jax.Array, rate: jax.Array) -> Any:
-        start, draws = jax.random.split(jax.random.key(seed))
-        params = init(net, start, lists.queries.shape[-1], config)
+    def one(
+        loss: jax.Array, lists: Any, params: Any, batches: jax.Array, rate: jax.Array
+    ) -> Any:
         tx = optax.adam(rate)
 
-        def step(carry: Any, key: jax.Array) -> Any:
+        def step(carry: Any, at: jax.Array) -> Any:
             params, state = carry
-            at = jax.random.randint(key, (config.batch,), 0, config.lists)
             forward = lambda p: of_lists(p, lists, lists.chosen[0, at])
             s, backward = jax.vjp(forward, params)
             # Derivatives are taken within the branches: through the switch each would
@@ -133,8 +132,7 @@ def trained(net: str, config: Config) -> Any:
             updates, state = tx.update(backward(slope)[0], state)
             return (optax.apply_updates(params, updates), state), None
 
-        keys = jax.random.split(draws, config.steps)
-        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), keys)
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), batches)
 
         def evaluated(chosen: jax.Array, labels: jax.Array) -> Any:
             batch = {"outputs": of_lists(params, lists, chosen), "targets": labels}
@@ -144,10 +142,10 @@ def trained(net: str, config: Config) -> Any:
 
     chosen = [LOSSES[name] for name in config.losses]
     slopes = [jax.grad(lambda s, y, f=f: jnp.mean(f(s, y))) for f in chosen]
-    rates = jax.vmap(one, (None, None, None, 0))
+    rates = jax.vmap(one, (None, None, None, None, 0))
     return jax.jit(
-        lambda loss, lists, seeds: jax.vmap(rates, (None, 0, 0, None))(
-            loss, lists, seeds, jnp.asarray(config.rates)
+        lambda loss, *given: jax.vmap(rates, (None, 0, 0, 0, None))(
+            loss, *given, jnp.asarray(config.rates)
         )
     )
 
@@ -172,10 +170,12 @@ def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
         found[name] = {}
         for net in NETS:
             run, found[name][net] = trained(net, config), {}
+            drawn = [
+                _drawn(net, seed, lists.queries.shape[-1], config) for seed in seeds
+            ]
+            given = lists, *jax.tree.map(lambda *x: np.stack(x), *drawn)
             for place, loss in enumerate(config.losses):
-                take = lambda run=run, place=place, lists=lists: run(
-                    place, lists, seeds.astype(np.uint32)
-                )
+                take = lambda run=run, place=place, given=given: run(place, *given)
                 every = rows.measured(f"{name}, {net}, {loss}", take, text)
                 best = int(np.argmax(every["ndcg"][:, :, 0].mean(axis=0)))
                 own = {k: v[:, best, 1] for k, v in every.items()}
@@ -184,3 +184,10 @@ def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
                     **own,
                 }
     return found
+
+
+def _drawn(net: str, seed: int, features: int, config: Config) -> tuple[Any, Any]:
+    """Parameters at the start, and the lists of each batch."""
+    draw = np.random.default_rng([seed, NETS.index(net)])
+    params = init(net, draw, features, config)
+    return params, draw.integers(0, config.lists, (config.steps, config.batch))
