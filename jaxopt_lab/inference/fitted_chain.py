@@ -1,4 +1,5 @@
 """Hidden Markov models of labelled sequences: counts, and smoothing with them."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

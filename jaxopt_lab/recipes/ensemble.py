@@ -1,4 +1,5 @@
 """Deep ensembles: several members in one program, pushed apart or together."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

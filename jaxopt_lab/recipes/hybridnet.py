@@ -1,4 +1,5 @@
 """HybridNet: a classifier and two branches that rebuild the input between them."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
