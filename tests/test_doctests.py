@@ -70,6 +70,8 @@ DEAR = {
     "inference.credit_decoder",
     "inference.credits",
     "inference.filtered",
+    "inference.fitted_chain",
+    "inference.hidden_markov",
     "inference.t3",
     "lab.quant_recipe",
     "layers.attention.linear_attention",

@@ -1,1 +1,1 @@
-"""Application systems: one command, one table and one figure each."""
+"""Application systems: one command, one table, one figure and verdicts each."""

@@ -63,6 +63,10 @@ class Experiment:
         """Measure, write the results, print the tables; each kind has its own."""
         raise NotImplementedError
 
+    def accepted(self) -> Mapping[str, str]:
+        """The names of all options of the command, with a text for ``--help``."""
+        return self.options
+
     def measured(
         self, settings: Any, folder: Path, *, resume: bool, **texts: str
     ) -> Run:
@@ -120,5 +124,5 @@ class Experiment:
                 self.run(self.sizes[size], folder, quick=size == QUICK, **texts)
 
         sizes = list(self.sizes)
-        command = Command(self.kind, self.name, self.purpose, sizes, self.options)
+        command = Command(self.kind, self.name, self.purpose, sizes, self.accepted())
         return command.main(run, arguments)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.harness.report import Table
-from experiments.studies.verdicts import Claim
+from experiments.harness.verdicts import Claim
 from jaxopt_lab.lab.statistics import mean_interval
 
 

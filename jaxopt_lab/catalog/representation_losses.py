@@ -115,6 +115,22 @@ ROWS: tuple[Loss, ...] = (
         full="cross_entropy of products; its vectors are plain",
     ),
     Loss(
+        name="info_nce",
+        summary="contrastive loss of paired embeddings, in both directions",
+        build="jaxopt_lab.losses.info_nce:info_nce",
+        reduces_to=Neutral(
+            {"symmetric": False}, "jaxopt_lab.losses.info_nce:one_way_cross_entropy"
+        ),
+        topic="representations",
+        options=("temperature", "symmetric"),
+        example="jaxopt_lab.catalog.examples.detection:paired",
+        aligned=("b",),
+        lower_bound=0.0,
+        invariance="scale of the outputs",
+        paper="van den Oord et al. 2018, arXiv:1807.03748",
+        full="cross_entropy of cosines; its formula and dropped pairs are plain",
+    ),
+    Loss(
         name="threshold_consistent_margin",
         summary="hard pairs of embeddings kept within margins of their cosine (TCM)",
         build="jaxopt_lab.losses.threshold_margin:threshold_consistent_margin",

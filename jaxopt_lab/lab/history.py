@@ -13,7 +13,7 @@ from jaxopt_lab.core.files import reason
 from jaxopt_lab.lab import command_line
 from jaxopt_lab.lab.configuration import NOTHING_OWN, Configuration, Own
 from jaxopt_lab.lab.run_files import HISTORY
-from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_atomically
 from jaxopt_lab.runtime.run_folder import CONFIG
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.plotting.page import Pictures, Section, html_page
-from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_atomically
 
 REPORT = "report.html"
 

@@ -13,8 +13,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.lab import history, run_files
 from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.runtime.atomic_files import write_atomically
 from jaxopt_lab.runtime.folder_lock import FolderLock
-from jaxopt_lab.runtime.metrics import write_atomically
 from jaxopt_lab.runtime.run_folder import CONFIG, differences, read_config, text_of
 
 

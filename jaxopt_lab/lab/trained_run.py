@@ -13,6 +13,7 @@ import numpy as np
 from jaxopt_lab.catalog import of_kind
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
@@ -24,7 +25,6 @@ from jaxopt_lab.lab.run_files import (
     read_characters,
     read_summary,
 )
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses.targets import check_floats, check_shape, kept
@@ -163,7 +164,7 @@ def normalized_distance(outputs: jax.Array, teacher: jax.Array) -> jax.Array:
 
 
 def _flat(x: jax.Array) -> jax.Array:
-    return x.reshape(x.shape[0], -1)
+    return flattened(x)
 
 
 def _kept(x: jax.Array, where: jax.Array | None) -> jax.Array:

@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -237,7 +238,7 @@ def _loss(network: Functional, role: str, inputs: str, label: str) -> Any:
         share = batch[_SHARE].astype(losses.dtype)
         # A loss that is left out may be anything.
         mean = jnp.mean(share * jnp.where(share > 0, losses, 0))
-        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(logits, labels)
         accuracy = jnp.mean(jnp.where(right, share, 0))
         return mean, ({**states, role: kept}, {"accuracy": accuracy})
 

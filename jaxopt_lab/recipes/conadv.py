@@ -11,8 +11,8 @@ import optax
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import NON_NEGATIVE, Interval, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.adversarial import (
     MODEL,
     PERTURBATION,

@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -145,7 +146,7 @@ def make_ensemble_step(
         each = ensemble_diversity(by_example, labels, kind=kind)
         apart = jnp.mean(each).astype(own.dtype)
         mean = mean_logits(every)
-        right = lambda z: jnp.argmax(z, axis=-1).astype(labels.dtype) == labels
+        right = lambda z: is_largest(z, labels)
         metrics = {
             "member_loss": own,
             "member_accuracy": jnp.mean(right(logits).astype(own.dtype)),

@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -166,7 +167,7 @@ def make_hybridnet_step(
             dtype = losses.dtype
             share = share.astype(dtype)
             loss = jnp.mean(jnp.where(share > 0, share * losses, 0))
-            right = jnp.argmax(out.logits, axis=-1).astype(labels.dtype) == labels
+            right = is_largest(out.logits, labels)
             second = out.logits if out.second_logits is None else out.second_logits
             shared = jnp.zeros((), dtype)
             if known_number(consistency) != 0:

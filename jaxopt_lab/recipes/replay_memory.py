@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.roles import entries
 
 REPLAY = "replay"

@@ -11,7 +11,7 @@ from typing import Any
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.core.trees import summary
-from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_atomically
 
 CONFIG = "config.json"
 

@@ -138,7 +138,7 @@ def scale_by_temp_balance(
 
     def init_fn(params: Params) -> TempBalanceState:
         none = jax.tree.map(
-            lambda p: jnp.zeros((), trees.accumulation_dtype(jnp.result_type(p))),
+            lambda p: jnp.zeros((), trees.magnitude_dtype(jnp.result_type(p))),
             params,
         )
         return TempBalanceState(count=jnp.zeros((), jnp.int32), exponents=none)

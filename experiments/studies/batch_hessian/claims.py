@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.batch_hessian import figures
 from experiments.studies.batch_hessian.config import Config
 from experiments.studies.batch_hessian.measure import Measured, Spectra
 from experiments.studies.batch_hessian.slopes import halves, slopes, whole_seeds
-from experiments.studies.verdicts import Claim
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.bottlenecks.config import Config
 from experiments.studies.bottlenecks.measure import Measured
-from experiments.studies.verdicts import Claim
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:

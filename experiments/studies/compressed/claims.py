@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.compressed import methods
 from experiments.studies.compressed.config import Config
 from experiments.studies.compressed.measure import Measured, Runs
 from experiments.studies.scores import Score, better, rate_text, score
-from experiments.studies.verdicts import Claim
 from jaxopt_lab import catalog
 from jaxopt_lab.lab.statistics import mean_interval
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies import scores
 from experiments.studies.critical_momenta import methods
 from experiments.studies.critical_momenta.config import Config
 from experiments.studies.critical_momenta.measure import Landscape, Measured
 from experiments.studies.scores import Score, better, score
-from experiments.studies.verdicts import Claim
 from jaxopt_lab.lab.statistics import mean_interval
 
 _DRAWN = ("wells .1", "levy, 2-D")

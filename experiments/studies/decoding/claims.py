@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.decoding.config import Config
 from experiments.studies.decoding.measure import TIE, Measured
-from experiments.studies.verdicts import Claim
 
 _SPECULATIVE = "Batch Speculative Decoding Done Right, 2025"
 _SKIP = "Del Corro et al. 2023, arXiv:2307.02628"

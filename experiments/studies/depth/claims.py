@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.depth.config import Config
 from experiments.studies.depth.measure import Measured
-from experiments.studies.verdicts import Claim
 
 _MIX, _LNS = "Li et al. 2024, arXiv:2412.13795", "Sun et al. 2025, arXiv:2502.05795"
 _SCALES = "On residual network depth, 2025, from the abstract"

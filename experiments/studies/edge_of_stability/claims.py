@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report
+from experiments.harness.verdicts import Claim, exact
 from experiments.studies.edge_of_stability.config import PAPERS, Config, Row
 from experiments.studies.edge_of_stability.measure import Measured
-from experiments.studies.verdicts import Claim, exact
 
 
 def claim(

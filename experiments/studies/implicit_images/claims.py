@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.implicit_images.config import Config
 from experiments.studies.implicit_images.measure import Measured
-from experiments.studies.verdicts import Claim
 
 _INF = float("inf")
 _RANGES = {"low": (-1.0, _INF), "high": (10.0, _INF)}

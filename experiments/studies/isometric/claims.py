@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.isometric.config import Config
 from experiments.studies.isometric.measure import ARMS, Measured
-from experiments.studies.verdicts import Claim
 
 _INF = float("inf")
 _PLAIN, _BOTH = ARMS[0], ARMS[-1]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.landscapes.config import Case, Config
 from experiments.studies.landscapes.measure import Found, Measured
-from experiments.studies.verdicts import Claim
 from jaxopt_lab import catalog
 from jaxopt_lab.lab.statistics import geometric_interval, mean_interval
 

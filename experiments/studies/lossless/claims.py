@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim, exact
 from experiments.studies.lossless.config import Config
 from experiments.studies.lossless.measure import Measured
-from experiments.studies.verdicts import Claim, exact
 
 _INF = float("inf")
 

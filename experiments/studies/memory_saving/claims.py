@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim, exact
 from experiments.studies.memory_saving.config import Config
 from experiments.studies.memory_saving.measure import Measured
-from experiments.studies.verdicts import Claim, exact
 from jaxopt_lab import catalog
 
 WITHIN = 0.02

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
 from experiments.studies.set_metrics.config import Config
 from experiments.studies.set_metrics.measure import WAYS, Measured
-from experiments.studies.verdicts import Claim
 from jaxopt_lab import catalog
 
 QUALITY = ("precision", "density", "quality", "schnabel_quality", "petersen", "capture")

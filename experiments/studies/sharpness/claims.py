@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.harness.verdicts import Claim
 from experiments.studies.sharpness import rows
 from experiments.studies.sharpness.columns import (
     TUNED,
@@ -21,7 +22,6 @@ from experiments.studies.sharpness.columns import (
 from experiments.studies.sharpness.config import Config, Panel
 from experiments.studies.sharpness.evaluation import CLEAN, LOSS
 from experiments.studies.sharpness.report import report
-from experiments.studies.verdicts import Claim
 from jaxopt_lab import catalog
 
 __all__ = ["claims", "compared", "gain", "report"]

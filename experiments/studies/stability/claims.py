@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim, exact
 from experiments.studies.stability.config import Config
 from experiments.studies.stability.measure import Line, Measured, Plain, crossing
-from experiments.studies.verdicts import Claim, exact
 
 _ROUNDING = 1e-6
 

@@ -168,7 +168,7 @@ def _write(
     import math
 
     from jaxopt_lab.core.errors import InputError
-    from jaxopt_lab.runtime.metrics import write_atomically
+    from jaxopt_lab.runtime.atomic_files import write_atomically
     from jaxopt_lab.search import nondominated_sort
 
     sound = [t for t in trials if not any(map(math.isnan, t.scores))]

@@ -13,8 +13,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.lab import run_files
 from jaxopt_lab.lab.comparison.entries import Entry
+from jaxopt_lab.runtime.atomic_files import write_atomically
 from jaxopt_lab.runtime.folder_lock import FolderLock
-from jaxopt_lab.runtime.metrics import write_atomically
 from jaxopt_lab.runtime.run_folder import differences, text_of
 
 STUDY = "study.json"

@@ -12,8 +12,8 @@ from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.lab.tuning.halving import Scored
 from jaxopt_lab.lab.tuning.program import Population, SettingsProgram
 from jaxopt_lab.runtime import Checkpoints
+from jaxopt_lab.runtime.atomic_files import write_atomically
 from jaxopt_lab.runtime.folder_lock import LOCK
-from jaxopt_lab.runtime.metrics import write_atomically
 from jaxopt_lab.runtime.run_folder import differences, text_of
 
 IDENTITY = "tuning.json"

@@ -18,6 +18,7 @@ from jaxopt_lab.core.options import (
     STATIC,
     check_arguments,
 )
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide
 
 Spectrum = Literal["flat", "rows", "radial"]
@@ -79,7 +80,7 @@ def spectral_centroid(y: jax.Array, *, spectrum: Spectrum = "flat") -> jax.Array
         y = y.reshape(-1, y.shape[-1])
     elif spectrum == "rows":
         y = jnp.moveaxis(y, -2, 0)
-        y = y.reshape(y.shape[0], -1)
+        y = flattened(y)
     places = y.shape[:-1]
     sizes = jnp.abs(jnp.fft.rfftn(y, axes=tuple(range(len(places)))))
     last = jnp.fft.rfftfreq(places[-1], dtype=y.dtype)

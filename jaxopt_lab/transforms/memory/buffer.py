@@ -342,5 +342,5 @@ def key_dtype(tree: PyTree) -> jnp.dtype:
     Returns:
       The dtype.
     """
-    kinds = [trees.accumulation_dtype(x.dtype) for x in jax.tree.leaves(tree)]
+    kinds = [trees.magnitude_dtype(x.dtype) for x in jax.tree.leaves(tree)]
     return jnp.dtype(jnp.float64 if jnp.dtype(jnp.float64) in kinds else jnp.float32)

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.harness.verdicts import judge
 from experiments.studies.batch_hessian import claims, measure
 from experiments.studies.batch_hessian.__main__ import STUDY
 from experiments.studies.batch_hessian.config import SIZES as SETTINGS
-from experiments.studies.verdicts import judge
 
 TINY = dataclasses.replace(
     SETTINGS["quick"],

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.harness.verdicts import judge
 from experiments.studies.edge_of_stability import claims, measure, network
 from experiments.studies.edge_of_stability.__main__ import STUDY
 from experiments.studies.edge_of_stability.config import B2, SIZES, Row
-from experiments.studies.verdicts import judge
 from jaxopt_lab.training import seed_keys
 
 TINY = dataclasses.replace(

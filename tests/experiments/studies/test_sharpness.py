@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.harness.store import Store
+from experiments.harness.verdicts import judge
 from experiments.studies.sharpness import (
     claims,
     columns,
@@ -22,7 +23,6 @@ from experiments.studies.sharpness import (
 )
 from experiments.studies.sharpness.__main__ import STUDY
 from experiments.studies.sharpness.config import SIZES, Config, Panel
-from experiments.studies.verdicts import judge
 from jaxopt_lab.core.errors import InputError
 
 BY_NAME = {row.name: row for row in rows.ROWS}

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.harness.verdicts import judge
 from experiments.studies.stability import claims, measure, problems
 from experiments.studies.stability.__main__ import STUDY
 from experiments.studies.stability.config import SIZES
-from experiments.studies.verdicts import judge
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.curvature.stability.simulator import PlainRuns
 

@@ -10,8 +10,8 @@ import pytest
 
 import experiments.studies
 from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import FEWEST, Claim
 from experiments.studies.study import QUICK, STANDARD, Settings, Study
-from experiments.studies.verdicts import FEWEST, Claim
 
 FOLDER = pathlib.Path(experiments.studies.__file__).parent
 NAMES = sorted(p.parent.name for p in FOLDER.glob("*/__main__.py"))

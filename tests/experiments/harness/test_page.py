@@ -6,10 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from experiments.studies import __main__ as command
-from experiments.studies import page, records
-from experiments.studies.verdicts import Claim, exact, judge
+from experiments.applications import __main__ as applications
+from experiments.harness import collection, page
+from experiments.harness.verdicts import Claim, exact, judge
+from experiments.studies import __main__ as studies
+from jaxopt_lab.core.errors import InputError
 
+STUDIES, APPLICATIONS = studies.STUDIES, applications.APPLICATIONS
+KINDS = pytest.mark.parametrize("kind", [STUDIES, APPLICATIONS], ids=lambda k: k.kind)
 HELD = Claim("a | b", "here", np.arange(5.0) + 9, paper="Someone 2020", unit=" ln")
 CLAIMS = [
     HELD,
@@ -20,9 +24,9 @@ CLAIMS = [
 ]
 
 
-def test_the_page_is_written_from_the_kept_results():
-    kept = {name: records.read(name) for name in records.names()}
-    assert page.PAGE.read_text() == page.page(kept)
+@KINDS
+def test_the_page_is_written_from_the_kept_results(kind):
+    assert kind.page.read_text() == page.page(kind, kind.kept())
 
 
 def test_kept_verdicts_are_those_of_the_run(tmp_path):
@@ -33,26 +37,31 @@ def test_kept_verdicts_are_those_of_the_run(tmp_path):
         "verdicts": [v._asdict() for v in verdicts],
     }
     (tmp_path / "results.json").write_text(json.dumps(results))
-    path = records.keep("stability", tmp_path, "python -m x", tmp_path)
+    kind = STUDIES._replace(folder=tmp_path)
+    path = kind.keep("stability", tmp_path, "python -m x")
     text = path.read_text()
     assert "NaN" not in text and "Infinity" not in text
-    record = records.read("stability", tmp_path)
-    assert record is not None and records.read("compressed", tmp_path) is None
+    record = kind.read("stability")
+    assert record is not None and kind.read("compressed") is None
     assert str(record.verdicts) == str(tuple(verdicts))
-    written = page.page({"stability": record, "compressed": None})
+    both = {"stability": record, "compressed": None}
+    written = page.page(STUDIES, both)
     assert "| [stability](#stability) | 5 | 2 | 2 | 1 |" in written
     assert "| [compressed](#compressed) | not run |" in written
     assert "| Someone 2020 | a \\| b | here | above 0 ln | +11 (+9.04" in written
     assert "within ±50 %" in written and "below 1 ln" in written
     assert "|  | an identity |  | holds | to 1e-7 | - | exact | shown |" in written
-    rows = page.table({"stability": record, "compressed": None}).rows
+    rows = page.table(STUDIES, both).rows
     assert len(rows) == 6 and rows[-1][0] == "compressed"
+    first, last = page.overview(STUDIES, both).rows
+    assert first[2] == "2 shown, 2 contradicted, 1 undecided"
+    assert last[2] == page.NOT_RUN and len(last[1]) > 20
 
 
 def test_a_quick_run_is_not_kept(tmp_path):
     (tmp_path / "results.json").write_text('{"verdicts": []}')
-    with pytest.raises(records.InputError, match="it is no standard run"):
-        records.keep("stability", tmp_path, "", tmp_path)
+    with pytest.raises(InputError, match="it is no standard run"):
+        STUDIES._replace(folder=tmp_path).keep("stability", tmp_path, "")
 
 
 @pytest.mark.parametrize(
@@ -70,18 +79,25 @@ def test_a_quick_run_is_not_kept(tmp_path):
     ],
 )
 def test_bad_words_get_one_line(words, said, capsys):
-    assert command.main(words) == 2
+    assert studies.main(words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
 
 
-def test_the_list_and_the_help(capsys):
-    assert command.main([]) == 0 and command.main(["--help"]) == 0
+@KINDS
+def test_the_list_and_the_help(kind, capsys):
+    main = {"studies": studies, "applications": applications}[kind.kind].main
+    assert main([]) == 0 and main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in records.names()) and "usage: " in shown
+    assert all(name in shown for name in kind.names()) and "usage: " in shown
 
 
-def test_every_study_or_each_of_its_claims_has_a_paper():
-    for name in records.names():
-        record = records.read(name)
+def test_options_are_kept_without_the_files_of_a_machine(tmp_path):
+    words = [f"out={tmp_path}", f"text={tmp_path}", "seeds=7"]
+    assert collection._portable(words) == ["text=...", "seeds=7"]
+
+
+@KINDS
+def test_every_experiment_or_each_of_its_claims_has_a_paper(kind):
+    for name, record in kind.kept().items():
         assert record is None or all(v.paper for v in record.verdicts), name

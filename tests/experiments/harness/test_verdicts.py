@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.studies.verdicts import FEWEST, Claim, exact, judge
+from experiments.harness.verdicts import FEWEST, Claim, exact, judge
 
 RISING = np.array([0.9, 1.1, 1.0, 0.8, 1.2])
 

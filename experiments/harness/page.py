@@ -1,16 +1,14 @@
-"""Every claim of every study: the list, and the page ``docs/claims.md``."""
+"""Every claim of a kind of experiments: on the screen, and on a page of the docs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
+from experiments.harness.experiment import STANDARD
+from experiments.harness.records import Collection, Record
 from experiments.harness.report import Table
-from experiments.studies.records import Record, study
-from experiments.studies.study import STANDARD
 
-PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
 WORDS = ("shown", "contradicted", "undecided")
 NOT_RUN = "not run"
 _HEADINGS = (
@@ -23,31 +21,35 @@ _HEADINGS = (
     "could have shown",
     "verdict",
 )
-_TITLE = f"""# The claims of the studies
-
-Written by `python -m experiments.studies page` from the standard results that are kept
-beside the studies. A claim is about the mean over seeds of a paired value; it is
+_RULE = """A claim is about the mean over seeds of a paired value; it is
 *shown* where Student's interval lies within the expected range, *contradicted* where it
-lies outside, else *undecided*, at 5 % for all claims of a study together (Holm). "could
+lies outside, else *undecided*, at 5 % for all claims of {one} together (Holm). "could
 have shown" is the smallest distance from the end of the range that could have decided.
-A study without standard results is listed as *{NOT_RUN}*.
 """
 
 
-def page(records: Mapping[str, Record | None]) -> str:
-    """The text of ``docs/claims.md``.
+def page(kind: Collection, records: Mapping[str, Record | None]) -> str:
+    """The text of the page of a kind.
 
     Args:
-      records: standard runs by study; ``None``: not run.
+      kind: of the experiments.
+      records: standard runs by name; ``None``: not run.
 
     Returns:
       Markdown.
     """
-    parts = [_TITLE, _rows(_SUMMARY, [_summary(n, r) for n, r in records.items()])]
+    article = "an" if kind.one[0] in "aeiou" else "a"
+    heading = f"{kind.introduction}\n{_RULE.format(one=f'{article} {kind.one}')}"
+    last = f"{article.title()} {kind.one} without standard results is listed as "
+    summary = [_summary(name, record) for name, record in records.items()]
+    parts = [
+        f"{heading}{last}*{NOT_RUN}*.\n",
+        _rows((kind.one, "claims", *WORDS), summary),
+    ]
     for name, record in records.items():
-        parts.append(f"## {name}\n\n{_purpose(name)}\n")
+        parts.append(f"## {name}\n\n{_purpose(kind, name)}\n")
         if record is None:
-            parts.append(f"`{command(name)}`: {NOT_RUN}.\n")
+            parts.append(f"`{command(kind, name)}`: {NOT_RUN}.\n")
             continue
         seconds = f"{record.processor_seconds:,.0f} s of processor time"
         used = f"jax {record.versions.get('jax', '?')}"
@@ -56,14 +58,15 @@ def page(records: Mapping[str, Record | None]) -> str:
     return "\n".join(parts)
 
 
-def table(records: Mapping[str, Record | None]) -> Table:
+def table(kind: Collection, records: Mapping[str, Record | None]) -> Table:
     """The same as one table for the screen.
 
     Args:
+      kind: of the experiments.
       records: see ``page``.
 
     Returns:
-      The table; a study that is not run has one row.
+      The table; an experiment that is not run has one row.
     """
     rows = []
     for name, record in records.items():
@@ -72,23 +75,43 @@ def table(records: Mapping[str, Record | None]) -> Table:
             rows.append([name, *empty, NOT_RUN])
             continue
         rows += [[name, *row] for row in _claims(record)]
-    return Table("claims of the studies", ("study", *_HEADINGS), rows)
+    return Table(f"claims of the {kind.kind}", (kind.one, *_HEADINGS), rows)
 
 
-def command(name: str, size: str = STANDARD) -> str:
-    """The command that runs a study.
+def overview(kind: Collection, records: Mapping[str, Record | None]) -> Table:
+    """A line for each experiment: its purpose and its last verdicts.
 
     Args:
-      name: of the study.
+      kind: of the experiments.
+      records: see ``page``.
+
+    Returns:
+      The table.
+    """
+    rows = []
+    for name, record in records.items():
+        purpose = _purpose(kind, name)
+        end = purpose.find(". ")
+        found = NOT_RUN
+        if record is not None:
+            count = Counter(verdict.word for verdict in record.verdicts)
+            found = ", ".join(f"{count[word]} {word}" for word in WORDS if count[word])
+        rows.append([name, purpose[:end] if end > 0 else purpose.rstrip("."), found])
+    return Table(f"the {kind.kind}", ("name", "purpose", "last verdicts"), rows)
+
+
+def command(kind: Collection, name: str, size: str = STANDARD) -> str:
+    """The command that runs an experiment.
+
+    Args:
+      kind: of the experiment.
+      name: of the experiment.
       size: of the run.
 
     Returns:
       One line.
     """
-    return f"python -m experiments.studies run {name} size={size}"
-
-
-_SUMMARY = ("study", "claims", *WORDS)
+    return f"python -m experiments.{kind.kind} run {name} size={size}"
 
 
 def _summary(name: str, record: Record | None) -> list[str]:
@@ -99,9 +122,9 @@ def _summary(name: str, record: Record | None) -> list[str]:
     return [link, str(len(record.verdicts)), *(str(count[word]) for word in WORDS)]
 
 
-def _purpose(name: str) -> str:
-    """The purpose of a study, without the times of its sizes."""
-    text = study(name).purpose.partition("\n\n")[0]
+def _purpose(kind: Collection, name: str) -> str:
+    """The purpose of an experiment, without the times of its sizes."""
+    text = kind.experiment(name).purpose.partition("\n\n")[0]
     return text.partition(" quick: ")[0]
 
 
