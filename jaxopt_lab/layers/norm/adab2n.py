@@ -1,4 +1,5 @@
 """Batch normalization with statistics balanced over the tasks of a stream."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from jaxopt_lab.core.options import (
     UNIT,
     check_arguments,
 )
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import ModelState
@@ -255,7 +257,7 @@ def _counts(
     table = params["task_weight"].shape[0]
     each = jax.nn.one_hot(task, table, dtype=like.dtype)
     if valid is not None:
-        seen = jnp.max(valid.reshape(valid.shape[0], -1), axis=1)
+        seen = jnp.max(flattened(valid), axis=1)
         each = jnp.where(seen[:, None], each, 0)
     counts = jnp.sum(each, axis=0)
     if axis_name is not None:
@@ -281,7 +283,7 @@ def _factors(
     found = jnp.where(state[_TASK] > 0, found, 1)
     beyond = (task < 0) | (task >= counts.shape[0])
     if valid is not None:
-        beyond &= jnp.max(valid.reshape(valid.shape[0], -1), axis=1)
+        beyond &= jnp.max(flattened(valid), axis=1)
     return jnp.where(beyond, jnp.nan, found)
 
 

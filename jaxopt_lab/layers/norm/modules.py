@@ -1,4 +1,5 @@
 """The normalization layers as flax nnx modules; importing this loads flax."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from jaxopt_lab.layers.norm.alpha_bn import alpha_bn
 from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
+from jaxopt_lab.layers.norm.integrated_batch_norm import integrated_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
 from jaxopt_lab.layers.norm.power_norm import power_norm
@@ -57,6 +59,22 @@ class GhostBatchNorm(BatchedLayer):
     """
 
     make = staticmethod(ghost_batch_norm)
+
+
+class IntegratedBatchNorm(BatchedLayer):
+    """One batch normalization of all levels of a pyramid, as an nnx module.
+
+    Args:
+      features: size of the last axes.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``integrated_batch_norm``.
+
+    >>> IntegratedBatchNorm(4, rngs=nnx.Rngs(0)).var.shape
+    (4,)
+    """
+
+    make = staticmethod(integrated_batch_norm)
 
 
 class LayerNorm(BatchedLayer):

@@ -1,0 +1,1 @@
+"""Networks of +-1 spins: energies, Monte Carlo, and their mean-field theories."""
