@@ -124,6 +124,23 @@ def test_linked_files_exist(name):
         assert (PAGES[name].parent / target).exists() or target in made, target
 
 
+def test_contributing_has_a_part_of_each_kind():
+    text = PAGES["CONTRIBUTING.md"].read_text()
+    line = re.compile(r"^\| ([a-z ]+) \| `(.*)/(\w+\.py)` \| `(catalog/.*)` \|", re.M)
+    rows = line.findall(text)
+    assert [kind for kind, *_ in rows] == list(catalog.KINDS)
+    for _, room, file, row in rows:
+        assert (ROOT / "jaxopt_lab" / room / file).exists()
+        assert (ROOT / "tests" / room / f"test_{file}").exists()
+        assert (ROOT / "jaxopt_lab" / row).exists()
+
+
+def test_the_glossary_is_short():
+    glossary = PAGES["CONTRIBUTING.md"].read_text().split("## Glossary")[1]
+    rows = [x for x in glossary.split("## ")[0].splitlines() if x.startswith("|")]
+    assert len(rows) <= 2 + 10
+
+
 def test_commands_name_modules_that_exist():
     text = "".join(page.read_text() for page in PAGES.values())
     modules = set(re.findall(r"python -m (experiments[.\w]+)", text))

@@ -73,7 +73,7 @@ class Run:
         if average:
             viewed = program.averaged(state)
         else:
-            viewed = _evaluated(configuration, program.view(state), self.seeds)
+            viewed = _evaluated(program.eval_params, program.view(state), self.seeds)
         self._state = viewed
         self.params: Params = viewed.params
         self.model_state: ModelState = viewed.model_state
@@ -327,9 +327,8 @@ def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
     return Run(outcome.folder, configuration, program, state, step)
 
 
-def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:
+def _evaluated(evaluated: Any, state: Any, seeds: int) -> Any:
     """The state with the parameters to evaluate."""
-    evaluated = configuration.rows.method.eval_params_fn
     if evaluated is None:
         return state
     both = jax.vmap(evaluated) if seeds > 1 else evaluated
