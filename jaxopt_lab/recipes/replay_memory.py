@@ -106,6 +106,8 @@ def remember(key: jax.Array, memory: Memory, batch: Batch) -> Memory:
         raise InputError(f"the memory holds examples of shapes {own}; got {new}")
     places = jax.tree.leaves(memory.examples)[0].shape[0]
     count = jax.tree.leaves(batch)[0].shape[0]
+    if not count:
+        return memory
     number = memory.seen + jnp.arange(count, dtype=jnp.int32)
     drawn = jax.random.randint(key, (count,), 0, number + 1, jnp.int32)
     place = jnp.where(number < places, number, drawn)
