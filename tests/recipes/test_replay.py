@@ -14,7 +14,7 @@ from jaxopt_lab.recipes import (
     init_replay,
     make_replay_step,
 )
-from jaxopt_lab.recipes.replay_memory import empty_memory, recall, remember
+from jaxopt_lab.recipes.replay_memory import recall, remember
 
 
 def apply(params, state, x, *, train, key=None):
