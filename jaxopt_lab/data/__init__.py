@@ -13,6 +13,7 @@ from jaxopt_lab.data.batches import (
     evaluation_batches,
 )
 from jaxopt_lab.data.class_variants import class_variants
+from jaxopt_lab.data.corruptions import CORRUPTIONS, corrupt, corruption
 from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
@@ -32,6 +33,7 @@ from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 from jaxopt_lab.data.views import same_views, views
 
 __all__ = [
+    "CORRUPTIONS",
     "ArrayBatches",
     "Augment",
     "BatchSource",
@@ -46,6 +48,8 @@ __all__ = [
     "class_variants",
     "compose",
     "composite",
+    "corrupt",
+    "corruption",
     "cutmix",
     "erase",
     "evaluation_batches",

@@ -4,6 +4,7 @@ from jaxopt_lab.metrics.accuracy import accuracy
 from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
 from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
+from jaxopt_lab.metrics.corruption_score import CorruptionScore, mean_corruption_score
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
     hubness_skewness,
@@ -50,6 +51,7 @@ from jaxopt_lab.metrics.vector_scaling import (
 
 __all__ = [
     "Band",
+    "CorruptionScore",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
@@ -87,6 +89,7 @@ __all__ = [
     "knn_coverage",
     "lsh_precision_recall",
     "mark_evaluate",
+    "mean_corruption_score",
     "merge_naive_bayes",
     "naive_bayes_probe",
     "naive_bayes_sums",
