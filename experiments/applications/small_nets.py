@@ -27,7 +27,8 @@ def new_conv(
 
 def conv(params: Params, x: jax.Array, **options: Any) -> jax.Array:
     """The convolution; options are those of ``masked_conv``."""
-    return masked_conv(x, params["kernel"], **options) + params["bias"]
+    bias = params["bias"][None, None, None]
+    return masked_conv(x, params["kernel"], **options) + bias
 
 
 def new_block(rng: np.random.Generator, width: int) -> Params:
