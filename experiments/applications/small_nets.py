@@ -48,7 +48,7 @@ def count(params: Params) -> int:
 
 def trainer(
     loss: Callable[..., jax.Array], tx: optax.GradientTransformation
-) -> Callable[[Params, Iterable[Any]], Params]:
+) -> Callable[[Params, Iterable[Any]], Any]:
     """``train(params, batches) -> params``, compiled once for all calls.
 
     Args:
@@ -61,11 +61,11 @@ def trainer(
     """
 
     @jax.jit
-    def step(params: Params, state: Any, batch: Any) -> tuple[Params, Any]:
+    def step(params: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         updates, state = tx.update(jax.grad(loss)(params, *batch), state, params)
         return optax.apply_updates(params, updates), state
 
-    def train(params: Params, batches: Iterable[Any]) -> Params:
+    def train(params: Params, batches: Iterable[Any]) -> Any:
         state = tx.init(params)
         for batch in batches:
             params, state = step(params, state, batch)
