@@ -29,7 +29,16 @@ from jaxopt_lab.data.masked_spans import (
     corrupted_length,
 )
 from jaxopt_lab.data.mesh_batches import MeshBatches, process_rows, put_batch
+from jaxopt_lab.data.min_hashes import jaccard, minhash
+from jaxopt_lab.data.mixture import MixtureBatches, MixtureRows, MixtureSampler
 from jaxopt_lab.data.mixup import mixup
+from jaxopt_lab.data.near_duplicates import (
+    Deduplicated,
+    band_groups,
+    deduplicate,
+    exact_overlap,
+    hit_probability,
+)
 from jaxopt_lab.data.own import as_dataset, load_npz
 from jaxopt_lab.data.recombine import composite, recombine
 from jaxopt_lab.data.restored_spans import restore_spans
@@ -45,11 +54,16 @@ __all__ = [
     "BatchSource",
     "CorruptedText",
     "Dataset",
+    "Deduplicated",
     "GrainBatches",
     "MeshBatches",
+    "MixtureBatches",
+    "MixtureRows",
+    "MixtureSampler",
     "SpanTokens",
     "TfdsSources",
     "as_dataset",
+    "band_groups",
     "batch_styles",
     "cache_folder",
     "check_images",
@@ -59,19 +73,24 @@ __all__ = [
     "corrupt_spans",
     "corrupted_length",
     "cutmix",
+    "deduplicate",
     "erase",
     "evaluation_batches",
     "evaluation_stream",
+    "exact_overlap",
     "example_noise",
     "flip",
     "herding",
+    "hit_probability",
     "image_dataset",
+    "jaccard",
     "load_digits",
     "load_fashion_mnist",
     "load_image_folder",
     "load_npz",
     "load_text",
     "load_tfds",
+    "minhash",
     "mixup",
     "next_tokens",
     "open_tfds",

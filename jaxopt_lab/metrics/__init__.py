@@ -12,6 +12,12 @@ from jaxopt_lab.metrics.dual_bank import (
     inverted_softmax,
     recall_at,
 )
+from jaxopt_lab.metrics.error_uncertainty import (
+    ErrorCalibration,
+    Sparsification,
+    error_calibration,
+    sparsification,
+)
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
 from jaxopt_lab.metrics.fuzzy_topology import FuzzyTopologyImpact, fuzzy_topology_impact
 from jaxopt_lab.metrics.h_calibration import (
@@ -45,6 +51,11 @@ from jaxopt_lab.metrics.operating_points import (
     operating_point_inconsistency,
 )
 from jaxopt_lab.metrics.parc import parc, representation_similarity
+from jaxopt_lab.metrics.predictive_moments import (
+    PredictiveMoments,
+    input_sensitivity,
+    predictive_moments,
+)
 from jaxopt_lab.metrics.reciprocal_rank import mean_reciprocal_rank
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
@@ -60,6 +71,7 @@ from jaxopt_lab.metrics.vector_scaling import (
 
 __all__ = [
     "Band",
+    "ErrorCalibration",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
@@ -74,8 +86,10 @@ __all__ = [
     "MergeableMetric",
     "NaiveBayesSums",
     "OperatingPoints",
+    "PredictiveMoments",
     "SetScore",
     "SetTable",
+    "Sparsification",
     "accuracy",
     "apply_h_calibration",
     "apply_naive_bayes",
@@ -85,6 +99,7 @@ __all__ = [
     "classwise_calibration_error",
     "compare_sets",
     "dual_inverted_softmax",
+    "error_calibration",
     "expected_calibration_error",
     "fit_h_calibration",
     "fit_naive_bayes",
@@ -94,6 +109,7 @@ __all__ = [
     "h_calibration_loss",
     "h_score",
     "hubness_skewness",
+    "input_sensitivity",
     "inverted_softmax",
     "kernel_calibration_error",
     "knn_coverage",
@@ -110,8 +126,10 @@ __all__ = [
     "negative_conditional_entropy",
     "operating_point_inconsistency",
     "parc",
+    "predictive_moments",
     "recall_at",
     "representation_similarity",
+    "sparsification",
     "together",
     "wilson_band",
 ]

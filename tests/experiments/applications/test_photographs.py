@@ -30,7 +30,8 @@ def test_patches_of_both_parts_share_no_pixel():
 
 def test_noise_ratio_in_decibels():
     a = np.zeros((2, 3, 3))
-    np.testing.assert_allclose(psnr(a, a + [[[0.1]], [[0.01]]]), [20, 40])
+    gaps = np.array([0.1, 0.01])[:, None, None]
+    np.testing.assert_allclose(psnr(a, a + gaps), [20, 40])
     assert np.all(np.isinf(psnr(a, a)))
 
 
