@@ -145,7 +145,11 @@ def trained(net: str, config: Config) -> Any:
     rates = jax.vmap(one, (None, None, None, None, 0))
     of_seeds = jax.vmap(rates, (None, 0, 0, 0, None))
     every = jnp.asarray(config.rates)
-    return jax.jit(lambda loss, lists, *given: of_seeds(loss, lists, *given, every))
+
+    def run(loss: Any, lists: Any, params: Any, batches: Any) -> Any:
+        return of_seeds(loss, lists, params, batches, every)
+
+    return jax.jit(run)
 
 
 def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
