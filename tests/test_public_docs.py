@@ -7,13 +7,20 @@ import sys
 
 import pytest
 
+from jaxopt_lab import catalog
+from jaxopt_lab.catalog import part
+
 pytestmark = pytest.mark.always
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "docs" / "extensions"))
 names = importlib.import_module("public_names")
 
 
 def value_of(name):
-    package, _, own = name.exported.rpartition(".")
+    return value_of_text(name.exported)
+
+
+def value_of_text(exported):
+    package, _, own = exported.rpartition(".")
     return getattr(importlib.import_module(package), own)
 
 
@@ -40,6 +47,20 @@ def test_docstrings_are_complete(room):
     assert found
     lacking = {name.exported: incomplete(name) for name in found}
     assert not {name: what for name, what in lacking.items() if what}
+
+
+def test_every_part_of_the_catalog_has_its_page():
+    pages = {name.exported for room in names.ROOMS for name in names.public_names(room)}
+    own = {id(value_of_text(exported)) for exported in pages}
+    rows = [row for kind in catalog.KINDS for row in catalog.of_kind(kind).values()]
+    builds = {row.name: row.build for row in rows if "jaxopt_lab" in str(row.build)}
+    assert len(builds) > 100
+    lacking = [
+        name
+        for name, build in builds.items()
+        if "catalog.adapters" not in build and id(part.loaded(build)) not in own
+    ]
+    assert not lacking
 
 
 def test_every_room_has_its_page():

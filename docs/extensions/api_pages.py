@@ -51,8 +51,9 @@ def _page(room: str, module: str, names: list[Name]) -> str:
     # In no menu: one with all pages would be made again for each of them.
     parts = ["---\norphan: true\n---\n", f"# {title}{more}\n"]
     for name in names:
-        own = name.exported.rpartition(".")[2]
-        flat = own in importlib.import_module(PACKAGE).__all__
+        package, _, own = name.exported.rpartition(".")
+        value = getattr(importlib.import_module(package), own)
+        flat = getattr(importlib.import_module(PACKAGE), own, None) is value
         shown = f"{PACKAGE}.{own}" if flat else name.exported
         parts.append(f"```{{eval-rst}}\n.. auto{name.kind}:: {shown}\n```\n")
     back = f"[{room}]({room}-room.md)"

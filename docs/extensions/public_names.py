@@ -23,12 +23,17 @@ ROOMS = (
     "data",
     "curvature",
     "diagnostics",
+    "diagnostics.denoising",
+    "diagnostics.hardware",
     "bilevel",
+    "bilevel.metalearning",
     "training",
     "runtime",
     "plotting",
     "catalog",
     "lab",
+    "lab.tuning",
+    "core.codecs",
     "core.trees",
 )
 PACKAGE = "jaxopt_lab"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _EXAMPLES = "jaxopt_lab.catalog.examples.layers"
+_NORM = "jaxopt_lab.layers.norm"
 _ACTIVATION = "jaxopt_lab.layers.activation"
 _BLOCK = "jaxopt_lab.layers.block"
 _GEOMETRY = "jaxopt_lab.layers.geometry"
@@ -22,6 +23,41 @@ ROWS: tuple[Layer, ...] = (
         vectors="selu",
         paper="Klambauer et al. 2017",
         code="bioinf-jku/SNNs",
+    ),
+    Layer(
+        name="random_effects",
+        summary="scale and bias with a random effect of each group of examples",
+        topic="mixed effects",
+        build=f"{_NORM}.random_effects:random_effects",
+        module=f"{_NORM}.modules:RandomEffectScaleBias",
+        reduces_to=Neutral({"sample": False}, f"{_NORM}.random_effects:fixed_effects"),
+        options=(
+            "groups",
+            "sample",
+            "prior_scale",
+            "posterior_scale",
+        ),
+        example=f"{_EXAMPLES}:of_groups",
+        replaces=(),
+        residual_bytes="4.5",  # and the effects of each example
+        paper="Nguyen et al. 2022, arXiv:2202.11783",
+        code="DeepLearningForPrecisionHealthLab/scMEDAL_for_scRNAseq",
+        full="dear, its draws; loops and closed forms are plain",
+    ),
+    Layer(
+        name="gradient_reversal",
+        summary="identity whose gradient changes its sign, in front of an adversary",
+        topic="adversaries",
+        build=f"{_ACTIVATION}.gradient_reversal:gradient_reversal",
+        module=f"{_ACTIVATION}.modules:GradientReversal",
+        reduces_to=Neutral({"weight": 0.0}, "jax.numpy:asarray", "the same values"),
+        options=("weight",),
+        example=f"{_EXAMPLES}:five_features",
+        replaces=(),
+        gradient="own",
+        residual_bytes="0",
+        paper="Ganin and Lempitsky 2015, arXiv:1409.7495",
+        full="an identity; both of its rules are plain",
     ),
     Layer(
         name="alpha_dropout",

@@ -38,6 +38,25 @@ ROWS: tuple[Layer, ...] = (
         full="dear; its recorded snaps are plain",
     ),
     Layer(
+        name="residual_vector_quantizer",
+        summary="sums of codes, each of what the tables before left (residual VQ)",
+        build=f"{_COMPRESSION}.residual_vector_quantizer:residual_vector_quantizer",
+        module=f"{_COMPRESSION}.modules:ResidualVectorQuantizer",
+        reduces_to=Neutral(
+            {"size": 1, "groups": 1},
+            f"{_COMPRESSION}.residual_vector_quantizer:only_codes",
+        ),
+        options=("stages", "size", "groups", "commitment", "through_codes"),
+        topic="compression",
+        example=f"{_EXAMPLES}:of_two_stages",
+        replaces=(),
+        state="running",
+        gradient="own",
+        residual_bytes="8 * stages * groups / 256",  # codes, of 256 features
+        paper="Yang et al. 2023, arXiv:2305.02765",
+        full="dear, a loop of tables; loops in NumPy are plain",
+    ),
+    Layer(
         name="ordered_low_rank",
         summary="product of two factors, under ordered dropout of their rank (Maestro)",
         build=f"{_COMPRESSION}.ordered_low_rank:ordered_low_rank",

@@ -72,6 +72,23 @@ ROWS: tuple[DataTransform, ...] = (
         paper="Scalbert, Vakalopoulou and Couzinie-Devy 2023, arXiv:2303.06088",
     ),
     DataTransform(
+        name="span_corruption",
+        summary="masked spans of some rows of text, moved behind them (CodeGen2)",
+        build="jaxopt_lab.data:span_corruption",
+        reduces_to=Neutral(
+            {"probability": 0.0, "share": 0.0}, "jaxopt_lab.data:next_tokens"
+        ),
+        topic="language models",
+        options=("probability", "share", "mean_span"),
+        example="jaxopt_lab.catalog.examples.batches:rows_of_text",
+        changes_shapes=True,
+        keeps_labels=False,
+        paper="Nijkamp et al. 2023, arXiv:2305.02309",
+        code="Salesforce/codegen2-1B (model card)",
+        known_failures={"nan_visible": "a batch of integers holds no NaN"},
+        full="integers alone; the inverse and the counts are plain",
+    ),
+    DataTransform(
         name="recombine",
         summary="the object of an image before the background of another class",
         build="jaxopt_lab.data:recombine",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from jaxopt_lab.catalog.generative_losses import ROWS as GENERATIVE_LOSSES
+from jaxopt_lab.catalog.image_losses import ROWS as IMAGE_LOSSES
+from jaxopt_lab.catalog.ranking_losses import ROWS as RANKING_LOSSES
 from jaxopt_lab.catalog.representation_losses import ROWS as REPRESENTATION_LOSSES
 from jaxopt_lab.catalog.schema import Loss, Neutral
 
@@ -217,5 +219,7 @@ ROWS: tuple[Loss, ...] = (
         paper="Blot et al. 2018",
     ),
     *REPRESENTATION_LOSSES,
+    *RANKING_LOSSES,
     *GENERATIVE_LOSSES,
+    *IMAGE_LOSSES,
 )

@@ -8,6 +8,7 @@ _ROOM = "jaxopt_lab.metrics"
 _EXAMPLES = "jaxopt_lab.catalog.examples.sets"
 _SETS = f"{_EXAMPLES}:two_sets"
 _EXAMPLE = "jaxopt_lab.catalog.examples.predictions:measured"
+_LISTS = "jaxopt_lab.catalog.examples.predictions:ranked_lists_at_two"
 
 ROWS: tuple[Metric, ...] = (
     Metric(
@@ -51,6 +52,55 @@ ROWS: tuple[Metric, ...] = (
         reference="a loop over classes and bins",
         paper="Kull et al. 2019",
         full="the sums of expected_calibration_error, class by class",
+    ),
+    # Of ranked lists
+    Metric(
+        name="ndcg",
+        summary="discounted gain of ranked documents over the largest one",
+        build=f"{_ROOM}.discounted_gain:ndcg",
+        reduces_to=Neutral({"top": 1}, f"{_ROOM}.discounted_gain:first_gain"),
+        topic="retrieval",
+        options=("top",),
+        example=_LISTS,
+        range=(0.0, 1.0),
+        direction="higher",
+        reference="a loop over lists",
+        paper="Jarvelin and Kekalainen 2002",
+        full="dear; scikit-learn's value is plain",
+    ),
+    Metric(
+        name="mean_reciprocal_rank",
+        summary="one over the rank of the first relevant document",
+        build=f"{_ROOM}.reciprocal_rank:mean_reciprocal_rank",
+        reduces_to=Neutral({"top": 1}, f"{_ROOM}.reciprocal_rank:first_is_relevant"),
+        topic="retrieval",
+        options=("top", "least"),
+        example=_LISTS,
+        range=(0.0, 1.0),
+        direction="higher",
+        reference="a loop over lists",
+        paper="Voorhees 1999",
+        full="dear; loops over lists and ties are plain",
+    ),
+    Metric(
+        name="mean_average_precision",
+        summary="precision at the ranks of the relevant documents",
+        build=f"{_ROOM}.average_precision:mean_average_precision",
+        reduces_to=Neutral(
+            {"least": 2.0},
+            f"{_ROOM}.average_precision:rank_of_the_relevant",
+            "one document of each list is so relevant",
+            given={"least": 2.0},
+        ),
+        topic="retrieval",
+        options=("least",),
+        example="jaxopt_lab.catalog.examples.predictions:ranked_lists",
+        range=(0.0, 1.0),
+        direction="higher",
+        reference="a loop over lists",
+        paper="Manning, Raghavan and Schutze 2008",
+        known_failures={"ends": "of n documents it is at least 1 / n"},
+        full="dear; scikit-learn's value is plain",
     ),
     # Of two sets
     Metric(

@@ -27,8 +27,47 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "estimator": (("form", "form"), ("monotone", "monotone")),
     "initializer": (("moments", "moments"), ("spectrum", "spectrum")),
 }
+# Further facts, which the pages of the kinds may show.
+_MORE: dict[str, tuple[tuple[str, str], ...]] = {
+    "layer": (
+        ("residual_bytes", "bytes kept"),
+        ("couples_examples", "couples examples"),
+    ),
+    "loss": (("constant_factors", "held constant in the gradient"),),
+    "quantizer": (
+        ("bytes", "bytes a weight"),
+        ("never_worse_than", "never worse than"),
+    ),
+    "controller": (("period", "steps between decisions"),),
+    "recipe": (("frozen", "frozen"),),
+    "search": (("several", "several scores"),),
+}
+_TRANSFORM = (
+    "family",
+    "role",
+    "what it does",
+    "gradients a step",
+    "state, bytes a parameter",
+    "source",
+)
 
 
+# Pages with the mathematics of each kind.
+_PAGES = {
+    "transform": "transforms",
+    "layer": "layers",
+    "loss": "losses",
+    "metric": "metrics",
+    "diagnostic": "diagnostics",
+    "quantizer": "quantizers",
+    "controller": "controllers",
+    "recipe": "recipes",
+    "decoder": "decoders",
+    "search": "search",
+    "data transform": "data_transforms",
+    "estimator": "metrics",
+    "initializer": "layers",
+}
 _CONTRACTS = {
     "transform": "x(...) -> optax.GradientTransformationExtraArgs",
     "layer": "f(params, state, x, *, train, ...) -> (y, state)",
@@ -60,15 +99,7 @@ def markdown_table(kind: str = "transform") -> str:
     """
     rows = catalog.of_kind(kind)
     if kind == "transform":
-        head = [
-            "method",
-            "family",
-            "role",
-            "what it does",
-            "gradients a step",
-            "state, bytes a parameter",
-            "source",
-        ]
+        head = ["method", *_TRANSFORM]
         lines = [_transform(row) for row in catalog.of_kind("transform").values()]
     else:
         head = [kind, "what it does", *(title for _, title in _COLUMNS[kind]), "source"]
@@ -76,6 +107,25 @@ def markdown_table(kind: str = "transform") -> str:
     return "\n".join(
         f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)
     )
+
+
+def facts(row: Part) -> dict[str, str]:
+    """Facts of a row as text, by the titles that tables give them.
+
+    Args:
+      row: of the catalog.
+
+    Returns:
+      Titles and text; ``"source"`` among them.
+
+    >>> facts(catalog.get("sam"))["gradients a step"]
+    '2'
+    """
+    if isinstance(row, Transform):
+        return dict(zip(_TRANSFORM, _transform(row)[1:], strict=True))
+    columns = (*_COLUMNS[row.kind], *_MORE.get(row.kind, ()))
+    told = {title: _spelled(getattr(row, field)) for field, title in columns}
+    return told | {"what it does": row.summary, "source": row.paper}
 
 
 def _transform(row: Transform) -> list[str]:
@@ -109,7 +159,7 @@ def kinds_table() -> str:
     """The kinds as a table in Markdown, with their contracts and numbers of parts."""
     lines = ["| kind | contract | parts |", "| --- | --- | --- |"]
     lines += [
-        f"| [{kind}](docs/catalog.md) | `{_CONTRACTS[kind]}` "
+        f"| [{kind}](docs/{_PAGES[kind]}.md) | `{_CONTRACTS[kind]}` "
         f"| {len(catalog.of_kind(kind))} |"
         for kind in KINDS
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxopt_lab.controllers.controller import Controller, Decision, State, Statistics
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 
 
@@ -82,14 +83,14 @@ def statistic(controller: str, stats: Mapping[str, Any], name: str) -> float:
       The number.
 
     Raises:
-      InputError: it is missing.
+      InputError: it is missing, or no number.
 
     >>> statistic("rule", {"variance": 2}, "variance")
     2.0
     """
     if name not in stats:
         raise InputError(f"{controller} reads stats[{name!r}]; got {', '.join(stats)}")
-    return float(stats[name])
+    return as_number(f"stats[{name!r}]", stats[name])
 
 
 def examples_for(variance: float, bound: float) -> float:

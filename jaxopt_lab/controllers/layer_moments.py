@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Params
 
@@ -54,7 +55,7 @@ def activation_moments(activations: jax.Array) -> jax.Array:
             "activations must be real floating numbers (examples, ...), at least one; "
             f"got {h.dtype} of shape {h.shape}"
         )
-    h = h.reshape(h.shape[0], -1).astype(accumulation_dtype(h.dtype))
+    h = flattened(h).astype(accumulation_dtype(h.dtype))
     d = h.shape[1]
     squares = jnp.sum(h * h, axis=1)
     products = jnp.sum(h, axis=1) ** 2 - squares

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.numbers import is_whole, known_number
 from jaxopt_lab.core.typing import GradFn, Params, PyTree, Scalar, ScalarOrSchedule
 
@@ -133,6 +134,30 @@ def check_positive_count(name: str, value: Any) -> None:
       InputError: it is no whole number, or less than 1.
     """
     check_integer(name, value, low=1)
+
+
+def as_number(name: str, value: Any) -> float:
+    """A real number on the host as one of Python.
+
+    Args:
+      name: name of the argument, for the message.
+      value: a number of Python, NumPy or JAX.
+
+    Returns:
+      The number, which may be NaN.
+
+    Raises:
+      InputError: it is none, such as ``None`` or several of them.
+
+    >>> as_number("score", jnp.array(2))
+    2.0
+    """
+    try:
+        if not np.iscomplexobj(value):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{name} must be a number; got {described(value)}")
 
 
 def require_grad_fn(

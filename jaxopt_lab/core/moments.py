@@ -45,13 +45,13 @@ def moment_dtype(dtype: DTypeLike) -> jnp.dtype:
       dtype: any numeric type.
 
     Returns:
-      The complex type of ``accumulation_dtype`` for complex types, else
-      ``accumulation_dtype``.
+      The complex type of ``magnitude_dtype`` for complex types, else
+      ``magnitude_dtype``.
 
     >>> str(moment_dtype(jnp.bfloat16)), str(moment_dtype(jnp.complex64))
     ('float32', 'complex64')
     """
-    wide = trees.accumulation_dtype(dtype)
+    wide = trees.magnitude_dtype(dtype)
     if jnp.issubdtype(dtype, jnp.complexfloating):
         return jnp.result_type(wide, jnp.complex64)
     return wide
@@ -86,7 +86,7 @@ def zeros_of_squares(x: jax.Array) -> jax.Array:
     >>> str(zeros_of_squares(jnp.ones(3, jnp.complex64)).dtype)
     'float32'
     """
-    return jnp.zeros_like(x, dtype=trees.accumulation_dtype(jnp.result_type(x)))
+    return jnp.zeros_like(x, dtype=trees.magnitude_dtype(jnp.result_type(x)))
 
 
 def squared(x: jax.Array, dtype: DTypeLike) -> jax.Array:

@@ -170,19 +170,25 @@ REQUIRED = inspect.Parameter.empty
 
 
 def _argument(hint: Any) -> Argument:
-    interval, static = None, False
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *marks = typing.get_args(hint)
-        static = STATIC in marks
-        interval = next((m for m in marks if isinstance(m, Interval)), None)
+    hint, marks = _unmarked(hint)
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    kinds = typing.get_args(hint) if union else (hint,)
+    # Marks count on the union and on one of its kinds.
+    every = [_unmarked(kind) for kind in (typing.get_args(hint) if union else (hint,))]
+    kinds = tuple(kind for kind, _ in every)
+    marks += [mark for _, more in every for mark in more]
     choices: tuple[str, ...] = ()
     for kind in kinds:
         if typing.get_origin(kind) is Literal:
             choices += typing.get_args(kind)
-    static = static or float not in kinds
+    interval = next((m for m in marks if isinstance(m, Interval)), None)
+    static = STATIC in marks or float not in kinds
     return Argument(kinds, interval, choices, static)
+
+
+def _unmarked(hint: Any) -> tuple[Any, list[Any]]:
+    marked = typing.get_origin(hint) is typing.Annotated
+    kind, *marks = typing.get_args(hint) if marked else (hint,)
+    return kind, marks
 
 
 @functools.cache

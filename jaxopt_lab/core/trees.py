@@ -5,6 +5,7 @@ derivative: an optimizer that is differentiated through meets exact zeros (zero
 initialised layers, padded rows), and the derivative of a square root there is
 infinite, which turns into NaN as soon as it is multiplied by the zero beside it.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ from jaxopt_lab.core.tree_paths import summary as summary
 from jaxopt_lab.core.typing import PyTree
 
 
-def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
-    """The real type in which values of ``dtype`` are summed.
+def magnitude_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The real type in which absolute values of ``dtype`` are summed.
 
     Args:
       dtype: any numeric type.
@@ -40,11 +41,35 @@ def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
     Returns:
       float64 for float64 and complex128, float32 for everything else.
 
-    >>> str(accumulation_dtype(jnp.bfloat16))
+    >>> str(magnitude_dtype(jnp.complex64))
     'float32'
     """
     wide = jnp.dtype(dtype) in (jnp.dtype(np.float64), jnp.dtype(np.complex128))
     return jnp.dtype(np.float64 if wide else np.float32)
+
+
+def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The real type in which real values of ``dtype`` are summed.
+
+    Args:
+      dtype: any real type.
+
+    Returns:
+      float64 for float64, float32 for everything else.
+
+    Raises:
+      InputError: the type is complex: a cast would drop the imaginary parts without a
+        word. ``wide_dtype`` keeps them, ``magnitude_dtype`` is for absolute values.
+
+    >>> str(accumulation_dtype(jnp.bfloat16))
+    'float32'
+    """
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise InputError(
+            f"real numbers are taken here; got {jnp.dtype(dtype)}: pass the real and "
+            "imaginary parts as real arrays"
+        )
+    return magnitude_dtype(dtype)
 
 
 def wide_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -54,13 +79,13 @@ def wide_dtype(dtype: DTypeLike) -> jnp.dtype:
       dtype: any numeric type.
 
     Returns:
-      ``accumulation_dtype(dtype)``, or the complex type of that precision where
+      ``magnitude_dtype(dtype)``, or the complex type of that precision where
       ``dtype`` is complex: a cast to the real one would drop the imaginary parts.
 
     >>> str(wide_dtype(jnp.bfloat16)), str(wide_dtype(jnp.complex64))
     ('float32', 'complex64')
     """
-    real = accumulation_dtype(dtype)
+    real = magnitude_dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.complexfloating):
         return real
     return jnp.dtype(np.complex128 if real == np.float64 else np.complex64)
@@ -122,7 +147,7 @@ def safe_divide(numerator: Array, denominator: Array) -> Array:
 
 
 def _sum_of_squares(x: Array) -> Array:
-    dtype = accumulation_dtype(x.dtype)
+    dtype = magnitude_dtype(x.dtype)
     if jnp.iscomplexobj(x):
         real, imag = jnp.real(x).astype(dtype), jnp.imag(x).astype(dtype)
         return jnp.sum(real * real) + jnp.sum(imag * imag)
@@ -162,7 +187,7 @@ def scalar_dtype(*operands: PyTree) -> jnp.dtype:
       float64 if any leaf is, else float32.
     """
     wide = np.dtype(np.float64)
-    found = (accumulation_dtype(x.dtype) for x in jax.tree.leaves(operands))
+    found = (magnitude_dtype(x.dtype) for x in jax.tree.leaves(operands))
     return wide if any(dtype == wide for dtype in found) else np.dtype(np.float32)
 
 

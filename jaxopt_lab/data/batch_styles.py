@@ -1,4 +1,5 @@
 """Batch styles standardisation: low frequencies of all images from one of the batch."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import STATIC, UNIT, check_arguments
+from jaxopt_lab.core.pixels import to_float
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
-from jaxopt_lab.data.mixup import as_floats
 
 
 def batch_styles(
@@ -65,7 +67,8 @@ def batch_styles(
         still = known_number(mix) == 0
         if still:
             return {**batch, second: batch["image"]} if second else batch
-        images = as_floats(batch["image"])
+        images = to_float(batch["image"])
+        refuse_empty("image", images)
         chosen = jax.random.randint(key, (2,), 0, images.shape[0], jnp.int32)
         first = standardise_styles(images, chosen[0], ratio=ratio, mix=mix)
         if not second:

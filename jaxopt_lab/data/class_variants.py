@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.shapes import flattened
 
 
 def class_variants(
@@ -57,7 +58,7 @@ def class_variants(
         )
     shape = (len(images), count, components)
     numbers = scale * np.asarray(jax.random.normal(key, shape, np.float32))
-    flat = images.reshape(len(images), -1)
+    flat = flattened(images)
     moved = np.repeat(flat[:, None], count, axis=1)
     for one in np.unique(labels):
         rows = np.flatnonzero(labels == one)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.shapes import flattened
 
 Split = Literal["train", "test"]
 _BLOCK = 1 << 24
@@ -167,7 +168,7 @@ def _check_values(where: str, image: np.ndarray) -> None:
     at_once = max(1, _BLOCK // image[0].nbytes)
     for start in range(0, len(image), at_once):
         block = image[start : start + at_once]
-        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        finite = flattened(np.isfinite(block)).all(axis=1)
         if not finite.all():
             first = int(np.argmin(finite))
             values = block[first]

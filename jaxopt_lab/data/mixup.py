@@ -1,4 +1,5 @@
 """Mixup: convex combinations of the examples of a batch and of their labels."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.mixing import blend, probabilities, symmetric_beta
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
 
@@ -65,7 +67,7 @@ def mixup(
                 raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
         if known_number(alpha) == 0:
             return batch
-        mixed = {name: as_floats(batch[name]) for name in inputs}
+        mixed = {name: to_float(batch[name]) for name in inputs}
         first = mixed[inputs[0]]
         mixed[label] = probabilities(
             batch[label], num_classes, first.shape[0], first.dtype
@@ -78,21 +80,3 @@ def mixup(
         return {**batch, **jax.tree.map(lambda x: blend(x, weight, order), mixed)}
 
     return transform
-
-
-def as_floats(x: jax.Array) -> jax.Array:
-    """Pixels as floats: integers are divided by 255, floats are left alone.
-
-    Args:
-      x: integers in 0 to 255, or floats on any scale.
-
-    Returns:
-      float32 for integers.
-
-    >>> as_floats(jnp.array([0, 255], jnp.uint8)).tolist()
-    [0.0, 1.0]
-    """
-    x = jnp.asarray(x)
-    if jnp.issubdtype(x.dtype, jnp.integer):
-        return x.astype(jnp.float32) / jnp.float32(255)
-    return x

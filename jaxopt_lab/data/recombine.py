@@ -1,4 +1,5 @@
 """Recombined images: the object of one before the background of another class."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, UNIT, check_arguments
+from jaxopt_lab.core.pixels import to_float
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.batches import Augment
-from jaxopt_lab.data.mixup import as_floats
 
 
 def recombine(
@@ -75,7 +77,8 @@ def recombine(
             raise InputError(f"no 'image' to recombine in the batch; it has {[*batch]}")
         if known_number(probability) == 0:
             return batch
-        images = as_floats(batch["image"])
+        images = to_float(batch["image"])
+        refuse_empty("image", images)
         if images.ndim < 3:
             raise InputError(
                 f"images to recombine have shape {images.shape}; accepted: "
@@ -91,7 +94,7 @@ def recombine(
         scores = jnp.where(allowed, draws[:, 2:], -1)
         chosen = jnp.argmax(scores, axis=1)
         changed = (draws[:, 0] < probability) & jnp.any(allowed, axis=1)
-        background = as_floats(batch.get("background", _filled(images, mask)))
+        background = to_float(batch.get("background", _filled(images, mask)))
         if background.shape != images.shape:
             raise InputError(
                 f"backgrounds have shape {background.shape}; accepted: that of the "
@@ -180,7 +183,7 @@ def _variant(batch: Batch, images: jax.Array, draw: jax.Array) -> jax.Array:
     """One of each image's variants, the image itself being one of them."""
     if "variants" not in batch:
         return images
-    variants = as_floats(batch["variants"])
+    variants = to_float(batch["variants"])
     if variants.ndim < 2 or variants.shape[:1] + variants.shape[2:] != images.shape:
         raise InputError(
             f"variants have shape {variants.shape}; accepted: (B, V, ...) for images "

@@ -1,4 +1,5 @@
 """A weak and a strong view of every image, for learning by consistency."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, UNIT, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Scalar
 from jaxopt_lab.data.augment import pad_crop
 from jaxopt_lab.data.batches import Augment
 from jaxopt_lab.data.erase import erase
-from jaxopt_lab.data.mixup import as_floats
 
 
 def views(
@@ -77,7 +78,7 @@ def views(
     def transform(key: jax.Array, batch: Batch) -> Batch:
         if "image" not in batch:
             raise InputError(f"the batch has no 'image' to view; it has {[*batch]}")
-        images = as_floats(batch["image"])
+        images = to_float(batch["image"])
         if images.ndim != 4:
             raise InputError(
                 f"images to view have shape {images.shape}; accepted: (B, H, W, C)"
@@ -107,7 +108,7 @@ def same_views(strong: str = "strong") -> Augment:
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
         del key
-        images = as_floats(batch["image"])
+        images = to_float(batch["image"])
         return {**batch, "image": images, strong: images}
 
     return transform

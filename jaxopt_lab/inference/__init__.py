@@ -2,6 +2,8 @@
 
 from jaxopt_lab.inference.agreement import jensen_shannon
 from jaxopt_lab.inference.allocated_counts import allocate_counts
+from jaxopt_lab.inference.bc3e import BC3EState, fit_bc3e
+from jaxopt_lab.inference.c3e import C3EResult, c3e, co_association
 from jaxopt_lab.inference.counts import crt, positive_poisson
 from jaxopt_lab.inference.credit_decoder import credit_decoding
 from jaxopt_lab.inference.credits import CreditStep, credit_step
@@ -19,8 +21,21 @@ from jaxopt_lab.inference.exit_schedule import (
     speedup,
 )
 from jaxopt_lab.inference.filtered import filtered_logits
+from jaxopt_lab.inference.fitted_chain import (
+    Chain,
+    apply_hidden_markov,
+    fit_hidden_markov,
+    scaled_likelihoods,
+    transition_counts,
+)
 from jaxopt_lab.inference.gamma_numbers import log_gamma_numbers
 from jaxopt_lab.inference.greedy import greedy
+from jaxopt_lab.inference.hidden_markov import (
+    Path,
+    Posterior,
+    forward_backward,
+    viterbi,
+)
 from jaxopt_lab.inference.model_steps import next_step, uncached_step
 from jaxopt_lab.inference.poisson_factor_sweep import sweep_poisson_factors
 from jaxopt_lab.inference.poisson_factors import (
@@ -44,6 +59,9 @@ from jaxopt_lab.inference.t3 import (
 )
 
 __all__ = [
+    "BC3EState",
+    "C3EResult",
+    "Chain",
     "ChunkStep",
     "CreditStep",
     "Decoded",
@@ -53,10 +71,15 @@ __all__ = [
     "LayeredStep",
     "MaskedStep",
     "ModelStep",
+    "Path",
     "PoissonFactors",
+    "Posterior",
     "active_layers",
     "allocate_counts",
+    "apply_hidden_markov",
     "apply_t3",
+    "c3e",
+    "co_association",
     "credit_decoding",
     "credit_step",
     "crt",
@@ -64,7 +87,10 @@ __all__ = [
     "draw_poisson_factors",
     "exit_schedule",
     "filtered_logits",
+    "fit_bc3e",
+    "fit_hidden_markov",
     "fit_t3",
+    "forward_backward",
     "greedy",
     "interpolate",
     "jensen_shannon",
@@ -74,6 +100,7 @@ __all__ = [
     "poisson_factor_rates",
     "positive_poisson",
     "sample",
+    "scaled_likelihoods",
     "skip_decode",
     "speculative",
     "speedup",
@@ -81,6 +108,8 @@ __all__ = [
     "sweep_poisson_factors",
     "t3_coefficient",
     "t3_predict",
+    "transition_counts",
     "uncached_step",
     "uniform_soup",
+    "viterbi",
 ]

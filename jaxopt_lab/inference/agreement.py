@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.divergences import jensen_shannon_divergence
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.trees import scalar_dtype
 
 
 def jensen_shannon(first: jax.Array, second: jax.Array) -> jax.Array:
@@ -44,6 +44,6 @@ def jensen_shannon(first: jax.Array, second: jax.Array) -> jax.Array:
     for logits in (first, second):
         if not jnp.issubdtype(logits.dtype, jnp.floating):
             raise InputError(f"logits must be real floating; got {logits.dtype}")
-    wide = accumulation_dtype(jnp.promote_types(first.dtype, second.dtype))
+    wide = scalar_dtype(first, second)
     both = jnp.stack([first.astype(wide), second.astype(wide)], axis=-2)
     return jensen_shannon_divergence(jax.nn.log_softmax(both))

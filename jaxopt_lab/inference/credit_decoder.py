@@ -1,4 +1,5 @@
 """CreditDecoding: masked tokens decided in parallel, steady predictions earlier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.credits import credit_step
 from jaxopt_lab.inference.decoded import Decoded, MaskedStep
-from jaxopt_lab.inference.prompts import checked_limits, checked_prompt
+from jaxopt_lab.inference.prompts import checked_ends, checked_limits, checked_prompt
 
 
 def credit_decoding(
@@ -98,6 +99,7 @@ def credit_decoding(
     """
     del key
     prompt, lengths = checked_prompt(prompt, lengths)
+    end, pad_token = checked_ends(end, pad)
     numbers = {"threshold": threshold, "alpha": alpha, "gamma": gamma, "beta": beta}
     given = {"max_tokens": max_tokens, "block": block, "mask": mask, **numbers}
     check_arguments(credit_decoding, given)
@@ -117,7 +119,6 @@ def credit_decoding(
     if not -1 <= mask < shape.shape[2]:
         raise InputError(f"mask must be one of {shape.shape[2]} tokens; got {mask}")
     mask = shape.shape[2] - 1 if mask == -1 else mask
-    end = jnp.asarray(end, jnp.int32)
     limits = checked_limits(limits, lengths, total)
     behind = column >= lengths[:, None]
     is_new = behind & (column < limits[:, None])
@@ -160,4 +161,4 @@ def credit_decoding(
     ends = last.astype(jnp.int32)
     beyond = jnp.cumsum(ends, axis=1, dtype=jnp.int32) > ends
     beyond = beyond | (behind & ~is_new)
-    return Decoded(jnp.where(beyond, jnp.int32(pad), tokens), steps, steps)
+    return Decoded(jnp.where(beyond, pad_token, tokens), steps, steps)

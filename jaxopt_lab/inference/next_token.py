@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import Decoded, ModelStep
-from jaxopt_lab.inference.prompts import checked_limits, checked_prompt
+from jaxopt_lab.inference.prompts import checked_ends, checked_limits, checked_prompt
 
 
 def by_next_token(
@@ -45,12 +45,12 @@ def by_next_token(
       ``Decoded``; -1 in place of a token whose logits hold a NaN.
     """
     prompt, lengths = checked_prompt(prompt, lengths)
+    end, pad_token = checked_ends(end, pad)
     rows, longest = prompt.shape
     total = longest + max_tokens
     limits = checked_limits(limits, lengths, total)
     filled = jnp.full((rows, max_tokens), pad, jnp.int32)
     tokens = jnp.concatenate([prompt, filled], axis=1)
-    end, pad_token = jnp.asarray(end, jnp.int32), jnp.int32(pad)
 
     def unfinished(carry: Any) -> jax.Array:
         _, _, done, position, _ = carry

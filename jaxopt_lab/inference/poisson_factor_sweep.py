@@ -74,8 +74,7 @@ def sweep_poisson_factors(
     keys = jax.random.split(key, 6)
     dtype = factors.scores.dtype
     counts = counts.astype(jnp.int32)
-    if binary or where is not None:
-        means = poisson_factor_rates(factors)
+    means = poisson_factor_rates(factors)
     if binary:
         counts = jnp.where(counts > 0, positive_poisson(keys[0], means), 0)
     if where is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import jax
 
+from jaxopt_lab.core.argument_checks import check_key
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import (
     COUNT,
@@ -82,6 +83,7 @@ def sample(
     check_arguments(sample, {"max_tokens": max_tokens, **given})
     if key is None:
         raise InputError("key must be given: sampling draws with it; got None")
+    check_key("key", key)
 
     def choose(logits: jax.Array, position: jax.Array) -> jax.Array:
         chances = filtered_logits(logits, **given)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import POSITIVE_OR_INFINITE, check_arguments
-from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt, wide_dtype
+from jaxopt_lab.core.shapes import flattened
+from jaxopt_lab.core.trees import magnitude_dtype, safe_sqrt, wide_dtype
 from jaxopt_lab.core.typing import Params
 
 
@@ -35,7 +36,7 @@ def interpolate(first: Params, second: Params, weight: Any) -> Params:
 
     def mixed(a: jax.Array, b: jax.Array) -> jax.Array:
         wide = wide_dtype(a.dtype)
-        share = jnp.asarray(weight).astype(accumulation_dtype(a.dtype)).astype(wide)
+        share = jnp.asarray(weight).astype(magnitude_dtype(a.dtype)).astype(wide)
         return (share * a.astype(wide) + (1 - share) * b.astype(wide)).astype(a.dtype)
 
     return jax.tree.map(mixed, first, second)
@@ -109,10 +110,10 @@ def delta_soup(
     origin, *trees = checked([start, *checked(models)])
 
     def merged(base: jax.Array, *leaves: jax.Array) -> jax.Array:
-        wide, real = wide_dtype(base.dtype), accumulation_dtype(base.dtype)
+        wide, real = wide_dtype(base.dtype), magnitude_dtype(base.dtype)
         changes = jnp.stack([x.astype(wide) - base.astype(wide) for x in leaves])
         squares = jnp.square(changes.real) + jnp.square(changes.imag)
-        norms = safe_sqrt(jnp.sum(squares.reshape(len(leaves), -1), axis=1))
+        norms = safe_sqrt(jnp.sum(flattened(squares), axis=1))
         total = jnp.sum(norms)
         shares = norms / jnp.where(total > 0, total, 1)
         weights = jax.nn.softmax(shares / jnp.asarray(temperature, real))

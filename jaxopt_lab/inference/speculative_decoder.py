@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.argument_checks import check_key
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import (
     COUNT,
@@ -18,7 +19,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import ChunkStep, Decoded
-from jaxopt_lab.inference.prompts import checked_limits, checked_prompt
+from jaxopt_lab.inference.prompts import checked_ends, checked_limits, checked_prompt
 from jaxopt_lab.inference.speculative_round import (
     Draft,
     seated_rows,
@@ -118,18 +119,20 @@ def speculative(
     ([[1, 3, 0, 2, 4, 1, 3]], 2)
     """
     prompt, lengths = checked_prompt(prompt, lengths)
+    end, pad_token = checked_ends(end, pad)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     given = {"max_tokens": max_tokens, "drafts": drafts, "seats": seats, **options}
     check_arguments(speculative, given)
     if temperature > 0 and key is None:
         raise InputError(f"key must be given with temperature {temperature}; got None")
+    if key is not None:
+        check_key("key", key)
     rows, longest = prompt.shape
     if seats > rows:
         raise InputError(f"seats must be at most the {rows} rows; got {seats}")
     total = longest + max_tokens
     limits = checked_limits(limits, lengths, total)
     _check_vocabulary(model_step, params, cache, draft, prompt)
-    end, pad_token = jnp.asarray(end, jnp.int32), jnp.int32(pad)
     key = jax.random.key(0) if key is None else key
     slot = jnp.arange(drafts + 1, dtype=jnp.int32)[None]
     tokens = jnp.pad(prompt, ((0, 0), (0, max_tokens)))

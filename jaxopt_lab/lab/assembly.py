@@ -58,6 +58,8 @@ class Program(NamedTuple):
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
       num_classes: number of classes, or of tokens.
       characters: of a text, by token; empty: not known.
+      eval_params: ``eval_params(params, opt_state)`` of a view, the parameters to
+        evaluate; ``None``: the parameters.
       control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
@@ -80,6 +82,7 @@ class Program(NamedTuple):
     control: Any = None
     num_classes: int = 0
     characters: str = ""
+    eval_params: Any = None
 
 
 def assemble(
@@ -118,12 +121,20 @@ def assemble(
         recipe = recipes.prepare(
             part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
+        made = made._replace(functional=recipe.of_network(functional))
 
     def init(key: jax.Array) -> TrainState:
-        state = first_state(key, made, tx, start)
-        return averages.extend(state if recipe is None else recipe.extend(state))
+        def draw(index: int) -> TrainState:
+            own = jax.random.fold_in(key, index) if index else key
+            return first_state(own, made, tx, start)
 
-    averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
+        return averages.extend(draw(0) if recipe is None else recipe.first(draw))
+
+    eval_params = configuration.rows.method.eval_params_fn
+    if recipe is not None and eval_params is not None:
+        eval_params = recipe.of_each(eval_params)
+    viewed = None if recipe is None else recipe.view
+    averages = averaging.of_run(configuration, viewed, eval_params)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     step: Any
@@ -167,6 +178,11 @@ def assemble(
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     metrics = metrics_of(configuration, loaded)
+    plain = computed is functional
+    if recipe is not None:
+        functional, computed = (
+            recipe.tested(recipe.of_network(f)) for f in (functional, computed)
+        )
     metric_fn = metrics(computed)
 
     def evaluators(eval_params: Any) -> Any:
@@ -182,7 +198,6 @@ def assemble(
             for prefix, batches_of in held.items()
         }
 
-    eval_params = configuration.rows.method.eval_params_fn
     tests = evaluators(eval_params)
     # The average is of the parameters that are evaluated already.
     average_tests = evaluators(None) if averages.decay and eval_params else tests
@@ -209,7 +224,8 @@ def assemble(
         control=control,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn if computed is functional else metrics(functional),
+        metric_fn=metric_fn if plain else metrics(functional),
+        eval_params=eval_params,
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,

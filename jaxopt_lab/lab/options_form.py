@@ -119,6 +119,8 @@ def fields_of(details: Mapping[str, Option], rename: Any) -> list[tuple[str, Any
     fields = []
     for name, option in details.items():
         kind: Any = type(option.default)
+        if isinstance(option.default, tuple):
+            kind = tuple[type(option.default[0]), ...]
         text = option.help
         if isinstance(option.accepted, tuple):
             kind = Literal[option.accepted]

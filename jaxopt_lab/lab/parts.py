@@ -12,8 +12,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import Option
-from jaxopt_lab.lab import imported
+from jaxopt_lab.lab import imported, recipe_networks
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -31,7 +30,7 @@ _OF_DATA = ("num_classes",)
 """Arguments of data transforms that a run takes from its data."""
 
 
-OF_ONE_ROLE = ("network",)
+OF_ONE_ROLE = ("network", "member")
 """The model's name among the arguments of recipes that have a single one."""
 
 
@@ -139,19 +138,23 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
       row: the part.
 
     Returns:
-      Options by name, without those that the model sets and those that every run has;
-      of a recipe also its frozen roles, each the folder of a trained run.
+      Options by name, without those that the model or the run sets;
+      of a recipe also those of ``recipe_networks.options_of``.
     """
-    elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
+    elsewhere = {norms.INDEX} if place == "norm" else set()
+    if place == "loss":
+        elsewhere |= set(vars(RunOptions()))  # label_loss shares them
     if place in placed.OWN:
         elsewhere |= placed.SET
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
-    found = {name: o for name, o in row.details.items() if name not in elsewhere}
-    if isinstance(row, Recipe):
-        text = "folder of the run whose newest checkpoint is the {}"
-        found |= {role: Option("", text.format(role)) for role in row.frozen}
-    return found
+    found = {
+        name: option
+        for name, option in row.details.items()
+        # An option that is None has no type.
+        if name not in elsewhere and option.default is not None
+    }
+    return found | (recipe_networks.options_of(row) if isinstance(row, Recipe) else {})
 
 
 def trained_roles(row: Recipe) -> list[str]:
@@ -267,11 +270,12 @@ def _unfit_recipe(row: catalog.Part) -> str:
     """The reason why a recipe does not fit a run of one model; empty if it does."""
     assert isinstance(row, Recipe)
     trained = trained_roles(row)
-    if row.outputs:
+    if row.outputs and row.outputs not in recipe_networks.OUTPUTS:
         return f"takes networks that give {row.outputs} beside logits"
-    if len(trained) != 1:
+    if len(trained) != 1 and not row.start:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    missing = [n for n in _needs(row) if n not in (*row.roles, *OF_ONE_ROLE, "tx")]
+    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx")
+    missing = [name for name in _needs(row) if name not in known]
     return f"needs {', '.join(missing)}" if missing else ""
 
 

@@ -364,5 +364,5 @@ def _hooks(configuration: Configuration, program: Program, folder: Path) -> list
     if configuration.run.curvature == "off":
         return []
     batches = program.fixed(configuration.run.curvature_examples)
-    hook = probing.hook(configuration, program.metric_fn, batches, folder)
+    hook = probing.hook(configuration, program, batches, folder)
     return [lambda step, state: hook(step, program.view(state))]

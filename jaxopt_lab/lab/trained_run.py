@@ -13,6 +13,7 @@ import numpy as np
 from jaxopt_lab.catalog import of_kind
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.data import as_dataset, evaluation_batches
 from jaxopt_lab.lab.assembly import Program
@@ -24,7 +25,6 @@ from jaxopt_lab.lab.run_files import (
     read_characters,
     read_summary,
 )
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
@@ -77,7 +77,7 @@ class Run:
         if average:
             viewed = program.averaged(state)
         else:
-            viewed = _evaluated(configuration, program.view(state), self.seeds)
+            viewed = _evaluated(program.eval_params, program.view(state), self.seeds)
         self._state = viewed
         self.params: Params = viewed.params
         self.model_state: ModelState = viewed.model_state
@@ -375,9 +375,8 @@ def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
     return Run(outcome.folder, configuration, program, state, step)
 
 
-def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:
+def _evaluated(evaluated: Any, state: Any, seeds: int) -> Any:
     """The state with the parameters to evaluate."""
-    evaluated = configuration.rows.method.eval_params_fn
     if evaluated is None:
         return state
     both = jax.vmap(evaluated) if seeds > 1 else evaluated

@@ -1,16 +1,34 @@
 # What the room exports; __init__.py reads it and loads each name on first use.
 from .activation.alpha_dropout import alpha_dropout
+from .activation.gradient_reversal import gradient_reversal, reversed_gradient
 from .activation.hilbert import hilbert_activation
-from .activation.modules import AlphaDropout, HilbertActivation, Selu
+from .activation.modules import (
+    AlphaDropout,
+    GradientReversal,
+    HilbertActivation,
+    NestedDropout,
+    Selu,
+)
+from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
+from .attention.causal_prefix import prefix_causal_mask
+from .attention.content_guided_attention import content_guided_attention
+from .attention.content_guided_fusion import content_guided_fusion
+from .attention.gaussian_prior import gaussian_prior, prior_deviations
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention
+from .attention.modules import (
+    ContentGuidedAttention,
+    ContentGuidedFusion,
+    NormAwareLinearAttention,
+    TwoWayAttention,
+)
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
+from .attention.two_way_attention import two_way_attention
 from .block.batch_former import batch_former
 from .block.hourglass import constant_lift, hourglass, hourglass_block
 from .block.hourglass_budget import ParameterCount, hourglass_size, match_bottleneck
@@ -19,22 +37,16 @@ from .block.norm_placement import norm_placement
 from .block.residual_scale import residual_scale, scaled_residual
 from .block.transformer_block import transformer_block
 from .classifier.growing import class_means, grow_proxies, imprint_proxies
-from .classifier.local_similarity import (
-    local_similarity,
-    local_similarity_classifier,
-)
+from .classifier.local_similarity import local_similarity, local_similarity_classifier
 from .classifier.modules import LocalSimilarityClassifier
-from .compression.codebook import (
-    code_uses,
-    codebook_lookup,
-    replace_dead_codes,
-)
+from .compression.codebook import code_uses, codebook_lookup, replace_dead_codes
 from .compression.codebook_bottleneck import codebook_bottleneck
 from .compression.mixture_of_experts import mixture_of_experts, router_logits
 from .compression.modules import (
     CodebookBottleneck,
     MixtureOfExperts,
     OrderedLowRank,
+    ResidualVectorQuantizer,
     SparseTernary,
 )
 from .compression.ordered_low_rank import ordered_low_rank, ordered_rank_mask
@@ -57,10 +69,36 @@ from .compression.prefixes import (
     sub_networks,
     with_sub_networks,
 )
+from .compression.residual_codes import (
+    ResidualCodes,
+    bit_rate,
+    decode_residual_codes,
+    residual_vector_quantize,
+)
+from .compression.residual_vector_quantizer import (
+    quantization_penalty,
+    residual_vector_quantizer,
+)
 from .compression.sparse_ternary import sparse_ternary
 from .compression.ternary_matrix import ternary_matmul, ternary_matrix
-from .conv.modules import SwingConv, WsConv
+from .conv.blind_spot_conv import blind_spot_conv, centre_mask, masked_conv
+from .conv.detail_enhanced_conv import detail_enhanced_conv, fold_differences
+from .conv.difference_kernels import (
+    angular_difference_kernel,
+    central_difference_kernel,
+    detail_enhanced_kernel,
+    directional_difference_kernel,
+)
+from .conv.modules import (
+    BlindSpotConv,
+    DetailEnhancedConv,
+    PyramidConv,
+    SwingConv,
+    WsConv,
+)
 from .conv.pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .conv.pyramid_conv import convolve_pyramid, pyramid_conv, upsample_aligned
+from .conv.space_to_batch import batch_to_space, space_to_batch
 from .conv.swing_conv import swing_conv
 from .conv.transformed_conv import KernelTransform
 from .conv.weight_standardization import weight_standardization, ws_conv
@@ -121,11 +159,7 @@ from .hypernetwork.growth import grow_hypernetwork, new_entries
 from .hypernetwork.hypernetwork import hypernetwork
 from .hypernetwork.logah import logah
 from .hypernetwork.low_rank_decoder import low_rank_decoder, low_rank_decoder_size
-from .hypernetwork.modules import (
-    HyperNetwork,
-    LowRankDecoder,
-    RecurrentHyperNetwork,
-)
+from .hypernetwork.modules import HyperNetwork, LowRankDecoder, RecurrentHyperNetwork
 from .hypernetwork.recurrent import recurrent_hypernetwork
 from .hypernetwork.target_graph import TargetGraph, parameter_graph
 from .initializers import lecun_normal_untruncated
@@ -171,6 +205,7 @@ from .norm.alpha_bn import alpha_bn
 from .norm.batch_channel_norm import batch_channel_norm
 from .norm.evonorm import evonorm_b0, evonorm_s0
 from .norm.ghost_batch_norm import ghost_batch_norm
+from .norm.integrated_batch_norm import integrated_batch_norm
 from .norm.layernorm_scaling import layer_norm_scale, layernorm_scaling
 from .norm.modules import (
     AdaB2N,
@@ -181,9 +216,11 @@ from .norm.modules import (
     GhostBatchNorm,
     GroupNorm,
     InstanceNorm,
+    IntegratedBatchNorm,
     LayerNorm,
     LayerNormScaling,
     PowerNorm,
+    RandomEffectScaleBias,
     RegionNorm,
     TimeDependentLayerNorm,
     UnifiedNorm,
@@ -191,6 +228,11 @@ from .norm.modules import (
 )
 from .norm.plain_norms import group_norm, instance_norm, layer_norm
 from .norm.power_norm import power_norm
+from .norm.random_effects import (
+    random_effect_scale_bias,
+    random_effects,
+    random_effects_kl,
+)
 from .norm.region_norm import region_norm
 from .norm.td_layernorm import td_layernorm, time_dependent
 from .norm.unified_norm import unified_norm
@@ -200,6 +242,9 @@ from .operator.modules import MgConv, MgNO
 from .operator.multigrid import multigrid_conv, multigrid_cycle, multigrid_shapes
 from .prediction.modules import SyntheticGradient
 from .prediction.synthetic_gradient import synthetic_gradient
+from .restoration.deconvolution import psf_to_otf, wiener_deconvolution
+from .restoration.learned_wiener import learned_wiener
+from .restoration.modules import LearnedWiener
 from .sine.modules import Siren
 from .sine.siren import siren
 from .sine.winner import (
@@ -216,8 +261,12 @@ __all__ = [
     "AlphaDropout",
     "BatchChannelNorm",
     "BatchFormer",
+    "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "ContentGuidedAttention",
+    "ContentGuidedFusion",
+    "DetailEnhancedConv",
     "Direction",
     "Events",
     "EvoNormB0",
@@ -225,6 +274,7 @@ __all__ = [
     "GATConv",
     "GCNConv",
     "GhostBatchNorm",
+    "GradientReversal",
     "Graph",
     "GraphBatch",
     "GraphCell",
@@ -237,11 +287,13 @@ __all__ = [
     "HypergraphConv",
     "IncrementTracker",
     "InstanceNorm",
+    "IntegratedBatchNorm",
     "KernelAdapter",
     "KernelFeedForward",
     "KernelTransform",
     "LayerNorm",
     "LayerNormScaling",
+    "LearnedWiener",
     "LinenLayer",
     "LocalSimilarityClassifier",
     "LowRankDecoder",
@@ -255,14 +307,19 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
     "OrderedLowRank",
     "ParameterCount",
     "PoincareBatchNorm",
     "PowerNorm",
+    "PyramidConv",
+    "RandomEffectScaleBias",
     "RecurrentHyperNetwork",
     "RegionNorm",
+    "ResidualCodes",
+    "ResidualVectorQuantizer",
     "SPDBatchNorm",
     "ScaledResidual",
     "SelectableKAN",
@@ -277,6 +334,7 @@ __all__ = [
     "TargetGraph",
     "TimeDependentLayerNorm",
     "TransformerBlock",
+    "TwoWayAttention",
     "UnMixNorm",
     "UnifiedNorm",
     "WinnerScales",
@@ -286,12 +344,18 @@ __all__ = [
     "adab2n",
     "alpha_bn",
     "alpha_dropout",
+    "angular_difference_kernel",
     "at_task",
     "b_spline_basis",
     "batch_channel_norm",
     "batch_former",
+    "batch_to_space",
+    "bit_rate",
+    "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "central_difference_kernel",
+    "centre_mask",
     "chebyshev_basis",
     "class_means",
     "code_uses",
@@ -299,20 +363,30 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "content_guided_attention",
+    "content_guided_fusion",
+    "convolve_pyramid",
     "correct_memory",
+    "decode_residual_codes",
+    "detail_enhanced_conv",
+    "detail_enhanced_kernel",
+    "directional_difference_kernel",
     "distance_correlation",
     "evaluate_all",
     "evonorm_b0",
     "evonorm_s0",
     "extract_subnetwork",
     "farthest_point_landmarks",
+    "fold_differences",
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
+    "gaussian_prior",
     "gaussian_projection",
     "gcn_conv",
     "gcn_propagate",
     "ghost_batch_norm",
+    "gradient_reversal",
     "graph_cell",
     "graph_encoder",
     "graph_hyperedges",
@@ -332,6 +406,7 @@ __all__ = [
     "hypernetwork",
     "imprint_proxies",
     "instance_norm",
+    "integrated_batch_norm",
     "kernel_adapter",
     "kernel_features",
     "kernel_feed_forward",
@@ -339,6 +414,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_scale",
     "layernorm_scaling",
+    "learned_wiener",
     "lecun_normal_untruncated",
     "linear_attention",
     "local_similarity",
@@ -350,6 +426,7 @@ __all__ = [
     "make_graph",
     "make_hypergraph",
     "mask_params",
+    "masked_conv",
     "match_bottleneck",
     "memory_coherence",
     "merge_if_cheaper",
@@ -363,6 +440,7 @@ __all__ = [
     "multigrid_conv",
     "multigrid_cycle",
     "multigrid_shapes",
+    "nested_dropout",
     "new_entries",
     "node_distillation",
     "norm_aware_attention",
@@ -380,16 +458,27 @@ __all__ = [
     "power_norm",
     "predict_memory",
     "prediction_correction",
+    "prefix_causal_mask",
     "prefix_mask",
+    "prior_deviations",
     "prune_ranks",
+    "psf_to_otf",
+    "pyramid_conv",
+    "quantization_penalty",
     "quasiseparable_matrix",
     "quasiseparable_mix",
+    "random_effect_scale_bias",
+    "random_effects",
+    "random_effects_kl",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
     "replace_dead_codes",
     "residual_scale",
+    "residual_vector_quantize",
+    "residual_vector_quantizer",
     "restarted",
+    "reversed_gradient",
     "rotary_angles",
     "router_logits",
     "sample_distance_pairs",
@@ -412,6 +501,7 @@ __all__ = [
     "slice_rank",
     "softmax_attention",
     "solve_bundled",
+    "space_to_batch",
     "sparse_ternary",
     "spd_batch_norm",
     "spectral_centroid",
@@ -427,10 +517,13 @@ __all__ = [
     "tracker_moments",
     "tracker_update",
     "transformer_block",
+    "two_way_attention",
     "unified_norm",
     "universal_features",
     "unmix_tns",
+    "upsample_aligned",
     "weight_standardization",
+    "wiener_deconvolution",
     "winner",
     "winner_init",
     "winner_scales",

@@ -45,7 +45,7 @@ def over_features(
             f"mask must have the first axes of {leading}, one value for each position; "
             f"got {mask.shape}"
         )
-    return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+    return mask.astype(bool).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
 def needed_key(layer: str, setting: str, key: jax.Array | None) -> jax.Array:

@@ -16,7 +16,9 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.pixels import to_float as to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -27,23 +29,6 @@ Prepare = Callable[[jax.Array], jax.Array]
 # metric(logits, labels) -> (examples,), larger or smaller is better as its user knows
 ExampleMetric = Callable[[jax.Array, jax.Array], jax.Array]
 LabelLoss = Callable[[Params, jax.Array, jax.Array], jax.Array]
-
-
-def to_float(images: jax.Array) -> jax.Array:
-    """Images as floats: integers are divided by 255, floats are left alone.
-
-    Args:
-      images: uint8 or other integers in 0 to 255, or floats on any scale.
-
-    Returns:
-      float32 in 0 to 1 for integers; ``images`` itself for floats.
-
-    >>> to_float(jnp.array([0, 255], jnp.uint8)).tolist()
-    [0.0, 1.0]
-    """
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        return images
-    return images.astype(jnp.float32) / jnp.float32(255)
 
 
 _PLACES = {"image": 0, "label": 1, "inputs": 0, "targets": 1}
@@ -75,7 +60,7 @@ def _is_zero(number: float) -> bool:
 def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:
     if labels.shape == logits.shape:
         labels = jnp.argmax(labels, axis=-1)
-    return (jnp.argmax(logits, axis=-1) == labels).astype(like.dtype)
+    return is_largest(logits, labels).astype(like.dtype)
 
 
 def _smoothed(label_smoothing: float) -> LabelLoss:

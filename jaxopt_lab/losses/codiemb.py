@@ -1,4 +1,5 @@
 """CoDiEmb: losses of text embeddings for similarity scores and for retrieval."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -154,7 +155,9 @@ def multi_positive_retrieval(
     own = jnp.einsum("bd,cjd->jbc", q, p[:, :positives], precision=best)
     other = jnp.einsum("bd,chd->bch", q, p[:, positives:], precision=best)
     own = jnp.where(here[None, None], own, -jnp.inf)
-    other = jnp.where(here[None, :, None], other, -jnp.inf).reshape(1, count, -1)
+    other = jnp.where(here[None, :, None], other, -jnp.inf).reshape(
+        1, count, count * other.shape[2]
+    )
     other = jnp.broadcast_to(other, (positives, *other.shape[1:]))
     # A dropped query sees its own positive: of nothing at all the gradient is NaN.
     mine = jnp.eye(count, dtype=bool)[None] & ~here[None, :, None]

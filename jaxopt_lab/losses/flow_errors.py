@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import POSITIVE_OR_INFINITE, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.losses.targets import check_shape, kept, valid
@@ -128,7 +129,7 @@ def gibbs_weights(
 
 
 def _flat(x: jax.Array, where: jax.Array | None) -> jax.Array:
-    flat = jnp.asarray(x).reshape(len(x), -1)
+    flat = flattened(jnp.asarray(x))
     if not jnp.issubdtype(flat.dtype, jnp.floating):
         raise InputError(f"flows take real floating numbers; got {flat.dtype}")
     return kept(flat.astype(accumulation_dtype(flat.dtype)), where)

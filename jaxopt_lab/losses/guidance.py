@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.targets import valid
 
@@ -136,7 +137,7 @@ def _listed(representations: Representations) -> Sequence[jax.Array]:
 
 def _gram(x: jax.Array, counts: jax.Array) -> jax.Array:
     """Gram matrix of centred features, scaled to entries of at most 1."""
-    x = x.astype(accumulation_dtype(x.dtype)).reshape(x.shape[0], -1)
+    x = flattened(x.astype(accumulation_dtype(x.dtype)))
     here = counts.astype(x.dtype)[:, None]
     x = jnp.where(here > 0, x, 0)
     # Alignment knows no scale; squares of squares would overflow.

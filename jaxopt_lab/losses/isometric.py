@@ -50,7 +50,7 @@ def isometric_loss(
     >>> isometric_loss(h, jnp.array([5.0, 4.0])).tolist()
     [0.0, 0.25]
     """
-    check_arguments(isometric_loss, {"relative": relative})
+    check_arguments(isometric_loss, {"relative": relative, "scale": scale})
     check_floats("outputs", outputs, 3)
     check_shape("targets", targets, outputs.shape[:1])
     if outputs.shape[1] != 2:

@@ -1,4 +1,5 @@
 """POD: feature maps near those of a frozen teacher, up to pooling over positions."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses.targets import check_floats, check_shape, kept
@@ -163,7 +165,7 @@ def normalized_distance(outputs: jax.Array, teacher: jax.Array) -> jax.Array:
 
 
 def _flat(x: jax.Array) -> jax.Array:
-    return x.reshape(x.shape[0], -1)
+    return flattened(x)
 
 
 def _kept(x: jax.Array, where: jax.Array | None) -> jax.Array:

@@ -1,4 +1,5 @@
 """Weights of examples by their losses, over the whole batch."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -70,8 +71,8 @@ def loss_weights(
     dtype = accumulation_dtype(losses.dtype)
     kept = jnp.ones(losses.shape, bool) if where is None else where != 0
     l = jax.lax.stop_gradient(jnp.where(kept, losses.astype(dtype), 0))
-    low = jnp.min(jnp.where(kept, l, jnp.inf))
-    high = jnp.max(jnp.where(kept, l, -jnp.inf))
+    low = jnp.min(l, where=kept, initial=jnp.inf)
+    high = jnp.max(l, where=kept, initial=-jnp.inf)
     if axis_name is not None:
         low, high = jax.lax.pmin(low, axis_name), jax.lax.pmax(high, axis_name)
     reach, evenness = jnp.asarray(delta, dtype), jnp.asarray(r, dtype)
@@ -79,7 +80,7 @@ def loss_weights(
     h = (2 * reach * l - reach * (high + low)) / spread
     exponents = _strategies(h, reach)[strategy] / evenness
     # All f lie below 1 + 2 delta: a shift by the greatest of them keeps exp finite.
-    top = jnp.max(jnp.where(kept, exponents, -jnp.inf))
+    top = jnp.max(exponents, where=kept, initial=-jnp.inf)
     if axis_name is not None:
         top = jax.lax.pmax(top, axis_name)
     raised = jnp.where(kept, jnp.exp(jnp.where(kept, exponents - top, 0)), 0)

@@ -1,7 +1,9 @@
 """Conditional entropy of activations: a regularizer with running statistics."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -95,7 +97,7 @@ def shade(
                 f"activations of shape {activations.shape} do not fit the statistics "
                 f"of {state.p.shape[-1]} neurons"
             )
-        y = y.reshape((y.shape[0], -1, y.shape[-1]))
+        y = _positions(y)
         if where is not None:
             if where.shape != y.shape[:1]:
                 raise InputError(
@@ -134,7 +136,7 @@ def fixed_modes_penalty(
     [3.0]
     """
     y = activations.astype(accumulation_dtype(activations.dtype))
-    y = y.reshape((y.shape[0], -1, y.shape[-1]))
+    y = _positions(y)
     if where is not None:
         y = jnp.where((where != 0)[:, None, None], y, 0)
     penalty = jnp.mean(jnp.sum(y * y + 1 - 2 * y * jnp.tanh(y / 2), axis=-1), axis=1)
@@ -148,6 +150,11 @@ def _checked(activations: jax.Array) -> jax.Array:
             f"{activations.dtype} of shape {activations.shape}"
         )
     return activations
+
+
+def _positions(y: jax.Array) -> jax.Array:
+    """All axes between the examples and the neurons as one."""
+    return y.reshape((y.shape[0], math.prod(y.shape[1:-1]), y.shape[-1]))
 
 
 def _on(y: jax.Array, modes: Modes) -> jax.Array:

@@ -1,4 +1,5 @@
 """Candidates of SupReMix: examples, mixed negatives and mixed positives."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -95,9 +96,9 @@ def mixed_positives(
     """
     n = len(y)
     lower, upper = _around(y, here, window)
-    counts = (lower[:, :, None] & upper[:, None, :]).reshape(n, -1)
+    counts = (lower[:, :, None] & upper[:, None, :]).reshape(n, n * n)
     pairs = y[:, None, None], y[None, :, None], y[None, None, :]
-    share = jnp.broadcast_to(_share(*pairs), (n, n, n)).reshape(n, -1)
+    share = jnp.broadcast_to(_share(*pairs), (n, n, n)).reshape(n, n * n)
     low = jnp.repeat(products, n, axis=1)
     high = jnp.tile(products, (1, n))
     return _mixed(low, high, share, counts)

@@ -24,13 +24,16 @@ def check_labels(
       where: shape ``(...)``, or None.
 
     Raises:
-      InputError: a shape does not fit, or the labels are not integers.
+      InputError: a shape does not fit, the logits are not real floating, or the labels
+        are not integers.
     """
     if logits.ndim != labels.ndim + 1 or logits.shape[:-1] != labels.shape:
         raise InputError(
             f"logits of shape {logits.shape} do not fit labels of shape "
             f"{labels.shape}; logits need one more axis, the classes"
         )
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise InputError(f"logits must be real floating; got {logits.dtype}")
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(f"labels must be integers; got dtype {labels.dtype}")
     if where is not None and where.shape != labels.shape:
@@ -62,7 +65,7 @@ def kept(outputs: jax.Array, where: jax.Array | None) -> jax.Array:
 
 
 def check_shape(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another shape.
+    """Refuse an array of another shape, or of complex numbers.
 
     Args:
       name: of the argument.
@@ -70,10 +73,27 @@ def check_shape(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
       shape: the accepted one.
 
     Raises:
-      InputError: the array has another shape.
+      InputError: the array has another shape, or is complex.
     """
+    check_real(name, x)
     if jnp.shape(x) != shape:
         raise InputError(f"{name} must have shape {shape}; got {jnp.shape(x)}")
+
+
+def check_real(name: str, x: jax.Array) -> None:
+    """Refuse complex numbers, whose imaginary parts a cast would drop.
+
+    Args:
+      name: of the argument.
+      x: the array.
+
+    Raises:
+      InputError: the array is complex.
+
+    >>> check_real("weights", jnp.ones(2))
+    """
+    if jnp.iscomplexobj(x):
+        raise InputError(f"{name} must be real; got {jnp.result_type(x)}")
 
 
 def check_floats(name: str, x: jax.Array, ndim: int) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.options import SHARE, check_arguments
-from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.trees import accumulation_dtype, scalar_dtype
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.targets import check_floats, check_shape, valid
@@ -205,7 +205,7 @@ def _checked(
     check_floats("noise", noise, 1)
     check_shape("log_q", log_q, jnp.shape(noise))
     valid(where, len(f), f)
-    dtype = accumulation_dtype(jnp.promote_types(f.dtype, noise.dtype))
+    dtype = scalar_dtype(f, noise)
     data = f if where is None else jnp.where(where.astype(bool), f, 0)
     return data.astype(dtype), noise.astype(dtype), jnp.asarray(log_q, dtype)
 

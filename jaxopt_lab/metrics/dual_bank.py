@@ -1,4 +1,5 @@
 """Retrieval scores normalized by banks, against hubs."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -166,8 +167,9 @@ def recall_at(
             f"targets must be ({scores.shape[0]},), one for each query; got "
             f"{targets.shape}"
         )
+    targets = targets.astype(jnp.int32)
     own = jnp.take_along_axis(scores, targets[:, None], axis=1)
-    places = jnp.arange(scores.shape[1], dtype=targets.dtype)[None]
+    places = jnp.arange(scores.shape[1], dtype=jnp.int32)[None]
     before = (scores > own) | ((scores == own) & (places < targets[:, None]))
     rank = jnp.sum(before, axis=1)
     found = {}

@@ -1,4 +1,5 @@
 """A monotone map of log-probabilities with the least h-calibration loss."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, POSITIVE, check_arguments
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
-from jaxopt_lab.metrics.label_checks import check_labels
 from jaxopt_lab.metrics.mergeable import labelled
 from jaxopt_lab.metrics.sorted_events import with_zero
 
@@ -75,7 +76,8 @@ def fit_h_calibration(
       differentiated through the steps, each of which is computed again for that.
 
     Raises:
-      InputError: shapes do not fit, a label is no class, or an option is out of range.
+      InputError: shapes do not fit, there is no example, a label is no class, or an
+        option is out of range.
 
     Deviations: the released piecewise-linear map jumps between segments, which is not
     monotone; this one is continuous. Adam's eps is 1e-5 of the loss without the code's
@@ -91,9 +93,9 @@ def fit_h_calibration(
     (4, 2)
     """
     check_arguments(fit_h_calibration, locals())
-    check_labels(data, where)
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, _ = labelled(given)
+    refuse_empty("outputs", logits)
     width = jnp.asarray(span / segments, logits.dtype)
     x = jax.nn.log_softmax(logits)
 

@@ -1,4 +1,5 @@
 """Precision and recall of a set by locality-sensitive hashing."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -147,6 +148,8 @@ def _tables(
             )
         return draw_hash_tables(key, tables, bits, features, x.dtype)
     planes, shifts = jnp.shape(hashes.planes), jnp.shape(hashes.shifts)
+    if any(map(jnp.iscomplexobj, hashes)):
+        raise InputError(f"hashes must be real; got {jnp.result_type(*hashes)}")
     if len(planes) != 3 or planes[2] != features or shifts != planes[:2]:
         raise InputError(
             f"hashes must be planes (tables, bits, {features}) and shifts (tables, "

@@ -1,4 +1,5 @@
 """Weights of codebooks in the bits that they need."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.quantize.joint_codebook import CODE_BITS, JointCodebook, Shared
 
 
@@ -120,7 +122,7 @@ def pack_codebook(coded: JointCodebook) -> PackedCodebook:
 
 
 def _half(what: str, x: np.ndarray) -> np.ndarray:
-    largest = np.max(np.abs(x.reshape(len(x), -1)), axis=1)
+    largest = np.max(np.abs(flattened(x)), axis=1)
     low, high = np.finfo(np.float16).tiny, np.finfo(np.float16).max
     fits = (largest == 0) | ((largest >= low) & (largest <= high))
     if not fits.all():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.quant_dot_general import ProductGrids
 
@@ -81,5 +82,5 @@ def _by(grid: Grid | None, x: jax.Array, axis: int) -> jax.Array:
     if grid is None:
         return x
     first = jnp.moveaxis(x, axis, 0)
-    coded = grid.encode(first.reshape(len(first), -1)).dequantize(x.dtype)
+    coded = grid.encode(flattened(first)).dequantize(x.dtype)
     return jnp.moveaxis(coded.reshape(first.shape), 0, axis)

@@ -60,15 +60,17 @@ def calibration_error(
 
 
 def check_gram(gram: jax.Array, inputs: int) -> None:
-    """Refuse a gram matrix of another shape.
+    """Refuse a gram matrix of another shape, or of complex numbers.
 
     Args:
       gram: the matrix.
       inputs: number of inputs of the weight.
 
     Raises:
-      InputError: it is not ``(inputs, inputs)``.
+      InputError: it is not ``(inputs, inputs)``, or not real.
     """
+    if jnp.iscomplexobj(gram):
+        raise InputError(f"gram must be real; got {gram.dtype}")
     if gram.shape != (inputs, inputs):
         raise InputError(
             f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "

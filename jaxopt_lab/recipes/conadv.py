@@ -1,4 +1,5 @@
 """Concurrent adversarial training: the perturbation of the next batch, one step old."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ import optax
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import NON_NEGATIVE, Interval, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.adversarial import (
     MODEL,
     PERTURBATION,

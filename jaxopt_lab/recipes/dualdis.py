@@ -1,4 +1,5 @@
 """DualDis: classes and attributes in two branches, each blind to the other's labels."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ import optax
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.attribute_heads import Orthogonality
 from jaxopt_lab.recipes.attribute_heads import orthogonality as not_orthogonal
 from jaxopt_lab.recipes.dual_losses import (

@@ -1,4 +1,5 @@
 """Training of a flow: velocities of straight paths between noise and data."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import optax
 
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE_OR_INFINITE, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.losses.flow_errors import Cost, gibbs_weights, squared_error
 from jaxopt_lab.losses.targets import check_shape
 from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role

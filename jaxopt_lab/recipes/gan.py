@@ -1,4 +1,5 @@
 """GAN step: a generator, and discriminators on a leading axis."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.gan_terms import (
     FORMS,
     TERMS,

@@ -1,4 +1,5 @@
 """Training on natural transformations: moves in a latent space against the model."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
 from jaxopt_lab.recipes.latent_moves import (
@@ -79,7 +81,7 @@ def with_directions(model_state: ModelState, batch: Batch) -> dict[str, Any]:
     (6, 4)
     """
     (x,) = entries(batch, "image")
-    flat = to_float(x).reshape(len(x), -1)
+    flat = flattened(to_float(x))
     directions = principal_directions(flat, min(COUNT_OF_A_RUN, flat.shape[1]))
     return {MODEL: model_state, DIRECTIONS: directions}
 
@@ -163,7 +165,7 @@ def make_natra_step(
 
     def moved(x: jax.Array, directions: jax.Array, a: jax.Array) -> jax.Array:
         if encode is None or decode is None:
-            latent, back = x.reshape(len(x), -1), lambda z: z.reshape(x.shape)
+            latent, back = flattened(x), lambda z: z.reshape(x.shape)
         else:
             latent, back = encode(x), decode
         return natural_transformation(x, back, latent, directions, a)

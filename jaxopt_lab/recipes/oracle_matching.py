@@ -12,9 +12,10 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.pixels import to_float
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.roles import check_roles, entries, in_role, train_role
 from jaxopt_lab.training.state import TrainState, init_state
 from jaxopt_lab.training.step import TrainStep
@@ -122,7 +123,7 @@ def make_oracle_matching_step(
                     f"outputs; got {jnp.shape(wanted)}"
                 )
             gap = (out - wanted).astype(accumulation_dtype(out.dtype))
-            metrics[name] = jnp.mean(jnp.sum(gap.reshape(len(gap), -1) ** 2, axis=1))
+            metrics[name] = jnp.mean(jnp.sum(flattened(gap) ** 2, axis=1))
         loss = metrics[FORGET]
         if not alone:
             loss = loss + jnp.asarray(retain, loss.dtype) * metrics[RETAIN]

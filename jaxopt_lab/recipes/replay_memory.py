@@ -1,4 +1,5 @@
 """A memory of past examples of bounded size, filled by reservoir sampling."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Scalar
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.recipes.roles import entries
 
 REPLAY = "replay"

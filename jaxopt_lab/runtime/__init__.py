@@ -13,8 +13,8 @@ from jaxopt_lab.runtime.metrics import (
     TensorBoard,
     read_metrics,
 )
+from jaxopt_lab.runtime.nonfinite_loss import NonFiniteLossError
 from jaxopt_lab.runtime.progress import Progress
-from jaxopt_lab.runtime.run import NonFiniteLossError
 from jaxopt_lab.runtime.run_folder import refuse_other_config
 from jaxopt_lab.runtime.signals import EXIT_CODES, StopRequest
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxopt_lab.runtime.metrics import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_atomically
 
 PATTERN = "events.out.tfevents.*"
 

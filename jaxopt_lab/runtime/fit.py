@@ -13,8 +13,9 @@ from jaxopt_lab.runtime.control import Decides
 from jaxopt_lab.runtime.metrics import Sink
 from jaxopt_lab.runtime.processes import any_process
 from jaxopt_lab.runtime.progress import Progress
-from jaxopt_lab.runtime.run import Hook, Run
+from jaxopt_lab.runtime.run import Run
 from jaxopt_lab.runtime.signals import StopRequest
+from jaxopt_lab.runtime.step_records import Hook
 from jaxopt_lab.training.accumulate import Accumulation
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.sources import as_source

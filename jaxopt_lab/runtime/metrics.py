@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
+from jaxopt_lab.runtime.atomic_files import write_atomically
 
 # Fields of the records in which two bit-identical runs still differ.
 WALL_CLOCK = frozenset({"time", "steps_per_second"})
@@ -59,6 +59,7 @@ class JsonLines:
     Raises:
       InputError: the file cannot be written, or a line in it is no record.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sink = JsonLines(folder + "/metrics.jsonl")
     ...     sink.write(1, {"loss": np.float32(0.1), "seeds": np.arange(2)})
@@ -137,32 +138,6 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}") from None
     return [_numbers(record) for _, record in _lines(path, text)]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by a new one, whole or not at all.
-
-    Args:
-      path: the file; need not exist, but its folder must.
-      content: its new content.
-
-    Raises:
-      OSError: the system refused; the old file is as it was.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp leaves it to the owner alone
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 class TensorBoard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.trees import differences, is_floating, summary
 from jaxopt_lab.runtime.checkpoints import Checkpoints
 from jaxopt_lab.runtime.control import Control, ControlledStep, Decides
 from jaxopt_lab.runtime.metric_buffer import MetricBuffer
 from jaxopt_lab.runtime.metrics import Sink
+from jaxopt_lab.runtime.nonfinite_loss import (
+    NonFiniteLossError,
+    all_finite,
+    not_finite,
+)
+from jaxopt_lab.runtime.step_checks import check_step
 from jaxopt_lab.runtime.step_clock import StepClock
+from jaxopt_lab.runtime.step_records import Hook, scalars, with_hooks
 from jaxopt_lab.training.accumulate import Accumulation
 from jaxopt_lab.training.evaluate import Evaluator
 from jaxopt_lab.training.hyperparams import hyperparams
@@ -26,18 +31,6 @@ from jaxopt_lab.training.step import TrainStep
 
 if TYPE_CHECKING:
     from jaxopt_lab.core.typing import BatchSource
-
-Hook = Callable[[int, TrainState], Mapping[str, Any]]
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the message says when, and what is saved.
-
-    Attributes:
-      done: number of steps taken.
-    """
-
-    done: int | None = None
 
 
 class Run:
@@ -141,7 +134,7 @@ class Run:
             return ControlledStep(step, self._control, self.state, batch)
         jitted = jax.jit(step, donate_argnums=0)
         compiled = jitted.lower(self.state, batch).compile()
-        _check_step(compiled.out_info, self.state, self._on_nonfinite)
+        check_step(compiled.out_info, self.state, self._on_nonfinite)
         return compiled
 
     def is_complete(self, steps: int, examples: int) -> bool:
@@ -167,7 +160,7 @@ class Run:
           The record.
         """
         record: dict[str, Any] = {**self._buffer.means()}
-        for name, value in _scalars(hyperparams(self.state.opt_state)).items():
+        for name, value in scalars(hyperparams(self.state.opt_state)).items():
             record.setdefault(name, value)
         record["steps_per_second"] = self.clock.recent_speed(self.done)
         self._write("train", record)
@@ -193,7 +186,7 @@ class Run:
         """
         self._tested = {} if evaluate is None else evaluate(self.state)
         self._tested_at = self.done
-        self._write("test", _with_hooks(self._tested, hooks, self.done, self.state))
+        self._write("test", with_hooks(self._tested, hooks, self.done, self.state))
         return self._tested
 
     def check_finite(self) -> None:
@@ -228,7 +221,7 @@ class Run:
         self.check_finite()
         # The last update may have made the parameters non-finite; only the next loss
         # would show it.
-        if self._on_nonfinite == "stop" and not bool(_all_finite(self.state.params)):
+        if self._on_nonfinite == "stop" and not bool(all_finite(self.state.params)):
             raise self._not_finite(
                 f"the parameters are not finite after step {self.done}"
             )
@@ -291,9 +284,7 @@ class Run:
             self._checkpoints.wait()
 
     def _not_finite(self, what: str) -> NonFiniteLossError:
-        error = _not_finite(what, self._checkpoints)
-        error.done = self.done
-        return error
+        return not_finite(what, self._checkpoints, self.done)
 
     def _cause(self, step: int) -> str:
         """The complaint of the step about the batch that gave the loss, if any.
@@ -319,60 +310,3 @@ class Run:
         whole = {"kind": kind, **record, **self.counted(), "time": self.clock.elapsed()}
         for sink in self._sinks:
             sink.write(self.done, whole)
-
-
-@jax.jit
-def _all_finite(params: Any) -> jax.Array:
-    finite = [
-        jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(params) if is_floating(x)
-    ]
-    return jnp.all(jnp.array(finite))
-
-
-def _not_finite(what: str, checkpoints: Checkpoints | None) -> NonFiniteLossError:
-    latest = None
-    if checkpoints is not None:
-        # A failure of the wait would hide the cause.
-        with contextlib.suppress(InputError):
-            checkpoints.wait()
-        latest = checkpoints.latest()
-    if latest is None:
-        return NonFiniteLossError(f"{what}; no checkpoint was saved")
-    return NonFiniteLossError(f"{what}; the last good checkpoint is step {latest}")
-
-
-def _check_step(out: Any, state: TrainState, on_nonfinite: str) -> None:
-    if not (isinstance(out, tuple) and len(out) == 2):
-        raise InputError("the step must give (state, metrics)")
-    if lines := differences(state, out[0]):
-        raise InputError(
-            f"the step must keep shapes and types of the state: {summary(lines)}"
-        )
-    if "loss" not in out[1]:
-        raise InputError("the metrics of the step must have a 'loss'")
-    if on_nonfinite == "skip" and "skipped" not in out[1]:
-        raise InputError(
-            "on_nonfinite='skip' needs make_train_step(..., skip_nonfinite=True)"
-        )
-
-
-def _with_hooks(
-    tested: Mapping[str, Any], hooks: Sequence[Hook], done: int, state: TrainState
-) -> dict[str, Any]:
-    record = dict(tested)
-    for hook in hooks:
-        for name, value in hook(done, state).items():
-            if name in record or name in ("kind", "step", "time"):
-                raise InputError(f"a hook gave {name!r}, which the record has already")
-            record[name] = value
-    return record
-
-
-def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters for the log: one number where all seeds agree."""
-    out = {}
-    for name, value in values.items():
-        array = np.asarray(value)
-        same = array.size > 0 and bool(np.all(array == array.flat[0]))
-        out[name] = array.flat[0] if same else array
-    return out

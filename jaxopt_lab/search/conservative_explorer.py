@@ -8,10 +8,18 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments
-from jaxopt_lab.search.draws import generator, worst_if_nan
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.draws import generator
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.reinforce import (
     choice_entropy,
     choice_probabilities,
@@ -141,9 +149,12 @@ def conservative_explorer(
     def tell(state: State, candidate: Candidate, score: Any) -> State:
         told = with_best(state, candidate, score)
         before = state["best"]
-        if before is None or not np.isfinite(worst_if_nan(score)):
+        if before is None:
             return told
-        reward = float(score) - state["score"]
+        reward = as_number("score", score) - state["score"]
+        # So it is of a NaN, and of the first score after one that is infinite.
+        if not np.isfinite(reward):
+            return told
         advantage = reward - state["baseline"]
         logits = dict(state["logits"])
         for name in space:
@@ -155,4 +166,4 @@ def conservative_explorer(
         baseline = keep * state["baseline"] + (1 - keep) * reward
         return {**told, "logits": logits, "baseline": baseline}
 
-    return Search(init, ask, tell)
+    return over_space(space, init, ask, tell)

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxopt_lab.core.argument_checks import check_key
+from jaxopt_lab.core.checks import as_number, check_integer
+from jaxopt_lab.search.space import Space, check_candidate
+
 Candidate = dict[str, Any]
 State = dict[str, Any]
 
@@ -33,6 +37,32 @@ def fresh() -> State:
     return {"told": 0, "best": None, "score": -math.inf}
 
 
+def over_space(
+    space: Space,
+    init: Callable[[], State],
+    ask: Callable[[State, jax.Array], Candidate],
+    tell: Callable[[State, Candidate, Any], State],
+) -> Search:
+    """A search that refuses to be told of candidates outside of its space.
+
+    Args:
+      space: dimensions by name, checked.
+      init: as of ``Search``, and so are the others.
+      ask: makes a candidate.
+      tell: takes a candidate of the space.
+
+    Returns:
+      The search. Its ``tell`` raises ``InputError`` for other candidates: they would
+      enter its state, and be asked again.
+    """
+
+    def checked(state: State, candidate: Candidate, score: Any) -> State:
+        check_candidate(space, candidate)
+        return tell(state, candidate, score)
+
+    return Search(init, ask, checked)
+
+
 def with_best(state: State, candidate: Candidate, score: float) -> State:
     """A state that has seen one more candidate.
 
@@ -44,10 +74,13 @@ def with_best(state: State, candidate: Candidate, score: float) -> State:
     Returns:
       A new state; of equal scores the first candidate stays.
 
+    Raises:
+      InputError: the score is no number.
+
     >>> with_best(fresh(), {"x": 1}, 0.5)
     {'told': 1, 'best': {'x': 1}, 'score': 0.5}
     """
-    score = float(score)
+    score = as_number("score", score)
     better = not math.isnan(score) and (state["best"] is None or score > state["score"])
     found = {"best": dict(candidate), "score": score} if better else {}
     return {**state, "told": state["told"] + 1, **found}
@@ -66,7 +99,12 @@ def run(
 
     Returns:
       The last state.
+
+    Raises:
+      InputError: the key is none, the budget is no whole number, or a score is none.
     """
+    check_key("key", key)
+    check_integer("budget", budget, low=0)
     state = search.init()
     for i in range(budget):
         candidate = search.ask(state, jax.random.fold_in(key, i))

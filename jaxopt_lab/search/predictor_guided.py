@@ -8,9 +8,17 @@ from typing import Annotated
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.search.draws import generator
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.kernel_ridge import fit_kernel_ridge, predict_kernel_ridge
 from jaxopt_lab.search.space import Space, candidate_at, check_space, encode
 
@@ -94,7 +102,7 @@ def predictor_guided(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": float(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "seen": [*state["seen"], member]}
 
-    return Search(init, ask, tell)
+    return over_space(space, init, ask, tell)

@@ -7,7 +7,14 @@ from functools import partial
 import jax
 import numpy as np
 
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.space import Space, candidate_at, check_space
 
 
@@ -47,4 +54,4 @@ def random_search(space: Space) -> Search:
         del state
         return candidate_at(space, np.asarray(_fractions(key, len(space))).tolist())
 
-    return Search(fresh, ask, with_best)
+    return over_space(space, fresh, ask, with_best)

@@ -9,8 +9,16 @@ from typing import Annotated
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.space import Space, candidate_at, check_space
 
 
@@ -78,10 +86,10 @@ def regularized_evolution(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": float(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "members": [*state["members"], member][-population:]}
 
-    return Search(init, ask, tell)
+    return over_space(space, init, ask, tell)
 
 
 def _index(u: float, count: int) -> int:

@@ -7,9 +7,17 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, check_arguments
-from jaxopt_lab.search.draws import generator, worst_if_nan
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.draws import generator
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    over_space,
+    with_best,
+)
 from jaxopt_lab.search.space import (
     Choice,
     Dimension,
@@ -122,7 +130,13 @@ def reinforce(
 
     def init() -> State:
         logits = {name: [0.0] * size for name, size in sizes.items()}
-        return {**fresh(), "logits": logits, "baseline": None, "spread": 0.0}
+        return {
+            **fresh(),
+            "logits": logits,
+            "baseline": None,
+            "spread": 0.0,
+            "moves": 0,
+        }
 
     def ask(state: State, key: jax.Array) -> Candidate:
         rng, candidate = generator(key), {}
@@ -135,16 +149,16 @@ def reinforce(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        if not np.isfinite(worst_if_nan(score)):
+        reward = as_number("score", score)
+        if not np.isfinite(reward):
             return told
         if state["baseline"] is None:
-            return {**told, "baseline": float(score)}
-        advantage = float(score) - state["baseline"]
-        keep = baseline_decay
+            return {**told, "baseline": reward}
+        advantage = reward - state["baseline"]
+        keep, moves = baseline_decay, state["moves"] + 1
         spread = keep * state["spread"] + (1 - keep) * abs(advantage)
         # The average begins at 0: its weights so far do not sum to 1.
-        steps = state["told"]
-        scale = spread / (1 - keep**steps) if steps else 0.0
+        scale = spread / (1 - keep**moves)
         rate = learning_rate * advantage / scale if scale > 0 else 0.0
         logits = {}
         for name, size in sizes.items():
@@ -152,10 +166,11 @@ def reinforce(
             cell = min(int(at * size), size - 1)
             old = np.asarray(state["logits"][name])
             logits[name] = (old + reinforce_gradient(old, cell, rate)).tolist()
-        baseline = keep * state["baseline"] + (1 - keep) * float(score)
-        return {**told, "logits": logits, "baseline": baseline, "spread": spread}
+        baseline = keep * state["baseline"] + (1 - keep) * reward
+        averages = {"baseline": baseline, "spread": spread, "moves": moves}
+        return {**told, "logits": logits, **averages}
 
-    return Search(init, ask, tell)
+    return over_space(space, init, ask, tell)
 
 
 def _cells(dimension: Dimension, cells: int) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.core.numbers import is_whole, known_number
 
 
@@ -34,7 +34,9 @@ class Interval(NamedTuple):
 
     def __contains__(self, value: Any) -> bool:
         number = known_number(value)
-        return isinstance(number, float) and self.low <= number <= self.high
+        if number is None or isinstance(number, bool):
+            return False
+        return self.low <= number <= self.high
 
 
 class Integers(NamedTuple):
@@ -90,17 +92,54 @@ def check_space(space: Space) -> None:
         raise InputError("space must name at least one dimension; got none")
     for name, dimension in space.items():
         if isinstance(dimension, Choice):
-            bad = not isinstance(dimension.values, Sequence) or not dimension.values
+            values = dimension.values
+            # The letters of a name are hardly meant.
+            bad = not isinstance(values, Sequence) or isinstance(values, str)
+            bad = bad or not values
         elif isinstance(dimension, Interval | Integers):
             low, high = dimension.low, dimension.high
             bad = not (math.isfinite(low) and math.isfinite(high) and low <= high)
-            bad |= isinstance(dimension, Interval) and dimension.log and low <= 0
+            if isinstance(dimension, Integers):
+                bad |= not (is_whole(low) and is_whole(high))
+            else:
+                bad |= dimension.log and low <= 0
         else:
             bad = True
         if bad:
             raise InputError(
                 f"space[{name!r}] must be an Interval, Integers or Choice with at "
                 f"least one value, above 0 where log; got {dimension!r}"
+            )
+
+
+def check_candidate(space: Space, candidate: Mapping[str, Any]) -> None:
+    """Refuse a candidate that is not of a space.
+
+    Args:
+      space: dimensions by name.
+      candidate: values by name.
+
+    Raises:
+      InputError: a name is missing or unknown, or a value is outside.
+
+    >>> check_candidate({"depth": Integers(1, 4)}, {"depth": 5})
+    Traceback (most recent call last):
+      ...
+    jaxopt_lab.core.errors.InputError: candidate['depth'] must be one of \
+Integers(low=1, high=4); got 5
+    """
+    for name in candidate:
+        if name not in space:
+            raise unknown("dimension", name, space)
+    for name, dimension in space.items():
+        if name not in candidate:
+            raise InputError(
+                f"a candidate needs a value of {name!r}; got {', '.join(candidate)}"
+            )
+        if candidate[name] not in dimension:
+            raise InputError(
+                f"candidate[{name!r}] must be one of {dimension}; got "
+                f"{candidate[name]!r}"
             )
 
 

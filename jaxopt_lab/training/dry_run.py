@@ -112,7 +112,7 @@ def dry_run(
         grad_fn = _RecordingGradFn(params, grads)
         records.append(grad_fn)
         widest = max(
-            (trees.accumulation_dtype(p.dtype) for p in jax.tree.leaves(params)),
+            (trees.magnitude_dtype(p.dtype) for p in jax.tree.leaves(params)),
             key=lambda dtype: jnp.finfo(dtype).bits,
             default=jnp.dtype(jnp.float32),
         )

@@ -115,7 +115,7 @@ def with_average(
             if not trees.is_floating(average):
                 return value
             old = average.astype(trees.wide_dtype(average.dtype))
-            real = part.astype(trees.accumulation_dtype(old.dtype))
+            real = part.astype(trees.magnitude_dtype(old.dtype))
             moved = old + real * (value.astype(old.dtype) - old)
             return moved.astype(average.dtype)
 

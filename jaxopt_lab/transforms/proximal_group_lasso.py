@@ -1,4 +1,5 @@
 """Hierarchical group lasso over ordered components, and its proximal link."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real, value_at
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.typing import Params, Scalar, ScalarOrSchedule, Updates
 
 FACTORS = ((r"(^|/)u$", -1), (r"(^|/)v$", 0))
@@ -185,7 +187,7 @@ def proximal_group_lasso(
 def _squares(x: jax.Array, axis: int) -> jax.Array:
     """Squared norms of the components."""
     x = jnp.moveaxis(x.astype(trees.accumulation_dtype(x.dtype)), axis, 0)
-    return jnp.sum(jnp.square(x).reshape(x.shape[0], -1), axis=1)
+    return jnp.sum(flattened(jnp.square(x)), axis=1)
 
 
 def _tails(x: jax.Array, axis: int) -> jax.Array:

@@ -1,4 +1,5 @@
 """TempBalance: step sizes of layers balanced by the tails of their spectra."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -138,7 +139,7 @@ def scale_by_temp_balance(
 
     def init_fn(params: Params) -> TempBalanceState:
         none = jax.tree.map(
-            lambda p: jnp.zeros((), trees.accumulation_dtype(jnp.result_type(p))),
+            lambda p: jnp.zeros((), trees.magnitude_dtype(jnp.result_type(p))),
             params,
         )
         return TempBalanceState(count=jnp.zeros((), jnp.int32), exponents=none)

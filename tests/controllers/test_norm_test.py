@@ -229,3 +229,11 @@ def test_bad_statistics():
         variance_from_norms(jnp.ones((2, 2)), 1.0)
     with pytest.raises(InputError, match="vectors of one length"):
         variance_of_groups(jnp.ones(2), jnp.ones(3), 1.0)
+
+
+@pytest.mark.parametrize("value", [None, "many", 1j, np.ones(2)])
+def test_a_statistic_is_a_number(value):
+    control = norm_test()
+    stats = {"variance": value, "norm": 1.0}
+    with pytest.raises(InputError, match=r"^stats\['variance'\] must be a number; got"):
+        control.decide(stats, control.init())

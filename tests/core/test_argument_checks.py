@@ -1,14 +1,18 @@
 """Which kinds of values the message about an argument names."""
 
+from typing import Annotated
+
 import jax
 import pytest
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import check_arguments
+from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Scalar, ScalarOrSchedule
 
+Batch = Annotated[int, COUNT] | None
 
-def function(number: float, scalar: Scalar, rate: ScalarOrSchedule):
+
+def function(number: float, scalar: Scalar, rate: ScalarOrSchedule, batch: Batch):
     """One argument of each kind."""
 
 
@@ -25,6 +29,14 @@ def test_kinds_of_a_number(name, words):
     with pytest.raises(InputError) as caught:
         check_arguments(function, given)
     assert str(caught.value).startswith(words)
+
+
+def test_marks_inside_of_a_union_count():
+    for batch in (0, 0.5):
+        with pytest.raises(InputError, match="batch must be"):
+            check_arguments(function, {"batch": batch})
+    check_arguments(function, {"batch": None})
+    check_arguments(function, {"batch": 2})
 
 
 def test_what_is_accepted_passes():

@@ -127,8 +127,29 @@ def test_the_first_of_equal_logits_is_taken_and_nan_is_seen():
         (np.ones((2, 3), int), {"max_tokens": 0}, "max_tokens must be a whole"),
         (np.ones((2, 3), int), {"lengths": np.ones(3, int)}, r"of shape \(2,\)"),
         (np.ones((2, 3), int), {"lengths": np.ones(2)}, "got float64"),
+        (
+            np.ones((2, 3), int),
+            {"lengths": [1, 4]},
+            "lengths must be from 1 to 3; got 4",
+        ),
+        (np.ones((2, 3), int), {"lengths": [0, 1]}, "from 1 to 3; got 0"),
+        (np.full((1, 2), -3), {}, "prompt must hold tokens of at least 0; got -3"),
+        (np.full((1, 2), 2**31), {}, "prompt must hold tokens of at least 0; got 2147"),
+        (np.ones((1, 2), int), {"end": 2.5}, "end must be a whole number; got 2.5"),
+        (np.ones((1, 2), int), {"end": np.ones(2, int)}, "end must be a whole number"),
+        (np.ones((1, 2), int), {"end": True}, "end must be a whole number; got True"),
+        (np.ones((1, 2), int), {"pad": 1.5}, "pad must be a whole number; got 1.5"),
+        (np.ones((1, 2), int), {"pad": "x"}, "pad must be a whole number; got 'x'"),
     ],
 )
 def test_bad_input(prompt, options, words):
     with pytest.raises(InputError, match=words):
         greedy(model_step, PARAMS, prompt, cache=(), **options)
+
+
+def test_padding_of_a_prompt_may_be_anything_and_ends_may_be_arrays():
+    prompt, plain = np.array([[1, -1]]), np.array([[1, 0]])
+    given = {"cache": (), "max_tokens": 2, "lengths": [1]}
+    model = lambda params, cache, tokens, position: (jnp.zeros((1, 3)), cache)
+    found = greedy(model, {}, prompt, end=jnp.int32(-1), **given)
+    assert found.tokens.tolist() == greedy(model, {}, plain, **given).tokens.tolist()

@@ -142,6 +142,7 @@ def test_extreme_logits_and_temperatures():
         ({"top_k": -1}, "top_k must be a whole number of at least 0; got -1"),
         ({"top_p": 0.0}, r"top_p must lie in \(0, 1\]; got 0.0"),
         ({"key": None}, "key must be given"),
+        ({"key": 0}, "key must be a typed key"),
         ({"limits": np.ones(3, int)}, r"limits must be integers of shape \(1,\)"),
     ],
 )

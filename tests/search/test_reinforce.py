@@ -74,6 +74,23 @@ def test_what_teaches_nothing():
     assert state["logits"] == {"a": [0.0, 0.0]}
 
 
+TOLD = (("x", 1.0), ("y", 3.0), ("x", 2.0), ("y", 5.0))
+
+
+def test_scores_that_are_no_numbers_leave_the_others_as_they_are():
+    search = reinforce({"a": Choice(("x", "y"))})
+    finite = [({"a": name}, score) for name, score in TOLD]
+    broken = [({"a": "y"}, math.nan), ({"a": "x"}, -math.inf), *finite[:2]]
+    broken += [({"a": "x"}, math.inf), *finite[2:]]
+    ends = []
+    for told in (finite, broken):
+        state = search.init()
+        for candidate, score in told:
+            state = search.tell(state, candidate, score)
+        ends.append({n: state[n] for n in ("logits", "baseline", "spread")})
+    assert ends[0] == ends[1]
+
+
 def test_fractions_invert():
     for d in (Interval(0.1, 9.0, log=True), Interval(-1.0, 3.0), Integers(2, 6)):
         for u in (0.0, 0.3, 0.99, 1.0):

@@ -333,3 +333,20 @@ def prompts() -> dict[str, Any]:
         "params": rng.normal(size=(5, 5)),
         "max_tokens": 5,
     }
+
+
+def rows_of_text() -> dict[str, Any]:
+    """Three rows of ten tokens, and the special tokens behind them.
+
+    >>> rows_of_text()["batch"]["inputs"].shape
+    (3, 10)
+    """
+    from jaxopt_lab.data import SpanTokens
+
+    text = np.random.default_rng(0).integers(0, 7, (3, 10)).astype(np.int32)
+    return {
+        "batch": {"inputs": text},
+        "special": SpanTokens.behind(7, 2),
+        "share": 0.4,
+        "mean_span": 2.0,
+    }

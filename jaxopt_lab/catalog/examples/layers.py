@@ -52,6 +52,15 @@ def of_tasks() -> dict[str, Any]:
     return {"x": (normalized()["x"], np.array([0, 1, 1, 0])), "tasks": 2}
 
 
+def of_groups() -> dict[str, Any]:
+    """The same, examples of three groups and of none of them.
+
+    >>> of_groups()["x"][1].tolist()
+    [0, 2, -1, 1]
+    """
+    return {"x": (normalized()["x"], np.array([0, 2, -1, 1])), "groups": 3}
+
+
 def ghosts() -> dict[str, Any]:
     """The same in ghost batches of two examples.
 
@@ -190,6 +199,16 @@ def among_codes() -> dict[str, Any]:
     8
     """
     return {"x": in_groups()["x"], "size": 8, "num_codes": 2, "affine": False}
+
+
+def of_two_stages() -> dict[str, Any]:
+    """The same in two groups, for two tables of four codes each that learn by values.
+
+    >>> of_two_stages()["groups"]
+    2
+    """
+    x = in_groups()["x"]
+    return {"x": x, "size": 4, "stages": 2, "groups": 2, "through_codes": True}
 
 
 def four_experts() -> dict[str, Any]:

@@ -334,3 +334,35 @@ def embedded_pairs() -> dict[str, Any]:
         "targets": targets,
         "perfect": perfect,
     }
+
+
+def ranked() -> dict[str, Any]:
+    """Scores of five documents, their relevances, and perfect scores.
+
+    >>> ranked()["targets"].tolist()
+    [3.0, 0.0, 2.0, 1.0, 4.0]
+    """
+    targets = np.array([3.0, 0.0, 2.0, 1.0, 4.0])
+    outputs = np.random.default_rng(15).normal(size=5) + 0.3 * targets
+    return {"outputs": outputs, "targets": targets, "perfect": 1e4 * targets}
+
+
+def ranked_lists() -> dict[str, Any]:
+    """Scores of four lists of five documents, relevances, the best and worst scores.
+
+    >>> ranked_lists()["targets"][0].tolist()
+    [0.0, 2.0, 1.0, 0.0, 1.0]
+    """
+    first = np.array([0.0, 2.0, 1.0, 0.0, 1.0])
+    targets = np.stack([np.roll(first, k) for k in range(4)])
+    outputs = np.random.default_rng(16).normal(size=(4, 5)) + 0.5 * targets
+    return {"outputs": outputs, "targets": targets, "best": targets, "worst": -targets}
+
+
+def ranked_lists_at_two() -> dict[str, Any]:
+    """``ranked_lists``, of which two ranks count.
+
+    >>> ranked_lists_at_two()["top"]
+    2
+    """
+    return {**ranked_lists(), "top": 2}

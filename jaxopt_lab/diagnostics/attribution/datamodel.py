@@ -1,4 +1,5 @@
 """Datamodels: outputs as linear functions of the training examples that were used."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, POSITIVE, check_arguments
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
 
@@ -59,7 +61,8 @@ def fit_datamodel(
       The model, float32 or float64; zeros without data.
 
     Raises:
-      InputError: the shapes do not fit, or an option is out of range.
+      InputError: the shapes do not fit, there is no model, or an option is out of
+        range.
 
     Memory: n x n numbers, or m x m if that is less and there is no ``lasso``. Cost:
     n^3 / 3 (or m^3 / 3) once, and n^2 q a sweep.
@@ -81,6 +84,9 @@ def fit_datamodel(
             "subset must be (m, n) and outputs (m,) or (m, q); got shapes "
             f"{subset.shape} and {outputs.shape}"
         )
+    refuse_empty("subset", subset)
+    if jnp.iscomplexobj(subset):
+        raise InputError(f"subset must be real; got {subset.dtype}")
     count, examples = subset.shape
     if where is not None and where.shape != (count,):
         raise InputError(f"where must have shape {(count,)}; got {where.shape}")
@@ -135,6 +141,8 @@ def datamodel_change(fitted: Datamodel, forget: jax.Array) -> jax.Array:
             f"forget must be (..., {len(fitted.weights)}), a number for each example; "
             f"got shape {forget.shape}"
         )
+    if jnp.iscomplexobj(forget):
+        raise InputError(f"forget must be real; got {forget.dtype}")
     values = known_values(forget)
     if values is not None and values.size and np.any(np.all(values != 0, axis=-1)):
         raise InputError("forget is every example; accepted: a set that leaves some")

@@ -30,6 +30,12 @@ class Moments(NamedTuple):
 def exact(x: jax.Array) -> Moments:
     """The moments of an input without noise, flattened.
 
+    Args:
+      x: an array of any shape.
+
+    Returns:
+      Its values as the mean, and a covariance of zeros.
+
     >>> exact(jnp.ones((2, 3))).covariance.shape
     (6, 6)
     """

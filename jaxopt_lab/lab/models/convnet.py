@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.activations import IDENTITY, RELU, Activation
 from jaxopt_lab.lab.models.configs import ConvNetConfig
@@ -77,7 +78,7 @@ class ConvNet(nnx.Module):
                 x = self.norms[index](x)
             activation = self.activations[index]
             x = activation(halve(x)) if self.halve_first else halve(activation(x))
-        x = x.reshape(x.shape[0], -1)
+        x = flattened(x)
         return self.head(self.activations[-1](self.dense(x)))
 
 

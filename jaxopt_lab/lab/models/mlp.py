@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.lab.models import checks
 from jaxopt_lab.lab.models.activations import RELU, Activation
 from jaxopt_lab.lab.models.configs import MLPConfig
@@ -40,7 +41,7 @@ class MLP(nnx.Module):
 
     def __call__(self, images: jax.Array) -> jax.Array:
         checks.same_inputs("mlp", images.shape, self.shape)
-        x = images.reshape(images.shape[0], -1)
+        x = flattened(images)
         for layer, activation in zip(self.hidden, self.activations, strict=True):
             x = activation(layer(x))
         return self.head(x)

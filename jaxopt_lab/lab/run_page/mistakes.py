@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.losses.classification import to_float
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 
 MOST = 20_000

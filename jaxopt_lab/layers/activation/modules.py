@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.activation.alpha_dropout import alpha_dropout
+from jaxopt_lab.layers.activation.gradient_reversal import gradient_reversal
 from jaxopt_lab.layers.activation.hilbert import hilbert_activation
 from jaxopt_lab.layers.activation.nested_dropout import nested_dropout
 from jaxopt_lab.layers.activation.selu import selu
@@ -75,3 +76,20 @@ class HilbertActivation(BatchedLayer):
     """
 
     make = staticmethod(hilbert_activation)
+
+
+class GradientReversal(BatchedLayer):
+    """Identity with a reversed gradient, as an nnx module without parameters.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams, not used.
+      axis_name: not used; every layer has it.
+      **options: those of ``gradient_reversal``.
+
+    >>> from flax import nnx
+    >>> GradientReversal(4, weight=0.5, rngs=nnx.Rngs(0)).names
+    ((), ())
+    """
+
+    make = staticmethod(gradient_reversal)

@@ -143,12 +143,12 @@ def norm_aware_attention(
         v = without_padding(v, valid)
 
         def of_heads(z: jax.Array) -> jax.Array:
-            return z.reshape(batch, -1, heads, size).swapaxes(1, 2)
+            return z.reshape(batch, height * width, heads, size).swapaxes(1, 2)
 
         seen = None
         if valid is not None:
             seen = jnp.broadcast_to(valid, (batch, height, width, 1))
-            seen = seen.reshape(batch, 1, -1, 1)
+            seen = seen.reshape(batch, 1, height * width, 1)
         mapped = norm_aware_features(
             of_heads(q),
             of_heads(k),

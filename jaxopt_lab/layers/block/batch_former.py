@@ -1,4 +1,5 @@
 """BatchFormer: a transformer's encoder over the examples of a batch, in training."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -113,7 +114,8 @@ def batch_former(
             return (x if valid is None else jnp.where(valid, x, 0)), state
         drop = _dropping(dropout, key)
         shape = x.shape
-        x = without_padding(x, valid).reshape(shape[0], -1, features)
+        x = without_padding(x, valid)
+        x = x.reshape(shape[0], math.prod(shape[1:-1]), features)
         counts = jnp.ones(x.shape[:2], bool)
         if valid is not None:
             counts = jnp.broadcast_to(valid, (*shape[:-1], 1)).reshape(counts.shape)

@@ -1,4 +1,5 @@
 """Codebooks: activations replaced by the most similar vectors of a table."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ def codebook_lookup(
     groups, size, width = tables.shape
     parts = h.reshape(*h.shape[:-1], groups, width)
     still = jax.lax.stop_gradient(parts)
-    scores = _scores(jax.lax.stop_gradient(tables), still, similarity)
+    scores = code_scores(jax.lax.stop_gradient(tables), still, similarity)
     if disabled is not None:
         off = jnp.broadcast_to(_disabled(disabled, tables, num_codes), (groups, size))
         axes = tuple(range(scores.ndim - 2))
@@ -179,7 +180,7 @@ def code_uses(ids: jax.Array, size: int, where: jax.Array | None = None) -> jax.
     # -1, a patch by zeros, is no code; numbers of at least K are dropped.
     real = ids >= 0
     if where is not None:
-        real = real & jnp.expand_dims(where != 0, -1)
+        real = real & jnp.expand_dims(where.astype(bool), -1)
     kept = jnp.where(real, ids, size)
     return jnp.zeros(size, jnp.int32).at[kept.ravel()].set(1, mode="drop")
 
@@ -243,7 +244,21 @@ def _check(codes: jax.Array, tables: jax.Array, h: jax.Array, k: int) -> None:
         raise InputError(f"num_codes={k} of a table of {size} codes; at most {size}")
 
 
-def _scores(tables: Any, h: Any, similarity: str) -> jax.Array:
+def code_scores(tables: jax.Array, h: jax.Array, similarity: Similarity) -> jax.Array:
+    """The similarity of every code, larger is nearer.
+
+    Args:
+      tables: ``(groups, K, d)``.
+      h: ``(..., groups, d)``.
+      similarity: as of ``codebook_lookup``; ``"euclidean"`` up to a term of ``h``.
+
+    Returns:
+      ``(..., groups, K)``, of the wider of float32 and the types.
+
+    >>> table, h = jnp.array([[[0.0], [2.0]]]), jnp.array([[1.5]])
+    >>> int(code_scores(table, h, "euclidean").argmax())
+    1
+    """
     dtype = jnp.promote_types(accumulation_dtype(h.dtype), tables.dtype)
     c, x = tables.astype(dtype), h.astype(dtype)
     if similarity == "euclidean":
@@ -260,7 +275,7 @@ def _scores(tables: Any, h: Any, similarity: str) -> jax.Array:
 
 def _disabled(disabled: ArrayLike, tables: jax.Array, k: int) -> jax.Array:
     groups, size, _ = tables.shape
-    off = jnp.asarray(disabled) != 0
+    off = jnp.asarray(disabled).astype(bool)
     if off.shape not in ((size,), (groups, size)):
         raise InputError(
             f"disabled must be {(size,)} or {(groups, size)}; got {off.shape}"
@@ -281,7 +296,7 @@ def _patched(ids: jax.Array, patch: Any, grouped: bool) -> jax.Array:
         )
     shape = ids.shape if grouped else (*ids.shape[:-2], ids.shape[-1])
     return jnp.where(
-        (at != 0)[..., None, None],
+        at.astype(bool)[..., None, None],
         jnp.broadcast_to(wanted, shape).reshape(ids.shape),
         ids,
     )
@@ -304,6 +319,6 @@ def _error(y: jax.Array, still: jax.Array, where: jax.Array | None) -> jax.Array
     squares = jnp.sum((y - still) ** 2, axis=(-2, -1))
     if where is None:
         return jnp.mean(squares)
-    counts = jnp.broadcast_to(where != 0, squares.shape)
+    counts = jnp.broadcast_to(where.astype(bool), squares.shape)
     total = jnp.maximum(jnp.sum(counts.astype(y.dtype)), 1)
     return jnp.sum(jnp.where(counts, squares, 0)) / total

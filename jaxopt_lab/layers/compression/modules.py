@@ -1,10 +1,14 @@
 """The layers with few weights as flax nnx modules; importing this loads flax."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
 from jaxopt_lab.layers.compression.codebook_bottleneck import codebook_bottleneck
 from jaxopt_lab.layers.compression.mixture_of_experts import mixture_of_experts
 from jaxopt_lab.layers.compression.ordered_low_rank import ordered_low_rank
+from jaxopt_lab.layers.compression.residual_vector_quantizer import (
+    residual_vector_quantizer,
+)
 from jaxopt_lab.layers.compression.sparse_ternary import sparse_ternary
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -76,3 +80,21 @@ class MixtureOfExperts(BatchedLayer):
     """
 
     make = staticmethod(mixture_of_experts)
+
+
+class ResidualVectorQuantizer(BatchedLayer):
+    """Residual codes with trained tables, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``residual_vector_quantizer``.
+
+    >>> from flax import nnx
+    >>> module = ResidualVectorQuantizer(4, size=3, rngs=nnx.Rngs(0))
+    >>> module.codebooks.shape
+    (2, 3, 4)
+    """
+
+    make = staticmethod(residual_vector_quantizer)

@@ -1,4 +1,5 @@
 """Graph attention: every node weighs its neighbours."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.graph.graphs import Graph
 from jaxopt_lab.layers.graph.segments import (
@@ -124,7 +126,7 @@ def gat_conv(
             # An edge that names no node is NaN, and counts nowhere.
             p = p + jnp.where(jnp.isnan(edges.weight), edges.weight, 0)[:, None]
             y = propagate(h, p, edges, count)
-            y = y.reshape(count, -1) if concatenate else jnp.mean(y, axis=1)
+            y = flattened(y) if concatenate else jnp.mean(y, axis=1)
             return (y + along(params["bias"], y)).astype(nodes.dtype)
 
         return over_graphs("gat_conv", x, features, mask, one), state

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import safe_divide, safe_sqrt
 from jaxopt_lab.layers.graph.graphs import Graph, Hypergraph, check_indices
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -93,7 +94,7 @@ def propagate(messages: jax.Array, factors: jax.Array, edges: Edges, count: int)
     """
     more = messages.ndim - factors.ndim
     by = factors.reshape(factors.shape + (1,) * more)
-    here = edges.counts.reshape((-1,) + (1,) * (messages.ndim - 1))
+    here = edges.counts.reshape(edges.counts.shape + (1,) * (messages.ndim - 1))
     sent = jnp.where(here, rows(messages, edges.senders), 0) * by
     return jax.ops.segment_sum(sent, edges.receivers, count)
 
@@ -202,9 +203,9 @@ def over_graphs(
     check_graph(graph, lead, count)
     here = np.ones(nodes.shape[:-1], bool) if valid is None else valid[..., 0]
     here = jnp.broadcast_to(jnp.asarray(here), nodes.shape[:-1]).reshape(-1)
-    flat = without_padding(nodes, valid).reshape(-1, features)
+    flat = without_padding(nodes, valid).reshape(here.size, features)
     y = one(flat, side_by_side(graph, lead, count), here)
-    y = y.reshape(*nodes.shape[:-1], -1)
+    y = y.reshape(*nodes.shape[:-1], y.shape[-1])
     return y if valid is None else jnp.where(valid, y, 0)
 
 
@@ -225,7 +226,8 @@ def side_by_side(graph: Any, lead: tuple[int, ...], count: int) -> Any:
     many = math.prod(lead)
     ends = []
     for indices, limit in zip(graph[:2], limits, strict=True):
-        indices = jnp.asarray(indices).reshape(many, -1)
+        indices = flattened(jnp.asarray(indices), len(lead))
+        indices = indices.reshape(many, indices.shape[-1])
         exists = (indices >= 0) & (indices < limit)
         starts = jnp.asarray(np.arange(many)[:, None] * limit, indices.dtype)
         ends.append(jnp.where(exists, indices + starts, -1).reshape(-1))

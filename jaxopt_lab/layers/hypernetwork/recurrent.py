@@ -1,4 +1,5 @@
 """Hypernetwork that emits parameters chunk by chunk, each after the ones before."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -123,7 +125,7 @@ def recurrent_hypernetwork(
             return (h, c), h @ own["head"] + along(own["head_bias"], h)
 
         _, chunks = jax.lax.scan(step, (zero, zero), own["chunks"])
-        flat = jnp.moveaxis(chunks, 0, -2).reshape(*x.shape[:-1], -1)[..., :total]
+        flat = flattened(jnp.moveaxis(chunks, 0, -2), x.ndim - 1)[..., :total]
         if valid is not None:
             flat = jnp.where(valid, flat, 0)
         return jax.tree.unflatten(tree, _parts(flat, shapes)), state

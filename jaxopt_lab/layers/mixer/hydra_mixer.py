@@ -198,7 +198,7 @@ def _parts(
     a = jnp.zeros(heads, wide)
     if kind.steps:
         a = -jnp.exp(params["a_log"].astype(wide))
-    values = v.reshape(*lead, heads, -1)
+    values = v.reshape(*lead, heads, v.shape[-1] // heads)
     return values, Mixing(ways, pair, taps, diagonal, a, valid), z
 
 

@@ -1,4 +1,5 @@
 """Semiseparable and quasiseparable matrices of sequences, dense and as scans."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -100,7 +101,7 @@ def selective_scan(
     def cut(z: jax.Array) -> jax.Array:
         # A step of 0 changes no state.
         z = jnp.pad(z, ((0, 0), (0, more)) + ((0, 0),) * (z.ndim - 2))
-        return z.reshape(batch, -1, chunk, *z.shape[2:])
+        return z.reshape(batch, (length + more) // chunk, chunk, *z.shape[2:])
 
     xs, dts, bs, cs = map(cut, (x, dt, b, c))
     inside = _flat(xs), _flat(dts), _flat(bs), _flat(cs)
@@ -119,7 +120,7 @@ def selective_scan(
     before = jnp.pad(ends[:, :-1], ((0, 0), (1, 0)) + ((0, 0),) * 3)
     carried = jnp.einsum("bktn,bkhnp->bkthp", cs, before)
     y = y + carried * jnp.exp(exponents)[..., None]
-    return y.reshape(batch, -1, heads, width)[:, :length]
+    return y.reshape(batch, length + more, heads, width)[:, :length]
 
 
 def quasiseparable_mix(
@@ -194,7 +195,7 @@ def quasiseparable_matrix(
 
 
 def _flat(z: jax.Array) -> jax.Array:
-    return z.reshape(-1, *z.shape[2:])
+    return z.reshape(z.shape[0] * z.shape[1], *z.shape[2:])
 
 
 def _check(

@@ -1,4 +1,5 @@
 """Batch normalization with statistics balanced over the tasks of a stream."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -19,12 +20,14 @@ from jaxopt_lab.core.options import (
     UNIT,
     check_arguments,
 )
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import ModelState
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
+from jaxopt_lab.layers.penalties import summed_penalties
 
 _PENALTY = "statistics_penalty"
 _TASK = "current_task"
@@ -226,12 +229,7 @@ def statistics_penalty(model_state: ModelState) -> jax.Array:
     >>> float(statistics_penalty({"a": {"statistics_penalty": jnp.array(0.5)}}))
     0.5
     """
-    found = [
-        leaf
-        for path, leaf in jax.tree.leaves_with_path(model_state)
-        if getattr(path[-1], "key", None) == _PENALTY
-    ]
-    return sum(found, jnp.zeros(()))
+    return summed_penalties(model_state, _PENALTY)
 
 
 def _taken_apart(x: Any, tasks: int) -> tuple[jax.Array, jax.Array | None]:
@@ -259,7 +257,7 @@ def _counts(
     table = params["task_weight"].shape[0]
     each = jax.nn.one_hot(task, table, dtype=like.dtype)
     if valid is not None:
-        seen = jnp.max(valid.reshape(valid.shape[0], -1), axis=1)
+        seen = jnp.max(flattened(valid), axis=1)
         each = jnp.where(seen[:, None], each, 0)
     counts = jnp.sum(each, axis=0)
     if axis_name is not None:
@@ -285,7 +283,7 @@ def _factors(
     found = jnp.where(state[_TASK] > 0, found, 1)
     beyond = (task < 0) | (task >= counts.shape[0])
     if valid is not None:
-        beyond &= jnp.max(valid.reshape(valid.shape[0], -1), axis=1)
+        beyond &= jnp.max(flattened(valid), axis=1)
     return jnp.where(beyond, jnp.nan, found)
 
 

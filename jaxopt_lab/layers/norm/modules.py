@@ -1,9 +1,11 @@
 """The normalization layers as flax nnx modules; importing this loads flax."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
 from typing import Any
 
+import jax
 from flax import nnx
 
 from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
@@ -12,9 +14,11 @@ from jaxopt_lab.layers.norm.alpha_bn import alpha_bn
 from jaxopt_lab.layers.norm.batch_channel_norm import batch_channel_norm
 from jaxopt_lab.layers.norm.evonorm import evonorm_b0, evonorm_s0
 from jaxopt_lab.layers.norm.ghost_batch_norm import ghost_batch_norm
+from jaxopt_lab.layers.norm.integrated_batch_norm import integrated_batch_norm
 from jaxopt_lab.layers.norm.layernorm_scaling import layernorm_scaling
 from jaxopt_lab.layers.norm.plain_norms import group_norm, instance_norm, layer_norm
 from jaxopt_lab.layers.norm.power_norm import power_norm
+from jaxopt_lab.layers.norm.random_effects import random_effects, random_effects_kl
 from jaxopt_lab.layers.norm.region_norm import region_norm
 from jaxopt_lab.layers.norm.td_layernorm import td_layernorm
 from jaxopt_lab.layers.norm.unified_norm import unified_norm
@@ -55,6 +59,22 @@ class GhostBatchNorm(BatchedLayer):
     """
 
     make = staticmethod(ghost_batch_norm)
+
+
+class IntegratedBatchNorm(BatchedLayer):
+    """One batch normalization of all levels of a pyramid, as an nnx module.
+
+    Args:
+      features: size of the last axes.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``.
+      **options: those of ``integrated_batch_norm``.
+
+    >>> IntegratedBatchNorm(4, rngs=nnx.Rngs(0)).var.shape
+    (4,)
+    """
+
+    make = staticmethod(integrated_batch_norm)
 
 
 class LayerNorm(BatchedLayer):
@@ -263,3 +283,39 @@ class RegionNorm(BatchedLayer):
     """
 
     make = staticmethod(region_norm)
+
+
+class RandomEffectScaleBias(BatchedLayer):
+    """Random effects of groups on scale and bias, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams; ``dropout`` draws the effects in training.
+      axis_name: not used; devices with one key have one draw.
+      prior_scale: deviation of the prior, whose mean is 0.
+      **options: the others of ``random_effects``.
+
+    >>> module = RandomEffectScaleBias(4, groups=3, rngs=nnx.Rngs(0))
+    >>> module.scale_mean.shape, module.kl().shape
+    ((3, 4), ())
+    """
+
+    make = staticmethod(random_effects)
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        rngs: nnx.Rngs,
+        axis_name: str | None = None,
+        prior_scale: float = 0.25,
+        **options: Any,
+    ) -> None:
+        options["prior_scale"] = prior_scale
+        super().__init__(features, rngs=rngs, axis_name=axis_name, **options)
+        self.prior_scale = prior_scale
+
+    def kl(self) -> jax.Array:
+        """Divergence of the posteriors from the prior; see ``random_effects_kl``."""
+        params = {name: getattr(self, name).get_value() for name in self.names[0]}
+        return random_effects_kl(params, prior_scale=self.prior_scale)

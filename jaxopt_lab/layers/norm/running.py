@@ -108,7 +108,7 @@ def in_groups(
     axes = places(z)
 
     def over_group(x: jax.Array) -> jax.Array:
-        apart = x.reshape(*x.shape[:-1], groups, -1)
+        apart = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
         mean = jnp.mean(apart, axis=-1, keepdims=True)
         return jnp.broadcast_to(mean, apart.shape).reshape(x.shape)
 

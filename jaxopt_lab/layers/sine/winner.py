@@ -1,4 +1,5 @@
 """WINNER: the noise that a sine network's first kernels begin with, by the target."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from jaxopt_lab.core.options import (
     STATIC,
     check_arguments,
 )
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide
 
 Spectrum = Literal["flat", "rows", "radial"]
@@ -79,7 +81,7 @@ def spectral_centroid(y: jax.Array, *, spectrum: Spectrum = "flat") -> jax.Array
         y = y.reshape(-1, y.shape[-1])
     elif spectrum == "rows":
         y = jnp.moveaxis(y, -2, 0)
-        y = y.reshape(y.shape[0], -1)
+        y = flattened(y)
     places = y.shape[:-1]
     sizes = jnp.abs(jnp.fft.rfftn(y, axes=tuple(range(len(places)))))
     last = jnp.fft.rfftfreq(places[-1], dtype=y.dtype)

@@ -7,10 +7,17 @@ from typing import Annotated
 
 import jax
 
+from jaxopt_lab.core.checks import as_number
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.search.draws import generator, worst_if_nan
-from jaxopt_lab.search.driver import Candidate, Search, State, fresh, with_best
+from jaxopt_lab.search.driver import (
+    Candidate,
+    Search,
+    State,
+    fresh,
+    with_best,
+)
 from jaxopt_lab.search.einspace.grammar import (
     Grammar,
     mutate_architecture,
@@ -88,7 +95,7 @@ def einspace_evolution(
 
     def tell(state: State, candidate: Candidate, score: float) -> State:
         told = with_best(state, candidate, score)
-        member = {"candidate": dict(candidate), "score": float(score)}
+        member = {"candidate": dict(candidate), "score": as_number("score", score)}
         return {**told, "members": [*state["members"], member][-population:]}
 
     return Search(init, ask, tell)

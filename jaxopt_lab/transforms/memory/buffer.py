@@ -6,6 +6,7 @@ that overwrites it, which makes XLA copy the whole buffer. So the buffer carries
 sum of its entries, and the place where a new entry goes is made to depend on the new
 sum, so that XLA knows that the old entry has been read by then.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -342,5 +343,5 @@ def key_dtype(tree: PyTree) -> jnp.dtype:
     Returns:
       The dtype.
     """
-    kinds = [trees.accumulation_dtype(x.dtype) for x in jax.tree.leaves(tree)]
+    kinds = [trees.magnitude_dtype(x.dtype) for x in jax.tree.leaves(tree)]
     return jnp.dtype(jnp.float64 if jnp.dtype(jnp.float64) in kinds else jnp.float32)

@@ -148,6 +148,22 @@ def t3(pretrained: Any, finetuned: Any) -> Any:
     return {"divergence": mean, "coefficient": 0.1 + 0.8 * share}
 
 
+def hidden_markov(targets: Any, frames: Any) -> Any:
+    """Counts of starts, moves and frames by loops, and 1 for each."""
+    start, move, share = np.ones(3), np.ones((3, 3)), np.ones(3)
+    for labels, m in zip(targets, frames, strict=True):
+        start[labels[0]] += m[0]
+        for t, label in enumerate(labels):
+            share[label] += m[t]
+            if t:
+                move[labels[t - 1], label] += m[t - 1] * m[t]
+    return {
+        "log_start": np.log(start / start.sum()),
+        "log_transition": np.log(move / move.sum(axis=1, keepdims=True)),
+        "log_prior": np.log(share / share.sum()),
+    }
+
+
 def datamodel(subset: Any, outputs: Any) -> Any:
     """Normal equations with the offset among the unknowns, which has no ridge."""
     x = np.hstack([subset, np.ones((len(subset), 1))])
@@ -167,6 +183,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "h_calibration": h_calibration,
     "naive_bayes": naive_bayes,
     "t3": t3,
+    "hidden_markov": hidden_markov,
     "datamodel": datamodel,
     "wiener_denoiser": wiener_denoiser,
 }

@@ -139,7 +139,7 @@ class LayerSubject(Subject):
             return core.apply(params, given, x, train=True, **options)
 
         y, back, state = jax.vjp(outputs, made, has_aux=True)
-        numbers = jnp.arange(y.size) + first * (y.size // y.shape[0])
+        numbers = jnp.arange(y.size) + first * (y.size // max(y.shape[0], 1))
         slopes = (
             jnp.cos(1.0 + numbers.astype(jnp.float64)).reshape(y.shape).astype(y.dtype)
         )
@@ -418,16 +418,24 @@ class LayerSubject(Subject):
         features = 16 if self.row.matrices else features
         core = self.core(features)
         own, *further = jax.tree.leaves(self.inputs["x"])
-        # Large, so that statistics hardly count.
-        places = [16 * n for n in own.shape[1:-1]]
-        if self.row.matrices:
-            places[-1] = features
-        own = jax.ShapeDtypeStruct((own.shape[0], *places, features), np.float32)
-        leaves = [
-            jax.ShapeDtypeStruct(x.shape, np.float32 if is_float(x) else x.dtype)
-            for x in further
-        ]
-        x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), [own, *leaves])
+
+        def large(x: Any) -> Any:
+            """Large, so that statistics hardly count."""
+            places = [16 * n for n in x.shape[1:-1]]
+            if self.row.matrices:
+                places[-1] = features
+            return jax.ShapeDtypeStruct((x.shape[0], *places, features), np.float32)
+
+        shape = lambda x: (x.ndim, x.shape[-1:])
+
+        def beside(x: Any) -> Any:
+            # Another level or a second set of vectors; or times, labels, edges.
+            if shape(x) == shape(own):
+                return large(x)
+            return jax.ShapeDtypeStruct(x.shape, np.float32 if is_float(x) else x.dtype)
+
+        leaves = [large(own), *map(beside, further)]
+        x = jax.tree.unflatten(jax.tree.structure(self.inputs["x"]), leaves)
         params, state = jax.eval_shape(core.init, jax.random.wrap_key_data(KEY))
 
         def kept(params: Any, x: Any, state: Any) -> Any:
@@ -436,7 +444,9 @@ class LayerSubject(Subject):
             return jax.tree.leaves(jax.vjp(run, params, x)[1])
 
         jaxpr = jax.make_jaxpr(kept)(params, x, state).jaxpr
-        free = set(jaxpr.invars) - {jaxpr.invars[len(jax.tree.leaves(params))]}
+        first = len(jax.tree.leaves(params))
+        alike = [x for x in leaves if shape(x) == shape(leaves[0])]
+        free = set(jaxpr.invars) - set(jaxpr.invars[first : first + len(alike)])
         kept_vars = {v for v in jaxpr.outvars if not isinstance(v, Literal)} - free
         total = sum(v.aval.size * v.aval.dtype.itemsize for v in kept_vars)
-        return total / own.size
+        return total / sum(x.size for x in alike)

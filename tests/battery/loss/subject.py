@@ -40,6 +40,7 @@ def _scale(name: str) -> Callable[[Any], Any]:
 INVARIANCES: dict[str, Callable[[Any], Any]] = {
     "a constant added to the logits": _shift,
     "a constant added to all logits": _shift_all,
+    "one constant added to all outputs": lambda i: {**i, "outputs": i["outputs"] + 2.0},
     "scale of the embedding": _scale("embedding"),
     "scale of the outputs": _scale("outputs"),
 }

@@ -51,6 +51,46 @@ def classwise_calibration_error(
     return {"classwise_calibration_error": total / classes / weight.sum()}
 
 
+def _ranked(outputs: Any, targets: Any) -> Any:
+    """The relevances of each list by falling score."""
+    return np.take_along_axis(targets, np.argsort(-outputs, axis=1), axis=1)
+
+
+def ndcg(outputs: Any, targets: Any, weight: Any = None, top: int | None = None) -> Any:
+    """List by list, of scores that differ."""
+    found = []
+    for y in _ranked(outputs, targets):
+        gain = lambda y: sum((2**g - 1) / np.log2(r + 2) for r, g in enumerate(y[:top]))
+        found.append(gain(y) / gain(np.sort(y)[::-1]))
+    return {"ndcg": np.average(found, weights=_weights(targets, weight))}
+
+
+def mean_reciprocal_rank(
+    outputs: Any,
+    targets: Any,
+    weight: Any = None,
+    top: int | None = None,
+    least: float = 1.0,
+) -> Any:
+    """List by list, of scores that differ."""
+    first = [1 + list(y >= least).index(True) for y in _ranked(outputs, targets)]
+    found = [1 / r if top is None or r <= top else 0.0 for r in first]
+    weights = _weights(targets, weight)
+    return {"mean_reciprocal_rank": np.average(found, weights=weights)}
+
+
+def mean_average_precision(
+    outputs: Any, targets: Any, weight: Any = None, least: float = 1.0
+) -> Any:
+    """List by list, of scores that differ."""
+    found = []
+    for y in _ranked(outputs, targets):
+        ranks = 1 + np.flatnonzero(y >= least)
+        found.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    weights = _weights(targets, weight)
+    return {"mean_average_precision": np.average(found, weights=weights)}
+
+
 REFERENCES: dict[str, Callable[..., Any]] = {
     "accuracy": accuracy,
     "classwise_calibration_error": classwise_calibration_error,
@@ -58,5 +98,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "mark_evaluate": sets.mark_evaluate,
     "fuzzy_topology_impact": sets.fuzzy_topology_impact,
     "lsh_precision_recall": sets.lsh_precision_recall,
+    "mean_average_precision": mean_average_precision,
+    "mean_reciprocal_rank": mean_reciprocal_rank,
+    "ndcg": ndcg,
     "expected_calibration_error": expected_calibration_error,
 }
