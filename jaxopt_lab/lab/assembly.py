@@ -16,6 +16,7 @@ from jaxopt_lab.lab import (
     optimizers,
     placement,
     recipes,
+    regularized,
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
@@ -122,18 +123,36 @@ def assemble(
             part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
         made = made._replace(functional=recipe.of_network(functional))
+    penalized = None
+    if (part := configuration.chosen("regularizer")) is not None:
+        if placed is not None and placed.per_device:
+            raise InputError(
+                f"regularizer={run.regularizer} needs the statistics of the whole "
+                "batch; give mesh=data:1"
+            )
+        kind = np.float32 if loaded.kind == "image" else np.int32
+        shape = (1, *loaded.input_shape)
+        penalized = regularized.prepare(
+            part,
+            computed,
+            lambda network: loss_of(configuration, loaded, network),
+            jax.ShapeDtypeStruct(shape, kind),
+        )
+        loss_fn = penalized.loss_fn
 
     def init(key: jax.Array) -> TrainState:
         def draw(index: int) -> TrainState:
             own = jax.random.fold_in(key, index) if index else key
-            return first_state(own, made, tx, start)
+            state = first_state(own, made, tx, start)
+            return state if penalized is None else penalized.extend(state)
 
         return averages.extend(draw(0) if recipe is None else recipe.first(draw))
 
     eval_params = configuration.rows.method.eval_params_fn
     if recipe is not None and eval_params is not None:
         eval_params = recipe.of_each(eval_params)
-    viewed = None if recipe is None else recipe.view
+    beside = penalized if recipe is None else recipe
+    viewed = None if beside is None else beside.view
     averages = averaging.of_run(configuration, viewed, eval_params)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
@@ -204,7 +223,7 @@ def assemble(
 
     def view(state: TrainState) -> TrainState:
         state = averages.plain(state)
-        return state if recipe is None else recipe.view(state)
+        return state if viewed is None else viewed(state)
 
     def averaged(state: TrainState) -> TrainState:
         return view(state)._replace(**averages.of(state))
