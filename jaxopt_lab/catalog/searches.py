@@ -61,8 +61,8 @@ ROWS: tuple[Search, ...] = (
         example="jaxopt_lab.catalog.examples.decisions:forecast_space",
         space="intervals, also logarithmic, whole numbers, choices",
         budget="tens to hundreds",
-        several=True,
         paper="Cummings et al. 2022, arXiv:2205.10358",
+        several=True,
         code="IntelLabs/DyNAS-T",
     ),
     Search(

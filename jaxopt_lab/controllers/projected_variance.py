@@ -1,4 +1,5 @@
 """Variances along the mean gradient and at right angles to it, for batch-size rules."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

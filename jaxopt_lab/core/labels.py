@@ -13,7 +13,7 @@ def _wide(labels: jax.Array) -> jax.Array:
 
 
 def is_class(labels: jax.Array, classes: int) -> jax.Array:
-    """Which class each label names.
+    """The class that each label names, as one boolean a class.
 
     Args:
       labels: integers ``(...)``.

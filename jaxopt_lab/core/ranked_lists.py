@@ -133,10 +133,7 @@ def ideal_gain(labels: jax.Array, top: int | None = None) -> jax.Array:
     >>> float(ideal_gain(jnp.array([0.0, 2.0])))
     3.0
     """
-    best = jnp.flip(jnp.sort(labels, axis=-1), axis=-1)
-    ranks = jnp.arange(1, labels.shape[-1] + 1, dtype=labels.dtype)
-    weights = discounts(ranks, top).reshape((1,) * (labels.ndim - 1) + (-1,))
-    return jnp.sum(gains(best) * weights, axis=-1)
+    return jnp.sum(gains(labels) * discounts(_places(labels), top), axis=-1)
 
 
 def ranks(lists: RankedLists) -> jax.Array:
@@ -152,8 +149,16 @@ def ranks(lists: RankedLists) -> jax.Array:
     [2.0, 1.0, 3.0]
     """
     s = jax.lax.stop_gradient(jnp.where(lists.valid, lists.scores, -jnp.inf))
-    order = jnp.argsort(-s, axis=-1, stable=True)
-    return (jnp.argsort(order, axis=-1) + 1).astype(s.dtype)
+    return _places(s)
+
+
+def _places(x: jax.Array) -> jax.Array:
+    # Counted: pairs are compared anyway, and a sort takes long to compile.
+    own, other = x[..., :, None], x[..., None, :]
+    count, leading = x.shape[-1], (1,) * (x.ndim - 1)
+    earlier = jnp.tri(count, k=-1, dtype=bool).reshape((*leading, count, count))
+    before = (other > own) | ((other == own) & earlier)
+    return 1 + jnp.sum(before, axis=-1, dtype=jnp.int32).astype(x.dtype)
 
 
 def itself(lists: RankedLists) -> jax.Array:

@@ -4,6 +4,7 @@ Each builder returns ``(key, batch) -> batch``, which changes ``batch["image"]``
 shape ``(B, H, W, C)`` and leaves the other entries alone. Every image draws its own
 numbers. Pixels are moved, never computed, so the dtype stays and uint8 stays exact.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

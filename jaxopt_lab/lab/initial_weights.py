@@ -101,9 +101,9 @@ def of_run(configuration: Configuration) -> Start | None:
     state = program.view(saved.restore(program.state).state)
     if theirs.run.seeds > 1:
         state = jax.tree.map(lambda x: x[0], state)
-    params, eval_params = state.params, theirs.rows.method.eval_params_fn
-    if eval_params is not None:
-        params = eval_params(params, state.opt_state)
+    params = state.params
+    if program.eval_params is not None:
+        params = program.eval_params(params, state.opt_state)
     return Start(weights.named(params, state.model_state), new, run.start_from)
 
 

@@ -116,6 +116,9 @@ class RunOptions:
     the first steps. 0: none"""
     loss: str = "cross_entropy"
     """the loss of training, a loss of the catalog; tests report the cross-entropy"""
+    regularizer: str = "none"
+    """a regularizer of the catalog, whose penalty of the layers' outputs is added to
+    the loss of training"""
     recipe: str = "none"
     """a recipe of the catalog in place of the plain training step; on one device"""
     controller: str = "none"

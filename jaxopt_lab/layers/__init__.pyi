@@ -14,6 +14,7 @@ from .activation.selu import selu
 from .attention.causal_prefix import prefix_causal_mask
 from .attention.content_guided_attention import content_guided_attention
 from .attention.content_guided_fusion import content_guided_fusion
+from .attention.gaussian_prior import gaussian_prior, prior_deviations
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
@@ -380,6 +381,7 @@ __all__ = [
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
+    "gaussian_prior",
     "gaussian_projection",
     "gcn_conv",
     "gcn_propagate",
@@ -458,6 +460,7 @@ __all__ = [
     "prediction_correction",
     "prefix_causal_mask",
     "prefix_mask",
+    "prior_deviations",
     "prune_ranks",
     "psf_to_otf",
     "pyramid_conv",

@@ -1,4 +1,5 @@
 """Earth mover's distance of language models, beside the cross-entropy."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

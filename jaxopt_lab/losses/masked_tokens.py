@@ -1,4 +1,5 @@
 """Loss and metrics of a model that fills in masked tokens (masked diffusion)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

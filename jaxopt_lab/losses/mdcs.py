@@ -1,4 +1,5 @@
 """MDCS: experts of different class balance, each taught by its own weak view."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

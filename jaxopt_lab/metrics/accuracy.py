@@ -1,4 +1,5 @@
 """Share of the examples whose label is among the largest logits."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Difference between probabilities and frequencies of every class, in bins."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

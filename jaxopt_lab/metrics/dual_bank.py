@@ -1,4 +1,5 @@
 """Retrieval scores normalized by banks, against hubs."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

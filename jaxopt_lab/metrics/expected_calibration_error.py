@@ -1,4 +1,5 @@
 """Difference between confidence and accuracy, in bins of the confidence."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """A monotone map of log-probabilities with the least h-calibration loss."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

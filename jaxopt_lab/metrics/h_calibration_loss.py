@@ -1,4 +1,5 @@
 """Difference of probabilities and outcomes over windows of sorted events."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """A linear probe of features in closed form: naive Bayes with shared variances."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """One temperature that calibrates the probabilities of a classifier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

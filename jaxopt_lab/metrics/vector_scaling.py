@@ -1,4 +1,5 @@
 """A factor and an offset of each class that calibrate a classifier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Distillation: a student learns the probabilities of a frozen teacher."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

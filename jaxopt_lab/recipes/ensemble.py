@@ -1,7 +1,9 @@
 """Deep ensembles: several members in one program, pushed apart or together."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import jax
@@ -57,6 +59,31 @@ def init_ensemble(
         model_state={MEMBERS: {} if model_state is None else model_state},
         opt_state={MEMBERS: jax.vmap(tx.init)(params)},
         key=key,
+    )
+
+
+def of_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of ``make_ensemble_step`` from fresh plain states, one a member.
+
+    Args:
+      states: of ``init_state`` with the transformation of the step; step and key are
+        those of the first.
+
+    Returns:
+      The state; that of ``init_ensemble`` on the stacked parameters.
+
+    >>> from jaxopt_lab.training import init_state
+    >>> fresh = lambda i: init_state(optax.sgd(0.1), jnp.zeros(2), jax.random.key(i))
+    >>> of_states([fresh(0), fresh(1)]).params["members"].shape
+    (2, 2)
+    """
+    stack = lambda trees: {MEMBERS: jax.tree.map(lambda *x: jnp.stack(x), *trees)}
+    return TrainState(
+        step=states[0].step,
+        params=stack([s.params for s in states]),
+        model_state=stack([s.model_state for s in states]),
+        opt_state=stack([s.opt_state for s in states]),
+        key=states[0].key,
     )
 
 

@@ -1,4 +1,5 @@
 """Federated averaging, in one process: clients train apart and are averaged."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Training of a flow: velocities of straight paths between noise and data."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

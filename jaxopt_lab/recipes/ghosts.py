@@ -1,4 +1,5 @@
 """Ghosts: features of classes that are yet to come, from their attributes."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """HybridNet: a classifier and two branches that rebuild the input between them."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -64,7 +66,23 @@ def init_hybridnet(
     >>> sorted(state.params)
     ['student', 'teacher']
     """
-    alone = init_state(tx, params, key, model_state)
+    return of_states([init_state(tx, params, key, model_state)])
+
+
+def of_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of ``make_hybridnet_step`` from the fresh plain state of its student.
+
+    Args:
+      states: one, of ``init_state``.
+
+    Returns:
+      The state, its teacher a copy of the student.
+
+    >>> state = init_state(optax.sgd(0.1), jnp.ones(2), jax.random.key(0))
+    >>> of_states([state]).params["teacher"].tolist()
+    [1.0, 1.0]
+    """
+    (alone,) = states
     # Copies: a donated state must not hold an array twice.
     again = lambda tree: jax.tree.map(jnp.copy, tree)
     return alone._replace(

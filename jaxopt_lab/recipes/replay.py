@@ -1,4 +1,5 @@
 """Experience replay: every batch beside random examples of a memory of past ones."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

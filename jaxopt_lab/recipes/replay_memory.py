@@ -1,4 +1,5 @@
 """A memory of past examples of bounded size, filled by reservoir sampling."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """SortedNet: all prefixes of a network trained at once, a few of them in each step."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """KLoM: distance of unlearned models from retrained ones by their margins."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

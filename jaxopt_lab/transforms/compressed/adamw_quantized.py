@@ -1,4 +1,5 @@
 """AdamW with its moments stored as 8-bit, 4-bit, floating or linear codes."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Ranking of candidates by point-, pair- and listwise losses."""
