@@ -1,4 +1,5 @@
 """Scale and bias with a random effect of each group of examples."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
