@@ -16,6 +16,7 @@ from jaxopt_lab.lab import (
     optimizers,
     placement,
     recipes,
+    regularized,
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
@@ -122,29 +123,48 @@ def assemble(
             part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
         made = made._replace(functional=recipe.of_network(functional))
+    penalized = None
+    if (part := configuration.chosen("regularizer")) is not None:
+        if placed is not None and placed.per_device:
+            raise InputError(
+                f"regularizer={run.regularizer} needs the statistics of the whole "
+                "batch; give mesh=data:1"
+            )
+        kind = np.float32 if loaded.kind == "image" else np.int32
+        shape = (1, *loaded.input_shape)
+        penalized = regularized.prepare(
+            part,
+            computed,
+            lambda network: loss_of(configuration, loaded, network),
+            jax.ShapeDtypeStruct(shape, kind),
+        )
+        loss_fn = penalized.loss_fn
 
     def init(key: jax.Array) -> TrainState:
         def draw(index: int) -> TrainState:
             own = jax.random.fold_in(key, index) if index else key
-            return first_state(own, made, tx, start)
+            state = first_state(own, made, tx, start)
+            return state if penalized is None else penalized.extend(state)
 
         return averages.extend(draw(0) if recipe is None else recipe.first(draw))
 
     eval_params = configuration.rows.method.eval_params_fn
     if recipe is not None and eval_params is not None:
         eval_params = recipe.of_each(eval_params)
-    viewed = None if recipe is None else recipe.view
+    beside = penalized if recipe is None else recipe
+    viewed = None if beside is None else beside.view
     averages = averaging.of_run(configuration, viewed, eval_params)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     step: Any
+    reads = getattr(configuration.rows.parts.get("controller"), "reads", ())
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages)
+            step = controlled.step(loss_fn, tx, batch_of, averages, reads=reads)
         elif recipe is not None:
             step = averages.step(recipe.step)
         else:
@@ -164,7 +184,7 @@ def assemble(
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings, reads)
         else:
             step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
             step = averages.step(step, shardings.storage)
@@ -204,7 +224,7 @@ def assemble(
 
     def view(state: TrainState) -> TrainState:
         state = averages.plain(state)
-        return state if recipe is None else recipe.view(state)
+        return state if viewed is None else viewed(state)
 
     def averaged(state: TrainState) -> TrainState:
         return view(state)._replace(**averages.of(state))

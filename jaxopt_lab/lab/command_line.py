@@ -173,7 +173,10 @@ def _with_file(
     return configuration
 
 
-_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe", "controller")
+_PARTS = (
+    *("method", "base", "task", "model", "loss", "regularizer", "augment"),
+    *("recipe", "controller"),
+)
 """Options that bring options of their own."""
 
 

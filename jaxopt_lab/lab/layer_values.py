@@ -112,7 +112,8 @@ class _Watch:
         """A product with its bias, a few numbers that were repeated."""
         for place in (0, 1):
             name, _ = self._products.pop(id(values[place]), ("", None))
-            if name and id(values[1 - place]) in self._spread:
+            other = values[1 - place]
+            if name and (np.ndim(other) == 0 or id(other) in self._spread):
                 result = eqn.primitive.bind(*values, **eqn.params)
                 self.outputs[name] = result
                 return result

@@ -12,6 +12,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.options import NON_NEGATIVE, Option
 from jaxopt_lab.lab import imported, recipe_networks
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
@@ -29,6 +30,18 @@ _FROM_PARAMS: Mapping[str, Callable[[Any], jax.Array]] = {
 _OF_DATA = ("num_classes",)
 """Arguments of data transforms that a run takes from its data."""
 
+
+_OF_REGULARIZERS = {
+    "weight": Option(
+        0.001, "factor of the penalty, a mean over the examples", NON_NEGATIVE
+    ),
+    "layers": Option(
+        "",
+        "regular expression of the kernels of the layers whose outputs are penalized, "
+        "before their activations (hidden/1); empty: all but the last",
+    ),
+}
+"""Options of every regularizer of a run."""
 
 OF_ONE_ROLE = ("network", "member")
 """The model's name among the arguments of recipes that have a single one."""
@@ -57,9 +70,9 @@ def rows_of(
 
     Returns:
       Rows by place: ``"norm"``, ``"activation"``, those of ``placed.OWN``, ``"loss"``,
-      ``"augment"``, ``"recipe"``, ``"controller"``. A place is absent where its name is
-      no part of the catalog. Several data transforms are each in a place of their own
-      name.
+      ``"regularizer"``, ``"augment"``, ``"recipe"``, ``"controller"``. A place
+      is absent where its name is no part of the catalog. Several data transforms are
+      each in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -74,7 +87,7 @@ def rows_of(
         for place, own in placed.OWN.items():
             name = given.get(f"model.{place}", own)
             found[place] = placed.row(model, place, name)
-    for place in ("loss", "recipe", "controller"):
+    for place in ("loss", "regularizer", "recipe", "controller"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     if own_loss is not None:
         found["loss"] = own_loss
@@ -154,6 +167,8 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
         # An option that is None has no type.
         if name not in elsewhere and option.default is not None
     }
+    if place == "regularizer":
+        found |= _OF_REGULARIZERS
     return found | (recipe_networks.options_of(row) if isinstance(row, Recipe) else {})
 
 
@@ -261,6 +276,16 @@ def _unfit_loss(row: catalog.Part) -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
+def _unfit_regularizer(row: catalog.Part) -> str:
+    """The reason why a loss is no penalty of layers' outputs; empty if it is one."""
+    assert isinstance(row, Loss)
+    if not row.regularizer:
+        return "is none of activations"
+    if row.couples:
+        return "couples the examples of a batch"
+    return "" if row.stateful else f"takes {' and '.join(_needs(row))}"
+
+
 def _unfit_transform(row: catalog.Part) -> str:
     missing = [name for name in _needs(row) if name not in _OF_DATA]
     return f"needs {', '.join(missing)}" if missing else ""
@@ -279,7 +304,7 @@ def _unfit_recipe(row: catalog.Part) -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
-_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss")
+_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss", "coordinate_ratio")
 """Statistics that a step over micro-batches gives."""
 
 _OF_BATCH = ("micro_batch", "start_batch")
@@ -299,6 +324,7 @@ def _unfit_controller(row: catalog.Part) -> str:
 
 _PLACES: Mapping[str, tuple[tuple[str, ...], str, Callable[[catalog.Part], str]]] = {
     "loss": ((), "loss", _unfit_loss),
+    "regularizer": (("none",), "loss", _unfit_regularizer),
     "augment": (AUGMENTATIONS, "data transform", _unfit_transform),
     "recipe": (("none",), "recipe", _unfit_recipe),
     "controller": (("none",), "controller", _unfit_controller),

@@ -64,8 +64,17 @@ def detections(logits: np.ndarray, least: float) -> list[np.ndarray]:
     return kept
 
 
-def score(found: list[np.ndarray], drawn: Canvases) -> float:
-    """F1: an object is found by one detection of its class within half its side."""
+def score(found: list[np.ndarray], drawn: Canvases, *, classes: bool = False) -> float:
+    """F1: an object is found by one detection within half its side.
+
+    Args:
+      found: of ``detections``.
+      drawn: the canvases.
+      classes: whether the class must be right, too.
+
+    Returns:
+      The score of all canvases together.
+    """
     right = 0
     for i, rows in enumerate(found):
         free = set(np.flatnonzero(drawn.labels[i] >= 0).tolist())
@@ -73,11 +82,9 @@ def score(found: list[np.ndarray], drawn: Canvases) -> float:
             far = {
                 j: max(abs(drawn.boxes[i, j, :2] - (row, column))) for j in sorted(free)
             }
-            own = [
-                j
-                for j, d in far.items()
-                if d < drawn.boxes[i, j, 2] / 2 and drawn.labels[i, j] == label
-            ]
+            own = [j for j, d in far.items() if d < drawn.boxes[i, j, 2] / 2]
+            if classes:
+                own = [j for j in own if drawn.labels[i, j] == label]
             if own:
                 free.remove(min(own, key=far.__getitem__))
                 right += 1

@@ -165,7 +165,10 @@ def _figure(measured: Measured) -> Any:
         axis.set_xticks(measured.bits)
         axis.set_ylabel(label)
         figures.tidy(axis)
-    axes[0, 0].legend(frameon=False, title="decoder")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=len(names), frameon=False
+    )
     return figure
 
 

@@ -180,6 +180,10 @@ def _rule(
             "past gradients nor Adam's"
         ]
     notes = []
+    if run.regularizer != "none":
+        notes.append(
+            f"regularizer={run.regularizer}: lambda is of the loss without the penalty"
+        )
     if rule.adam is not None:
         notes.append(
             f"{row.name}: lambda is of the Hessian between the inverse roots of Adam's "

@@ -43,4 +43,5 @@ def test_logits_of_the_targets_find_every_object_and_no_other():
     assert score(found, drawn) > 0.9
     assert score([np.zeros((0, 4))] * 12, drawn) == 0.0
     wrong = [np.concatenate([f[:, :3], (f[:, 3:] + 1) % 10], axis=1) for f in found]
-    assert score(wrong, drawn) < 0.1
+    assert score(wrong, drawn, classes=True) < 0.1
+    assert score(wrong, drawn) == score(found, drawn)

@@ -1,0 +1,1 @@
+"""Near duplicates and mixtures of sources of text."""
