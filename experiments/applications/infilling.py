@@ -254,7 +254,7 @@ def report(measured: dict[str, Any], config: Config) -> Report:
             places, values.mean(axis=1), deviation, fmt="o", color=color, label=arm
         )
     axis.set_xticks(range(len(names)), names)
-    axis.set_ylabel("cross-entropy in nats a character")
+    axis.set_ylabel("nats a character, mean and deviation")
     axis.legend(frameon=False)
     style.tidy(axis)
     return Report({"measured": measured}, [table], {"cross_entropy": figure})
