@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pathlib
+import re
 import sys
 
 import pytest
@@ -61,6 +62,32 @@ def test_every_part_of_the_catalog_has_its_page():
         if "catalog.adapters" not in build and id(part.loaded(build)) not in own
     ]
     assert not lacking
+
+
+def test_parts_have_an_example_errors_and_a_source():
+    rows = [row for kind in catalog.KINDS for row in catalog.of_kind(kind).values()]
+    own = [r for r in rows if "jaxopt_lab" in str(r.build)]
+    docs = {
+        row.name: inspect.getdoc(part.loaded(row.build)) or ""
+        for row in own
+        if "catalog.adapters" not in row.build
+    }
+    assert len(docs) > 150
+    # An alias and a neighbour refer to another part; greedy decoding is a definition.
+    source = re.compile(r"Sources?|[Rr]eferences?|OURS|[Aa]s ``|``\w+``\.|https?://")
+    lacking = {
+        name: [
+            what
+            for what, there in (
+                (">>>", ">>>" in doc),
+                ("Raises", re.search("Raises|[Ee]rrors", doc)),
+                ("Source", source.search(doc) or name == "greedy"),
+            )
+            if not there
+        ]
+        for name, doc in docs.items()
+    }
+    assert not {name: what for name, what in lacking.items() if what}
 
 
 def test_every_room_has_its_page():

@@ -9,6 +9,7 @@ import sys
 import jax.numpy as jnp
 import pytest
 
+import jaxopt_lab
 from jaxopt_lab import catalog
 from jaxopt_lab.catalog import tables
 from jaxopt_lab.core.errors import InputError
@@ -18,6 +19,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "extensions"))
 catalog_tables = importlib.import_module("catalog_tables")
 public_names = importlib.import_module("public_names")
+WITH_OPTIONS = {"targets"}  # benchmarks whose command has options on the page
 README = (ROOT / "README.md").read_text()
 PAGES = {
     page.name: page
@@ -118,8 +120,26 @@ def test_the_commands_are_two_and_ci_reads_them():
 @pytest.mark.parametrize("name", PAGES)
 def test_linked_files_exist(name):
     made = {f"api/{room}-room.md" for room in public_names.ROOMS}  # by the site
+    made.add("api/index.md")
     for target in re.findall(r"\]\(([^)#:]+)\)", PAGES[name].read_text()):
         assert (PAGES[name].parent / target).exists() or target in made, target
+
+
+def test_contributing_has_a_part_of_each_kind():
+    text = PAGES["CONTRIBUTING.md"].read_text()
+    line = re.compile(r"^\| ([a-z ]+) \| `(.*)/(\w+\.py)` \| `(catalog/.*)` \|", re.M)
+    rows = line.findall(text)
+    assert [kind for kind, *_ in rows] == list(catalog.KINDS)
+    for _, room, file, row in rows:
+        assert (ROOT / "jaxopt_lab" / room / file).exists()
+        assert (ROOT / "tests" / room / f"test_{file}").exists()
+        assert (ROOT / "jaxopt_lab" / row).exists()
+
+
+def test_the_glossary_is_short():
+    glossary = PAGES["CONTRIBUTING.md"].read_text().split("## Glossary")[1]
+    rows = [x for x in glossary.split("## ")[0].splitlines() if x.startswith("|")]
+    assert len(rows) <= 2 + 10
 
 
 def test_commands_name_modules_that_exist():
@@ -130,6 +150,30 @@ def test_commands_name_modules_that_exist():
         place = ROOT / module.replace(".", "/")
         files = (place.with_suffix(".py"), place / "__main__.py")
         assert any(file.exists() for file in files), module
+
+
+def test_the_version_is_the_same_everywhere():
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    changed = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    version = jaxopt_lab.__version__.partition(".dev")[0]
+    assert cited and changed
+    assert version == changed[1]
+    # Under development the last release is the one to cite.
+    assert version == cited[1] or ".dev" in jaxopt_lab.__version__
+
+
+def test_the_page_of_benchmarks_has_all_of_them():
+    text = PAGES["benchmarks.md"].read_text()
+    files = (ROOT / "experiments" / "benchmarks").glob("*.py")
+    runs = {f.stem for f in files if "__main__" in f.read_text()}
+    studies = {
+        f.parent.name for f in (ROOT / "experiments/studies").glob("*/claims.py")
+    }
+    assert len(runs) > 20 and len(studies) > 10
+    assert (
+        not {name for name in runs if f"benchmarks.{name}`" not in text} - WITH_OPTIONS
+    )
+    assert not {name for name in studies if f"studies.{name} " not in text}
 
 
 def test_no_file_names_a_place_of_one_machine():

@@ -1,4 +1,5 @@
 """A probabilistic circuit: a hidden Chow-Liu tree, in log space, fitted by EM."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

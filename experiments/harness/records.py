@@ -15,7 +15,7 @@ from experiments.harness.report import plain
 from experiments.harness.verdicts import Verdict
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.provenance import commit, versions
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 
 _RESULTS = "results"
 _INF = float("inf")
@@ -128,7 +128,7 @@ class Collection(NamedTuple):
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(_finite(plain(record)), indent=1, allow_nan=False) + "\n"
-        write_atomically(path, text.encode())
+        write_text(path, text)
         return path
 
     def read(self, name: str) -> Record | None:

@@ -1,4 +1,5 @@
 """HNeRV: a video as embeddings of its frames and a decoder; NeRV as the baseline."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Any optax transformation, safe to differentiate through."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

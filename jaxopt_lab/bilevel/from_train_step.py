@@ -1,4 +1,5 @@
 """Inner problem made of a train step."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Hypergradients of an outer loss through an inner optimization, in seven modes."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Implicit differentiation: derivatives of a minimum by a linear solve."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Training runs as differentiable functions."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxopt_lab.catalog.schema import Layer, Neutral
 
 _ROOM = "jaxopt_lab.layers"
+_ATTENTION = "jaxopt_lab.layers.attention"
 _EXAMPLES = "jaxopt_lab.catalog.examples.images"
 
 ROWS: tuple[Layer, ...] = (
@@ -47,6 +48,43 @@ ROWS: tuple[Layer, ...] = (
         paper="Chen, He and Lu 2023, arXiv:2301.04805",
         code="cecret3350/DEA-Net",
         full="the convolution of ws_conv; its loops are plain",
+    ),
+    Layer(
+        name="content_guided_attention",
+        summary="weights of each channel and position of images, made from them (CGA)",
+        build=f"{_ATTENTION}.content_guided_attention:content_guided_attention",
+        module=f"{_ATTENTION}.modules:ContentGuidedAttention",
+        reduces_to=Neutral(
+            {"refine": False},
+            f"{_ATTENTION}.content_guided_attention:coarse_attention",
+        ),
+        topic="restoration",
+        options=("reduction", "refine"),
+        example=f"{_EXAMPLES}:attended_images",
+        replaces=(),
+        couples_positions=True,
+        residual_bytes="26",
+        paper="Chen, He and Lu 2023, arXiv:2301.04805",
+        code="cecret3350/DEA-Net",
+        full="dear; tested against NumPy in its file",
+    ),
+    Layer(
+        name="content_guided_fusion",
+        summary="features of an encoder and a decoder, mixed by attention (CGA)",
+        build=f"{_ATTENTION}.content_guided_fusion:content_guided_fusion",
+        module=f"{_ATTENTION}.modules:ContentGuidedFusion",
+        reduces_to=Neutral(
+            {"attend": False}, f"{_ATTENTION}.content_guided_fusion:equal_fusion"
+        ),
+        topic="restoration",
+        options=("reduction", "attend", "double_sigmoid"),
+        example=f"{_EXAMPLES}:fused_images",
+        replaces=(),
+        couples_positions=True,
+        residual_bytes="19",
+        paper="Chen, He and Lu 2023, arXiv:2301.04805",
+        code="cecret3350/DEA-Net",
+        full="dear; tested against NumPy in its file",
     ),
     Layer(
         name="learned_wiener",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from jaxopt_lab.catalog.part import Neutral, Part
+from jaxopt_lab.catalog.schema_recipe import Recipe
 from jaxopt_lab.catalog.schema_transform import Transform
 
 __all__ = [
@@ -187,36 +188,6 @@ class Controller(Part):
     reads: tuple[str, ...]
     decides: str
     period: str = "1"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe(Part):
-    """A row of a training step, ``make_x_step(...) -> step(state, batch)``.
-
-    Attributes:
-      roles: keys of ``params`` and ``opt_state``.
-      gradients: gradient evaluations of each role per step.
-      frozen: roles that do not change.
-      parts: names of the rows that it is made of.
-      states: ``"module:function"``, of the trained role's model state and the first
-        batch: the model states by name; empty: one for each role.
-      carries: whether the step trains on the batch before the one that it is given.
-      couples: its objective couples the examples of a batch, so that it refuses
-        micro-batches.
-      outputs: outputs of its networks beside the logits that a plain model gives, in
-        words; empty: none.
-    """
-
-    kind: ClassVar[str] = "recipe"
-
-    roles: tuple[str, ...]
-    gradients: Mapping[str, int]
-    frozen: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
-    states: str = ""
-    carries: bool = False
-    couples: bool = False
-    outputs: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Writable folders, and plain words for file-system errors."""
+"""Writable folders, what is closed at the end, plain words for system errors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,38 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from jaxopt_lab.core.errors import InputError
+
+
+class Closing:
+    """A context whose end closes it, also after an error.
+
+    >>> class Door(Closing):
+    ...     def close(self):
+    ...         print("closed")
+    >>> with Door() as door:
+    ...     print("open")
+    open
+    closed
+    """
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def make_writable(folder: Path) -> None:

@@ -1,4 +1,5 @@
 """K-means: Lloyd's sweeps, and starts for lines and for points."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values, out_of_range
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.typing import Scalar
 
 
@@ -60,20 +62,33 @@ def probabilities(
       Shape ``(count, classes)``.
 
     Raises:
-      InputError: the labels have another type or shape.
+      InputError: the labels have another type or shape; where the values are known,
+        one is no class. Traced, such a label is NaN.
 
     >>> probabilities(jnp.array([1]), 2, 1, jnp.float32).tolist()
     [[0.0, 1.0]]
     """
     labels = jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.integer) and labels.shape == (count,):
-        return jax.nn.one_hot(labels, classes, dtype=dtype)
+        return _of_labels(labels, classes).astype(dtype)
     if trees.is_floating(labels) and labels.shape == (count, classes):
         return labels
     raise InputError(
         f"labels to mix must be integers of shape {(count,)} or floats of shape "
         f"{(count, classes)}; got {labels.dtype} of shape {labels.shape}"
     )
+
+
+def _of_labels(labels: jax.Array, classes: int) -> jax.Array:
+    """1 at the label, NaN for one that is no class, or an error where it is known."""
+    values = known_values(labels)
+    if values is not None and (wrong := out_of_range(values, classes)).size:
+        raise InputError(
+            f"labels to mix must be classes from 0 to {classes - 1}; got {wrong[0]}"
+        )
+    hit = is_class(labels, classes)
+    known = jnp.any(hit, axis=1, keepdims=True)
+    return jnp.where(known, hit.astype(jnp.float32), jnp.nan)
 
 
 def blend(x: jax.Array, weight: jax.Array, order: jax.Array) -> jax.Array:

@@ -1,4 +1,5 @@
 """Distances between the rows of two arrays and nearest rows, in blocks of rows."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

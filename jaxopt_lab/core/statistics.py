@@ -3,6 +3,7 @@
 All are sums over sums of weights: over an axis of devices the sums are added, never the
 means averaged, so that devices with more padding count for less.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ derivative: an optimizer that is differentiated through meets exact zeros (zero
 initialised layers, padded rows), and the derivative of a square root there is
 infinite, which turns into NaN as soon as it is multiplied by the zero beside it.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Curvature of a point in one call."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

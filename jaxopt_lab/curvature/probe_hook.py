@@ -1,4 +1,5 @@
 """A hook that probes the curvature along a run."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

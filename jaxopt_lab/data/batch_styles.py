@@ -1,4 +1,5 @@
 """Batch styles standardisation: low frequencies of all images from one of the batch."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

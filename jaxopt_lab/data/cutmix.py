@@ -1,4 +1,5 @@
 """CutMix: a box of another example of the batch, and its share of the label."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Random erasing: a rectangle of each image is overwritten."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Mixup: convex combinations of the examples of a batch and of their labels."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Recombined images: the object of one before the background of another class."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """A weak and a strong view of every image, for learning by consistency."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """CreditDecoding: masked tokens decided in parallel, steady predictions earlier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

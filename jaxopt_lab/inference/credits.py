@@ -1,4 +1,5 @@
 """One step of CreditDecoding: credits, and the masked tokens that are decided."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Logits of a sampler: divided by a temperature, the improbable tokens left out."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Hidden Markov models of labelled sequences: counts, and smoothing with them."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -83,6 +84,8 @@ def transition_counts(
     ):
         if x is not None and jnp.shape(x) != shape:
             raise InputError(f"{name} must have the shape {shape}; got {jnp.shape(x)}")
+        if x is not None and jnp.iscomplexobj(x):
+            raise InputError(f"{name} must be real; got {jnp.result_type(x)}")
     _check_labels(labels, states, where)
     given = [jnp.asarray(x) for x in (where, weights) if x is not None]
     wide = [x for x in given if jnp.issubdtype(x.dtype, jnp.floating)]

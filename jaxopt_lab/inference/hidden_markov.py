@@ -1,4 +1,5 @@
 """Hidden Markov models: the most probable path, and the posterior of every frame."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """T3: parameters between two models, by how far their predictions disagree."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The lab: runs of networks and data sets, from the command line and from Python.
 
-``run`` trains, ``load`` reads a run back, ``compare`` compares methods; all are
-imported on first use.
+``run`` trains, ``load`` reads a run back, ``find_rate`` finds a learning rate,
+``compare`` compares methods; all are imported on first use.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxopt_lab.lab.comparison.compare import compare as compare
     from jaxopt_lab.lab.python_runs import Run as Run
+    from jaxopt_lab.lab.python_runs import find_rate as find_rate
     from jaxopt_lab.lab.python_runs import load as load
     from jaxopt_lab.lab.python_runs import run as run
 
-__all__ = ["Run", "compare", "load", "run"]
+__all__ = ["Run", "compare", "find_rate", "load", "run"]
 
 _PLACES = {"compare": "jaxopt_lab.lab.comparison.compare"}
 

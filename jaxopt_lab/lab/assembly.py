@@ -16,6 +16,7 @@ from jaxopt_lab.lab import (
     optimizers,
     placement,
     recipes,
+    regularized,
     throughput,
 )
 from jaxopt_lab.lab.configuration import Configuration
@@ -58,6 +59,8 @@ class Program(NamedTuple):
       loss_fn: the loss of the train step, computed in float32; ``None`` for a recipe.
       num_classes: number of classes, or of tokens.
       characters: of a text, by token; empty: not known.
+      eval_params: ``eval_params(params, opt_state)`` of a view, the parameters to
+        evaluate; ``None``: the parameters.
       control: the controller, whose steps are an accumulation; ``None``: there is none.
     """
 
@@ -80,6 +83,7 @@ class Program(NamedTuple):
     control: Any = None
     num_classes: int = 0
     characters: str = ""
+    eval_params: Any = None
 
 
 def assemble(
@@ -118,22 +122,49 @@ def assemble(
         recipe = recipes.prepare(
             part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
         )
+        made = made._replace(functional=recipe.of_network(functional))
+    penalized = None
+    if (part := configuration.chosen("regularizer")) is not None:
+        if placed is not None and placed.per_device:
+            raise InputError(
+                f"regularizer={run.regularizer} needs the statistics of the whole "
+                "batch; give mesh=data:1"
+            )
+        kind = np.float32 if loaded.kind == "image" else np.int32
+        shape = (1, *loaded.input_shape)
+        penalized = regularized.prepare(
+            part,
+            computed,
+            lambda network: loss_of(configuration, loaded, network),
+            jax.ShapeDtypeStruct(shape, kind),
+        )
+        loss_fn = penalized.loss_fn
 
     def init(key: jax.Array) -> TrainState:
-        state = first_state(key, made, tx, start)
-        return averages.extend(state if recipe is None else recipe.extend(state))
+        def draw(index: int) -> TrainState:
+            own = jax.random.fold_in(key, index) if index else key
+            state = first_state(own, made, tx, start)
+            return state if penalized is None else penalized.extend(state)
 
-    averages = averaging.of_run(configuration, None if recipe is None else recipe.view)
+        return averages.extend(draw(0) if recipe is None else recipe.first(draw))
+
+    eval_params = configuration.rows.method.eval_params_fn
+    if recipe is not None and eval_params is not None:
+        eval_params = recipe.of_each(eval_params)
+    beside = penalized if recipe is None else recipe
+    viewed = None if beside is None else beside.view
+    averages = averaging.of_run(configuration, viewed, eval_params)
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     step: Any
+    reads = getattr(configuration.rows.parts.get("controller"), "reads", ())
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages)
+            step = controlled.step(loss_fn, tx, batch_of, averages, reads=reads)
         elif recipe is not None:
             step = averages.step(recipe.step)
         else:
@@ -153,7 +184,7 @@ def assemble(
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings, reads)
         else:
             step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
             step = averages.step(step, shardings.storage)
@@ -167,6 +198,11 @@ def assemble(
         batches = MeshBatches(loaded.train(rows), placed.mesh, seeds=many)
         held = {name: _replicated(b, placed.mesh) for name, b in held.items()}
     metrics = metrics_of(configuration, loaded)
+    plain = computed is functional
+    if recipe is not None:
+        functional, computed = (
+            recipe.tested(recipe.of_network(f)) for f in (functional, computed)
+        )
     metric_fn = metrics(computed)
 
     def evaluators(eval_params: Any) -> Any:
@@ -182,14 +218,13 @@ def assemble(
             for prefix, batches_of in held.items()
         }
 
-    eval_params = configuration.rows.method.eval_params_fn
     tests = evaluators(eval_params)
     # The average is of the parameters that are evaluated already.
     average_tests = evaluators(None) if averages.decay and eval_params else tests
 
     def view(state: TrainState) -> TrainState:
         state = averages.plain(state)
-        return state if recipe is None else recipe.view(state)
+        return state if viewed is None else viewed(state)
 
     def averaged(state: TrainState) -> TrainState:
         return view(state)._replace(**averages.of(state))
@@ -209,7 +244,8 @@ def assemble(
         control=control,
         evaluate=evaluate,
         batches=batches,
-        metric_fn=metric_fn if computed is functional else metrics(functional),
+        metric_fn=metric_fn if plain else metrics(functional),
+        eval_params=eval_params,
         fixed=loaded.fixed,
         mesh=mesh,
         view=view,

@@ -43,18 +43,23 @@ class Averaging(NamedTuple):
 
 
 def of_run(
-    configuration: Configuration, view: Callable[[TrainState], TrainState] | None = None
+    configuration: Configuration,
+    view: Callable[[TrainState], TrainState] | None = None,
+    eval_params: Callable[..., Any] | None = None,
 ) -> Averaging:
     """The average that a run keeps.
 
     Args:
       configuration: the run.
       view: ``view(state)``, the state of the trained model among those of a recipe.
+      eval_params: the parameters to evaluate of those of ``view`` and the optimizer's
+        state; ``None``: those of the method, of one network.
 
     Returns:
       The average of the parameters that are evaluated.
     """
-    eval_params = configuration.rows.method.eval_params_fn
+    if eval_params is None:
+        eval_params = configuration.rows.method.eval_params_fn
 
     def read(state: TrainState) -> Any:
         state = state if view is None else view(state)

@@ -15,6 +15,7 @@ from jaxopt_lab.lab import (
     controlled,
     idle_options,
     options_form,
+    parts,
     path_rules,
     precision,
     schedules,
@@ -172,7 +173,10 @@ def _with_file(
     return configuration
 
 
-_PARTS = ("method", "base", "task", "model", "loss", "augment", "recipe", "controller")
+_PARTS = (
+    *("method", "base", "task", "model", "loss", "regularizer", "augment"),
+    *("recipe", "controller"),
+)
 """Options that bring options of their own."""
 
 
@@ -211,7 +215,8 @@ def _configuration(
     for place, row in rows.parts.items():
         group = getattr(typed, f"{place}_options", None)
         of_parts[place] = {} if group is None else options_form.values(group)
-        row.checked({n: v for n, v in of_parts[place].items() if n in row.options})
+        for name, option in parts.details(place, row).items():
+            option.checked(f"{place}.{name}", of_parts[place].get(name, option.default))
     weight_decay = None
     if decay := decay_name(rows):
         weight_decay = options_form.values(typed.decay)["weight_decay"]

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import reason
 from jaxopt_lab.lab import command_line
 from jaxopt_lab.lab.configuration import NOTHING_OWN, Configuration, Own
 from jaxopt_lab.lab.run_files import HISTORY
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 from jaxopt_lab.runtime.run_folder import CONFIG
 
 
@@ -32,10 +31,7 @@ def append(folder: Path, step: int, entry: Mapping[str, Any]) -> None:
     kept = [e for e in read(folder) if e["from_step"] < step]
     lines = [json.dumps(e) for e in [*kept, {"from_step": step, **entry}]]
     path = folder / HISTORY
-    try:
-        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {reason(error)}") from None
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

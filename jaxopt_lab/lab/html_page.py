@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import reason
 from jaxopt_lab.plotting.page import Pictures, Section, html_page
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 
 REPORT = "report.html"
 
@@ -40,8 +38,5 @@ def write(
     """
     text = html_page(title, sections, contents=len(sections) > 3, pictures=pictures)
     path = folder / name
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {reason(error)}") from None
+    write_text(path, text)
     return path

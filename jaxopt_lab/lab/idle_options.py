@@ -75,6 +75,7 @@ def _idle(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "seed_mode", "several seeds="
     if run.recipe != "none":
         yield "loss", "recipe=none, whose loss it is"
+        yield "regularizer", "recipe=none, to whose loss it is added"
         yield "label_smoothing", "recipe=none, whose loss it smooths"
     if not configuration.has("learning_rate"):
         for name in ("schedule", "warmup", "end_rate"):

@@ -119,6 +119,8 @@ def fields_of(details: Mapping[str, Option], rename: Any) -> list[tuple[str, Any
     fields = []
     for name, option in details.items():
         kind: Any = type(option.default)
+        if isinstance(option.default, tuple):
+            kind = tuple[type(option.default[0]), ...]
         text = option.help
         if isinstance(option.accepted, tuple):
             kind = Literal[option.accepted]
@@ -216,6 +218,7 @@ def _description(program: str) -> str:
         f"tasks: {', '.join(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set"
         f"\n\nmodels:  {', '.join(models.MODELS)}\n\n"
         f"losses (loss=): {', '.join(parts.accepted('loss'))}\n\n"
+        f"regularizers (regularizer=): {', '.join(parts.accepted('regularizer'))}\n\n"
         f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"
         f"recipes (recipe=): {', '.join(parts.accepted('recipe'))}\n\n"
         f"controllers (controller=): {', '.join(parts.accepted('controller'))}\n\n"

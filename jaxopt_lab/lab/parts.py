@@ -12,8 +12,8 @@ from jaxopt_lab import catalog
 from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.options import Option
-from jaxopt_lab.lab import imported
+from jaxopt_lab.core.options import NON_NEGATIVE, Option
+from jaxopt_lab.lab import imported, recipe_networks
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -31,7 +31,19 @@ _OF_DATA = ("num_classes",)
 """Arguments of data transforms that a run takes from its data."""
 
 
-OF_ONE_ROLE = ("network",)
+_OF_REGULARIZERS = {
+    "weight": Option(
+        0.001, "factor of the penalty, a mean over the examples", NON_NEGATIVE
+    ),
+    "layers": Option(
+        "",
+        "regular expression of the kernels of the layers whose outputs are penalized, "
+        "before their activations (hidden/1); empty: all but the last",
+    ),
+}
+"""Options of every regularizer of a run."""
+
+OF_ONE_ROLE = ("network", "member")
 """The model's name among the arguments of recipes that have a single one."""
 
 
@@ -58,9 +70,9 @@ def rows_of(
 
     Returns:
       Rows by place: ``"norm"``, ``"activation"``, those of ``placed.OWN``, ``"loss"``,
-      ``"augment"``, ``"recipe"``, ``"controller"``. A place is absent where its name is
-      no part of the catalog. Several data transforms are each in a place of their own
-      name.
+      ``"regularizer"``, ``"augment"``, ``"recipe"``, ``"controller"``. A place
+      is absent where its name is no part of the catalog. Several data transforms are
+      each in a place of their own name.
 
     Raises:
       InputError: a name is unknown, or the part does not fit the place.
@@ -75,7 +87,7 @@ def rows_of(
         for place, own in placed.OWN.items():
             name = given.get(f"model.{place}", own)
             found[place] = placed.row(model, place, name)
-    for place in ("loss", "recipe", "controller"):
+    for place in ("loss", "regularizer", "recipe", "controller"):
         found[place] = _of_place(place, given.get(place, getattr(defaults, place)))
     if own_loss is not None:
         found["loss"] = own_loss
@@ -139,19 +151,25 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
       row: the part.
 
     Returns:
-      Options by name, without those that the model sets and those that every run has;
-      of a recipe also its frozen roles, each the folder of a trained run.
+      Options by name, without those that the model or the run sets;
+      of a recipe also those of ``recipe_networks.options_of``.
     """
-    elsewhere = {norms.INDEX} if place == "norm" else set(vars(RunOptions()))
+    elsewhere = {norms.INDEX} if place == "norm" else set()
+    if place == "loss":
+        elsewhere |= set(vars(RunOptions()))  # label_loss shares them
     if place in placed.OWN:
         elsewhere |= placed.SET
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
-    found = {name: o for name, o in row.details.items() if name not in elsewhere}
-    if isinstance(row, Recipe):
-        text = "folder of the run whose newest checkpoint is the {}"
-        found |= {role: Option("", text.format(role)) for role in row.frozen}
-    return found
+    found = {
+        name: option
+        for name, option in row.details.items()
+        # An option that is None has no type.
+        if name not in elsewhere and option.default is not None
+    }
+    if place == "regularizer":
+        found |= _OF_REGULARIZERS
+    return found | (recipe_networks.options_of(row) if isinstance(row, Recipe) else {})
 
 
 def trained_roles(row: Recipe) -> list[str]:
@@ -258,6 +276,16 @@ def _unfit_loss(row: catalog.Part) -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
+def _unfit_regularizer(row: catalog.Part) -> str:
+    """The reason why a loss is no penalty of layers' outputs; empty if it is one."""
+    assert isinstance(row, Loss)
+    if not row.regularizer:
+        return "is none of activations"
+    if row.couples:
+        return "couples the examples of a batch"
+    return "" if row.stateful else f"takes {' and '.join(_needs(row))}"
+
+
 def _unfit_transform(row: catalog.Part) -> str:
     missing = [name for name in _needs(row) if name not in _OF_DATA]
     return f"needs {', '.join(missing)}" if missing else ""
@@ -267,15 +295,16 @@ def _unfit_recipe(row: catalog.Part) -> str:
     """The reason why a recipe does not fit a run of one model; empty if it does."""
     assert isinstance(row, Recipe)
     trained = trained_roles(row)
-    if row.outputs:
+    if row.outputs and row.outputs not in recipe_networks.OUTPUTS:
         return f"takes networks that give {row.outputs} beside logits"
-    if len(trained) != 1:
+    if len(trained) != 1 and not row.start:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    missing = [n for n in _needs(row) if n not in (*row.roles, *OF_ONE_ROLE, "tx")]
+    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx")
+    missing = [name for name in _needs(row) if name not in known]
     return f"needs {', '.join(missing)}" if missing else ""
 
 
-_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss")
+_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss", "coordinate_ratio")
 """Statistics that a step over micro-batches gives."""
 
 _OF_BATCH = ("micro_batch", "start_batch")
@@ -295,6 +324,7 @@ def _unfit_controller(row: catalog.Part) -> str:
 
 _PLACES: Mapping[str, tuple[tuple[str, ...], str, Callable[[catalog.Part], str]]] = {
     "loss": ((), "loss", _unfit_loss),
+    "regularizer": (("none",), "loss", _unfit_regularizer),
     "augment": (AUGMENTATIONS, "data transform", _unfit_transform),
     "recipe": (("none",), "recipe", _unfit_recipe),
     "controller": (("none",), "controller", _unfit_controller),

@@ -61,7 +61,7 @@ def weight_of(batch: Batch) -> jax.Array:
 
 def hook(
     configuration: Configuration,
-    metric_fn: MetricFn,
+    program: Any,
     batches: Sequence[Batch],
     folder: Path,
 ) -> curvature.ProbeHook:
@@ -69,7 +69,8 @@ def hook(
 
     Args:
       configuration: the run.
-      metric_fn: sums of the loss in evaluation mode.
+      program: its parts; sums of the loss in evaluation mode and the parameters to
+        evaluate are of it.
       batches: the examples, the same ones at every probe.
       folder: of the run; densities go into its ``curvature``.
 
@@ -78,10 +79,10 @@ def hook(
       the figures of an uninterrupted one.
     """
     return curvature.ProbeHook(
-        mean_loss(metric_fn),
+        mean_loss(program.metric_fn),
         batches,
         probe_key(),
-        eval_params=configuration.rows.method.eval_params_fn,
+        eval_params=program.eval_params,
         folder=folder / "curvature",
         warm_start=False,
         what=MEASURES[configuration.run.curvature],

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.lab import command_line, parts, runs, tasks
-from jaxopt_lab.lab.configuration import Own
+from jaxopt_lab.lab.configuration import Configuration, Own
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
 from jaxopt_lab.lab.run_files import CHECKPOINTS
 from jaxopt_lab.lab.run_page import write as run_page
 from jaxopt_lab.lab.trained_run import Run, of_outcome
 from jaxopt_lab.runtime import Checkpoints
+
+if TYPE_CHECKING:
+    from jaxopt_lab.lab.rates.measure import Found
 
 
 def load(
@@ -138,24 +141,91 @@ def run(
 
       run = jaxopt_lab.lab.run(model=Net, data=(x, y), method="sam", steps=500)
     """
+    options = {"method": method, "steps": steps, **options}
+    options["progress"] = "on" if progress else "off"
+    if out is not None:
+        options["out"] = out
+    configuration = _configured(model, data, loss, metrics, model_options, options)
+    outcome = runs.train(configuration)
+    found = of_outcome(configuration, outcome)
+    run_page.after(found, outcome)
+    return found
+
+
+def find_rate(
+    model: Any = "auto",
+    data: Any = "digits",
+    method: str = "sam",
+    *,
+    loss: str | Callable[..., Any] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> Found:
+    """Find a learning rate of a run, from curvature and from a range test.
+
+    Args:
+      model: as of ``run``; likewise ``data``, ``method``, ``loss`` and
+        ``model_options``.
+      data: of the run.
+      method: of the run.
+      loss: of the run.
+      model_options: of the run.
+      progress: print a line before each measurement.
+      **options: of ``jaxopt-lab find_rate``: ``lowest_rate=1e-6``,
+        ``highest_rate=10.0``, ``range_steps=150``, ``examples=512``, ``num_steps=40``;
+        the others are those of ``run``.
+
+    Returns:
+      The rates: ``proposed``, the one to train with or ``None``; ``marks``, those of
+      every rule by name; ``stable``, those from curvature; ``test``, the losses of the
+      range test; ``notes``, sentences about them.
+
+    Raises:
+      InputError: an option cannot be used, or there is no rate to find.
+
+    Example::
+
+      found = jaxopt_lab.lab.find_rate(Net, (x, y), "sgd")
+      run = jaxopt_lab.lab.run(Net, (x, y), "sgd", learning_rate=found.proposed)
+    """
+    from jaxopt_lab.lab.rates import measure
+    from jaxopt_lab.lab.rates import options as options_of
+
+    mine, others = options_of.apart({"method": method, **options})
+    chosen = options_of.of_values(mine)
+    configuration = _configured(model, data, loss, None, model_options, others)
+    options_of.check(configuration)
+
+    def say(text: str) -> None:
+        if progress:
+            print(text, flush=True)
+
+    return measure.find_rate(configuration, chosen, say)
+
+
+def _configured(
+    model: Any,
+    data: Any,
+    loss: str | Callable[..., Any] | None,
+    metrics: Mapping[str, Callable[..., Any]] | None,
+    model_options: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> Configuration:
+    """The configuration of a run whose parts are objects or names."""
     own = _own(
         None if isinstance(model, str) else model,
         None if isinstance(data, str) else data,
         None if isinstance(loss, str) else loss,
         metrics,
     )
-    given: dict[str, Any] = {"method": method, "steps": steps, **options}
-    given |= {f"model.{name}": value for name, value in (model_options or {}).items()}
+    given = {
+        **options,
+        **{f"model.{name}": value for name, value in (model_options or {}).items()},
+    }
     named = (("model", model), ("task", data), ("loss", loss))
     given |= {name: value for name, value in named if isinstance(value, str)}
-    given["progress"] = "on" if progress else "off"
-    if out is not None:
-        given["out"] = out
-    configuration = command_line.configured(given, own)
-    outcome = runs.train(configuration)
-    found = of_outcome(configuration, outcome)
-    run_page.after(found, outcome)
-    return found
+    return command_line.configured(given, own)
 
 
 def _own(

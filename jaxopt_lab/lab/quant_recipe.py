@@ -1,4 +1,5 @@
 """Quantized training in one object: model and transformation in one call."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

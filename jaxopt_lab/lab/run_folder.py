@@ -6,14 +6,13 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import make_writable, reason
+from jaxopt_lab.core.files import Closing, make_writable, reason
 from jaxopt_lab.lab import history, run_files
 from jaxopt_lab.lab.run_options import RunOptions
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 from jaxopt_lab.runtime.folder_lock import FolderLock
 from jaxopt_lab.runtime.run_folder import CONFIG, differences, read_config, text_of
 
@@ -83,7 +82,7 @@ def check(
     return True
 
 
-class RunFolder:
+class RunFolder(Closing):
     """Context in which a process has a run's folder for itself.
 
     Nothing in the folder changes before ``begin``; without it, a folder that was made
@@ -154,20 +153,10 @@ class RunFolder:
         """
         text = json.dumps(dict(content), indent=2, sort_keys=sort) + "\n"
         path = self.path / name
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {reason(error)}") from None
+        write_text(path, text)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove a folder that was made for nothing, and give the lock back."""
         self._remove_made()
         self._lock.release()
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import (
-    command_line,
     initial_weights,
     probing,
     run_files,
@@ -26,21 +23,21 @@ from jaxopt_lab.lab import (
 )
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.provenance import circumstances
+from jaxopt_lab.lab.run_end import ended_early, inputs_told, kept_summary
 from jaxopt_lab.lab.run_files import METRICS
-from jaxopt_lab.lab.run_options import PRESENTATION, TOPOLOGY, RunOptions
+from jaxopt_lab.lab.run_settings import normal as normal
+from jaxopt_lab.lab.run_settings import settings_of as settings_of
+from jaxopt_lab.lab.run_start import OpenedLater, at_start, begin_files, profile_of
 from jaxopt_lab.runtime import (
     Checkpoints,
     FitResult,
     JsonLines,
     NonFiniteLossError,
-    Sink,
     fit,
     processes,
 )
 from jaxopt_lab.runtime.folder_lock import FolderLock
-from jaxopt_lab.runtime.profile import Profile, longest
-from jaxopt_lab.training import TrainState
+from jaxopt_lab.runtime.profile import longest
 
 __all__ = ["Outcome", "assemble", "normal", "settings_of", "train"]
 
@@ -135,7 +132,7 @@ def train(
             restored = checkpoints.restore(state)
             state, start, resume = restored.state, restored.step, restored.data
             program.batches.set_state(resume["batches"])
-        early = _ended_early(configuration, resume)
+        early = ended_early(configuration, resume)
         control = program.control
         seen = (resume or {}).get("counts", {}).get("examples", 0)
         complete = start >= run.steps
@@ -148,16 +145,18 @@ def train(
                     f"existing=continue would take no step: {folder} is at step "
                     f"{start} of steps={run.steps}; give a larger {more}="
                 )
-            figures = _kept(place, folder, configuration, program, state, resume or {})
+            figures = kept_summary(
+                place, folder, configuration, program, state, resume or {}
+            )
             return Outcome(folder, None, None, figures, program)
         begin, sinks = None, []
         if place is not None:
-            sinks = [_Opened(lambda: JsonLines(folder / METRICS, resume_at=start))]
-            sinks += map(_Opened, writers.made(run, folder, settings, start))
+            sinks = [OpenedLater(lambda: JsonLines(folder / METRICS, resume_at=start))]
+            sinks += map(OpenedLater, writers.made(run, folder, settings, start))
             begin = functools.partial(
-                _begin, place, start, configuration, program, sinks
+                begin_files, place, start, configuration, program, sinks
             )
-        profile = _profile(run, folder, start)
+        profile = profile_of(run, folder, start)
         if profile is not None:
             stack.callback(profile.close)
         for sink in sinks:
@@ -177,7 +176,7 @@ def train(
                 save_every=run.save_every,
                 patience=run.patience,
                 resume=resume,
-                on_start=_both(begin, profile, start),
+                on_start=at_start(begin, profile, start),
                 on_step=None if profile is None else profile.step,
                 counts=throughput.counts(configuration),
                 controller=None if control is None else control.controller,
@@ -196,7 +195,7 @@ def train(
         if place is not None:
             trained = fitted._replace(state=program.view(fitted.state))
             figures = summary.of_run(configuration, trained, program.mesh, folder)
-            figures |= _inputs(program)
+            figures |= inputs_told(program)
             seconds = fitted.step_seconds
             figures |= throughput.speed(configuration, program, seconds)
             figures["longest_operations"] = (
@@ -204,17 +203,6 @@ def train(
             )
             place.write(run_files.SUMMARY, figures)
         return Outcome(folder, fitted, fitted.stopped, figures, program)
-
-
-def _inputs(program: Program) -> dict[str, Any]:
-    """The type of integer images, which the training step divides by 255."""
-    batches = program.test
-    if callable(batches) or program.kind != "image":
-        return {}
-    dtype = batches[0]["image"].dtype
-    if jnp.issubdtype(dtype, jnp.floating):
-        return {}
-    return {"inputs": f"{dtype.name}, divided by 255 in the training step"}
 
 
 def _has_checkpoint(folder: Path | None) -> bool:
@@ -233,20 +221,6 @@ def _one_seed(params: Any, seeds: int) -> Any:
     return jax.tree.map(one, params)
 
 
-def settings_of(configuration: Configuration) -> dict[str, Any]:
-    """The options that tell one run from another, as ``config.json`` holds them."""
-    hidden = PRESENTATION | TOPOLOGY
-    return {k: v for k, v in configuration.flat().items() if k not in hidden}
-
-
-def normal(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run of an older version, with the defaults of newer options."""
-    try:
-        return settings_of(command_line.from_settings(settings))
-    except (InputError, SystemExit):
-        return dict(settings)
-
-
 def _progress(wanted: str) -> bool | Literal["auto"]:
     """On a terminal without rich nothing is drawn, unless it is asked for."""
     if wanted == "auto" and sys.stderr.isatty():
@@ -254,115 +228,9 @@ def _progress(wanted: str) -> bool | Literal["auto"]:
     return wanted != "off"
 
 
-def _profile(run: RunOptions, folder: Path, start: int) -> Profile | None:
-    steps = throughput.profiled_steps(run)
-    if steps is None:
-        return None
-    if start >= steps[0]:
-        raise InputError(
-            f"profile={run.profile} would trace nothing: the run is at step {start}"
-        )
-    return Profile(folder / run_files.PROFILE, *steps)
-
-
-def _both(
-    begin: Callable[[], None] | None, profile: Profile | None, start: int
-) -> Callable[[], None]:
-    """Called when the step is compiled: claims the files, and may begin a trace."""
-
-    def both() -> None:
-        if begin is not None:
-            begin()
-        if profile is not None:
-            profile.step(start)
-
-    return both
-
-
-def _ended_early(
-    configuration: Configuration, resume: Mapping[str, Any] | None
-) -> bool:
-    """Whether a checkpoint is the end of a run that its tests ended."""
-    return 0 < configuration.run.patience <= (resume or {}).get("stale", 0)
-
-
-class _Opened:
-    """A sink that is opened when the run begins."""
-
-    def __init__(self, make: Callable[[], Sink]) -> None:
-        self._make = make
-        self._sink: Sink | None = None
-
-    def open(self) -> None:
-        self._sink = self._make()
-
-    def write(self, step: int, record: Mapping[str, Any]) -> None:
-        assert self._sink is not None
-        self._sink.write(step, record)
-
-    def close(self) -> None:
-        if self._sink is not None:
-            self._sink.close()
-
-
-def _begin(
-    place: run_folder.RunFolder,
-    start: int,
-    configuration: Configuration,
-    program: Program,
-    sinks: Sequence[_Opened],
-) -> None:
-    """Claim the folder's files, when the step is compiled and none is taken."""
-    entry = {
-        **circumstances(),
-        "command": command_line.command(configuration, str(place.path)),
-        "mesh": summary.mesh_text(program.mesh),
-        "began": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-    overwrite = configuration.run.existing == "overwrite"
-    place.begin(start, settings_of(configuration), entry, overwrite=overwrite)
-    told = summary.begun(configuration, start, entry)
-    place.write(run_files.SUMMARY, told)
-    if program.characters:
-        place.write(run_files.VOCABULARY, {"characters": program.characters})
-    for sink in sinks:
-        sink.open()
-
-
-def _kept(
-    place: run_folder.RunFolder | None,
-    folder: Path,
-    configuration: Configuration,
-    program: Program,
-    state: TrainState,
-    resume: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The summary of a run without a step to take; written if its end was lost."""
-    figures = run_files.read_summary(folder)
-    if place is None or figures.get("complete", bool(figures)):
-        return figures
-    clock = resume.get("clock", {})
-    seconds = clock.get("stepping", 0.0) / max(clock.get("steps", 0), 1)
-    elapsed, skipped = clock.get("elapsed", 0.0), resume.get("skipped", 0)
-    fitted = FitResult(
-        program.view(state),
-        None,
-        float("nan"),
-        seconds,
-        elapsed,
-        skipped,
-        _ended_early(configuration, resume),
-    )
-    figures |= summary.of_run(configuration, fitted, program.mesh, folder)
-    figures |= _inputs(program)
-    figures["compile_seconds"] = None
-    place.write(run_files.SUMMARY, figures)
-    return figures
-
-
 def _hooks(configuration: Configuration, program: Program, folder: Path) -> list[Any]:
     if configuration.run.curvature == "off":
         return []
     batches = program.fixed(configuration.run.curvature_examples)
-    hook = probing.hook(configuration, program.metric_fn, batches, folder)
+    hook = probing.hook(configuration, program, batches, folder)
     return [lambda step, state: hook(step, program.view(state))]

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from jaxopt_lab.catalog.schema import Recipe
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import operations
 from jaxopt_lab.lab.configuration import Configuration
@@ -21,17 +22,17 @@ def counts(configuration: Configuration) -> dict[str, float]:
 
     Returns:
       ``examples``, and ``gradients``, evaluations for a whole batch (an average, where
-      a method evaluates more of them in some steps); without these for a recipe.
+      a method evaluates more of them in some steps), of all networks of a recipe.
     """
-    found: dict[str, float] = {"examples": configuration.run.batch_size}
-    if configuration.chosen("recipe") is None:
-        rows = configuration.rows
-        per_step = rows.method.gradients_per_step(**configuration.method)
-        if rows.base is not None:
-            own = rows.base.gradients_per_step(**configuration.base)
-            per_step = max(per_step, own)
-        found["gradients"] = per_step
-    return found
+    rows, part = configuration.rows, configuration.chosen("recipe")
+    per_step = rows.method.gradients_per_step(**configuration.method)
+    if rows.base is not None:
+        own = rows.base.gradients_per_step(**configuration.base)
+        per_step = max(per_step, own)
+    if part is not None:
+        assert isinstance(part.row, Recipe)
+        per_step = part.row.gradients_per_step(per_step, **part.options)
+    return {"examples": configuration.run.batch_size, "gradients": per_step}
 
 
 def profiled_steps(run: RunOptions) -> tuple[int, int] | None:

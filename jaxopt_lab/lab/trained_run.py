@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from jaxopt_lab.catalog import of_kind
-from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.data import as_dataset, evaluation_batches
+from jaxopt_lab.lab import run_data
+from jaxopt_lab.lab.adapting_run import adapting_run
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.models import Model
 from jaxopt_lab.lab.run_files import (
     CHECKPOINTS,
     METRICS,
     read_characters,
     read_summary,
 )
-from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
+from jaxopt_lab.recipes import AdaptingNorms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
 from jaxopt_lab.training import make_evaluator
 from jaxopt_lab.training.evaluate import Evaluator
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jaxopt_lab.lab.runs import Outcome
-
-_EVALUATED_BATCH = 500
 
 
 class Run:
@@ -77,7 +73,7 @@ class Run:
         if average:
             viewed = program.averaged(state)
         else:
-            viewed = _evaluated(configuration, program.view(state), self.seeds)
+            viewed = _evaluated(program.eval_params, program.view(state), self.seeds)
         self._state = viewed
         self.params: Params = viewed.params
         self.model_state: ModelState = viewed.model_state
@@ -190,17 +186,7 @@ class Run:
         Returns:
           Batches without padding.
         """
-        name = "image" if self._program.kind == "image" else "inputs"
-        found = []
-        for batch in self._program.fixed(count):
-            weight = batch.get("weight")
-            inputs = self.prepared(batch[name])
-            if weight is not None and not np.all(weight):
-                real = np.asarray(weight)
-                real = real.reshape(len(real), -1).any(1)
-                inputs = inputs[np.flatnonzero(real)]
-            found.append(inputs)
-        return found
+        return run_data.calibration_inputs(self._program, count)
 
     @property
     def state(self) -> Any:
@@ -229,33 +215,7 @@ class Run:
           InputError: the layer or an option is unknown, or the model is none of the
             lab's or has no batch normalization.
         """
-        fitting = {n: r for n, r in of_kind("layer").items() if r.topic == "test time"}
-        if norm not in fitting:
-            raise unknown("norm of test time", norm, fitting)
-        model = self.configuration.rows.model
-        if not isinstance(model, Model):
-            raise InputError(
-                f"adapting takes models of the lab; got {model.name}: call "
-                "recipes.adapting_norms with the function that makes it"
-            )
-        parts = self.configuration.parts
-        example = jax.ShapeDtypeStruct((1, *self.input_shape), np.float32)
-        outputs = jax.eval_shape(
-            lambda p, s, x: self.model.apply(p, s, x, train=False)[0],
-            self.params,
-            self.model_state,
-            example,
-        )
-        build = model.build(
-            self.configuration.model,
-            self.input_shape,
-            outputs.shape[-1],
-            parts.get("norm"),
-            parts.get("activation"),
-        )
-        row = fitting[norm]
-        layer = functools.partial(row.load(), **row.checked(options))
-        return adapting_norms(build, layer)
+        return adapting_run(self, norm, options)
 
     @property
     def test_examples(self) -> int | None:
@@ -327,23 +287,15 @@ class Run:
         return self._evaluator(None)
 
     def _evaluator(self, data: Any) -> Evaluator:
-        batches = self._program.test if data is None else self._batches(data)
+        batches = self._program.test
+        if data is not None:
+            batches = run_data.evaluation_batches_of(data, self._program.kind)
         metrics = self._program.test_metric_fn
         return make_evaluator(metrics, batches, seeds=self.seeds > 1)
 
-    def _batches(self, data: Any) -> Any:
-        found = as_dataset({"train": data, "test": data}, "data")
-        if found.kind != self._program.kind:
-            raise InputError(
-                f"the run is on {self._program.kind}, the data are {found.kind}"
-            )
-        size = min(_EVALUATED_BATCH, len(next(iter(found.test.values()))))
-        return evaluation_batches(found.test, size)
-
     def prepared(self, inputs: Any) -> jax.Array:
         """Inputs as the network takes them: integers of images are divided by 255."""
-        arrays = jax.numpy.asarray(inputs)
-        return to_float(arrays) if self._program.kind == "image" else arrays
+        return run_data.prepared(inputs, self._program.kind)
 
     @functools.cached_property
     def _applied(self) -> Callable[..., jax.Array]:
@@ -375,9 +327,8 @@ def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
     return Run(outcome.folder, configuration, program, state, step)
 
 
-def _evaluated(configuration: Configuration, state: Any, seeds: int) -> Any:
+def _evaluated(evaluated: Any, state: Any, seeds: int) -> Any:
     """The state with the parameters to evaluate."""
-    evaluated = configuration.rows.method.eval_params_fn
     if evaluated is None:
         return state
     both = jax.vmap(evaluated) if seeds > 1 else evaluated

@@ -12,12 +12,20 @@ from .activation.modules import (
 from .activation.nested_dropout import nested_dropout
 from .activation.selu import selu
 from .attention.causal_prefix import prefix_causal_mask
+from .attention.content_guided_attention import content_guided_attention
+from .attention.content_guided_fusion import content_guided_fusion
+from .attention.gaussian_prior import gaussian_prior, prior_deviations
 from .attention.linear_attention import (
     linear_attention,
     norm_aware_features,
     rotary_angles,
 )
-from .attention.modules import NormAwareLinearAttention, TwoWayAttention
+from .attention.modules import (
+    ContentGuidedAttention,
+    ContentGuidedFusion,
+    NormAwareLinearAttention,
+    TwoWayAttention,
+)
 from .attention.norm_aware_attention import norm_aware_attention
 from .attention.softmax_attention import softmax_attention
 from .attention.two_way_attention import two_way_attention
@@ -256,6 +264,8 @@ __all__ = [
     "BlindSpotConv",
     "Changed",
     "CodebookBottleneck",
+    "ContentGuidedAttention",
+    "ContentGuidedFusion",
     "DetailEnhancedConv",
     "Direction",
     "Events",
@@ -353,6 +363,8 @@ __all__ = [
     "codebook_lookup",
     "components_of_source",
     "constant_lift",
+    "content_guided_attention",
+    "content_guided_fusion",
     "convolve_pyramid",
     "correct_memory",
     "decode_residual_codes",
@@ -369,6 +381,7 @@ __all__ = [
     "fourier_basis",
     "gat_conv",
     "gaussian_basis",
+    "gaussian_prior",
     "gaussian_projection",
     "gcn_conv",
     "gcn_propagate",
@@ -447,6 +460,7 @@ __all__ = [
     "prediction_correction",
     "prefix_causal_mask",
     "prefix_mask",
+    "prior_deviations",
     "prune_ranks",
     "psf_to_otf",
     "pyramid_conv",

@@ -1,4 +1,5 @@
 """A layer's pure core as a flax linen module."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

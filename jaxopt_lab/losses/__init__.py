@@ -49,6 +49,7 @@ from jaxopt_lab.losses.reweighting import (
     reweighted,
     reweighted_cross_entropy,
 )
+from jaxopt_lab.losses.row_divergence import row_entropy, symmetric_row_divergence
 from jaxopt_lab.losses.shade import ShadeState, shade
 from jaxopt_lab.losses.shrinkmatch import ShrinkMatchState, shrinkmatch
 from jaxopt_lab.losses.soft_labels import with_soft_labels
@@ -106,6 +107,7 @@ __all__ = [
     "ranknet",
     "reweighted",
     "reweighted_cross_entropy",
+    "row_entropy",
     "shade",
     "shrinkmatch",
     "similarity_ranking",
@@ -115,6 +117,7 @@ __all__ = [
     "subsample",
     "supervised_contrastive_regression",
     "supremix",
+    "symmetric_row_divergence",
     "threshold_consistent_margin",
     "weighted_flow_matching",
     "with_soft_labels",

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.pixels import to_float as to_float
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
@@ -59,7 +60,7 @@ def _is_zero(number: float) -> bool:
 def _correct(logits: jax.Array, labels: jax.Array, like: jax.Array) -> jax.Array:
     if labels.shape == logits.shape:
         labels = jnp.argmax(labels, axis=-1)
-    return (jnp.argmax(logits, axis=-1) == labels).astype(like.dtype)
+    return is_largest(logits, labels).astype(like.dtype)
 
 
 def _smoothed(label_smoothing: float) -> LabelLoss:

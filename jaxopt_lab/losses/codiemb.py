@@ -1,4 +1,5 @@
 """CoDiEmb: losses of text embeddings for similarity scores and for retrieval."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

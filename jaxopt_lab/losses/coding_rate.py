@@ -1,4 +1,5 @@
 """Coding rates of features, and their reduction by clusters (MCR2)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Earth mover's distance of language models, beside the cross-entropy."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.cross_entropy import cross_entropy
@@ -84,9 +86,7 @@ def emo(
     wide = accumulation_dtype(logits.dtype)
     q = jax.nn.softmax(kept(logits.astype(wide), where))
     if form != "plain":
-        own = labels[..., None] == jnp.arange(q.shape[-1], dtype=labels.dtype).reshape(
-            (1,) * labels.ndim + (-1,)
-        )
+        own = is_class(labels, q.shape[-1])
         q = jnp.where(own, q - jax.lax.stop_gradient(q), q)
     distance = _distance(q, labels, embedding.astype(wide))
     part = jnp.asarray(share, wide)

@@ -1,4 +1,5 @@
 """Diversity of an ensemble's members, and a loss that rewards or punishes it."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

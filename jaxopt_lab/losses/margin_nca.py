@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
@@ -70,8 +71,7 @@ def margin_nca(
     x = factor * x
     own = at_labels(x, labels)
     shift = factor * jnp.asarray(margin, x.dtype)
-    classes = jnp.arange(x.shape[-1], dtype=labels.dtype)
-    is_own = labels[..., None] == classes.reshape((1,) * labels.ndim + (-1,))
+    is_own = is_class(labels, x.shape[-1])
     if form == "paper":
         inside = jnp.full_like(own, -jnp.inf)
     else:

@@ -1,4 +1,5 @@
 """Loss and metrics of a model that fills in masked tokens (masked diffusion)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.losses.cross_entropy import cross_entropy
@@ -168,7 +170,7 @@ def _accuracy(
     logits: jax.Array, text: jax.Array, masks: jax.Array, axis: int | None = None
 ) -> jax.Array:
     """The part of the masked tokens that are right; 1 of none."""
-    right = (jnp.argmax(logits, axis=-1).astype(text.dtype) == text) & masks
+    right = is_largest(logits, text) & masks
     count = jnp.sum(masks, axis=axis, dtype=jnp.int32)
     share = jnp.sum(right, axis=axis, dtype=jnp.int32) / jnp.maximum(count, 1)
     return jnp.where(count > 0, share, 1)

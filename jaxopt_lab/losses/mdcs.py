@@ -1,4 +1,5 @@
 """MDCS: experts of different class balance, each taught by its own weak view."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.losses.cross_entropy import at_labels
@@ -122,8 +124,8 @@ def mdcs(
         student = jax.nn.log_softmax(z[:, 1] / t)
         p = jnp.exp(teacher)
         apart = t**2 * jnp.sum(jnp.where(p == 0, 0, p * (teacher - student)), axis=-1)
-        chosen = jnp.argmax(teacher, axis=-1).astype(labels.dtype)
-        right = (chosen == labels[:, None]).astype(wide) * counts[:, None]
+        own = jnp.broadcast_to(labels[:, None], teacher.shape[:2])
+        right = is_largest(teacher, own).astype(wide) * counts[:, None]
         number = jnp.sum(right, axis=0, keepdims=True)
         share = right * jnp.sum(counts) / jnp.where(number > 0, number, 1)
         start = jnp.asarray(warmup, wide)

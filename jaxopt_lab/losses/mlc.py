@@ -1,4 +1,5 @@
 """MLC: features on linear subspaces and their clusters, learned together."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Soft labels of ordered levels (DeQA-Score), and fidelity of their order."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

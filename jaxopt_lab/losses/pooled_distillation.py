@@ -1,4 +1,5 @@
 """POD: feature maps near those of a frozen teacher, up to pooling over positions."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Weights of examples by their losses, over the whole batch."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Conditional entropy of activations: a regularizer with running statistics."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

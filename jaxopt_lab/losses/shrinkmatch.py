@@ -1,4 +1,5 @@
 """ShrinkMatch: FixMatch that learns from uncertain examples in a shrunk class space."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

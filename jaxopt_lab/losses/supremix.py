@@ -1,4 +1,5 @@
 """SupReMix: contrastive regression with mixtures as hard negatives and positives."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Candidates of SupReMix: examples, mixed negatives and mixed positives."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -5,12 +5,19 @@ from jaxopt_lab.metrics.average_precision import mean_average_precision
 from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
 from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
+from jaxopt_lab.metrics.corruption_score import CorruptionScore, mean_corruption_score
 from jaxopt_lab.metrics.discounted_gain import ndcg
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
     hubness_skewness,
     inverted_softmax,
     recall_at,
+)
+from jaxopt_lab.metrics.error_uncertainty import (
+    ErrorCalibration,
+    Sparsification,
+    error_calibration,
+    sparsification,
 )
 from jaxopt_lab.metrics.expected_calibration_error import expected_calibration_error
 from jaxopt_lab.metrics.fuzzy_topology import FuzzyTopologyImpact, fuzzy_topology_impact
@@ -45,6 +52,11 @@ from jaxopt_lab.metrics.operating_points import (
     operating_point_inconsistency,
 )
 from jaxopt_lab.metrics.parc import parc, representation_similarity
+from jaxopt_lab.metrics.predictive_moments import (
+    PredictiveMoments,
+    input_sensitivity,
+    predictive_moments,
+)
 from jaxopt_lab.metrics.reciprocal_rank import mean_reciprocal_rank
 from jaxopt_lab.metrics.sets import Estimate
 from jaxopt_lab.metrics.temperature_scaling import (
@@ -60,6 +72,8 @@ from jaxopt_lab.metrics.vector_scaling import (
 
 __all__ = [
     "Band",
+    "CorruptionScore",
+    "ErrorCalibration",
     "Estimate",
     "FittedTemperature",
     "FittedVectorScaling",
@@ -74,8 +88,10 @@ __all__ = [
     "MergeableMetric",
     "NaiveBayesSums",
     "OperatingPoints",
+    "PredictiveMoments",
     "SetScore",
     "SetTable",
+    "Sparsification",
     "accuracy",
     "apply_h_calibration",
     "apply_naive_bayes",
@@ -85,6 +101,7 @@ __all__ = [
     "classwise_calibration_error",
     "compare_sets",
     "dual_inverted_softmax",
+    "error_calibration",
     "expected_calibration_error",
     "fit_h_calibration",
     "fit_naive_bayes",
@@ -94,6 +111,7 @@ __all__ = [
     "h_calibration_loss",
     "h_score",
     "hubness_skewness",
+    "input_sensitivity",
     "inverted_softmax",
     "kernel_calibration_error",
     "knn_coverage",
@@ -102,6 +120,7 @@ __all__ = [
     "lsh_precision_recall",
     "mark_evaluate",
     "mean_average_precision",
+    "mean_corruption_score",
     "mean_reciprocal_rank",
     "merge_naive_bayes",
     "naive_bayes_probe",
@@ -110,8 +129,10 @@ __all__ = [
     "negative_conditional_entropy",
     "operating_point_inconsistency",
     "parc",
+    "predictive_moments",
     "recall_at",
     "representation_similarity",
+    "sparsification",
     "together",
     "wilson_band",
 ]

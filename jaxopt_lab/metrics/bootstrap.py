@@ -1,4 +1,5 @@
 """Confidence bands of metrics over test examples."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Difference between probabilities and frequencies of every class, in bins."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, Interval, check_arguments
 from jaxopt_lab.core.typing import Metrics
 from jaxopt_lab.metrics.mergeable import MergeableMetric, labelled, merge
@@ -78,14 +80,13 @@ def classwise_calibration_error(
                 f"outputs must have {classes} classes; got {logits.shape[1]}"
             )
         p = jax.nn.softmax(logits)
-        numbers = jnp.arange(classes, dtype=labels.dtype)
-        outcomes = (labels[:, None] == numbers[None]).astype(p.dtype)
+        outcomes = is_class(labels, classes).astype(p.dtype)
         edges = jnp.arange(1, bins, dtype=p.dtype) / bins
         place = jnp.searchsorted(edges, jax.lax.stop_gradient(p), side="left")
         place = jnp.minimum(place, bins - 1)
         apart = jnp.where((weight != 0)[:, None], outcomes - p, 0) * weight[:, None]
         apart = apart.astype(sums.differences.dtype)
-        every = jnp.broadcast_to(numbers[None], p.shape)
+        every = jnp.broadcast_to(jnp.arange(classes, dtype=jnp.int32)[None], p.shape)
         differences = sums.differences.at[every, place].add(apart)
         total = sums.weight + jnp.sum(weight).astype(sums.weight.dtype)
         return ClasswiseSums(differences, total)
@@ -110,6 +111,5 @@ def frequency_gap(outputs: jax.Array, targets: jax.Array) -> Metrics:
     0.0
     """
     p = jax.nn.softmax(outputs)
-    numbers = jnp.arange(outputs.shape[1], dtype=targets.dtype)
-    own = (targets[:, None] == numbers[None]).astype(p.dtype)
+    own = is_class(targets, outputs.shape[1]).astype(p.dtype)
     return {NAME: jnp.mean(jnp.abs(jnp.mean(p - own, axis=0)))}

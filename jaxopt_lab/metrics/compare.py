@@ -1,4 +1,5 @@
 """All metrics of two sets in one table."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

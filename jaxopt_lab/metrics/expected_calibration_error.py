@@ -1,4 +1,5 @@
 """Difference between confidence and accuracy, in bins of the confidence."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Metrics
 from jaxopt_lab.metrics.mergeable import MergeableMetric, labelled, merge
@@ -109,6 +111,4 @@ def confidence_gap(outputs: jax.Array, targets: jax.Array) -> Metrics:
 
 def _predictions(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     confidence = jnp.max(jax.nn.softmax(logits), axis=-1)
-    best = jnp.argmax(logits, axis=-1).astype(labels.dtype)
-    correct = (best == labels).astype(confidence.dtype)
-    return correct, confidence
+    return is_largest(logits, labels).astype(confidence.dtype), confidence

@@ -1,4 +1,5 @@
 """Fuzzy topology impact: quality and diversity from fuzzy neighbourhoods."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """A monotone map of log-probabilities with the least h-calibration loss."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, POSITIVE, check_argume
 from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.metrics.h_calibration_loss import h_calibration_loss
-from jaxopt_lab.metrics.label_checks import check_labels
 from jaxopt_lab.metrics.mergeable import labelled
 from jaxopt_lab.metrics.sorted_events import with_zero
 
@@ -93,7 +93,6 @@ def fit_h_calibration(
     (4, 2)
     """
     check_arguments(fit_h_calibration, locals())
-    check_labels(data, where)
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, _ = labelled(given)
     refuse_empty("outputs", logits)

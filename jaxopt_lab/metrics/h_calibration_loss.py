@@ -1,4 +1,5 @@
 """Difference of probabilities and outcomes over windows of sorted events."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -90,14 +92,13 @@ def h_calibration_loss(
         given if where is None else {**given, "weight": where}
     )
     logp = jax.nn.log_softmax(logits)
-    classes = jnp.arange(logits.shape[1], dtype=labels.dtype)
-    right = labels[:, None] == classes[None]
+    right = is_class(labels, logits.shape[1])
     # A label that is no class has no probability: visible in the value.
     known = jnp.any(right, axis=1, keepdims=True) | (weight == 0)[:, None]
     logp = jnp.where(known, logp, jnp.nan)
     residual = jnp.exp(logp) - right.astype(logp.dtype)
     rules = _Rules(reach, parts, count, leave_class_out)
-    y, eased = jnp.asarray(labels), jnp.asarray(tolerance, logp.dtype)
+    y, eased = jnp.asarray(labels, jnp.int32), jnp.asarray(tolerance, logp.dtype)
     if where is None:
         loss = _of_all(rules, residual, logp, y, eased)
     else:
@@ -307,4 +308,4 @@ def _weighted(
     if not rules.leave_class_out:
         return of(w > 0)
     without = jax.checkpoint(lambda c: of((label != c) & (w > 0)))
-    return jnp.mean(jax.lax.map(without, jnp.arange(classes, dtype=label.dtype)))
+    return jnp.mean(jax.lax.map(without, jnp.arange(classes, dtype=jnp.int32)))

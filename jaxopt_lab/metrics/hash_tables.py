@@ -1,4 +1,5 @@
 """Locality-sensitive hashing: tables of hyperplanes, and the buckets of points."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

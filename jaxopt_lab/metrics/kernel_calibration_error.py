@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.neighbours import map_row_blocks, squared_distances
 from jaxopt_lab.core.options import COUNT, POSITIVE_OR_INFINITE, check_arguments
 from jaxopt_lab.core.trees import safe_sqrt
-from jaxopt_lab.metrics.label_checks import check_labels
 from jaxopt_lab.metrics.mergeable import labelled
 
 
@@ -78,7 +78,6 @@ def kernel_calibration_error(
     """
     check_arguments(kernel_calibration_error, locals())
     given = {"outputs": outputs, "targets": targets}
-    check_labels(given, where)
     logits, labels, weight = labelled(
         given if where is None else {**given, "weight": where}
     )
@@ -86,8 +85,7 @@ def kernel_calibration_error(
         raise InputError(f"outputs must have at least 2 examples; got {len(logits)}")
     counts = (weight != 0).astype(logits.dtype)
     p = jax.nn.softmax(logits)
-    classes = jnp.arange(logits.shape[1], dtype=labels.dtype)
-    right = labels[:, None] == classes[None]
+    right = is_class(labels, logits.shape[1])
     # A label that is no class has no probability: visible in the value.
     known = jnp.any(right, axis=1, keepdims=True) | (counts == 0)[:, None]
     residual = jnp.where(known, right.astype(p.dtype) - p, jnp.nan)
@@ -141,8 +139,7 @@ def mean_residual_products(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     0.5
     """
     p = jax.nn.softmax(outputs)
-    classes = jnp.arange(p.shape[1], dtype=targets.dtype)
-    r = (targets[:, None] == classes[None]).astype(p.dtype) - p
+    r = is_class(targets, p.shape[1]).astype(p.dtype) - p
     count = len(p)
     squares = jnp.sum(jnp.sum(r, axis=0) ** 2) - jnp.sum(r * r)
     return squares / (count * (count - 1))

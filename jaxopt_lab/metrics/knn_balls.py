@@ -1,4 +1,5 @@
 """Precision, recall, density and coverage by balls to the k-th neighbour."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

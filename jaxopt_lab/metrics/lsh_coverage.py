@@ -1,4 +1,5 @@
 """Precision and recall of a set by locality-sensitive hashing."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

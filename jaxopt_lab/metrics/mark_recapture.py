@@ -1,4 +1,5 @@
 """Mark-Evaluate: quality and diversity from counts of marked and recaptured points."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Metrics
+from jaxopt_lab.metrics.label_checks import check_labels
 
 Sums = Any
 
@@ -107,7 +108,8 @@ def labelled(
       the logits are).
 
     Raises:
-      InputError: an entry is missing, shapes do not fit, or labels are no integers.
+      InputError: an entry is missing, shapes do not fit, labels are no integers, or,
+        where their values are known, one is no class; traced, it is as a wrong answer.
     """
     for name in ("outputs", "targets"):
         if name not in batch:
@@ -122,6 +124,7 @@ def labelled(
         raise InputError(f"targets must be integers; got dtype {labels.dtype}")
     wide = accumulation_dtype(logits.dtype)
     weight = batch.get("weight")
+    check_labels(batch, weight)
     if weight is None:
         weight = jnp.ones(labels.shape, wide)
     if weight.shape != labels.shape:

@@ -1,4 +1,5 @@
 """A linear probe of features in closed form: naive Bayes with shared variances."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values, out_of_range
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
 from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -152,7 +154,7 @@ def naive_bayes_sums(
     [2.0, 0.0]
     """
     x, y, weight = _checked({"features": features, "targets": targets}, where, classes)
-    own = y[:, None] == jnp.arange(classes, dtype=y.dtype)[None]
+    own = is_class(y, classes)
     parts = jnp.where(own, weight[:, None], 0)
     count = jnp.sum(parts, axis=0)
     mean = (parts.T @ x) / _or_one(count)[:, None]
@@ -247,4 +249,7 @@ def _checked(
             raise InputError(
                 f"targets must be classes from 0 to {classes - 1}; got {wrong[0]}"
             )
-    return jnp.where((weight != 0)[:, None], x.astype(wide), 0), y, weight
+    counts = (weight != 0)[:, None]
+    named = jnp.any(is_class(y, classes), axis=1, keepdims=True)
+    x = jnp.where(counts, x.astype(wide), 0)
+    return jnp.where(named | ~counts, x, jnp.nan), y, weight

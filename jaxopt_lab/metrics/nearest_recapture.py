@@ -1,4 +1,5 @@
 """Mark-Evaluate with balls to the nearest neighbour, from whole matrices."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.metrics.rank_correlation import rank_correlation
 from jaxopt_lab.metrics.transfer_checks import class_numbers, matrix
 
 
@@ -59,7 +60,7 @@ def parc(
     if components is not None and components < x.shape[1]:
         u, s, _ = np.linalg.svd(x, full_matrices=False)
         x = u[:, :components] * s[:components]
-    return 100 * _spearman(
+    return 100 * rank_correlation(
         _dissimilarities(x), _dissimilarities(np.eye(count)[numbers])
     )
 
@@ -88,7 +89,7 @@ def representation_similarity(a: Any, b: Any) -> float:
     x, y = matrix(a, "a", least=3), matrix(b, "b", least=3)
     if len(x) != len(y):
         raise InputError(f"a and b must have as many rows; got {len(x)} and {len(y)}")
-    return _spearman(_dissimilarities(x), _dissimilarities(y))
+    return rank_correlation(_dissimilarities(x), _dissimilarities(y))
 
 
 def _dissimilarities(x: np.ndarray) -> np.ndarray:
@@ -100,13 +101,3 @@ def _dissimilarities(x: np.ndarray) -> np.ndarray:
     unit = np.where(varies, x / np.where(varies, norms, 1), 0.0)
     # Equal correlations are to have equal ranks, whatever the order of summation.
     return np.round(1 - (unit @ unit.T)[np.triu_indices(len(x), 1)], 12)
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(v) - (len(v) + 1) / 2 for v in (a, b)]
-    norms = [float(np.linalg.norm(v)) for v in ranks]
-    if min(norms) == 0:
-        return 0.0
-    return float(ranks[0] @ ranks[1] / (norms[0] * norms[1]))

@@ -1,4 +1,5 @@
 """Events in the order of their probabilities: parts of them, sums over windows."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

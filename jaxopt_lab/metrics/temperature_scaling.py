@@ -1,4 +1,5 @@
 """One temperature that calibrates the probabilities of a classifier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -83,7 +85,7 @@ def fit_temperature(
         raise InputError(f"lowest must be at most highest; got {lowest}, {highest}")
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, weight = labelled(given)
-    is_label = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)[None]
+    is_label = is_class(labels, logits.shape[1])
     # Differences from the label's logit: the sum of equal logits is exactly zero.
     own = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
     apart = jnp.where(jnp.any(is_label, axis=1, keepdims=True), logits - own, jnp.nan)

@@ -1,4 +1,5 @@
 """A factor and an offset of each class that calibrate a classifier."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.metrics.label_checks import check_labels
 from jaxopt_lab.metrics.mergeable import labelled
 
 _STEPS, _WHOLE, _HALVINGS = 30, 10, 20
@@ -71,11 +72,9 @@ def fit_vector_scaling(
     [0.75, 0.25]
     """
     check_arguments(fit_vector_scaling, locals())
-    check_labels(data, where)
     given = dict(data) if where is None else {**data, "weight": where}
     logits, labels, weight = labelled(given)
-    classes = jnp.arange(logits.shape[1], dtype=labels.dtype)
-    right = labels[:, None] == classes[None]
+    right = is_class(labels, logits.shape[1])
     known = jnp.any(right, axis=1, keepdims=True) | (weight == 0)[:, None]
     logits = jnp.where(known, logits, jnp.nan)
     return FittedVectorScaling(

@@ -1,4 +1,5 @@
 """Genie's reconstruction of a block: rounding, steps of weights and of activations."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """ZeroQ's distilled data: inputs made from the statistics of batch normalizations."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

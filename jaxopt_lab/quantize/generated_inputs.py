@@ -1,4 +1,5 @@
 """Genie's distilled data: inputs from a generator that is trained with its latents."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

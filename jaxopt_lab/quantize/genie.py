@@ -1,4 +1,5 @@
 """Genie for one matrix: rounding and step learned together on the gram matrix."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """GPTQ: columns rounded in turn, the error of each made good in the rest."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The unsigned grid of GPTQ and QuantEase."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Products of whole numbers in groups, scaled after the sum of each group."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """JLCM for one matrix: codebook and mapping fitted to the gram matrix of the inputs."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

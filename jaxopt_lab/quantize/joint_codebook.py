@@ -1,4 +1,5 @@
 """JLCM: a codebook for groups of neurons, learned together with its mapping."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

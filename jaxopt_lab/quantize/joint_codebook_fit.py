@@ -1,4 +1,5 @@
 """The fit of codebooks and mappings to the outputs of a block."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

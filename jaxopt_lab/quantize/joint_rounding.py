@@ -1,4 +1,5 @@
 """Learned rounding beside a learned step (Genie): soft weights and their penalty."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Matrices as a product of two thin ones and a few whole rows (MC-SMoE)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

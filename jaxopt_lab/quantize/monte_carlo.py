@@ -1,4 +1,5 @@
 """Monte Carlo quantization: weights as counts of samples."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

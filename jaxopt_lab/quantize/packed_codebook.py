@@ -1,4 +1,5 @@
 """Weights of codebooks in the bits that they need."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

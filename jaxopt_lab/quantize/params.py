@@ -1,4 +1,5 @@
 """Quantizing the matrices of a whole model."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """QuantEase: cyclic coordinate descent over the columns of a weight."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Groups of rows whose weights are distributed alike, and their order in a network."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import jax
@@ -10,6 +11,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -59,6 +61,31 @@ def init_co_teaching(
         },
         opt_state={FIRST: tx.init(first), SECOND: tx.init(second)},
         key=key,
+    )
+
+
+def of_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of ``make_co_teaching_step`` from two fresh plain states.
+
+    Args:
+      states: of ``init_state`` with the transformation of the step; step and key are
+        those of the first.
+
+    Returns:
+      The state; that of ``init_co_teaching``.
+
+    >>> from jaxopt_lab.training import init_state
+    >>> fresh = lambda i: init_state(optax.sgd(0.1), jnp.ones(2), jax.random.key(i))
+    >>> sorted(of_states([fresh(0), fresh(1)]).params)
+    ['first', 'second']
+    """
+    by_role = lambda trees: dict(zip((FIRST, SECOND), trees, strict=True))
+    return TrainState(
+        step=states[0].step,
+        params=by_role([s.params for s in states]),
+        model_state=by_role([s.model_state for s in states]),
+        opt_state=by_role([s.opt_state for s in states]),
+        key=states[0].key,
     )
 
 
@@ -237,7 +264,7 @@ def _loss(network: Functional, role: str, inputs: str, label: str) -> Any:
         share = batch[_SHARE].astype(losses.dtype)
         # A loss that is left out may be anything.
         mean = jnp.mean(share * jnp.where(share > 0, losses, 0))
-        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(logits, labels)
         accuracy = jnp.mean(jnp.where(right, share, 0))
         return mean, ({**states, role: kept}, {"accuracy": accuracy})
 

@@ -1,4 +1,5 @@
 """Concurrent adversarial training: the perturbation of the next batch, one step old."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

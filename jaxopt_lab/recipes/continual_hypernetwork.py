@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -159,7 +160,7 @@ def make_continual_hypernetwork_step(
             weights, states[MODEL], to_float(x), train=True, key=key
         )
         losses = cross_entropy(logits, labels)
-        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(logits, labels)
         return jnp.mean(losses), (kept, jnp.mean(right.astype(losses.dtype)))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

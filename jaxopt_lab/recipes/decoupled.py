@@ -11,6 +11,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_class, is_largest
 from jaxopt_lab.core.options import COUNT_OR_ZERO, UNIT, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
@@ -147,14 +148,14 @@ def make_decoupled_step(
             s, _ = predict(params[PREDICTORS][i], {}, given, train=True)
             h = decouple(h, s, weight=weight)
         losses = cross_entropy(h, labels)
-        right = jnp.argmax(h, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(h, labels)
         metrics = {"accuracy": jnp.mean(right.astype(losses.dtype))}
         return jnp.mean(losses), ({**states, MODULES: tuple(kept)}, metrics)
 
     def beside(h: jax.Array, labels: jax.Array) -> jax.Array:
         if not classes:
             return h
-        hot = jax.nn.one_hot(labels, classes, dtype=h.dtype)
+        hot = is_class(labels, classes).astype(h.dtype)
         hot = hot.reshape(len(hot), *(1,) * (h.ndim - 2), classes)
         hot = jnp.broadcast_to(hot, (*h.shape[:-1], classes))
         return jnp.concatenate([h, hot], axis=-1)

@@ -1,4 +1,5 @@
 """Distillation: a student learns the probabilities of a frozen teacher."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -145,9 +147,7 @@ def make_distillation_step(
             )
             losses = cross_entropy(logits, labels)
             chosen = jnp.argmax(logits, axis=-1)
-            metrics = {
-                "accuracy": _share(chosen.astype(labels.dtype) == labels, losses)
-            }
+            metrics = {"accuracy": _share(is_largest(logits, labels), losses)}
             if not alone:
                 target, _ = teacher.apply(teacher_params, teacher_state, x, train=False)
                 target = jax.lax.stop_gradient(target)

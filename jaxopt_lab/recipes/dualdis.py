@@ -1,4 +1,5 @@
 """DualDis: classes and attributes in two branches, each blind to the other's labels."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

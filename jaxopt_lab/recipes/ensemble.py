@@ -1,7 +1,9 @@
 """Deep ensembles: several members in one program, pushed apart or together."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import jax
@@ -10,6 +12,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -56,6 +59,31 @@ def init_ensemble(
         model_state={MEMBERS: {} if model_state is None else model_state},
         opt_state={MEMBERS: jax.vmap(tx.init)(params)},
         key=key,
+    )
+
+
+def of_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of ``make_ensemble_step`` from fresh plain states, one a member.
+
+    Args:
+      states: of ``init_state`` with the transformation of the step; step and key are
+        those of the first.
+
+    Returns:
+      The state; that of ``init_ensemble`` on the stacked parameters.
+
+    >>> from jaxopt_lab.training import init_state
+    >>> fresh = lambda i: init_state(optax.sgd(0.1), jnp.zeros(2), jax.random.key(i))
+    >>> of_states([fresh(0), fresh(1)]).params["members"].shape
+    (2, 2)
+    """
+    stack = lambda trees: {MEMBERS: jax.tree.map(lambda *x: jnp.stack(x), *trees)}
+    return TrainState(
+        step=states[0].step,
+        params=stack([s.params for s in states]),
+        model_state=stack([s.model_state for s in states]),
+        opt_state=stack([s.opt_state for s in states]),
+        key=states[0].key,
     )
 
 
@@ -145,7 +173,7 @@ def make_ensemble_step(
         each = ensemble_diversity(by_example, labels, kind=kind)
         apart = jnp.mean(each).astype(own.dtype)
         mean = mean_logits(every)
-        right = lambda z: jnp.argmax(z, axis=-1).astype(labels.dtype) == labels
+        right = lambda z: is_largest(z, labels)
         metrics = {
             "member_loss": own,
             "member_accuracy": jnp.mean(right(logits).astype(own.dtype)),

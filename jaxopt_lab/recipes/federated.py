@@ -1,4 +1,5 @@
 """Federated averaging, in one process: clients train apart and are averaged."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import optax
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, PyTree
 from jaxopt_lab.losses.classification import cross_entropy, to_float
@@ -135,7 +137,7 @@ def make_federated_step(
             params, model_state, to_float(x), train=True, key=key
         )
         loss = jnp.mean(cross_entropy(logits, labels))
-        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(logits, labels)
         return loss, (model_state, {"accuracy": jnp.mean(right.astype(loss.dtype))})
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

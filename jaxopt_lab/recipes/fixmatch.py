@@ -11,6 +11,7 @@ import optax
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.known_values import known_values
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -139,7 +140,7 @@ def make_fixmatch_step(
         losses = cross_entropy(logits, jnp.where(labelled, labels, 0))
         part = share.astype(losses.dtype)
         first = jnp.mean(jnp.where(labelled, part * losses, 0))
-        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        right = is_largest(logits, labels)
         metrics: Metrics = {"accuracy": jnp.mean(jnp.where(right, part, 0))}
         if alone:
             return first, ({**states, MODEL: kept}, metrics)

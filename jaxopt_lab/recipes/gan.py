@@ -1,4 +1,5 @@
 """GAN step: a generator, and discriminators on a leading axis."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Ghost Model: room for the classes to come, on top of PODNet."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

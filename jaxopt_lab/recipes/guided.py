@@ -11,6 +11,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
@@ -150,7 +151,7 @@ def make_guided_step(
             out, kept = target.apply(params, states[TARGET], x, train=True, key=key)
             logits, own = _pair(TARGET, out)
             loss = jnp.mean(cross_entropy(logits, labels))
-            right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+            right = is_largest(logits, labels)
             metrics = {"accuracy": jnp.mean(right.astype(loss.dtype))}
             if not alone:
                 out, _ = guide.apply(frozen, states[GUIDE], x, train=False)

@@ -1,7 +1,9 @@
 """HybridNet: a classifier and two branches that rebuild the input between them."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -10,6 +12,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, DECAY, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -63,7 +66,23 @@ def init_hybridnet(
     >>> sorted(state.params)
     ['student', 'teacher']
     """
-    alone = init_state(tx, params, key, model_state)
+    return of_states([init_state(tx, params, key, model_state)])
+
+
+def of_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of ``make_hybridnet_step`` from the fresh plain state of its student.
+
+    Args:
+      states: one, of ``init_state``.
+
+    Returns:
+      The state, its teacher a copy of the student.
+
+    >>> state = init_state(optax.sgd(0.1), jnp.ones(2), jax.random.key(0))
+    >>> of_states([state]).params["teacher"].tolist()
+    [1.0, 1.0]
+    """
+    (alone,) = states
     # Copies: a donated state must not hold an array twice.
     again = lambda tree: jax.tree.map(jnp.copy, tree)
     return alone._replace(
@@ -166,7 +185,7 @@ def make_hybridnet_step(
             dtype = losses.dtype
             share = share.astype(dtype)
             loss = jnp.mean(jnp.where(share > 0, share * losses, 0))
-            right = jnp.argmax(out.logits, axis=-1).astype(labels.dtype) == labels
+            right = is_largest(out.logits, labels)
             second = out.logits if out.second_logits is None else out.second_logits
             shared = jnp.zeros((), dtype)
             if known_number(consistency) != 0:

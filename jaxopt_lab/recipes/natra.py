@@ -1,4 +1,5 @@
 """Training on natural transformations: moves in a latent space against the model."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """PODNet: learning new classes beside a frozen network of the old ones."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

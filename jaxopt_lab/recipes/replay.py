@@ -1,4 +1,5 @@
 """Experience replay: every batch beside random examples of a memory of past ones."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
@@ -249,7 +251,7 @@ def accuracies(
     >>> sorted(accuracies(jnp.eye(2), jnp.arange(2), jnp.ones(2), 1))
     ['accuracy', 'replay_accuracy']
     """
-    right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+    right = is_largest(logits, labels)
     right = right.astype(logits.dtype)
     found = {"accuracy": jnp.mean(right[:count])}
     if weights is not None:

@@ -8,7 +8,8 @@ from typing import Any
 import optax
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.typing import Batch, Metrics, TrainLossFn
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import make_train_step
 
@@ -83,6 +84,31 @@ def check_roles(state: TrainState, roles: Sequence[str], made_by: str) -> None:
         if not isinstance(tree, dict) or set(tree) != set(roles):
             wanted = " and ".join(repr(role) for role in roles)
             raise InputError(f"state.{name} must have {wanted}, as {made_by} makes it")
+
+
+def logits_of(network: Functional) -> Functional:
+    """A network whose logits are the first of several outputs, with these alone.
+
+    Args:
+      network: its ``apply`` gives a tuple.
+
+    Returns:
+      The classifier.
+
+    >>> def apply(params, state, x, *, train, key=None):
+    ...     return (2 * x, x), state
+    >>> model = logits_of(Functional(lambda key: ((), {}), apply))
+    >>> model.apply((), {}, 3.0, train=False)[0]
+    6.0
+    """
+
+    def apply(
+        params: Params, state: ModelState, x: Any, *, train: bool, key: Any = None
+    ) -> tuple[Any, ModelState]:
+        outputs, state = network.apply(params, state, x, train=train, key=key)
+        return outputs[0], state
+
+    return Functional(network.init, apply)
 
 
 def entries(batch: Batch, *names: str) -> list[Any]:

@@ -1,4 +1,5 @@
 """SortedNet: all prefixes of a network trained at once, a few of them in each step."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import optax
 
 from jaxopt_lab.core import loops
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params
 from jaxopt_lab.layers.compression.prefixes import (
@@ -148,7 +150,7 @@ def make_sortednet_step(
                 sub, key = item
                 logits, kept = model.apply(params, kept, (x, sub), train=True, key=key)
                 loss = jnp.mean(cross_entropy(logits, labels))
-                right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+                right = is_largest(logits, labels)
                 found = {"loss": loss, "accuracy": jnp.mean(right.astype(loss.dtype))}
                 return {**found, "width": sub.width.astype(loss.dtype)}, kept
 

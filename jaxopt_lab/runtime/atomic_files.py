@@ -7,6 +7,25 @@ import os
 import tempfile
 from pathlib import Path
 
+from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.files import reason
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file by a new one, whole or not at all.
+
+    Args:
+      path: the file; need not exist, but its folder must.
+      text: its new content.
+
+    Raises:
+      InputError: the system refused; the old file is as it was.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {reason(error)}") from None
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by a new one, whole or not at all.

@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 from jaxopt_lab.runtime.metrics import columns
 
 
@@ -98,10 +98,7 @@ class CsvFiles:
         writer = _writer(text, names)
         writer.writeheader()
         writer.writerows(rows)
-        try:
-            write_atomically(path, text.getvalue().encode())
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {reason(error)}") from None
+        write_text(path, text.getvalue())
 
 
 def _writer(file: Any, names: list[str]) -> Any:

@@ -8,11 +8,10 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import reason
+from jaxopt_lab.core.files import Closing, reason
 
 LOCK = ".lock"
 """Name of the lock's file on file systems that cannot lock a folder (NFS)."""
@@ -24,7 +23,7 @@ _BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _held: dict[tuple[int, int], list[Any]] = {}
 
 
-class FolderLock:
+class FolderLock(Closing):
     """Context in which no other process may lock the same folder.
 
     The system's advisory lock (``flock``) of the folder itself: it leaves no file, and
@@ -54,6 +53,10 @@ class FolderLock:
         self._entry[1] += 1
         self._released = False
 
+    def close(self) -> None:
+        """Give the lock back, as ``release`` does."""
+        self.release()
+
     def release(self) -> None:
         """Give the lock back; doing it twice has no effect."""
         if self._released:
@@ -63,17 +66,6 @@ class FolderLock:
         # A forked child has no lock: its table is empty.
         if self._entry[1] == 0 and _held.pop(self._key, None) is not None:
             _close(self._entry[0])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
     def __del__(self) -> None:
         if hasattr(self, "_released"):

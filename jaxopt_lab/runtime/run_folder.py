@@ -11,7 +11,7 @@ from typing import Any
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.core.trees import summary
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 
 CONFIG = "config.json"
 
@@ -63,10 +63,7 @@ def refuse_other_config(
     if before is not None and not force:
         lines = differences(before, asked)
         raise InputError(f"{folder} was made with another configuration: {lines}")
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {reason(error)}") from None
+    write_text(path, text)
 
 
 def read_config(folder: Path, *, force: bool) -> dict[str, Any] | None:

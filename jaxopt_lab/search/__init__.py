@@ -17,6 +17,7 @@ from jaxopt_lab.search.einspace.nodes import Node, as_text, from_text, infer_sha
 from jaxopt_lab.search.kernel_ridge import (
     KernelRidge,
     fit_kernel_ridge,
+    leave_one_out_errors,
     predict_kernel_ridge,
 )
 from jaxopt_lab.search.layer_genomes import (
@@ -27,6 +28,7 @@ from jaxopt_lab.search.layer_genomes import (
     genome_space,
     reads_input,
 )
+from jaxopt_lab.search.linas import linas, masked_encoding
 from jaxopt_lab.search.network_compression import (
     ConvSpec,
     apply_actions,
@@ -120,6 +122,9 @@ __all__ = [
     "hashed_ngrams",
     "hypervolume",
     "infer_shape",
+    "leave_one_out_errors",
+    "linas",
+    "masked_encoding",
     "mixed_bit_weights",
     "module_function",
     "mutate_architecture",

@@ -111,6 +111,24 @@ def predict_kernel_ridge(
     return fit.mean + fit.scale * (k @ fit.weights), deviation
 
 
+def leave_one_out_errors(fit: KernelRidge) -> np.ndarray:
+    r"""Errors of the forecast of each target from all others.
+
+    .. math:: y_i - \hat y_{-i}(x_i) = w_i \, / \, (K + \lambda I)^{-1}_{ii}
+
+    Args:
+      fit: of ``fit_kernel_ridge``; the mean and the scale are those of all targets.
+
+    Returns:
+      ``(n,)``, in units of the targets.
+
+    >>> fit = fit_kernel_ridge([[0.0], [9.0]], [0.0, 2.0], ridge=1e-9)
+    >>> leave_one_out_errors(fit).round(6).tolist()
+    [-1.0, 1.0]
+    """
+    return fit.scale * fit.weights / np.diagonal(fit.inverse)
+
+
 def _kernel(a: np.ndarray, b: np.ndarray, length: float, kind: str) -> np.ndarray:
     if kind == "linear":
         return a @ b.T

@@ -1,4 +1,5 @@
 """Layers of normalization and activation as genomes, which one program interprets."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ The train step, the optimizers and the checkpoints see plain nested dicts of arr
 and never a module: parameter paths then end in the bare names (``kernel``,
 ``bias``) that masks look for, and any tool that knows dicts can read them.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

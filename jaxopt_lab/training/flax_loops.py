@@ -1,4 +1,5 @@
 """Gradients for the loops of flax: ``nnx.Optimizer`` and linen's ``TrainState``."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Hierarchical group lasso over ordered components, and its proximal link."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

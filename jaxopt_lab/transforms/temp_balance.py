@@ -1,4 +1,5 @@
 """TempBalance: step sizes of layers balanced by the tails of their spectra."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

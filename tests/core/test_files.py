@@ -3,7 +3,7 @@
 import pytest
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import make_writable
+from jaxopt_lab.core.files import Closing, make_writable
 
 
 def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path):
@@ -19,3 +19,16 @@ def test_a_file_in_its_place_is_told_in_one_line(tmp_path):
         with pytest.raises(InputError, match="cannot write into") as caught:
             make_writable(folder)
         assert "\n" not in str(caught.value)
+
+
+def test_an_error_inside_still_closes():
+    class Counted(Closing):
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    counted = Counted()
+    with pytest.raises(KeyError), counted:
+        raise KeyError
+    assert counted.closed == 1

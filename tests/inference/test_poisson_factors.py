@@ -101,7 +101,7 @@ def test_so_do_those_of_binary_and_of_static_counts(options):
 
 @pytest.mark.full(near="sweeps_leave")
 def test_wrong_sweeps_are_seen(monkeypatch):
-    other = PRIOR._replace(rate=4.4)
+    other = PRIOR._replace(rate=5.0)
     assert np.max(deviations(2, other)) > 6
     right = sampler._backwards
     monkeypatch.setattr(sampler, "_backwards", lambda *a: (0 * a[1], right(*a)[1]))

@@ -1,24 +1,27 @@
 """Learning rates from curvature and a range test, on quadratics that are known."""
 
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from jaxopt_lab.lab.commands.find_rate import main
-from jaxopt_lab.lab.find_rate.measure import between
-from jaxopt_lab.lab.find_rate.range_test import (
+from jaxopt_lab.lab.rates.measure import between
+from jaxopt_lab.lab.rates.options import FindRateOptions
+from jaxopt_lab.lab.rates.range_test import (
     RangeTest,
     Rates,
     growing,
     proposed,
     range_test,
 )
-from jaxopt_lab.lab.find_rate.stable_rate import StableRate, stable_rates
-from jaxopt_lab.lab.find_rate.update_rule import UpdateRule, update_rule
+from jaxopt_lab.lab.rates.stable_rate import StableRate, stable_rates
+from jaxopt_lab.lab.rates.update_rule import UpdateRule, update_rule
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.sources import as_source
 
@@ -187,3 +190,47 @@ def test_the_command(method, tmp_path, capsys):
 def test_bad_words(words, said, capsys):
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_in_python_a_model_and_data_of_ones_own(monkeypatch):
+    from jaxopt_lab import lab
+    from jaxopt_lab.core.errors import InputError
+    from jaxopt_lab.lab.rates import measure
+
+    given = []
+    monkeypatch.setattr(measure, "find_rate", lambda *found: given.append(found))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 2)).astype(np.float32)
+
+    class Net(nnx.Module):
+        def __init__(self, in_features, num_classes, *, rngs):
+            self.head = nnx.Linear(in_features, num_classes, rngs=rngs)
+
+        def __call__(self, x):
+            return self.head(x)
+
+    data = (x, np.arange(8) % 2)
+    lab.find_rate(Net, data, "sgd", batch_size=4, range_steps=20)
+    configuration, options, _ = given[0]
+    assert options == FindRateOptions(range_steps=20, figure="")
+    assert configuration.run.batch_size == 4 and configuration.rows.own.model
+    faults: Any = (
+        ({"range_steps": 3}, "range_steps=3 is out of range"),
+        ({"lowest_rate": 20.0}, "lowest_rate=20 must be below highest_rate=10"),
+        ({"controller": "norm_test", "micro_batches": 2}, "controller=norm_test: the"),
+        ({"range_step": 30}, "unknown option 'range_step'"),
+    )
+    for wrong, said in faults:
+        with pytest.raises(InputError, match=said):
+            lab.find_rate(Net, data, "sgd", batch_size=4, **wrong)
+
+
+@pytest.mark.full
+def test_in_python_it_is_the_command():
+    from jaxopt_lab import lab
+
+    data = (CURVATURE[None].repeat(8, 0).astype(np.float32), np.arange(8) % 2)
+    options: Any = {"batch_size": 4, "range_steps": 30, "examples": 8, "num_steps": 3}
+    found = lab.find_rate("mlp", data, "sgd", **options)
+    assert found.proposed is not None and found.stable
+    assert found.proposed <= min(found.marks.values())

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.search import (
     Choice,
     Integers,
     Interval,
     conservative_explorer,
+    linas,
     nsga2,
     predictor_guided,
     random_search,
@@ -24,6 +26,7 @@ from jaxopt_lab.search import (
 SPACE = {"n": Integers(1, 4), "name": Choice(("a", "b"))}
 SEARCHES = [
     conservative_explorer,
+    linas,
     nsga2,
     predictor_guided,
     random_search,
@@ -105,3 +108,22 @@ def test_how_often_and_by_which_key(key, budget, words):
     key = jax.random.key(0) if key == "typed" else key
     with pytest.raises(InputError, match=words):
         run(random_search(SPACE), lambda c: 0.0, key, budget)
+
+
+def takes_several(make):
+    """Whether a search takes a list of scores, by trying it."""
+    search = make(SPACE)
+    state = search.init()
+    candidate = search.ask(state, jax.random.key(0))
+    try:
+        search.tell(state, candidate, [1.0, 2.0])
+    except InputError:
+        return False
+    return True
+
+
+def test_rows_say_which_searches_take_several_scores():
+    rows = catalog.of_kind("search")
+    assert {make.__name__ for make in SEARCHES} == set(rows)
+    for make in SEARCHES:
+        assert rows[make.__name__].several is takes_several(make), make.__name__

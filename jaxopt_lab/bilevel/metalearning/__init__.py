@@ -13,6 +13,7 @@ and passes the gradient to any optax transformation:
 >>> adapted.shape
 (5,)
 """
+# Its examples wait for pytest --full.
 
 from jaxopt_lab.bilevel.metalearning.adapt import adapt, adaptation_losses
 from jaxopt_lab.bilevel.metalearning.anil import anil

@@ -1,4 +1,5 @@
 """iMAML: MAML with implicit gradients, independent of the inner loop's path."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Sinusoid regression: the smallest family of tasks that shows adaptation."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Few-shot tasks drawn from any labelled set, on the device."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

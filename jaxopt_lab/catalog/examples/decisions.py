@@ -140,6 +140,15 @@ def small_space() -> dict[str, Any]:
     }
 
 
+def forecast_space() -> dict[str, Any]:
+    """``small_space`` with a small budget, for searches that forecast.
+
+    >>> forecast_space()["budget"]
+    32
+    """
+    return {**small_space(), "population": 6, "generations": 2, "budget": 32}
+
+
 def small_choices() -> dict[str, Any]:
     """A space of whole numbers and names, and where its optimum is planted.
 

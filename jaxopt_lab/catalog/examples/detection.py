@@ -37,3 +37,14 @@ def paired() -> dict[str, Any]:
     """
     rng = np.random.default_rng(9)
     return {"outputs": rng.normal(size=(5, 3)), "b": rng.normal(size=(5, 3))}
+
+
+def rows() -> dict[str, Any]:
+    """Rows of four numbers that sum to 1, and other ones.
+
+    >>> rows()["outputs"].sum(axis=1).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    p = np.array([[1, 2, 4, 1], [1, 5, 1, 1], [2, 2, 2, 2]]) / 8
+    t = np.array([[3, 1, 2, 2], [2, 4, 1, 1], [4, 2, 1, 1]]) / 8
+    return {"outputs": p, "t": t, "perfect": t}

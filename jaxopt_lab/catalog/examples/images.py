@@ -46,3 +46,23 @@ def denoised_images() -> dict[str, Any]:
         "choices": rng.integers(0, 4, (4, 1, 2)).astype(np.int32),
         "strength": 0.5,
     }
+
+
+def attended_images() -> dict[str, Any]:
+    """Four faint images of four by five pixels and two features.
+
+    >>> attended_images()["x"].shape
+    (4, 4, 5, 2)
+    """
+    x = np.random.default_rng(5).normal(-0.03, 0.05, (4, 4, 5, 2))
+    return {"x": x, "reduction": 2}
+
+
+def fused_images() -> dict[str, Any]:
+    """The same, two features from an encoder and two from a decoder.
+
+    >>> fused_images()["x"].shape
+    (4, 4, 5, 4)
+    """
+    x = np.random.default_rng(4).normal(-0.03, 0.05, (4, 4, 5, 4))
+    return {"x": x, "reduction": 2}

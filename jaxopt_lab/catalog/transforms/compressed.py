@@ -163,6 +163,7 @@ ROWS = (
             "4 * rank * (128 + 2 * 256) / (256 * 128) + "
             "{'float32': 4, 'bfloat16': 2, '4-bit': 0.5 + 4 / 64, 'none': 0}[error]"
         ),
+        state_text="4 rank (p + 2 q) / (p q), p <= q, and 4, 2, 0.56 or 0 by error",
         # On the battery's 64 x 256 and 256 x 32, which are taken whole.
         temp_bytes="{'float32': 11, 'bfloat16': 11, '4-bit': 14, 'none': 5.5}[error]",
         factored_state="projector|mu|nu",

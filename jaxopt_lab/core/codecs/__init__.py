@@ -18,6 +18,7 @@ the two codes in a byte.
 >>> coded.qvalue.shape, coded.qvalue.dtype, coded.scale.shape
 ((10, 32), dtype('uint8'), (10, 1))
 """
+# Its examples wait for pytest --full.
 
 from jaxopt_lab.core.codecs import packing
 from jaxopt_lab.core.codecs.blocks import Blocks, Granularity

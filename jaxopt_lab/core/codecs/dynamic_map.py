@@ -7,6 +7,7 @@ x / s in magnitude, of two equally near ones the larger, with s the largest magn
 the block. The table is one convex piecewise linear function of the code, so that its
 inverse is a minimum of D lines: no search.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Directions of a loss landscape: random ones, normalised, and eigenvectors."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Directions from a training run: the principal components of its snapshots."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Average sharpness: mean rise of the loss in random directions."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The gradient noise scale of a data set, from batches or from single examples."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

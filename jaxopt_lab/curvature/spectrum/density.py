@@ -1,4 +1,5 @@
 """Spectral density by stochastic Lanczos quadrature."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

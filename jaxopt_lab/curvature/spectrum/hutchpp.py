@@ -1,4 +1,5 @@
 """Hutch++: trace by a sketch of the large eigenvalues and probes of the rest."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Extreme eigenvalues with residuals as error bounds."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Variance of the elements of single examples' Hessians."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Gram matrix of the Gauss-Newton factors of single examples, block by block."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Hessians of single examples, in the eigenbasis of their mean."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

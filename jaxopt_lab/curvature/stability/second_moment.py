@@ -1,4 +1,5 @@
 """Second-moment map of linearised SGD, its spectral radius and threshold."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Growth of the mean square of SGD, measured with resampling of directions."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Stability thresholds of linearised SGD: coherence, simple tests, exact."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Datamodels: outputs as linear functions of the training examples that were used."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """KLoM: distance of unlearned models from retrained ones by their margins."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 
@@ -45,7 +47,7 @@ def margins(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if logits.shape[-1] < 2:
         raise InputError("margins need at least two classes; got one")
     z = logits.astype(accumulation_dtype(logits.dtype))
-    own = jax.nn.one_hot(labels, z.shape[-1], dtype=bool)
+    own = is_class(labels, z.shape[-1])
     others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, z), axis=-1)
     return jnp.sum(jnp.where(own, z, 0), axis=-1) - others
 

@@ -1,4 +1,5 @@
 """A convolution on a crossbar, whose devices every position shares."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Conductances with the least error under a budget of power."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """MemSE: the error of a network on noisy crossbars, without sampling."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

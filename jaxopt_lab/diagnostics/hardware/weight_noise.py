@@ -1,4 +1,5 @@
 """The score of a network whose weights are noisy, by draws."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

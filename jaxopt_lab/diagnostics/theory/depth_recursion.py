@@ -23,6 +23,7 @@ transient chaos", arXiv:1606.05340; Cho and Saul, "Kernel methods for deep learn
 NeurIPS 2009 (the relu kernel); Roberts, Yaida and Hanin, "The Principles of Deep
 Learning Theory", arXiv:2106.10165 (criticality and the corrections in 1/n).
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ variance  error (128 nodes)  Gauss-Hermite of 64 nodes
 function with a kink the error is of second order in the step, and the derivatives are
 wrong, because they are computed from the derivatives of the function.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

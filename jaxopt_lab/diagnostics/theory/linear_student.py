@@ -36,6 +36,7 @@ the test error of a finite student stops growing, which the law's never does.
 Reference: Advani, Saxe and Sompolinsky, "High-dimensional dynamics of generalization
 error in neural networks", arXiv:1710.03667.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Simulated ensembles of random networks, to check the recursion through depth."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

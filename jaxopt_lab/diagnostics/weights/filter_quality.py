@@ -1,4 +1,5 @@
 """Degenerate convolution filters: near zero, similar, or apparently untrained."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

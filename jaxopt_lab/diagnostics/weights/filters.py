@@ -1,4 +1,5 @@
 """Filters of convolutions: their principal components, and shifts between nets."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

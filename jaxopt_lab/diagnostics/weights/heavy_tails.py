@@ -1,4 +1,5 @@
 """Power-law exponents of weight spectra, corrected for the aspect ratio (FARMS)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Nuclear norm, its cheap upper bound, and entropy of activation matrices."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

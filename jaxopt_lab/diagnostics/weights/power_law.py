@@ -1,4 +1,5 @@
 """A power law fitted to the tail of a spectrum (the Hill estimator)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

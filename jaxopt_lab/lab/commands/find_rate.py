@@ -14,17 +14,17 @@ from jaxopt_lab.lab import command_line
 from jaxopt_lab.lab.commands import command
 from jaxopt_lab.lab.commands.train import configure_jax
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.find_rate import options as options_of
+from jaxopt_lab.lab.rates import options as options_of
 
 if TYPE_CHECKING:
-    from jaxopt_lab.lab.find_rate.measure import Found
+    from jaxopt_lab.lab.rates.measure import Found
 
 
 def _find_rate(words: Sequence[str]) -> int:
     options, configuration = options_of.parse(words)
     own = getattr(configuration.model, "dtype", "float32")
     configure_jax(x64=own == "float64")
-    from jaxopt_lab.lab.find_rate import measure
+    from jaxopt_lab.lab.rates import measure
 
     found = measure.find_rate(configuration, options, _say)
     if options.figure:
@@ -63,7 +63,7 @@ def _print(configuration: Configuration, found: Found) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from jaxopt_lab.lab.find_rate.measure import with_rate
+    from jaxopt_lab.lab.rates.measure import with_rate
 
     table = Table("rule", "learning rate", "read from")
     for one in found.stable:

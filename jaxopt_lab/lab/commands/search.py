@@ -168,7 +168,7 @@ def _write(
     import math
 
     from jaxopt_lab.core.errors import InputError
-    from jaxopt_lab.runtime.atomic_files import write_atomically
+    from jaxopt_lab.runtime.atomic_files import write_text
     from jaxopt_lab.search import nondominated_sort
 
     sound = [t for t in trials if not any(map(math.isnan, t.scores))]
@@ -188,7 +188,7 @@ def _write(
         settings.pop(name, None)
     for name, content in (("results.json", record), ("best.json", settings)):
         text = json.dumps(content, indent=1) + "\n"
-        write_atomically(folder / name, text.encode())
+        write_text(folder / name, text)
     drawn = _figure(objectives, trials, front)
     drawn.savefig(folder / "front.png", dpi=120)
     print(f"best: {candidates / f'{best.number:04d}'}  {best.candidate}")

@@ -6,14 +6,13 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import make_writable, reason
+from jaxopt_lab.core.files import Closing, make_writable, reason
 from jaxopt_lab.lab import run_files
 from jaxopt_lab.lab.comparison.entries import Entry
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 from jaxopt_lab.runtime.folder_lock import FolderLock
 from jaxopt_lab.runtime.run_folder import differences, text_of
 
@@ -41,7 +40,7 @@ def proposed(task: str, root: Path | None = None) -> Path:
     return root / f"{stem}-{number:03d}"
 
 
-class StudyFolder:
+class StudyFolder(Closing):
     """Context in which one process has the folder of a comparison.
 
     Args:
@@ -103,19 +102,12 @@ class StudyFolder:
         text = json.dumps(dict(content), indent=1, allow_nan=False) + "\n"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text.encode())
         except OSError as error:
             raise InputError(f"cannot write {path}: {reason(error)}") from None
+        write_text(path, text)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the lock back."""
         self._lock.release()
 
     def _before(self) -> dict[str, Any] | None:

@@ -6,11 +6,10 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.files import make_writable, reason
+from jaxopt_lab.core.files import Closing, make_writable, reason
 from jaxopt_lab.runtime.run_folder import differences, text_of
 
 STORE = "search.sqlite3"
@@ -33,7 +32,7 @@ class Trial(NamedTuple):
     seconds: float
 
 
-class Trials:
+class Trials(Closing):
     """The candidates of one search.
 
     Each is written as soon as its score is known, in a transaction of its own.
@@ -71,15 +70,8 @@ class Trials:
                 "another out="
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
     def all(self) -> list[Trial]:

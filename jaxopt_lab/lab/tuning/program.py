@@ -54,7 +54,7 @@ def check(configuration: Configuration) -> None:
       configuration: the run.
 
     Raises:
-      InputError: no validation split, a recipe, or a controller.
+      InputError: no validation split, a recipe, a regularizer, or a controller.
     """
     run = configuration.run
     if not run.val:
@@ -62,7 +62,7 @@ def check(configuration: Configuration) -> None:
             f"val={run.val}: settings are chosen on a part of the training set; "
             "accepted: above 0, below 1"
         )
-    for name in ("recipe", "controller"):
+    for name in ("recipe", "regularizer", "controller"):
         if (given := getattr(run, name)) == "none":
             continue
         raise InputError(

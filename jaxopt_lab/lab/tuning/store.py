@@ -12,7 +12,7 @@ from jaxopt_lab.core.files import make_writable, reason
 from jaxopt_lab.lab.tuning.halving import Scored
 from jaxopt_lab.lab.tuning.program import Population, SettingsProgram
 from jaxopt_lab.runtime import Checkpoints
-from jaxopt_lab.runtime.atomic_files import write_atomically
+from jaxopt_lab.runtime.atomic_files import write_text
 from jaxopt_lab.runtime.folder_lock import LOCK
 from jaxopt_lab.runtime.run_folder import differences, text_of
 
@@ -115,10 +115,7 @@ class Store:
         """
         path = self.folder / name
         text = json.dumps(content, indent=1) + "\n"
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {reason(error)}") from None
+        write_text(path, text)
 
     def _states(self, group: int) -> Path:
         return self.folder / STATES / str(group)

@@ -1,4 +1,5 @@
 """Norm-aware features of queries and keys, and attention linear in the tokens."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.layers.attention.content_guided_attention import (
+    content_guided_attention,
+)
+from jaxopt_lab.layers.attention.content_guided_fusion import content_guided_fusion
 from jaxopt_lab.layers.attention.norm_aware_attention import norm_aware_attention
 from jaxopt_lab.layers.attention.two_way_attention import two_way_attention
 from jaxopt_lab.layers.nnx_module import BatchedLayer
+
+
+class ContentGuidedAttention(BatchedLayer):
+    """Content-guided attention over images, as an nnx module.
+
+    Args:
+      features: channels of the input.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``content_guided_attention``.
+
+    >>> from flax import nnx
+    >>> ContentGuidedAttention(16, rngs=nnx.Rngs(0)).down_kernel.shape
+    (16, 2)
+    """
+
+    make = staticmethod(content_guided_attention)
+
+
+class ContentGuidedFusion(BatchedLayer):
+    """Fusion of two images of features by attention, as an nnx module.
+
+    Args:
+      features: channels of both together.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``content_guided_fusion``.
+
+    >>> from flax import nnx
+    >>> ContentGuidedFusion(32, rngs=nnx.Rngs(0)).mix_kernel.shape
+    (16, 16)
+    """
+
+    make = staticmethod(content_guided_fusion)
 
 
 class NormAwareLinearAttention(BatchedLayer):

@@ -1,4 +1,5 @@
 """BatchFormer: a transformer's encoder over the examples of a batch, in training."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Hourglass blocks: residuals between wide skips, through narrow bottlenecks."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Residual blocks as flax nnx modules; importing this loads flax."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """A block of a transformer: attention and a perceptron, pre- or post-norm."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

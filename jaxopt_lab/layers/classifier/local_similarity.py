@@ -1,4 +1,5 @@
 """Local similarity classifier: several proxies a class, by cosine."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Codebooks: activations replaced by the most similar vectors of a table."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

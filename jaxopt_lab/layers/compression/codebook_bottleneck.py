@@ -1,4 +1,5 @@
 """Layer that lets a few vectors of a table through."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

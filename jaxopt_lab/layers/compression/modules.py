@@ -1,4 +1,5 @@
 """The layers with few weights as flax nnx modules; importing this loads flax."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

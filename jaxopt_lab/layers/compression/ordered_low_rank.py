@@ -1,4 +1,5 @@
 """Dense layer of two factors whose components are ordered by dropout."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Ranks of layers with ordered components: draws, shrinking, slicing, merging."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

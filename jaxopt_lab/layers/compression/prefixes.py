@@ -1,4 +1,5 @@
 """Sub-networks that are prefixes: the first units of each axis, the first blocks."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Dense layer, or convolution of size 1, with a constant ternary matrix."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Sparse random matrices of -1, 0 and 1 that are the same for ever."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

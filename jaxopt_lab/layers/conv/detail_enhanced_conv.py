@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -86,8 +87,10 @@ def detail_enhanced_conv(
     )
 
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
+        if key is None:
+            raise InputError("detail_enhanced_conv: init draws the kernels; pass a key")
         params, state = conv.init(key)
-        if differences and key is not None:
+        if differences:
             keys = jax.random.split(key, 5)[1:]
             for name, own in zip(_DIFFERENCES, keys, strict=True):
                 sides = (3,) if name in ("horizontal", "vertical") else (3, 3)

@@ -1,4 +1,5 @@
 """Weight standardization: kernels of mean zero and variance one for each output."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The Poincare ball of curvature -c; its maps keep their inputs for the gradient."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

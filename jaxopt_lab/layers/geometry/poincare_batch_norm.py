@@ -1,4 +1,5 @@
 """Batch normalization in the Poincare ball, by the gyromidpoint."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Symmetric positive definite matrices in the Bures-Wasserstein geometry."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

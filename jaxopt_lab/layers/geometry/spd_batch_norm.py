@@ -1,4 +1,5 @@
 """Batch normalization of positive definite matrices."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

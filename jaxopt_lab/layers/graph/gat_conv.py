@@ -1,4 +1,5 @@
 """Graph attention: every node weighs its neighbours."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """PRES: memory that is predicted from its rate of change, and corrected by events."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Auto-GNN: a graph layer whose functions are data, so that one program has all."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Memory of the nodes of a graph whose edges are events in time."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """New units of a recurrent hypernetwork, beside old ones that stay."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

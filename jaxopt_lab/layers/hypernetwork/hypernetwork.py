@@ -1,4 +1,5 @@
 """Hypernetwork with magnitude invariant parametrization."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

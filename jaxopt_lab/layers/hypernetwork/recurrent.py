@@ -1,4 +1,5 @@
 """Hypernetwork that emits parameters chunk by chunk, each after the ones before."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Self-attention that keeps codes of its queries, keys and values."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

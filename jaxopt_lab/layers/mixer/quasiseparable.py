@@ -1,4 +1,5 @@
 """Semiseparable and quasiseparable matrices of sequences, dense and as scans."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

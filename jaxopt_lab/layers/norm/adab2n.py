@@ -1,4 +1,5 @@
 """Batch normalization with statistics balanced over the tasks of a stream."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Batch-channel normalization: batch normalization and a group norm behind it."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """EvoNorm: normalization and activation in one, found by search."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

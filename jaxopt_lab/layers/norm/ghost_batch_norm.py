@@ -1,4 +1,5 @@
 """Batch normalization of consecutive parts of a large batch."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Normalizations of one example that flax has, with the contract of a layer."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

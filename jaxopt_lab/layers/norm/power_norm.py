@@ -1,4 +1,5 @@
 """PowerNorm: running second moments forward, running means of slopes backward."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Normalization of two regions of images, each by its own statistics."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Unified normalization: geometric means over a window of batches."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Test-time normalization by un-mixed components of the statistics."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """WINNER: the noise that a sine network's first kernels begin with, by the target."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

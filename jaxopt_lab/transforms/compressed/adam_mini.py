@@ -1,4 +1,5 @@
 """Adam-mini: one second moment for each block of parameters."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

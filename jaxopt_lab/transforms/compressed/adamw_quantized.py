@@ -1,4 +1,5 @@
 """AdamW with its moments stored as 8-bit, 4-bit, floating or linear codes."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -134,9 +135,12 @@ def adamw8bit(
     Returns:
       The optimizer.
 
+    Raises:
+      InputError: as ``adamw_quantized``.
+
     Memory: 2 + 8 / block bytes per parameter, 2.03; ``optax.adamw`` has 8. On CPU a
-    step needs temporaries of a few chunks and, without the fused apply
-    or the gradients' buffer is free, 4 bytes per parameter for the updates. Gradient
+    step needs temporaries of a few chunks and, without the fused apply and unless the
+    buffer of the gradients is free, 4 bytes per parameter for the updates. Gradient
     evaluations: 1 a step.
 
     Decisions: as ``quantize_state``. The decay is that of ``optax.adamw`` and
@@ -175,6 +179,9 @@ def adamw4bit(
 
     Returns:
       The optimizer.
+
+    Raises:
+      InputError: as ``adamw_quantized``.
 
     Memory: 1 + 8 / block bytes per parameter, 1.06; ``optax.adamw`` has 8. Temporaries
     as ``adamw8bit``. Gradient evaluations: 1 a step.
@@ -217,6 +224,9 @@ def adamw_fp8(
 
     Returns:
       The optimizer.
+
+    Raises:
+      InputError: as ``adamw_quantized``.
 
     Memory: 2 + 8 / block bytes per parameter, 2.03; ``optax.adamw`` has 8. Temporaries
     as ``adamw8bit``. Gradient evaluations: 1 a step.
@@ -262,6 +272,9 @@ def adamw_linear(
 
     Returns:
       The optimizer.
+
+    Raises:
+      InputError: as ``adamw_quantized``.
 
     Memory: bits / 8 + 4 bytes per parameter and 4 for each row, 5.03 for rows of 128;
     with a dynamic second moment 2.06. Temporaries as ``adamw8bit``. Gradient

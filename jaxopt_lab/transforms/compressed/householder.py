@@ -1,4 +1,5 @@
 """Orthonormal columns by reflections, in plain XLA operations."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

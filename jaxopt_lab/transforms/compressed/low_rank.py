@@ -1,4 +1,5 @@
 """Bases of the subspace that holds most of a matrix."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Four bits between the smallest and the largest element of a block."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

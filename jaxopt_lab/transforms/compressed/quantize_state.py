@@ -1,4 +1,5 @@
 """The state of any transformation, stored as codes."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ that overwrites it, which makes XLA copy the whole buffer. So the buffer carries
 sum of its entries, and the place where a new entry goes is made to depend on the new
 sum, so that XLA knows that the old entry has been read by then.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Critical gradients: the steepest gradients so far beside the present one."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

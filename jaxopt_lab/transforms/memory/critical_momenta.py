@@ -1,4 +1,5 @@
 """Critical momenta: Adam beside the momenta of its steepest steps so far."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

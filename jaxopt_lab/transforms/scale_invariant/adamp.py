@@ -1,4 +1,5 @@
 """AdamP: Adam whose steps do not lengthen scale-invariant weights."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Efficient sharpness-aware minimization (ESAM)."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from battery.parts.host import OF_FUNCTIONS
 from battery.registry import check
 from battery.search.subject import SearchSubject, keys
 from jaxopt_lab.catalog.part import loaded
+from jaxopt_lab.core.errors import InputError
 
 register_common(SearchSubject, without=OF_FUNCTIONS)
 
@@ -94,6 +95,21 @@ def against_random(subject: SearchSubject) -> None:
     plain = np.sort(subject.random_scores)
     gap = plain[len(plain) // 2] - mine[len(mine) // 2]
     assert gap <= 0.1, f"its median is {gap:.2f} below that of random search"
+
+
+@check("search")
+def several(subject: SearchSubject) -> None:
+    """It takes several scores of a candidate where its row says so, and only there."""
+    search = subject.search()
+    state = search.init()
+    candidate = search.ask(state, keys(1)[0])
+    try:
+        search.tell(state, candidate, [1.0, 2.0])
+        takes = True
+    except InputError:
+        takes = False
+    said = subject.row.several
+    assert takes == said, f"it takes several scores: {takes}; its row says {said}"
 
 
 @check("search")

@@ -111,7 +111,7 @@ def test_a_quarter_turn_swaps_horizontal_and_vertical():
             lambda: detail_enhanced_conv(2).apply(PARAMS, {}, X[0], train=True),
             "detail_enhanced_conv takes images",
         ),
-        (lambda: detail_enhanced_conv(2).init(), "pass it a key"),
+        (lambda: detail_enhanced_conv(2).init(), "pass a key"),
     ],
 )
 def test_bad_input(call, words):

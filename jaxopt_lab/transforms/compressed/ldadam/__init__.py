@@ -1,4 +1,5 @@
 """LDAdam: Adam in a low-dimensional subspace that follows the gradients."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """MicroAdam: Adam on a window of sparse gradients, with a 4-bit error."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

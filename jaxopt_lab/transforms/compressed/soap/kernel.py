@@ -1,4 +1,5 @@
 """The eigenbases of SOAP, and one step on one matrix."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

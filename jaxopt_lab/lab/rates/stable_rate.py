@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxopt_lab import curvature
 from jaxopt_lab.core.typing import Batch, LossFn, MaskOrFn, Params
-from jaxopt_lab.lab.find_rate.update_rule import UpdateRule
+from jaxopt_lab.lab.rates.update_rule import UpdateRule
 
 
 class StableRate(NamedTuple):

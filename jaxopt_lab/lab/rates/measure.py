@@ -17,16 +17,16 @@ from jaxopt_lab.core.typing import Params
 from jaxopt_lab.lab import initial_weights, optimizers, probing
 from jaxopt_lab.lab.assembly import Program, assemble
 from jaxopt_lab.lab.configuration import Configuration
-from jaxopt_lab.lab.find_rate.options import FindRateOptions
-from jaxopt_lab.lab.find_rate.range_test import (
+from jaxopt_lab.lab.rates.options import FindRateOptions
+from jaxopt_lab.lab.rates.range_test import (
     RangeTest,
     Rates,
     growing,
     proposed,
     range_test,
 )
-from jaxopt_lab.lab.find_rate.stable_rate import StableRate, mean_loss, stable_rates
-from jaxopt_lab.lab.find_rate.update_rule import UpdateRule, update_rule
+from jaxopt_lab.lab.rates.stable_rate import StableRate, mean_loss, stable_rates
+from jaxopt_lab.lab.rates.update_rule import UpdateRule, update_rule
 
 _SETTLED = 0.1
 """Part of the range test after which Adam's moments are read."""
@@ -180,6 +180,10 @@ def _rule(
             "past gradients nor Adam's"
         ]
     notes = []
+    if run.regularizer != "none":
+        notes.append(
+            f"regularizer={run.regularizer}: lambda is of the loss without the penalty"
+        )
     if rule.adam is not None:
         notes.append(
             f"{row.name}: lambda is of the Hessian between the inverse roots of Adam's "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
@@ -71,11 +72,7 @@ def parse(arguments: Sequence[str]) -> tuple[FindRateOptions, Configuration]:
         accepted=ACCEPTED,
         needed={},
     )
-    if options.lowest_rate >= options.highest_rate:
-        raise InputError(
-            f"lowest_rate={options.lowest_rate:g} must be below highest_rate="
-            f"{options.highest_rate:g}"
-        )
+    _check_range(options)
     others = [f"{name}={value}" for name, value in given.items() if name not in own]
     try:
         configuration = command_line.parse(others)
@@ -84,6 +81,56 @@ def parse(arguments: Sequence[str]) -> tuple[FindRateOptions, Configuration]:
             if name not in own and difflib.get_close_matches(name, own, 1, 0.8):
                 raise errors.unknown("option", name, own) from None
         raise
+    check(configuration)
+    return options, configuration
+
+
+def apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of ``find_rate`` itself, and those of the run.
+
+    Args:
+      given: values by name.
+
+    Returns:
+      Both, by name.
+    """
+    own = {field.name for field in dataclasses.fields(FindRateOptions)}
+    mine = {name: value for name, value in given.items() if name in own}
+    return mine, {name: value for name, value in given.items() if name not in own}
+
+
+def of_values(given: Mapping[str, Any]) -> FindRateOptions:
+    """The options from values in Python.
+
+    Args:
+      given: values by name; no figure is drawn unless one is named.
+
+    Returns:
+      The options.
+
+    Raises:
+      InputError: a value is out of range.
+
+    >>> of_values({"range_steps": 20}).range_steps
+    20
+    """
+    options = FindRateOptions(**{"figure": "", **given})
+    for name, accepted in ACCEPTED.items():
+        if (value := getattr(options, name)) not in accepted:
+            raise InputError(f"{name}={value} is out of range; accepted: {accepted}")
+    _check_range(options)
+    return options
+
+
+def check(configuration: Configuration) -> None:
+    """Refuse a run whose rate cannot be found.
+
+    Args:
+      configuration: the run.
+
+    Raises:
+      InputError: it has no learning rate, or a controller.
+    """
     if not configuration.has("learning_rate"):
         row = configuration.rows.base or configuration.rows.method
         raise InputError(f"{row.name} has no learning rate to find")
@@ -93,4 +140,11 @@ def parse(arguments: Sequence[str]) -> tuple[FindRateOptions, Configuration]:
             f"controller={run.controller}: the rate of the first batch is found with "
             "controller=none"
         )
-    return options, configuration
+
+
+def _check_range(options: FindRateOptions) -> None:
+    if options.lowest_rate >= options.highest_rate:
+        raise InputError(
+            f"lowest_rate={options.lowest_rate:g} must be below highest_rate="
+            f"{options.highest_rate:g}"
+        )

@@ -1,0 +1,1 @@
+"""Recordings of the same events, found and ordered by their fingerprints."""

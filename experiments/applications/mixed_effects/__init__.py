@@ -1,0 +1,1 @@
+"""Auto-encoders of fixed and random effects of batches."""

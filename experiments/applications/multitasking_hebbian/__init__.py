@@ -1,0 +1,1 @@
+"""Multitasking Hebbian networks: several diluted patterns retrieved at once."""

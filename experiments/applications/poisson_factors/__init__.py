@@ -1,0 +1,1 @@
+"""Gamma process dynamic Poisson factors: held-out counts and forecasts of words."""

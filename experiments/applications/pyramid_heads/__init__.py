@@ -1,0 +1,1 @@
+"""Heads of a detector over a pyramid of features."""

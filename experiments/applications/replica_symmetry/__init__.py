@@ -1,0 +1,1 @@
+"""Replica symmetry breaking: a dense Hopfield network and the glass that it becomes."""

@@ -1,0 +1,1 @@
+"""Anomalies of textures by the discrepancy of two attentions (FOD)."""

@@ -1,0 +1,1 @@
+"""Phases of operations from their frames."""
