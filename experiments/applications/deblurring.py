@@ -23,7 +23,7 @@ from experiments.harness.verdicts import Claim
 from jaxopt_lab.layers import wiener_deconvolution
 from jaxopt_lab.losses import ssim
 
-WIENER, ARMS = "Wiener", ("image", "feature", "both")
+SEEN, WIENER, ARMS = "seen", "Wiener", ("image", "feature", "both")
 WIDTHS = {"image": 8, "feature": 7, "both": 6}  # about equal numbers of parameters
 RATIOS = np.float32(10.0) ** np.arange(-3, 1, 0.25, dtype=np.float32)
 
@@ -91,9 +91,10 @@ def measure(config: Config, store: Store) -> Measured:
         for seed in seeds
     ]
     rows = store.group("runs")
-    scores, example, sizes = {}, {}, {WIENER: 1}
-    for arm in (WIENER, *config.arms):
-        run = plain_filter() if arm == WIENER else trained_arm(config, arm)
+    scores, example, sizes = {}, {}, {}
+    plain = {SEEN: as_seen, WIENER: plain_filter()}
+    for arm in (*plain, *config.arms):
+        run = plain[arm] if arm in plain else trained_arm(config, arm)
         found = [
             rows.measured(
                 f"{arm} {seed}",
@@ -106,8 +107,12 @@ def measure(config: Config, store: Store) -> Measured:
         sizes[arm] = int(found[0]["parameters"])
     test = data[0][1]
     at = brightest(test)
-    example |= {"sharp": test.sharp[at, ..., 0], "seen": test.seen[at, ..., 0]}
-    return Measured(scores, sizes, example)
+    return Measured(scores, sizes, {**example, "sharp": test.sharp[at, ..., 0]})
+
+
+def as_seen(seed: int, known: Pairs, test: Pairs) -> dict[str, Any]:
+    """Scores of the image that is seen, left as it is."""
+    return {**scored(test.seen, test), "parameters": 0}
 
 
 @functools.cache
@@ -188,7 +193,7 @@ def report(measured: Measured, config: Config) -> Report:
         ("method", "parameters", "PSNR (dB)", "SSIM"),
         rows,
     )
-    names = ("seen", WIENER, *config.arms, "sharp")
+    names = (SEEN, WIENER, *config.arms, "sharp")
     figure, (axes,) = grid(1, len(names), 2.1 * len(names), 2.6)
     for own, name in zip(axes, names, strict=True):
         image = measured.example[name]

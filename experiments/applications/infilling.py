@@ -57,7 +57,7 @@ class Config(Settings):
       modules: sources of text, of which a quarter is for the test.
     """
 
-    steps: int = 400
+    steps: int = 300
     batch: int = 8
     context: int = 64
     width: int = 32

@@ -71,8 +71,9 @@ def pairs(
     seen = rng.poisson(photons * blurred) / photons
     seen = np.clip(seen + rng.normal(0, read, seen.shape), 0, 1)
     sharp = np.clip(scene[:, edge : edge + size, edge : edge + size], 0, 1)
-    found = (sharp, np.clip(blurred, 0, 1), seen)
-    return Pairs(*(x[..., None].astype("f4") for x in found), kernels.astype("f4"))
+    planes = (sharp, np.clip(blurred, 0, 1), seen)
+    one, two, three = (x[..., None].astype("f4") for x in planes)
+    return Pairs(one, two, three, kernels.astype("f4"))
 
 
 def brightest(test: Pairs) -> int:

@@ -27,7 +27,8 @@ def new_conv(
 
 def conv(params: Params, x: jax.Array, **options: Any) -> jax.Array:
     """The convolution; options are those of ``masked_conv``."""
-    return masked_conv(x, params["kernel"], **options) + params["bias"]
+    bias = params["bias"][None, None, None]
+    return masked_conv(x, params["kernel"], **options) + bias
 
 
 def new_block(rng: np.random.Generator, width: int) -> Params:
@@ -47,7 +48,7 @@ def count(params: Params) -> int:
 
 def trainer(
     loss: Callable[..., jax.Array], tx: optax.GradientTransformation
-) -> Callable[[Params, Iterable[Any]], Params]:
+) -> Callable[[Params, Iterable[Any]], Any]:
     """``train(params, batches) -> params``, compiled once for all calls.
 
     Args:
@@ -60,11 +61,11 @@ def trainer(
     """
 
     @jax.jit
-    def step(params: Params, state: Any, batch: Any) -> tuple[Params, Any]:
+    def step(params: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         updates, state = tx.update(jax.grad(loss)(params, *batch), state, params)
         return optax.apply_updates(params, updates), state
 
-    def train(params: Params, batches: Iterable[Any]) -> Params:
+    def train(params: Params, batches: Iterable[Any]) -> Any:
         state = tx.init(params)
         for batch in batches:
             params, state = step(params, state, batch)

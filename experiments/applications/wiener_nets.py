@@ -16,7 +16,7 @@ START = 0.3
 
 
 def new_net(seed: int, arm: str, width: int) -> nets.Params:
-    """Parameters of an arm; both branches start as their input.
+    """Parameters of an arm, whose output is its input at first.
 
     Args:
       seed: of the draw.
@@ -69,9 +69,8 @@ def restore(
     own = params["fuse"]
     joined = jnp.concatenate(found, -1)
     x = nets.block(own["block"], jax.nn.relu(nets.conv(own["first"], joined)))
-    # The image branch starts as the plain filter, the feature branch at its input.
-    start = found[0] if "image" in params else seen
-    return start + nets.conv(own["last"], x), denoised
+    # All arms start at the image that is seen, so that none has a lead.
+    return seen + nets.conv(own["last"], x), denoised
 
 
 def loss(params: nets.Params, sharp: Any, blurred: Any, seen: Any, kernels: Any) -> Any:

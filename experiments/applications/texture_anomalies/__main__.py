@@ -149,7 +149,7 @@ def measure(config: Config, store: Store, textures: str) -> Measured:
     for arm in ARMS:
         run = trainer(config, arm)
 
-        def judged(seed: int, run: Any = run) -> dict[str, np.ndarray]:
+        def judged(seed: int, run: Any = run) -> dict[str, Any]:
             whole, parts, shown = [], [], []
             for i, (train, test, crops) in enumerate(drawn[seed].values()):
                 key = jax.random.fold_in(jax.random.key(seed), i)
