@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -100,6 +101,7 @@ def scores(net: str, params: Any, query: jax.Array, documents: jax.Array) -> jax
     return linear(third, jax.nn.relu(linear(second, cosines)))[:, 0]
 
 
+@functools.cache
 def trained(net: str, config: Config) -> Any:
     """A compiled function that trains by any of the losses.
 
