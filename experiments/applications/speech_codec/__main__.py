@@ -159,7 +159,7 @@ def _figure(measured: Measured) -> Any:
                 capsize=2,
                 label=arm,
             )
-    labels = ("mean squared error of the spectrogram", "voice read from the codes, %")
+    labels = ("mean squared error", "voice read from the codes, %")
     for axis, label in zip(axes[0], labels, strict=True):
         axis.set_xlabel("bit/s")
         axis.set_xticks(measured.bits)
