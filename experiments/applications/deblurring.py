@@ -14,7 +14,7 @@ import numpy as np
 from experiments.applications import small_nets as nets
 from experiments.applications.application import QUICK, STANDARD, Application, Settings
 from experiments.applications.low_light import Pairs, brightest, pairs
-from experiments.applications.photographs import halves, photographs, psnr
+from experiments.applications.photographs import halves, photographs, pooled_psnr, psnr
 from experiments.applications.wiener_nets import loss, new_net, restore
 from experiments.harness.figures import grid
 from experiments.harness.report import Report, Table
@@ -46,7 +46,7 @@ class Config(Settings):
     """
 
     arms: tuple[str, ...] = ARMS
-    steps: int = 80
+    steps: int = 120
     batch: int = 8
     train: int = 256
     test: int = 48
@@ -123,7 +123,7 @@ def plain_filter() -> Callable[..., dict[str, Any]]:
     def run(seed: int, known: Pairs, test: Pairs) -> dict[str, Any]:
         some = known.sharp[: len(test.sharp)]
         given = (known.seen[: len(some)], known.kernels[: len(some)])
-        means = [np.mean(psnr(filters(*given, r), some)) for r in RATIOS]
+        means = [pooled_psnr(np.clip(filters(*given, r), 0, 1), some) for r in RATIOS]
         best = RATIOS[int(np.argmax(means))]
         return {**scored(filters(test.seen, test.kernels, best), test), "parameters": 1}
 
@@ -153,7 +153,7 @@ alike = jax.jit(ssim)
 def scored(found: Any, test: Pairs) -> dict[str, Any]:
     """Mean PSNR and SSIM, and the patch with the most light."""
     found = np.clip(found, 0, 1)
-    means = [np.mean(psnr(found, test.sharp)), np.mean(alike(found, test.sharp))]
+    means = [pooled_psnr(found, test.sharp), np.mean(alike(found, test.sharp))]
     return {"scores": means, "example": found[brightest(test), ..., 0]}
 
 

@@ -109,6 +109,19 @@ def psnr(a: Any, b: Any) -> np.ndarray:
         return -10 * np.log10(np.mean(gap**2, axis=tuple(range(1, gap.ndim))))
 
 
+def pooled_psnr(a: Any, b: Any) -> float:
+    """The ratio of the mean squared error of all images together, in decibels.
+
+    The mean of single ratios is infinite where one image, such as a patch that is
+    saturated, is matched exactly.
+
+    >>> round(pooled_psnr(np.zeros((2, 2)), np.array([[0.1, 0.1], [0.0, 0.0]])), 2)
+    23.01
+    """
+    gap = np.asarray(a, float) - np.asarray(b, float)
+    return float(psnr(gap.reshape(1, -1), 0.0)[0])
+
+
 def _needed(module: str) -> Any:
     try:
         return importlib.import_module(module)

@@ -16,7 +16,7 @@ START = 0.3
 
 
 def new_net(seed: int, arm: str, width: int) -> nets.Params:
-    """Parameters of an arm, whose output is its input at first.
+    """Parameters of an arm, whose denoiser is the identity at first.
 
     Args:
       seed: of the draw.
@@ -45,7 +45,7 @@ def new_net(seed: int, arm: str, width: int) -> nets.Params:
     params["fuse"] = {
         "first": nets.new_conv(rng, 3, inputs, width),
         "block": nets.new_block(rng, width),
-        "last": nets.new_conv(rng, 3, width, 1, 0.0),
+        "last": nets.new_conv(rng, 3, width, 1),
     }
     return params
 
@@ -69,8 +69,9 @@ def restore(
     own = params["fuse"]
     joined = jnp.concatenate(found, -1)
     x = nets.block(own["block"], jax.nn.relu(nets.conv(own["first"], joined)))
-    # All arms start at the image that is seen, so that none has a lead.
-    return seen + nets.conv(own["last"], x), denoised
+    # Nothing is added to it: an arm that began at an image would have a lead, and the
+    # noise of the image that is seen would stay.
+    return nets.conv(own["last"], x), denoised
 
 
 def loss(params: nets.Params, sharp: Any, blurred: Any, seen: Any, kernels: Any) -> Any:

@@ -91,8 +91,9 @@ class MLflow(_Tracking):
     """Records for MLflow.
 
     Where they go is said as everywhere with it, by ``MLFLOW_TRACKING_URI`` and
-    ``MLFLOW_EXPERIMENT_NAME``. Every start of a run is one run there, with the folder
-    as a tag.
+    ``MLFLOW_EXPERIMENT_NAME``; MLflow 3 takes a folder, ``file:...``, only with
+    ``MLFLOW_ALLOW_FILE_STORE=true``. Every start of a run is one run there, with the
+    folder as a tag.
 
     Args:
       folder: of the run.

@@ -53,7 +53,7 @@ class Config(Settings):
       rate: the highest rate of Adam.
     """
 
-    steps: int = 200
+    steps: int = 340
     train: int = 480
     test: int = 40
     batch: int = 16

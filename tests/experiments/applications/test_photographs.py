@@ -9,6 +9,7 @@ from experiments.applications.photographs import (
     halves,
     patches,
     photographs,
+    pooled_psnr,
     psnr,
     stereo_photograph,
 )
@@ -33,6 +34,8 @@ def test_noise_ratio_in_decibels():
     gaps = np.array([0.1, 0.01])[:, None, None]
     np.testing.assert_allclose(psnr(a, a + gaps), [20, 40])
     assert np.all(np.isinf(psnr(a, a)))
+    # Together: one image that is matched exactly counts half of the pixels.
+    np.testing.assert_allclose(pooled_psnr(a, a + gaps * [[[1]], [[0]]]), 23.0103)
 
 
 @pytest.mark.parametrize(
