@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxopt_lab.layers.attention.content_guided_attention as content_guided
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.layers import content_guided_attention, content_guided_fusion
 
@@ -46,7 +47,9 @@ def run(layer, params, x):
     return jax.jit(lambda p, x: layer.apply(p, {}, x, train=True)[0])(params, x)
 
 
-def test_maps_of_weights():
+@pytest.mark.parametrize("dense", [0, 32])
+def test_maps_of_weights(dense, monkeypatch):
+    monkeypatch.setattr(content_guided, "MOST_DENSE", dense)
     coarse, fine = maps(X)
     found = run(content_guided_attention(3), PARAMS, X)
     np.testing.assert_allclose(found, X * sigmoid(fine), rtol=1e-10, atol=1e-12)
