@@ -30,8 +30,14 @@ def network(arm: str, width: int) -> Functional:
     """
 
     def conv(features: int, out: int, stride: int, size: int = 3) -> Functional:
-        options = {"out": out, "stride": stride, "size": size}
-        return ws_conv(features, standardize=False, kernel_init=he_normal, **options)
+        return ws_conv(
+            features,
+            out=out,
+            stride=stride,
+            size=size,
+            standardize=False,
+            kernel_init=he_normal,
+        )
 
     sizes = ((1, width // 2, 2), (width // 2, width, 2), *2 * ((width, width, 1),))
     parts = {f"conv{i}": conv(*size) for i, size in enumerate(sizes)}
