@@ -1,0 +1,1 @@
+"""Pre-training of a detector by boxes and embeddings of objects."""
