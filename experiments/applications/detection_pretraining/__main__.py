@@ -77,6 +77,7 @@ class Config(Settings):
       heads: of attention.
       hidden: units of the perceptrons.
       queries: of the decoder.
+      effort: of the compiler, from 0: quickly compiled; 1 runs faster.
     """
 
     steps: int = 150
@@ -91,6 +92,7 @@ class Config(Settings):
     heads: int = 4
     hidden: int = 64
     queries: int = 8
+    effort: int = 1
 
     @property
     def shape(self) -> Shape:
@@ -139,7 +141,7 @@ def train(
     Returns:
       Parameters.
     """
-    start, step = stepper(config.shape)
+    start, step = stepper(config.shape, config.effort)
     state, rng = start(params), np.random.default_rng(steps)
     weights = Weights(*(np.float32(w) for w in weights))
     for i in range(steps):
@@ -155,7 +157,7 @@ def train(
 
 def scores(params: Any, data: list[Data], config: Config) -> dict[str, np.ndarray]:
     """F1 scores of each seed; the least probability is chosen on labelled canvases."""
-    find = finder(config.shape)
+    find = finder(config.shape, config.effort)
 
     def found(sets: list[Canvases]) -> list[tuple[np.ndarray, np.ndarray]]:
         tokens = np.stack([patches(own.images) for own in sets])
@@ -254,7 +256,9 @@ APPLICATION = Application(
     purpose="A tiny DETR pre-trained on boxes without classes: with boxes only, with "
     "embeddings of the objects by L1 or InfoNCE, and with mutual enhancement (MutDet).",
     sizes={
-        QUICK: Config(seeds=1, steps=20, tuning=20, unlabelled=64, test=40),
+        QUICK: Config(
+            seeds=1, steps=10, tuning=10, unlabelled=64, labelled=40, test=40, effort=0
+        ),
         STANDARD: Config(seeds=5),
     },
     measure=measure,

@@ -125,7 +125,7 @@ def set_loss(found: Found, batch: Batch, weights: Weights) -> jax.Array:
 
 
 @functools.cache
-def stepper(shape: Shape) -> tuple[Any, Any]:
+def stepper(shape: Shape, effort: int) -> tuple[Any, Any]:
     """Programs that train detectors of several seeds at once.
 
     One program serves all weights, which costs the steps without enhancement a second
@@ -133,13 +133,16 @@ def stepper(shape: Shape) -> tuple[Any, Any]:
 
     Args:
       shape: of the detectors.
+      effort: of the compiler, from 0: quickly compiled; 1 runs faster.
 
     Returns:
       ``start(params) -> state`` of the optimizer, and ``step(params, state, batch,
       weights, rate) -> (params, state, loss)``; all but the last two arguments with an
       axis of seeds in front.
     """
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
+    tx = optax.flatten(
+        optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
+    )
 
     def one(params: Any, state: Any, batch: Batch, weights: Weights, rate: Any):
         def objective(params: Any) -> jax.Array:
@@ -160,15 +163,16 @@ def stepper(shape: Shape) -> tuple[Any, Any]:
         return params, state, loss
 
     step = jax.vmap(one, in_axes=(0, 0, 0, None, None))
-    return jax.jit(jax.vmap(tx.init)), jax.jit(step)
+    return jax.jit(jax.vmap(tx.init)), jax.jit(step, compiler_options=_level(effort))
 
 
 @functools.cache
-def finder(shape: Shape) -> Any:
+def finder(shape: Shape, effort: int) -> Any:
     """A program that detects, without embeddings of objects.
 
     Args:
       shape: of the detectors.
+      effort: of the compiler, from 0: quickly compiled; 1 runs faster.
 
     Returns:
       ``find(params, tokens) -> (probabilities, boxes)``; an axis of seeds in front.
@@ -178,4 +182,8 @@ def finder(shape: Shape) -> Any:
         found = decode(params, encode(params, tokens, shape), shape)
         return jax.nn.softmax(found.logits), found.boxes
 
-    return jax.jit(jax.vmap(one))
+    return jax.jit(jax.vmap(one), compiler_options=_level(effort))
+
+
+def _level(effort: int) -> dict[str, int]:
+    return {"xla_backend_optimization_level": effort}

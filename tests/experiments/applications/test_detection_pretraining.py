@@ -40,6 +40,7 @@ def test_smoke(smoke):
             heads=2,
             hidden=8,
             queries=5,
+            effort=0,
         ),
     )
     assert sorted(record["measured"]) == sorted(ARMS)
