@@ -4,6 +4,10 @@ A tiny DETR learns boxes on canvases without labels, with and without alignment 
 queries to embeddings of the objects in them; then classes on a hundred canvases. The
 embeddings are principal components of the objects' pixels. Detections are scored by
 their centres (within half a side) and classes.
+
+Smaller than the paper's in every way: no convolution, no trained network for the
+embeddings, and so few steps that classes are told little better than by chance, while
+centres are found. The assignment is exact, by enumeration inside the compiled step.
 """
 
 from __future__ import annotations
@@ -161,16 +165,17 @@ def scores(params: Any, data: list[Data], config: Config) -> dict[str, np.ndarra
 
     def found(sets: list[Canvases]) -> list[tuple[np.ndarray, np.ndarray]]:
         tokens = np.stack([patches(own.images) for own in sets])
-        return list(zip(*map(np.asarray, find(params, tokens)), strict=True))
+        rows, boxes = jax.device_get(find(params, tokens))
+        return list(zip(rows, boxes, strict=True))
 
     seen = found([own.tuning for own in data])
     tests = found([own.test for own in data])
     results: dict[str, list[float]] = {name: [] for name in SCORES}
     for own, known, new in zip(data, seen, tests, strict=True):
-        of = lambda t, known=known, own=own: score(
-            detections(*known, t), own.tuning, classes=True
-        )
-        rows = detections(*new, max(THRESHOLDS, key=of))
+        every = [
+            score(detections(*known, t), own.tuning, classes=True) for t in THRESHOLDS
+        ]
+        rows = detections(*new, THRESHOLDS[np.argmax(every)])
         for name, classes in zip(SCORES, (False, True), strict=True):
             results[name].append(100 * score(rows, own.test, classes=classes))
     return {name: np.array(values) for name, values in results.items()}
