@@ -234,7 +234,7 @@ def report(measured: Measured, config: Config) -> Report:
 APPLICATION = Application(
     name="dense_hebbian",
     purpose="Archetypes stored as averages of noisy examples in networks of P-spin "
-    "interactions: overlaps against a formula, storage, and digits. Quick: 10 s, "
+    "interactions: overlaps against a formula, storage, and digits. Quick: 15 s, "
     "standard: 100 s.",
     sizes=SIZES,
     measure=measure,

@@ -153,7 +153,7 @@ def evaluator(shape: Shape) -> Any:
     Returns:
       ``losses(params, tokens, prefix)``, with an axis of seeds in front.
     """
-    return jax.jit(jax.vmap(lambda *given: token_losses(*given, shape)))
+    return jax.jit(jax.vmap(lambda p, x, prefix: token_losses(p, x, prefix, shape)))
 
 
 def windows(

@@ -41,7 +41,7 @@ def _log_cosh(x: np.ndarray) -> np.ndarray:
 def minus_beta_f(beta: float, p: int, q1: float, q0: float, m: float) -> float:
     """The expression at the head of this module.
 
-    >>> round(minus_beta_f(1.0, 3, 0.0, 0.0, 0.5) - np.log(2), 12)
+    >>> round(float(minus_beta_f(1.0, 3, 0.0, 0.0, 0.5) - np.log(2)), 12)
     0.25
     """
     z, w = _rule()

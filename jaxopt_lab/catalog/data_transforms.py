@@ -99,6 +99,17 @@ ROWS: tuple[DataTransform, ...] = (
         paper="De-DA 2024, from the abstract",
     ),
     DataTransform(
+        name="corruption",
+        summary="noise, blur, brightness, contrast, blocks or JPEG in five severities",
+        build="jaxopt_lab.data:corruption",
+        reduces_to=Neutral({"severity": 0}, "jaxopt_lab.data:compose"),
+        topic="robustness",
+        options=("name", "severity"),
+        example="jaxopt_lab.catalog.examples.batches:bright_images",
+        paper="Hendrycks and Dietterich 2019, arXiv:1903.12261",
+        full="a change of images by key as erase; its formulas are plain",
+    ),
+    DataTransform(
         name="views",
         summary="a weak and a strong view of every image",
         build="jaxopt_lab.data:views",

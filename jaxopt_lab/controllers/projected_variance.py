@@ -11,6 +11,7 @@ from jax import Array
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.typing import Batch, Params, PyTree, Updates
 
 
@@ -110,7 +111,7 @@ def projected_variances(
 
 
 def coordinate_ratio(
-    means: PyTree, mean_squares: PyTree, count: int, *, size: int = 1
+    means: PyTree, mean_squares: PyTree, count: int | Array, *, size: int = 1
 ) -> Array:
     r"""The largest variance of an entry over its squared mean, of single examples.
 
@@ -120,7 +121,7 @@ def coordinate_ratio(
     Args:
       means: tree of the means :math:`\bar g` over n gradients.
       mean_squares: tree of the means of their squares, entry by entry.
-      count: n, at least 2.
+      count: n, at least 2; of a traced 1 the ratio is 0.
       size: s, examples of each gradient: micro-gradients of an accumulation will do.
 
     Returns:
@@ -136,14 +137,16 @@ def coordinate_ratio(
     """
     if jax.tree.structure(means) != jax.tree.structure(mean_squares):
         raise InputError("means and mean_squares must be trees of one structure")
-    if count < 2:
+    number = known_number(count)
+    if number is not None and number < 2:
         raise InputError(f"count must be at least 2; got {count}")
 
     def largest(mean: Array, squares: Array) -> Array:
         mean = jnp.asarray(mean)
         dtype = trees.accumulation_dtype(mean.dtype)
         square = mean.astype(dtype) ** 2
-        factor = jnp.asarray(size * count / (count - 1), dtype)
+        n = jnp.asarray(count, dtype)
+        factor = jnp.asarray(size, dtype) * n / jnp.maximum(n - 1, 1)
         variance = factor * jnp.maximum(jnp.asarray(squares).astype(dtype) - square, 0)
         ratio = variance / jnp.where(square == 0, 1, square)
         beside = jnp.where(variance == 0, 0, jnp.inf).astype(dtype)

@@ -56,7 +56,10 @@ def spectral_rates(
     max_learning_rate: Annotated[float, POSITIVE, STATIC] = 10.0,
     max_momentum: Annotated[float, DECAY, STATIC] = 0.99,
 ) -> Controller:
-    r"""The best rates of heavy ball on a quadratic with the measured spectrum.
+    r"""Learning rate and momentum from the ends of the measured spectrum.
+
+    On a quadratic the rate is the best one of gradient descent, and the momentum the
+    best one of heavy ball, whose own best rate would be larger.
 
     With the largest eigenvalue :math:`\lambda_1` of the batch Hessian and
     :math:`\lambda_n`, its lowest outlier or the edge of its bulk,

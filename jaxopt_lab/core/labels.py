@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.errors import InputError
+
 
 def _wide(labels: jax.Array) -> jax.Array:
     """In a type that holds every class: as uint8, class 256 would be class 0."""
@@ -40,8 +42,16 @@ def is_largest(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     Returns:
       Booleans ``(...)``.
 
+    Raises:
+      InputError: the shapes do not fit.
+
     >>> is_largest(jnp.eye(2), jnp.array([0, 0], jnp.uint8)).tolist()
     [True, False]
     """
+    if jnp.shape(outputs)[:-1] != jnp.shape(labels):
+        raise InputError(
+            f"outputs of shape {jnp.shape(outputs)} do not fit labels of shape "
+            f"{jnp.shape(labels)}; outputs need one more axis, the classes"
+        )
     labels = _wide(labels)
     return jnp.argmax(outputs, axis=-1).astype(labels.dtype) == labels

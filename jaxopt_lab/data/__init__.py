@@ -7,12 +7,9 @@ importing this package loads none of them.
 from jaxopt_lab.core.typing import BatchSource
 from jaxopt_lab.data.augment import compose, flip, pad_crop
 from jaxopt_lab.data.batch_styles import batch_styles, standardise_styles
-from jaxopt_lab.data.batches import (
-    ArrayBatches,
-    Augment,
-    evaluation_batches,
-)
+from jaxopt_lab.data.batches import ArrayBatches, Augment, evaluation_batches
 from jaxopt_lab.data.class_variants import class_variants
+from jaxopt_lab.data.corruptions import CORRUPTIONS, corrupt, corruption
 from jaxopt_lab.data.cutmix import cutmix
 from jaxopt_lab.data.dataset import Dataset, check_images, image_dataset
 from jaxopt_lab.data.digits import cache_folder, load_digits
@@ -49,6 +46,7 @@ from jaxopt_lab.data.tfds_sets import TfdsSources, load_tfds, open_tfds
 from jaxopt_lab.data.views import same_views, views
 
 __all__ = [
+    "CORRUPTIONS",
     "ArrayBatches",
     "Augment",
     "BatchSource",
@@ -70,8 +68,10 @@ __all__ = [
     "class_variants",
     "compose",
     "composite",
+    "corrupt",
     "corrupt_spans",
     "corrupted_length",
+    "corruption",
     "cutmix",
     "deduplicate",
     "erase",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.data.batches import Augment
@@ -47,6 +48,7 @@ def pad_crop(pad: int) -> Augment:
     >>> pad_crop(1)(jax.random.key(0), batch)["image"].shape
     (2, 4, 4, 1)
     """
+    check_integer("pad", pad)
     if pad < 1:
         raise InputError(f"pad={pad} is out of range; accepted: [1, inf)")
 

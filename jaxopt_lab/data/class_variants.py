@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.shapes import flattened
 
@@ -48,6 +49,7 @@ def class_variants(
     >>> moved.shape, moved[..., 1].tolist()
     ((3, 2, 2), [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
     """
+    check_integer("count", count, low=1)
     images, labels = np.asarray(images), np.asarray(labels)
     if images.dtype.kind != "f":
         raise InputError(f"images to vary must be floats; got {images.dtype}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.unit import unit_rows
@@ -49,8 +50,7 @@ def herding(
             f"features must be real numbers (examples, D); got {features.dtype} of "
             f"shape {features.shape}"
         )
-    if count < 1:
-        raise InputError(f"count must be at least 1; got {count}")
+    check_integer("count", count, low=1)
     free = jnp.ones(len(features), bool) if where is None else where.astype(bool)
     h = jnp.where(free[:, None], features, 0)
     h = unit_rows(h.astype(accumulation_dtype(features.dtype)))

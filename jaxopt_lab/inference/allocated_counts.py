@@ -1,4 +1,5 @@
 """Counts spread over the factors of a product, exactly, event by event."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

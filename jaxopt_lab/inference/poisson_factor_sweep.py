@@ -1,4 +1,5 @@
 """The Gibbs sampler of gamma process dynamic Poisson factor analysis."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -61,6 +62,7 @@ def sweep_poisson_factors(
     Cost: a uniform number and K exponentials for each counted event, memory of 1,024 K;
     T steps in sequence, twice. Nothing is differentiable.
 
+    >>> from jaxopt_lab.inference import start_poisson_factors
     >>> counts = jnp.array([[3, 0], [5, 1], [0, 7]])
     >>> state = start_poisson_factors(jax.random.key(0), counts, factors=2)
     >>> sweep = jax.jit(sweep_poisson_factors)
@@ -74,8 +76,7 @@ def sweep_poisson_factors(
     keys = jax.random.split(key, 6)
     dtype = factors.scores.dtype
     counts = counts.astype(jnp.int32)
-    if binary or where is not None:
-        means = poisson_factor_rates(factors)
+    means = poisson_factor_rates(factors)
     if binary:
         counts = jnp.where(counts > 0, positive_poisson(keys[0], means), 0)
     if where is not None:

@@ -17,6 +17,7 @@ Reference: Acharya, Ghosh and Zhou, "Nonparametric Bayesian factor analysis for 
 count matrices", AISTATS 2015, arXiv:1512.08996. Its code treats :math:`\theta_0` in two
 ways; it is fixed to 1 here.
 """
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -157,13 +157,14 @@ def assemble(
     keys = seed_keys(run.seed, run.seeds)
     many = run.seeds > 1
     step: Any
+    reads = getattr(configuration.rows.parts.get("controller"), "reads", ())
     held: dict[str, Any] = {"": loaded.test}
     if loaded.val is not None:
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages)
+            step = controlled.step(loss_fn, tx, batch_of, averages, reads=reads)
         elif recipe is not None:
             step = averages.step(recipe.step)
         else:
@@ -183,7 +184,7 @@ def assemble(
         shardings = placement.shardings(shapes, configuration, placed)
         inner = placement.StateShardings(*map(averages.plain, shardings))
         if control is not None:
-            step = controlled.step(loss_fn, tx, batch_of, averages, shardings)
+            step = controlled.step(loss_fn, tx, batch_of, averages, shardings, reads)
         else:
             step = placement.parallel_step(loss_fn, tx, inner, configuration, placed)
             step = averages.step(step, shardings.storage)

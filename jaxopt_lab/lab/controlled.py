@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab.controllers import Controller
+from jaxopt_lab.controllers import Controller, coordinate_ratio
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import schedules
 from jaxopt_lab.lab.averaging import Averaging
@@ -16,6 +17,8 @@ from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.training.accumulate import Accumulation, make_accumulation, on_mesh
 from jaxopt_lab.training.step_norms import step_norms
+
+COORDINATES = "coordinate_ratio"
 
 
 class Controlled(NamedTuple):
@@ -121,6 +124,7 @@ def step(
     run: RunOptions,
     averages: Averaging,
     shardings: Any = None,
+    reads: Collection[str] = (),
 ) -> Accumulation:
     """The step of a run with a controller, in parts.
 
@@ -130,12 +134,17 @@ def step(
       run: its options by micro-batch.
       averages: of its weights.
       shardings: of its state, ``compute`` and ``storage``; ``None``: one device.
+      reads: statistics that the controller reads.
 
     Returns:
       The parts.
     """
     parts = make_accumulation(
-        loss_fn, tx, micro_batch=run.batch_size, measure=step_norms
+        loss_fn,
+        tx,
+        micro_batch=run.batch_size,
+        measure=step_norms,
+        of_entries=_of_entries if COORDINATES in reads else None,
     )
     if shardings is not None:
         inner = map(averages.plain, shardings)
@@ -172,6 +181,12 @@ def with_rate(controller: Controller, rate: Callable[[int], float]) -> Controlle
         return {**decision, "learning_rate": rate(seen)}, after
 
     return Controller(init, decide)
+
+
+def _of_entries(means: Any, squares: Any, count: Any, size: int) -> dict[str, Any]:
+    ratio = coordinate_ratio(means, squares, count, size=size)
+    # Records hold finite numbers; a larger one asks for the largest batch as well.
+    return {COORDINATES: jnp.minimum(ratio, jnp.finfo(ratio.dtype).max)}
 
 
 def _controller(configuration: Configuration) -> Controller | None:

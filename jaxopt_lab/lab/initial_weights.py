@@ -29,7 +29,8 @@ class Start(NamedTuple):
     """Weights to begin with.
 
     Attributes:
-      named: arrays by name, ``"params/..."`` and ``"model_state/..."``.
+      named: arrays by name, ``"params/..."`` and ``"model_state/..."``, or as
+        ``weights.found_in`` takes them.
       new: regular expression of the paths of parameters that are drawn at random;
         empty: none.
       source: where they come from, for messages.
@@ -49,10 +50,11 @@ class Start(NamedTuple):
         leaves, unfit = [], []
         for path, leaf in trees.leaves_with_path(tree):
             name = trees.path_name(path)
-            found = self.named.get(f"{part}/{name}")
             if self._is_new(name) or _is_key(leaf):
                 leaves.append(leaf)
-            elif found is None or found.shape != leaf.shape:
+                continue
+            found = weights.found_in(self.named, part, name)
+            if found is None or found.shape != leaf.shape:
                 got = "nothing" if found is None else f"shape {found.shape}"
                 unfit.append(f"{name}: {got} for {leaf.shape}")
                 leaves.append(leaf)
@@ -60,9 +62,12 @@ class Start(NamedTuple):
                 leaves.append(jnp.asarray(found, leaf.dtype))
         if unfit:
             more = f", and {len(unfit) - 3} more" if len(unfit) > 3 else ""
+            have = sorted(self.named)
+            names = f"{', '.join(have[:3])}{', ...' if len(have) > 3 else ''}"
             raise InputError(
                 f"start_from={self.source} has other weights ({'; '.join(unfit[:3])}"
-                f"{more}); head=new draws the head at random, head=REGEX others"
+                f"{more}; it has {names}); head=new draws the head at random, "
+                "head=REGEX others"
             )
         return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 

@@ -304,7 +304,7 @@ def _unfit_recipe(row: catalog.Part) -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
-_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss")
+_STATISTICS = ("variance", "grad_norm_sq", "batch", "loss", "coordinate_ratio")
 """Statistics that a step over micro-batches gives."""
 
 _OF_BATCH = ("micro_batch", "start_batch")

@@ -140,7 +140,8 @@ class RunOptions:
     """folder (text tasks: file) of the data; empty: the task's own place"""
     start_from: str = ""
     """begin with the weights of a run (its folder, the newest checkpoint) or of a file
-    .npz or .safetensors that export wrote; empty: drawn at random"""
+    .npz or .safetensors, of export or with PyTorch's names for the same layers; empty:
+    drawn at random"""
     head: str = "keep"
     """with start_from: keep all weights; new: those of the last layer, called head, are
     drawn at random; or a regular expression of the parameters that are"""

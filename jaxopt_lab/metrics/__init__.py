@@ -5,6 +5,7 @@ from jaxopt_lab.metrics.average_precision import mean_average_precision
 from jaxopt_lab.metrics.bootstrap import Band, bootstrap_band, wilson_band
 from jaxopt_lab.metrics.classwise_calibration_error import classwise_calibration_error
 from jaxopt_lab.metrics.compare import SetScore, SetTable, compare_sets
+from jaxopt_lab.metrics.corruption_score import CorruptionScore, mean_corruption_score
 from jaxopt_lab.metrics.discounted_gain import ndcg
 from jaxopt_lab.metrics.dual_bank import (
     dual_inverted_softmax,
@@ -71,6 +72,7 @@ from jaxopt_lab.metrics.vector_scaling import (
 
 __all__ = [
     "Band",
+    "CorruptionScore",
     "ErrorCalibration",
     "Estimate",
     "FittedTemperature",
@@ -118,6 +120,7 @@ __all__ = [
     "lsh_precision_recall",
     "mark_evaluate",
     "mean_average_precision",
+    "mean_corruption_score",
     "mean_reciprocal_rank",
     "merge_naive_bayes",
     "naive_bayes_probe",

@@ -9,7 +9,9 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values, out_of_range
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 
@@ -154,7 +156,8 @@ def recall_at(
       ``{"recall_at_1": ..., ...}``. Of equal scores the earlier item is the higher one.
 
     Raises:
-      InputError: shapes do not fit, or a ``k`` is below 1.
+      InputError: shapes do not fit, a ``k`` is below 1, or a target whose value is
+        known is no item.
 
     >>> scores = jnp.array([[0.1, 0.9], [0.8, 0.3]])
     >>> float(recall_at(scores, jnp.array([1, 1]), ks=(1,))["recall_at_1"])
@@ -167,6 +170,12 @@ def recall_at(
             f"targets must be ({scores.shape[0]},), one for each query; got "
             f"{targets.shape}"
         )
+    if not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise InputError(f"targets must be integers; got {targets.dtype}")
+    items = scores.shape[1]
+    values = known_values(targets)
+    if values is not None and (wrong := out_of_range(values, items)).size:
+        raise InputError(f"targets must be from 0 to {items - 1}; got {wrong[0]}")
     targets = targets.astype(jnp.int32)
     own = jnp.take_along_axis(scores, targets[:, None], axis=1)
     places = jnp.arange(scores.shape[1], dtype=jnp.int32)[None]
@@ -194,8 +203,8 @@ def _scores(
     banks: tuple[tuple[jax.Array, float], ...],
     dynamic_top_k: int | None,
 ) -> jax.Array:
-    if dynamic_top_k is not None and dynamic_top_k < 0:
-        raise InputError(f"dynamic_top_k must be at least 0; got {dynamic_top_k}")
+    if dynamic_top_k is not None:
+        check_integer("dynamic_top_k", dynamic_top_k, low=0)
     sim = _matrix("sim", sim)
     total = sum((jnp.asarray(b, sim.dtype) for _, b in banks), jnp.zeros((), sim.dtype))
     raw = total * sim

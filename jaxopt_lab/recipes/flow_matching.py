@@ -12,6 +12,7 @@ import optax
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE_OR_INFINITE, check_arguments
 from jaxopt_lab.core.pixels import to_float
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.flow_errors import Cost, gibbs_weights, squared_error
 from jaxopt_lab.losses.targets import check_shape
@@ -131,6 +132,7 @@ def make_flow_matching_step(
         if axis_name is not None:
             own = jax.random.fold_in(own, jax.lax.axis_index(axis_name))
         data = to_float(jnp.asarray(entries(batch, inputs)[0]))
+        refuse_empty(repr(inputs), data)
         start = entries(batch, source)[0] if source else None
         pairs = draw_pairs(own, data, start, sigma)
         weights = gibbs_weights(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.typing import Batch, Scalar
@@ -46,8 +47,7 @@ def empty_memory(batch: Batch, capacity: int) -> Memory:
     >>> empty_memory({"label": jnp.arange(3)}, 5).examples["label"].shape
     (5,)
     """
-    if capacity < 1:
-        raise InputError(f"capacity must be at least 1; got {capacity}")
+    check_integer("capacity", capacity, low=1)
     zeros = lambda x: jnp.zeros((capacity, *jnp.shape(x)[1:]), jnp.result_type(x))
     return Memory(jax.tree.map(zeros, batch), jnp.zeros((), jnp.int32))
 
@@ -106,6 +106,8 @@ def remember(key: jax.Array, memory: Memory, batch: Batch) -> Memory:
         raise InputError(f"the memory holds examples of shapes {own}; got {new}")
     places = jax.tree.leaves(memory.examples)[0].shape[0]
     count = jax.tree.leaves(batch)[0].shape[0]
+    if not count:
+        return memory
     number = memory.seen + jnp.arange(count, dtype=jnp.int32)
     drawn = jax.random.randint(key, (count,), 0, number + 1, jnp.int32)
     place = jnp.where(number < places, number, drawn)

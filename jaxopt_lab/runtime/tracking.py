@@ -31,8 +31,14 @@ class _Tracking:
         try:
             self._package = importlib.import_module(self.package)
             self._open(place, started, dict(settings))
-        except ModuleNotFoundError:
-            raise missing(self.package) from None
+        except ModuleNotFoundError as error:
+            if error.name == self.package:
+                raise missing(self.package) from None
+            # One of its own parts: our extra would bring it as well.
+            raise InputError(
+                f"{self.title} cannot be imported: {_line(error)}; pip install "
+                f"'jaxopt_lab[{self.package}]'"
+            ) from error
         except Exception as error:
             raise InputError(f"{self.title} refuses: {_line(error)}") from error
 
@@ -85,8 +91,9 @@ class MLflow(_Tracking):
     """Records for MLflow.
 
     Where they go is said as everywhere with it, by ``MLFLOW_TRACKING_URI`` and
-    ``MLFLOW_EXPERIMENT_NAME``. Every start of a run is one run there, with the folder
-    as a tag.
+    ``MLFLOW_EXPERIMENT_NAME``; MLflow 3 takes a folder, ``file:...``, only with
+    ``MLFLOW_ALLOW_FILE_STORE=true``. Every start of a run is one run there, with the
+    folder as a tag.
 
     Args:
       folder: of the run.

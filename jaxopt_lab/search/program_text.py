@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 
 _ARROW = " --> "
@@ -276,10 +277,8 @@ def hashed_ngrams(text: str, size: int = 4096, longest: int = 3) -> np.ndarray:
     >>> hashed_ngrams("a a", size=8, longest=1).max().item()
     1.0
     """
-    if size < 1 or longest < 1:
-        raise InputError(
-            f"size and longest must be at least 1; got {size} and {longest}"
-        )
+    check_integer("size", size, low=1)
+    check_integer("longest", longest, low=1)
     tokens, found = _TOKEN.findall(text), np.zeros(size)
     for n in range(1, longest + 1):
         for i in range(len(tokens) - n + 1):

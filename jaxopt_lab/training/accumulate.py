@@ -19,6 +19,8 @@ from jaxopt_lab.training.parallel import constrained
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import Measure
 
+OfEntries = Callable[[Any, Any, jax.Array, int], Metrics]
+
 
 class Accumulated(NamedTuple):
     """Sums over the micro-batches of a step so far.
@@ -28,12 +30,15 @@ class Accumulated(NamedTuple):
       loss: sum of their losses.
       squares: sum of the squared norms of their gradients.
       grads: sum of their gradients, in the types of the parameters.
+      entry_squares: sum of the squares of their entries, in float32 or wider; ``()``
+        where nothing is measured of them.
     """
 
     count: jax.Array
     loss: jax.Array
     squares: jax.Array
     grads: Any
+    entry_squares: Any = ()
 
 
 class Accumulation(NamedTuple):
@@ -58,6 +63,7 @@ def make_accumulation(
     micro_batch: int = 1,
     axis_name: str | None = None,
     measure: Measure | None = None,
+    of_entries: OfEntries | None = None,
 ) -> Accumulation:
     r"""Make a step that a batch-size controller lets grow without a new program.
 
@@ -74,6 +80,10 @@ def make_accumulation(
       axis_name: axis of devices over which each micro-batch is divided; its parts count
         as micro-batches of their own, and two scalars beside the gradient are sent.
       measure: as in ``make_train_step``.
+      of_entries: ``of_entries(means, mean_squares, n, s)``, metrics of the gradient's
+        entries over n micro-batches of s examples, such as the ratio that
+        ``coordinate_test`` reads. It costs another tree like the gradients, which is
+        sent between devices as well.
 
     Returns:
       The three functions; all are pure and may be jitted.
@@ -103,7 +113,10 @@ def make_accumulation(
     def init(params: Params) -> Accumulated:
         zero = jnp.zeros((), trees.scalar_dtype(params))
         zeros = jax.tree.map(jnp.zeros_like, params)
-        return Accumulated(jnp.zeros((), jnp.int32), zero, zero, zeros)
+        entries: Any = ()
+        if of_entries is not None:
+            entries = jax.tree.map(lambda p: jnp.zeros(jnp.shape(p), _wide(p)), params)
+        return Accumulated(jnp.zeros((), jnp.int32), zero, zero, zeros, entries)
 
     def add(state: TrainState, sums: Accumulated, batch: Batch) -> Any:
         key, pass_key = jax.random.split(state.key)
@@ -117,13 +130,17 @@ def make_accumulation(
         own = varying(state.params, axis_name)
         (loss, aux), grads = grad_fn.value_and_grad(own)
         square = trees.global_norm(grads).astype(sums.squares.dtype) ** 2
-        found = (loss.astype(sums.loss.dtype), square, grads, aux[0])
-        loss, square, grads, model_state = pmean(found, axis_name)
+        entries: Any = ()
+        if of_entries is not None:
+            entries = jax.tree.map(lambda g: g.astype(_wide(g)) ** 2, grads)
+        found = (loss.astype(sums.loss.dtype), square, grads, aux[0], entries)
+        loss, square, grads, model_state, entries = pmean(found, axis_name)
         after = Accumulated(
             sums.count + 1,
             sums.loss + loss,
             sums.squares + square,
             jax.tree.map(jnp.add, sums.grads, grads),
+            jax.tree.map(jnp.add, sums.entry_squares, entries),
         )
         return state._replace(model_state=model_state, key=key), after
 
@@ -148,6 +165,9 @@ def make_accumulation(
             "grad_norm_sq": square,
             "batch": size * parts,
         }
+        if of_entries is not None:
+            squares = jax.tree.map(lambda s: s / n.astype(s.dtype), sums.entry_squares)
+            metrics |= of_entries(mean, squares, parts, micro_batch)
         if measure is not None:
             metrics = {**measure(mean, updates, state.params), **metrics}
         after = state._replace(step=state.step + 1, params=params, opt_state=opt_state)
@@ -173,7 +193,11 @@ def on_mesh(
     kept = compute if storage is None else storage
 
     def placed(sums: Accumulated) -> Accumulated:
-        return sums._replace(grads=constrained(sums.grads, compute.params))
+        sums = sums._replace(grads=constrained(sums.grads, compute.params))
+        if not jax.tree.leaves(sums.entry_squares):
+            return sums
+        entries = constrained(sums.entry_squares, compute.params)
+        return sums._replace(entry_squares=entries)
 
     def add(state: TrainState, sums: Accumulated, batch: Batch) -> Any:
         state, sums = parts.add(state, sums, batch)
@@ -185,6 +209,10 @@ def on_mesh(
         return constrained(constrained(state, compute), kept), metrics
 
     return Accumulation(lambda params: placed(parts.init(params)), add, apply)
+
+
+def _wide(x: Any) -> Any:
+    return trees.accumulation_dtype(jnp.result_type(x))
 
 
 def _real(x: jax.Array) -> Any:

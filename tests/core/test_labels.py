@@ -26,6 +26,12 @@ def test_the_largest_output_of_another_class_is_wrong():
     assert is_largest(outputs, NARROW).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (4,), (1,), ()])
+def test_labels_of_another_shape_are_not_spread_over_the_outputs(shape):
+    with pytest.raises(InputError, match=r"^outputs of shape \(3, 2\) do not fit"):
+        is_largest(jnp.zeros((3, 2)), np.zeros(shape, int))
+
+
 def test_labels_of_any_number_of_axes():
     assert is_class(jnp.int8(1), 3).tolist() == [False, True, False]
     assert is_class(jnp.zeros((2, 4), int), 3).shape == (2, 4, 3)

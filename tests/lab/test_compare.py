@@ -153,7 +153,7 @@ def test_another_comparison_is_not_mixed_in(whole, capsys):
             ["vary=norm", "values=none,group", "model=convnet", "model.channels=4"],
             "group: groups must divide the features, 4",
         ),
-        (["vary=regularizer", "values=a,b"], "unknown option of a run 'regularizer'"),
+        (["vary=regulariser", "values=a,b"], "unknown option of a run 'regulariser'"),
         (["methods=sgd,sam", "roh=0.1"], "unknown option 'roh'; perhaps you meant"),
         (["methods=sgd,adam", "base=sgd"], "base=sgd would change nothing"),
         (["methods=sgd,adam", "adam.rho=1"], "unknown option of adam 'rho'"),

@@ -117,3 +117,18 @@ def test_one_device_is_eight(tmp_path):
         strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.full
+def test_the_noisiest_entry_lets_the_batch_grow(tmp_path):
+    words = [*WORDS, *BATCH, "controller=coordinate_test", "controller.max_batch=64"]
+    records = []
+    for eta in (1e6, 1e-3):
+        out = tmp_path / str(eta)
+        more = [f"controller.eta={eta}", "steps=12", f"out={out}", "log_every=1"]
+        runs.train(parse([*words, *more, "eval_every=0", "report=off"]))
+        found = read_metrics(out / "metrics.jsonl")
+        records.append([r for r in found if r["kind"] == "train"])
+    for batches, largest in zip(records, (16, 64), strict=True):
+        assert max(r["batch"] for r in batches) == largest
+    assert all(np.isfinite(r["coordinate_ratio"]) for r in records[1])

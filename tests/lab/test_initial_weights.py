@@ -86,3 +86,42 @@ def test_damaged_files_are_told(tmp_path):
         (tmp_path / name).write_bytes(b"nothing")
         with pytest.raises(InputError, match=f"(cannot read .*{name}|pip install)"):
             weights.read(tmp_path / name)
+
+
+def test_weights_with_the_names_of_pytorch_are_read():
+    from jaxopt_lab.lab.initial_weights import Start
+
+    rng = np.random.default_rng(0)
+    shapes = {
+        "conv": {"kernel": (3, 2, 4, 5), "bias": (5,)},
+        "norm": {"scale": (5,), "bias": (5,)},
+        "head": {"kernel": (5, 5)},
+        "table": {"embedding": (7, 3)},
+    }
+    draw = lambda shape: rng.normal(size=shape).astype(np.float32)
+    is_shape = lambda x: isinstance(x, tuple)
+    wanted = jax.tree.map(draw, shapes, is_leaf=is_shape)
+    statistics = {"norm": {"mean": draw((5,)), "var": draw((5,))}}
+    theirs = {
+        "conv.weight": wanted["conv"]["kernel"].transpose(3, 2, 0, 1),
+        "conv.bias": wanted["conv"]["bias"],
+        "norm.weight": wanted["norm"]["scale"],
+        "norm.bias": wanted["norm"]["bias"],
+        "norm.running_mean": statistics["norm"]["mean"],
+        "norm.running_var": statistics["norm"]["var"],
+        "head.weight": wanted["head"]["kernel"].T,
+        "table.weight": wanted["table"]["embedding"],
+    }
+    zeros = jax.tree.map(np.zeros_like, (wanted, statistics))
+    got = Start(theirs, "", "x.safetensors")(*zeros)
+    jax.tree.map(np.testing.assert_array_equal, got, (wanted, statistics))
+    # Dots without PyTorch's ends, and no "params/".
+    plain = {"head/kernel": wanted["head"]["kernel"]}
+    got, _ = Start(plain, "", "x.npz")({"head": {"kernel": np.zeros((5, 5))}}, {})
+    np.testing.assert_array_equal(got["head"]["kernel"], wanted["head"]["kernel"])
+    with pytest.raises(InputError, match=r"it has fc.weight\); head=new"):
+        Start({"fc.weight": np.zeros(2)}, "", "x")(zeros[0], {})
+    image = {"dense.weight": np.zeros((3, 20)), "conv.weight": np.zeros((5, 2, 3, 3))}
+    with pytest.raises(InputError, match="the 20 inputs of dense/kernel are channels"):
+        Start(image, "", "x")({"dense": {"kernel": np.zeros((20, 3))}}, {})
+    Start(image, "dense", "x")({"dense": {"kernel": np.zeros((20, 3))}}, {})

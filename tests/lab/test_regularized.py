@@ -12,6 +12,8 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.lab import load, parts, regularized, runs
 from jaxopt_lab.lab.command_line import parse
+from jaxopt_lab.lab.comparison.entries import entries
+from jaxopt_lab.lab.comparison.options import of_options
 from jaxopt_lab.losses.classification import classification_loss
 from jaxopt_lab.losses.shade import shade
 from jaxopt_lab.runtime import read_metrics
@@ -100,3 +102,9 @@ def test_at_weight_zero_it_is_the_plain_run(tmp_path):
     assert zero != pytest.approx(
         last("some", "regularizer=shade", "regularizer.weight=1"), rel=1e-4
     )
+
+
+def test_a_comparison_varies_it():
+    given = {"vary": "regularizer", "values": ["none", "shade"], "method": "sgd"}
+    found = entries(of_options({**given, "budget": "gradients:8", "seeds": 2}))
+    assert [entry.first.run.regularizer for entry in found] == ["none", "shade"]

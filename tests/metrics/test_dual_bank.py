@@ -118,7 +118,7 @@ def test_recall():
         ),
         (
             lambda: dual_inverted_softmax(SIM, QUERIES, GALLERY, dynamic_top_k=-1),
-            "dynamic_top_k must be at least 0; got -1",
+            "dynamic_top_k must be a whole number of at least 0; got -1",
         ),
         (lambda: hubness_skewness(SIM, k=7), "k must be at most the gallery, 6; got 7"),
         (lambda: recall_at(SIM, np.arange(3)), r"targets must be \(9,\), one for each"),

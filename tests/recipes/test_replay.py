@@ -109,3 +109,9 @@ def test_bad_input_is_one_line():
         with pytest.raises(InputError, match=words) as raised:
             call()
         assert "\n" not in str(raised.value)
+
+
+def test_a_batch_without_examples_leaves_the_memory_as_it_is():
+    memory = empty_memory({"label": jnp.arange(3)}, 4)
+    none = {"label": jnp.zeros((0,), memory.examples["label"].dtype)}
+    assert remember(jax.random.key(0), memory, none) is memory

@@ -75,3 +75,47 @@ def test_what_is_missing_or_refuses_is_one_line(kind, name, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, name, Refuses())
     with pytest.raises(InputError, match="refuses: no key log in"):
         kind(tmp_path, {})
+
+
+def test_a_package_that_misses_a_part_says_which(tmp_path, monkeypatch):
+    (tmp_path / "wandb.py").write_text("import no_such_part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(InputError, match="imported: No module named 'no_such_part'"):
+        WeightsAndBiases(tmp_path / "run", {})
+
+
+@pytest.mark.full
+def test_the_real_weights_and_biases_writes_offline(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    for start in (0, 3):
+        sink = WeightsAndBiases(folder, {"rho": 0.1, "out": ""}, resume_at=start)
+        sink.write(start + 3, RECORD)
+        sink.close()
+    files = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert all(b"test/accuracy/seed0" in file.read_bytes() for file in files)
+
+
+@pytest.mark.full
+def test_the_real_mlflow_writes_into_a_folder(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "kept").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri((tmp_path / "kept").as_uri())
+    # A run of the lab has more settings than one call takes.
+    settings = {f"option{i}": i for i in range(150)} | {"long": "x" * 9000}
+    for start in (0, 3):
+        sink = MLflow(tmp_path / "demo", settings, resume_at=start)
+        sink.write(start + 3, RECORD)
+        sink.close()
+    runs = mlflow.search_runs(output_format="list")
+    assert sorted(run.info.run_name for run in runs) == ["demo", "demo from step 3"]
+    for run in runs:
+        found = {n.rpartition("/")[2]: v for n, v in run.data.metrics.items()}
+        assert found == {"seed0": 0.5, "seed1": 1.0, "time": 2.0}
+        assert run.data.params["option149"] == "149"

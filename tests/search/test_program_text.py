@@ -115,5 +115,5 @@ def test_bad_text():
     for text in ("in0: float32[2]", "v0 sin\nout v0", "v0 = sin\nout v0"):
         with pytest.raises(InputError):
             text_graph(text)
-    with pytest.raises(InputError, match="must be at least 1"):
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
         hashed_ngrams("a", size=0)

@@ -10,7 +10,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jaxopt_lab.controllers import norm_test
+from jaxopt_lab.controllers import coordinate_ratio, norm_test
 from jaxopt_lab.training import init_state, make_accumulation
 
 MICRO = 4
@@ -127,3 +127,30 @@ def test_eight_devices_are_one():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), got, expected
     )
+
+
+def test_the_ratio_of_the_entries_is_that_of_stored_gradients():
+    def plain(params, model_state, batch, key):
+        error = batch["x"] @ params["w"] + params["b"] - batch["y"]
+        return jnp.mean(error**2), (model_state, {})
+
+    def ratio(means, squares, count, size):
+        return {"ratio": coordinate_ratio(means, squares, count, size=size)}
+
+    parts = make_accumulation(plain, TX, micro_batch=MICRO, of_entries=ratio)
+    state = init_state(TX, START, jax.random.key(0))
+    batches = list(itertools.islice(micro_batches(), 3))
+
+    @jax.jit
+    def run(state, batches):
+        sums, stored = parts.init(state.params), []
+        for batch in batches:
+            grad = jax.grad(lambda p, b=batch: plain(p, {}, b, None)[0])
+            stored.append(grad(state.params))
+            state, sums = parts.add(state, sums, batch)
+        return parts.apply(state, sums)[1]["ratio"], stored
+
+    got, stored = run(state, batches)
+    whole = np.array([np.append(g["w"], g["b"]) for g in stored])
+    wanted = MICRO * whole.var(0, ddof=1) / whole.mean(0) ** 2
+    np.testing.assert_allclose(got, wanted.max(), rtol=1e-10)

@@ -49,7 +49,7 @@ class Measured(NamedTuple):
       scores: ``(seeds,)`` by name: F1 of the pairs before and after the filter, median
         error of the offsets in frames, rank correlations with the signal over noise.
       shown: ``(recordings,)`` each: ``place`` and ``start`` (the true one), ``length``
-        in seconds, and ``quality``.
+        in seconds, and ``quality``; ``start`` is NaN for a recording of another event.
     """
 
     scores: dict[str, np.ndarray]
@@ -130,10 +130,19 @@ def of_seed(
         "by quality": _rank_correlation(value[known], made.snr[known]),
         "by energy": _rank_correlation(energy[known], made.snr[known]),
         "place": place[own],
-        "start": made.start[own] - made.start[np.flatnonzero(own)[0]],
+        "start": _true_places(made, own, place),
         "length": made.seconds()[own],
         "quality": value[own],
     }
+
+
+def _true_places(made: Clips, own: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """True places of most of a found event, about the first of them; NaN: another's."""
+    events, start = made.event[own], made.start[own]
+    most = np.flatnonzero(events == np.bincount(events).argmax())
+    found = np.full(len(events), np.nan)
+    found[most] = start[most] - start[most[0]] + place[own][most[0]]
+    return found
 
 
 def f1(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
@@ -235,7 +244,7 @@ def _figure(measured: Measured) -> Any:
     axis.set_xlabel("seconds after the start of the first recording")
     axis.set_title("the largest event, as it was put together", fontsize="medium")
     figures.tidy(axis)
-    axis.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     figure.colorbar(map_, ax=axis, label="quality, matches a second")
     return figure
 

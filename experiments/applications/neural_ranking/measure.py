@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -100,6 +101,7 @@ def scores(net: str, params: Any, query: jax.Array, documents: jax.Array) -> jax
     return linear(third, jax.nn.relu(linear(second, cosines)))[:, 0]
 
 
+@functools.cache
 def trained(net: str, config: Config) -> Any:
     """A compiled function that trains by any of the losses.
 
@@ -143,11 +145,13 @@ def trained(net: str, config: Config) -> Any:
     chosen = [LOSSES[name] for name in config.losses]
     slopes = [jax.grad(lambda s, y, f=f: jnp.mean(f(s, y))) for f in chosen]
     rates = jax.vmap(one, (None, None, None, None, 0))
-    return jax.jit(
-        lambda loss, *given: jax.vmap(rates, (None, 0, 0, 0, None))(
-            loss, *given, jnp.asarray(config.rates)
-        )
-    )
+    of_seeds = jax.vmap(rates, (None, 0, 0, 0, None))
+    every = jnp.asarray(config.rates)
+
+    def run(loss: Any, lists: Any, params: Any, batches: Any) -> Any:
+        return of_seeds(loss, lists, params, batches, every)
+
+    return jax.jit(run)
 
 
 def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
@@ -171,11 +175,13 @@ def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
         for net in NETS:
             run, found[name][net] = trained(net, config), {}
             drawn = [
-                _drawn(net, seed, lists.queries.shape[-1], config) for seed in seeds
+                _drawn(net, s, lists.queries.shape[-1], config) for s in seeds.tolist()
             ]
             given = lists, *jax.tree.map(lambda *x: np.stack(x), *drawn)
             for place, loss in enumerate(config.losses):
-                take = lambda run=run, place=place, given=given: run(place, *given)
+                take = lambda run=run, place=place, given=given: _host(
+                    run(place, *given)
+                )
                 every = rows.measured(f"{name}, {net}, {loss}", take, text)
                 best = int(np.argmax(every["ndcg"][:, :, 0].mean(axis=0)))
                 own = {k: v[:, best, 1] for k, v in every.items()}
@@ -191,3 +197,8 @@ def _drawn(net: str, seed: int, features: int, config: Config) -> tuple[Any, Any
     draw = np.random.default_rng([seed, NETS.index(net)])
     params = init(net, draw, features, config)
     return params, draw.integers(0, config.lists, (config.steps, config.batch))
+
+
+def _host(tree: Any) -> Any:
+    """The arrays once they are computed, so that the seconds of a row are its own."""
+    return jax.tree.map(np.asarray, tree)

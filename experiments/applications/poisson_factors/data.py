@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import itertools
 import re
 import sys
@@ -103,7 +104,7 @@ def _drawn(config: Config) -> np.ndarray:
 def _sunspots() -> np.ndarray:
     """Yearly sunspots of statsmodels, three years in a step."""
     try:
-        from statsmodels.datasets import sunspots
+        sunspots = importlib.import_module("statsmodels.datasets.sunspots")
     except ImportError:
         text = "data=sunspots needs statsmodels: pip install statsmodels"
         raise InputError(text) from None

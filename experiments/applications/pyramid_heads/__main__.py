@@ -188,7 +188,7 @@ APPLICATION = Application(
     name="pyramid_heads",
     purpose="Objects of many sizes found by one head over three levels of features: "
     "shared, with a norm of each level, with an integrated norm, and with pyramid "
-    "convolution (SEPC). quick: 15 s; standard: two minutes, five seeds.",
+    "convolution (SEPC). quick: half a minute; standard: two minutes, five seeds.",
     sizes={
         QUICK: Config(seeds=1, steps=20, train=64, test=40, modules=1, arms=ARMS[2:]),
         STANDARD: Config(seeds=5),

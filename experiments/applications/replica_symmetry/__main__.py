@@ -11,7 +11,7 @@ APPLICATION = Application(
     name="replica_symmetry",
     purpose="A dense Hopfield network away from its patterns against the 3-spin glass, "
     "by replica theory with one step of breaking and by parallel tempering. Quick: "
-    "15 s, standard: 100 s.",
+    "20 s, standard: 75 s.",
     sizes=SIZES,
     measure=measure,
     claims=claims,

@@ -185,7 +185,7 @@ def report(measured: dict[str, Any], config: Config) -> Report:
         places, mean = np.arange(SOURCES) + shift, values.mean(axis=0)
         axis.errorbar(places, mean, deviation, fmt="o", color=color, label=arm)
     axis.set_xticks(range(SOURCES), sources)
-    axis.set_ylabel("test cross-entropy in nats a character")
+    axis.set_ylabel("test nats a character, mean and deviation")
     axis.legend(frameon=False)
     style.tidy(axis)
     return Report({"measured": measured}, [table], {"cross_entropy": figure})

@@ -34,7 +34,7 @@ class Config(Settings):
       test: rows of the test of each source.
     """
 
-    steps: int = 300
+    steps: int = 250
     batch: int = 8
     context: int = 64
     width: int = 32

@@ -149,7 +149,7 @@ def measure(config: Config, store: Store, textures: str) -> Measured:
     for arm in ARMS:
         run = trainer(config, arm)
 
-        def judged(seed: int, run: Any = run) -> dict[str, np.ndarray]:
+        def judged(seed: int, run: Any = run) -> dict[str, Any]:
             whole, parts, shown = [], [], []
             for i, (train, test, crops) in enumerate(drawn[seed].values()):
                 key = jax.random.fold_in(jax.random.key(seed), i)
@@ -223,8 +223,8 @@ def report(measured: Measured, config: Config) -> Report:
 APPLICATION = Application(
     name="texture_anomalies",
     purpose="Anomalies of textures by the discrepancy of attention within a crop and "
-    "to a template (FOD), against errors of reconstruction. quick: 15 s; standard: two "
-    "minutes, five seeds.",
+    "to a template (FOD), against errors of reconstruction. quick: half a minute; "
+    "standard: four minutes, five seeds.",
     sizes={
         QUICK: Config(seeds=1, steps=10, train=40, test=12, depth=1),
         STANDARD: Config(seeds=5),

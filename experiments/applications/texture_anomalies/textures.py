@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def load_textures(source: str) -> dict[str, np.ndarray]:
     if source == "synthetic":
         return {name: _drawn(name) for name in NAMES}
     try:
-        from skimage import data
+        data = importlib.import_module("skimage.data")
     except ImportError:
         raise InputError(
             "textures=photographs needs scikit-image: "

@@ -31,6 +31,17 @@ def plain_images() -> dict[str, Any]:
     return {"batch": batch, "probability": 1.0}
 
 
+def bright_images() -> dict[str, Any]:
+    """The same with values from 0 to 1, and the name of a corruption.
+
+    >>> bright_images()["name"]
+    'impulse_noise'
+    """
+    batch = plain_images()["batch"]
+    image = 1 / (1 + np.exp(-batch["image"]))
+    return {"batch": {**batch, "image": image}, "name": "impulse_noise"}
+
+
 def turned_images() -> dict[str, Any]:
     """Six images of 16 pixels, each of which is turned once.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, check_arguments
 
@@ -27,6 +28,7 @@ def linear_alphas(count: int = 1000, first: float = 1e-4, last: float = 0.02):
     >>> linear_alphas().shape, f"{linear_alphas()[0]:.4f}"
     ((1000,), '0.9999')
     """
+    check_integer("count", count, low=1)
     return np.cumprod(1 - np.linspace(first, last, count))
 
 

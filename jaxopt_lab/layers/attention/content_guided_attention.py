@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.layers.conv.transformed_conv import KernelInit
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -141,7 +142,7 @@ def refined_map(params: Any, x: jax.Array) -> jax.Array:
       Of the shape of ``x``.
     """
     both = jnp.stack([x, coarse_map(params, x)], axis=-1)
-    return _conv(params, "pixel", both.reshape(*x.shape[:-1], -1), x.shape[-1])
+    return _conv(params, "pixel", flattened(both, x.ndim - 1), x.shape[-1])
 
 
 def attention_shapes(features: int, reduction: int) -> dict[str, tuple[int, ...]]:

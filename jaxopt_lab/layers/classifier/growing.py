@@ -8,6 +8,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.k_means import lloyd, spread_start
 from jaxopt_lab.core.options import COUNT, check_arguments
@@ -108,6 +109,7 @@ def class_means(features: jax.Array, labels: jax.Array, classes: int) -> jax.Arr
     >>> class_means(jnp.eye(2), jnp.array([1, 1]), 2).round(3).tolist()
     [[[0.0, 0.0]], [[0.7070000171661377, 0.7070000171661377]]]
     """
+    check_integer("classes", classes, low=1)
     h = unit_rows(features.astype(accumulation_dtype(features.dtype)))
     sums = jax.ops.segment_sum(h, labels, num_segments=classes)
     return unit_rows(sums)[:, None]

@@ -1,4 +1,5 @@
 """Residual vector quantization: each table codes what those before it left."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Layer of residual codes, between the encoder and the decoder of a codec."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 
+from jaxopt_lab.core.checks import check_integer
 from jaxopt_lab.core.errors import InputError
 
 
@@ -28,7 +29,8 @@ def pixel_shuffle(x: jax.Array, factor: int) -> jax.Array:
     [[0.0, 1.0], [2.0, 3.0]]
     """
     *lead, h, w, channels = x.shape
-    if factor < 1 or channels % (factor * factor):
+    check_integer("factor", factor, low=1)
+    if channels % (factor * factor):
         raise InputError(
             f"factor^2 must divide the {channels} channels; got factor={factor}"
         )
@@ -56,7 +58,8 @@ def pixel_unshuffle(x: jax.Array, factor: int) -> jax.Array:
     [[[0.0, 1.0, 2.0, 3.0]]]
     """
     *lead, h, w, c = x.shape
-    if factor < 1 or h % factor or w % factor:
+    check_integer("factor", factor, low=1)
+    if h % factor or w % factor:
         raise InputError(f"factor must divide {h} and {w}; got factor={factor}")
     n = len(lead)
     x = x.reshape(*lead, h // factor, factor, w // factor, factor, c)

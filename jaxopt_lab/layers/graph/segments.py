@@ -268,6 +268,8 @@ def check_graph(graph: Any, lead: tuple[int, ...], count: int) -> None:
                 f"{name} must have the leading axes {lead} of the nodes and those of "
                 f"{first}, {size[-1:]}; got {found}"
             )
+    if graph.weight is not None and jnp.iscomplexobj(graph.weight):
+        raise InputError(f"weight must be real; got {jnp.result_type(graph.weight)}")
     weight = None if graph.weight is None else known_values(graph.weight)
     if weight is not None and np.any(weight < 0):
         raise InputError(f"weight must be at least 0; got {weight.min()}")

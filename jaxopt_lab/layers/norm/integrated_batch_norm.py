@@ -124,7 +124,9 @@ def integrated_batch_norm(
 
 def _joined(levels: list[jax.Array]) -> jax.Array:
     """All positions of all levels in one axis, ``(B, N, features)``."""
-    flat = [x.reshape(x.shape[0], -1, x.shape[-1]) for x in levels]
+    flat = [
+        x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]) for x in levels
+    ]
     return jnp.concatenate(flat, axis=1)
 
 
@@ -150,7 +152,9 @@ def joint_batch_norm(params: dict[str, jax.Array], x: Levels) -> tuple[jax.Array
     """
     from flax import linen
 
-    rows = jnp.concatenate([level.reshape(-1, level.shape[-1]) for level in x])
+    rows = jnp.concatenate(
+        [level.reshape(math.prod(level.shape[:-1]), level.shape[-1]) for level in x]
+    )
     module = linen.BatchNorm(
         use_running_average=False,
         use_fast_variance=False,

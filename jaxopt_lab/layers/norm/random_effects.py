@@ -1,4 +1,5 @@
 """Scale and bias with a random effect of each group of examples."""
+# Its examples wait for pytest --full.
 
 from __future__ import annotations
 
@@ -206,8 +207,8 @@ def random_effects_kl(
     >>> params, _ = layer.init(jax.random.key(0))
     >>> round(float(random_effects_kl(params)), 4)  # 4 (log 5 + 1 / 50 - 1 / 2)
     4.5178
-    >>> round(float(random_effects_kl(params, prior_scale=0.05)), 6)
-    0.0
+    >>> abs(float(random_effects_kl(params, prior_scale=0.05))) < 1e-6
+    True
     """
     check_arguments(random_effects_kl, locals())
     leaves = {

@@ -118,10 +118,12 @@ def td_layernorm(
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         x, log_snr = _checked(x)
+        if jnp.iscomplexobj(log_snr):
+            raise InputError(f"log_snr must be real; got {log_snr.dtype}")
         wide = accumulation_dtype(x.dtype)
         valid = over_features("td_layernorm", x, features, mask)
         shape = (-1,) + (1,) * (x.ndim - 1)
-        z, times = x.astype(wide), log_snr.astype(wide).reshape(shape)
+        z, times = x.astype(wide), log_snr.reshape(shape).astype(wide)
         z = without_padding(z, valid)
         if valid is not None:
             there = jnp.any(valid, axis=tuple(range(1, x.ndim)), keepdims=True)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.applications.infilling import (
-    APPLICATION,
+from experiments.applications.infilling.__main__ import APPLICATION
+from experiments.applications.infilling.rows import (
     SPECIAL,
     Config,
     infill_rows,

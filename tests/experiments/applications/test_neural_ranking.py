@@ -19,13 +19,13 @@ TINY = Config(seeds=1, lists=12)
 
 @pytest.mark.full
 def test_smoke(smoke):
-    tiny = {"steps": 3, "lists": 8, "batch": 4, "losses": ("squared error", "ListMLE")}
+    tiny = {"steps": 3, "lists": 8, "batch": 4, "losses": ("squared error", "ListNet")}
     record = smoke(
         APPLICATION, dataclasses.replace(APPLICATION.sizes["quick"], seeds=1, **tiny)
     )
     nets = record["measured"]["passages"]
     assert set(nets) == set(NETS)
-    assert all(0 <= nets[net]["ListMLE"]["ndcg"][0] <= 1 for net in NETS)
+    assert all(0 <= nets[net]["ListNet"]["ndcg"][0] <= 1 for net in NETS)
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -14,6 +14,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.training import init_state, make_train_step
+from jaxopt_lab.transforms.sharpness.looksam import _unit
 
 
 def chain(rho=0.1, **options):
@@ -179,3 +180,12 @@ def test_an_explicit_mesh_outside_of_jit():
         got, _ = link.update(grad_fn(cut), link.init(cut), cut, grad_fn=grad_fn)
     assert jax.typeof(got).sharding.spec == spec
     np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e8])
+def test_a_direction_is_no_rounding_because_its_gradients_are_small(size):
+    vector = {"w": np.array([3.0, 4.0]) * size}
+    whole = jnp.asarray(5.0 * size)
+    np.testing.assert_allclose(_unit(vector, whole)["w"], [0.6, 0.8], rtol=1e-12)
+    # Beside gradients 1e16 as large it is.
+    assert not np.any(_unit(vector, 1e16 * whole)["w"])

@@ -1,0 +1,1 @@
+"""Masked spans of text beside next characters as objectives."""

@@ -1,0 +1,1 @@
+"""Robustness of instance segmentation to corruptions of its images."""

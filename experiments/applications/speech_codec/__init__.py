@@ -1,0 +1,1 @@
+"""A codec of speech whose decoder is told the voice."""
