@@ -24,7 +24,7 @@ from experiments.applications.blind_spot_nets import (
     noise_of,
 )
 from experiments.applications.photographs import halves, patches, photographs, psnr
-from experiments.harness.figures import grid
+from experiments.applications.restored import patches_figure
 from experiments.harness.report import Report, Table
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
@@ -204,18 +204,8 @@ def report(measured: Measured, config: Config) -> Report:
     for arm in (a for a in ARMS if a in measured.example):
         images[arm if arm != FULL else f"{arm}, masked"] = measured.example[arm][MASKED]
     images[f"{FULL}, unmasked"] = measured.example[FULL][UNMASKED]
-    figure, (axes,) = grid(1, len(images), 2.1 * len(images), 2.6)
-    for own, (name, image) in zip(axes, images.items(), strict=True):
-        own.imshow(image, cmap="gray", vmin=0, vmax=1)
-        ratio = "" if name == "clean" else f"\n{_ratio(image, images['clean']):.1f} dB"
-        own.set_title(name + ratio, fontsize=9)
-        own.axis("off")
-    figure.suptitle("a patch with correlated noise", fontsize=10)
+    figure = patches_figure(images, "clean", "a patch with correlated noise")
     return Report({"measured": measured}, [table], {"patches": figure})
-
-
-def _ratio(image: np.ndarray, clean: np.ndarray) -> float:
-    return float(psnr(np.clip(image, 0, 1)[None], clean[None])[0])
 
 
 APPLICATION = Application(

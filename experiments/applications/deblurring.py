@@ -14,10 +14,10 @@ import numpy as np
 from experiments.applications import small_nets as nets
 from experiments.applications.application import QUICK, STANDARD, Application, Settings
 from experiments.applications.low_light import Pairs, brightest, pairs
-from experiments.applications.photographs import halves, photographs, pooled_psnr, psnr
+from experiments.applications.photographs import halves, photographs, pooled_psnr
+from experiments.applications.restored import patches_figure, scores_table
 from experiments.applications.wiener_nets import loss, new_net, restore
-from experiments.harness.figures import grid
-from experiments.harness.report import Report, Table
+from experiments.harness.report import Report
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
 from jaxopt_lab.layers import wiener_deconvolution
@@ -179,34 +179,19 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 def report(measured: Measured, config: Config) -> Report:
     """Numbers, a table and a figure."""
-    rows = [
-        (
-            name,
-            f"{measured.sizes[name]:,}",
-            f"{s[:, 0].mean():.2f}",
-            f"{s[:, 1].mean():.3f}",
-        )
-        for name, s in measured.scores.items()
-    ]
-    table = Table(
+    table = scores_table(
         f"Test patches after {config.steps} steps, means over {config.seeds} seeds",
-        ("method", "parameters", "PSNR (dB)", "SSIM"),
-        rows,
+        ("method", "parameters"),
+        measured.scores,
+        measured.sizes,
     )
     names = (SEEN, WIENER, *config.arms, "sharp")
-    figure, (axes,) = grid(1, len(names), 2.1 * len(names), 2.6)
-    for own, name in zip(axes, names, strict=True):
-        image = measured.example[name]
-        own.imshow(image, cmap="gray", vmin=0, vmax=1)
-        text = "" if name == "sharp" else f"\n{_ratio(image, measured):.1f} dB"
-        own.set_title(name + text, fontsize=9)
-        own.axis("off")
-    figure.suptitle("a patch with saturated lights", fontsize=10)
+    figure = patches_figure(
+        {name: measured.example[name] for name in names},
+        "sharp",
+        "a patch with saturated lights",
+    )
     return Report({"measured": measured}, [table], {"patches": figure})
-
-
-def _ratio(image: np.ndarray, measured: Measured) -> float:
-    return float(psnr(image[None], measured.example["sharp"][None])[0])
 
 
 APPLICATION = Application(

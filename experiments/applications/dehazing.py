@@ -30,8 +30,8 @@ from experiments.applications.photographs import (
     psnr,
     stereo_photograph,
 )
-from experiments.harness.figures import grid
-from experiments.harness.report import Report, Table
+from experiments.applications.restored import patches_figure, scores_table
+from experiments.harness.report import Report
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
 from jaxopt_lab.layers import fold_differences
@@ -179,31 +179,15 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 def report(measured: Measured, config: Config) -> Report:
     """Numbers, a table and a figure."""
-    rows = [
-        (
-            name,
-            f"{measured.sizes[name]:,}",
-            f"{s[:, 0].mean():.2f}",
-            f"{s[:, 1].mean():.3f}",
-        )
-        for name, s in measured.scores.items()
-    ]
-    table = Table(
+    table = scores_table(
         f"Test patches after {config.steps} steps, means over {config.seeds} seeds",
-        ("network", "parameters, folded", "PSNR (dB)", "SSIM"),
-        rows,
+        ("network", "parameters, folded"),
+        measured.scores,
+        measured.sizes,
     )
     names = (HAZY, *config.arms, "clear")
-    figure, (axes,) = grid(1, len(names), 2.1 * len(names), 2.6)
-    for own, name in zip(axes, names, strict=True):
-        image = np.clip(measured.example[name], 0, 1)
-        ratio = psnr(image[None], measured.example["clear"][None])[0]
-        own.imshow(image)
-        own.set_title(
-            name if name == "clear" else f"{name}\n{ratio:.1f} dB", fontsize=9
-        )
-        own.axis("off")
-    figure.suptitle("a test patch", fontsize=10)
+    images = {name: measured.example[name] for name in names}
+    figure = patches_figure(images, "clear", "a test patch")
     return Report({"measured": measured}, [table], {"patches": figure})
 
 
