@@ -210,8 +210,8 @@ def test_budgets():
             budgets.check_spent(averages, {"gradients": spent}, 1.2, "a")
     asked = parse(["methods=sgd,sam", "batch_size=16"])
     sgd, sam = (e.first for e in entries.entries(asked))
-    assert budgets.per_step(budgets.parse("examples:160"), sgd, "sgd") == 16
-    assert budgets.per_step(averages, sam, "sam") == 2
+    assert budgets.per_step(budgets.parse("examples:160"), sgd) == 16
+    assert budgets.per_step(averages, sam) == 2
 
 
 def test_seconds_and_tuned_options_are_kept(tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def test_options_out_of_range(options, words):
         (np.ones((2, 3)), None, r"inputs of shape \(..., 4\)"),
         (np.ones(4), None, "at least two axes"),
         (np.ones((2, 4), int), None, "real floating inputs; got int64"),
-        (np.ones((2, 4), complex), None, "real floating inputs; got complex128"),
+        (np.ones((2, 4), complex), None, "real numbers are taken here; got complex128"),
         (np.ones((2, 4)), np.ones(3), r"mask must have the first axes of \(2,\)"),
     ],
 )
