@@ -24,7 +24,7 @@ class Run(NamedTuple):
       settings: with the options of the command.
       measured: as ``Experiment.measure`` gives it.
       report: as ``Experiment.report`` gives it.
-      seconds: of processor time.
+      seconds: of processor time, with that of rows from an earlier run.
     """
 
     settings: Any
@@ -89,7 +89,8 @@ class Experiment:
         store = Store(folder, dataclasses.asdict(settings), resume=resume)
         measured = self.measure(settings, store, **given)
         report = self.report(measured, settings)
-        return Run(settings, measured, report, time.process_time() - began)
+        seconds = time.process_time() - began + store.taken_over()
+        return Run(settings, measured, report, seconds)
 
     def finish(self, run: Run, folder: Path, **record: Any) -> None:
         """Write the results and print the tables.

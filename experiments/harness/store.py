@@ -30,6 +30,7 @@ class Store:
         self.folder = folder
         self._settings = settings
         self._resume = resume
+        self._groups: dict[tuple[Path, str], Rows] = {}
 
     def group(self, name: str, settings: Any = None) -> Rows:
         """The rows of ``FOLDER/NAME.json``.
@@ -46,7 +47,15 @@ class Store:
         """
         path = self.folder / f"{name}.json"
         chosen = self._settings if settings is None else settings
-        return Rows(path, chosen, resume=self._resume)
+        # Opened once: rows of this run are none of an earlier one.
+        key = path, json.dumps(plain(chosen))
+        if key not in self._groups:
+            self._groups[key] = Rows(path, chosen, resume=self._resume)
+        return self._groups[key]
+
+    def taken_over(self) -> float:
+        """Processor seconds of the rows that were taken over from an earlier run."""
+        return sum(rows.taken_over for rows in self._groups.values())
 
 
 class Rows:
@@ -54,6 +63,10 @@ class Rows:
 
     The file is replaced as a whole each time a row is added: whenever a run is killed,
     it holds the rows that were finished.
+
+    Attributes:
+      path: of the file.
+      taken_over: processor seconds of the rows that an earlier run measured.
 
     Args:
       path: of the file.
@@ -69,6 +82,8 @@ class Rows:
         # Through JSON, so that it compares equal to what is read back.
         self._settings = json.loads(json.dumps(plain(settings)))
         self._rows: dict[str, Any] = {}
+        self.taken_over = 0.0
+        self._seen: set[str] = set()
         if resume and path.is_file():
             self._read()
 
@@ -99,7 +114,14 @@ class Rows:
             return None
         return {key: np.array(value) for key, value in found["measures"].items()}
 
-    def add(self, name: str, arrays: Arrays, about: Any = None, seconds: float = 0.0):
+    def add(
+        self,
+        name: str,
+        arrays: Arrays,
+        about: Any = None,
+        seconds: float = 0.0,
+        processor: float = 0.0,
+    ) -> None:
         """Add the measurements of a row, and write the file.
 
         Args:
@@ -107,10 +129,12 @@ class Rows:
           arrays: by name.
           about: what the row alone depends on.
           seconds: the time that they took.
+          processor: likewise, of processor time.
         """
         self._rows[name] = {
             "about": json.loads(json.dumps(plain(about))),
             "seconds": round(seconds, 1),
+            "processor": round(processor, 1),
             "measures": {key: np.asarray(x).tolist() for key, x in arrays.items()},
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,11 +157,14 @@ class Rows:
           The arrays.
         """
         found = self.get(name, about)
+        if found is not None and name not in self._seen:
+            self.taken_over += self._rows[name].get("processor", 0.0)
+        self._seen.add(name)
         if found is None:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             arrays = compute()
             seconds = time.perf_counter() - began
-            self.add(name, arrays, about, seconds)
+            self.add(name, arrays, about, seconds, time.process_time() - used)
             print(f"{self.path.stem}, {name}: {seconds:.0f} s", flush=True)
             found = self.get(name, about)
             assert found is not None

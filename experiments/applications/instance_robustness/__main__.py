@@ -168,7 +168,8 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     far = {arm: 100 * scores.mean(axis=0) for arm, scores in measured.domains.items()}
     # A network that is worse on clean canvases has less to lose.
     clean = [
-        f"{100 * measured.clean[a].mean():.1f} %" for a in ("group norm", "batch norm")
+        f"{a} {100 * measured.clean[a].mean():.1f} %"
+        for a in ("group norm", "batch norm")
     ]
     return [
         Claim(
@@ -176,7 +177,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
             "corruptions",
             group - batch,
             unit=" points",
-            evidence=f"clean F1 {' and '.join(clean)}",
+            evidence=f"clean F1: {', '.join(clean)}",
         ),
         Claim(
             "batch norm has the higher F1 out of its domain",

@@ -1,5 +1,7 @@
 """Rows on disk."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,20 @@ def test_rows_are_measured_once(tmp_path):
         assert found["hit"].dtype == bool and rows.get("sam") is None
     again = Store(tmp_path, {"seeds": 2}, resume=False).group("panel")
     assert again.get("sgd", (1, 3)) is None
+
+
+def test_processor_time_of_rows_of_an_earlier_run_is_kept(tmp_path, monkeypatch):
+    clock = iter([1.0, 4.5])
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    first = Store(tmp_path, {})
+    for _ in range(2):
+        first.group("panel").measured("sgd", lambda: {"x": np.ones(2)})
+    assert first.taken_over() == 0
+    second = Store(tmp_path, {})
+    rows = second.group("panel")
+    for _ in range(2):
+        rows.measured("sgd", dict)
+    assert second.taken_over() == 3.5
 
 
 def test_a_file_of_other_settings_or_damaged_is_refused(tmp_path):
