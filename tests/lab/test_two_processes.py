@@ -124,7 +124,7 @@ def said(folder):
     return Path(f"{folder}.said").read_text()
 
 
-@pytest.mark.full
+@pytest.mark.full(plain=["0", "1"])
 @pytest.mark.parametrize("case", range(20))
 def test_killed_at_random_nothing_complete_is_lost(case, forks, whole, tmp_path):
     chance = random.Random(case)
