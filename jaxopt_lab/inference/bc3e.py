@@ -10,6 +10,7 @@ from jax.scipy.special import digamma, gammaln
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
+from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, POSITIVE, check_arguments
 
 
@@ -69,8 +70,7 @@ def local_step(
     >>> step.statistics.shape, float(step.statistics.sum())
     ((1, 2, 1), 1.0)
     """
-    numbers = jnp.arange(beta.shape[2], dtype=clusters.dtype)
-    one_hot = (clusters[:, :, None] == numbers[None, None]).astype(beta.dtype)
+    one_hot = is_class(clusters, beta.shape[2]).astype(beta.dtype)
     logs = jnp.log(jnp.maximum(beta, jnp.finfo(beta.dtype).tiny))
     likelihood = jnp.einsum("nmv,mkv->nmk", one_hot, logs)
     phi = jax.nn.softmax(likelihood + digamma(gamma)[:, None], axis=-1)
@@ -183,13 +183,11 @@ def fit_bc3e(
                     f"{name} must be from {least} to {count - 1}; got {wrong.flat[0]}"
                 )
     dtype = jnp.zeros(()).dtype
-    kinds = jnp.arange(classes, dtype=labels.dtype)
-    votes = jnp.sum((labels[:, :, None] == kinds[None, None]).astype(dtype), axis=1)
+    votes = jnp.sum(is_class(labels, classes).astype(dtype), axis=1)
     together = (
         (lambda x: x) if axis_name is None else (lambda x: jax.lax.psum(x, axis_name))
     )
-    numbers = jnp.arange(cluster_count, dtype=clusters.dtype)
-    one_hot = (clusters[:, :, None] == numbers[None, None]).astype(dtype)
+    one_hot = is_class(clusters, cluster_count).astype(dtype)
     beta = global_step(
         together(jnp.einsum("nk,nmv->mkv", votes, one_hot)), smoothing=smoothing + 1.0
     )

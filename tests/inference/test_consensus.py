@@ -161,6 +161,15 @@ def test_no_clusterings_and_one_without_information():
     assert clear.sum() > 2 and same[clear].all()
 
 
+def test_labels_of_one_byte_are_those_of_more():
+    """In uint8 class 256 would be class 0."""
+    labels, clusters = np.array([[0], [1]]), np.array([[0], [255]])
+    sizes = {"classes": 257, "cluster_count": 257, "iterations": 1}
+    small = fit(labels.astype(np.uint8), clusters.astype(np.uint8), **sizes)
+    for a, b in zip(small, fit(labels, clusters, **sizes), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize(
     "call, said",
     [
