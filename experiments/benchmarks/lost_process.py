@@ -22,10 +22,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from experiments.benchmarks import options
+from jaxopt_lab.core.files import Closing
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("steps=1000000", "save_every=5", "eval_every=0")
@@ -52,7 +52,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
-class Processes:
+class Processes(Closing):
     """Some processes of one run, gone when the block ends."""
 
     def __init__(
@@ -94,15 +94,8 @@ class Processes:
                     )
                 )
 
-    def __enter__(self) -> Processes:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End those that still run."""
         for process in self.all:
             process.kill()
             process.wait()

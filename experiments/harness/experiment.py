@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ class Run(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(abc.ABC):
     """Shared frame of studies and applications.
 
     Attributes:
@@ -59,9 +60,9 @@ class Experiment:
     options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     prepare: Callable[..., tuple[Any, dict[str, Any]]] = lambda settings: (settings, {})
 
+    @abc.abstractmethod
     def run(self, settings: Any, folder: Path, *, quick: bool, **texts: str) -> Any:
         """Measure, write the results, print the tables; each kind has its own."""
-        raise NotImplementedError
 
     def accepted(self) -> Mapping[str, str]:
         """The names of all options of the command, with a text for ``--help``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import errno
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Self
 from jaxopt_lab.core.errors import InputError
 
 
-class Closing:
+class Closing(abc.ABC):
     """A context whose end closes it, also after an error.
 
     >>> class Door(Closing):
@@ -25,9 +26,9 @@ class Closing:
     closed
     """
 
+    @abc.abstractmethod
     def close(self) -> None:
         """Give back what it holds."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -62,6 +62,19 @@ def begin_files(
 
 
 def profile_of(run: RunOptions, folder: Path, start: int) -> Profile | None:
+    """The trace of the steps that ``profile=`` names.
+
+    Args:
+      run: options of the run.
+      folder: of the run.
+      start: steps taken before it.
+
+    Returns:
+      The trace; ``None`` without ``profile=``.
+
+    Raises:
+      InputError: the run is past the first of these steps.
+    """
     steps = throughput.profiled_steps(run)
     if steps is None:
         return None

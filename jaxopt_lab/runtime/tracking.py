@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import os
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.runtime.metrics import columns
 
 
-class _Tracking:
+class _Tracking(abc.ABC):
     """A sink of a package that has its own idea of a run."""
 
     package: ClassVar[str]
@@ -42,8 +43,9 @@ class _Tracking:
         except Exception as error:
             raise InputError(f"{self.title} refuses: {_line(error)}") from error
 
+    @abc.abstractmethod
     def _open(self, folder: Path, started: str, settings: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Begin a run there."""
 
 
 class WeightsAndBiases(_Tracking):
