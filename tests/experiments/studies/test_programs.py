@@ -1,0 +1,60 @@
+"""Programs of the studies against the same steps by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.studies import programs
+from experiments.studies.study import Settings
+
+
+def test_every_seed_takes_the_steps_of_sgd():
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.normal(size=(12, 3)), rng.integers(0, 2, 12)
+
+    def loss(params, batch):
+        scores = programs.dense(params, batch[0])
+        ces = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1])
+        return jnp.mean(ces)
+
+    def run(key, inputs, labels):
+        start = programs.dense_params(key, 3, 2)
+        at = programs.picks(key, 2, 4, 12)
+        end, losses = programs.trained(
+            loss, optax.sgd(0.5), start, (inputs[at], labels[at])
+        )
+        right = programs.accuracy(programs.dense(end, inputs), labels)
+        return {"start": start[0], "end": end[0], "at": at, "loss": losses, "r": right}
+
+    def by_hand(kernel, bias, x, y):
+        scores = x @ kernel + bias
+        p = np.exp(scores - scores.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        delta = (p - np.eye(2)[y]) / len(y)
+        value = -np.mean(np.log(p[np.arange(len(y)), y]))
+        return kernel - 0.5 * x.T @ delta, bias - 0.5 * delta.sum(0), value
+
+    with jax.numpy_rank_promotion("allow"):
+        found = jax.tree.map(np.asarray, jax.device_get(over(run, inputs, labels)))
+    for seed in range(2):
+        kernel, bias = (found["start"][n][seed] for n in ("kernel", "bias"))
+        for step in range(2):
+            at = found["at"][seed, step]
+            kernel, bias, value = by_hand(kernel, bias, inputs[at], labels[at])
+            np.testing.assert_allclose(found["loss"][seed, step], value, rtol=1e-10)
+        np.testing.assert_allclose(found["end"]["kernel"][seed], kernel, rtol=1e-9)
+        right = np.mean(np.argmax(inputs @ kernel + bias, 1) == labels)
+        np.testing.assert_allclose(found["r"][seed], right, rtol=1e-6)
+    assert not np.array_equal(*found["start"]["kernel"])
+
+
+def over(run, inputs, labels):
+    return programs.over_seeds(run, Settings(seeds=2), inputs, labels)
+
+
+def test_digits_are_flat_and_in_range():
+    train, test = programs.digits()
+    assert train.inputs.shape == (len(train.labels), 64)
+    assert len(train.labels) + len(test.labels) == 1797
+    assert float(train.inputs.min()) >= 0 and float(train.inputs.max()) == 1
