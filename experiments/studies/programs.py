@@ -41,17 +41,17 @@ def digits() -> tuple[Labelled, Labelled]:
 
 def over_seeds(
     run: Callable[..., Any], settings: Settings, *data: Any, loop: bool = False
-) -> dict[str, np.ndarray]:
+) -> Any:
     """The results of a run for each seed, in one program.
 
     Args:
-      run: ``run(key, *data)``, a dictionary of arrays.
+      run: ``run(key, *data)``, a tree of arrays.
       settings: the seeds.
       *data: arguments that all seeds share: constants of a program are compiled slowly.
       loop: one seed after the other; ``False``: batched over them.
 
     Returns:
-      The dictionary, with seeds along the first axes.
+      The tree, NumPy arrays with seeds along their first axes.
     """
     seeds = jnp.arange(settings.first_seed, settings.first_seed + settings.seeds)
 
@@ -137,7 +137,7 @@ def dense_params(key: jax.Array, *sizes: int) -> list[dict[str, jax.Array]]:
             "kernel": jax.random.normal(k, (a, b)) * (2 / a) ** 0.5,
             "bias": jnp.zeros(b),
         }
-        for k, a, b in zip(keys, sizes, sizes[1:], strict=True)
+        for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
     ]
 
 
