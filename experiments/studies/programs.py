@@ -113,6 +113,26 @@ def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
     return jax.random.randint(key, (steps, batch), 0, examples)
 
 
+def epochs(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
+    """Places of the examples of every batch, in a fresh order for each epoch.
+
+    Args:
+      key: PRNG key.
+      steps: number of batches.
+      batch: examples of a batch.
+      examples: of the set; what an epoch leaves of whole batches is dropped.
+
+    Returns:
+      int32, ``(steps, batch)``.
+    """
+    each = examples // batch
+    keys = jax.random.split(key, -(-steps // each))
+    order = lambda key: jax.random.permutation(key, examples)[: each * batch]
+    # One after the other: a sort of a batch is compiled slowly.
+    whole = jax.lax.map(order, keys)
+    return whole.reshape(-1, batch)[:steps]
+
+
 def trained(
     loss: Callable[[Any, Any], jax.Array],
     tx: optax.GradientTransformation,
