@@ -7,8 +7,8 @@ from experiments.studies.study import Study
 STUDY = Study.of_folder(
     "small_batches",
     "Test accuracy on digits of a small convolutional network with batch, group and "
-    "batch-channel normalization (on standardized weights) and with EvoNorm, at batches "
-    "of 2, 8 and 64. quick: seconds; standard: six seeds, two minutes.",
+    "batch-channel normalization (on standardized weights) and with EvoNorm, at "
+    "batches of 2, 8 and 64. quick: seconds; standard: six seeds, three minutes.",
 )
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Config(Settings):
     Attributes:
       channels: of both convolutions.
       groups: of the channels.
+      arms: of ``measure.ARMS``.
       batches: examples of a step.
       seen: examples that every run sees.
       estimated: batches up to this size have batch-channel normalization by running
@@ -30,6 +31,7 @@ class Config(Settings):
 
     channels: int = 8
     groups: int = 2
+    arms: tuple[str, ...] = ("BN", "GN", "WS + BCN", "EvoNorm-B0", "EvoNorm-S0")
     batches: tuple[int, ...] = (2, 8, 64)
     seen: int = 2560
     estimated: int = 8
@@ -37,6 +39,13 @@ class Config(Settings):
 
 
 SIZES = {
-    QUICK: Config(seeds=2, channels=2, batches=(2, 8), seen=32, rates=(0.01,)),
+    QUICK: Config(
+        seeds=2,
+        channels=2,
+        arms=("BN", "WS + BCN"),
+        batches=(8,),
+        seen=32,
+        rates=(0.01,),
+    ),
     STANDARD: Config(seeds=12),
 }

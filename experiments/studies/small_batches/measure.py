@@ -81,7 +81,7 @@ def measure(config: Config, store: Store) -> Measured:
     rows = store.group("runs")
     found: dict[int, dict[str, np.ndarray]] = {}
     for batch in config.batches:
-        for arm in ARMS:
+        for arm in config.arms:
             net = model(arm, batch, config)
             run = lambda key, point, *data, net=net, batch=batch: {
                 "accuracy": _run(key, point, data, net, batch, config)
