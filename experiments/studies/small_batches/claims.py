@@ -8,7 +8,6 @@ from experiments.studies import dots, scores
 from experiments.studies.small_batches import config as papers
 from experiments.studies.small_batches.config import Config
 from experiments.studies.small_batches.measure import (
-    ARMS,
     B0,
     BCN,
     BN,
@@ -51,12 +50,14 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     panels = chosen(measured, config)
     names = list(panels)
     least, most = names[0], names[-1]
-    lost = {arm: panels[most][arm].values - panels[least][arm].values for arm in ARMS}
+    lost = {
+        arm: panels[most][arm].values - panels[least][arm].values for arm in config.arms
+    }
     percent = {"scale": 100, "unit": " %"}
     where = f"{least} against {most}"
     text = "BN loses accuracy at the small batch"
     found = [Claim(text, where, lost[BN], paper=papers.GROUPS, **percent)]
-    for arm in ARMS[1:]:
+    for arm in config.arms[1:]:
         text, less = f"{arm} loses less than BN", lost[BN] - lost[arm]
         found.append(Claim(text, where, less, paper=_PAPERS[arm], **percent))
     for where, winner, other in (
@@ -65,6 +66,8 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
         (most, S0, GN),
         (most, B0, BN),
     ):
+        if not {winner, other} <= set(config.arms):
+            continue
         claim = scores.better(where, panels[where], winner, other)
         found.append(claim._replace(paper=_PAPERS[winner], **percent))
     return found

@@ -10,9 +10,8 @@ import pytest
 from experiments.studies import normed
 from experiments.studies.small_batches.__main__ import STUDY
 from experiments.studies.small_batches.config import SIZES
-from experiments.studies.small_batches.measure import ARMS
 
-TINY = dataclasses.replace(SIZES["quick"], seen=8, batches=(2, 4))
+TINY = dataclasses.replace(SIZES["quick"], seen=8, batches=(4,))
 
 
 def test_a_product_with_patches_is_a_convolution():
@@ -32,5 +31,4 @@ def test_runs_and_leaves_its_files(tmp_path):
         STUDY.run(TINY, tmp_path / "new", quick=True)
     record = json.loads((tmp_path / "new" / "results.json").read_text())
     found = record["measured"]["accuracy"]
-    assert set(found) == {"2", "4"} and set(found["2"]) == set(ARMS)
-    assert np.shape(found["4"]["BN"]) == (2, 1)
+    assert np.shape(found["4"]["BN"]) == np.shape(found["4"]["WS + BCN"]) == (2, 1)
