@@ -76,6 +76,35 @@ GAN = Case(
 )
 
 
+def _encode(params: Any, state: Any, given: Any, **_: Any) -> Any:
+    from jaxopt_lab.recipes import VaeOutputs
+
+    x, _noise, prior = given
+    h = x @ params
+    return VaeOutputs(h @ params.T, prior @ params.T, h, 0 * h), state
+
+
+def _patches_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    vae = Functional(MODEL.init, _encode)
+    return build(vae, MODEL, tx(), latent=2, **options, **more)
+
+
+def _patches_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_discopatch
+
+    return init_discopatch(tx(), params["vae"], params["discriminator"], key)
+
+
+def _rebuilds(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    x = batch["image"]
+    return jnp.mean((x @ params @ params.T - x) ** 2), (model_state, {})
+
+
+DISCOPATCH = trains_one_role(_patches_step, _patches_state, "vae")._replace(
+    plain=lambda make: make(_rebuilds, tx())
+)
+
+
 def _velocity(params: Any, state: Any, given: Any, **_: Any) -> Any:
     x, t = given
     return (x @ params) * (1 + t)[:, None], state
