@@ -334,6 +334,25 @@ ROWS: tuple[Recipe, ...] = (
         outputs="parameters of another network",
         paper="Chandra et al. 2022",
     ),
+    Recipe(
+        name="osuda",
+        summary="a trained model adapted without its data, by its normalizations",
+        build="jaxopt_lab.recipes:make_osuda_step",
+        reduces_to=Neutral(
+            {"start": 1.0, "decay": 0.0, "consistency": 0.0},
+            "jaxopt_lab.training:make_train_step",
+            "on the entropy, with the statistics of the source",
+        ),
+        topic="test-time adaptation",
+        options=("start", "decay", "consistency", "entropy"),
+        example=f"{_EXAMPLES}:one_normalized_classifier",
+        roles=("model",),
+        gradients={"model": 1},
+        couples=True,
+        outputs="normalizations that adapt",
+        paper="Liu et al. 2021, arXiv:2106.12497, from the abstract",
+        full="one role as adversarial; its objective is plain",
+    ),
     # Generative models
     Recipe(
         name="gan",

@@ -57,6 +57,7 @@ from jaxopt_lab.recipes.oracle_matching import (
     init_oracle_matching,
     make_oracle_matching_step,
 )
+from jaxopt_lab.recipes.osuda import init_osuda, make_osuda_step
 from jaxopt_lab.recipes.patches import VaeOutputs, patch_score, random_patches
 from jaxopt_lab.recipes.podnet import PodOutputs, init_podnet, make_podnet_step
 from jaxopt_lab.recipes.replay import init_replay, make_replay_step
@@ -100,6 +101,7 @@ __all__ = [
     "init_hybridnet",
     "init_natra",
     "init_oracle_matching",
+    "init_osuda",
     "init_podnet",
     "init_replay",
     "init_sortednet",
@@ -124,6 +126,7 @@ __all__ = [
     "make_hybridnet_step",
     "make_natra_step",
     "make_oracle_matching_step",
+    "make_osuda_step",
     "make_podnet_step",
     "make_replay_step",
     "make_sortednet_step",

@@ -54,7 +54,7 @@ def check_vae_outputs(out: Any, x: jax.Array) -> VaeOutputs:
     if not like_inputs or not latents or shapes["mean"][:1] != x.shape[:1]:
         raise InputError(
             f"the vae gives outputs of shapes {shapes} for patches {x.shape}; "
-            "accepted: rebuilt and generated like the patches, mean and log_variance alike"
+            "accepted: rebuilt and generated like them, mean and log_variance alike"
         )
     return out
 
