@@ -62,12 +62,29 @@ def test_a_changed_cost_and_a_missing_part_are_seen():
 
 def test_the_first_choices_have_the_costs_of_the_catalog():
     table = between("choice", "end of choice", PAGES["choose.md"].read_text())
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    rows = [line.strip("|").split(" | ") for line in table.splitlines()[2:]]
     assert len(rows) > 5
-    for _, name, gradients, state in rows:
-        row = catalog.get(name.strip("`"))
+    for _, name, gradients, state, _ in rows:
+        row = catalog.get(name.strip("` "))
         assert gradients == (row.gradients_formula or str(row.gradients)), name
         assert state == (row.state_text or row.state_bytes), name
+
+
+def test_verdicts_stand_beside_their_parts():
+    said = {"scale_invariance": "claims.md", "edge_of_stability": "claims.md"}
+    maps = PAGES["transforms.md"].read_text() + PAGES["diagnostics.md"].read_text()
+    for name, page in said.items():
+        found = re.findall(rf"\[{name}\]\({page}#{name}\): ([^|;]*)", maps)
+        summary = re.search(
+            rf"^\| \[{name}\].*? \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|",
+            PAGES[page].read_text(),
+            re.MULTILINE,
+        )
+        assert found and summary
+        words = ("shown", "contradicted", "undecided")
+        counts = zip(summary.groups()[1:], words, strict=True)
+        text = ", ".join(f"{n} {word}" for n, word in counts if n != "0")
+        assert {cell.strip() for cell in found} == {text}
 
 
 def test_the_pages_of_choices_name_rows_of_the_catalog():

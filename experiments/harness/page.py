@@ -54,6 +54,9 @@ def page(kind: Collection, records: Mapping[str, Record | None]) -> str:
         seconds = f"{record.processor_seconds:,.0f} s of processor time"
         used = f"jax {record.versions.get('jax', '?')}"
         parts.append(f"`{record.command}`: {_units(record)}, {seconds}, {used}.\n")
+        if record.parts:
+            names = ", ".join(f"`{part}`" for part in record.parts)
+            parts.append(f"Parts: {names}.\n")
         parts.append(_rows(_HEADINGS, _claims(record)))
     return "\n".join(parts)
 

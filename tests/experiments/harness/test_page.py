@@ -10,6 +10,7 @@ from experiments.applications import __main__ as applications
 from experiments.harness import collection, page
 from experiments.harness.verdicts import Claim, exact, judge
 from experiments.studies import __main__ as studies
+from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 
 STUDIES, APPLICATIONS = studies.STUDIES, applications.APPLICATIONS
@@ -101,3 +102,12 @@ def test_options_are_kept_without_the_files_of_a_machine(tmp_path):
 def test_every_experiment_or_each_of_its_claims_has_a_paper(kind):
     for name, record in kind.kept().items():
         assert record is None or all(v.paper for v in record.verdicts), name
+
+
+@KINDS
+def test_parts_are_rows_of_the_catalog_and_kept_with_the_verdicts(kind):
+    known = {name for k in catalog.KINDS for name in catalog.of_kind(k)}
+    for name in kind.names():
+        parts, record = kind.experiment(name).parts, kind.read(name)
+        assert set(parts) <= known, name
+        assert record is None or record.parts == parts, name
