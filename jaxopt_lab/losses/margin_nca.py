@@ -12,6 +12,7 @@ from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import at_labels
 from jaxopt_lab.losses.targets import check_labels, kept
 
@@ -83,4 +84,4 @@ def margin_nca(
     losses = every - (own if form == "reference" else own - shift)
     if hinge:
         losses = jax.nn.relu(losses)
-    return losses if where is None else jnp.where(where.astype(bool), losses, 0)
+    return or_zero(losses, where)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.block.norm_placement import Placement
@@ -173,7 +173,7 @@ def transformer_block(
             )
         return (x if valid is None else jnp.where(valid, x, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _attend(

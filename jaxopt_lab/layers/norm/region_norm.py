@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -157,7 +157,7 @@ def region_norm(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _checked(x: Any, regions: str) -> tuple[jax.Array, jax.Array | None]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -148,7 +148,7 @@ def unmix_tns(
             state = {**state, **new}
         return state, mean.reshape(shape), variance.reshape(shape)
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def components_of_source(

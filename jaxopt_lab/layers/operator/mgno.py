@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
@@ -147,7 +147,7 @@ def mgno(
         y = u @ params["out"].astype(u.dtype)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def pointwise(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.operator.grids import (
@@ -283,7 +283,7 @@ def multigrid_conv(
         y = multigrid_cycle(params, x, **sizes, **kind, **rules)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def one_smoothing(params: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
