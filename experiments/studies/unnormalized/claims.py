@@ -33,8 +33,8 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     ]
     start, end = curvatures(np.array([0.0, config.mean]), config)
     text = f"{start:.2g} at the start, {end:.2g} at the mean; the likelihood's is 1"
-    said = "the curvature of nce at the start is below that at the mean"
-    found.append(exact(said, bool(start < end), text, "Gaussian"))
+    said = "the curvature of nce at the mean is below that of the likelihood"
+    found.append(exact(said, bool(end < 1), text, "Gaussian"))
     scores = chosen(measured, config)
     for other in ("nce", "importance"):
         found.append(better(_WHERE, scores, "meco", other, higher_is_better=False))

@@ -45,7 +45,7 @@ class Config(Settings):
     bits: int = 10
     coupling: float = 0.4
     steps: int = 1000
-    rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
     gap: float = 0.01
 
 
