@@ -162,6 +162,46 @@ def trained(
     return params, losses
 
 
+def at_rates(
+    loss: Callable[[Any, Any], jax.Array],
+    params: Any,
+    batches: Any,
+    rates: tuple[float, ...],
+    value: Callable[[Any], Any],
+) -> Any:
+    """Values of the parameters that Adam trains, at every learning rate.
+
+    Args:
+      loss: of ``trained``.
+      params: at the start.
+      batches: of ``trained``.
+      rates: learning rates.
+      value: ``value(params)``, a tree of arrays.
+
+    Returns:
+      The tree, with an axis of rates first.
+    """
+
+    def of(rate: jax.Array) -> Any:
+        return value(trained(loss, optax.adam(rate), params, batches)[0])
+
+    return jax.vmap(of)(jnp.asarray(rates))
+
+
+def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """The mean cross entropy of labels.
+
+    Args:
+      scores: ``(examples, classes)``.
+      labels: ``(examples,)``.
+
+    Returns:
+      A number.
+    """
+    found = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+    return jnp.mean(found)
+
+
 def accuracy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """The part of the examples whose largest score is that of their label.
 
