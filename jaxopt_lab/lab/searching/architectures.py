@@ -52,15 +52,13 @@ def read_grammar(options: Mapping[str, str]) -> Grammar:
             raise unknown("option of the grammar", name, (*_NUMBERS, *_LISTS))
         kind = _LISTS.get(name, int)
         try:
-            values: tuple[Any, ...] = tuple(
-                kind(word) for word in text.split(",") if word
-            )
+            values = [kind(word) for word in text.split(",") if word]
         except ValueError:
-            values = ()
+            values = []
         if not values or (name in _NUMBERS and len(values) > 1):
             many = "numbers" if name in _LISTS else "a whole number"
             raise InputError(f"grammar.{name}={text} must be {many}")
-        chosen[name] = values if name in _LISTS else values[0]
+        chosen[name] = tuple(values) if name in _LISTS else values[0]
     return Grammar(**chosen)
 
 
