@@ -85,7 +85,7 @@ def over_grid(
       The tree, NumPy arrays of leading axes ``(seeds, *axes)``.
     """
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.seeds)
-    every = [seeds, *(np.asarray(axis) for axis in axes)]
+    every = [seeds, *(_single(np.asarray(axis)) for axis in axes)]
     shape = tuple(len(axis) for axis in every)
     points = [x.reshape(-1) for x in np.meshgrid(*every, indexing="ij")]
 
@@ -96,6 +96,10 @@ def over_grid(
     found = jax.device_get(jax.jit(program)([*map(jnp.asarray, points)], *data))
     unfold = lambda x: np.asarray(x).reshape(shape + np.shape(x)[1:])
     return jax.tree.map(unfold, found)
+
+
+def _single(axis: np.ndarray) -> np.ndarray:
+    return axis.astype(np.float32) if axis.dtype == np.float64 else axis
 
 
 def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
