@@ -48,17 +48,18 @@ def measure(config: Config, store: Store) -> Measured:
     return Measured(found)
 
 
-def logits(params: Any, x: jax.Array) -> jax.Array:
+def logits(params: list[Any], x: jax.Array) -> jax.Array:
     """Those of all members.
 
     Args:
-      params: of ``programs.dense_params``, stacked.
+      params: of ``programs.dense_params``, of each member.
       x: ``(B, inputs)``.
 
     Returns:
       ``(B, members, classes)``.
     """
-    return jax.vmap(programs.dense, in_axes=(0, None), out_axes=1)(params, x)
+    # Not vmap: batched products take XLA minutes to compile.
+    return jnp.stack([programs.dense(own, x) for own in params], axis=1)
 
 
 def measures(scores: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
@@ -90,9 +91,10 @@ def _run(
     keys = jax.random.split(key, 4)
     data = small_data.noisy(keys[0], data, config.noise)
     train, test = small_data.parts(keys[1], data, config.train)
-    start = jax.vmap(lambda k: programs.dense_params(k, 64, width, 10))(
-        jax.random.split(keys[2], config.members)
-    )
+    start = [
+        programs.dense_params(own, 64, width, 10)
+        for own in jax.random.split(keys[2], config.members)
+    ]
     places = programs.picks(keys[3], config.steps, config.batch, config.train)
     batches = small_data.picked(train, places)
 
@@ -104,4 +106,4 @@ def _run(
         params, _ = programs.trained(loss, optax.adam(config.rate), start, batches)
         return measures(logits(params, test.inputs), test.labels)
 
-    return jax.vmap(one)(jnp.array(config.gammas))
+    return jax.lax.map(one, jnp.array(config.gammas))
