@@ -98,7 +98,7 @@ def _run(
     places = programs.picks(keys[3], config.steps, config.batch, config.train)
     batches = small_data.picked(train, places)
 
-    def one(gamma: jax.Array) -> dict[str, jax.Array]:
+    def one(gamma: Any) -> dict[str, jax.Array]:
         def loss(params: Any, batch: Labelled) -> jax.Array:
             found = logits(params, batch.inputs)
             return jnp.mean(ensemble_cross_entropy(found, batch.labels, gamma=gamma))
