@@ -206,6 +206,37 @@ def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.mean(found)
 
 
+def trained_with_state(
+    loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
+    tx: optax.GradientTransformation,
+    params: Any,
+    state: Any,
+    batches: Any,
+) -> tuple[Any, Any]:
+    """Parameters and state of a loss after one step for each batch.
+
+    Args:
+      loss: ``loss(params, state, batch) -> (value, state)``.
+      tx: the optimizer.
+      params: at the start.
+      state: of the loss, likewise.
+      batches: tree of arrays with an axis of steps.
+
+    Returns:
+      Both.
+    """
+
+    def step(carry: Any, batch: Any) -> Any:
+        params, state, opt_state = carry
+        grads, state = jax.grad(loss, has_aux=True)(params, state, batch)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), state, opt_state), None
+
+    carry = params, state, tx.init(params)
+    (params, state, _), _ = jax.lax.scan(step, carry, batches)
+    return params, state
+
+
 def accuracy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """The part of the examples whose largest score is that of their label.
 
