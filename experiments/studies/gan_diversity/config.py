@@ -57,5 +57,5 @@ class Config(Settings):
 
 SIZES = {
     QUICK: Config(seeds=2, width=8, steps=20, batch=20, points=200),
-    STANDARD: Config(seeds=6),
+    STANDARD: Config(seeds=5),
 }

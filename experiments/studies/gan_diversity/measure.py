@@ -91,13 +91,13 @@ def measure(config: Config, store: Store) -> Measured:
 
 def _family(family: Family, pools: np.ndarray, config: Config) -> dict[str, Any]:
     def run(key: jax.Array, numbers: jax.Array, pools: jax.Array) -> Any:
-        arms = jax.vmap(
-            lambda pool, number: _run(key, family, number, pool, config),
-            in_axes=(None, 0),
-        )
-        return jax.vmap(arms, in_axes=(0, None))(pools, numbers)
+        # Not vmap: products with that many batch axes are compiled slowly.
+        one = lambda number, pool: _run(key, family, number, pool, config)
+        arms = lambda pool: jax.lax.map(lambda number: one(number, pool), numbers)
+        return jax.lax.map(arms, pools)
 
-    made = over_seeds(run, config, jnp.asarray(family.numbers), jnp.asarray(pools))
+    given = jnp.asarray(family.numbers), jnp.asarray(pools)
+    made = over_seeds(run, config, *given, loop=True)
     found = {name: np.zeros(made.shape[:3]) for name in ("modes", "quality")}
     for i, place in enumerate(centers(config).values()):
         for where in np.ndindex(len(made), made.shape[2]):
