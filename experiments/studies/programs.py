@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +65,41 @@ def over_seeds(
     return jax.tree.map(np.asarray, found)
 
 
+def over_grid(
+    run: Callable[..., Any],
+    settings: Settings,
+    axes: Sequence[Any],
+    *data: Any,
+) -> Any:
+    """The results of a run for each seed at every point of a grid, in one program.
+
+    The runs follow one after the other: for small networks that is as fast as batched
+    products, which XLA compiles slowly, and the points share one compilation.
+
+    Args:
+      run: ``run(key, point, *data)``, a tree of arrays; the point is a tuple of
+        scalars.
+      settings: the seeds.
+      axes: one-dimensional arrays: learning rates, numbers of arms.
+      *data: arguments that all runs share.
+
+    Returns:
+      The tree, NumPy arrays of leading axes ``(seeds, *axes)``.
+    """
+    seeds = np.arange(settings.first_seed, settings.first_seed + settings.seeds)
+    every = [seeds, *(np.asarray(axis) for axis in axes)]
+    shape = tuple(len(axis) for axis in every)
+    points = [x.reshape(-1) for x in np.meshgrid(*every, indexing="ij")]
+
+    def program(points: Any, *data: Any) -> Any:
+        one = lambda point: run(jax.random.key(point[0]), tuple(point[1:]), *data)
+        return jax.lax.map(one, points)
+
+    found = jax.device_get(jax.jit(program)([*map(jnp.asarray, points)], *data))
+    unfold = lambda x: np.asarray(x).reshape(shape + np.shape(x)[1:])
+    return jax.tree.map(unfold, found)
+
+
 def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
     """Places of the examples of every batch, drawn with replacement.
 
@@ -78,6 +113,26 @@ def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
       int32, ``(steps, batch)``.
     """
     return jax.random.randint(key, (steps, batch), 0, examples)
+
+
+def epochs(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
+    """Places of the examples of every batch, in a fresh order for each epoch.
+
+    Args:
+      key: PRNG key.
+      steps: number of batches.
+      batch: examples of a batch.
+      examples: of the set; what an epoch leaves of whole batches is dropped.
+
+    Returns:
+      int32, ``(steps, batch)``.
+    """
+    each = examples // batch
+    keys = jax.random.split(key, -(-steps // each))
+    order = lambda key: jax.random.permutation(key, examples)[: each * batch]
+    # One after the other: a sort of a batch is compiled slowly.
+    whole = jax.lax.map(order, keys)
+    return whole.reshape(-1, batch)[:steps]
 
 
 def trained(

@@ -144,6 +144,10 @@ def interaction_basis(
     One Jacobian an example at a time, by reverse mode for the coordinates of the next
     layer, and an eigendecomposition a layer. Equal eigenvalues leave a rotation free.
 
+    Cost: a pass over the layers, a Jacobian of each layer an example (times
+    ``points``), and an eigendecomposition of a matrix of each layer's width, on the
+    host.
+
     Source: Bushnaq et al., "The Local Interaction Basis: Identifying
     Computationally-Relevant and Sparsely Interacting Features in Neural Networks", 2024
     (https://arxiv.org/abs/2405.10928). Code read: ApolloResearch/rib.
