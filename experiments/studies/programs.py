@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -261,14 +263,28 @@ def dense_params(key: jax.Array, *sizes: int) -> list[dict[str, jax.Array]]:
     Returns:
       A kernel and a bias a layer.
     """
-    keys = jax.random.split(key, len(sizes) - 1)
+    pairs = itertools.pairwise(sizes)
     return [
-        {
-            "kernel": jax.random.normal(k, (a, b)) * (2 / a) ** 0.5,
-            "bias": jnp.zeros(b),
-        }
-        for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        {"kernel": w * (2 / w.shape[0]) ** 0.5, "bias": jnp.zeros(w.shape[1])}
+        for w in normals(key, *pairs)
     ]
+
+
+def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Arrays of standard normal numbers, from one draw.
+
+    A draw takes XLA about a second to compile, however small it is.
+
+    Args:
+      key: PRNG key.
+      *shapes: of the arrays.
+
+    Returns:
+      The arrays.
+    """
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    return [p.reshape(shape) for p, shape in zip(parts, shapes, strict=True)]
 
 
 def dense(params: list[dict[str, jax.Array]], x: jax.Array) -> jax.Array:

@@ -44,7 +44,7 @@ def tangent_kernel(
 
     grads = jax.vmap(lambda x: jax.grad(apply)(weights, x))(x)
     flat = [g.reshape(len(x), -1) for g in grads]
-    return sum((g @ g.T for g in flat[1:]), flat[0] @ flat[0].T)
+    return jnp.sum(jnp.stack([g @ g.T for g in flat]), axis=0)
 
 
 def finite_kernels(config: Config) -> dict[str, np.ndarray]:
