@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("temperature_scaling", "vector_scaling", "h_calibration", "mixup_ranking")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):
