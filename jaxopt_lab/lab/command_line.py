@@ -18,6 +18,7 @@ from jaxopt_lab.lab import (
     parts,
     path_rules,
     precision,
+    recipe_adapters,
     schedules,
     throughput,
     writers,
@@ -235,6 +236,7 @@ def _configuration(
     )
     precision.check(configuration)
     controlled.check(configuration)
+    recipe_adapters.of_configuration(configuration).check(configuration)
     return configuration
 
 

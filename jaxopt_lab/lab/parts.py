@@ -13,7 +13,7 @@ from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
-from jaxopt_lab.lab import imported, recipe_networks
+from jaxopt_lab.lab import imported, recipe_adapters, recipe_networks
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -161,6 +161,8 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
         elsewhere |= placed.SET
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
+    if place == "recipe":
+        elsewhere |= set(recipe_adapters.of_row(row).sets)
     found = {
         name: option
         for name, option in row.details.items()
@@ -241,9 +243,17 @@ def _of_place(place: str, name: str) -> catalog.Part | None:
     if reason:
         raise InputError(
             f"{place}={name} cannot be used by a training run: the {kind} {reason}; "
-            f"accepted: {', '.join(accepted(place))}"
+            f"accepted: {', '.join(accepted(place))}; in Python: {_in_python(found)}"
         )
     return found
+
+
+def _in_python(row: catalog.Part) -> str:
+    """The import path of a part's function."""
+    build = row.build
+    if not isinstance(build, str):
+        return row.name
+    return build.replace(":", ".")
 
 
 def _needs(row: catalog.Part) -> list[str]:
@@ -294,12 +304,15 @@ def _unfit_transform(row: catalog.Part) -> str:
 def _unfit_recipe(row: catalog.Part) -> str:
     """The reason why a recipe does not fit a run of one model; empty if it does."""
     assert isinstance(row, Recipe)
-    trained = trained_roles(row)
-    if row.outputs and row.outputs not in recipe_networks.OUTPUTS:
+    if row.needs_data:
+        return f"reads {row.needs_data}, which no task of the lab has"
+    trained, adapter = trained_roles(row), recipe_adapters.of_row(row)
+    own = adapter.prepare is not None
+    if row.outputs and row.outputs not in recipe_networks.OUTPUTS and not own:
         return f"takes networks that give {row.outputs} beside logits"
-    if len(trained) != 1 and not row.start:
+    if len(trained) != 1 and not row.start and not own:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx")
+    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx", *adapter.known)
     missing = [name for name in _needs(row) if name not in known]
     return f"needs {', '.join(missing)}" if missing else ""
 

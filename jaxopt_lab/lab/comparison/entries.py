@@ -20,6 +20,7 @@ from jaxopt_lab.lab import (
     optimizers,
     options_form,
     placement,
+    recipe_adapters,
 )
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
@@ -142,6 +143,7 @@ def entries(asked: Asked) -> list[Entry]:
         chosen = {n: x for n, x in shared.items() if n in names}
         chosen = {n: x for n, x in soft.items() if n in names} | chosen
         given = {**chosen, **mine}
+        recipe_adapters.refuse_apart(given.get("recipe", "none"), "compare")
         if given.get("recipe", "none") == "none":
             given = {**_QUIET, **given}
         first = _first(given)
