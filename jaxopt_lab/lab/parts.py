@@ -243,13 +243,17 @@ def _of_place(place: str, name: str) -> catalog.Part | None:
     if reason:
         raise InputError(
             f"{place}={name} cannot be used by a training run: the {kind} {reason}; "
-            f"accepted: {', '.join(accepted(place))}; in Python: {_in_python(found)}"
+            f"accepted: {', '.join(accepted(place))}; in Python: {in_python(found)}"
         )
     return found
 
 
-def _in_python(row: catalog.Part) -> str:
-    """The import path of a part's function."""
+def in_python(row: catalog.Part) -> str:
+    """The import path of a part's function, or its name.
+
+    >>> in_python(catalog.get("co_teaching"))
+    'jaxopt_lab.recipes.make_co_teaching_step'
+    """
     build = row.build
     if not isinstance(build, str):
         return row.name
@@ -320,6 +324,15 @@ def _unfit_recipe(row: catalog.Part) -> str:
 _STATISTICS = ("variance", "grad_norm_sq", "batch", "loss", "coordinate_ratio")
 """Statistics that a step over micro-batches gives."""
 
+_UNMEASURED: Mapping[str, str] = {
+    "inner_variance": "of which a run would have to go through every micro-batch "
+    "twice: their products with the mean gradient are known only when all are added",
+    "largest_eigenvalue": "of which a run would have to measure the spectrum between "
+    "two steps; curvature= measures it at tests, beside the training",
+    "target_m1": "moments of activations on a target set, which no task has",
+}
+"""Reasons why a run has not got some statistics."""
+
 _OF_BATCH = ("micro_batch", "start_batch")
 """Options of controllers that a run takes from its batch."""
 
@@ -329,9 +342,15 @@ def _unfit_controller(row: catalog.Part) -> str:
     assert isinstance(row, Controller)
     missing = [name for name in row.reads if name not in _STATISTICS]
     if missing:
-        return f"reads {', '.join(missing)}, which a run does not measure"
+        reasons = [_UNMEASURED[name] for name in missing if name in _UNMEASURED]
+        reason = reasons[0] if reasons else "which a run does not measure"
+        few = f"{missing[0]} and others" if len(missing) > 2 else " and ".join(missing)
+        return f"reads {few}, {reason}"
     if not set(_OF_BATCH) <= set(row.options):
-        return f"decides {row.decides}, not the batch; schedule= goes by examples"
+        return (
+            f"decides {row.decides}, not the batch; schedule=cosine with warmup= and "
+            "end_rate= is the same rule, and goes by examples where the batch grows"
+        )
     return ""
 
 
