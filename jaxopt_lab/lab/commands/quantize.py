@@ -75,7 +75,7 @@ def _quantize(words: Sequence[str]) -> int:
 
     from jaxopt_lab.lab.quantized_run import codes_by_path, quantize_run
 
-    run = given.load(data_dir=given.data_dir)
+    run = given.load("quantize", data_dir=given.data_dir)
     console = Console()
     with console.status("quantizing") as status:
         quantized, report = quantize_run(
