@@ -16,6 +16,9 @@ UNMIX = "Tomar et al. 2024, arXiv:2401.08328"
 class Config(Settings):
     """One size of the study; digits, smaller than the papers' networks and sets.
 
+    A stream has ten batches, in which the components of UnMix-TNS, made for long
+    streams, move by a half.
+
     Attributes:
       channels: of both convolutions.
       batch: examples of a step, of training.
