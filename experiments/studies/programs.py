@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -63,6 +65,45 @@ def over_seeds(
     return jax.tree.map(np.asarray, found)
 
 
+def over_grid(
+    run: Callable[..., Any],
+    settings: Settings,
+    axes: Sequence[Any],
+    *data: Any,
+) -> Any:
+    """The results of a run for each seed at every point of a grid, in one program.
+
+    The runs follow one after the other: for small networks that is as fast as batched
+    products, which XLA compiles slowly, and the points share one compilation.
+
+    Args:
+      run: ``run(key, point, *data)``, a tree of arrays; the point is a tuple of
+        scalars.
+      settings: the seeds.
+      axes: one-dimensional arrays: learning rates, numbers of arms.
+      *data: arguments that all runs share.
+
+    Returns:
+      The tree, NumPy arrays of leading axes ``(seeds, *axes)``.
+    """
+    seeds = np.arange(settings.first_seed, settings.first_seed + settings.seeds)
+    every = [seeds, *(_single(np.asarray(axis)) for axis in axes)]
+    shape = tuple(len(axis) for axis in every)
+    points = [x.reshape(-1) for x in np.meshgrid(*every, indexing="ij")]
+
+    def program(points: Any, *data: Any) -> Any:
+        one = lambda point: run(jax.random.key(point[0]), tuple(point[1:]), *data)
+        return jax.lax.map(one, points)
+
+    found = jax.device_get(jax.jit(program)([*map(jnp.asarray, points)], *data))
+    unfold = lambda x: np.asarray(x).reshape(shape + np.shape(x)[1:])
+    return jax.tree.map(unfold, found)
+
+
+def _single(axis: np.ndarray) -> np.ndarray:
+    return axis.astype(np.float32) if axis.dtype == np.float64 else axis
+
+
 def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
     """Places of the examples of every batch, drawn with replacement.
 
@@ -76,6 +117,26 @@ def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
       int32, ``(steps, batch)``.
     """
     return jax.random.randint(key, (steps, batch), 0, examples)
+
+
+def epochs(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
+    """Places of the examples of every batch, in a fresh order for each epoch.
+
+    Args:
+      key: PRNG key.
+      steps: number of batches.
+      batch: examples of a batch.
+      examples: of the set; what an epoch leaves of whole batches is dropped.
+
+    Returns:
+      int32, ``(steps, batch)``.
+    """
+    each = examples // batch
+    keys = jax.random.split(key, -(-steps // each))
+    order = lambda key: jax.random.permutation(key, examples)[: each * batch]
+    # One after the other: a sort of a batch is compiled slowly.
+    whole = jax.lax.map(order, keys)
+    return whole.reshape(-1, batch)[:steps]
 
 
 def trained(
@@ -105,6 +166,46 @@ def trained(
 
     (params, _), losses = jax.lax.scan(step, (params, tx.init(params)), batches)
     return params, losses
+
+
+def at_rates(
+    loss: Callable[[Any, Any], jax.Array],
+    params: Any,
+    batches: Any,
+    rates: tuple[float, ...],
+    value: Callable[[Any], Any],
+) -> Any:
+    """Values of the parameters that Adam trains, at every learning rate.
+
+    Args:
+      loss: of ``trained``.
+      params: at the start.
+      batches: of ``trained``.
+      rates: learning rates.
+      value: ``value(params)``, a tree of arrays.
+
+    Returns:
+      The tree, with an axis of rates first.
+    """
+
+    def of(rate: jax.Array) -> Any:
+        return value(trained(loss, optax.adam(rate), params, batches)[0])
+
+    return jax.vmap(of)(jnp.asarray(rates))
+
+
+def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """The mean cross entropy of labels.
+
+    Args:
+      scores: ``(examples, classes)``.
+      labels: ``(examples,)``.
+
+    Returns:
+      A number.
+    """
+    found = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+    return jnp.mean(found)
 
 
 def trained_with_state(
@@ -162,14 +263,28 @@ def dense_params(key: jax.Array, *sizes: int) -> list[dict[str, jax.Array]]:
     Returns:
       A kernel and a bias a layer.
     """
-    keys = jax.random.split(key, len(sizes) - 1)
+    pairs = itertools.pairwise(sizes)
     return [
-        {
-            "kernel": jax.random.normal(k, (a, b)) * (2 / a) ** 0.5,
-            "bias": jnp.zeros(b),
-        }
-        for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        {"kernel": w * (2 / w.shape[0]) ** 0.5, "bias": jnp.zeros(w.shape[1])}
+        for w in normals(key, *pairs)
     ]
+
+
+def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Arrays of standard normal numbers, from one draw.
+
+    A draw takes XLA about a second to compile, however small it is.
+
+    Args:
+      key: PRNG key.
+      *shapes: of the arrays.
+
+    Returns:
+      The arrays.
+    """
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    return [p.reshape(shape) for p, shape in zip(parts, shapes, strict=True)]
 
 
 def dense(params: list[dict[str, jax.Array]], x: jax.Array) -> jax.Array:
