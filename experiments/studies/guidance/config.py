@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("guidance",)
+
 PAPER = "Subramaniam et al. 2024, arXiv:2410.20035"
 
 

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("emo",)
+
 PAPER = "Ren et al. 2023, arXiv:2310.04691"
 
 

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("shade",)
+
 PAPER = "Blot et al. 2018, arXiv:1804.10988"
 
 PLAIN = "none"

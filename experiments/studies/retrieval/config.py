@@ -6,6 +6,12 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = (
+    "threshold_consistent_margin",
+    "multi_positive_retrieval",
+    "similarity_ranking",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):
