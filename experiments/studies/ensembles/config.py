@@ -6,7 +6,7 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
-PARTS = ("ensemble_cross_entropy", "ensemble")
+PARTS = ("ensemble_cross_entropy",)
 
 PAPER = "Abe et al. 2023, arXiv:2302.00704"
 
