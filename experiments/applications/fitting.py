@@ -52,9 +52,7 @@ class Fit(NamedTuple):
     opt_state: Any
 
 
-def step_of(
-    loss: Loss, tx: optax.GradientTransformation
-) -> Callable[[Fit, Any], Fit]:
+def step_of(loss: Loss, tx: optax.GradientTransformation) -> Callable[[Fit, Any], Fit]:
     """``step(fit, batch) -> fit`` without a key: splitting one is slow to compile.
 
     Args:

@@ -83,7 +83,11 @@ def report(measured: Measured, config: Config) -> Report:
         )
         for i, name in enumerate(measured.sets)
     ]
-    headings = ("set", *(f"nats, {m}" for m in config.models), *(f"MAE, {m}" for m in names))
+    headings = (
+        "set",
+        *(f"nats, {m}" for m in config.models),
+        *(f"MAE, {m}" for m in names),
+    )
     table = Table(
         f"{config.held_out:.0%} of the entries missing, {config.ahead} steps forecast, "
         f"{config.factors} factors, {config.steps} sweeps",
