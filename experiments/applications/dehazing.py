@@ -217,7 +217,7 @@ APPLICATION = Application(
     name="dehazing",
     purpose="Haze by the depth of photographs, made or measured, removed by small "
     "networks of plain convolutions, of detail-enhanced ones, and with content-guided "
-    "attention. Quick: 15 s, standard: 80 s.",
+    "attention. Standard: 80 s.",
     sizes=SIZES,
     options={
         "depth": "made, of ground and boxes, for the photographs of scikit-learn; or "

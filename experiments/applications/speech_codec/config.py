@@ -18,7 +18,8 @@ class Config(Settings):
 
     Attributes:
       steps: of Adam, for each codec.
-      rounds: of the steps, which they divide; before each, dead codes live again.
+      rounds: of the steps, equal ones where they divide them; before each, dead codes
+        live again.
       speakers: voices.
       train: utterances of each voice to train on.
       test: utterances of each to test on.

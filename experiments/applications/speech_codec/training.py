@@ -74,7 +74,7 @@ def coded(config: Config, stages: int, seeds: list[int], data: Data) -> Coded:
     keys = np.array([[seed, 0] for seed in seeds], np.uint32)
     params = run.revive(params, keys, data.x, np.float32(0))
     fit = Fit(params, state, run.start(params))
-    for i, part in enumerate(np.split(chosen, config.rounds, axis=1)):
+    for i, part in enumerate(np.array_split(chosen, config.rounds, axis=1)):
         if i:
             keys = keys + np.array([0, 1], np.uint32)
             own = run.revive(fit.params, keys, data.x, np.float32(1))
