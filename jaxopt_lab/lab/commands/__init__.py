@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.ending import heeding_interrupts
 
 HELP = ("-h", "--help", "help")
 """Words that ask for the help of a command."""
@@ -69,7 +70,8 @@ def guarded(
       the reader of a pipe has left.
     """
     try:
-        return run(list(words))
+        with heeding_interrupts():
+            return run(list(words))
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
