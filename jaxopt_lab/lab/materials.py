@@ -143,6 +143,7 @@ def functional_of(
     num_classes: int,
     batch_axis: str | None = None,
     dtype: str | None = None,
+    around: Callable[[Any], Any] | None = None,
 ) -> Functional:
     """The model of a run as pure functions.
 
@@ -153,6 +154,7 @@ def functional_of(
       num_classes: number of classes, or of tokens.
       batch_axis: axis of devices over which batch statistics are averaged.
       dtype: type in which its layers compute; ``None``: their own.
+      around: of ``models.Wanted``.
 
     Returns:
       The functions.
@@ -176,6 +178,7 @@ def functional_of(
         kind == "text",
         configuration.parts.get("activation"),
         {p: o for p, o in configuration.parts.items() if p in OWN},
+        around,
     )
     return model.functional(configuration.model, wanted)
 
