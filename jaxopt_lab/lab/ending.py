@@ -43,6 +43,21 @@ def heeding_interrupts() -> Iterator[None]:
             timer.cancel()
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is behind an error, as in an extension that was being imported.
+
+    >>> interrupted(ValueError())
+    False
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def leave(status: int) -> NoReturn:
     """End the process.
 

@@ -30,6 +30,19 @@ def test_an_interrupt_that_python_drops_is_raised_again(capsys):
     assert sys.unraisablehook is before
 
 
+def test_an_import_that_was_interrupted_is_a_stop(capsys):
+    def run(words):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("while initializing the extension") from error
+
+    assert guarded(run, []) == 130
+    assert capsys.readouterr().err == "\nstopped\n"
+    with pytest.raises(ImportError):
+        guarded(lambda words: __import__("no_such_module"), [])
+
+
 def test_other_dropped_exceptions_are_reported_as_before(monkeypatch):
     seen = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
