@@ -53,10 +53,9 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     found, text = [], "sources with higher scores are more accurate after fine-tuning"
     every = correlations(measured)
     means = measured.accuracy.mean(axis=1)
+    least, most = means.min(), means.max()
     # Sources that do equally well leave nothing to rank.
-    alike = (
-        f"mean accuracies of the sources from {means.min():.3f} to {means.max():.3f}"
-    )
+    alike = f"mean accuracies of the sources from {least:.3f} to {most:.3f}"
     for name, values in every.items():
         claim = Claim(text, name, values, evidence=alike, paper=_PAPERS[name])
         found.append(claim)
