@@ -216,7 +216,7 @@ def _description(program: str) -> str:
         "and model\nthat are given beside --help.\n\n"
         f"methods: {', '.join(methods.names())}\n\n"
         f"tasks: {', '.join(tasks.TASKS)}, tfds:NAME for any prepared TFDS image set"
-        f"\n\nmodels:  {', '.join(models.MODELS)}\n\n"
+        f"\n\nmodels:  {', '.join([*models.MODELS, *models.TEXTS])}\n\n"
         f"losses (loss=): {', '.join(parts.accepted('loss'))}\n\n"
         f"regularizers (regularizer=): {', '.join(parts.accepted('regularizer'))}\n\n"
         f"augmentations (augment=): {', '.join(parts.accepted('augment'))}\n\n"

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("replay", "podnet", "ghost")
+
 POD = "Douillard et al. 2020, arXiv:2004.13513 (PODNet)"
 GHOST = "Douillard et al. 2020, Insights from the Future for Continual Learning"
 REPLAY = "Chaudhry et al. 2019, arXiv:1902.10486"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("activation_stopping",)
+
 PAPER = "Guiroy et al. 2022, arXiv:2208.02377 (ABE)"
 SAME = "same"
 

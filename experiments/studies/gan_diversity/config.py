@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("gan",)
+
 DROPOUT = "Mordido et al. 2018, arXiv:1807.11346 (Dropout-GAN)"
 MICROBATCH = "Mordido et al. 2020, arXiv:2001.03376 (microbatchGAN)"
 

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("oracle_matching", "datamodel")
+
 PAPER = "Georgiev et al. 2024, arXiv:2410.23232, from memory"
 
 
