@@ -87,8 +87,8 @@ def run(
             del params
             found = [tx.update(grads, own) for tx, own in zip(both, state, strict=True)]
             pick = lambda a, b: -rate * jnp.where(by_adam, b, a)
-            updates = jax.tree.map(pick, found[0][0], found[1][0])
-            return updates, tuple(state for _, state in found)
+            picked = jax.tree.map(pick, found[0][0], found[1][0])
+            return picked, tuple(state for _, state in found)
 
         init = lambda params: tuple(tx.init(params) for tx in both)
         tx = optax.GradientTransformation(init, update)
