@@ -35,6 +35,7 @@ from jaxopt_lab.catalog import tables  # noqa: E402
 MAP = re.compile(r"<!-- map: ([a-z ]+) -->\n(.*?)<!-- end of map -->", re.DOTALL)
 CHOICE = re.compile(r"<!-- choice -->\n(.*?)<!-- end of choice -->", re.DOTALL)
 VERDICTS = "our verdicts"
+PAPER = re.compile(r"([^|;]+? \d{4}[a-z]?), arXiv:(\d{4}\.\d{4,5})")
 NAME = re.compile(r"`(\w+)`")
 
 
@@ -68,6 +69,7 @@ def rewritten(pages: dict[str, str]) -> dict[str, str]:
             for row in rows:
                 by_hand = _cells(row)[:2]
                 known = tables.facts(parts[_name(row)])
+                known["source"] = linked(known["source"])
                 known[VERDICTS] = _verdicts().get(_name(row), "")
                 cells = [*by_hand, *(known[title] for title in titles)]
                 full.append(f"| {' | '.join(cells)} |")
@@ -76,10 +78,27 @@ def rewritten(pages: dict[str, str]) -> dict[str, str]:
 
         text = MAP.sub(table, text)
         text = CHOICE.sub(lambda found: _choices(found[1]), text)
-        text = _put(text, "catalog", tables.page())
+        text = _put(text, "catalog", linked(tables.page()))
         return _put(text, "kinds", tables.kinds_table())
 
     return {name: page(name, text) for name, text in pages.items()}
+
+
+def linked(text: str) -> str:
+    """Papers as links.
+
+    Args:
+      text: with ``authors year, arXiv:number``.
+
+    Returns:
+      The text with authors and year on the page, and the number in the address.
+    """
+
+    def link(found: re.Match[str]) -> str:
+        lead = found[1][: len(found[1]) - len(found[1].lstrip())]
+        return f"{lead}[{found[1].strip()}](https://arxiv.org/abs/{found[2]})"
+
+    return PAPER.sub(link, text)
 
 
 def _choices(table: str) -> str:

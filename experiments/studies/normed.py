@@ -65,15 +65,18 @@ def network(
     last = units * (_SIDE // 2) ** 2 if image else units
 
     def init(key: jax.Array) -> tuple[Any, Any]:
-        draw = lambda i, a, b: (
-            jax.random.normal(jax.random.fold_in(key, i), (a, b)) * (2 / a) ** 0.5
-        )
+        def draw(i: int, a: int, b: int, gain: float = 2.0) -> jax.Array:
+            # Uniform, not normal: XLA takes seconds to compile normal numbers.
+            end = (3 * gain / a) ** 0.5
+            own = jax.random.fold_in(key, i)
+            return jax.random.uniform(own, (a, b), minval=-end, maxval=end)
+
         layers, states = [], []
         for i, fan in enumerate(fans):
             own, state = norm.init(jax.random.fold_in(key, 10 + i))
             layers.append({"kernel": draw(i, fan, units), "norm": own})
             states.append(state)
-        head = {"kernel": draw(2, last, 10) / 2**0.5, "bias": jnp.zeros(10)}
+        head = {"kernel": draw(2, last, 10, 1.0), "bias": jnp.zeros(10)}
         return {"layers": layers, "head": head}, states
 
     def apply(

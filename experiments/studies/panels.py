@@ -70,7 +70,8 @@ def dots(measures: Mapping[str, Arms], height: float = 0.32) -> Figure:
             capsize=3,
         )
         ax.set_yticks(range(len(arms)), arms if i == 0 else [""] * len(arms))
-        ax.invert_yaxis()
+        ax.set_ylim(len(arms) - 0.5, -0.5)
+        ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel(label)
         style.tidy(ax)
     return figure

@@ -42,26 +42,36 @@ def digits() -> tuple[Labelled, Labelled]:
 
 
 def over_seeds(
-    run: Callable[..., Any], settings: Settings, *data: Any, loop: bool = False
+    run: Callable[..., Any],
+    settings: Settings,
+    *data: Any,
+    loop: bool = False,
+    own: Any = None,
 ) -> Any:
     """The results of a run for each seed, in one program.
 
     Args:
-      run: ``run(key, *data)``, a tree of arrays.
+      run: ``run(key, *data)``, a tree of arrays; ``run(key, own, *data)`` where seeds
+        have data of their own.
       settings: the seeds.
       *data: arguments that all seeds share: constants of a program are compiled slowly.
       loop: one seed after the other; ``False``: batched over them.
+      own: data of each seed, a tree of arrays with seeds along their first axes.
 
     Returns:
       The tree, NumPy arrays with seeds along their first axes.
     """
     seeds = jnp.arange(settings.first_seed, settings.first_seed + settings.seeds)
 
-    def program(seeds: jax.Array, *data: Any) -> Any:
-        one = lambda seed: run(jax.random.key(seed), *data)
-        return jax.lax.map(one, seeds) if loop else jax.vmap(one)(seeds)
+    def program(each: Any, *data: Any) -> Any:
+        def one(each: Any) -> Any:
+            seed, *mine = each
+            return run(jax.random.key(seed), *mine, *data)
 
-    found = jax.device_get(jax.jit(program)(seeds, *data))
+        return jax.lax.map(one, each) if loop else jax.vmap(one)(each)
+
+    each = (seeds,) if own is None else (seeds, own)
+    found = jax.device_get(jax.jit(program)(each, *data))
     return jax.tree.map(np.asarray, found)
 
 
@@ -87,7 +97,7 @@ def over_grid(
       The tree, NumPy arrays of leading axes ``(seeds, *axes)``.
     """
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.seeds)
-    every = [seeds, *(np.asarray(axis) for axis in axes)]
+    every = [seeds, *(_single(np.asarray(axis)) for axis in axes)]
     shape = tuple(len(axis) for axis in every)
     points = [x.reshape(-1) for x in np.meshgrid(*every, indexing="ij")]
 
@@ -98,6 +108,10 @@ def over_grid(
     found = jax.device_get(jax.jit(program)([*map(jnp.asarray, points)], *data))
     unfold = lambda x: np.asarray(x).reshape(shape + np.shape(x)[1:])
     return jax.tree.map(unfold, found)
+
+
+def _single(axis: np.ndarray) -> np.ndarray:
+    return axis.astype(np.float32) if axis.dtype == np.float64 else axis
 
 
 def over_starts(
@@ -237,6 +251,37 @@ def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """
     found = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
     return jnp.mean(found)
+
+
+def trained_with_state(
+    loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
+    tx: optax.GradientTransformation,
+    params: Any,
+    state: Any,
+    batches: Any,
+) -> tuple[Any, Any]:
+    """Parameters and state of a loss after one step for each batch.
+
+    Args:
+      loss: ``loss(params, state, batch) -> (value, state)``.
+      tx: the optimizer.
+      params: at the start.
+      state: of the loss, likewise.
+      batches: tree of arrays with an axis of steps.
+
+    Returns:
+      Both.
+    """
+
+    def step(carry: Any, batch: Any) -> Any:
+        params, state, opt_state = carry
+        grads, state = jax.grad(loss, has_aux=True)(params, state, batch)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), state, opt_state), None
+
+    carry = params, state, tx.init(params)
+    (params, state, _), _ = jax.lax.scan(step, carry, batches)
+    return params, state
 
 
 def accuracy(scores: jax.Array, labels: jax.Array) -> jax.Array:

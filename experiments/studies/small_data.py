@@ -58,3 +58,35 @@ def picked(data: Labelled, places: jax.Array) -> Labelled:
       The examples, with the axes of the places first.
     """
     return Labelled(data.inputs[places], data.labels[places])
+
+
+def by_class(
+    key: jax.Array, data: Labelled, counts: list[int], tested: int
+) -> tuple[Labelled, Labelled, Labelled]:
+    """A training set of given counts, a balanced test, and the rest.
+
+    Args:
+      key: PRNG key.
+      data: a set of as many classes.
+      counts: training examples of each class.
+      tested: test examples of each class.
+
+    Returns:
+      The three, without a common example.
+    """
+    draws = jax.random.uniform(key, data.labels.shape)
+    order = jnp.lexsort((draws, data.labels))
+    sizes = jnp.bincount(data.labels, length=len(counts))
+    labels = data.labels[order]
+    first = jnp.cumsum(sizes) - sizes
+    ranks = jnp.arange(len(order)) - first[labels]
+    train = ranks < jnp.array(counts)[labels]
+    test = (ranks >= (sizes - tested)[labels]) & ~train
+    totals = sum(counts), tested * len(counts)
+    sets = (train, totals[0]), (test, totals[1])
+    rest = ~train & ~test, len(order) - sum(totals)
+    first_set, second_set, last_set = (
+        picked(data, order[jnp.nonzero(chosen, size=total)[0]])
+        for chosen, total in (*sets, rest)
+    )
+    return first_set, second_set, last_set

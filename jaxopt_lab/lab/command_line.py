@@ -18,6 +18,7 @@ from jaxopt_lab.lab import (
     parts,
     path_rules,
     precision,
+    recipe_adapters,
     schedules,
     throughput,
     writers,
@@ -27,6 +28,7 @@ from jaxopt_lab.lab.configuration import (
     NOTHING_OWN,
     Configuration,
     Own,
+    Rows,
     decay_name,
     resolve,
 )
@@ -191,6 +193,7 @@ def _configuration(
     known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
+            _refuse_of_python(name, rows)
             raise errors.unknown(
                 "option", name, known.union(configuration_files.OPTIONS)
             )
@@ -235,7 +238,19 @@ def _configuration(
     )
     precision.check(configuration)
     controlled.check(configuration)
+    recipe_adapters.of_configuration(configuration).check(configuration)
     return configuration
+
+
+def _refuse_of_python(name: str, rows: Rows) -> None:
+    """Refuse an option of a part that no run offers, with the way to it."""
+    place, _, option = name.partition(".")
+    row = rows.parts.get(place)
+    if row is not None and option in row.options:
+        raise InputError(
+            f"unknown option {name!r} of a run: {row.name} takes {option} from the run "
+            f"itself, or in Python alone, {parts.in_python(row)}"
+        )
 
 
 def listed_kind(arguments: Sequence[str]) -> str:

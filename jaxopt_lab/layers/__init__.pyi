@@ -139,6 +139,12 @@ from .graph.hyperedge_distillation import (
 )
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
+from .graph.networkx_graphs import (
+    NamedGraph,
+    from_networkx,
+    read_graph,
+    to_networkx,
+)
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
 from .graph.prediction_correction import (
     IncrementTracker,
@@ -309,6 +315,7 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NamedGraph",
     "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
@@ -382,6 +389,7 @@ __all__ = [
     "farthest_point_landmarks",
     "fold_differences",
     "fourier_basis",
+    "from_networkx",
     "gat_conv",
     "gaussian_basis",
     "gaussian_prior",
@@ -473,6 +481,7 @@ __all__ = [
     "random_effect_scale_bias",
     "random_effects",
     "random_effects_kl",
+    "read_graph",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
@@ -517,6 +526,7 @@ __all__ = [
     "ternary_matmul",
     "ternary_matrix",
     "time_dependent",
+    "to_networkx",
     "tracker_moments",
     "tracker_update",
     "transformer_block",

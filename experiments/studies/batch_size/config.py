@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("norm_test", "ghost_batch_norm")
+
 GROWING = "Lau et al. 2024, arXiv:2402.11215"
 GHOST = "Hoffer et al. 2017, arXiv:1705.08741"
 
@@ -41,10 +43,10 @@ class Config(Settings):
     max_batch: int = 256
     fixed: tuple[int, ...] = (8, 32, 256)
     eta: float = 0.5
-    budget: int = 10_000
+    budget: int = 6_000
     rates: tuple[float, ...] = (0.01, 0.03, 0.1)
     small: int = 32
-    large: int = 512
+    large: int = 256
     epochs: int = 15
     rate: float = 0.05
 

@@ -37,7 +37,8 @@ def schedule(arm: str, config: Config) -> tuple[Any, int]:
     """
     batch = config.small if arm == SMALL else config.large
     step = lambda epoch: jnp.where(epoch < 2 / 3 * config.epochs, 1.0, 0.1)
-    rate, epochs = config.rate, config.epochs
+    rate: Any = config.rate
+    epochs = config.epochs
     if arm in ARMS[2:]:
         rate = scale_lr(rate, batch, config.small, rule="sqrt")
     by_epoch = lambda epoch: rate * step(epoch)

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from experiments.studies import programs
@@ -17,12 +16,13 @@ from jaxopt_lab.controllers import (
     constant,
     gradient_variance,
     norm_test,
-    rate_by_examples,
     variance_of_groups,
 )
 from jaxopt_lab.losses.classification import cross_entropy
 
 GROWING = "growing"
+TX = optax.scale_by_rss(0.1, 1e-10)
+"""AdaGrad without its learning rate, which changes from step to step."""
 
 
 def controllers(config: Config) -> dict[str, Any]:
@@ -55,7 +55,6 @@ def make_step(config: Config) -> Callable[..., Any]:
       parameters and optimizer state, and the statistics of the norm test.
     """
     most = config.max_batch // config.micro_batch
-    tx = optax.scale_by_rss(0.1, 1e-10)
 
     def loss(params: Any, x: jax.Array, label: jax.Array) -> jax.Array:
         return cross_entropy(programs.dense(params, x), label)
@@ -87,82 +86,8 @@ def make_step(config: Config) -> Callable[..., Any]:
         part = count / most
         square = optax.tree.norm(grads, squared=True)
         stats = variance_of_groups(variances / part, squares / part, square)
-        updates, opt_state = tx.update(grads, opt_state, params)
+        updates, opt_state = TX.update(grads, opt_state, params)
         params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
         return params, opt_state, stats
 
     return step
-
-
-def runs(
-    step: Callable[..., Any], controller: Any, data: Any, config: Config
-) -> dict[str, np.ndarray]:
-    """Train for every seed with every rate.
-
-    Args:
-      step: of ``make_step``.
-      controller: of the batch.
-      data: for training and for the test.
-      config: the size of the study.
-
-    Returns:
-      ``accuracy``, ``steps`` and ``last``, ``(seeds, rates)``.
-    """
-    sizes = (data[0].inputs.shape[1], config.width, 10)
-    init = jax.jit(lambda key: programs.dense_params(key, *sizes))
-    judge = jax.jit(
-        lambda p, test: programs.accuracy(programs.dense(p, test[0]), test[1])
-    )
-    found: dict[str, list[Any]] = {"accuracy": [], "steps": [], "last": []}
-    for seed in range(config.first_seed, config.first_seed + config.seeds):
-        params = init(jax.random.key(seed))
-        for rate in config.rates:
-            after, steps, last = _run(
-                step, controller, params, data, seed, rate, config
-            )
-            found["accuracy"].append(float(judge(after, data[1])))
-            found["steps"].append(steps)
-            found["last"].append(last)
-    shape = (config.seeds, len(config.rates))
-    return {name: np.reshape(values, shape) for name, values in found.items()}
-
-
-def _run(
-    step: Callable[..., Any],
-    controller: Any,
-    params: Any,
-    data: Any,
-    seed: int,
-    rate: float,
-    config: Config,
-) -> tuple[Any, int, int]:
-    """The parameters, the number of steps, and the last batch."""
-    most = config.max_batch // config.micro_batch
-    # The order of the examples is that of the seed, whatever the batches are.
-    rng = np.random.default_rng(seed)
-    rows = -(-config.budget // config.micro_batch) + most
-    order = rng.integers(0, len(data[0].labels), (rows, config.micro_batch))
-    order = order.astype(np.int32)
-    rates = rate_by_examples(rate, total_examples=config.budget)
-    opt_state = optax.scale_by_rss(0.1, 1e-10).init(params)
-    batches, learning = controller.init(), rates.init()
-    decision, batches = controller.decide(
-        {"variance": 0.0, "grad_norm_sq": 1.0}, batches
-    )
-    now, seen, steps, last = 0.0, 0, 0, 0
-    while seen < config.budget:
-        count = decision["accumulation"]
-        place = seen // config.micro_batch
-        last = count * config.micro_batch
-        seen, steps = seen + last, steps + 1
-        now, learning = rates.decide({"batch": last}, learning)
-        params, opt_state, stats = step(
-            params,
-            opt_state,
-            data[0],
-            order[place : place + most],
-            np.int32(count),
-            np.float32(now["learning_rate"]),
-        )
-        decision, batches = controller.decide(jax.device_get(stats), batches)
-    return params, steps, last

@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.harness.store import Store
 from experiments.studies import programs
-from experiments.studies.batch_size import ghosts, growth
+from experiments.studies.batch_size import ghosts, growth, runs
 from experiments.studies.batch_size.config import Config
 from experiments.studies.fashion import fashion_mnist, pooled
 from experiments.studies.programs import Labelled
@@ -66,7 +66,7 @@ def measure(config: Config, store: Store, fashion: Path | None = None) -> Measur
     rows = store.group("growth")
     step, grown = growth.make_step(config), {}
     for arm, controller in growth.controllers(config).items():
-        take = lambda control=controller: growth.runs(
+        take = lambda control=controller: runs.runs(
             step, control, (train, test), config
         )
         grown[arm] = rows.measured(arm, take)

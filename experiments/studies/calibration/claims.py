@@ -41,7 +41,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
         paper = catalog.get(name, "estimator").paper
         for measure in (ECE, "classwise_calibration_error", CROSS_ENTROPY):
             fall = of(PLAIN, NONE, measure) - of(PLAIN, name, measure)
-            text = f"lowers the {measure.replace('_', ' ')} of the test"
+            text = f"lowers the {measure.replace('_', ' ')}"
             found.append(Claim(text, name, fall, paper=paper))
         if name != TEMPERATURE:
             fall = of(PLAIN, TEMPERATURE, ECE) - of(PLAIN, name, ECE)

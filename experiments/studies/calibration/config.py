@@ -6,6 +6,15 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = (
+    "temperature_scaling",
+    "vector_scaling",
+    "h_calibration",
+    "mixup",
+    "mixup_ranking",
+    "mixup_ndcg",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -32,13 +32,12 @@ def panels(measured: Measured, config: Config) -> Figure:
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6)
     for i, (arm, distances) in enumerate(measured.distance.items()):
         color, line, marker = _LOOKS[i % len(_LOOKS)]
-        left.plot(
-            measured.cost[arm], measured.curvature[arm], marker, color=color, label=arm
-        )
+        excess = 1e4 * (measured.cost[arm] - 1)
+        left.plot(excess, measured.curvature[arm], marker, color=color, label=arm)
         means = [distances[str(n)].mean() for n in config.euler]
         right.plot(config.euler, means, line, marker=marker, color=color, label=arm)
         right.axhline(distances[FINE].mean(), linestyle=line, color=color, alpha=0.5)
-    left.set_xlabel("cost of the transport over the best one")
+    left.set_xlabel("transport cost above the best one (parts in 10 000)")
     left.set_ylabel("curvature of the paths")
     right.set_xscale("log", base=2)
     right.set_xticks(config.euler, [str(n) for n in config.euler])

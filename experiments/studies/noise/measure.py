@@ -86,8 +86,7 @@ def measure(config: Config, store: Store) -> Measured:
     Returns:
       The measurements.
     """
-    etas = np.float32((0, *config.etas))
-    axes = range(len(STARTS)), etas, np.float32(config.rates)
+    axes = range(len(STARTS)), (0.0, *config.etas), config.rates
     run = lambda key, point, *data: {"accuracy": _run(key, point, data, config)}
     take = lambda: programs.over_grid(run, config, axes, *programs.digits())
     row = store.group("runs").measured("all", take)

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("naive_bayes",)
+
 PAPER = (
     "Zheng et al. 2023, Revisiting discriminative vs. generative classifiers: Theory "
     "and implications"

@@ -81,7 +81,7 @@ def measure(config: Config, store: Store) -> Measured:
     Returns:
       The measurements.
     """
-    axes = range(len(STRATEGIES)), [False, True], np.float32(config.rates)
+    axes = range(len(STRATEGIES)), [False, True], config.rates
     run = lambda key, point, *data: _run(key, point, data, config)
     take = lambda: programs.over_grid(run, config, axes, *programs.digits())
     row = store.group("runs").measured("all", take)

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("meco",)
+
 PAPER = "MECO, from the abstract; closed forms and constants are ours"
 
 
@@ -14,7 +16,9 @@ class Config(Settings):
     """One size of the study.
 
     The energy network of the specification is left out: its likelihood is known only
-    by sampling, that of the binary models here is exact.
+    by sampling, that of the binary models here is exact. Their noise is of independent
+    bits, far from a model with couplings: weights of importance have heavy tails there,
+    those of noise contrast are at most 1.
 
     Attributes:
       mean: of the Gaussian data, of standard deviation 1; the model starts at 0.

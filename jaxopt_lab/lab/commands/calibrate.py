@@ -55,7 +55,7 @@ def _calibrate(words: Sequence[str]) -> int:
     from jaxopt_lab.lab.calibrated_run import calibrate_run
     from jaxopt_lab.plotting.reliability import reliability_diagram
 
-    run = given.load(data_dir=given.data_dir)
+    run = given.load("calibrate", data_dir=given.data_dir)
     found = calibrate_run(run, bins=given.bins, draws=given.draws)
     title = f"{run!r}; {found.validated:,} examples to fit on, {found.tested:,} to test"
     _print(title, found.bands)

@@ -34,7 +34,7 @@ def _export(words: Sequence[str]) -> int:
     from jaxopt_lab.lab import export
 
     export.check(options.to)
-    run = options.load()
+    run = options.load("export to=stablehlo" if options.to == "stablehlo" else "")
     path = export.write(run, options.to, options.out)
     print(f"written: {path} ({path.stat().st_size:,} bytes), step {run.step}")
     return 0

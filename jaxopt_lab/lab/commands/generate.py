@@ -65,7 +65,7 @@ def _generate(arguments: Sequence[str]) -> int:
         accepted={**ACCEPTED, "tokens": Interval(1), "seed": Interval(0)},
         needed={**NEEDED, "prompt": "the text to go on from"},
     )
-    run = options.load(data_dir=options.data_dir, average=options.average)
+    run = options.load("generate", data_dir=options.data_dir, average=options.average)
     draft = None
     if options.draft:
         from jaxopt_lab.lab.python_runs import load

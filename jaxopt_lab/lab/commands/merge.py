@@ -98,7 +98,9 @@ def _merged(options: MergeOptions, form: str) -> int:
 
     def read(folder: str) -> Any:
         data = options.task or None
-        return load(folder, data=data, data_dir=options.data_dir).seed(0)
+        found = load(folder, data=data, data_dir=options.data_dir).seed(0)
+        found.need_classifier("merge")
+        return found
 
     runs = [read(name) for name in options.runs.split(",") if name]
     merging.check(runs)

@@ -42,7 +42,7 @@ def _predict(words: Sequence[str]) -> int:
     path = Path(options.input).expanduser()
     if not path.is_file():
         raise InputError(f"no file {path}")
-    run = options.load()
+    run = options.load("predict")
     inputs = _read(path, run.input_shape)
     logits = np.asarray(run.apply(inputs), np.float64)
     if run.kind == "text":

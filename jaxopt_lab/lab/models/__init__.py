@@ -132,7 +132,7 @@ class Model:
             wanted.activation_options,
             wanted.layer_options,
         )
-        return functional(build, wanted.batch_axis, wanted.dtype)
+        return functional(build, wanted.batch_axis, wanted.dtype, wanted.around)
 
 
 AnyModel: TypeAlias = Model | OwnModel

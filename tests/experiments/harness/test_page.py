@@ -47,8 +47,9 @@ def test_kept_verdicts_are_those_of_the_run(tmp_path):
     assert str(record.verdicts) == str(tuple(verdicts))
     both = {"stability": record, "compressed": None}
     written = page.page(STUDIES, both)
-    assert "| [stability](#stability) | 5 | 2 | 2 | 1 |" in written
-    assert "| [compressed](#compressed) | not run |" in written
+    subject = page.overview(STUDIES, both).rows[0][1]
+    assert f"| [stability](#stability) | {subject} | 5 | 2 | 2 | 1 |" in written
+    assert "states, linear codes" in written and "| not run |" in written
     assert "| Someone 2020 | a \\| b | here | above 0 ln | +11 (+9.04" in written
     assert "within ±50 %" in written and "below 1 ln" in written
     assert "|  | an identity |  | holds | to 1e-7 | - | exact | shown |" in written
