@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("nearest_linear", "gptq", "quantease")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):
