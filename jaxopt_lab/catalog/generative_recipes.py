@@ -1,4 +1,4 @@
-"""The rows of recipes of generative models."""
+"""The rows of recipes that train generators."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ ROWS: tuple[Recipe, ...] = (
         ),
         example=f"{_EXAMPLES}:two_adversaries",
         roles=("generator", "discriminators"),
+        outputs="examples of noise",
         gradients={"generator": 1, "discriminators": 1},
         paper="Goodfellow et al. 2014, Mordido et al. 2018 and 2020",
         full="roles in turn as co_teaching; its objectives and seeds are plain",

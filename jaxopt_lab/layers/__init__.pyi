@@ -140,6 +140,12 @@ from .graph.hyperedge_distillation import (
 )
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
+from .graph.networkx_graphs import (
+    NamedGraph,
+    from_networkx,
+    read_graph,
+    to_networkx,
+)
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
 from .graph.prediction_correction import (
     IncrementTracker,
@@ -191,8 +197,9 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
+from .mixer.causal_mixer import causal_mixer
 from .mixer.hydra_mixer import hydra_mixer
-from .mixer.modules import HydraMixer
+from .mixer.modules import CausalMixer, HydraMixer
 from .mixer.quasiseparable import (
     Direction,
     quasiseparable_matrix,
@@ -263,6 +270,7 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "BlindSpotConv",
+    "CausalMixer",
     "Changed",
     "CodebookBottleneck",
     "ContentGuidedAttention",
@@ -308,6 +316,7 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NamedGraph",
     "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
@@ -355,6 +364,7 @@ __all__ = [
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "causal_mixer",
     "central_difference_kernel",
     "centre_mask",
     "chebyshev_basis",
@@ -380,6 +390,7 @@ __all__ = [
     "farthest_point_landmarks",
     "fold_differences",
     "fourier_basis",
+    "from_networkx",
     "gat_conv",
     "gaussian_basis",
     "gaussian_prior",
@@ -472,6 +483,7 @@ __all__ = [
     "random_effect_scale_bias",
     "random_effects",
     "random_effects_kl",
+    "read_graph",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
@@ -516,6 +528,7 @@ __all__ = [
     "ternary_matmul",
     "ternary_matrix",
     "time_dependent",
+    "to_networkx",
     "tracker_moments",
     "tracker_update",
     "transformer_block",

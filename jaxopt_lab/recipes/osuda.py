@@ -146,7 +146,7 @@ def make_osuda_step(
     In step t the normalizations take the mixture of the statistics of the source and
     of the batch with the weight
 
-    .. math:: \eta_t = \eta_0 e^{-\kappa t}
+    .. math:: \eta_t = \eta_0 e^{-\delta t}
 
     of the source, constants to the gradient, and the parameters go down
 
@@ -167,7 +167,7 @@ def make_osuda_step(
       tx: transformation of the gradients of all parameters; a mask of it can hold the
         others than those of the normalizations.
       start: :math:`\eta_0`; 1: the first step has the statistics of the source.
-      decay: :math:`\kappa`; 0: the weights stay.
+      decay: :math:`\delta`; 0: the weights stay.
       consistency: :math:`\lambda_c`.
       entropy: :math:`\lambda_e`.
       inputs: entry of the batch that the model takes; integers are divided by 255.

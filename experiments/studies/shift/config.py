@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("alpha_bn", "unmix_tns")
+
 ALPHA = "You et al. 2021, arXiv:2110.04065"
 UNMIX = "Tomar et al. 2024, arXiv:2401.08328"
 
