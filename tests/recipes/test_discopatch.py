@@ -1,6 +1,7 @@
 """DisCoPatch: the step by its formulas, patches, and scores of images."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def start():
 
 
 def test_the_step_is_the_formulas():
-    given = {"kl": 0.3, "fool_rebuilt": 0.2, "fool_generated": 0.1}
+    given: Any = {"kl": 0.3, "fool_rebuilt": 0.2, "fool_generated": 0.1}
 
     @jax.jit
     def both(w, v, d):
