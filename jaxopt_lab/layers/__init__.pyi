@@ -196,8 +196,9 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
+from .mixer.causal_mixer import causal_mixer
 from .mixer.hydra_mixer import hydra_mixer
-from .mixer.modules import HydraMixer
+from .mixer.modules import CausalMixer, HydraMixer
 from .mixer.quasiseparable import (
     Direction,
     quasiseparable_matrix,
@@ -268,6 +269,7 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "BlindSpotConv",
+    "CausalMixer",
     "Changed",
     "CodebookBottleneck",
     "ContentGuidedAttention",
@@ -361,6 +363,7 @@ __all__ = [
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "causal_mixer",
     "central_difference_kernel",
     "centre_mask",
     "chebyshev_basis",

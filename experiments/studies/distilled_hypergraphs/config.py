@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("hypergraph_conv",)
+
 PAPER = "Feng et al., LightHGNN, ICLR 2024"
 
 

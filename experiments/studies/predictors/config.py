@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("predictor_guided",)
+
 PAPER = "ONNX-Net, 2025, whose predictor is a language model; ours reads n-grams"
 
 

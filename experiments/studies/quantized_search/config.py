@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("nsga2", "linas")
+
 LINAS = "Cummings et al. 2022, arXiv:2205.10358, and SimQ-NAS, arXiv:2312.13301"
 QUANTNAS = "Shvetsov et al. 2022, arXiv:2208.14839"
 
