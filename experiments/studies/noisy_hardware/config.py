@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("sam", "asam", "samson", "weight_noise")
+
 SAMSON = "Mordido et al. 2022, arXiv:2211.11561"
 MEMSE = "Kern et al., MemSE, IEEE AICAS 2022"
 
