@@ -103,7 +103,7 @@ def _norms(params: Any, state: Any, path: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def transferability(source: Any, target: Any) -> jax.Array:
-    r"""Likeness of a channel's statistics in both domains; the mean is 1.
+    r"""Weights of channels, larger where both domains have like statistics; mean 1.
 
     .. math:: \alpha_k = \frac{C \, (1 + d_k)^{-1}}{\sum_j (1 + d_j)^{-1}}, \quad
         d_k = \left| \frac{\mu_k}{\sqrt{\sigma_k^2 + \epsilon}} -
@@ -186,8 +186,8 @@ def make_osuda_step(
     Gradient evaluations: those of ``make_train_step``.
 
     From memory and the abstract, which names the decay, the weights of the channels and
-    the two terms; no official code was found: the constants, means instead of
-    sums and the mixture with the source at every step are ours.
+    the two terms; no official code was found: the constants, means where there may be
+    sums, and the mixture with the source at every step are ours.
 
     >>> from jaxopt_lab.layers import alpha_bn
     >>> def norms(alpha):
