@@ -42,26 +42,36 @@ def digits() -> tuple[Labelled, Labelled]:
 
 
 def over_seeds(
-    run: Callable[..., Any], settings: Settings, *data: Any, loop: bool = False
+    run: Callable[..., Any],
+    settings: Settings,
+    *data: Any,
+    loop: bool = False,
+    own: Any = None,
 ) -> Any:
     """The results of a run for each seed, in one program.
 
     Args:
-      run: ``run(key, *data)``, a tree of arrays.
+      run: ``run(key, *data)``, a tree of arrays; ``run(key, own, *data)`` where seeds
+        have data of their own.
       settings: the seeds.
       *data: arguments that all seeds share: constants of a program are compiled slowly.
       loop: one seed after the other; ``False``: batched over them.
+      own: data of each seed, a tree of arrays with seeds along their first axes.
 
     Returns:
       The tree, NumPy arrays with seeds along their first axes.
     """
     seeds = jnp.arange(settings.first_seed, settings.first_seed + settings.seeds)
 
-    def program(seeds: jax.Array, *data: Any) -> Any:
-        one = lambda seed: run(jax.random.key(seed), *data)
-        return jax.lax.map(one, seeds) if loop else jax.vmap(one)(seeds)
+    def program(each: Any, *data: Any) -> Any:
+        def one(each: Any) -> Any:
+            seed, *mine = each
+            return run(jax.random.key(seed), *mine, *data)
 
-    found = jax.device_get(jax.jit(program)(seeds, *data))
+        return jax.lax.map(one, each) if loop else jax.vmap(one)(each)
+
+    each = (seeds,) if own is None else (seeds, own)
+    found = jax.device_get(jax.jit(program)(each, *data))
     return jax.tree.map(np.asarray, found)
 
 
@@ -102,6 +112,39 @@ def over_grid(
 
 def _single(axis: np.ndarray) -> np.ndarray:
     return axis.astype(np.float32) if axis.dtype == np.float64 else axis
+
+
+def over_starts(
+    init: Callable[[jax.Array], Any],
+    run: Callable[..., Any],
+    settings: Settings,
+    *data: Any,
+) -> Any:
+    """The results of a run for each seed, batched, from parameters that exist before.
+
+    The draws of many arrays are compiled faster one by one than in the program.
+
+    Args:
+      init: ``init(key)``, a tree of arrays; called for each seed, not compiled as a
+        whole.
+      run: ``run(start, key, *data)``, a tree of arrays.
+      settings: the seeds.
+      *data: arguments that all seeds share.
+
+    Returns:
+      The tree, NumPy arrays with seeds along their first axes.
+    """
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    keys = [jax.random.key(seed) for seed in seeds]
+    starts = [init(jax.random.fold_in(key, 0)) for key in keys]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+
+    def program(starts: Any, keys: jax.Array, *data: Any) -> Any:
+        one = lambda start, key: run(start, jax.random.fold_in(key, 1), *data)
+        return jax.vmap(one)(starts, keys)
+
+    found = jax.device_get(jax.jit(program)(stacked, jnp.stack(keys), *data))
+    return jax.tree.map(np.asarray, found)
 
 
 def picks(key: jax.Array, steps: int, batch: int, examples: int) -> jax.Array:
@@ -174,8 +217,9 @@ def at_rates(
     batches: Any,
     rates: tuple[float, ...],
     value: Callable[[Any], Any],
+    optimizer: Callable[[Any], optax.GradientTransformation] = optax.adam,
 ) -> Any:
-    """Values of the parameters that Adam trains, at every learning rate.
+    """Values of parameters that are trained at every learning rate.
 
     Args:
       loss: of ``trained``.
@@ -183,13 +227,14 @@ def at_rates(
       batches: of ``trained``.
       rates: learning rates.
       value: ``value(params)``, a tree of arrays.
+      optimizer: of a learning rate.
 
     Returns:
       The tree, with an axis of rates first.
     """
 
     def of(rate: jax.Array) -> Any:
-        return value(trained(loss, optax.adam(rate), params, batches)[0])
+        return value(trained(loss, optimizer(rate), params, batches)[0])
 
     return jax.vmap(of)(jnp.asarray(rates))
 

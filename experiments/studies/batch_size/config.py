@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("norm_test", "ghost_batch_norm")
+
 GROWING = "Lau et al. 2024, arXiv:2402.11215"
 GHOST = "Hoffer et al. 2017, arXiv:1705.08741"
 

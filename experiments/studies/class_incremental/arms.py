@@ -74,24 +74,7 @@ def podnet(
     key: jax.Array, share: jax.Array, train: Any, test: Any, config: Config
 ) -> jax.Array:
     """Accuracies with proxies; ``share`` of PODNet's weights of distillation."""
-    model, _ = net.networks(config)
-    tx = net.optimizer(config)
-
-    def learn(carry: Any, task: jax.Array) -> Any:
-        params, memory = carry
-        keys = jax.random.split(jax.random.fold_in(key, task), 3)
-        state, before = {"seen": net.seen(task)}, params
-        params = net.imprinted(keys[0], params, train, task, config)
-        # The first task has nothing to distil.
-        ratio = jnp.where(task > 0, share**2 * (task + 1), 0.0)
-        step = make_podnet_step(model, tx, ratio=ratio, store=True)
-        given = {"model_state": state, "old_state": state}
-        start = init_podnet(tx, params, before, keys[1], memory, **given)
-        after = finished(step, start, net.batches(keys[2], train, task, config))
-        params = after.params["model"]
-        kept = after.model_state["memory"]
-        return (params, kept), scores(model, params, task, test)
-
+    learn = lambda carry, task: _distilled(key, carry, task, share, train, test, config)
     start = net.init(key, config), memory_of(config)
     return jax.lax.scan(learn, start, jnp.arange(TASKS))[1]
 
@@ -99,39 +82,77 @@ def podnet(
 def ghost(
     key: jax.Array, attributes: Any, train: Any, test: Any, config: Config
 ) -> jax.Array:
-    """Accuracies of the Ghost Model: PODNet first, with ghosts in the second half."""
+    """Accuracies of the Ghost Model: PODNet, with ghosts in the second half of tasks.
+
+    Behind the last task come no classes: it is PODNet's.
+    """
     model, _ = net.networks(config)
     tx = net.optimizer(config)
-    params, memory, found = net.init(key, config), memory_of(config), []
-    for task in range(TASKS):
-        keys = jax.random.split(jax.random.fold_in(key, task), 4)
-        state, before = {"seen": net.seen(task)}, params
-        params = net.imprinted(keys[0], params, train, task, config)
-        given = net.batches(keys[2], train, task, config)
+
+    def learn(carry: Any, task: jax.Array) -> Any:
+        start, step, given, before = _task(key, carry, task, 1.0, train, config)
         half = config.steps // 2
         first, last = (
             jax.tree.map(lambda x, part=part: x[part], given)
             for part in (slice(half), slice(half, None))
         )
-        ratio = float(task + 1) if task else 0.0
-        step = make_podnet_step(model, tx, ratio=ratio, store=True)
+        after = finished(step(make_podnet_step), start, first)
+        now, kept = after.params["model"], after.model_state["memory"]
+        own = jax.random.fold_in(key, TASKS + task)
+        ghosts = made_ghosts(own, now, kept, first, attributes, task, config)
+        state = {"seen": net.seen(task)}
         states = {"model_state": state, "old_state": state}
-        start = init_podnet(tx, params, before, keys[1], memory, **states)
-        after = finished(step, start, first)
-        if task + 1 < TASKS:
-            now, kept = after.params["model"], after.model_state["memory"]
-            ghosts = made_ghosts(keys[3], now, kept, first, attributes, task, config)
-            step = make_ghost_step(model, tx, ratio=ratio, store=True)
-            start = init_ghost(tx, now, before, ghosts, keys[1], kept, **states)
-            # The optimizer goes on: the rate falls over the whole task.
-            fresh: Any = start.opt_state
-            used: Any = after.opt_state
-            moved = {**fresh, "model": used["model"]}
-            after = start._replace(opt_state=moved, step=after.step, key=after.key)
-        after = finished(step, after, last)
+        fresh = init_ghost(tx, now, before, ghosts, after.key, kept, **states)
+        # The optimizer goes on: the rate falls over the whole task.
+        opt: Any = fresh.opt_state
+        used: Any = after.opt_state
+        opt = {**opt, "model": used["model"]}
+        after = fresh._replace(opt_state=opt, step=after.step)
+        after = finished(step(make_ghost_step), after, last)
         params, memory = after.params["model"], after.model_state["memory"]
-        found.append(scores(model, params, task, test))
-    return jnp.stack(found)
+        return (params, memory), scores(model, params, task, test)
+
+    start = net.init(key, config), memory_of(config)
+    carry, found = jax.lax.scan(learn, start, jnp.arange(TASKS - 1))
+    end = jnp.asarray(TASKS - 1)
+    one = jnp.ones(())
+    _, last = _distilled(key, carry, end, one, train, test, config)
+    return jnp.concatenate([found, last[None]])
+
+
+def _task(
+    key: jax.Array, carry: Any, task: jax.Array, share: Any, train: Any, config: Config
+) -> Any:
+    """The state before a task, its steps, its batches, and the network before it."""
+    params, memory = carry
+    model, _ = net.networks(config)
+    tx = net.optimizer(config)
+    keys = jax.random.split(jax.random.fold_in(key, task), 3)
+    state = {"seen": net.seen(task)}
+    grown = net.imprinted(keys[0], params, train, task, config)
+    # The first task has nothing to distil.
+    ratio = jnp.where(task > 0, share**2 * (task + 1), 0.0)
+    step = lambda make: make(model, tx, ratio=ratio, store=True)
+    given = {"model_state": state, "old_state": state}
+    start = init_podnet(tx, grown, params, keys[1], memory, **given)
+    return start, step, net.batches(keys[2], train, task, config), params
+
+
+def _distilled(
+    key: jax.Array,
+    carry: Any,
+    task: jax.Array,
+    share: Any,
+    train: Any,
+    test: Any,
+    config: Config,
+) -> Any:
+    """A task of PODNet."""
+    model, _ = net.networks(config)
+    start, step, given, _ = _task(key, carry, task, share, train, config)
+    after = finished(step(make_podnet_step), start, given)
+    params, memory = after.params["model"], after.model_state["memory"]
+    return (params, memory), scores(model, params, task, test)
 
 
 def made_ghosts(
@@ -140,10 +161,10 @@ def made_ghosts(
     memory: Any,
     given: Any,
     attributes: jax.Array,
-    task: int,
+    task: jax.Array,
     config: Config,
 ) -> Ghosts:
-    """Proxies of the classes to come, and a hyperplane before them."""
+    """Proxies of the classes of the next task, and a hyperplane before them."""
     one, two, three, four = jax.random.split(key, 4)
     sizes = attributes.shape[1] + config.noise, config.width, config.features
     forward = lambda p, state, x, *, train, key=None: (dense(p, x), state)
@@ -163,7 +184,8 @@ def made_ghosts(
     step = make_train_step(loss, tx)
     start = init_state(tx, generator.init(three)[0], three)
     fitted = finished(step, start, {"feature": real[rows], "label": label[rows]})
-    coming = attributes[NEW * (task + 1) :]
+    at = NEW * (task + 1)
+    coming = jax.lax.dynamic_slice_in_dim(attributes, at, NEW)
     drawn = draw_ghosts(
         four, generator, fitted.params, {}, coming, noise=config.noise, count=50
     )

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("replay", "podnet", "ghost")
+
 POD = "Douillard et al. 2020, arXiv:2004.13513 (PODNet)"
 GHOST = "Douillard et al. 2020, Insights from the Future for Continual Learning"
 REPLAY = "Chaudhry et al. 2019, arXiv:1902.10486"
@@ -21,7 +23,9 @@ class Config(Settings):
     Dense networks on digits alone, for the processor time. Simpler than the papers':
     every arm has the same memory, a reservoir instead of chosen exemplars; old proxies
     are trained on, and the classifier is not tuned on a balanced memory at the end of a
-    task. Every arm has the rate of PODNet's paper.
+    task; ghosts are those of the next task alone, and the first come from a generator
+    that has seen two classes, where the paper starts with many. Every arm has the rate
+    of PODNet's paper.
 
     Attributes:
       memory: examples of all classes together that are kept.

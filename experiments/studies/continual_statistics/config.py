@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("adab2n", "replay")
+
 PAPER = "Lyu et al. 2023, arXiv:2310.08855"
 
 

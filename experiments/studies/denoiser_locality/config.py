@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("wiener_denoiser",)
+
 PAPER = "Locality in Image Diffusion Models Emerges from Data Statistics, 2509.09672"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("activation_stopping",)
+
 PAPER = "Guiroy et al. 2022, arXiv:2208.02377 (ABE)"
 SAME = "same"
 
@@ -43,7 +45,7 @@ class Config(Settings):
     every: int = 50
     checkpoints: int = 60
     rate: float = 2e-3
-    inner: float = 0.02
+    inner: float = 0.05
     judged: int = 100
     given: int = 5
     slack: float = 0.05

@@ -86,6 +86,11 @@ def kept(
     return int(decision["checkpoint"])
 
 
+def scaled(x: jax.Array) -> jax.Array:
+    """Inputs of the source from -1 to 1: unscaled, inner steps diverge beyond them."""
+    return x / TARGETS[SAME][1]
+
+
 def activations(params: Any, support: Batch) -> list[jax.Array]:
     """Both hidden layers, behind their rectifiers.
 
@@ -96,7 +101,7 @@ def activations(params: Any, support: Batch) -> list[jax.Array]:
     Returns:
       ``(points, width)`` each.
     """
-    x, found = support["x"], []
+    x, found = scaled(support["x"]), []
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
         found.append(x)
@@ -104,7 +109,7 @@ def activations(params: Any, support: Batch) -> list[jax.Array]:
 
 
 def _loss(params: Params, batch: Batch) -> jax.Array:
-    return jnp.mean((dense(params, batch["x"]) - batch["y"]) ** 2)
+    return jnp.mean((dense(params, scaled(batch["x"])) - batch["y"]) ** 2)
 
 
 def _tasks(key: jax.Array, count: int, name: str) -> Task:

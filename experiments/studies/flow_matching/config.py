@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("weighted_flow_matching", "flow_matching")
+
 PAPER = "Weighted Conditional Flow Matching (W-CFM), 2025, from the formula"
 
 

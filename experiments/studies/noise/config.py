@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("add_noise",)
+
 PAPER = "Neelakantan et al. 2015, arXiv:1511.06807"
 
 

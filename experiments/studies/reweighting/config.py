@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("reweighted_cross_entropy",)
+
 PAPER = "Sow et al. 2025, arXiv:2502.06733"
 
 

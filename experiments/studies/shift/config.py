@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("alpha_bn", "unmix_tns")
+
 ALPHA = "You et al. 2021, arXiv:2110.04065"
 UNMIX = "Tomar et al. 2024, arXiv:2401.08328"
 
@@ -13,6 +15,9 @@ UNMIX = "Tomar et al. 2024, arXiv:2401.08328"
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):
     """One size of the study; digits, smaller than the papers' networks and sets.
+
+    A stream has ten batches, in which the components of UnMix-TNS, made for long
+    streams, move by a half.
 
     Attributes:
       channels: of both convolutions.

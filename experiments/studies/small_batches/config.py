@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("batch_channel_norm", "ws_conv", "evonorm_b0", "evonorm_s0", "group_norm")
+
 EVONORM = "Liu et al. 2020, arXiv:2004.02967"
 BCN = "Qiao et al. 2019, arXiv:1903.10520"
 GROUPS = "Wu and He 2018, arXiv:1803.08494"

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("meco",)
+
 PAPER = "MECO, from the abstract; closed forms and constants are ours"
 
 

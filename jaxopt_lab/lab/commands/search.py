@@ -14,6 +14,7 @@ from jaxopt_lab.core.options import COUNT
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP, command
 from jaxopt_lab.lab.commands.train import configure_jax
+from jaxopt_lab.lab.ending import leave
 
 _ABOUT = """Ask a search of the catalog for settings of training, train each, and score
 it on a part of the training set; the test set is not looked at.
@@ -84,6 +85,7 @@ def _run(
     from jaxopt_lab.catalog import of_kind
     from jaxopt_lab.core.errors import InputError
     from jaxopt_lab.lab.configuration import Own
+    from jaxopt_lab.lab.recipe_adapters import refuse_apart
     from jaxopt_lab.lab.run_folder import proposed
     from jaxopt_lab.lab.searching.loop import search_candidates
     from jaxopt_lab.lab.searching.objectives import read_objectives, scores_of
@@ -98,6 +100,7 @@ def _run(
     search, described = make(own, given, options, limits)
     first = search.ask(search.init(), _key(own.search_seed))
     # Before anything is written: a wrong option of training ends here.
+    refuse_apart(str({**given, **first}.get("recipe", "none")), "search")
     plain = command_line.configured({**given, **first}, Own())
     if not plain.run.val:
         raise InputError("val=0: candidates are scored on a part of the training set")
@@ -274,4 +277,4 @@ def _figure(objectives: Sequence[str], trials: Sequence[Any], front: set[int]) -
 main = command(_search)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
