@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from experiments.harness.claimed import ClaimedExperiment, Settings
+import jax
+
+from experiments.harness.claimed import ClaimedExperiment, Outcome, Settings
 from experiments.harness.experiment import QUICK, STANDARD, Run
 from jaxopt_lab.core.errors import InputError
 
@@ -51,6 +54,13 @@ class Application(ClaimedExperiment):
         counts = {name: text for name, text in _COUNTS.items() if name in names}
         return {**counts, **self.options}
 
+    def run(
+        self, settings: Any, folder: Path, *, quick: bool = False, **texts: str
+    ) -> Outcome:
+        """See ``ClaimedExperiment``; programs of a quick run are compiled quickly."""
+        with _compiled_quickly() if quick else contextlib.nullcontext():
+            return super().run(settings, folder, quick=quick, **texts)
+
     def measured(
         self, settings: Any, folder: Path, *, resume: bool, **texts: str
     ) -> Run:
@@ -67,6 +77,18 @@ class Application(ClaimedExperiment):
                 f"application {self.name} has {tables} tables and {figures} figures; "
                 "accepted: one of each"
             )
+
+
+@contextlib.contextmanager
+def _compiled_quickly() -> Iterator[None]:
+    """Without most optimizations: they take longer than a few steps do."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def _count(name: str, text: str) -> int:

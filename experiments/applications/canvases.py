@@ -80,6 +80,18 @@ def load_objects(fashion: Path | None = None) -> Objects:
     return Objects(part(dataset.train), part(dataset.test))
 
 
+def of_classes(objects: Objects, count: int) -> Objects:
+    """The objects of the first classes.
+
+    >>> images, labels = np.zeros((3, 8, 8)), np.array([0, 7, 1])
+    >>> found = of_classes(Objects((images, labels), (images, labels)), 2)
+    >>> found.test[1].tolist()
+    [0, 1]
+    """
+    parts = ((x[y < count], y[y < count]) for x, y in objects)
+    return Objects(*parts)
+
+
 def resized(image: np.ndarray, side: int) -> np.ndarray:
     """A square image at another size, bilinear, with aligned corners.
 

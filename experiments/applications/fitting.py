@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ import numpy as np
 import optax
 
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.training import TrainState, init_state, make_train_step
 
 Arrays = Mapping[str, np.ndarray]
 Loss = Callable[[Any, Any, Any], tuple[jax.Array, Any]]
@@ -39,6 +38,41 @@ def he_normal(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
     return jnp.asarray(rng.normal(0, (2 / inputs) ** 0.5, shape), dtype)
 
 
+class Fit(NamedTuple):
+    """What is trained.
+
+    Attributes:
+      params: of the network.
+      model_state: of the network.
+      opt_state: of the optimizer.
+    """
+
+    params: Any
+    model_state: Any
+    opt_state: Any
+
+
+def step_of(loss: Loss, tx: optax.GradientTransformation) -> Callable[[Fit, Any], Fit]:
+    """``step(fit, batch) -> fit`` without a key: splitting one is slow to compile.
+
+    Args:
+      loss: ``loss(params, model_state, batch) -> (loss, model_state)``.
+      tx: the optimizer.
+
+    Returns:
+      The step, not jitted.
+    """
+
+    def step(fit: Fit, batch: Any) -> Fit:
+        params, model_state, opt_state = fit
+        slopes = jax.grad(loss, has_aux=True)
+        grads, model_state = slopes(params, model_state, batch)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return Fit(optax.apply_updates(params, updates), model_state, opt_state)
+
+    return step
+
+
 class Fitter:
     """Trains a network from a seed, again and again with the same program.
 
@@ -51,12 +85,8 @@ class Fitter:
     def __init__(
         self, model: Functional, loss: Loss, tx: optax.GradientTransformation
     ) -> None:
-        def with_metrics(params: Any, state: Any, batch: Any, key: Any) -> Any:
-            value, state = loss(params, state, batch)
-            return value, (state, {})
-
-        self._tx, self._init = tx, model.init
-        self._step = jax.jit(make_train_step(with_metrics, tx), donate_argnums=0)
+        self._init, self._start = model.init, jax.jit(tx.init)
+        self._step = jax.jit(step_of(loss, tx), donate_argnums=0)
 
     def run(
         self,
@@ -66,7 +96,7 @@ class Fitter:
         steps: int,
         batch: int,
         start: Mapping[str, Any] | None = None,
-    ) -> TrainState:
+    ) -> Fit:
         """Train from the first parameters of a seed.
 
         Args:
@@ -79,19 +109,18 @@ class Fitter:
         Returns:
           The last state.
         """
-        key, own = jax.random.split(jax.random.key(seed))
-        params, model_state = self._init(own)
+        params, model_state = self._init(jax.random.split(jax.random.key(seed))[1])
         if start is not None:
             params = {**params, **start}
         # Donated: a start that several runs share must not be.
-        params = jax.tree.map(lambda leaf: leaf.copy(), params)
-        state = init_state(self._tx, params, key, model_state=model_state)
+        params, model_state = jax.tree.map(np.array, (params, model_state))
+        fit = Fit(params, model_state, self._start(params))
         rng = np.random.default_rng([seed, 1])
         count = len(next(iter(arrays.values())))
         for _ in range(steps):
             at = rng.choice(count, batch, replace=False)
-            state, _ = self._step(state, {n: a[at] for n, a in arrays.items()})
-        return state
+            fit = self._step(fit, {n: a[at] for n, a in arrays.items()})
+        return fit
 
 
 def in_batches(run: Callable[..., Any], images: np.ndarray, batch: int) -> Any:

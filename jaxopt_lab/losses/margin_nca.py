@@ -55,6 +55,8 @@ def margin_nca(
     Raises:
       InputError: shapes that do not fit, a single class, or an option out of range.
 
+    Cost: linear in the logits. Kept for the gradient: two arrays of their size.
+
     Source: Douillard et al., "PODNet", arXiv:2004.13513. Code read:
     arthurdouillard/incremental_learning.pytorch, which has the hinge off by default.
 

@@ -196,6 +196,9 @@ def reweighted_cross_entropy(
     >>> reweighted_cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 1])).round(3).tolist()
     [1.3860000371932983, 1.3860000371932983]
 
+    Cost: that of the cross-entropy, one array of the size of the logits kept for
+    the gradient.
+
     Source: Sow et al. 2025 (https://arxiv.org/abs/2502.06733); see ``loss_weights``.
     """
     losses = cross_entropy(logits, labels, where=where)

@@ -15,6 +15,8 @@ COLORS = (BLUE, ORANGE, GREEN, VIOLET, OCHRE)
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, of every set."""
     found = []
+    if config.models != MODELS:
+        return found
     for i, name in enumerate(measured.sets):
         losses, forecasts = measured.losses[i], measured.forecasts[i]
         found += [
@@ -58,10 +60,10 @@ def report(measured: Measured, config: Config) -> Report:
     )
     left.legend(frameon=False, fontsize=8)
     places = np.arange(len(measured.sets))
-    names = (*MODELS, "autoregression")
+    names = (*config.models, "autoregression")
     for j, model in enumerate(names):
         look = {"width": 0.25, "color": COLORS[j], "label": model}
-        if j < len(MODELS):
+        if j < len(config.models):
             mean = measured.losses.mean(1)[:, j]
             middle.bar(places + 0.25 * j, mean, **look)
         right.bar(places + 0.25 * j, measured.forecasts.mean(1)[:, j], **look)
@@ -81,7 +83,11 @@ def report(measured: Measured, config: Config) -> Report:
         )
         for i, name in enumerate(measured.sets)
     ]
-    headings = ("set", *(f"nats, {m}" for m in MODELS), *(f"MAE, {m}" for m in names))
+    headings = (
+        "set",
+        *(f"nats, {m}" for m in config.models),
+        *(f"MAE, {m}" for m in names),
+    )
     table = Table(
         f"{config.held_out:.0%} of the entries missing, {config.ahead} steps forecast, "
         f"{config.factors} factors, {config.steps} sweeps",

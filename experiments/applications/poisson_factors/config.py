@@ -28,21 +28,26 @@ class Config(Settings):
       held_out: share of the entries of the other steps that are missing.
       ahead: steps that are forecast.
       steps: sweeps; means are over the second half.
+      models: of the sampler. Words and drawn counts have the same sizes, so that a
+        model is compiled once for both.
     """
 
     sets: tuple[str, ...] = ("words", "drawn")
     blocks: int = 42
     block: int = 400
-    words: int = 100
-    drawn: tuple[int, int] = (30, 10)
+    words: int = 60
+    drawn: tuple[int, int] = (60, 10)
     factors: int = 20
     held_out: float = 0.1
     ahead: int = 2
-    steps: int = 300
+    steps: int = 200
+    models: tuple[str, ...] = MODELS
 
 
 SIZES = {
-    QUICK: Config(seeds=2, sets=("drawn",), blocks=12, factors=5, steps=30),
+    QUICK: Config(
+        seeds=2, sets=("drawn",), blocks=12, drawn=(10, 4), factors=5, steps=30
+    ),
     STANDARD: Config(seeds=5),
 }
 

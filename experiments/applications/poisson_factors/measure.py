@@ -126,7 +126,7 @@ def row(config: Config, name: str, seed: int) -> Arrays:
     rng = np.random.default_rng(seed)
     where = rng.random(past.shape) >= config.held_out
     losses, forecasts, active, shares = [], [], 0.0, np.zeros(())
-    for model in MODELS:
+    for model in config.models:
         rates, ahead, number, scores = map(
             np.asarray,
             chain(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.applications.texture_anomalies.textures import GRID
 from jaxopt_lab.layers import gaussian_prior, prior_deviations
@@ -34,12 +35,12 @@ class Branch(NamedTuple):
 
 
 def init(
-    key: jax.Array, *, features: int, width: int, heads: int, depth: int
+    rng: np.random.Generator, *, features: int, width: int, heads: int, depth: int
 ) -> Params:
     """First parameters, the same for every arm.
 
     Args:
-      key: of the draws.
+      rng: of the draws, of NumPy: a program with many draws is slow to compile.
       features: of a token.
       width: of the layers.
       heads: of the attentions.
@@ -55,15 +56,11 @@ def init(
             shapes |= {f"{i}_{name}_{n}": (width, width) for n in "qkv"}
             shapes[f"{i}_{name}_spread"] = (width, 2 * heads)
         shapes |= {f"{i}_up": (width, 4 * width), f"{i}_down": (4 * width, width)}
-    # One draw for all: a program with many draws is slow to compile.
-    sizes = {name: a * b for name, (a, b) in shapes.items()}
-    draws = jax.random.normal(key, (sum(sizes.values()),))
-    params, start = {}, 0
-    for name, shape in shapes.items():
-        part = draws[start : start + sizes[name]].reshape(shape)
-        params[name] = part * (0.02 if "places" in name else shape[0] ** -0.5)
-        start += sizes[name]
-    return params
+    scale = lambda name, inputs: 0.02 if "places" in name else inputs**-0.5
+    return {
+        name: rng.normal(0, scale(name, shape[0]), shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def norm(x: jax.Array) -> jax.Array:

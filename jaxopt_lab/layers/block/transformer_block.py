@@ -81,6 +81,11 @@ def transformer_block(
       InputError: an argument is out of range, ``heads`` does not divide ``features``;
         at the call, the input does not fit.
 
+    Cost: products of ``12 features ** 2`` a position and of ``T * features`` a
+    position for the attention, whose weights ``(B, heads, T, T)`` are kept for the
+    gradient. On the catalog's example it keeps 149 bytes a float32 number of ``x``;
+    under ``jax.checkpoint`` it is ``x`` alone.
+
     Source: Li et al., "Mix-LN", 2024 (https://arxiv.org/abs/2412.13795), and Sun et
     al., "The Curse of Depth in Large Language Models", 2025
     (https://arxiv.org/abs/2502.05795).

@@ -72,6 +72,10 @@ def region_norm(
     Raises:
       InputError: an argument is out of range; at the call, the inputs do not fit.
 
+    Cost: three convolutions of maps of one or two features where regions are
+    learned, and statistics of two regions. Kept for the gradient: on the catalog's
+    example 35 bytes a float32 number of ``x``, about nine arrays of its size.
+
     Source: Yu et al., "Region Normalization for Image Inpainting", 2019
     (https://arxiv.org/abs/1911.10375) and its code, geekyutao/RN.
 

@@ -74,6 +74,9 @@ def unmix_tns(
     The variance of an image leaves out :math:`p (1 - p) (\mu - \mu_k)^2`, as the
     released code does (the term stands there as a comment).
 
+    State: ``2 (components + 1)`` numbers a feature. Kept for the gradient: three
+    arrays of the size of ``x`` in the type of the statistics.
+
     Source: Tomar et al., "Un-Mixing Test-Time Normalization Statistics: Combatting
     Label Temporal Correlation", 2024 (https://arxiv.org/abs/2401.08328). Code read:
     devavratTomar/unmixtns.

@@ -69,6 +69,10 @@ def mgno(
 
     The parameters fit any grid of the kind. GELU is the exact one.
 
+    Cost: ``depth`` cycles of ``multigrid_conv``, linear in the grid. Kept for the
+    gradient: what they keep, and two arrays of ``width`` a point for each
+    activation.
+
     Source: He et al., "MgNO: Efficient Parameterization of Linear Operators via
     Multigrid", 2023 (https://arxiv.org/abs/2310.19809). Code read: xlliu2017/MgNO.
 

@@ -18,9 +18,10 @@ from jaxopt_lab.metrics import mean_corruption_score
 @pytest.mark.full
 def test_smoke(smoke):
     small = {"severities": (5,), "corruptions": ("contrast",)}
-    config = Config(seeds=1, steps=2, train=8, test=8, batch=4, width=16, **small)
+    arms = ARMS[1:2]
+    config = Config(seeds=1, steps=2, train=8, test=4, batch=4, arms=arms, **small)
     record = smoke(APPLICATION, config)
-    assert sorted(record["measured"]["clean"]) == sorted(ARMS)
+    assert sorted(record["measured"]["clean"]) == sorted(arms)
 
 
 def drawn():

@@ -1,6 +1,8 @@
 """Poisson factors: smoke test, losses by SciPy, an exact autoregression, bad input."""
 
 import dataclasses
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy import stats
 
 from experiments.applications.poisson_factors import data
 from experiments.applications.poisson_factors.__main__ import APPLICATION
+from experiments.applications.poisson_factors.config import MODELS
 from experiments.applications.poisson_factors.measure import (
     autoregression,
     loss,
@@ -21,7 +24,14 @@ QUICK = APPLICATION.sizes["quick"]
 @pytest.mark.full
 def test_smoke(smoke):
     tiny = dataclasses.replace(
-        QUICK, seeds=1, blocks=5, drawn=(4, 2), factors=2, ahead=1, steps=4
+        QUICK,
+        seeds=1,
+        blocks=5,
+        drawn=(4, 2),
+        factors=2,
+        ahead=1,
+        steps=4,
+        models=MODELS[:1],
     )
     assert np.isfinite(smoke(APPLICATION, tiny)["measured"]["losses"]).all()
 
@@ -47,6 +57,31 @@ def test_words_of_the_library_are_counted():
     assert counts.shape == (3, 10) and np.all(counts.sum(1) <= 50)
     assert np.all(np.diff(counts.sum(0)) <= 0) and counts.sum() > 30
     assert set(np.unique(data.counts_of("binary", config))) <= {0, 1}
+
+
+def test_drawn_counts_do_not_die_out():
+    for seed in range(5):
+        config = dataclasses.replace(QUICK, blocks=30, drawn=(6, 3), first_seed=seed)
+        counts = data.counts_of("drawn", config)
+        assert counts.shape == (30, 6) and counts.dtype == np.int32
+        assert np.all(counts[-config.ahead :].sum(axis=1) >= 6)
+        np.testing.assert_array_equal(counts, data.counts_of("drawn", config))
+
+
+def test_sunspots_are_three_years_in_a_step(monkeypatch):
+    years = np.arange(309.0) + 0.4
+
+    class Sunspots:
+        @staticmethod
+        def load_pandas():
+            return SimpleNamespace(data={"SUNACTIVITY": years})
+
+    monkeypatch.setitem(sys.modules, "statsmodels.datasets.sunspots", Sunspots)
+    counts = data.counts_of("sunspots", QUICK)
+    np.testing.assert_array_equal(counts, np.arange(309).reshape(103, 3))
+    monkeypatch.setitem(sys.modules, "statsmodels.datasets.sunspots", None)
+    with pytest.raises(InputError, match="pip install statsmodels"):
+        data.counts_of("sunspots", QUICK)
 
 
 def test_bad_input():

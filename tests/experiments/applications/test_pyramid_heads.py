@@ -21,10 +21,10 @@ def test_smoke(smoke):
             batch=4,
             width=4,
             modules=1,
-            arms=ARMS[2:],
+            arms=ARMS[3:],
         ),
     )
-    assert sorted(record["measured"]["scores"]) == sorted(ARMS[2:])
+    assert sorted(record["measured"]["scores"]) == sorted(ARMS[3:])
 
 
 def test_logits_of_the_targets_find_every_object_and_no_other():
