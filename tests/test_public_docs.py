@@ -64,7 +64,7 @@ def test_every_part_of_the_catalog_has_its_page():
     assert not lacking
 
 
-def test_parts_have_an_example_errors_and_a_source():
+def test_parts_have_an_example_errors_a_cost_and_a_source():
     rows = [row for kind in catalog.KINDS for row in catalog.of_kind(kind).values()]
     own = [r for r in rows if "jaxopt_lab" in str(r.build)]
     docs = {
@@ -74,6 +74,10 @@ def test_parts_have_an_example_errors_and_a_source():
     }
     assert len(docs) > 150
     # An alias and a neighbour refer to another part; greedy decoding is a definition.
+    cost = re.compile(
+        r"[Bb]ytes?|[Mm]emory|[Cc]osts?\b|O\(|passes|quadratic|evaluations|products"
+        r"|flops|[Kk]ept for\s+the\s+gradient|(is|are)\s+kept|Time:|[Oo]ne pass|State:"
+    )
     source = re.compile(r"Sources?|[Rr]eferences?|OURS|[Aa]s ``|``\w+``\.|https?://")
     lacking = {
         name: [
@@ -81,6 +85,7 @@ def test_parts_have_an_example_errors_and_a_source():
             for what, there in (
                 (">>>", ">>>" in doc),
                 ("Raises", re.search("Raises|[Ee]rrors", doc)),
+                ("Cost", cost.search(doc)),
                 ("Source", source.search(doc) or name == "greedy"),
             )
             if not there

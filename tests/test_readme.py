@@ -37,9 +37,8 @@ def between(start, end, page=README):
 
 def test_the_tables_of_the_catalog_are_current():
     page = between("catalog", "end of catalog", PAGES["catalog.md"].read_text())
-    assert page.strip() == tables.page(), (
-        f"docs/catalog.md is old; new:\n{tables.page()}"
-    )
+    new = catalog_tables.linked(tables.page())
+    assert page.strip() == new, f"docs/catalog.md is old; new:\n{new}"
     kinds = between("kinds", "end of kinds").strip()
     assert kinds == tables.kinds_table(), (
         f"README.md is old; new:\n{tables.kinds_table()}"
@@ -62,12 +61,29 @@ def test_a_changed_cost_and_a_missing_part_are_seen():
 
 def test_the_first_choices_have_the_costs_of_the_catalog():
     table = between("choice", "end of choice", PAGES["choose.md"].read_text())
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    rows = [line.strip("|").split(" | ") for line in table.splitlines()[2:]]
     assert len(rows) > 5
-    for _, name, gradients, state in rows:
-        row = catalog.get(name.strip("`"))
+    for _, name, gradients, state, _ in rows:
+        row = catalog.get(name.strip("` "))
         assert gradients == (row.gradients_formula or str(row.gradients)), name
         assert state == (row.state_text or row.state_bytes), name
+
+
+def test_verdicts_stand_beside_their_parts():
+    said = {"scale_invariance": "claims.md", "edge_of_stability": "claims.md"}
+    maps = PAGES["transforms.md"].read_text() + PAGES["diagnostics.md"].read_text()
+    for name, page in said.items():
+        found = re.findall(rf"\[{name}\]\({page}#{name}\): ([^|;]*)", maps)
+        summary = re.search(
+            rf"^\| \[{name}\][^\n]*? \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|",
+            PAGES[page].read_text(),
+            re.MULTILINE,
+        )
+        assert found and summary
+        words = ("shown", "contradicted", "undecided")
+        counts = zip(summary.groups()[1:], words, strict=True)
+        text = ", ".join(f"{n} {word}" for n, word in counts if n != "0")
+        assert {cell.strip() for cell in found} == {text}
 
 
 def test_the_pages_of_choices_name_rows_of_the_catalog():
@@ -166,14 +182,10 @@ def test_the_page_of_benchmarks_has_all_of_them():
     text = PAGES["benchmarks.md"].read_text()
     files = (ROOT / "experiments" / "benchmarks").glob("*.py")
     runs = {f.stem for f in files if "__main__" in f.read_text()}
-    studies = {
-        f.parent.name for f in (ROOT / "experiments/studies").glob("*/claims.py")
-    }
-    assert len(runs) > 20 and len(studies) > 10
+    assert len(runs) > 20
     assert (
         not {name for name in runs if f"benchmarks.{name}`" not in text} - WITH_OPTIONS
     )
-    assert not {name for name in studies if f"studies.{name} " not in text}
 
 
 def test_no_file_names_a_place_of_one_machine():

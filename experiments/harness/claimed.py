@@ -49,10 +49,13 @@ class ClaimedExperiment(Experiment):
     Attributes:
       claims: ``claims(measured, settings)``, the claims with their evidence.
       paper: source of the claims that name none.
+      parts: names of the rows of the catalog that the claims are about; the pages show
+        the verdicts beside them.
     """
 
     claims: Callable[[Any, Any], Sequence[Claim]]
     paper: str = ""
+    parts: tuple[str, ...] = ()
 
     def run(
         self, settings: Any, folder: Path, *, quick: bool = False, **texts: str

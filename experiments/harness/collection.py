@@ -79,14 +79,16 @@ def _run(kind: Collection, words: Sequence[str]) -> int:
     if len(chosen) > 1 and options:
         raise InputError(f"{options[0]} is an option of one {kind.one}; name it")
     for name in chosen:
-        status = kind.experiment(name).main([size, *options])
+        experiment = kind.experiment(name)
+        status = experiment.main([size, *options])
         if status:
             return status
         if size == STANDARD:
             out = [w.partition("=")[2] for w in options if w.startswith("out=")]
             folder = Path(out[0] if out else f"runs/{kind.kind}/{name}-{size}")
             own = " ".join([page.command(kind, name, size), *_portable(options)])
-            print(f"kept in {kind.keep(name, folder.expanduser(), own)}")
+            kept = kind.keep(name, folder.expanduser(), own, experiment.parts)
+            print(f"kept in {kept}")
             _write(kind)
     return 0
 

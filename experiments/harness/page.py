@@ -41,10 +41,10 @@ def page(kind: Collection, records: Mapping[str, Record | None]) -> str:
     article = "an" if kind.one[0] in "aeiou" else "a"
     heading = f"{kind.introduction}\n{_RULE.format(one=f'{article} {kind.one}')}"
     last = f"{article.title()} {kind.one} without standard results is listed as "
-    summary = [_summary(name, record) for name, record in records.items()]
+    summary = [_summary(kind, name, record) for name, record in records.items()]
     parts = [
         f"{heading}{last}*{NOT_RUN}*.\n",
-        _rows((kind.one, "claims", *WORDS), summary),
+        _rows((kind.one, "about", "claims", *WORDS), summary),
     ]
     for name, record in records.items():
         parts.append(f"## {name}\n\n{_purpose(kind, name)}\n")
@@ -54,6 +54,9 @@ def page(kind: Collection, records: Mapping[str, Record | None]) -> str:
         seconds = f"{record.processor_seconds:,.0f} s of processor time"
         used = f"jax {record.versions.get('jax', '?')}"
         parts.append(f"`{record.command}`: {_units(record)}, {seconds}, {used}.\n")
+        if record.parts:
+            names = ", ".join(f"`{part}`" for part in record.parts)
+            parts.append(f"Parts: {names}.\n")
         parts.append(_rows(_HEADINGS, _claims(record)))
     return "\n".join(parts)
 
@@ -90,13 +93,11 @@ def overview(kind: Collection, records: Mapping[str, Record | None]) -> Table:
     """
     rows = []
     for name, record in records.items():
-        purpose = _purpose(kind, name)
-        end = purpose.find(". ")
         found = NOT_RUN
         if record is not None:
             count = Counter(verdict.word for verdict in record.verdicts)
             found = ", ".join(f"{count[word]} {word}" for word in WORDS if count[word])
-        rows.append([name, purpose[:end] if end > 0 else purpose.rstrip("."), found])
+        rows.append([name, _subject(kind, name), found])
     return Table(f"the {kind.kind}", ("name", "purpose", "last verdicts"), rows)
 
 
@@ -114,12 +115,19 @@ def command(kind: Collection, name: str, size: str = STANDARD) -> str:
     return f"python -m experiments.{kind.kind} run {name} size={size}"
 
 
-def _summary(name: str, record: Record | None) -> list[str]:
-    link = f"[{name}](#{name})"
+def _summary(kind: Collection, name: str, record: Record | None) -> list[str]:
+    start = [f"[{name}](#{name})", _subject(kind, name)]
     if record is None:
-        return [link, NOT_RUN, "", "", ""]
+        return [*start, NOT_RUN, "", "", ""]
     count = Counter(verdict.word for verdict in record.verdicts)
-    return [link, str(len(record.verdicts)), *(str(count[word]) for word in WORDS)]
+    return [*start, str(len(record.verdicts)), *(str(count[word]) for word in WORDS)]
+
+
+def _subject(kind: Collection, name: str) -> str:
+    """The first sentence of the purpose."""
+    purpose = _purpose(kind, name)
+    end = purpose.find(". ")
+    return purpose[:end] if end > 0 else purpose.rstrip(".")
 
 
 def _purpose(kind: Collection, name: str) -> str:

@@ -6,7 +6,7 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Record(NamedTuple):
       versions: of Python and the packages.
       commit: of the checkout.
       verdicts: of all its claims.
+      parts: names of the rows of the catalog that they are about.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Record(NamedTuple):
     versions: Mapping[str, str]
     commit: str | None
     verdicts: tuple[Verdict, ...]
+    parts: tuple[str, ...] = ()
 
 
 class Collection(NamedTuple):
@@ -99,13 +101,16 @@ class Collection(NamedTuple):
             return self.folder / name / _RESULTS / "standard.json"
         return self.folder / _RESULTS / f"{name}.json"
 
-    def keep(self, name: str, found: Path, command: str) -> Path:
+    def keep(
+        self, name: str, found: Path, command: str, parts: Sequence[str] = ()
+    ) -> Path:
         """Keep the verdicts of a standard run.
 
         Args:
           name: of the experiment.
           found: folder of the run's ``results.json``.
           command: that made it.
+          parts: names of the rows of the catalog that the verdicts are about.
 
         Returns:
           The file.
@@ -123,6 +128,7 @@ class Collection(NamedTuple):
             "processor_seconds": results["processor_seconds"],
             "versions": versions(),
             "commit": commit(),
+            "parts": list(parts),
             "verdicts": results["verdicts"],
         }
         path = self.path(name)
@@ -145,7 +151,8 @@ class Collection(NamedTuple):
             return None
         found = json.loads(path.read_text())
         verdicts = tuple(map(_verdict, found["verdicts"]))
-        return Record(**{**found, "verdicts": verdicts})
+        parts = tuple(found.get("parts", ()))
+        return Record(**{**found, "verdicts": verdicts, "parts": parts})
 
     def kept(self) -> dict[str, Record | None]:
         """The standard runs of all experiments, by name."""

@@ -26,10 +26,10 @@ class Study(ClaimedExperiment):
         """The study whose parts are the modules of a folder.
 
         Args:
-          name: of the folder: ``config`` with ``SIZES`` and, if the claims name none,
-            ``PAPER``; ``measure`` with ``measure``
-            and, if there are options, ``prepare``; ``claims`` with ``claims`` and
-            ``report``.
+          name: of the folder: ``config`` with ``SIZES``, with ``PARTS``, names of rows
+            of the catalog, and with ``PAPER`` if the claims name none; ``measure`` with
+            ``measure`` and, if there are options, ``prepare``; ``claims`` with
+            ``claims`` and ``report``.
           purpose: see ``Experiment``.
           options: see ``Experiment``.
 
@@ -48,6 +48,7 @@ class Study(ClaimedExperiment):
             measure=measure.measure,
             claims=claims.claims,
             paper=getattr(config, "PAPER", ""),
+            parts=getattr(config, "PARTS", ()),
             report=claims.report,
             options=options or {},
             **more,

@@ -155,6 +155,24 @@ ROWS: tuple[Layer, ...] = (
         full="dear; its dense form is compared in the plain run",
     ),
     Layer(
+        name="causal_mixer",
+        summary="earlier tokens mixed by a lower triangular quasiseparable matrix",
+        build=f"{_MIXER}.causal_mixer:causal_mixer",
+        module=f"{_MIXER}.modules:CausalMixer",
+        reduces_to=Neutral(
+            {},
+            f"{_MIXER}.causal_mixer:dense_causal",
+            note="the dense form of the same matrix, at every setting",
+        ),
+        options=("d_state", "expand", "head_dim", "conv_size", "chunk", "eps"),
+        example=f"{_EXAMPLES}:tokens",
+        replaces=("attention",),
+        residual_bytes="263",  # in chunks of 2 and heads of 4
+        paper="Hwang et al. 2024",
+        code="goombalab/hydra",
+        full="dear; its dense form is compared in the plain run",
+    ),
+    Layer(
         name="local_similarity_classifier",
         summary="logits by similarity to several learned proxies a class (PODNet)",
         build=f"{_CLASSIFIER}.local_similarity:local_similarity_classifier",

@@ -28,6 +28,8 @@ class Recipe(Part):
         micro-batches.
       outputs: outputs of its networks beside the logits that a plain model gives, in
         words; empty: none.
+      needs_data: what its batches have beside inputs and labels, in words; empty:
+        nothing.
       networks: initial networks that its state is made of.
       networks_option: option of a run, not of the step, that is their number; empty:
         there are always as many. They are then mapped over a leading axis.
@@ -50,6 +52,7 @@ class Recipe(Part):
     carries: bool = False
     couples: bool = False
     outputs: str = ""
+    needs_data: str = ""
     networks: int = 1
     networks_option: str = ""
     start: str = ""

@@ -79,6 +79,8 @@ def rate_by_examples(
     >>> decision, control.decide({"batch": 50}, state)[0]
     ({'learning_rate': 0.5}, {'learning_rate': 0.5})
 
+    Cost: none on the device; the state is one number.
+
     Source: Lau, Liu and Kolar, "AdAdaGrad: Adaptive Batch Size Schemes for Adaptive
     Gradient Methods", arXiv:2402.11215, whose runs warm up over a tenth and end at a
     tenth of the rate. Code followed: timlautk/AdAdaGrad.

@@ -261,16 +261,19 @@ def require_float32(
             )
 
 
-def require_real(transform: str, params: Params, mask: PyTree | None = None) -> None:
+def require_real(
+    method: str, params: Params, mask: PyTree | None = None, *, of: str = "parameters"
+) -> None:
     """Refuse complex parameters, in a method that has no rule for them.
 
     To be called at ``init``; an accumulation in float32 would drop the imaginary parts
     without a word.
 
     Args:
-      transform: name of the transformation, for the message.
+      method: its name, for the message.
       params: the parameters; arrays, their shapes, or Python numbers.
       mask: tree of booleans; only leaves under True are looked at. Default: all.
+      of: meaning of the leaves, for the message.
 
     Raises:
       InputError: a leaf is complex.
@@ -290,6 +293,6 @@ for 'w': keep its real and imaginary parts as two real leaves
             continue
         where = f" for {trees.path_name(path)!r}" if path else ""
         raise InputError(
-            f"{transform} takes real parameters; got {dtype}{where}: keep its real and "
+            f"{method} takes real {of}; got {dtype}{where}: keep its real and "
             "imaginary parts as two real leaves"
         )

@@ -52,9 +52,17 @@ def may_be_scalar(value: Any) -> bool:
       value: anything.
 
     Returns:
-      False for booleans, text, sequences and other objects that give no number.
+      False for booleans, text, sequences, complex numbers, random keys and other
+      objects that give no real number.
+
+    >>> import numpy as np
+    >>> may_be_scalar(np.float32(1)), may_be_scalar(np.complex64(1))
+    (True, False)
     """
     number = known_number(value)
     if number is not None:
         return not isinstance(number, bool)
+    # A cast to the type of the parameters would drop the imaginary part.
+    if str(getattr(value, "dtype", "")).startswith(("complex", "key<")):
+        return False
     return callable(value) or hasattr(value, "dtype") or hasattr(value, "__jax_array__")

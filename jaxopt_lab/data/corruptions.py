@@ -73,6 +73,9 @@ def corruption(
       InputError: an unknown name, a severity out of range, not five strengths; at the
         call, there are no images, or they are not real floating numbers.
 
+    Cost: that of ``corrupt``; a few arrays of the size of the images; blurs are one
+    convolution a channel, or a gather for each pixel of the length.
+
     Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common
     Corruptions and Perturbations", 2019 (https://arxiv.org/abs/1903.12261).
 

@@ -58,6 +58,8 @@ def cutmix(
     >>> mixed["image"].shape, mixed["label"].shape
     ((4, 2, 2), (4, 2))
 
+    Cost: one gather and one selection of the size of the images.
+
     Source: Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong
     Classifiers with Localizable Features", arXiv:1905.04899. Half the sides are rounded
     down, as in their code.

@@ -49,6 +49,8 @@ def erase(
     >>> float(erase(1.0)(jax.random.key(0), batch)["image"].min())
     0.0
 
+    Cost: one selection of the size of the images.
+
     Source: Zhong et al. 2017, "Random Erasing Data Augmentation", arXiv:1708.04896.
     They draw again until the rectangle fits into the image; here its sides are cut
     down to those of the image. They write random numbers; ``value`` is ours, since the

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core import extras
 
 
 def need(module: str, what: str) -> Any:
@@ -24,10 +23,4 @@ def need(module: str, what: str) -> Any:
     >>> need("json", "this example").dumps([1])
     '[1]'
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"{what} needs the package {module} ({error}); "
-            "install it with: pip install 'jaxopt_lab[data]'"
-        ) from None
+    return extras.need(module, what, "data")

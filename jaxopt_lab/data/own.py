@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.core.files import reason
+from jaxopt_lab.core.foreign_arrays import as_numpy
 from jaxopt_lab.data.dataset import Dataset, image_dataset
 
 HELD_OUT = 0.2
@@ -110,7 +111,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 def _parts(data: Any, name: str) -> tuple[Pair, Pair | None]:
     if isinstance(data, Mapping):
         if set(_FLAT) <= set(data):
-            x, y, u, v = (np.asarray(data[key]) for key in _FLAT)
+            x, y, u, v = (as_numpy(data[key], f"{name}, {key}") for key in _FLAT)
             return (x, y), (u, v)
         if "train" in data:
             test = data.get("test")
@@ -134,7 +135,7 @@ def _pair(part: Any, where: str) -> Pair:
     if isinstance(part, Mapping):
         return _entry(part, _INPUTS, where), _entry(part, _LABELS, where)
     if isinstance(part, tuple | list) and len(part) == 2 and _is_array(part[0]):
-        return np.asarray(part[0]), np.asarray(part[1])
+        return as_numpy(part[0], where), as_numpy(part[1], where)
     if isinstance(part, Iterable) and not isinstance(part, str) and not _is_array(part):
         pairs = []
         for batch in part:
@@ -155,7 +156,7 @@ def _unfit(part: Any, where: str) -> InputError:
 def _entry(part: Mapping[str, Any], names: tuple[str, ...], where: str) -> np.ndarray:
     for name in names:
         if name in part:
-            return np.asarray(part[name])
+            return as_numpy(part[name], where)
     raise InputError(
         f"{where}: no {' or '.join(names)}; it has {', '.join(map(str, part))}"
     )

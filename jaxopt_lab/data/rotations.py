@@ -49,6 +49,8 @@ def rotations(
     >>> turned["image"][1].tolist(), turned["rotation"].tolist()
     ([[1, 3], [0, 2]], [0, 1, 2, 3])
 
+    Cost: memory for ``turns`` copies of the images.
+
     Source: Gidaris, Singh and Komodakis, "Unsupervised Representation Learning by
     Predicting Image Rotations", arXiv:1803.07728.
     """

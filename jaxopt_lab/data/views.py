@@ -59,6 +59,8 @@ def views(
     >>> sorted(views()(jax.random.key(0), batch))
     ['image', 'strong']
 
+    Cost: a few arrays of the size of the images for each of the two views.
+
     Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with
     Consistency and Confidence", arXiv:2001.07685, for the two views; the strong one is
     ours: few operations of numbers instead of their list of photo filters.

@@ -143,6 +143,8 @@ def fit_hidden_markov(
     Raises:
       InputError: as ``transition_counts``.
 
+    Cost: one pass over the targets; memory for ``states ** 2`` counts.
+
     Source: Bourlard and Morgan, 1994, for ``"scaled"``.
 
     >>> chain = fit_hidden_markov({"targets": jnp.array([[0, 0, 0, 1, 1, 1]])})

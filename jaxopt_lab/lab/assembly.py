@@ -9,12 +9,14 @@ import numpy as np
 import optax
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.data import MeshBatches, process_rows, put_batch
 from jaxopt_lab.lab import (
     averaging,
     controlled,
     optimizers,
     placement,
+    recipe_adapters,
     recipes,
     regularized,
     throughput,
@@ -49,7 +51,8 @@ class Program(NamedTuple):
       view: ``view(state)``, the state of the model that is trained and tested; a recipe
         has others beside it.
       functional: the model as pure functions, as it is trained and tested.
-      test_metric_fn: sums of the metrics of the test.
+      test_metric_fn: sums of the metrics of the test, of a classifier.
+      tests: ``tests(batches, seeds=)``, an evaluator of states of ``view``.
       kind: of the data, ``"image"`` or ``"text"``.
       test: batches to test on.
       val: batches of the validation split; ``None``: there is none.
@@ -74,6 +77,7 @@ class Program(NamedTuple):
     view: Any = None
     functional: Any = None
     test_metric_fn: Any = None
+    tests: Any = None
     kind: Any = None
     test: Any = None
     val: Any = None
@@ -109,19 +113,32 @@ def assemble(
     run = configuration.run
     control = controlled.prepare(configuration)
     batch_of = controlled.by_micro_batch(configuration).run
-    loaded, placed, functional, computed, loss_fn = made = materials(configuration)
+    made = materials(configuration)
+    loaded, placed, functional, computed, loss_fn, make = made
     mesh = None if placed is None else placed.mesh
     tx = optimizers.build(placement.on_each_device(configuration, placed), schedule)
 
-    recipe = None
+    recipe, adapter = None, recipe_adapters.of_configuration(configuration)
     if (part := configuration.chosen("recipe")) is not None:
         if placed is not None:
             raise InputError(
                 f"recipe={run.recipe} runs on one device; give mesh=data:1"
             )
-        recipe = recipes.prepare(
-            part, configuration, computed, tx, loaded.input_shape, loaded.num_classes
-        )
+        if adapter.prepare is None:
+            given = loaded.input_shape, loaded.num_classes
+            recipe = recipes.prepare(part, configuration, computed, tx, *given)
+        else:
+            recipe = adapter.prepare(
+                recipe_adapters.Given(
+                    recipes.row_of(part),
+                    part.options,
+                    configuration,
+                    computed,
+                    make,
+                    tx,
+                    loaded,
+                )
+            )
         made = made._replace(functional=recipe.of_network(functional))
     penalized = None
     if (part := configuration.chosen("regularizer")) is not None:
@@ -141,9 +158,10 @@ def assemble(
         loss_fn = penalized.loss_fn
 
     def init(key: jax.Array) -> TrainState:
-        def draw(index: int) -> TrainState:
+        def draw(index: int, network: Functional | None = None) -> TrainState:
             own = jax.random.fold_in(key, index) if index else key
-            state = first_state(own, made, tx, start)
+            begin = start if network is None else None
+            state = first_state(own, made, tx, begin, network)
             return state if penalized is None else penalized.extend(state)
 
         return averages.extend(draw(0) if recipe is None else recipe.first(draw))
@@ -163,6 +181,8 @@ def assemble(
         held["val_"] = loaded.val
     if placed is None:
         batches = loaded.train(None)
+        if recipe is not None and recipe.batches is not None:
+            batches = recipe.batches(loaded)
         if control is not None:
             step = controlled.step(loss_fn, tx, batch_of, averages, reads=reads)
         elif recipe is not None:
@@ -205,16 +225,24 @@ def assemble(
         )
     metric_fn = metrics(computed)
 
-    def evaluators(eval_params: Any) -> Any:
-        return {
-            prefix: make_evaluator(
-                metric_fn,
-                batches_of,
-                eval_params=eval_params,
-                seeds=many,
-                mode=run.seed_mode,
-                mesh=mesh,
+    def tests_of(batches: Any, eval_params: Any = None, **options: Any) -> Any:
+        if recipe is None or recipe.tests is None:
+            return make_evaluator(
+                metric_fn, batches, eval_params=eval_params, **options
             )
+        test = recipe.tests(computed, batches, **options)
+        if eval_params is None:
+            return test
+        each = jax.jit(jax.vmap(eval_params) if options["seeds"] else eval_params)
+        return lambda state: test(
+            state._replace(params=each(state.params, state.opt_state))
+        )
+
+    def evaluators(eval_params: Any) -> Any:
+        options = {"seeds": many, "mode": run.seed_mode}
+        options |= {} if mesh is None else {"mesh": mesh}
+        return {
+            prefix: tests_of(batches_of, eval_params, **options)
             for prefix, batches_of in held.items()
         }
 
@@ -251,6 +279,7 @@ def assemble(
         view=view,
         functional=computed,
         test_metric_fn=metric_fn,
+        tests=tests_of,
         kind=loaded.kind,
         test=held[""],
         val=held.get("val_"),

@@ -18,6 +18,7 @@ from jaxopt_lab.lab import (
     parts,
     path_rules,
     precision,
+    recipe_adapters,
     schedules,
     throughput,
     writers,
@@ -27,10 +28,11 @@ from jaxopt_lab.lab.configuration import (
     NOTHING_OWN,
     Configuration,
     Own,
+    Rows,
     decay_name,
     resolve,
 )
-from jaxopt_lab.lab.run_options import check_ranges
+from jaxopt_lab.lab.run_options import RunOptions, check_ranges
 
 
 def program(name: str) -> str:
@@ -114,7 +116,7 @@ def parse(arguments: Sequence[str]) -> Configuration:
     Raises:
       InputError: an unknown name (with the nearest ones), a value out of range, or an
         option that would do nothing.
-      SystemExit: help was asked for, or a value is not of its type (exit 2).
+      SystemExit: help was asked for.
     """
     given = words([word for word in arguments if word not in HELP])
     return _with_file(given, helping=asks_help(arguments))
@@ -191,6 +193,7 @@ def _configuration(
     known = {name for name, _ in options_form.names(form)}
     for name in given:
         if name not in known:
+            _refuse_of_python(name, rows)
             raise errors.unknown(
                 "option", name, known.union(configuration_files.OPTIONS)
             )
@@ -235,7 +238,19 @@ def _configuration(
     )
     precision.check(configuration)
     controlled.check(configuration)
+    recipe_adapters.of_configuration(configuration).check(configuration)
     return configuration
+
+
+def _refuse_of_python(name: str, rows: Rows) -> None:
+    """Refuse an option of a part that no run offers, with the way to it."""
+    place, _, option = name.partition(".")
+    row = rows.parts.get(place)
+    if row is not None and option in row.options:
+        raise InputError(
+            f"unknown option {name!r} of a run: {row.name} takes {option} from the run "
+            f"itself, or in Python alone, {parts.in_python(row)}"
+        )
 
 
 def listed_kind(arguments: Sequence[str]) -> str:
@@ -269,9 +284,19 @@ def command(configuration: Configuration, out: str) -> str:
     if configuration.rows.base is not None:
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
-    chosen = [word.split("=")[0] for word in first]
     own = configuration.rows.own
-    defaults = _configuration(words(first), own=own).flat()
+    parts_of = [
+        f"{name}={getattr(run, name)}"
+        for name in ("loss", "regularizer", "augment", "recipe")
+        if getattr(run, name) != getattr(RunOptions(), name)
+    ]
+    try:
+        # Options of these parts at their defaults are left out, too.
+        defaults = _configuration(words([*first, *parts_of]), own=own).flat()
+        first += parts_of
+    except InputError:  # a part that goes with other options alone
+        defaults = _configuration(words(first), own=own).flat()
+    chosen = [word.split("=")[0] for word in first]
     flat = configuration.flat()
     changed = [
         f"{name}={_spelled(value)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxopt_lab import data
 from jaxopt_lab.core.errors import InputError
@@ -34,6 +35,8 @@ class TaskData(NamedTuple):
         examples) as batches of one shape, padded, always the same.
       val: the part of the training set that ``run.val`` keeps aside, as ``test``.
       characters: of a text, by token; empty: not known.
+      of_classes: as ``train``, of the examples of some classes alone; ``None`` where
+        the set is not in memory or has no classes.
     """
 
     kind: Literal["image", "text"]
@@ -44,6 +47,7 @@ class TaskData(NamedTuple):
     fixed: Callable[[int], Sequence[Batch]]
     val: Sequence[Batch] | None = None
     characters: str = ""
+    of_classes: Callable[[range], data.BatchSource] | None = None
 
 
 def load(
@@ -101,15 +105,28 @@ def load(
         dataset, held = validation.split(dataset, run.val)
         aside = data.evaluation_batches(held, min(_TEST_BATCH, _length(held)))
 
-    def train(rows: range | None) -> data.BatchSource:
-        del rows  # every process shuffles the whole of a set in memory
+    def shuffled(examples: Mapping[str, Any]) -> data.BatchSource:
         keys = data_keys(run)
         return data.ArrayBatches(
-            dataset.train,
+            examples,
             run.batch_size,
             keys if run.seeds > 1 else keys[0],
             augment=_augmentation(run, dataset, transforms),
         )
+
+    def train(rows: range | None) -> data.BatchSource:
+        del rows  # every process shuffles the whole of a set in memory
+        return shuffled(dataset.train)
+
+    def of_classes(classes: range) -> data.BatchSource:
+        labels = np.asarray(dataset.train["label"])
+        rows = np.flatnonzero((labels >= classes.start) & (labels < classes.stop))
+        if len(rows) < run.batch_size:
+            raise InputError(
+                f"batch_size={run.batch_size} is more than the {len(rows)} training "
+                f"examples of the classes {classes.start} to {classes.stop - 1}"
+            )
+        return shuffled({name: x[rows] for name, x in dataset.train.items()})
 
     def fixed(n: int) -> Sequence[Batch]:
         some = {name: values[:n] for name, values in dataset.train.items()}
@@ -126,6 +143,7 @@ def load(
         fixed,
         aside,
         dataset.characters,
+        of_classes if dataset.kind == "image" else None,
     )
 
 

@@ -14,7 +14,15 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import controlled, data, models, parts, placement, precision
+from jaxopt_lab.lab import (
+    controlled,
+    data,
+    models,
+    parts,
+    placement,
+    precision,
+    recipe_adapters,
+)
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.losses import classification as losses
@@ -34,6 +42,8 @@ class Materials(NamedTuple):
       functional: the model with float32 computation.
       computed: the model as it is trained.
       loss_fn: of the train step.
+      make: ``make(shape, outputs)``, further models for inputs of this shape, drawn and
+        computed as the run's.
     """
 
     loaded: data.TaskData
@@ -41,6 +51,7 @@ class Materials(NamedTuple):
     functional: Functional
     computed: Functional
     loss_fn: Any
+    make: Any = None
 
 
 def materials(configuration: Configuration) -> Materials:
@@ -69,18 +80,32 @@ def materials(configuration: Configuration) -> Materials:
         functional_of,
         configuration,
         loaded.kind,
-        loaded.input_shape,
-        loaded.num_classes,
-        DATA_AXIS if global_statistics else None,
+        batch_axis=DATA_AXIS if global_statistics else None,
     )
-    computed = functional = model_in()
-    if run.precision != "float32":
-        computed = mixed_precision(model_in("bfloat16"))
-    if run.quantize:
-        apply = precision.quantized(run, computed.apply)
-        computed = computed._replace(apply=apply)
+
+    def make(shape: tuple[int, ...], outputs: int) -> Functional:
+        made = model_in(shape, outputs)
+        apply = made.apply
+        if run.precision != "float32":
+            narrow = model_in(shape, outputs, dtype="bfloat16")
+            apply = mixed_precision(narrow).apply
+        if run.quantize:
+            apply = precision.quantized(run, apply)
+        return Functional(made.init, apply)
+
+    part = configuration.chosen("recipe")
+    given = loaded.input_shape, loaded.num_classes
+    of_recipe = recipe_adapters.of_configuration(configuration).network
+    if part is None or of_recipe is None:
+        functional, computed = model_in(*given), make(*given)
+    else:
+        functional, computed = (
+            of_recipe(m, *given, part.options) for m in (model_in, make)
+        )
+    if run.precision == "float32" and not run.quantize:
+        computed = functional
     loss_fn = loss_of(configuration, loaded, computed)
-    return Materials(loaded, placed, functional, computed, loss_fn)
+    return Materials(loaded, placed, functional, computed, loss_fn, make)
 
 
 def first_state(
@@ -88,6 +113,7 @@ def first_state(
     made: Materials,
     tx: optax.GradientTransformation,
     start: Start | None = None,
+    network: Functional | None = None,
 ) -> TrainState:
     """The state of one seed before the first step.
 
@@ -96,12 +122,14 @@ def first_state(
       made: of the run.
       tx: its optimizer.
       start: as in ``assemble``.
+      network: another one than the run's.
 
     Returns:
       The state.
     """
     init_key, step_key, _, noise_key = data.split_keys(key)
-    params, model_state = made.functional.init(init_key)
+    drawn = made.functional if network is None else network
+    params, model_state = drawn.init(init_key)
     if start is not None:
         params, model_state = start(params, model_state)
     state = init_state(tx, params, step_key, model_state)
@@ -115,6 +143,7 @@ def functional_of(
     num_classes: int,
     batch_axis: str | None = None,
     dtype: str | None = None,
+    around: Callable[[Any], Any] | None = None,
 ) -> Functional:
     """The model of a run as pure functions.
 
@@ -125,6 +154,7 @@ def functional_of(
       num_classes: number of classes, or of tokens.
       batch_axis: axis of devices over which batch statistics are averaged.
       dtype: type in which its layers compute; ``None``: their own.
+      around: of ``models.Wanted``.
 
     Returns:
       The functions.
@@ -148,6 +178,7 @@ def functional_of(
         kind == "text",
         configuration.parts.get("activation"),
         {p: o for p, o in configuration.parts.items() if p in OWN},
+        around,
     )
     return model.functional(configuration.model, wanted)
 

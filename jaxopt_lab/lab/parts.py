@@ -13,7 +13,7 @@ from jaxopt_lab.catalog.schema import Controller, Loss, Neutral, Recipe
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
-from jaxopt_lab.lab import imported, recipe_networks
+from jaxopt_lab.lab import imported, recipe_adapters, recipe_networks
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -161,6 +161,8 @@ def details(place: str, row: catalog.Part) -> dict[str, Any]:
         elsewhere |= placed.SET
     if place == "controller":
         elsewhere |= set(_OF_BATCH)
+    if place == "recipe":
+        elsewhere |= set(recipe_adapters.of_row(row).sets)
     found = {
         name: option
         for name, option in row.details.items()
@@ -241,9 +243,21 @@ def _of_place(place: str, name: str) -> catalog.Part | None:
     if reason:
         raise InputError(
             f"{place}={name} cannot be used by a training run: the {kind} {reason}; "
-            f"accepted: {', '.join(accepted(place))}"
+            f"accepted: {', '.join(accepted(place))}; in Python: {in_python(found)}"
         )
     return found
+
+
+def in_python(row: catalog.Part) -> str:
+    """The import path of a part's function, or its name.
+
+    >>> in_python(catalog.get("co_teaching"))
+    'jaxopt_lab.recipes.make_co_teaching_step'
+    """
+    build = row.build
+    if not isinstance(build, str):
+        return row.name
+    return build.replace(":", ".")
 
 
 def _needs(row: catalog.Part) -> list[str]:
@@ -294,18 +308,30 @@ def _unfit_transform(row: catalog.Part) -> str:
 def _unfit_recipe(row: catalog.Part) -> str:
     """The reason why a recipe does not fit a run of one model; empty if it does."""
     assert isinstance(row, Recipe)
-    trained = trained_roles(row)
-    if row.outputs and row.outputs not in recipe_networks.OUTPUTS:
+    if row.needs_data:
+        return f"reads {row.needs_data}, which no task of the lab has"
+    trained, adapter = trained_roles(row), recipe_adapters.of_row(row)
+    own = adapter.prepare is not None
+    if row.outputs and row.outputs not in recipe_networks.OUTPUTS and not own:
         return f"takes networks that give {row.outputs} beside logits"
-    if len(trained) != 1 and not row.start:
+    if len(trained) != 1 and not row.start and not own:
         return f"trains {len(trained)} models, {' and '.join(trained)}"
-    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx")
+    known = (*row.roles, *OF_ONE_ROLE, *recipe_networks.OF_MODEL, "tx", *adapter.known)
     missing = [name for name in _needs(row) if name not in known]
     return f"needs {', '.join(missing)}" if missing else ""
 
 
 _STATISTICS = ("variance", "grad_norm_sq", "batch", "loss", "coordinate_ratio")
 """Statistics that a step over micro-batches gives."""
+
+_UNMEASURED: Mapping[str, str] = {
+    "inner_variance": "of which a run would have to go through every micro-batch "
+    "twice: their products with the mean gradient are known only when all are added",
+    "largest_eigenvalue": "of which a run would have to measure the spectrum between "
+    "two steps; curvature= measures it at tests, beside the training",
+    "target_m1": "moments of activations on a target set, which no task has",
+}
+"""Reasons why a run has not got some statistics."""
 
 _OF_BATCH = ("micro_batch", "start_batch")
 """Options of controllers that a run takes from its batch."""
@@ -316,9 +342,15 @@ def _unfit_controller(row: catalog.Part) -> str:
     assert isinstance(row, Controller)
     missing = [name for name in row.reads if name not in _STATISTICS]
     if missing:
-        return f"reads {', '.join(missing)}, which a run does not measure"
+        reasons = [_UNMEASURED[name] for name in missing if name in _UNMEASURED]
+        reason = reasons[0] if reasons else "which a run does not measure"
+        few = f"{missing[0]} and others" if len(missing) > 2 else " and ".join(missing)
+        return f"reads {few}, {reason}"
     if not set(_OF_BATCH) <= set(row.options):
-        return f"decides {row.decides}, not the batch; schedule= goes by examples"
+        return (
+            f"decides {row.decides}, not the batch; schedule=cosine with warmup= and "
+            "end_rate= is the same rule, and goes by examples where the batch grows"
+        )
     return ""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxopt_lab.core.errors import InputError, described
-from jaxopt_lab.lab import command_line, parts, runs, tasks
+from jaxopt_lab.lab import command_line, parts, runs, summary, tasks
 from jaxopt_lab.lab.configuration import Configuration, Own
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
@@ -62,7 +62,7 @@ def load(
     newest = configuration_of(folder, None, own)
     checkpoints = Checkpoints(
         folder / CHECKPOINTS,
-        best_metric="val_accuracy" if newest.run.val else "accuracy",
+        best_metric=summary.chosen_by(newest),
         read_only=True,
     )
     if step == "latest":

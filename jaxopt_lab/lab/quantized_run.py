@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import numpy as np
@@ -14,6 +14,8 @@ from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.lab.trained_run import Run
 from jaxopt_lab.quantize import QuantizedParams, Rule, quantize_params
 from jaxopt_lab.quantize.round_to_nearest import GridName, grid_of_name
+
+Calibration: TypeAlias = Literal["train", "zeroq", "genie"]
 
 
 def quantize_run(
@@ -28,6 +30,8 @@ def quantize_run(
     examples: int = 512,
     in_order: bool = True,
     progress: Callable[[str], Any] | None = None,
+    calibration: Calibration = "train",
+    calibration_steps: int = 500,
 ) -> tuple[Run, QuantizedParams]:
     """Quantize the matrices of a trained run after the training.
 
@@ -42,6 +46,9 @@ def quantize_run(
       examples: training examples to calibrate on; 0: none.
       in_order: as of ``quantize_params``; likewise ``progress``.
       progress: called with the path of every leaf.
+      calibration: ``"train"``: training examples; ``"zeroq"``, ``"genie"``: inputs of
+        ``data_free_inputs``, made from the statistics of the run's normalizations.
+      calibration_steps: of the latter.
 
     Returns:
       The run with the values on the grids, which evaluates and predicts as before, and
@@ -49,7 +56,7 @@ def quantize_run(
 
     Raises:
       InputError: no such method, an option that it lacks or out of range, several
-        seeds, or a pattern that matches nothing.
+        seeds, a pattern that matches nothing, or no calibration data can be made.
     """
     rows = of_kind("quantizer")
     if method not in rows:
@@ -73,7 +80,7 @@ def quantize_run(
     rules = [Rule(match, quantize, grid)]
     if keep:
         rules.insert(0, Rule(keep, None))
-    inputs = run.calibration_inputs(examples) if examples else []
+    inputs = _inputs(run, examples, calibration, calibration_steps)
 
     def apply(params: Any, batch: Any) -> jax.Array:
         return run.model.apply(params, run.model_state, batch, train=False)[0]
@@ -82,6 +89,19 @@ def quantize_run(
         apply, run.params, rules, inputs, in_order=in_order, progress=progress
     )
     return run.with_weights(params, run.model_state), report
+
+
+def _inputs(run: Run, examples: int, calibration: str, steps: int) -> list[jax.Array]:
+    if calibration not in get_args(Calibration):
+        raise unknown("calibration", calibration, get_args(Calibration))
+    if not examples:
+        return []
+    if calibration == "train":
+        return run.calibration_inputs(examples)
+    from jaxopt_lab.lab.data_free import data_free_inputs
+
+    made: Any = calibration
+    return [data_free_inputs(run, made, examples=examples, steps=steps).inputs]
 
 
 def codes_by_path(report: QuantizedParams) -> dict[str, np.ndarray]:

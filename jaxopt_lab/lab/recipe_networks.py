@@ -15,6 +15,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import Interval, Option
 from jaxopt_lab.core.typing import ModelState, Params
+from jaxopt_lab.lab import recipe_adapters
 from jaxopt_lab.lab.models import prefix_axes
 
 Options = Mapping[str, Any]
@@ -134,11 +135,13 @@ def options_of(row: Recipe) -> dict[str, Option]:
       folders of the runs that its frozen roles are.
     """
     text = "folder of the run whose newest checkpoint is the {}"
-    found = {role: Option("", text.format(role)) for role in row.frozen}
+    roles = row.frozen if recipe_adapters.of_row(row).prepare is None else ()
+    found = {role: Option("", text.format(role)) for role in roles}
     if row.networks_option:
         said = "number of networks that are trained"
         found[row.networks_option] = Option(row.networks, said, Interval(1), True)
-    return found | dict(OUTPUTS[row.outputs].options if row.outputs in OUTPUTS else {})
+    found |= dict(OUTPUTS[row.outputs].options if row.outputs in OUTPUTS else {})
+    return found | dict(recipe_adapters.of_row(row).options)
 
 
 def of_network(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -16,59 +15,16 @@ from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.lab import parts, recipe_networks
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.frozen_networks import trained
-from jaxopt_lab.training import TrainState, TrainStep
-from jaxopt_lab.training.step_norms import step_norms
+from jaxopt_lab.lab.prepared_recipe import Draw, OfOne, Prepared, step_options
+from jaxopt_lab.training import TrainState
 
-Draw = Callable[[int], TrainState]
-OfOne = Callable[..., Any]
+__all__ = ["Prepared", "prepare", "row_of"]
 
 
-class Prepared(NamedTuple):
-    """A recipe, ready to train.
-
-    Attributes:
-      step: its training step.
-      first: ``first(draw)``, its state, where ``draw(i)`` is a fresh plain state of the
-        i-th network.
-      view: ``view(state)``, the state of what is tested alone.
-      complete: ``complete(state, batch)``, the first state with the model states that
-        the recipe keeps besides; ``None``: it keeps none.
-      carries: whether the first batch of ``complete`` is the first to be trained on.
-      of_network: a network of the run as one of the recipe, whose outputs are more.
-      tested: a network of the recipe as the model that is tested.
-      of_each: a function of parameters and optimizer state of one network as one of
-        those of ``view``.
-    """
-
-    step: TrainStep
-    first: Callable[[Draw], TrainState]
-    view: Callable[[TrainState], TrainState]
-    complete: Callable[[TrainState, Batch], TrainState] | None = None
-    carries: bool = False
-    of_network: Callable[[Functional], Functional] = lambda network: network
-    tested: Callable[[Functional], Functional] = lambda network: network
-    of_each: Callable[[OfOne], OfOne] = lambda function: function
-
-    def completed(self, state: TrainState, batches: Any, many: bool) -> TrainState:
-        """A fresh state of the recipe, complete.
-
-        Args:
-          state: of ``first``; stacked for several seeds.
-          batches: the source of batches; it moves on where the recipe carries the
-            first.
-          many: whether there are several seeds.
-
-        Returns:
-          The state.
-        """
-        if self.complete is None:
-            return state
-        at = batches.get_state()
-        first = batches.next()
-        if not self.carries:
-            batches.set_state(at)
-        made = jax.vmap(self.complete) if many else self.complete
-        return jax.jit(made)(state, first)
+def row_of(chosen: parts.Chosen) -> Recipe:
+    """The row of a recipe that a run has chosen."""
+    assert isinstance(chosen.row, Recipe)
+    return chosen.row
 
 
 def prepare(
@@ -96,8 +52,7 @@ def prepare(
       InputError: a trained run is missing or does not fit, the model has not what the
         recipe needs, or the recipe has no such option.
     """
-    row, run = chosen.row, configuration.run
-    assert isinstance(row, Recipe)
+    row, run = row_of(chosen), configuration.run
     frozen = {
         name: trained(str(chosen.options[name]), name, configuration, shape, classes)
         for name in row.frozen
@@ -116,14 +71,7 @@ def prepare(
     shared: dict[str, Any] = recipe_networks.of_model(
         row, configuration.rows.model, configuration.model
     )
-    shared |= {"micro_batches": run.micro_batches}
-    shared["skip_nonfinite"] = run.on_nonfinite == "skip"
-    more = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    for name, plain in (("micro_batches", 1), ("skip_nonfinite", False)):
-        if not more and name not in accepted and shared.pop(name) != plain:
-            raise InputError(f"recipe={row.name} has no {name}")
-    if more:
-        shared["measure"] = step_norms
+    shared |= step_options(row, run)
     step = make(**of_roles, tx=tx, **row.checked(options), **shared)
 
     fixed = {name: model.params for name, model in frozen.items()}

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_lab.lab.statistics import mean_interval
-from jaxopt_lab.plotting import training_curves
+from jaxopt_lab.plotting import Line, Panel, record_panels, training_curves
 from jaxopt_lab.runtime import read_metrics
 
 
 def _title(summary: dict[str, Any]) -> str:
-    return f"{summary['method']} on {summary['task']} with {summary['model']}"
+    text = f"{summary['method']} on {summary['task']} with {summary['model']}"
+    recipe = summary.get("recipe")
+    return f"{text}, recipe {recipe}" if recipe else text
 
 
 def _percent(values: list[float]) -> str:
@@ -26,13 +28,13 @@ def _early(summary: dict[str, Any]) -> str:
     if not tests:
         return ""
     chosen = summary.get("selected_on", "test")
-    return (
-        f" of {summary['planned_steps']}: no better {chosen} accuracy in {tests} tests"
-    )
+    score = f"{chosen} {summary.get('score', 'accuracy')}"
+    return f" of {summary['planned_steps']}: no better {score} in {tests} tests"
 
 
 def _best(summary: dict[str, Any]) -> str:
-    text = _percent(summary["best_accuracy"])
+    name = "best_accuracy" if "best_accuracy" in summary else "best_score"
+    text = _percent(summary[name])
     if "best_step" not in summary:
         return text
     return f"{text} at step {summary['best_step']}, chosen on {summary['selected_on']}"
@@ -82,6 +84,20 @@ def _text(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _of_generator(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Results of the tests of a network that is no classifier."""
+    if "final_scores" not in summary:
+        return []
+    found = [
+        (f"final test {name}", _percent(values))
+        for name, values in summary["final_scores"].items()
+    ]
+    found.append((f"best test {summary['score']}", _best(summary)))
+    if "final_loss" in summary:
+        found.append(("final test loss", _number(summary["final_loss"])))
+    return found
+
+
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The closing table of a run, as pairs of a label and a text.
 
@@ -113,6 +129,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         if seeds > 1:
             each = ", ".join(f"{100 * a:.2f}" for a in summary["final_accuracy"])
             table.append(("final accuracy by seed", f"{each} %"))
+    table += _of_generator(summary)
     return [
         *table,
         ("time of a step (all seeds)", _seconds(summary.get("step_seconds"))),
@@ -157,5 +174,14 @@ def draw_curves(summary: dict[str, Any], folder: Path) -> Path:
     """
     records = read_metrics(folder / "metrics.jsonl")
     path = folder / "curves.png"
-    training_curves(records, _title(summary)).savefig(path, dpi=130)
+    if "score" in summary:
+        score = summary["score"]
+        panels = [
+            Panel("loss", [Line(kind, "loss", kind) for kind in ("train", "test")]),
+            Panel(f"{score} (%)", [Line("test", score, "test")], scale=100),
+        ]
+        figure = record_panels(records, panels, _title(summary))
+    else:
+        figure = training_curves(records, _title(summary))
+    figure.savefig(path, dpi=130)
     return path

@@ -23,10 +23,11 @@ class RunChoice:
     seed_index: int = 0
     """one of the run's seeds, from 0"""
 
-    def load(self, **options: Any) -> Run:
+    def load(self, wanted: str = "", **options: Any) -> Run:
         """Read the run.
 
         Args:
+          wanted: the command, where it takes classifiers alone.
           **options: of ``lab.load``.
 
         Returns:
@@ -39,6 +40,8 @@ class RunChoice:
         from jaxopt_lab.lab.python_runs import load
 
         found = load(self.run, step, **options)
+        if wanted:
+            found.need_classifier(wanted)
         return found if self.seed_index < 0 else found.seed(self.seed_index)
 
 

@@ -124,7 +124,7 @@ def train(
             Checkpoints(
                 folder / run_files.CHECKPOINTS,
                 keep=run.keep,
-                best_metric="val_accuracy" if run.val else "accuracy",
+                best_metric=summary.chosen_by(configuration),
             )
         )
         state, resume, start = program.state, None, 0

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.lab import history, statistics
+from jaxopt_lab.lab import history, recipe_adapters, statistics
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.run_files import METRICS
 from jaxopt_lab.runtime import FitResult, read_metrics
@@ -79,7 +79,20 @@ def of_run(
         figures["batches"] = [run.batch_size, trained[-1]]
         figures["examples"] = every[-1]["examples"]
     records = [r for r in every if r["kind"] == "test"]
-    return figures | (_accuracies(records, bool(run.val)) if records else {})
+    if not records:
+        return figures
+    adapter = recipe_adapters.of_configuration(configuration)
+    if adapter.classifies:
+        figures |= _accuracies(records, bool(run.val))
+    else:
+        figures |= _scores(records, chosen_by(configuration), adapter)
+    return figures | adapter.figures(records, configuration)
+
+
+def chosen_by(configuration: Configuration) -> str:
+    """The result of a test by which the best checkpoint of a run is chosen."""
+    score = recipe_adapters.of_configuration(configuration).score
+    return f"val_{score}" if configuration.run.val else score
 
 
 def mesh_text(mesh: Mesh | None) -> str:
@@ -91,12 +104,29 @@ def mesh_text(mesh: Mesh | None) -> str:
 
 def _names(configuration: Configuration) -> dict[str, Any]:
     run = configuration.run
-    return {
-        "method": run.method,
-        "task": run.task,
-        "model": run.model,
-        "seeds": run.seeds,
+    named = {"method": run.method, "task": run.task, "model": run.model}
+    if run.recipe != "none":
+        named["recipe"] = run.recipe
+    return {**named, "seeds": run.seeds}
+
+
+def _scores(
+    records: list[dict[str, Any]], chosen: str, adapter: recipe_adapters.Adapter
+) -> dict[str, Any]:
+    """The results of tests of a network that is no classifier."""
+    means = [float(np.mean(r[chosen])) for r in records]
+    best = records[int(np.argmax(means))]
+    last = {name: np.ravel(records[-1][name]).tolist() for name in adapter.scores}
+    figures = {
+        "score": adapter.score,
+        "final_scores": last,
+        "best_score": np.ravel(best[adapter.score]).tolist(),
+        "best_step": best["step"],
+        "selected_on": "validation" if chosen.startswith("val_") else "test",
     }
+    if "loss" in records[-1]:
+        figures["final_loss"] = np.ravel(records[-1]["loss"]).tolist()
+    return figures
 
 
 def _accuracies(records: list[dict[str, Any]], validated: bool) -> dict[str, Any]:

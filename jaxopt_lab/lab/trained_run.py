@@ -13,7 +13,7 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.lab import run_data
+from jaxopt_lab.lab import recipe_adapters, run_data
 from jaxopt_lab.lab.adapting_run import adapting_run
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
@@ -25,7 +25,6 @@ from jaxopt_lab.lab.run_files import (
 )
 from jaxopt_lab.recipes import AdaptingNorms
 from jaxopt_lab.runtime import Checkpoints, read_metrics
-from jaxopt_lab.training import make_evaluator
 from jaxopt_lab.training.evaluate import Evaluator
 
 if TYPE_CHECKING:
@@ -258,7 +257,50 @@ class Run:
         Returns:
           Integers.
         """
+        self.need_classifier("predict")
         return np.asarray(jax.numpy.argmax(self.apply(inputs), axis=-1))
+
+    def need_classifier(self, wanted: str) -> None:
+        """Refuse a run whose network gives no logits of classes.
+
+        Args:
+          wanted: what needs them, for the message.
+
+        Raises:
+          InputError: it was trained by a recipe of other networks.
+        """
+        if not recipe_adapters.of_configuration(self.configuration).classifies:
+            raise InputError(
+                f"{wanted} needs a classifier; {self.folder} was trained by "
+                f"recipe={self.config['recipe']}, whose network is none (in Python: "
+                f"lab.load({str(self.folder)!r}).samples(count))"
+            )
+
+    def samples(self, count: int, *, seed: int = 0) -> np.ndarray:
+        """Examples that the generator of a run makes.
+
+        Args:
+          count: number of examples.
+          seed: of the noise.
+
+        Returns:
+          ``(count, ...)``, on the scale of the training step (integers of images were
+          divided by 255).
+
+        Raises:
+          InputError: the run has no generator, or several seeds.
+        """
+        made = recipe_adapters.of_configuration(self.configuration).samples
+        if made is None:
+            raise InputError(
+                f"{self.folder} has no generator; accepted: a run of a recipe that "
+                "trains one"
+            )
+        if self.seeds > 1:
+            raise InputError(f"samples of {self.seeds} seeds; give run.seed(i).samples")
+        if count < 1:
+            raise InputError(f"count={count} is out of range; accepted: [1, inf)")
+        return np.asarray(made(self, count, jax.random.key(seed)))
 
     def evaluate(self, data: Any = None) -> dict[str, Any]:
         """Loss, accuracy and the run's own metrics over examples.
@@ -290,8 +332,7 @@ class Run:
         batches = self._program.test
         if data is not None:
             batches = run_data.evaluation_batches_of(data, self._program.kind)
-        metrics = self._program.test_metric_fn
-        return make_evaluator(metrics, batches, seeds=self.seeds > 1)
+        return self._program.tests(batches, seeds=self.seeds > 1)
 
     def prepared(self, inputs: Any) -> jax.Array:
         """Inputs as the network takes them: integers of images are divided by 255."""

@@ -139,6 +139,12 @@ from .graph.hyperedge_distillation import (
 )
 from .graph.hypergraph_conv import hypergraph_conv, hypergraph_propagate
 from .graph.modules import GATConv, GCNConv, HypergraphConv
+from .graph.networkx_graphs import (
+    NamedGraph,
+    from_networkx,
+    read_graph,
+    to_networkx,
+)
 from .graph.padding import GraphBatch, pad_graphs, pool_nodes
 from .graph.prediction_correction import (
     IncrementTracker,
@@ -190,8 +196,9 @@ from .memory_saving.modules import (
     MesaSoftmax,
     WtaCrsDense,
 )
+from .mixer.causal_mixer import causal_mixer
 from .mixer.hydra_mixer import hydra_mixer
-from .mixer.modules import HydraMixer
+from .mixer.modules import CausalMixer, HydraMixer
 from .mixer.quasiseparable import (
     Direction,
     quasiseparable_matrix,
@@ -262,6 +269,7 @@ __all__ = [
     "BatchChannelNorm",
     "BatchFormer",
     "BlindSpotConv",
+    "CausalMixer",
     "Changed",
     "CodebookBottleneck",
     "ContentGuidedAttention",
@@ -307,6 +315,7 @@ __all__ = [
     "MgConv",
     "MgNO",
     "MixtureOfExperts",
+    "NamedGraph",
     "NestedDropout",
     "NnxLayer",
     "NormAwareLinearAttention",
@@ -354,6 +363,7 @@ __all__ = [
     "blind_spot_conv",
     "bundle",
     "bundle_weights",
+    "causal_mixer",
     "central_difference_kernel",
     "centre_mask",
     "chebyshev_basis",
@@ -379,6 +389,7 @@ __all__ = [
     "farthest_point_landmarks",
     "fold_differences",
     "fourier_basis",
+    "from_networkx",
     "gat_conv",
     "gaussian_basis",
     "gaussian_prior",
@@ -470,6 +481,7 @@ __all__ = [
     "random_effect_scale_bias",
     "random_effects",
     "random_effects_kl",
+    "read_graph",
     "recurrent_hypernetwork",
     "region_norm",
     "relu_features",
@@ -514,6 +526,7 @@ __all__ = [
     "ternary_matmul",
     "ternary_matrix",
     "time_dependent",
+    "to_networkx",
     "tracker_moments",
     "tracker_update",
     "transformer_block",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.where import counted
 
 
 def over_features(
@@ -45,7 +46,7 @@ def over_features(
             f"mask must have the first axes of {leading}, one value for each position; "
             f"got {mask.shape}"
         )
-    return mask.astype(bool).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+    return counted(mask, x.ndim)
 
 
 def needed_key(layer: str, setting: str, key: jax.Array | None) -> jax.Array:

@@ -11,6 +11,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.targets import check_floats, check_shape
 
 
@@ -205,8 +206,7 @@ def _distance(a: jax.Array, b: jax.Array, where: jax.Array | None) -> jax.Array:
     wide = accumulation_dtype(jnp.promote_types(a.dtype, b.dtype))
     if where is not None:
         check_shape("where", where, a.shape[:1])
-        here = where.astype(bool)[:, None, None, None]
-        a, b = jnp.where(here, a, 0), jnp.where(here, b, 0)
+        a, b = or_zero(a, where), or_zero(b, where)
     return jnp.mean(jnp.abs(a.astype(wide) - b.astype(wide)), axis=(1, 2, 3))
 
 

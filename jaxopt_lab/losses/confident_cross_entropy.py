@@ -45,6 +45,9 @@ def confident_cross_entropy(
       InputError: shapes that do not belong together, ``weak`` no probabilities, or a
         threshold out of range.
 
+    Cost: linear in the logits, three arrays of whose size are kept for the
+    gradient.
+
     Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with
     Consistency and Confidence", 2020 (https://arxiv.org/abs/2001.07685); soft labels as
     in the code of ShrinkMatch.

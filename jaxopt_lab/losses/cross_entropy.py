@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.targets import check_labels, kept
 
 
@@ -57,7 +58,7 @@ def cross_entropy(
     if known_number(label_smoothing) != 0:
         smoothing = jnp.asarray(label_smoothing, loss.dtype)
         loss = (1 - smoothing) * loss - smoothing * jnp.mean(log_p, axis=-1)
-    return loss if where is None else jnp.where(where != 0, loss, 0)
+    return or_zero(loss, where)
 
 
 def at_labels(values: jax.Array, labels: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.targets import check_real, kept
 
@@ -98,7 +99,7 @@ def emo(
         above = jnp.maximum(jax.lax.stop_gradient(distance), 0)
         ratio = jax.lax.stop_gradient(losses) / (above + _EPS)
         mixed = (1 - part) * losses + part * ratio * distance
-    return mixed if where is None else jnp.where(where != 0, mixed, 0)
+    return or_zero(mixed, where)
 
 
 def _distance(q: jax.Array, labels: jax.Array, embedding: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from jaxopt_lab.core.divergences import jensen_shannon_divergence
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import at_labels
 from jaxopt_lab.losses.targets import (
     check_floats,
@@ -80,7 +81,7 @@ def ensemble_diversity(
         p = jnp.exp(mean)
         each = jnp.where(p == 0, 0, p * (mean - log_p))
         found = jnp.mean(jnp.sum(each, axis=-1), axis=1)
-    return found if where is None else jnp.where(where != 0, found, 0)
+    return or_zero(found, where)
 
 
 def ensemble_cross_entropy(
@@ -111,6 +112,9 @@ def ensemble_cross_entropy(
     Raises:
       InputError: as of ``ensemble_diversity``.
 
+    Cost: linear in the members' logits, about two arrays of whose size are kept for
+    the gradient.
+
     Source: Abe et al., "Pathologies of Predictive Diversity in Deep Ensembles", 2023
     (https://arxiv.org/abs/2302.00704), from the text: its code has no such loss.
 
@@ -128,7 +132,7 @@ def ensemble_cross_entropy(
     losses = -jnp.mean(at_labels(log_p, every), axis=1)
     apart = ensemble_diversity(members, labels, kind=diversity, where=where)
     losses = losses - jnp.asarray(gamma, losses.dtype) * apart
-    return losses if where is None else jnp.where(where != 0, losses, 0)
+    return or_zero(losses, where)
 
 
 def mean_prediction_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -157,7 +161,7 @@ def _members(logits: jax.Array, where: jax.Array | None) -> jax.Array:
             raise InputError(
                 f"where must have shape {logits.shape[:1]}; got {where.shape}"
             )
-        z = jnp.where((where != 0)[:, None, None], z, 0)
+        z = or_zero(z, where)
     return jax.nn.log_softmax(z)
 
 

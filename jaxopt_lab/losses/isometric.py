@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
+from jaxopt_lab.core.where import counted
 from jaxopt_lab.losses.targets import check_floats, check_shape
 
 
@@ -60,7 +61,7 @@ def isometric_loss(
     here = ~jnp.isposinf(d) & (d != 0)
     if where is not None:
         check_shape("where", where, outputs.shape[:1])
-        here &= where.astype(bool)
+        here &= counted(where)
     d = jnp.where(here, d, 0)
     h = jnp.where(here[:, None, None], outputs, 0).astype(wide)
     apart = h[:, 0] - h[:, 1]

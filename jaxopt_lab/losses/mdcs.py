@@ -13,6 +13,7 @@ from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import at_labels
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.targets import (
@@ -111,9 +112,7 @@ def mdcs(
         _check_counts(class_counts, logits.shape[-1])
         wide = accumulation_dtype(logits.dtype)
         counts = valid(where, logits.shape[0], logits)
-        z = logits.astype(wide)
-        if where is not None:
-            z = jnp.where((where != 0)[:, None, None, None], z, 0)
+        z = or_zero(logits.astype(wide), where)
         z = z + _balance(class_counts.astype(wide), exponents)[None, None]
         every = jnp.broadcast_to(labels[:, None, None], z.shape[:3])
         entropy = -at_labels(jax.nn.log_softmax(z), every)

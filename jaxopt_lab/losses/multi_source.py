@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.targets import (
     check_floats,
@@ -113,7 +114,7 @@ def multi_source_distillation(
     has = valid(where, count, logits)
     if labelled is not None:
         check_shape("labelled", labelled, (count,))
-        has = has * (labelled != 0).astype(has.dtype)
+        has = has * counted(labelled).astype(has.dtype)
     refuse_out_of_range(
         labels, logits.shape[-1], has > 0, of="classes of the task's logits"
     )

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import POSITIVE, Interval, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted, or_zero
 from jaxopt_lab.losses.targets import check_labels, kept, refuse_out_of_range
 
 Mode = Literal["cdf", "pdf"]
@@ -156,7 +157,7 @@ def ordinal_cross_entropy(
     losses = soft_label_divergence(logits, q, where=where)
     inside = (labels >= 0) & (labels < levels)
     if where is not None:
-        inside = inside | (where == 0)
+        inside = inside | ~counted(where)
     return jnp.where(inside, losses, jnp.nan)
 
 
@@ -190,7 +191,7 @@ def soft_label_divergence(
     # 0 log 0 is 0; the logarithm of a positive one alone is taken.
     apart = jnp.log(jnp.where(q == 0, 1, q)) - log_p
     losses = jnp.sum(jnp.where(q == 0, 0, q * apart), axis=-1)
-    return losses if where is None else jnp.where(where != 0, losses, 0)
+    return or_zero(losses, where)
 
 
 def level_score(logits: jax.Array) -> LevelScore:

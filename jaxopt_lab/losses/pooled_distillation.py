@@ -14,6 +14,7 @@ from jaxopt_lab.core.options import check_arguments
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype, safe_sqrt
 from jaxopt_lab.core.unit import unit_rows
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.targets import check_floats, check_shape, kept
 
 Collapse = Literal["spatial", "width", "height", "channels", "none"]
@@ -142,7 +143,7 @@ def cosine_distillation(
     own, other = (kept(x, where) for x in (outputs, jax.lax.stop_gradient(teacher)))
     own, other = (x.astype(accumulation_dtype(x.dtype)) for x in (own, other))
     apart = 1 - jnp.sum(unit_rows(own) * unit_rows(other).astype(own.dtype), axis=1)
-    return apart if where is None else jnp.where(where.astype(bool), apart, 0)
+    return or_zero(apart, where)
 
 
 def normalized_distance(outputs: jax.Array, teacher: jax.Array) -> jax.Array:
@@ -172,7 +173,7 @@ def _kept(x: jax.Array, where: jax.Array | None) -> jax.Array:
     if where is None:
         return x
     check_shape("where", where, x.shape[:1])
-    return jnp.where(where.astype(bool)[:, None, None, None], x, 0)
+    return or_zero(x, where)
 
 
 def _listed(maps: Maps) -> list[jax.Array]:

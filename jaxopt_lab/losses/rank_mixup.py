@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.mixing import share
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 from jaxopt_lab.losses.targets import check_probabilities, check_shape, kept
 
@@ -69,9 +70,7 @@ def mixup_ranking(
     apart = jnp.max(mixtures, axis=-1) - jnp.max(z, axis=-1)[:, None]
     hinge = jnp.maximum(apart + jnp.asarray(margin, z.dtype), 0)
     hinge = jnp.mean(jnp.where(shares < 1, hinge, 0), axis=1)
-    if where is not None:
-        hinge = jnp.where(where != 0, hinge, 0)
-    return losses + jnp.asarray(weight, losses.dtype) * hinge
+    return losses + jnp.asarray(weight, losses.dtype) * or_zero(hinge, where)
 
 
 def mixup_ndcg(
@@ -138,9 +137,7 @@ def mixup_ndcg(
     best = jnp.sum(-jnp.sort(-gains, axis=1) * discount, axis=1)
     # Both are above 0: a confidence is at least 1 / C.
     ratio = jnp.where(found > best, best / found, found / best)
-    term = 1 - ratio
-    if where is not None:
-        term = jnp.where(where != 0, term, 0)
+    term = or_zero(1 - ratio, where)
     return losses + jnp.asarray(weight, losses.dtype) * term
 
 

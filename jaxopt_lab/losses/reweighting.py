@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted
 from jaxopt_lab.losses.cross_entropy import cross_entropy
 
 Strategy = Literal["linupper", "quadratic", "extremes", "upper"]
@@ -69,7 +70,7 @@ def loss_weights(
             f"{where.shape}"
         )
     dtype = accumulation_dtype(losses.dtype)
-    kept = jnp.ones(losses.shape, bool) if where is None else where != 0
+    kept = jnp.ones(losses.shape, bool) if where is None else counted(where)
     l = jax.lax.stop_gradient(jnp.where(kept, losses.astype(dtype), 0))
     low = jnp.min(l, where=kept, initial=jnp.inf)
     high = jnp.max(l, where=kept, initial=-jnp.inf)
@@ -152,7 +153,7 @@ def reweighted(
             f"lengths must have the shape of the losses, {losses.shape}; got "
             f"{lengths.shape}"
         )
-    kept = jnp.ones(losses.shape, bool) if where is None else where != 0
+    kept = jnp.ones(losses.shape, bool) if where is None else counted(where)
     n = jnp.sum(kept, dtype=dtype)
     size = None if lengths is None else jnp.where(kept, lengths.astype(dtype), 0)
     total = n if size is None else jnp.sum(size)
@@ -194,6 +195,9 @@ def reweighted_cross_entropy(
 
     >>> reweighted_cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 1])).round(3).tolist()
     [1.3860000371932983, 1.3860000371932983]
+
+    Cost: that of the cross-entropy, one array of the size of the logits kept for
+    the gradient.
 
     Source: Sow et al. 2025 (https://arxiv.org/abs/2502.06733); see ``loss_weights``.
     """

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted, or_zero
 from jaxopt_lab.losses.stateful import StatefulLoss
 
 Modes = Literal["sigmoid", "relu_exp"]
@@ -104,8 +105,7 @@ def shade(
                     f"where must have shape {y.shape[:1]}, one value for each example; "
                     f"got {where.shape}"
                 )
-            # A dropped example may hold anything, and 0 times NaN is NaN.
-            y = jnp.where((where != 0)[:, None, None], y, 0)
+            y = or_zero(y, where)
         on = _on(y, modes)
         each = jnp.stack([1 - on, on])
         state = _moved(state, y, jax.lax.stop_gradient(each), where, decay)
@@ -113,7 +113,7 @@ def shade(
         mu = jax.lax.stop_gradient(state.mu).astype(y.dtype)
         apart = jnp.square(y[None] - mu[:, None, None])
         penalty = jnp.mean(jnp.sum(each * apart, axis=(0, 3)), axis=1)
-        return penalty if where is None else jnp.where(where != 0, penalty, 0), state
+        return or_zero(penalty, where), state
 
     return StatefulLoss(init, apply)
 
@@ -136,11 +136,9 @@ def fixed_modes_penalty(
     [3.0]
     """
     y = activations.astype(accumulation_dtype(activations.dtype))
-    y = _positions(y)
-    if where is not None:
-        y = jnp.where((where != 0)[:, None, None], y, 0)
+    y = or_zero(_positions(y), where)
     penalty = jnp.mean(jnp.sum(y * y + 1 - 2 * y * jnp.tanh(y / 2), axis=-1), axis=1)
-    return penalty if where is None else jnp.where(where != 0, penalty, 0)
+    return or_zero(penalty, where)
 
 
 def _checked(activations: jax.Array) -> jax.Array:
@@ -175,7 +173,7 @@ def _moved(
     y = jax.lax.stop_gradient(y)
     weight = jnp.ones(y.shape[0], y.dtype)
     if where is not None:
-        weight = (where != 0).astype(y.dtype)
+        weight = counted(where).astype(y.dtype)
     total = jnp.sum(weight) * y.shape[1]
     weight = weight[None, :, None, None] / jnp.maximum(total, 1)
     kept = jnp.where(total > 0, jnp.asarray(decay, y.dtype), 1)

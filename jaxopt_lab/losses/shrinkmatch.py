@@ -78,6 +78,10 @@ def shrinkmatch(
       InputError: an option is out of range; at the call, shapes that do not belong
         together or ``weak`` no probabilities.
 
+    Cost: a sort of the classes of each example, else linear in the logits. State:
+    ``window`` rows of C numbers and two more. Kept for the gradient: six to seven
+    arrays of the size of the logits.
+
     Source: Yang et al., "Shrinking Class Space for Enhanced Certainty in
     Semi-Supervised Learning", 2023 (https://arxiv.org/abs/2308.06777) and its code,
     whose class 1 is always removed. Its running share is reset in each epoch; here

@@ -17,6 +17,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.targets import check_floats, check_shape
 
 K1, K2 = 0.01, 0.03
@@ -86,9 +87,7 @@ def ssim(
     wide = accumulation_dtype(jnp.promote_types(a.dtype, b.dtype))
     if where is not None:
         check_shape("where", where, a.shape[:1])
-        here = where.astype(bool).reshape((-1,) + (1,) * (a.ndim - 1))
-        # A dropped image may hold anything, and 0 times NaN is NaN in the gradient.
-        a, b = jnp.where(here, a, 0), jnp.where(here, b, 0)
+        a, b = or_zero(a, where), or_zero(b, where)
     a, b = (_planes(x).astype(wide) for x in (a, b))
     span = jnp.asarray(data_range, wide)
     size = jnp.maximum(jnp.max(jnp.abs(a), (1, 2, 3)), jnp.max(jnp.abs(b), (1, 2, 3)))
@@ -100,7 +99,7 @@ def ssim(
     )
     found = _compared(a / size, b / size, c1, c2, _gaussian(window, sd))
     value = jnp.mean(found, axis=(1, 2, 3))
-    return value if where is None else jnp.where(where.astype(bool), value, 0)
+    return or_zero(value, where)
 
 
 def ssim_loss(
@@ -139,7 +138,7 @@ def ssim_loss(
     value = ssim(
         outputs, reference, window=window, sd=sd, data_range=data_range, where=where
     )
-    return 1 - value if where is None else jnp.where(where.astype(bool), 1 - value, 0)
+    return or_zero(1 - value, where)
 
 
 def luminance_loss(outputs: jax.Array, reference: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values, out_of_range
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted, or_zero
 
 
 def check_labels(
@@ -59,9 +60,7 @@ def kept(outputs: jax.Array, where: jax.Array | None) -> jax.Array:
     >>> kept(jnp.array([[1.0], [jnp.nan]]), jnp.array([1, 0])).ravel().tolist()
     [1.0, 0.0]
     """
-    if where is None:
-        return outputs
-    return jnp.where(where.astype(bool)[..., None], outputs, 0)
+    return or_zero(outputs, where)
 
 
 def check_shape(name: str, x: jax.Array, shape: tuple[int, ...]) -> None:
@@ -197,7 +196,7 @@ def valid(where: jax.Array | None, count: int, like: jax.Array) -> jax.Array:
     if where is None:
         return jnp.ones((count,), dtype)
     check_shape("where", where, (count,))
-    return where.astype(bool).astype(dtype)
+    return counted(where).astype(dtype)
 
 
 def mean_where(values: jax.Array, weights: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.options import SHARE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, scalar_dtype
 from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.stateful import StatefulLoss
 from jaxopt_lab.losses.targets import check_floats, check_shape, valid
 
@@ -108,9 +109,7 @@ def meco(*, averaging: Annotated[Scalar, SHARE] = 0.5) -> StatefulLoss:
         # 0, with the gradient of the weighted samples.
         slope = total - jax.lax.stop_gradient(total)
         losses = -data + (log_u + slope)
-        if where is not None:
-            losses = jnp.where(where.astype(bool), losses, 0)
-        return losses, MecoState(log_u, state.count + 1)
+        return or_zero(losses, where), MecoState(log_u, state.count + 1)
 
     return StatefulLoss(init, apply)
 
@@ -153,7 +152,7 @@ def importance_sampled(
     """
     data, noise, log_q = _checked(f, noise, log_q, where)
     losses = -data + _log_mean(noise - log_q)
-    return losses if where is None else jnp.where(where.astype(bool), losses, 0)
+    return or_zero(losses, where)
 
 
 def noise_contrastive(
@@ -195,7 +194,7 @@ def noise_contrastive(
     real = data - log_z - log_q.astype(data.dtype)
     fake = noise - log_z - log_q_noise
     losses = jax.nn.softplus(-real) + jnp.mean(jax.nn.softplus(fake))
-    return losses if where is None else jnp.where(where.astype(bool), losses, 0)
+    return or_zero(losses, where)
 
 
 def _checked(
@@ -206,8 +205,11 @@ def _checked(
     check_shape("log_q", log_q, jnp.shape(noise))
     valid(where, len(f), f)
     dtype = scalar_dtype(f, noise)
-    data = f if where is None else jnp.where(where.astype(bool), f, 0)
-    return data.astype(dtype), noise.astype(dtype), jnp.asarray(log_q, dtype)
+    return (
+        or_zero(f, where).astype(dtype),
+        noise.astype(dtype),
+        jnp.asarray(log_q, dtype),
+    )
 
 
 def _log_mean(logs: jax.Array) -> jax.Array:

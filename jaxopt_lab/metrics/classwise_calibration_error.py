@@ -14,6 +14,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, Interval, check_arguments
 from jaxopt_lab.core.typing import Metrics
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.metrics.mergeable import MergeableMetric, labelled, merge
 
 NAME = "classwise_calibration_error"
@@ -84,7 +85,7 @@ def classwise_calibration_error(
         edges = jnp.arange(1, bins, dtype=p.dtype) / bins
         place = jnp.searchsorted(edges, jax.lax.stop_gradient(p), side="left")
         place = jnp.minimum(place, bins - 1)
-        apart = jnp.where((weight != 0)[:, None], outcomes - p, 0) * weight[:, None]
+        apart = or_zero(outcomes - p, weight) * weight[:, None]
         apart = apart.astype(sums.differences.dtype)
         every = jnp.broadcast_to(jnp.arange(classes, dtype=jnp.int32)[None], p.shape)
         differences = sums.differences.at[every, place].add(apart)

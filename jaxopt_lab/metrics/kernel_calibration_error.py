@@ -13,6 +13,7 @@ from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.neighbours import map_row_blocks, squared_distances
 from jaxopt_lab.core.options import COUNT, POSITIVE_OR_INFINITE, check_arguments
 from jaxopt_lab.core.trees import safe_sqrt
+from jaxopt_lab.core.where import counted
 from jaxopt_lab.metrics.mergeable import labelled
 
 
@@ -83,7 +84,7 @@ def kernel_calibration_error(
     )
     if logits.shape[0] < 2:
         raise InputError(f"outputs must have at least 2 examples; got {len(logits)}")
-    counts = (weight != 0).astype(logits.dtype)
+    counts = counted(weight).astype(logits.dtype)
     p = jax.nn.softmax(logits)
     right = is_class(labels, logits.shape[1])
     # A label that is no class has no probability: visible in the value.

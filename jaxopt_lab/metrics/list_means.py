@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.ranked_lists import RankedLists, ranked_lists
 from jaxopt_lab.core.typing import Metrics
+from jaxopt_lab.core.where import counted
 from jaxopt_lab.metrics.mergeable import MergeableMetric, merge
 
 Values = Callable[[RankedLists], tuple[jax.Array, jax.Array]]
@@ -59,7 +60,7 @@ def mean_over_lists(name: str, values: Values) -> MergeableMetric:
         found, counts = values(lists)
         broken = jnp.any(jnp.isnan(lists.scores), axis=-1)
         found = jnp.where(broken, jnp.nan, found)
-        here = counts & (weight != 0)
+        here = counts & counted(weight)
         dtype = sums.value.dtype
         total = jnp.sum(jnp.where(here, weight * found, 0)).astype(dtype)
         return ListSums(
@@ -113,11 +114,9 @@ def _lists(batch: Mapping[str, jax.Array]) -> tuple[RankedLists, jax.Array]:
             f"{jnp.shape(weight)}"
         )
     # Padding may hold anything.
-    seen = jnp.broadcast_to(
-        jnp.asarray(weight).astype(bool)[:, None], jnp.shape(scores)
-    )
+    seen = jnp.broadcast_to(counted(weight, 2), jnp.shape(scores))
     if where is not None and jnp.shape(where) == jnp.shape(scores):
-        where = seen & jnp.asarray(where).astype(bool)
+        where = seen & counted(where)
     lists = ranked_lists(
         scores, labels, seen if where is None else where, names=("outputs", "targets")
     )

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Metrics
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.metrics.label_checks import check_labels
 
 Sums = Any
@@ -132,5 +133,5 @@ def labelled(
             f"weight must have shape {labels.shape}, one number per example; got "
             f"{weight.shape}"
         )
-    logits = jnp.where((weight != 0)[:, None], logits.astype(wide), 0)
+    logits = or_zero(logits.astype(wide), weight)
     return logits, labels, weight.astype(wide)

@@ -15,6 +15,7 @@ from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
 from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted, or_zero
 
 
 class NaiveBayesSums(NamedTuple):
@@ -94,7 +95,7 @@ def fit_naive_bayes(
     refuse_empty("features", x)
     low, width = jnp.zeros_like(x[0]), jnp.ones_like(x[0])
     if scale:
-        inside = (weight != 0)[:, None]
+        inside = counted(weight, 2)
         some = jnp.any(inside)
         low = jnp.min(jnp.where(inside, x, jnp.inf), axis=0)
         high = jnp.max(jnp.where(inside, x, -jnp.inf), axis=0)
@@ -158,7 +159,7 @@ def naive_bayes_sums(
     parts = jnp.where(own, weight[:, None], 0)
     count = jnp.sum(parts, axis=0)
     mean = (parts.T @ x) / _or_one(count)[:, None]
-    apart = jnp.where((weight != 0)[:, None], x - own.astype(x.dtype) @ mean, 0)
+    apart = or_zero(x - own.astype(x.dtype) @ mean, weight)
     return NaiveBayesSums(count, mean, parts.T @ (apart * apart))
 
 
@@ -249,7 +250,7 @@ def _checked(
             raise InputError(
                 f"targets must be classes from 0 to {classes - 1}; got {wrong[0]}"
             )
-    counts = (weight != 0)[:, None]
+    counts = counted(weight, 2)
     named = jnp.any(is_class(y, classes), axis=1, keepdims=True)
     x = jnp.where(counts, x.astype(wide), 0)
     return jnp.where(named | ~counts, x, jnp.nan), y, weight

@@ -14,6 +14,7 @@ from jaxopt_lab.core.labels import is_class
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.metrics.mergeable import labelled
 
 # Bisection of the logarithm halves an interval of 10 to 1e-17 of its length.
@@ -89,7 +90,7 @@ def fit_temperature(
     # Differences from the label's logit: the sum of equal logits is exactly zero.
     own = jnp.sum(jnp.where(is_label, logits, 0), axis=1, keepdims=True)
     apart = jnp.where(jnp.any(is_label, axis=1, keepdims=True), logits - own, jnp.nan)
-    apart = jnp.where((weight != 0)[:, None], apart, 0)
+    apart = or_zero(apart, weight)
     ends = [-jnp.log(jnp.asarray(b, logits.dtype)) for b in (highest, lowest)]
     return FittedTemperature(jnp.exp(-_best(apart, weight, *ends)))
 

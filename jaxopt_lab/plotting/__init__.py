@@ -3,6 +3,7 @@
 from jaxopt_lab.plotting.confusion import confusion_matrix
 from jaxopt_lab.plotting.curves import training_curves
 from jaxopt_lab.plotting.end_points import end_points
+from jaxopt_lab.plotting.graph_drawing import graph_drawing
 from jaxopt_lab.plotting.heat_map import heat_map
 from jaxopt_lab.plotting.image_grid import image_grid
 from jaxopt_lab.plotting.layer_bars import layer_bars
@@ -24,6 +25,7 @@ __all__ = [
     "Section",
     "confusion_matrix",
     "end_points",
+    "graph_drawing",
     "heat_map",
     "html_page",
     "image_grid",

@@ -31,6 +31,7 @@ from jaxopt_lab.quantize.fake_quant import fake_quant, fake_quant_tree
 from jaxopt_lab.quantize.generated_inputs import (
     distill_with_generator,
     generate_images,
+    image_generator,
     init_generator,
 )
 from jaxopt_lab.quantize.genie import genie
@@ -174,6 +175,7 @@ __all__ = [
     "group_experts",
     "group_product",
     "group_rows",
+    "image_generator",
     "init_generator",
     "init_rounding",
     "init_step",

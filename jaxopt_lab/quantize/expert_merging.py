@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.where import counted
 
 
 class RouterStatistics(NamedTuple):
@@ -71,7 +72,7 @@ def router_statistics(
                 f"where must have the leading axes {logits.shape[:-1]}; got "
                 f"{where.shape}"
             )
-        counts = where.ravel() != 0
+        counts = counted(where).ravel()
         rows = jnp.where(counts[:, None], rows, 0)
     chosen = jax.nn.one_hot(jnp.argmax(rows, axis=-1), experts, dtype=rows.dtype)
     chosen = jnp.where(counts[:, None], chosen, 0)

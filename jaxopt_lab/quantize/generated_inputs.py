@@ -14,6 +14,7 @@ import optax
 from jax.core import Tracer
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, POSITIVE, SHARE, check_arguments
 from jaxopt_lab.core.typing import Params
@@ -114,6 +115,45 @@ def generate_images(
     return _normalized(jnp.tanh(_conv(params, "conv2", y)))
 
 
+def image_generator(
+    shape: tuple[int, ...],
+    *,
+    latent: Annotated[int, COUNT] = 256,
+    width: Annotated[int, COUNT] = 128,
+) -> Functional:
+    """Genie's generator as a model without state.
+
+    Args:
+      shape: of the images.
+      latent: as of ``init_generator``.
+      width: as of ``init_generator``.
+
+    Returns:
+      ``init(key)`` is ``init_generator``, ``apply(params, state, latents, *, train)``
+      is ``generate_images``, in both modes by the statistics of the batch.
+
+    >>> model = image_generator((2, 8, 8, 3), latent=5, width=4)
+    >>> run = lambda z: model.apply(*model.init(jax.random.key(0)), z, train=True)[0]
+    >>> jax.eval_shape(run, jnp.ones((2, 5))).shape
+    (2, 8, 8, 3)
+    """
+    check_arguments(image_generator, locals())
+
+    def init(key: jax.Array) -> tuple[dict[str, jax.Array], dict[str, Any]]:
+        return init_generator(key, shape, latent=latent, width=width), {}
+
+    def apply(
+        params: dict[str, jax.Array],
+        state: dict[str, Any],
+        x: jax.Array,
+        **mode: Any,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        del mode
+        return generate_images(params, x, (len(x), *shape[1:])), state
+
+    return Functional(init, apply)
+
+
 def distill_with_generator(
     key: jax.Array,
     observe: Observe,
@@ -128,6 +168,7 @@ def distill_with_generator(
     decay: Annotated[float, SHARE] = 0.95,
     patience: Annotated[int, COUNT] = 100,
     swing: bool = True,
+    generator: Functional | None = None,
 ) -> DistilledInputs:
     r"""Minimize ``batch_statistics_loss`` over a generator and its latent vectors.
 
@@ -150,6 +191,9 @@ def distill_with_generator(
       decay: of the generator's rate.
       patience: steps without progress that do not lower the latents' rate.
       swing: random offsets at strided convolutions; there must be one.
+      generator: of the images, from ``(examples, latent)``, such as
+        ``training.from_nnx`` of a module of one's own or of
+        ``quantize.modules.ImageGenerator``; ``None``: the paper's, of ``width``.
 
     Returns:
       The images after the last step, losses and rates of the latents.
@@ -175,29 +219,36 @@ def distill_with_generator(
     >>> bool(found.losses[-1] < found.losses[0])
     True
     """
-    check_arguments(distill_with_generator, locals())
+    given = dict(locals())
+    given.pop("generator")
+    check_arguments(distill_with_generator, given)
     whole = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
     check_layers(jax.eval_shape(observe, params, whole))
     seed, start, own, offsets = jax.random.split(key, 4)
     del seed
-    generator = init_generator(own, shape, latent=latent, width=width)
+    made = generator or image_generator(shape, latent=latent, width=width)
+    weights, inner = made.init(own)
     latents = jax.random.normal(start, (shape[0], latent))
     adam = optax.scale_by_adam()
     swung = swinging(observe) if swing else lambda _, *given: observe(*given)
 
-    def images(moved: Any) -> jax.Array:
-        return generate_images(moved[0], moved[1], shape)
+    def images(moved: Any, inner: Any, key: jax.Array) -> tuple[jax.Array, Any]:
+        return made.apply(moved[0], inner, moved[1], train=True, key=key)
 
-    def loss(moved: Any, key: jax.Array, params: Params) -> jax.Array:
-        x = images(moved)
-        return batch_statistics_loss(x, swung(key, params, x), statistics="batch")
+    def loss(
+        moved: Any, inner: Any, key: jax.Array, params: Params
+    ) -> tuple[jax.Array, Any]:
+        x, inner = images(moved, inner, jax.random.fold_in(key, 1))
+        layers = swung(key, params, x)
+        return batch_statistics_loss(x, layers, statistics="batch"), inner
 
     def step(carry: tuple, number: jax.Array, params: Params) -> tuple[tuple, tuple]:
-        moved, state, plateau = carry
+        moved, inner, state, plateau = carry
         own = jax.random.fold_in(offsets, number)
-        value, slope = jax.value_and_grad(loss)(moved, own, params)
-        made: Any = adam.update(slope, state, moved)
-        direction, state = made
+        slopes = jax.value_and_grad(loss, has_aux=True)
+        (value, inner), slope = slopes(moved, inner, own, params)
+        updated: Any = adam.update(slope, state, moved)
+        direction, state = updated
         rate = plateau[0]
         falling = generator_rate * jnp.asarray(decay, rate.dtype) ** (number // _EVERY)
         rates = (jnp.asarray(falling, rate.dtype), rate)
@@ -206,16 +257,19 @@ def distill_with_generator(
             for r, *pair in zip(rates, moved, direction, strict=True)
         )
         plateau = lowered_rate(plateau, value, jnp.asarray(patience))
-        return (moved, state, plateau), (value, rate)
+        return (moved, inner, state, plateau), (value, rate)
 
-    moved = (generator, latents)
-    kind = jax.eval_shape(loss, moved, offsets, params).dtype
+    moved = (weights, latents)
+    got = jax.eval_shape(images, moved, inner, offsets)[0].shape
+    if got != tuple(shape):
+        raise InputError(f"generator must make images {tuple(shape)}; got {got}")
+    kind = jax.eval_shape(loss, moved, inner, offsets, params)[0].dtype
     plateau = (
         jnp.asarray(latent_rate, kind),
         jnp.asarray(jnp.inf, kind),
         jnp.zeros((), jnp.int32),
     )
-    carry = moved, adam.init(moved), plateau
+    carry = moved, inner, adam.init(moved), plateau
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves((key, params)))
     if traced:
         one = lambda carry, number: step(carry, number, params)
@@ -227,7 +281,8 @@ def distill_with_generator(
             carry, values = jitted(carry, jnp.asarray(number, jnp.int32), params)
             told.append(values)
         losses, rates = (jnp.stack(column) for column in zip(*told, strict=True))
-    found = DistilledInputs(jax.jit(images)(carry[0]), losses, rates)
+    last = jax.jit(images)(*carry[:2], offsets)[0]
+    found = DistilledInputs(last, losses, rates)
     values = known_values(losses)
     if values is not None and not np.isfinite(values).all():
         raise InputError(

@@ -24,6 +24,7 @@ from jaxopt_lab.recipes.decoupling import (
     regression_loss,
     window_gradients,
 )
+from jaxopt_lab.recipes.discopatch import init_discopatch, make_discopatch_step
 from jaxopt_lab.recipes.distillation import (
     init_distillation,
     make_distillation_step,
@@ -56,6 +57,8 @@ from jaxopt_lab.recipes.oracle_matching import (
     init_oracle_matching,
     make_oracle_matching_step,
 )
+from jaxopt_lab.recipes.osuda import init_osuda, make_osuda_step
+from jaxopt_lab.recipes.patches import VaeOutputs, patch_score, random_patches
 from jaxopt_lab.recipes.podnet import PodOutputs, init_podnet, make_podnet_step
 from jaxopt_lab.recipes.replay import init_replay, make_replay_step
 from jaxopt_lab.recipes.replay_memory import Memory, empty_memory, fixed_memory
@@ -69,6 +72,7 @@ __all__ = [
     "Memory",
     "OldTasks",
     "PodOutputs",
+    "VaeOutputs",
     "WindowGradients",
     "adapting_norms",
     "decouple",
@@ -84,6 +88,7 @@ __all__ = [
     "init_conadv",
     "init_continual_hypernetwork",
     "init_decoupled",
+    "init_discopatch",
     "init_distillation",
     "init_dualdis",
     "init_ensemble",
@@ -96,6 +101,7 @@ __all__ = [
     "init_hybridnet",
     "init_natra",
     "init_oracle_matching",
+    "init_osuda",
     "init_podnet",
     "init_replay",
     "init_sortednet",
@@ -107,6 +113,7 @@ __all__ = [
     "make_conadv_step",
     "make_continual_hypernetwork_step",
     "make_decoupled_step",
+    "make_discopatch_step",
     "make_distillation_step",
     "make_dualdis_step",
     "make_ensemble_step",
@@ -119,6 +126,7 @@ __all__ = [
     "make_hybridnet_step",
     "make_natra_step",
     "make_oracle_matching_step",
+    "make_osuda_step",
     "make_podnet_step",
     "make_replay_step",
     "make_sortednet_step",
@@ -126,6 +134,8 @@ __all__ = [
     "of_members",
     "orthogonality",
     "output_regulariser",
+    "patch_score",
+    "random_patches",
     "regression_loss",
     "soft_divergence",
     "window_gradients",

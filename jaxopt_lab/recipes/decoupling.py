@@ -12,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Params, PyTree, Scalar
+from jaxopt_lab.core.where import or_zero
 
 
 class WindowGradients(NamedTuple):
@@ -95,10 +96,7 @@ def window_gradients(
         )
 
     def cotangent(x: jax.Array, d: jax.Array) -> jax.Array:
-        if live is not None:
-            here = (live != 0).reshape((-1,) + (1,) * (x.ndim - 1))
-            d = jnp.where(here, d, 0)
-        return d.astype(x.dtype)
+        return or_zero(d, live).astype(x.dtype)
 
     grads, target = back((jnp.ones_like(losses), jax.tree.map(cotangent, last, future)))
     count = losses.shape[0]

@@ -63,6 +63,15 @@ from jaxopt_lab.search.quantization_noise import (
     mixed_bit_weights,
     quantization_noise,
 )
+from jaxopt_lab.search.quantized_supernet import (
+    QuantSearch,
+    QuantSearchState,
+    chosen_operation,
+    edge_bit_operations,
+    mixed_operations,
+    quant_search,
+    rescaled_branch,
+)
 from jaxopt_lab.search.random_search import random_search
 from jaxopt_lab.search.regularized_evolution import regularized_evolution
 from jaxopt_lab.search.reinforce import (
@@ -90,6 +99,8 @@ __all__ = [
     "Node",
     "Operation",
     "ProgramGraph",
+    "QuantSearch",
+    "QuantSearchState",
     "Search",
     "apply_actions",
     "apply_genome",
@@ -101,12 +112,14 @@ __all__ = [
     "chain_parameters",
     "choice_entropy",
     "choice_probabilities",
+    "chosen_operation",
     "compression_reward",
     "conservative_explorer",
     "conv_chain",
     "count_parameters",
     "crowding_distance",
     "dominates",
+    "edge_bit_operations",
     "einspace_evolution",
     "einspace_network",
     "encode",
@@ -126,6 +139,7 @@ __all__ = [
     "linas",
     "masked_encoding",
     "mixed_bit_weights",
+    "mixed_operations",
     "module_function",
     "mutate_architecture",
     "nondominated_sort",
@@ -134,6 +148,7 @@ __all__ = [
     "predictor_guided",
     "program_graph",
     "program_text",
+    "quant_search",
     "quantization_noise",
     "random_search",
     "reads_input",
@@ -142,6 +157,7 @@ __all__ = [
     "reinforce_gradient",
     "removable",
     "removal_space",
+    "rescaled_branch",
     "run",
     "sample_architecture",
     "shrink_space",

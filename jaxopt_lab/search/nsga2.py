@@ -65,6 +65,9 @@ def nsga2(
     >>> all(-0.01 < m["candidate"]["x"] < 1.01 for m in found["archive"])
     True
 
+    Cost: a generation is sorted in ``population ** 2`` comparisons on the host; the
+    state keeps two generations and the archive.
+
     Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II",
     2002 (https://doi.org/10.1109/4235.996017).
     """

@@ -45,6 +45,8 @@ def random_search(space: Space) -> Search:
     >>> found["told"], bool(found["score"] > 0.8)
     (60, True)
 
+    Cost: one draw a candidate; the state keeps the best.
+
     Source: Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization",
     JMLR 13 (2012).
     """

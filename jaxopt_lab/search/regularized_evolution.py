@@ -61,6 +61,8 @@ def regularized_evolution(
     >>> found["told"], bool(found["score"] > -0.3)
     (100, True)
 
+    Cost: a tournament a candidate; the state keeps ``population`` of them.
+
     Source: Real et al., "Regularized Evolution for Image Classifier Architecture
     Search", 2019 (https://arxiv.org/abs/1802.01548).
     """

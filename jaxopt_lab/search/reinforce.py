@@ -119,6 +119,9 @@ def reinforce(
     >>> bool(choice_probabilities(found["logits"]["arm"])[1] > 0.9)
     True
 
+    Cost: one draw a dimension for a candidate; the state keeps a number a cell of
+    each dimension, and the best.
+
     Source: Williams, "Simple Statistical Gradient-Following Algorithms for
     Connectionist Reinforcement Learning", 1992 (https://doi.org/10.1007/BF00992696);
     the scale :math:`\sigma` is ours.

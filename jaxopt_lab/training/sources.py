@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.foreign_arrays import as_numpy
 from jaxopt_lab.core.typing import Batch
 
 if TYPE_CHECKING:
@@ -145,11 +146,15 @@ def as_arrays(batch: Any) -> Batch:
 
     Returns:
       The batch.
+
+    Raises:
+      InputError: a leaf cannot become an array, such as a tensor in bfloat16.
     """
     if isinstance(batch, list):
         batch = tuple(batch)
+    kept = jax.Array | np.ndarray
     return jax.tree.map(
-        lambda x: x if isinstance(x, jax.Array | np.ndarray) else np.asarray(x), batch
+        lambda x: x if isinstance(x, kept) else as_numpy(x, "a batch"), batch
     )
 
 

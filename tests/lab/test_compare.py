@@ -201,6 +201,81 @@ def test_parts_of_other_kinds():
         entries.entries(parse(words))
 
 
+_ONE_SEED = ["seeds=1", "budget=examples:640", "micro_batches=2"]
+KINDS = {
+    "norm": ["values=none,group", "model=convnet"],
+    "activation": ["values=relu,selu"],
+    "loss": ["values=cross_entropy,emo"],
+    "regularizer": ["values=none,shade", "shade.regularizer.weight=0.1"],
+    "augment": ["values=none,crop,mixup"],
+    "recipe": ["values=none,ensemble,decoupled", "ensemble.recipe.members=2"],
+    "controller": ["values=none,norm_test", "norm_test.controller.eta=9", *_ONE_SEED],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_every_kind_that_a_run_takes(kind):
+    asked = parse([f"vary={kind}", "method=adam", *KINDS[kind]])
+    found = entries.entries(asked)
+    names = asked.options.values.split(",")
+    assert [entry.label for entry in found] == names
+    for entry in found[1:]:
+        flat = entry.first.flat()
+        own = kind if kind in flat else f"model.{kind}"
+        assert flat[own] == entry.label or flat[own] == f"{entry.label}_norm"
+    budget = budgets.parse(asked.options.budget)
+    assert budgets.of_steps(budget, {e.label: e.first for e in found})
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (
+            ["vary=recipe", "values=none,gan"],
+            "compare takes no recipe=gan: it trains a",
+        ),
+        (
+            ["vary=recipe", "values=none,podnet"],
+            "compare takes no recipe=podnet: it sh",
+        ),
+        (["vary=recipe", "values=none,ghost"], "in Python: jaxopt_lab.recipes.make_g"),
+        (
+            ["vary=controller", "values=none,norm_test", *_ONE_SEED[::2]],
+            "goes with seeds=1 alone; got 5",
+        ),
+        (
+            ["vary=controller", "values=none,norm_test", _ONE_SEED[0], _ONE_SEED[2]],
+            "equal gradients are not equal work; accepted: budget=examples:N",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_compared_say_so(words, said, capsys):
+    words = [w for w in words if said.find("seeds=1 alone") < 0 or "seeds" not in w]
+    assert main([*words, "method=adam", "task=digits", "progress=off"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["recipe", "controller"])
+def test_recipes_and_controllers_are_compared(kind, tmp_path):
+    few = {
+        "recipe": ["values=none,ensemble", "ensemble.recipe.members=2", *WORDS[-4:]],
+        "controller": [*KINDS["controller"], *WORDS[-2:]],
+    }[kind]
+    words = [*tiny_lab.WORDS, "method=adam", f"vary={kind}", *few, "progress=off"]
+    if kind == "controller":
+        words.append("norm_test.controller.max_batch=64")
+    assert main([*words, f"out={tmp_path / 'all'}"]) == 0
+    found = results(tmp_path / "all")["methods"]
+    last = [m["curve"][-1] for m in found]
+    if kind == "controller":
+        assert 640 <= last[1]["examples"] < 640 + 64 and last[0]["examples"] == 640
+    else:
+        assert [p["gradients"] for p in last] == [7, 6]
+    assert (tmp_path / "all" / "report.html").exists()
+
+
 def test_budgets():
     averages = budgets.Budget("gradients", 11.0)
     assert budgets.steps(averages, 1.1, "looksam") == 10

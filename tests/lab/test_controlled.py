@@ -31,8 +31,17 @@ NORM = ["controller=norm_test", "controller.eta=1", "controller.max_batch=256"]
             "unknown option 'controller.start",
         ),
         ([*NORM, *BATCH, "weight_decay=0.1"], "weight_decay_type=l2"),
-        ([*BATCH, "controller=rate_by_examples"], "schedule= goes by examples"),
-        ([*BATCH, "controller=augmented_test"], "which a run does not measure"),
+        (
+            [*BATCH, "controller=rate_by_examples"],
+            "is the same rule, and goes by examples",
+        ),
+        ([*BATCH, "controller=augmented_test"], "go through every micro-batch twice"),
+        ([*BATCH, "controller=spectral_rates"], "measure the spectrum between two"),
+        ([*BATCH, "controller=activation_stopping"], "a target set, which no task has"),
+        (
+            [*BATCH, "controller=spectral_rates"],
+            "in Python: jaxopt_lab.controllers.spectral_rates",
+        ),
         ([*BATCH, "controller=norm"], "unknown controller 'norm'"),
     ],
 )

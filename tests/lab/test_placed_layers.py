@@ -16,6 +16,7 @@ TOKENS, CONTEXT = 5, 6
 TEXT = np.random.default_rng(0).integers(0, TOKENS, (2, CONTEXT)).astype(np.int32)
 OPTIONS = {
     "hydra_mixer": {"head_dim": 4, "d_state": 3, "chunk": 4},
+    "causal_mixer": {"head_dim": 4, "d_state": 3, "chunk": 4},
     "codebook_bottleneck": {"size": 8},
     "kernel_adapter": {"size": 4},
     "ordered_low_rank": {"rank": 3},
@@ -59,6 +60,7 @@ def logits(model, place, name):
 @pytest.mark.full(
     plain=[
         "masked_transformer-attention-norm_aware_attention",
+        "transformer-attention-causal_mixer",
     ]
 )
 @pytest.mark.parametrize("case", SOUND, ids="-".join)
@@ -67,7 +69,8 @@ def test_tokens_see_no_later_ones_but_in_a_masked_model(case):
     masked = case[0] == "masked_transformer"
     assert one.shape == (2, CONTEXT, TOKENS + masked)
     assert np.all(np.isfinite(one)) and one.std() > 0
-    assert (np.abs(one - other)[:, :-1].max() > 0) == masked
+    both_ways = masked and case[2] != "causal_mixer"
+    assert (np.abs(one - other)[:, :-1].max() > 0) == both_ways
     assert np.abs(one - other)[:, -1].max() > 0
 
 
@@ -85,7 +88,8 @@ MASKED = ["task=text", "model=masked_transformer"]
         ),
         (
             [*TRANSFORMER, "model.attention=hydra_mixr"],
-            "unknown attention 'hydra_mixr'; accepted: softmax",
+            "unknown attention 'hydra_mixr'; perhaps you meant 'causal_mixer'? "
+            "(accepted: causal_mixer, softmax)",
         ),
         (
             [*TRANSFORMER, "model.block=kernel_feed_forward"],

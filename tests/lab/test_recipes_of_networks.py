@@ -40,6 +40,8 @@ def test_they_are_accepted_with_options_of_their_own():
     words = [*SMALL, "recipe=sortednet", "recipe.widths=0.5,1"]
     assert parse(words).flat()["recipe.widths"] == (0.5, 1.0)
     assert "recipe.depths" not in parse(words).flat()
+    with pytest.raises(InputError, match="takes depths from the run itself, or in Py"):
+        parse([*words, "recipe.depths=1,2"])
     with pytest.raises(InputError, match="recipe.members=0 is out of range"):
         parse([*SMALL, "recipe=ensemble", "recipe.members=0"])
 

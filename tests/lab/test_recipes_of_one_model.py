@@ -39,10 +39,10 @@ def test_they_are_accepted():
 
 def test_those_that_need_more_than_a_model_say_so():
     assert {"fixmatch", "natra"} <= set(parts.accepted("recipe"))
-    with pytest.raises(InputError, match="the recipe trains 2 models, network and"):
+    with pytest.raises(InputError, match="reads labels of attributes, which no task"):
         parse([*WORDS, "recipe=dualdis"])
-    with pytest.raises(InputError, match="networks that give features and maps beside"):
-        parse([*WORDS, "recipe=podnet"])
+    with pytest.raises(InputError, match="in Python: jaxopt_lab.recipes.make_ghost_s"):
+        parse([*WORDS, "recipe=ghost"])
 
 
 @pytest.mark.full

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.quantize import (
@@ -11,8 +12,10 @@ from jaxopt_lab.quantize import (
     batch_statistics_loss,
     distill_with_generator,
     generate_images,
+    image_generator,
     init_generator,
 )
+from jaxopt_lab.quantize.modules import ImageGenerator
 
 SHAPE = (3, 4, 4, 2)
 
@@ -51,6 +54,29 @@ def test_the_images_are_those_of_plain_numpy():
     y = normalized(np.tanh(convolved(y, params["conv2"], params["conv2_bias"])))
     found = jax.jit(generate_images, static_argnums=2)(params, latents, SHAPE)
     np.testing.assert_allclose(found, y, rtol=1e-9, atol=1e-12)
+
+
+def test_the_module_has_the_images_of_the_function():
+    module = ImageGenerator(SHAPE[1:], latent=5, width=4, rngs=nnx.Rngs(3))
+    params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    latents = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
+    model = image_generator(SHAPE, latent=5, width=4)
+    assert jax.tree.map(np.shape, params) == jax.tree.map(
+        np.shape, jax.eval_shape(model.init, jax.random.key(0))[0]
+    )
+    both = lambda p, z: (
+        nnx.merge(graph, p)(z),
+        model.apply(nnx.to_pure_dict(p), {}, z, train=False)[0],
+    )
+    graph, state = nnx.split(module)
+    one, two = jax.jit(both)(state, latents)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_generator_of_another_shape_is_refused():
+    other = image_generator((3, 8, 8, 2), latent=5, width=4)
+    with pytest.raises(InputError, match=r"must make images \(3, 4, 4, 2\); got"):
+        call(latent=5, swing=False, generator=other)()
 
 
 def observe(params, x):

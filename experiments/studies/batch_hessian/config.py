@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("top_eigenvalues", "spectral_rates")
+
 PAPER = "Granziol, Zohren and Roberts 2022, arXiv:2006.09092"
 
 

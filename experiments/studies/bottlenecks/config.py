@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("hourglass",)
+
 PAPER = "Chen et al. 2025, arXiv:2510.01796, from the abstract"
 
 

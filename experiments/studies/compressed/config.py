@@ -7,6 +7,17 @@ from collections.abc import Mapping
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = (
+    "adamw",
+    "adamw8bit",
+    "adamw4bit",
+    "adamw_linear",
+    "microadam",
+    "ldadam",
+    "galore",
+    "adafactor",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

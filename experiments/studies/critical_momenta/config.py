@@ -8,6 +8,8 @@ from typing import Literal
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("adam_cm", "adam_cg", "sam", "lookahead")
+
 Schedule = Literal["cosine", "constant"]
 
 PAPER = "Malviya et al. 2023, arXiv:2307.09638"

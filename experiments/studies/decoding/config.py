@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("greedy", "speculative", "skip_decode", "credit_decoding")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

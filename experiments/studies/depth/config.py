@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("layernorm_scaling", "transformer_block")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -10,6 +10,8 @@ import optax
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("top_eigenvalues",)
+
 Kind = Literal["gd", "momentum", "adam", "sgd"]
 
 PAPERS: Mapping[Kind, str] = {

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("siren", "winner")
+
 PAPER = "Chandravamsi et al. 2025, arXiv:2509.09719"
 
 

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("isometric_loss", "gcn_conv")
+
 PAPER = "IGNN, 2020, arXiv:2006.09554, from the abstract"
 
 

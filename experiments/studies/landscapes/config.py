@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 from experiments.studies.samples import Sizes
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("sam", "msam", "adam_cm", "top_eigenvalues")
+
 Network = Literal["mlp", "convnet"]
 Loss = Literal["squared", "cross-entropy"]
 

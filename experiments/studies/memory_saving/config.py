@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("mesa_gelu", "mesa_softmax", "mesa_layer_norm", "mesa_dense", "wta_crs_dense")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("sgdp", "adamp", "normalize_and_project")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

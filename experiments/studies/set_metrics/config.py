@@ -6,6 +6,13 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = (
+    "mark_evaluate",
+    "fuzzy_topology_impact",
+    "lsh_precision_recall",
+    "knn_coverage",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -8,6 +8,8 @@ from typing import Literal
 from experiments.studies.samples import Sizes
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("sam", "asam", "samson", "msam", "multistep_sam", "lookbehind", "gsam")
+
 TaskName = Literal["digits", "fashion"]
 
 

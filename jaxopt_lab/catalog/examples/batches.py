@@ -303,6 +303,19 @@ def one_hybrid() -> dict[str, Any]:
     return {"batch": given["batch"], "params": given["params"], "consistency": 2.0}
 
 
+def one_normalized_classifier() -> dict[str, Any]:
+    """A batch of eight, and a classifier with one normalization of its inputs.
+
+    >>> one_normalized_classifier()["params"]["model"]["head"].shape
+    (4, 3)
+    """
+    rng = np.random.default_rng(0)
+    norm = {"scale": rng.uniform(0.5, 2, 4), "bias": rng.normal(size=4)}
+    model = {"norm": norm, "head": rng.normal(size=(4, 3))}
+    batch = {"image": rng.normal(size=(8, 4)) + 0.5}
+    return {"batch": batch, "params": {"model": model}, "start": 0.8, "decay": 0.3}
+
+
 def two_adversaries() -> dict[str, Any]:
     """A batch of eight, the weights of a linear generator and of two discriminators.
 

@@ -46,6 +46,18 @@ def one_flow() -> dict[str, Any]:
     return {"batch": batch, "params": params, "epsilon": 2.0, "sigma": 0.1}
 
 
+def vae_and_discriminator() -> dict[str, Any]:
+    """A batch of eight patches, and the weights of a linear VAE and discriminator.
+
+    >>> vae_and_discriminator()["params"]["vae"].shape
+    (4, 2)
+    """
+    rng = np.random.default_rng(0)
+    params = {"vae": rng.normal(size=(4, 2)), "discriminator": rng.normal(size=(4, 1))}
+    weights = {"kl": 0.1, "fool_rebuilt": 0.2, "fool_generated": 0.3}
+    return {"batch": {"image": rng.normal(size=(8, 4))}, "params": params, **weights}
+
+
 def noisy_points() -> dict[str, Any]:
     """Points, noisy ones, and points that hardly determine a covariance.
 

@@ -71,14 +71,22 @@ def folded_layer(
       last: leave the constant out of the result.
 
     Returns:
-      The map of ``(inputs + 1,)`` to ``(outputs + 1,)``.
+      The map of ``(inputs + 1,)`` to ``(outputs + 1,)``, a ``jax.tree_util.Partial`` of
+      the arrays, so that layers of the same shapes share programs.
 
     >>> layer = folded_layer(jnp.ones((2, 1)), jnp.full(1, 5.0))
     >>> layer(jnp.array([1.0, 2.0, 1.0])).tolist()
     [8.0, 1.0]
     """
 
-    def apply(f: jax.Array) -> jax.Array:
+    return jax.tree_util.Partial(_folded(activation, last), weight, bias)
+
+
+@functools.cache
+def _folded(activation: Vector | None, last: bool) -> Callable[..., jax.Array]:
+    """The layer of any weights: programs are kept for its shapes."""
+
+    def apply(weight: jax.Array, bias: jax.Array, f: jax.Array) -> jax.Array:
         y = f[:-1] @ weight + f[-1] * bias
         y = y if activation is None else activation(y)
         return y if last else jnp.concatenate([y, f[-1:]])
@@ -112,7 +120,9 @@ def interaction_basis(
 
     Args:
       layers: functions of one vector each; with biases they take and return vectors
-        that end with the constant 1, see ``folded_layer``.
+        that end with the constant 1, see ``folded_layer``. Those that are a
+        ``jax.tree_util.Partial`` of one function and arrays of the same shapes share
+        programs, so that many networks are compiled once.
       x: inputs, ``(n, d)``; float64 advised.
       threshold: eigenvalues of G up to this are dropped.
       relative: the threshold is relative to the largest one. An absolute one, as in
@@ -134,6 +144,10 @@ def interaction_basis(
     One Jacobian an example at a time, by reverse mode for the coordinates of the next
     layer, and an eigendecomposition a layer. Equal eigenvalues leave a rotation free.
 
+    Cost: a pass over the layers, a Jacobian of each layer an example (times
+    ``points``), and an eigendecomposition of a matrix of each layer's width, on the
+    host.
+
     Source: Bushnaq et al., "The Local Interaction Basis: Identifying
     Computationally-Relevant and Sparsely Interacting Features in Neural Networks", 2024
     (https://arxiv.org/abs/2405.10928). Code read: ApolloResearch/rib.
@@ -145,7 +159,7 @@ def interaction_basis(
     options = {n: v for n, v in locals().items() if n not in ("layers", "x")}
     check_arguments(interaction_basis, options)
     f = _examples(x, layers)
-    *before, last = layers
+    *before, last = layers = [as_partial(layer) for layer in layers]
     activations = layer_activations(tuple(before), f) if before else [f]
     cut = _Cut(threshold, relative, smallest)
     bases: list[Basis] = []
@@ -194,12 +208,53 @@ def mean_jacobian(layer: Vector, f: jax.Array, c: jax.Array, points: int) -> jax
     return jax.lax.scan(add, start, rule)[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def layer_activations(layers: tuple[Vector, ...], x: jax.Array) -> list[jax.Array]:
+def as_partial(layer: Vector) -> jax.tree_util.Partial:
+    """A layer as an argument of programs, which are kept for its function and shapes.
+
+    Args:
+      layer: any function.
+
+    Returns:
+      The layer itself if it is a ``jax.tree_util.Partial``, else one without arrays.
+
+    >>> as_partial(jnp.cumsum)(jnp.ones(2)).tolist()
+    [1.0, 2.0]
+    """
+    known = isinstance(layer, jax.tree_util.Partial)
+    return layer if known else jax.tree_util.Partial(layer)
+
+
+def padded(columns: np.ndarray, count: int) -> np.ndarray:
+    """A matrix with columns of zeros behind its own.
+
+    Args:
+      columns: ``(d, k)``.
+      count: columns of the result; fewer than k: k.
+
+    Returns:
+      ``(d, count)``: numbers of coordinates depend on the data, shapes of programs do
+      not.
+
+    >>> padded(np.ones((1, 2)), 3).tolist()
+    [[1.0, 1.0, 0.0]]
+    """
+    more = max(count - columns.shape[1], 0)
+    return np.pad(columns, ((0, 0), (0, more)))
+
+
+@jax.jit
+def _activations(layers: tuple[Vector, ...], x: jax.Array) -> list[jax.Array]:
+    found = [x]
+    for layer in layers:
+        found.append(jax.vmap(layer)(found[-1]))
+    return found
+
+
+def layer_activations(layers: Sequence[Vector], x: jax.Array) -> list[jax.Array]:
     """The input and the activations of all layers, for every example.
 
     Args:
-      layers: of one vector; the program is kept for the same functions.
+      layers: of one vector; see ``as_partial``.
       x: ``(n, d)``.
 
     Returns:
@@ -208,10 +263,7 @@ def layer_activations(layers: tuple[Vector, ...], x: jax.Array) -> list[jax.Arra
     >>> [f.tolist() for f in layer_activations((jnp.cumsum,), jnp.ones((1, 2)))]
     [[[1.0, 1.0]], [[1.0, 2.0]]]
     """
-    found = [x]
-    for layer in layers:
-        found.append(jax.vmap(layer)(found[-1]))
-    return found
+    return _activations(tuple(as_partial(layer) for layer in layers), x)
 
 
 class _Cut(NamedTuple):
@@ -238,7 +290,7 @@ def _gram(f: jax.Array) -> np.ndarray:
     return f64.T @ f64 / f64.shape[0]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=1)
 def _sums(layer: Vector, points: int, f: jax.Array, c: jax.Array, gram: Any) -> Any:
     """Of M' the sum over the examples, and the trace of each with the Gram matrix.
 
@@ -259,7 +311,8 @@ def _effects(
     layer: Vector, f: jax.Array, c: np.ndarray, gram: np.ndarray, points: int
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """M', the standard error of the trace of M' G, and the outputs' Gram matrix."""
-    columns, gram_ = jnp.asarray(c, f.dtype), jnp.asarray(gram, f.dtype)
+    columns = jnp.asarray(padded(c, len(c)), f.dtype)
+    gram_ = jnp.asarray(gram, f.dtype)
     (total, after), traces = _sums(layer, points, f, columns, gram_)
     count = f.shape[0]
     effect = np.asarray(total, np.float64) / count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,8 +15,10 @@ from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.diagnostics.activations.interaction_basis import (
     Basis,
     Vector,
+    as_partial,
     layer_activations,
     mean_jacobian,
+    padded,
 )
 
 
@@ -66,28 +69,38 @@ def interaction_edges(
     for layer, f, before, behind in zip(
         layers, each[:-1], bases[:-1], bases[1:], strict=True
     ):
-        found.append(np.asarray(_edges(layer, f, before, behind, points)))
+        found.append(_edges(layer, f, before, behind, points))
     return found
 
 
 def _edges(
     layer: Vector, f: jax.Array, before: Basis, behind: Basis, points: int
+) -> np.ndarray:
+    one, two = len(before.c), len(behind.c)
+    pinv = padded(before.c_pinv.T, one).T
+    padded_ = padded(before.c, one), pinv, padded(behind.c, two)
+    arrays = [jnp.asarray(a, f.dtype) for a in padded_]
+    found = np.asarray(_mean_squares(as_partial(layer), f, *arrays, points))
+    return found[: behind.c.shape[1], : before.c.shape[1]]
+
+
+@functools.partial(jax.jit, static_argnums=5)
+def _mean_squares(
+    layer: Vector,
+    f: jax.Array,
+    c: jax.Array,
+    pinv: jax.Array,
+    after: jax.Array,
+    points: int,
 ) -> jax.Array:
-    arrays = (before.c, before.c_pinv, behind.c)
-    c, pinv, after = (jnp.asarray(a, f.dtype) for a in arrays)
+    def one(total: jax.Array, f: jax.Array) -> Any:
+        own = f @ c
+        conjugated = lambda v: layer(v @ pinv)
+        slopes = mean_jacobian(conjugated, own, after, points)
+        return total + (slopes * own[None]) ** 2, None
 
-    @jax.jit
-    def run(f: jax.Array) -> jax.Array:
-        def one(total: jax.Array, f: jax.Array) -> Any:
-            own = f @ c
-            conjugated = lambda v: layer(v @ pinv)
-            slopes = mean_jacobian(conjugated, own, after, points)
-            return total + (slopes * own[None]) ** 2, None
-
-        start = jnp.zeros((after.shape[1], c.shape[1]), f.dtype)
-        return jax.lax.scan(one, start, f)[0] / f.shape[0]
-
-    return run(f)
+    start = jnp.zeros((after.shape[1], c.shape[1]), f.dtype)
+    return jax.lax.scan(one, start, f)[0] / f.shape[0]
 
 
 def edge_share(edges: np.ndarray, share: float = 0.95) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 _COLUMNS = {
@@ -55,7 +55,7 @@ def _calibrate(words: Sequence[str]) -> int:
     from jaxopt_lab.lab.calibrated_run import calibrate_run
     from jaxopt_lab.plotting.reliability import reliability_diagram
 
-    run = given.load(data_dir=given.data_dir)
+    run = given.load("calibrate", data_dir=given.data_dir)
     found = calibrate_run(run, bins=given.bins, draws=given.draws)
     title = f"{run!r}; {found.validated:,} examples to fit on, {found.tested:,} to test"
     _print(title, found.bands)
@@ -122,4 +122,4 @@ main = command(_calibrate)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 
@@ -34,7 +34,7 @@ def _export(words: Sequence[str]) -> int:
     from jaxopt_lab.lab import export
 
     export.check(options.to)
-    run = options.load()
+    run = options.load("export to=stablehlo" if options.to == "stablehlo" else "")
     path = export.write(run, options.to, options.out)
     print(f"written: {path} ({path.stat().st_size:,} bytes), step {run.step}")
     return 0
@@ -45,4 +45,4 @@ main = command(_export)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

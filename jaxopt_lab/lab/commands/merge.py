@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE_OR_INFINITE, UNIT
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def _merged(options: MergeOptions, form: str) -> int:
 
     def read(folder: str) -> Any:
         data = options.task or None
-        return load(folder, data=data, data_dir=options.data_dir).seed(0)
+        found = load(folder, data=data, data_dir=options.data_dir).seed(0)
+        found.need_classifier("merge")
+        return found
 
     runs = [read(name) for name in options.runs.split(",") if name]
     merging.check(runs)
@@ -140,4 +142,4 @@ main = command(_merge)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 _SHOWN = 20
@@ -42,7 +42,7 @@ def _predict(words: Sequence[str]) -> int:
     path = Path(options.input).expanduser()
     if not path.is_file():
         raise InputError(f"no file {path}")
-    run = options.load()
+    run = options.load("predict")
     inputs = _read(path, run.input_shape)
     logits = np.asarray(run.apply(inputs), np.float64)
     if run.kind == "text":
@@ -104,4 +104,4 @@ main = command(_predict)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 
@@ -38,7 +38,12 @@ class QuantizeOptions(RunChoice):
     keep: str = ""
     """regular expression of the paths that stay"""
     examples: int = 512
-    """training examples to calibrate on"""
+    """examples to calibrate on"""
+    calibration: str = "train"
+    """train, training examples; zeroq or genie, inputs made without data from the
+    statistics of batch normalizations"""
+    calibration_steps: int = 500
+    """steps of making them"""
     in_order: bool = True
     """calibrate a layer on what the quantized layers before it give"""
     out: str = ""
@@ -58,6 +63,7 @@ def _quantize(words: Sequence[str]) -> int:
             "bits": Interval(2, 8),
             "group_size": Interval(0),
             "examples": Interval(0),
+            "calibration_steps": Interval(1),
         },
         needed=NEEDED,
     )
@@ -69,7 +75,7 @@ def _quantize(words: Sequence[str]) -> int:
 
     from jaxopt_lab.lab.quantized_run import codes_by_path, quantize_run
 
-    run = given.load(data_dir=given.data_dir)
+    run = given.load("quantize", data_dir=given.data_dir)
     console = Console()
     with console.status("quantizing") as status:
         quantized, report = quantize_run(
@@ -82,6 +88,8 @@ def _quantize(words: Sequence[str]) -> int:
             keep=given.keep,
             examples=given.examples,
             in_order=given.in_order,
+            calibration=given.calibration,  # type: ignore[arg-type]
+            calibration_steps=given.calibration_steps,
             progress=lambda path: status.update(f"quantizing {path}"),
         )
     before, after = run.evaluate(), quantized.evaluate()
@@ -168,4 +176,4 @@ main = command(_quantize)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -14,6 +14,7 @@ from jaxopt_lab.core.options import COUNT
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP, command
 from jaxopt_lab.lab.commands.train import configure_jax
+from jaxopt_lab.lab.ending import leave
 
 _ABOUT = """Ask a search of the catalog for settings of training, train each, and score
 it on a part of the training set; the test set is not looked at.
@@ -22,11 +23,16 @@ it on a part of the training set; the test set is not looked at.
     budget=24 objectives=accuracy,parameters task=digits model=mlp steps=200
 
 space: option=log:LOW:HIGH, lin:LOW:HIGH, int:LOW:HIGH or values with commas, separated
-by ;. Options of the driver are driver.NAME=VALUE, all options of train may be given
-beside. Every candidate is a run of its own, compiled by itself, below out/candidates.
-Writes search.sqlite3, results.json, best.json (for train config=FILE) and front.png."""
+by ;. Or einspace: architectures of its grammar (model=einspace), within the limits
+grammar.NAME=VALUE: max_depth, max_computations, max_elements, units, branches, ops,
+probabilities. Options of the driver are driver.NAME=VALUE, all options of train may be
+given beside. Every candidate is a run of its own, compiled by itself, below
+out/candidates. Writes search.sqlite3, results.json, best.json (for train config=FILE)
+and front.png."""
 _SHARE = "0.2"
 _PREFIX = "driver."
+_GRAMMAR = "grammar."
+_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class SearchOptions:
     """The search itself."""
 
     space: str = ""
-    """options of training and their values, see above"""
+    """options of training and their values, or einspace, see above"""
     driver: str = "regularized_evolution"
     """search of the catalog"""
     budget: int = 20
@@ -55,6 +61,7 @@ def _search(words: Sequence[str]) -> int:
     names = SearchOptions.__dataclass_fields__
     mine = {n: given.pop(n) for n in list(given) if n in names}
     driver = {n: given.pop(n) for n in list(given) if n.startswith(_PREFIX)}
+    grammar = {n: given.pop(n) for n in list(given) if n.startswith(_GRAMMAR)}
     own = plain_options.parse(
         SearchOptions,
         [*(f"{n}={v}" for n, v in mine.items()), *helping],
@@ -65,34 +72,35 @@ def _search(words: Sequence[str]) -> int:
     )
     given.setdefault("val", _SHARE)
     given.setdefault("progress", "off")
-    return _run(own, given, driver, {**mine, **driver})
+    return _run(own, given, driver, grammar, {**mine, **driver, **grammar})
 
 
 def _run(
     own: SearchOptions,
-    given: Mapping[str, str],
+    given: dict[str, str],
     driver: Mapping[str, str],
+    grammar: Mapping[str, str],
     mine: Mapping[str, str],
 ) -> int:
     from jaxopt_lab.catalog import of_kind
     from jaxopt_lab.core.errors import InputError
     from jaxopt_lab.lab.configuration import Own
+    from jaxopt_lab.lab.recipe_adapters import refuse_apart
     from jaxopt_lab.lab.run_folder import proposed
     from jaxopt_lab.lab.searching.loop import search_candidates
     from jaxopt_lab.lab.searching.objectives import read_objectives, scores_of
-    from jaxopt_lab.lab.searching.space_text import make_driver, read_space
     from jaxopt_lab.lab.searching.trials import Trial, Trials
     from jaxopt_lab.runtime import EXIT_CODES
     from jaxopt_lab.runtime.folder_lock import claimed
 
-    space, objectives = read_space(own.space), read_objectives(own.objectives)
-    twice = [name for name in space if name in given]
-    if twice:
-        raise InputError(f"{twice[0]} stands in the space and beside it")
+    objectives = read_objectives(own.objectives)
     options = {n.removeprefix(_PREFIX): v for n, v in driver.items()}
-    search = make_driver(own.driver, options, space)
+    limits = {n.removeprefix(_GRAMMAR): v for n, v in grammar.items()}
+    make = _of_grammar if own.space == "einspace" else _of_options
+    search, described = make(own, given, options, limits)
     first = search.ask(search.init(), _key(own.search_seed))
     # Before anything is written: a wrong option of training ends here.
+    refuse_apart(str({**given, **first}.get("recipe", "none")), "search")
     plain = command_line.configured({**given, **first}, Own())
     if not plain.run.val:
         raise InputError("val=0: candidates are scored on a part of the training set")
@@ -100,7 +108,7 @@ def _run(
     root = Path("runs") / "search"
     folder = Path(own.out).expanduser() if own.out else proposed(plain.run, root)
     identity = {
-        "space": {name: str(dimension) for name, dimension in space.items()},
+        "space": described,
         "driver": {"name": own.driver, **options},
         "objectives": list(objectives),
         "search_seed": own.search_seed,
@@ -121,7 +129,7 @@ def _run(
         return scores_of(of_outcome(chosen, outcome), objectives)
 
     def progress(trial: Trial) -> None:
-        said = ", ".join(f"{n}={v}" for n, v in trial.candidate.items())
+        said = _short(", ".join(f"{n}={v}" for n, v in trial.candidate.items()))
         found = ", ".join(
             f"{name} {score:.4g}"
             for name, score in zip(objectives, trial.scores, strict=True)
@@ -151,6 +159,55 @@ def _run(
             return EXIT_CODES[stopped[0]]
         _write(folder, objectives, found.trials, given)
     return 0
+
+
+def _of_options(
+    own: SearchOptions,
+    given: Mapping[str, str],
+    options: Mapping[str, str],
+    limits: Mapping[str, str],
+) -> tuple[Any, dict[str, str]]:
+    """The search over options of training, and its space in words."""
+    from jaxopt_lab.core.errors import InputError
+    from jaxopt_lab.lab.searching.space_text import make_driver, read_space
+
+    space = read_space(own.space)
+    twice = [name for name in space if name in given]
+    if twice:
+        raise InputError(f"{twice[0]} stands in the space and beside it")
+    if limits:
+        name = next(iter(limits))
+        raise InputError(f"grammar.{name} is for space=einspace; got {own.space}")
+    search = make_driver(own.driver, options, space)
+    return search, {name: str(dimension) for name, dimension in space.items()}
+
+
+def _of_grammar(
+    own: SearchOptions,
+    given: dict[str, str],
+    options: Mapping[str, str],
+    limits: Mapping[str, str],
+) -> tuple[Any, dict[str, str]]:
+    """The same over architectures; the model of ``given`` becomes theirs."""
+    from jaxopt_lab.core.errors import InputError
+    from jaxopt_lab.lab import data
+    from jaxopt_lab.lab.configuration import Own
+    from jaxopt_lab.lab.searching import architectures
+
+    for name, text in given.items():
+        other = name == "model" and text != architectures.SPACE
+        if other or name == architectures.OPTION:
+            raise InputError(f"space=einspace chooses the model; got {name}={text}")
+    grammar = architectures.read_grammar(limits)
+    given["model"] = architectures.SPACE
+    plain = command_line.configured(given, Own())
+    shape = data.load(plain.run, plain.rows.task, 128).input_shape
+    search = architectures.make_grammar_driver(own.driver, options, grammar, shape)
+    return search, {architectures.SPACE: "", **limits}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _key(seed: int) -> Any:
@@ -191,7 +248,8 @@ def _write(
         write_text(folder / name, text)
     drawn = _figure(objectives, trials, front)
     drawn.savefig(folder / "front.png", dpi=120)
-    print(f"best: {candidates / f'{best.number:04d}'}  {best.candidate}")
+    said = _short(str(best.candidate))
+    print(f"best: {candidates / f'{best.number:04d}'}  {said}")
     train = command_line.program("train")
     print(f"train with it: {train} config={folder / 'best.json'}")
     print(f"files in {folder}", flush=True)
@@ -219,4 +277,4 @@ def _figure(objectives: Sequence[str], trials: Sequence[Any], front: set[int]) -
 main = command(_search)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

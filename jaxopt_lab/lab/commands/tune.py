@@ -15,6 +15,7 @@ from jaxopt_lab.core.options import NON_NEGATIVE
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP, guarded
 from jaxopt_lab.lab.commands.train import configure_jax
+from jaxopt_lab.lab.ending import leave
 
 _ABOUT = """Train one method with every setting of a grid, and validate each on a part
 of the training set; the test set is not looked at.
@@ -46,7 +47,11 @@ class TuneOptions:
     score: Literal["accuracy", "loss"] = "accuracy"
     """the validation metric that decides; the other one decides between equals"""
     at_once: int = 0
-    """settings in one call of the program; 0: all, but one for convolutions on a CPU"""
+    """settings in one call of the program, on each device; 0: all, but one for
+    convolutions on a CPU"""
+    devices: int = 0
+    """devices over which the settings are divided, filled up where they do not divide;
+    0: all, of the virtual ones of a CPU one"""
     out: str = ""
     """folder of the tuning; empty: a new one below runs/tune. An interrupted one is
     resumed"""
@@ -73,7 +78,7 @@ def _tune(words: Sequence[str]) -> int:
         [*(f"{n}={v}" for n, v in mine.items()), *helping],
         "tune",
         _ABOUT,
-        accepted={"halving": NON_NEGATIVE, "at_once": NON_NEGATIVE},
+        accepted=dict.fromkeys(("halving", "at_once", "devices"), NON_NEGATIVE),
         needed={},
     )
     for name in given:
@@ -113,6 +118,7 @@ def _with_own_names(error: InputError, given: Mapping[str, str]) -> InputError:
 def _search(grid: Any, own: TuneOptions, mine: Mapping[str, str], val: float) -> int:
     from jaxopt_lab.lab.tuning import grid_search, results
     from jaxopt_lab.lab.tuning import store as files
+    from jaxopt_lab.lab.tuning.program import check_devices
     from jaxopt_lab.runtime import EXIT_CODES
     from jaxopt_lab.runtime.folder_lock import claimed
     from jaxopt_lab.runtime.progress import Progress
@@ -122,7 +128,11 @@ def _search(grid: Any, own: TuneOptions, mine: Mapping[str, str], val: float) ->
     types = {getattr(model, "dtype", "float32") for model in models}
     configure_jax(x64="float64" in types)
     run = grid.groups[0].configuration.run
-    options = grid_search.Options(own.halving, own.score, own.at_once, run.save_every)
+    devices = own.devices or _all_devices()
+    check_devices(devices)
+    options = grid_search.Options(
+        own.halving, own.score, own.at_once, run.save_every, devices
+    )
     total = grid_search.total_steps(grid, options)
     identity = results.identity(grid, options)
     folder = Path(own.out).expanduser() if own.out else _proposed(run)
@@ -168,6 +178,14 @@ def _search(grid: Any, own: TuneOptions, mine: Mapping[str, str], val: float) ->
     return 0
 
 
+def _all_devices() -> int:
+    """All devices; of a CPU one, since its virtual ones share the same cores."""
+    import jax
+
+    virtual = jax.devices()[0].platform == "cpu"
+    return 1 if virtual else jax.local_device_count()
+
+
 def _best(found: Sequence[Any]) -> dict[str, float]:
     if not found:
         return {}
@@ -183,4 +201,4 @@ def _proposed(run: Any) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

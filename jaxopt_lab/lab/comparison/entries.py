@@ -20,17 +20,19 @@ from jaxopt_lab.lab import (
     optimizers,
     options_form,
     placement,
+    recipe_adapters,
 )
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
 from jaxopt_lab.lab.configuration import Configuration, resolve
 from jaxopt_lab.lab.materials import first_state, materials
+from jaxopt_lab.lab.models.placed import OWN
 from jaxopt_lab.lab.run_options import RunOptions
 
 _MODELS = {"digits": "mlp"}
 """Models of comparisons on a task whose own would take a quarter of an hour."""
 
-_PLACES = {"norm": "model.norm"}
+_PLACES = {name: f"model.{name}" for name in ("norm", "activation", *OWN)}
 """Options by the names of the kinds of parts that they take."""
 
 _OWN = (
@@ -44,7 +46,8 @@ DATA = ("task", "data_dir", "image_size", "val")
 
 _QUIET = {"on_nonfinite": "skip"}
 """Options of a run that a comparison has otherwise: a seed whose loss is not finite
-keeps its last finite state, and the others go on. A recipe cannot skip steps."""
+keeps its last finite state, and the others go on. Neither a recipe nor a step with a
+controller can skip steps."""
 
 
 class Entry(NamedTuple):
@@ -142,7 +145,8 @@ def entries(asked: Asked) -> list[Entry]:
         chosen = {n: x for n, x in shared.items() if n in names}
         chosen = {n: x for n, x in soft.items() if n in names} | chosen
         given = {**chosen, **mine}
-        if given.get("recipe", "none") == "none":
+        recipe_adapters.refuse_apart(given.get("recipe", "none"), "compare")
+        if all(given.get(n, "none") == "none" for n in ("recipe", "controller")):
             given = {**_QUIET, **given}
         first = _first(given)
         if idle := [n for n in _idle(first, given) if n not in mine]:

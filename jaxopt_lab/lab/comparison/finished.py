@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import run_files
+from jaxopt_lab.lab import recipe_adapters, run_files
 from jaxopt_lab.lab.comparison.entries import DATA
 from jaxopt_lab.lab.comparison.measures import measure
 from jaxopt_lab.lab.comparison.options import Asked
@@ -58,6 +58,8 @@ def finished(asked: Asked, say: Callable[[str], None]) -> Finished:
         data differ, or no seed is common.
     """
     found = _read(folders(asked.options.runs))
+    for one in found:
+        recipe_adapters.refuse_apart(one.configuration.run.recipe, "compare")
     first = found[0]
     for other in found[1:]:
         for name in DATA:

@@ -22,8 +22,8 @@ class CompareOptions:
     methods: str = "sgd,adam,sam,lookbehind,adam_cm"
     """methods of the catalog, with commas"""
     vary: str = ""
-    """compare values of one option of a run instead, for one method=: norm, loss,
-    augment, recipe, base, model, or any other"""
+    """compare values of one option of a run instead, for one method=: norm, activation,
+    loss, regularizer, augment, recipe, controller, base, model, or any other"""
     values: str = ""
     """of the option that vary names, with commas"""
     runs: str = ""

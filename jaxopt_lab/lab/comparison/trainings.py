@@ -103,7 +103,9 @@ def train(
             measured,
         )
         if (each := units.get(entry.label)) is not None:
-            budgets.check_spent(budget, one.record["curve"][-1], each, entry.label)
+            over = configuration.parts.get("controller", {}).get("max_batch", 0)
+            last = one.record["curve"][-1]
+            budgets.check_spent(budget, last, each, entry.label, over)
         one.record["tuned"] = planned["tuned"]
         say(f"{where}: {told(one)}")
         found.append(one)

@@ -75,6 +75,7 @@ def read(options: InspectOptions) -> TrainedNetwork:
     chosen = None if options.step < 0 else options.step
     restored = checkpoints.restore(program.state, chosen)
     trained = Run(folder, configuration, program, restored.state, restored.step)
+    trained.need_classifier("inspect")
     one = trained.seed(options.seed_index)
     path = folder / "metrics.jsonl"
     records = read_metrics(path) if path.exists() else []

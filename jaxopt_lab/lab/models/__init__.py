@@ -132,7 +132,7 @@ class Model:
             wanted.activation_options,
             wanted.layer_options,
         )
-        return functional(build, wanted.batch_axis, wanted.dtype)
+        return functional(build, wanted.batch_axis, wanted.dtype, wanted.around)
 
 
 AnyModel: TypeAlias = Model | OwnModel
@@ -219,12 +219,15 @@ _ROWS = (
 
 MODELS: dict[str, Model] = {row.name: row for row in _ROWS}
 
+TEXTS: dict[str, str] = {"einspace": "jaxopt_lab.lab.models.einspace:EinspaceNet"}
+"""Modules that are made from a text, ``model.architecture=``, by name."""
+
 
 def get(name: str) -> AnyModel:
     """The row called ``name``, or the model that ``my.module:Net`` names.
 
     Args:
-      name: of a row, or of a class or function to import.
+      name: of a row, of ``TEXTS``, or of a class or function to import.
 
     Returns:
       The row.
@@ -232,6 +235,8 @@ def get(name: str) -> AnyModel:
     Raises:
       InputError: there is none (with the nearest names), or it cannot be imported.
     """
+    if name in TEXTS:
+        return OwnModel(name, imported.load("model", TEXTS[name]))
     if imported.is_path(name):
         found = imported.load("model", name)
         if not callable(found):
@@ -241,5 +246,5 @@ def get(name: str) -> AnyModel:
             )
         return OwnModel(name, found)
     if name not in MODELS:
-        raise errors.unknown("model", name, [*MODELS, "my.module:Net"])
+        raise errors.unknown("model", name, [*MODELS, *TEXTS, "my.module:Net"])
     return MODELS[name]

@@ -170,7 +170,10 @@ def with_batch_axis(
 
 
 def functional(
-    build: Callable[[nnx.Rngs], nnx.Module], batch_axis: str | None, dtype: str | None
+    build: Callable[[nnx.Rngs], nnx.Module],
+    batch_axis: str | None,
+    dtype: str | None,
+    around: Callable[[Any], Any] | None = None,
 ) -> Functional:
     """A module as pure functions, told of the devices and of the type it computes in.
 
@@ -178,10 +181,13 @@ def functional(
       build: makes the module.
       batch_axis: as in ``with_batch_axis``; ``None``: none.
       dtype: type in which its layers compute; ``None``: their own.
+      around: of ``Wanted``.
 
     Returns:
       The functions.
     """
+    if around is not None:
+        inner, build = build, lambda rngs: around(inner(rngs))
     if batch_axis is not None:
         build = with_batch_axis(build, batch_axis)
     return from_nnx(build if dtype is None else computing_in(build, dtype))

@@ -115,7 +115,8 @@ class OwnModel:
                 "know; give it a default, or name a function that makes the module"
             )
         functional = self._functional(options, wanted)
-        _check_outputs(self.name, functional, wanted)
+        if wanted.around is None:
+            _check_outputs(self.name, functional, wanted)
         return functional
 
     def _functional(self, options: dict[str, Any], wanted: Wanted) -> Functional:
@@ -144,6 +145,8 @@ class OwnModel:
             return module
 
         nnx.eval_shape(lambda: _only_nnx(build(nnx.Rngs(0))))
+        if isinstance(made[0], linen.Module) and wanted.around is not None:
+            raise InputError(f"model {self.name} is a linen module; accepted: nnx")
         if isinstance(made[0], linen.Module):
             if wanted.batch_axis is not None:
                 raise InputError(
@@ -158,7 +161,7 @@ class OwnModel:
                 f"model {self.name} gives {described(made[0])}; accepted: a module of "
                 "flax, nnx or linen, or a function that returns one"
             )
-        return functional(build, wanted.batch_axis, wanted.dtype)
+        return functional(build, wanted.batch_axis, wanted.dtype, wanted.around)
 
 
 _GIVEN = {*_SHAPES, *_INPUTS, *_CLASSES, *_VOCABULARY, "rngs"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ class Wanted(NamedTuple):
       tokens: whether inputs are integers.
       activation_options: as ``norm_options``, for its activation.
       layer_options: likewise of other layers, by place.
+      around: ``around(module)``, an nnx module in place of the model's own.
     """
 
     input_shape: tuple[int, ...]
@@ -29,3 +30,4 @@ class Wanted(NamedTuple):
     tokens: bool = False
     activation_options: Mapping[str, Any] | None = None
     layer_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    around: Callable[[Any], Any] | None = None

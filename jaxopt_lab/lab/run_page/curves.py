@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_lab import plotting
+from jaxopt_lab.lab.recipe_adapters import PLAIN, Adapter
 from jaxopt_lab.plotting import Line, Panel
 
 if TYPE_CHECKING:
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 Records = Sequence[dict[str, Any]]
 
 
-def curves(records: Records, *, text: bool) -> Figure:
+def curves(records: Records, *, text: bool, adapter: Adapter = PLAIN) -> Figure:
     """Loss, accuracy, learning rate, norms; for texts also bits a character.
 
     Args:
       records: of the run.
       text: whether it is on texts.
+      adapter: of the run's recipe, which may have other losses and scores.
 
     Returns:
       The figure.
@@ -32,8 +34,7 @@ def curves(records: Records, *, text: bool) -> Figure:
     rate = rate_name(records)
     bits = [n for r in records for n in r if n.startswith("bits_per_")][:1]
     panels = [
-        Panel("loss (nats)", _both("loss"), log=True),
-        Panel("accuracy (%)", _both("accuracy"), scale=100),
+        *_of_tests(adapter),
         *(
             Panel(f"test bits a {name.removeprefix('bits_per_')}", [Line("test", name)])
             for name in bits
@@ -44,6 +45,23 @@ def curves(records: Records, *, text: bool) -> Figure:
         Panel("update / weights", [Line("train", "update_ratio")], log=True),
     ]
     return plotting.record_panels(records, panels)
+
+
+def _of_tests(adapter: Adapter) -> list[Panel]:
+    if adapter.classifies:
+        return [
+            Panel("loss (nats)", _both("loss"), log=True),
+            Panel("accuracy (%)", _both("accuracy"), scale=100),
+        ]
+    found = []
+    for label, names in adapter.losses.items():
+        lines = [Line("train", n, f"train {n}".replace("_", " ")) for n in names]
+        if "loss" in names:
+            lines.append(Line("test", "loss", "test loss"))
+        scale = 100 if "(%)" in label else 1
+        found.append(Panel(label, lines, log=scale == 1, scale=scale))
+    lines = [Line("test", name, name) for name in adapter.scores]
+    return [*found, Panel("test (%)", lines, scale=100)]
 
 
 def along(records: Records) -> Figure | None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxopt_lab import plotting
-from jaxopt_lab.lab import history, report
+from jaxopt_lab.lab import history, recipe_adapters, report
 from jaxopt_lab.lab.run_options import PRESENTATION
 from jaxopt_lab.lab.run_page import curves, mistakes
 from jaxopt_lab.lab.statistics import FEWEST_EXAMPLES, bootstrap_interval
@@ -33,10 +33,12 @@ def sections(run: Run) -> list[Section]:
     summary, records = run.summary, run.records
     # All processes would have to take part.
     alone = jax.process_count() == 1
-    found = _examined(run) if run.kind == "image" and alone else None
+    adapter = recipe_adapters.of_configuration(run.configuration)
+    examined = run.kind == "image" and alone and adapter.classifies
+    found = _examined(run) if examined else None
     parts = [_outcome(run, summary, found)]
     if records:
-        figure = curves.curves(records, text=run.kind == "text")
+        figure = curves.curves(records, text=run.kind == "text", adapter=adapter)
         text = "Means over the steps between two records."
         if run.config["seeds"] > 1:
             text += " Thin lines: seeds; thick: their mean."
@@ -51,6 +53,7 @@ def sections(run: Run) -> list[Section]:
         )
         figures = {"curvature along the training": figure}
         parts.append(Section("Curvature along the run", text, figures=figures))
+    parts += adapter.sections(run)
     if found is not None:
         parts += _mistakes(run, found)
     return [*parts, _provenance(run, summary), _options(run)]

@@ -53,4 +53,5 @@ def after(run: Run, outcome: Outcome) -> Path | None:
 def title(run: Run) -> str:
     """The title of a run's page."""
     options = run.configuration.run
-    return f"{options.method} on {options.task} with {options.model}"
+    text = f"{options.method} on {options.task} with {options.model}"
+    return text if options.recipe == "none" else f"{text}, recipe {options.recipe}"

@@ -31,12 +31,14 @@ class Options(NamedTuple):
       score: ``"accuracy"`` or ``"loss"``.
       at_once: see ``SettingsProgram``.
       save_every: steps between two saves of the states; 0: at the end of a rung only.
+      devices: see ``SettingsProgram``.
     """
 
     halving: int = 0
     score: str = "accuracy"
     at_once: int = 0
     save_every: int = 500
+    devices: int = 1
 
 
 def total_steps(grid: Grid, options: Options) -> int:
@@ -128,7 +130,10 @@ class _GroupRun:
         if self._program is None:
             names = list(self._grid.numbers(self._group))
             self._program = self._make(
-                self._group.configuration, names, self._options.at_once
+                self._group.configuration,
+                names,
+                self._options.at_once,
+                self._options.devices,
             )
         return self._program
 

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.meshes import SEEDS_AXIS, make_mesh
 from jaxopt_lab.lab import averaging, initial_weights, optimizers
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.materials import first_state, materials, metrics_of
@@ -22,6 +25,7 @@ from jaxopt_lab.training import (
     over_seeds,
     seed_keys,
 )
+from jaxopt_lab.training.seeds import each_group
 
 
 class Population(NamedTuple):
@@ -70,6 +74,23 @@ def check(configuration: Configuration) -> None:
         )
 
 
+def check_devices(devices: int) -> None:
+    """Refuse more devices than there are.
+
+    Args:
+      devices: number of devices over which settings are divided.
+
+    Raises:
+      InputError: it is out of range.
+    """
+    there = jax.local_device_count()
+    if not 1 <= devices <= there:
+        raise InputError(
+            f"devices={devices} is out of range; accepted: [1, {there}], those that "
+            "there are (0: all but virtual ones)"
+        )
+
+
 class SettingsProgram:
     """The train step and the validation of many settings and seeds at once.
 
@@ -80,19 +101,30 @@ class SettingsProgram:
     Args:
       configuration: the run, with its seeds; ``val`` must be above 0.
       names: the numbers that differ, by name on the command line.
-      at_once: settings in a call of the program; 0: all, but one where the network has
-        convolutions on a CPU, which are slow in a batch of networks.
+      at_once: settings in a call of the program, on each device; 0: all, but one where
+        the network has convolutions on a CPU, which are slow in a batch of networks.
+      devices: those over which the settings are divided; a block that they do not
+        divide is filled up with its last setting. Nothing is sent between them.
 
     Raises:
-      InputError: no validation split, a recipe, or data that do not fit.
+      InputError: no validation split, a recipe, data that do not fit, or fewer devices.
 
-    Memory: state of every setting and seed; residuals of those of a call.
+    Memory: state of every setting and seed, of the device's settings on each;
+    residuals of those of a call.
     """
 
     def __init__(
-        self, configuration: Configuration, names: Sequence[str], at_once: int = 0
+        self,
+        configuration: Configuration,
+        names: Sequence[str],
+        at_once: int = 0,
+        devices: int = 1,
     ) -> None:
         check(configuration)
+        check_devices(devices)
+        own = jax.local_devices()[:devices]
+        self._mesh = make_mesh(SEEDS_AXIS, own) if devices > 1 else None
+        self._devices = devices
         run = configuration.run
         self.configuration = configuration = configuration.on_one_device()
         self.names = tuple(names)
@@ -111,16 +143,18 @@ class SettingsProgram:
         if run.seed_mode == "auto":
             self._seed_mode = "unroll" if convolves else "vmap"
         metrics = metrics_of(configuration, made.loaded)
-        assert made.loaded.val is not None
+        assert made.loaded.val is not None and not callable(made.loaded.val)
         self._evaluate = make_evaluator(
             metrics(made.computed),
-            made.loaded.val,
+            [self._everywhere(batch) for batch in made.loaded.val],
             eval_params=configuration.rows.method.eval_params_fn,
             seeds=True,
             mode=self._seed_mode,
+            mesh=self._mesh,
         )
         self._init = jax.jit(jax.vmap(self._first))
-        self._step = jax.jit(self._steps, donate_argnums=1)
+        steps = each_group(self._steps, self._mesh, common=1)
+        self._step = jax.jit(steps, donate_argnums=1)
 
     def start(self, values: Mapping[str, Sequence[float]], size: int = 1) -> Population:
         """Settings before their first step.
@@ -134,7 +168,9 @@ class SettingsProgram:
         """
         given = {name: np.asarray(values[name], float) for name in self.names}
         size = len(given[self.names[0]]) if self.names else size
-        blocks = [self._init(block) for block in self._in_blocks(given, size)]
+        blocks = [
+            self._divided(self._init(block)) for block in self._in_blocks(given, size)
+        ]
         return Population(given, blocks, 0, size)
 
     def train(
@@ -157,7 +193,7 @@ class SettingsProgram:
         given = self._in_blocks(values, size)
         self._batches.set_state({"index": done})
         while done < steps:
-            batch = self._batches.next()
+            batch = self._everywhere(self._batches.next())
             pairs = zip(given, blocks, strict=True)
             blocks = [self._step(v, state, batch) for v, state in pairs]
             done += 1
@@ -205,7 +241,7 @@ class SettingsProgram:
         chosen = np.asarray(indices)
         values = {name: x[chosen] for name, x in population.values.items()}
         rows = [chosen[block] for block in self._rows(len(chosen))]
-        blocks = _gathered(population.blocks, rows)
+        blocks = [self._divided(b) for b in _gathered(population.blocks, rows)]
         return Population(values, blocks, population.step, len(chosen))
 
     def _convolves(self, params: Any, model_state: Any, key: Any) -> bool:
@@ -218,9 +254,9 @@ class SettingsProgram:
 
     def _rows(self, size: int) -> list[np.ndarray]:
         """The settings of every block."""
-        most = self._at_once or size
+        most = self._at_once * self._devices or size
         blocks = -(-size // most)
-        width = -(-size // blocks)
+        width = -(-size // (blocks * self._devices)) * self._devices
         order = np.minimum(np.arange(blocks * width), size - 1)
         return list(order.reshape(blocks, width))
 
@@ -230,8 +266,20 @@ class SettingsProgram:
         found = []
         for rows in self._rows(size):
             block = {n: jnp.asarray(x[rows], self._dtype) for n, x in values.items()}
-            found.append({**block, _ROW: jnp.asarray(rows)})
+            found.append(self._divided({**block, _ROW: jnp.asarray(rows)}))
         return found
+
+    def _divided(self, block: Any) -> Any:
+        """A block with its settings divided over the devices."""
+        if self._mesh is None:
+            return block
+        return jax.device_put(block, NamedSharding(self._mesh, P(SEEDS_AXIS)))
+
+    def _everywhere(self, batch: Any) -> Any:
+        """A batch with a copy on every device."""
+        if self._mesh is None:
+            return batch
+        return jax.device_put(batch, NamedSharding(self._mesh, P()))
 
     def _tx(self, values: Mapping[str, Any]) -> Any:
         numbers = {name: values[name] for name in self.names}

@@ -34,6 +34,8 @@ def identity(grid: Grid, options: Options) -> dict[str, Any]:
     """
     settings = runs.settings_of(grid.groups[0].configuration)
     apart = {"save_every", *(axis.name for axis in grid.axes)}
+    if options.devices == 1:
+        apart.add("devices")  # as before there was the option
     return {
         **{name: x for name, x in settings.items() if name not in apart},
         **{f"grid of {axis.name}": list(axis.texts) for axis in grid.axes},

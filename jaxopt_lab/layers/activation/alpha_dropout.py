@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, DECAY, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.activation.selu import ALPHA, SCALE
@@ -108,4 +108,4 @@ def alpha_dropout(
             x = with_saturated(x, uniform >= jnp.asarray(rate, jnp.float32), rate=rate)
         return (x if valid is None else jnp.where(valid, x, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

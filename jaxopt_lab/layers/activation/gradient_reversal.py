@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import Scalar
@@ -108,4 +108,4 @@ def gradient_reversal(
         y = reversed_gradient(without_padding(x, valid), weight)
         return padded(y, valid, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.hermite import hermite_basis, hilbert_weights
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -76,7 +76,7 @@ def hilbert_activation(
         y = sum(parts[1:], parts[0]).astype(x.dtype)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def third_degree(params: Any, x: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -91,7 +91,7 @@ def nested_dropout(
             x = first_features(x, keep)
         return (x if valid is None else jnp.where(valid, x, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def first_features(x: jax.Array, k: ArrayLike) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import jax
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -69,4 +69,4 @@ def selu(features: Annotated[int, COUNT]) -> Functional:
         valid = over_features("selu", x, features, mask)
         return jax.nn.selu(without_padding(x, valid)), state  # 0 gives 0
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

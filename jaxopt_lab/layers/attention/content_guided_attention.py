@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.layers.conv.transformed_conv import KernelInit
@@ -94,7 +94,7 @@ def content_guided_attention(
             return x * jax.nn.sigmoid(refined_map(params, x)), state
         return x * jax.nn.sigmoid(coarse_map(params, x)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def coarse_attention(params: Any, x: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.attention.content_guided_attention import (
     attention_shapes,
@@ -98,7 +98,7 @@ def content_guided_fusion(
         bias = params["mix_bias"].astype(x.dtype)[None, None, None]
         return without_padding(mixed + bias, valid), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def equal_fusion(params: Any, x: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     NON_NEGATIVE,
@@ -169,7 +169,7 @@ def norm_aware_attention(
         y = y + along(params["outer_bias"], y)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _depthwise(v: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError, described
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
@@ -151,7 +151,7 @@ def two_way_attention(
         q, m = (without_padding(*pair) for pair in zip((q, m), valids, strict=True))
         return (q, m), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _checked(x: Any, features: int, mask: Any) -> tuple[Any, list[jax.Array | None]]:

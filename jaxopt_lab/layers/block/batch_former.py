@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, DECAY, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -144,7 +144,7 @@ def batch_former(
         x = norm("mlp_norm", x + drop(dense("mlp_out", hidden), 3)).reshape(shape)
         return (x if valid is None else jnp.where(valid, x, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def with_originals(

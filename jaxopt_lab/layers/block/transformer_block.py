@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.block.norm_placement import Placement
@@ -80,6 +80,11 @@ def transformer_block(
     Raises:
       InputError: an argument is out of range, ``heads`` does not divide ``features``;
         at the call, the input does not fit.
+
+    Cost: products of ``12 features ** 2`` a position and of ``T * features`` a
+    position for the attention, whose weights ``(B, heads, T, T)`` are kept for the
+    gradient. On the catalog's example it keeps 149 bytes a float32 number of ``x``;
+    under ``jax.checkpoint`` it is ``x`` alone.
 
     Source: Li et al., "Mix-LN", 2024 (https://arxiv.org/abs/2412.13795), and Sun et
     al., "The Curse of Depth in Large Language Models", 2025
@@ -168,7 +173,7 @@ def transformer_block(
             )
         return (x if valid is None else jnp.where(valid, x, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _attend(

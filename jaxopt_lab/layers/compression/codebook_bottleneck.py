@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     NON_NEGATIVE,
@@ -138,7 +138,7 @@ def codebook_bottleneck(
         y = y.astype(x.dtype)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def only_code(params: Any, x: jax.Array) -> jax.Array:

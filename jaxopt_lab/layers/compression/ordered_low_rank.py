@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError, described
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
 from jaxopt_lab.core.typing import Scalar
@@ -127,7 +127,7 @@ def ordered_low_rank(
         y = h @ v
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def full_rank(name: str, rank: int | None, rows: int, columns: int) -> int:

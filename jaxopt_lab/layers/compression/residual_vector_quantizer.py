@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.compression.residual_codes import residual_vector_quantize
@@ -120,7 +120,7 @@ def residual_vector_quantizer(
         y = found.out
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def quantization_penalty(model_state: ModelState) -> jax.Array:

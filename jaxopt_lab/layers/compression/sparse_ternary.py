@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, SHARE, STATIC, check_arguments
 from jaxopt_lab.layers.compression.ternary_matrix import (
     WORD,
@@ -105,7 +105,7 @@ def sparse_ternary(
         y = product(without_padding(x, valid))
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def random_signs(params: Any, x: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.layers.conv.transformed_conv import (
     ConvShape,
     KernelInit,
@@ -155,5 +156,4 @@ def _masked(kernel: jax.Array, mask: jax.Array | np.ndarray) -> jax.Array:
         raise InputError(
             f"mask must be {kernel.shape[:2]} or {kernel.shape}; got {mask.shape}"
         )
-    whole = jnp.asarray(mask != 0).reshape(mask.shape + (1,) * (4 - mask.ndim))
-    return jnp.where(whole, kernel, 0)
+    return or_zero(kernel, jnp.asarray(mask))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.conv.difference_kernels import detail_enhanced_kernel
@@ -97,7 +97,7 @@ def detail_enhanced_conv(
                 params[name] = draw(own, (*sides, features, count), param_dtype)
         return params, state
 
-    return Functional(init, conv.apply)
+    return real_layer(init, conv.apply)
 
 
 def fold_differences(

@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.conv.transformed_conv import KernelInit
 from jaxopt_lab.layers.levels import Levels, checked_levels
@@ -119,7 +119,7 @@ def pyramid_conv(
             for level, valid in zip(y, valids, strict=True)
         ), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def convolve_pyramid(

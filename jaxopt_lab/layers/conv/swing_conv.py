@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, STATIC, check_arguments
 from jaxopt_lab.core.shifted_window import shifted_window
 from jaxopt_lab.layers.conv.transformed_conv import (
@@ -113,4 +113,4 @@ def swing_conv(
             x = shifted_window(x, shift, (1, 2), reach)
         return conv.apply(params, state, x, train=train, mask=mask)
 
-    return Functional(conv.init, apply)
+    return real_layer(conv.init, apply)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -152,4 +152,4 @@ def transformed_conv(
             y = jnp.where(valid, y, 0)
         return y, state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

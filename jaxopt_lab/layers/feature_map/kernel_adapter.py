@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.layers.feature_map.kernel_feed_forward import (
     LECUN,
@@ -106,7 +106,7 @@ def kernel_adapter(
         y = x + inner @ params["up"].astype(x.dtype) + along(params["up_bias"], x)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def linear_adapter(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -162,7 +162,7 @@ def spd_batch_norm(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _moved(

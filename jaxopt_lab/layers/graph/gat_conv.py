@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -131,7 +131,7 @@ def gat_conv(
 
         return over_graphs("gat_conv", x, features, mask, one), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def static_attention(params: dict[str, jax.Array], x: Any) -> jax.Array:

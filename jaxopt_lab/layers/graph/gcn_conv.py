@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.graph.graphs import Graph
@@ -143,7 +143,7 @@ def gcn_conv(
 
         return over_graphs("gcn_conv", x, features, mask, one), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def plain_gcn(params: dict[str, jax.Array], x: Any) -> jax.Array:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
 from jaxopt_lab.layers.graph.graphs import Hypergraph
@@ -159,7 +159,7 @@ def hypergraph_conv(
 
         return over_graphs("hypergraph_conv", x, features, mask, one), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def plain_hypergraph(params: dict[str, jax.Array], x: Any) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.hypernetwork.target_graph import OPERATIONS, TargetGraph
@@ -122,7 +122,7 @@ def graph_encoder(
             h = h + jax.nn.gelu(z @ params["up"][i]) @ params["down"][i]
         return normalized(h, 1e-5, centred=True) * along(params["norm"], h), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _codes(graph: TargetGraph) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.hypernetwork.encoding import magnitude_invariant_encoding
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -156,7 +156,7 @@ def hypernetwork(
         shaped = [p.reshape(lead + s) for p, s in zip(parts, shapes, strict=True)]
         return jax.tree.unflatten(tree, shaped), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _ends(sizes: list[int]) -> list[int]:

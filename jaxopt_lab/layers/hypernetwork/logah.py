@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.layers.hypernetwork.graph_encoder import graph_encoder
 from jaxopt_lab.layers.hypernetwork.low_rank_decoder import (
@@ -124,7 +124,7 @@ def logah(
                 leaves.append(vector_of(vectors[i], shape, kind))
         return jax.tree.unflatten(x.tree, leaves), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def kernel_factor(shape: tuple[int, ...], operation: str) -> float:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
@@ -144,7 +144,7 @@ def low_rank_decoder(
             w = jnp.where(valid.reshape(*valid.shape, *more), w, 0)
         return w, state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def factors(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -130,7 +130,7 @@ def recurrent_hypernetwork(
             flat = jnp.where(valid, flat, 0)
         return jax.tree.unflatten(tree, _parts(flat, shapes)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def of_embedding(params: dict[str, jax.Array], e: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, POSITIVE, check_arguments
 from jaxopt_lab.layers.kan.selectable_kan import (
     ALL,
@@ -119,7 +119,7 @@ def selectable_kan_conv(
         y, state = inner.apply(params, state, cut, train=train)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(inner.init, apply)
+    return real_layer(inner.init, apply)
 
 
 def patches(x: jax.Array, size: int, stride: int, padding: int | None) -> jax.Array:

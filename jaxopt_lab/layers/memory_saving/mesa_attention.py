@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments, takes
 from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
 from jaxopt_lab.layers.memory_saving.compressed_input import compressed_layer
@@ -94,4 +94,4 @@ def mesa_attention(
             )
         return core.apply(params, state, x, mask=mask, **options)
 
-    return Functional(core.init, apply)
+    return real_layer(core.init, apply)

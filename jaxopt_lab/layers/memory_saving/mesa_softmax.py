@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, check_arguments, takes
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.residual_codes import (
@@ -88,7 +88,7 @@ def mesa_softmax(
             y = _softmax((compression, group_axis, dtype), x, y, grid, uniform)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def plain_softmax(params: Any, x: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, SHARE, STATIC, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.dense import KernelInit, dense, first_dense
@@ -135,7 +135,7 @@ def wta_crs_dense(
             y = y.reshape(*leading, -1)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _taken_apart(x: Any) -> tuple[jax.Array, jax.Array | None]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
-from jaxopt_lab.layers.mixer.matrix_mixers import MIXERS, MixerName, Mixing
-from jaxopt_lab.layers.mixer.quasiseparable import Direction
-from jaxopt_lab.layers.norm.last_axis import along, normalized
+from jaxopt_lab.layers.mixer.matrix_mixers import MIXERS, MixerName
+from jaxopt_lab.layers.mixer.mixing_layer import mixed_out, mixing_layer, mixing_parts
 
 LECUN = jax.nn.initializers.lecun_normal()
 
@@ -52,10 +47,12 @@ def hydra_mixer(
       head_dim: inner features of a head; divides the inner features.
       conv_size: width of the depth-wise convolution, odd.
       chunk: tokens of a chunk of the scan, which changes nothing but the cost.
-      mixer: the kind of M: ``"quasiseparable"``; ``"forward"``, a scan in one direction
-        and a number of each head on the diagonal; ``"sum"``, one in each direction, no
-        free diagonal; ``"toeplitz"``, a parameter for each head and distance;
-        ``"attention"``, softmax of queries and keys of ``d_state`` numbers a head.
+      mixer: the kind of M: ``"quasiseparable"``; ``"causal"``, without its upper part,
+        behind a convolution that looks back alone, as ``causal_mixer``; ``"forward"``,
+        a scan in one direction and a number of each head on the diagonal; ``"sum"``,
+        one in each direction, no free diagonal; ``"toeplitz"``, a parameter for each
+        head and distance; ``"attention"``, softmax of queries and keys of ``d_state``
+        numbers a head.
       length: most tokens of a Toeplitz matrix.
       eps: added to the mean square of the norm.
       kernel_init: initializer of the kernels.
@@ -88,124 +85,20 @@ def hydra_mixer(
     """
     given = {n: v for n, v in locals().items() if n != "kernel_init"}
     check_arguments(hydra_mixer, given)
-    inner = expand * features
-    if inner % head_dim:
-        raise InputError(
-            f"head_dim must divide the inner features, {inner}; got head_dim={head_dim}"
-        )
-    if conv_size % 2 == 0:
-        raise InputError(f"conv_size must be odd; got {conv_size}")
-    kind, heads = MIXERS[mixer], inner // head_dim
-    mixed = inner + kind.rows(heads, d_state)
-
-    def init(key: jax.Array) -> tuple[dict[str, jax.Array], Any]:
-        keys = [jax.random.fold_in(key, i) for i in range(5)]
-        draw = lambda i, shape: kernel_init(keys[i], shape, param_dtype)
-        params = {
-            "inner": draw(0, (features, inner + mixed + kind.steps * heads)),
-            "conv": draw(1, (conv_size, 1, mixed)),
-            "conv_bias": jnp.zeros(mixed, param_dtype),
-            "norm_scale": jnp.ones(inner, param_dtype),
-            "outer": draw(3, (inner, features)),
-        }
-        if kind.steps:
-            low, high = math.log(1e-3), math.log(1e-1)
-            step = jax.random.uniform(keys[4], (heads,), jnp.float32, low, high)
-            step = jnp.exp(step)
-            params["a_log"] = jnp.zeros(heads, param_dtype)
-            # The inverse of softplus.
-            inverse = step + jnp.log(-jnp.expm1(-step))
-            params["dt_bias"] = inverse.astype(param_dtype)
-        if kind.diagonal != "none":
-            params["skip"] = jnp.ones(heads, param_dtype)
-        if kind.diagonal == "free":
-            params["diagonal"] = draw(2, (inner, heads))
-        if kind.taps:
-            taps = draw(2, (2 * length - 1, heads)).T
-            params["taps"] = taps
-        return params, {}
-
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("hydra_mixer", x, features, mask)
-        if x.ndim != 3:
-            raise InputError(
-                f"hydra_mixer takes sequences (B, T, {features}); got {x.shape}"
-            )
-        sizes = (mixer, heads, d_state)
-        v, mixing, z = _parts(params, without_padding(x, valid), valid, sizes)
-        y = kind.mix(v, mixing, chunk)
-        y = _out(params, y, z, eps).astype(x.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
-
-    return Functional(init, apply)
-
-
-def _parts(
-    params: dict[str, jax.Array],
-    x: jax.Array,
-    valid: jax.Array | None,
-    sizes: tuple[str, int, int],
-) -> tuple[jax.Array, Mixing, jax.Array]:
-    """Values, the parameters of their matrices, and the gate."""
-    mixer, heads, d_state = sizes
-    kind, wide = MIXERS[mixer], accumulation_dtype(x.dtype)
-    inner = params["norm_scale"].size
-    mixed = params["conv_bias"].size
-    h = (x @ params["inner"].astype(x.dtype)).astype(wide)
-    z, v, dt = jnp.split(h, [inner, inner + mixed], axis=-1)
-    v = jax.lax.conv_general_dilated(
-        v,
-        params["conv"].astype(wide),
-        (1,),
-        "SAME",
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        feature_group_count=mixed,
+    return mixing_layer(
+        "hydra_mixer",
+        mixer,
+        features,
+        d_state=d_state,
+        expand=expand,
+        head_dim=head_dim,
+        conv_size=conv_size,
+        chunk=chunk,
+        length=length,
+        eps=eps,
+        kernel_init=kernel_init,
+        param_dtype=param_dtype,
     )
-    v = jax.nn.silu(v + along(params["conv_bias"], v))
-    if kind.steps:
-        dt = dt.reshape(*dt.shape[:2], kind.steps, heads)
-        dt = jax.nn.softplus(dt + along(params["dt_bias"], dt))
-    if valid is not None:
-        v = without_padding(v, valid)
-        dt = jnp.where(valid[..., None], dt, 0) if kind.steps else dt
-    v, rows = jnp.split(v, [inner], axis=-1)
-    lead = v.shape[:2]
-    each = jnp.split(rows, 2 * kind.steps, axis=-1) if kind.steps else []
-    ways = tuple(
-        Direction(dt[:, :, i], *each[2 * i : 2 * i + 2]) for i in range(kind.steps)
-    )
-    pair = taps = diagonal = None
-    if mixer == "attention":
-        both = rows.reshape(*lead, 2, heads, d_state)
-        pair = both[:, :, 0], both[:, :, 1]
-    if kind.taps:
-        taps = params["taps"].astype(wide)
-    if kind.diagonal == "free":
-        diagonal = v @ params["diagonal"].astype(wide)
-        diagonal = diagonal + along(params["skip"], diagonal)
-    elif kind.diagonal == "skip":
-        skip = params["skip"].astype(wide).reshape(1, 1, heads)
-        diagonal = jnp.broadcast_to(skip, (*lead, heads))
-    a = jnp.zeros(heads, wide)
-    if kind.steps:
-        a = -jnp.exp(params["a_log"].astype(wide))
-    values = v.reshape(*lead, heads, v.shape[-1] // heads)
-    return values, Mixing(ways, pair, taps, diagonal, a, valid), z
-
-
-def _out(params: dict[str, jax.Array], y: jax.Array, z: jax.Array, eps: float) -> Any:
-    y = normalized(y.reshape(z.shape), eps, centred=False)
-    y = y * along(params["norm_scale"], y) * jax.nn.silu(z)
-    return y @ params["outer"].astype(y.dtype)
 
 
 def dense_hydra(
@@ -234,6 +127,6 @@ def dense_hydra(
         heads = params["taps"].shape[0]
     else:
         heads = (mixed - inner) // (2 * (d_state or 64))
-    v, mixing, z = _parts(params, x, None, (mixer, heads, d_state or 64))
+    v, mixing, z = mixing_parts(params, x, None, (mixer, heads, d_state or 64))
     y = jnp.einsum("bhts,bshp->bthp", kind.matrix(mixing, x.shape[1]), v)
-    return _out(params, y, z, 1e-5)
+    return mixed_out(params, y, z, 1e-5)

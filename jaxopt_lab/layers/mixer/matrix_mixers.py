@@ -19,7 +19,9 @@ from jaxopt_lab.layers.mixer.quasiseparable import (
     semiseparable_matrix,
 )
 
-MixerName = Literal["quasiseparable", "forward", "sum", "toeplitz", "attention"]
+MixerName = Literal[
+    "quasiseparable", "causal", "forward", "sum", "toeplitz", "attention"
+]
 
 
 class Mixing(NamedTuple):
@@ -54,6 +56,8 @@ class MatrixMixer(NamedTuple):
       taps: whether there are parameters for each distance.
       mix: ``mix(v, mixing, chunk)``, the product with values ``(B, T, heads, P)``.
       matrix: ``matrix(mixing, length)``, ``(B or 1, heads, T, T)``, the reference.
+      causal: whether the convolution before it looks back alone: no token sees a later
+        one.
     """
 
     rows: Callable[[int, int], int]
@@ -62,6 +66,7 @@ class MatrixMixer(NamedTuple):
     taps: bool
     mix: Callable[[jax.Array, Mixing, int], jax.Array]
     matrix: Callable[[Mixing, int], jax.Array]
+    causal: bool = False
 
 
 def _quasiseparable(v: jax.Array, m: Mixing, chunk: int) -> jax.Array:
@@ -74,6 +79,21 @@ def _quasiseparable_matrix(m: Mixing, length: int) -> jax.Array:
     assert m.diagonal is not None
     forward, backward = m.ways
     return quasiseparable_matrix(forward, backward, m.diagonal, m.a)
+
+
+def _causal(v: jax.Array, m: Mixing, chunk: int) -> jax.Array:
+    assert m.diagonal is not None
+    (way,) = m.ways
+    y = selective_scan(v, way.dt, m.a, way.b, way.c, chunk=chunk)
+    y = jnp.pad(y[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    return y + v * m.diagonal[..., None]
+
+
+def _causal_matrix(m: Mixing, length: int) -> jax.Array:
+    assert m.diagonal is not None
+    (way,) = m.ways
+    none = Direction(way.dt, way.b, jnp.zeros_like(way.c))
+    return quasiseparable_matrix(way, none, m.diagonal, m.a)
 
 
 def _forward(v: jax.Array, m: Mixing, chunk: int) -> jax.Array:
@@ -161,6 +181,9 @@ MIXERS: Mapping[str, MatrixMixer] = {
         _quasiseparable,
         _quasiseparable_matrix,
     ),
+    "causal": MatrixMixer(
+        lambda heads, n: 2 * n, 1, "free", False, _causal, _causal_matrix, causal=True
+    ),
     "forward": MatrixMixer(
         lambda heads, n: 2 * n, 1, "skip", False, _forward, _forward_matrix
     ),
@@ -174,7 +197,8 @@ MIXERS: Mapping[str, MatrixMixer] = {
 }
 """Kinds of matrices by name.
 
-``quasiseparable``: both directions beside a free diagonal (Hydra). ``forward``: a scan
+``quasiseparable``: both directions beside a free diagonal (Hydra). ``causal``: the same
+without the upper part, behind a convolution that looks back alone. ``forward``: a scan
 in one direction and a number of each head on the diagonal; causal but for the
 convolution before it. ``sum``: the sum of a scan in each direction, whose diagonal is
 what they make of it. ``toeplitz``: a parameter for each distance, by fast Fourier

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from jaxopt_lab.layers.mixer.causal_mixer import causal_mixer
 from jaxopt_lab.layers.mixer.hydra_mixer import hydra_mixer
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -22,3 +23,20 @@ class HydraMixer(BatchedLayer):
     """
 
     make = staticmethod(hydra_mixer)
+
+
+class CausalMixer(BatchedLayer):
+    """One-directional mixer by a quasiseparable matrix, as an nnx module.
+
+    Args:
+      features: size of the last axis.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``causal_mixer``.
+
+    >>> from flax import nnx
+    >>> CausalMixer(4, head_dim=4, d_state=2, rngs=nnx.Rngs(0)).skip.shape
+    (2,)
+    """
+
+    make = staticmethod(causal_mixer)

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     POSITIVE,
@@ -174,7 +174,7 @@ def adab2n(
         new = {name: value.astype(state[name].dtype) for name, value in new.items()}
         return {name: new.get(name, state[name]) for name in state}
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def without_tasks(params: Any, x: Any, *, eps: float = 1e-5) -> jax.Array:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -113,4 +113,4 @@ def alpha_bn(
         z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
         return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

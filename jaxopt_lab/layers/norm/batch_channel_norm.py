@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -151,4 +151,4 @@ def batch_channel_norm(
             z = affine(z, scale, bias)
         return padded(z, valid, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

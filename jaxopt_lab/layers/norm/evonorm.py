@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics, require_values
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -117,7 +117,7 @@ def evonorm_b0(
         # is 0, or the case has no measure.
         return z / jnp.where(other > floor, other, floor), state
 
-    return Functional(init, _around(f"evonorm_{form}", features, activate, of_batch))
+    return real_layer(init, _around(f"evonorm_{form}", features, activate, of_batch))
 
 
 def evonorm_s0(
@@ -188,7 +188,7 @@ def evonorm_s0(
         turned = along(params["v"], z) * z if form == "s0" else z
         return z * jax.nn.sigmoid(turned) * size, state
 
-    return Functional(init, _around(f"evonorm_{form}", features, activate, of_groups))
+    return real_layer(init, _around(f"evonorm_{form}", features, activate, of_groups))
 
 
 def scaled(params: Any, x: jax.Array) -> jax.Array:

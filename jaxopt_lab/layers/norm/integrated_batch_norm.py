@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -119,7 +119,7 @@ def integrated_batch_norm(
             for part, level, valid in zip(parts, levels, valids, strict=True)
         ), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def _joined(levels: list[jax.Array]) -> jax.Array:

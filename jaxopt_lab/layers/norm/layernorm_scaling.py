@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -103,7 +103,7 @@ def layernorm_scaling(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def layer_norm_scale(block_index: int) -> float:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -216,4 +216,4 @@ def _of_flax(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)

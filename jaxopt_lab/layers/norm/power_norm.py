@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.backward_state import first_state, with_backward_state
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -149,7 +149,7 @@ def power_norm(
             y = affine(z, params["scale"], params["bias"])
         return padded(y, zeroed, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def by_mean_square(params: Any, x: jax.Array, *, eps: float = 1e-5) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import (
     COUNT,
@@ -180,7 +180,7 @@ def random_effects(
         y = random_effect_scale_bias(z, group, *effects)
         return padded(y, valid, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def random_effects_kl(

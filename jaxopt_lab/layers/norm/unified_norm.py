@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.backward_state import first_state, with_backward_state
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -153,7 +153,7 @@ def unified_norm(
             y = affine(z, params["scale"], params["bias"])
         return padded(y, zeroed, x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -73,6 +73,9 @@ def unmix_tns(
 
     The variance of an image leaves out :math:`p (1 - p) (\mu - \mu_k)^2`, as the
     released code does (the term stands there as a comment).
+
+    State: ``2 (components + 1)`` numbers a feature. Kept for the gradient: three
+    arrays of the size of ``x`` in the type of the statistics.
 
     Source: Tomar et al., "Un-Mixing Test-Time Normalization Statistics: Combatting
     Label Temporal Correlation", 2024 (https://arxiv.org/abs/2401.08328). Code read:
@@ -145,7 +148,7 @@ def unmix_tns(
             state = {**state, **new}
         return state, mean.reshape(shape), variance.reshape(shape)
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def components_of_source(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
@@ -68,6 +68,10 @@ def mgno(
         the grid is too small for the levels.
 
     The parameters fit any grid of the kind. GELU is the exact one.
+
+    Cost: ``depth`` cycles of ``multigrid_conv``, linear in the grid. Kept for the
+    gradient: what they keep, and two arrays of ``width`` a point for each
+    activation.
 
     Source: He et al., "MgNO: Efficient Parameterization of Linear Operators via
     Multigrid", 2023 (https://arxiv.org/abs/2310.19809). Code read: xlliu2017/MgNO.
@@ -143,7 +147,7 @@ def mgno(
         y = u @ params["out"].astype(u.dtype)
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def pointwise(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

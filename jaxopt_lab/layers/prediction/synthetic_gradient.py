@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -88,7 +88,7 @@ def synthetic_gradient(
         y = _shifted(h @ own["kernel"], own["bias"])
         return (y if valid is None else jnp.where(valid, y, 0)), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def linear_prediction(params: Any, x: jax.Array) -> jax.Array:

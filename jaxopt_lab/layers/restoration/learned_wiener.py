@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide
 from jaxopt_lab.layers.masks import over_features, without_padding
@@ -105,7 +105,7 @@ def learned_wiener(
         y = wiener_deconvolution(images, kernel, ratio, padding=padding)
         return without_padding(y, valid), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def noise_share(x: jax.Array) -> jax.Array:

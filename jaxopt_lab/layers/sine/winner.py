@@ -164,6 +164,8 @@ def winner(
       InputError: fewer than two axes, no inputs, ``dtype`` is no real floating type, or
         an option is out of range.
 
+    Cost: one uniform array of the shape, with noise a normal one.
+
     Source: Sitzmann et al., "Implicit Neural Representations with Periodic Activation
     Functions", 2020 (https://arxiv.org/abs/2006.09661), and Chandravamsi et al.,
     "Spectral Bottleneck in Deep Neural Networks: Noise is All You Need", 2025

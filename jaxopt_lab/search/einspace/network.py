@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,18 @@ SLOPE = 0.01
 KAIMING = jax.nn.initializers.he_normal()
 
 
+class Mode(NamedTuple):
+    """The mode of a call.
+
+    Attributes:
+      train: take the statistics of the batch.
+      axis_name: axis of devices over which the batch is divided; ``None``: none.
+    """
+
+    train: bool
+    axis_name: str | None = None
+
+
 def module_function(node: Node, shape: Shape) -> Functional:
     """A module as a function of arrays.
 
@@ -38,9 +50,10 @@ def module_function(node: Node, shape: Shape) -> Functional:
 
     Returns:
       ``init(key) -> (params, state)``, by places in the tree such as ``"0.1"``, and
-      ``apply(params, state, x, *, train) -> (y, state)`` for ``x`` of ``(B, *shape)``.
-      Normalization of images has the statistics of the batch and keeps running ones,
-      of which evaluation makes use; that of columns is over the features.
+      ``apply(params, state, x, *, train, axis_name=None) -> (y, state)`` for ``x`` of
+      ``(B, *shape)``. Normalization of images has the statistics of the batch, over
+      ``axis_name`` too, and keeps running ones, of which evaluation makes use; that of
+      columns is over the features.
 
     Raises:
       InputError: a function inside does not take its shape.
@@ -73,9 +86,10 @@ def module_function(node: Node, shape: Shape) -> Functional:
         *,
         train: bool,
         key: jax.Array | None = None,
+        axis_name: str | None = None,
     ) -> tuple[jax.Array, dict[str, Any]]:
         new = dict(state)
-        return run(params, new, x, train), new
+        return run(params, new, x, Mode(train, axis_name)), new
 
     return Functional(init, apply)
 
@@ -122,8 +136,9 @@ def einspace_network(
         *,
         train: bool,
         key: jax.Array | None = None,
+        axis_name: str | None = None,
     ) -> tuple[jax.Array, dict[str, Any]]:
-        y, state = body.apply(params, state, x, train=train)
+        y, state = body.apply(params, state, x, train=train, axis_name=axis_name)
         y = jnp.mean(y, axis=tuple(range(1, y.ndim - 1)))
         return _linear(params["head"], y), state
 
@@ -159,20 +174,18 @@ def count_parameters(node: Node, shape: Shape) -> int:
 def _compiled(
     node: Node, shape: Shape, name: str, leaves: dict[str, Any]
 ) -> Callable[..., jax.Array]:
-    """``run(params, state, x, train)``; ``state`` is changed, computations listed."""
+    """``run(params, state, x, mode)``; ``state`` is changed, computations listed."""
     inside = lambda i: f"{name}.{i}" if name else str(i)
     if node.kind == "computation":
         own = name or "root"
         leaves[own] = (node.options, shape)
-        return lambda p, s, x, train: compute(
-            node.options, p.get(own), s, own, x, train
-        )
+        return lambda p, s, x, mode: compute(node.options, p.get(own), s, own, x, mode)
     if node.kind == "sequential":
         runs, inner = [], shape
         for i, child in enumerate(node.children):
             runs.append(_compiled(child, inner, inside(i), leaves))
             inner = infer_shape(child, inner)
-        return lambda p, s, x, train: runs[1](p, s, runs[0](p, s, x, train), train)
+        return lambda p, s, x, mode: runs[1](p, s, runs[0](p, s, x, mode), mode)
     if node.kind == "branching":
         split, many, aggregate = node.options
         inner = split_shape(split, many, shape)
@@ -181,10 +194,10 @@ def _compiled(
             for i, branch in enumerate(branches_of(node))
         ]
 
-        def branched(p: Any, s: Any, x: jax.Array, train: bool) -> jax.Array:
+        def branched(p: Any, s: Any, x: jax.Array, mode: Mode) -> jax.Array:
             parts = split_parts(split, many, x)
             outs = [
-                run(p, s, part, train) for run, part in zip(runs, parts, strict=True)
+                run(p, s, part, mode) for run, part in zip(runs, parts, strict=True)
             ]
             return aggregate_parts(aggregate, outs)
 
@@ -192,8 +205,8 @@ def _compiled(
     before, after = node.options
     only = _compiled(node.children[0], routed_shape(before, shape), inside(0), leaves)
 
-    def routed(p: Any, s: Any, x: jax.Array, train: bool) -> jax.Array:
-        y = only(p, s, route(before, x), train)
+    def routed(p: Any, s: Any, x: jax.Array, mode: Mode) -> jax.Array:
+        y = only(p, s, route(before, x), mode)
         if after[0] == "col2im":
             return y.reshape(y.shape[0], *windows(before, shape), y.shape[-1])
         return route(after, y)
@@ -221,13 +234,18 @@ def _linear(own: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     return x @ own["kernel"].astype(x.dtype) + _along(own["bias"], x)
 
 
+def _batch_mean(x: jax.Array, axis_name: str | None) -> jax.Array:
+    mean = jnp.mean(x, axis=(0, 1, 2), keepdims=True)
+    return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
 def compute(
     options: tuple[Any, ...],
     own: Any,
     state: dict[str, Any],
     name: str,
     x: jax.Array,
-    train: bool,
+    mode: Mode,
 ) -> jax.Array:
     """One computation.
 
@@ -237,7 +255,7 @@ def compute(
       state: running statistics by name; those of this computation are replaced.
       name: of the computation.
       x: ``(B, *shape)``.
-      train: take the statistics of the batch.
+      mode: of the call.
 
     Returns:
       The output.
@@ -257,9 +275,9 @@ def compute(
     if x.ndim == 3:
         mean = jnp.mean(wide, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(wide - mean), axis=-1, keepdims=True)
-    elif train:
-        mean = jnp.mean(wide, axis=(0, 1, 2), keepdims=True)
-        variance = jnp.mean(jnp.square(wide - mean), axis=(0, 1, 2), keepdims=True)
+    elif mode.train:
+        mean = _batch_mean(wide, mode.axis_name)
+        variance = _batch_mean(jnp.square(wide - mean), mode.axis_name)
         kept = state[name]
         found = {"mean": mean, "variance": variance}
         state[name] = {

@@ -12,6 +12,7 @@ import optax
 from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.checks import increment, value_at
 from jaxopt_lab.core.finish import finished, step_size
+from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import DECAY, NON_NEGATIVE, check_arguments, takes
 from jaxopt_lab.core.typing import MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import PriorityBuffer
@@ -24,7 +25,9 @@ class ScaleByCriticalMomentaState(NamedTuple):
 
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
-      mu: like the parameters, float32 or better, average of the gradients.
+      mu: like the parameters, float32 or better, average of the gradients; after a
+        first step that moves nothing that gradient itself, which the next step takes
+        as zero.
       nu: the same, average of the squares of the aggregates.
       nu_max: largest ``nu`` so far, with ``amsgrad``; else ``None``.
       buffer: the critical momenta; ``None`` at capacity 0.
@@ -133,32 +136,48 @@ def scale_by_critical_momenta(
         now = [value_at(value, state.count) for value in (b1, b2, eps)]
         count = increment(state.count)
         weight = memory.weight_at(state.count)
-        # The authors' first step stores the gradient itself and moves nothing.
-        silent = (state.count == 0) & (weight != 0)
-        follow = state.buffer is not None and not clean_first_step
+        # The authors' first step stores the gradient itself and moves nothing. The
+        # average holds that gradient then, and the next step takes it as zero: so the
+        # gradients need not wait in memory for the norm of all of them.
+        first, known = state.count == 0, known_number(memory.kappa)
+        follow = state.buffer is not None and not clean_first_step and known != 0
+        silent = follow & first & (weight != 0)
+        keep = jnp.where(silent, 0, now[0]) if follow else now[0]
 
-        def averaged(m: jax.Array, g: jax.Array) -> jax.Array:
-            # A factor, so that a gradient that is no number stays visible.
-            factor = jnp.where(silent, 0, 1).astype(g.dtype) if follow else 1
-            return moments.average(m, factor * g, now[0])
+        def averaged(m: jax.Array, v: jax.Array, g: jax.Array) -> jax.Array:
+            if follow:
+                # A weight that varies may have been 0: then the squares are not.
+                second = state.count == 1
+                m = zero_if(second if known is not None else second & (v == 0), m)
+            return moments.average(m, g, keep)
 
-        def stored(m: jax.Array, g: jax.Array) -> jax.Array:
-            return jnp.where(silent, g.astype(m.dtype), m) if follow else m
-
-        mu = jax.tree.map(averaged, state.mu, updates)
-        aggregate = memory.mixed(state.buffer, mu, state.count)
-        entry = jax.tree.map(stored, mu, updates)
+        mu = jax.tree.map(averaged, state.mu, state.nu, updates)
+        moving = jax.tree.map(lambda m: zero_if(silent, m), mu) if follow else mu
+        aggregate = memory.mixed(state.buffer, moving, state.count)
         plain = state.buffer is None or weight == 0
         if state.buffer is not None and clean_first_step:
-            plain = plain | (state.count == 0)
+            plain = plain | first
         squared = _squared(plain, updates, aggregate)
         moves, nu, nu_max = adam_step(
             updates, aggregate, squared, state.nu, state.nu_max, count, *now
         )
-        buffer = memory.stored(state.buffer, entry, updates, state.count, nu)
+        buffer = memory.stored(state.buffer, mu, updates, state.count, nu)
         return moves, ScaleByCriticalMomentaState(count, mu, nu, nu_max, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def zero_if(condition: jax.Array, x: jax.Array) -> jax.Array:
+    """``x``, or 0 times it: so that what is no number stays visible.
+
+    Args:
+      condition: boolean, a scalar or like ``x``.
+      x: an array.
+
+    Returns:
+      As ``x``.
+    """
+    return jnp.where(condition, 0, 1).astype(x.dtype) * x
 
 
 def _squared(plain: bool | jax.Array, updates: Updates, aggregate: Updates) -> Updates:

@@ -67,7 +67,7 @@ def critical_trace(
         )
         mixed = memory.mixed(state.buffer, trace, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
-        buffer = memory.stored(state.buffer, trace, updates, state.count)
+        buffer = memory.stored(state.buffer, trace, updates, state.count, trace)
         count = increment(state.count)
         return moves, CriticalTraceState(count, trace, buffer)
 

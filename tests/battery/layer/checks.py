@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from battery.layer.subject import LayerSubject
 from battery.parts.common import register_common
 from battery.parts.compare import TIGHT, assert_close, assert_equal, assert_finite
 from battery.registry import check
+from jaxopt_lab.core.errors import InputError
 
 register_common(LayerSubject)
 
@@ -90,6 +92,17 @@ def residual_bytes(subject: LayerSubject) -> None:
     claimed = subject.documented_bytes()
     close = 0.85 * claimed <= measured <= 1.1 * claimed
     assert close, f"{measured:.2f} bytes an element are kept; the row says {claimed}"
+
+
+@check("layer")
+def complex_numbers(subject: LayerSubject) -> None:
+    """Complex parameters and states are refused in one line, or stay complex."""
+    for where, result in subject.complex_results():
+        if isinstance(result, InputError):
+            assert "\n" not in str(result), f"several lines about {where}: {result}"
+            continue
+        kept = any(jnp.iscomplexobj(x) for x in jax.tree.leaves(result))
+        assert kept, f"the imaginary parts of {where} are dropped without a word"
 
 
 @check("layer", lambda row: "norm" in row.replaces)

@@ -90,6 +90,11 @@ def narrow_statistics(apply, params, state, x, **options):
     return y, {"mean": mean.astype(new["mean"].dtype)}
 
 
+def real_parts(apply, params, state, x, **options):
+    own = jax.tree.map(jnp.real, (params, state))
+    return apply(*own, x, **options)
+
+
 def _calls():
     seen = []
 
@@ -239,6 +244,13 @@ plant(
     "derivatives",
     "finite differences",
     doubled_slope("own"),
+)
+plant(
+    "layer",
+    "imaginary parts dropped",
+    "complex_numbers",
+    "dropped without a word",
+    with_apply(real_parts),
 )
 plant("layer", "keeps more", "residual_bytes", "row says", with_apply(greedy))
 plant("layer", "fast variance", "large_mean", "large mean", with_apply(fast_variance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ from battery.parts.subject import (
 from jaxopt_lab.catalog import CATALOG
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.core import backward_state
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.adapters import from_linen, from_nnx
@@ -345,6 +346,28 @@ class LayerSubject(Subject):
         wanted = in_turn(one, *exact)
         pairs = [(half["state"], wanted[0]["state"]), (full, wanted[1])]
         return floats(lambda x: x.astype(jnp.float64), pairs)
+
+    def complex_results(self) -> Iterator[tuple[str, Any]]:
+        """Types of the results with one leaf of parameters or state complex, by name;
+        an ``InputError`` where it is refused."""
+        single, core = self.cast(np.float32), self.core()
+        params, state = jax.eval_shape(lambda i: self.start(i, KEY, core), single)
+
+        def applied(given: Any, x: Any) -> Any:
+            return core.apply(*given, x, train=True, key=jax.random.wrap_key_data(KEY))
+
+        leaves, tree = jax.tree.flatten((params, state))
+        paths = [path for path, _ in jax.tree.leaves_with_path((params, state))]
+        for i, leaf in enumerate(leaves):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                continue
+            wide = jax.ShapeDtypeStruct(leaf.shape, jnp.complex64)
+            given = tree.unflatten([*leaves[:i], wide, *leaves[i + 1 :]])
+            try:
+                result = jax.eval_shape(applied, given, single["x"])
+            except InputError as error:
+                result = error
+            yield jax.tree_util.keystr(paths[i][1:], simple=True), result
 
     def _nnx(self, core: Core) -> Functional:
         from jaxopt_lab.layers import NnxLayer

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxopt_lab.catalog.part import Neutral
 from jaxopt_lab.catalog.schema import Layer
-from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.trees import accumulation_dtype
 
 
@@ -57,7 +57,7 @@ def centring(features: int, *, amount: float = 1.0) -> Functional:
         y = jnp.where(valid, y + 0.1 * y * y, 0)
         return y.astype(x.dtype), state
 
-    return Functional(init, apply)
+    return real_layer(init, apply)
 
 
 def affine(params: Any, x: Any) -> Any:

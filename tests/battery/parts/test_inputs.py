@@ -65,6 +65,39 @@ def test_complex_inputs_are_refused_or_stay_complex(kind):
     assert {name: inputs for name, inputs in found.items() if inputs} == {}
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_initial_values_are_refused_or_complex(dtype):
+    found = {
+        s.row.name: said(s, {**s.inputs, "like": np.zeros((), dtype)})
+        for s in subjects("initializer")
+    }
+    bad = {n: r for n, r in found.items() if not keeps_imaginary_parts(r)}
+    assert bad == {}
+
+
+WEIGHTS = {"loss": "where", "metric": "weight"}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_booleans_say_which_examples_count(kind):
+    bad = {}
+    for subject in subjects(kind):
+        single = subject.cast(np.float32)
+        outputs, targets = (single.get(n) for n in ("outputs", "targets"))
+        if outputs is None:
+            continue
+        leading = np.shape(outputs)[:1]
+        if kind == "loss" and targets is not None:
+            leading = np.shape(targets)
+        numbers = {**single, WEIGHTS[kind]: np.ones(leading, np.float32)}
+        booleans = {**single, WEIGHTS[kind]: np.ones(leading, bool)}
+        with jax.numpy_dtype_promotion("strict"):
+            one, two = (said(subject, given) for given in (numbers, booleans))
+        if isinstance(two, Exception) or str(one) != str(two):
+            bad[subject.row.name] = (str(one), str(two))
+    assert bad == {}
+
+
 def of_no_examples(subject):
     none = lambda x: x[:0] if np.ndim(x) else x
     single = subject.cast(np.float32)

@@ -26,7 +26,7 @@ from battery.recipe.cases_continual import (
     PODNET,
     replay_state,
 )
-from battery.recipe.cases_generative import FLOW, GAN
+from battery.recipe.cases_generative import DISCOPATCH, FLOW, GAN, OSUDA
 from jaxopt_lab.catalog.examples.batches import one_classifier
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.training import TrainState
@@ -244,6 +244,8 @@ CASES: dict[str, Case] = {
     "dualdis": DUALDIS,
     "gan": GAN,
     "flow_matching": FLOW,
+    "discopatch": DISCOPATCH,
+    "osuda": OSUDA,
     "guided": GUIDED,
     "hybridnet": HYBRIDNET,
     "natra": NATRA,

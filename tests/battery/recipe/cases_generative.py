@@ -1,4 +1,4 @@
-"""Recipes of generative models."""
+"""Recipes of generative models, and of statistics that adapt."""
 
 from __future__ import annotations
 
@@ -76,6 +76,35 @@ GAN = Case(
 )
 
 
+def _encode(params: Any, state: Any, given: Any, **_: Any) -> Any:
+    from jaxopt_lab.recipes import VaeOutputs
+
+    x, _noise, prior = given
+    h = x @ params
+    return VaeOutputs(h @ params.T, prior @ params.T, h, 0 * h), state
+
+
+def _patches_step(build: Any, options: Mapping[str, Any], **more: Any) -> Any:
+    vae = Functional(MODEL.init, _encode)
+    return build(vae, MODEL, tx(), latent=2, **options, **more)
+
+
+def _patches_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_discopatch
+
+    return init_discopatch(tx(), params["vae"], params["discriminator"], key)
+
+
+def _rebuilds(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    x = batch["image"]
+    return jnp.mean((x @ params @ params.T - x) ** 2), (model_state, {})
+
+
+DISCOPATCH = trains_one_role(_patches_step, _patches_state, "vae")._replace(
+    plain=lambda make: make(_rebuilds, tx())
+)
+
+
 def _velocity(params: Any, state: Any, given: Any, **_: Any) -> Any:
     x, t = given
     return (x @ params) * (1 + t)[:, None], state
@@ -108,3 +137,39 @@ def _plain_flow(make: Any) -> Any:
 
 
 FLOW = trains_one_role(_flow_step, _flow_state, "model")._replace(plain=_plain_flow)
+
+
+def _normalized(alpha: Any) -> Any:
+    from jaxopt_lab.layers import alpha_bn
+    from jaxopt_lab.recipes import AdaptingNorms
+
+    layer = alpha_bn(4, alpha=alpha)
+
+    def apply(params: Any, state: Any, x: Any) -> Any:
+        y, kept = layer.apply(params["norm"], state["norm"], x, train=True)
+        return y @ params["head"], {"norm": kept}
+
+    return AdaptingNorms(lambda state: state, apply, lambda p, s, x: apply(p, s, x)[1])
+
+
+def _adapting_state(params: Any, key: Any) -> Any:
+    from jaxopt_lab.recipes import init_osuda
+
+    scale = params["model"]["norm"]["scale"]
+    stats = {"mean": 0 * scale + 0.25, "var": 0 * scale + 1.5}
+    return init_osuda(tx(), params["model"], key, {"norm": stats})
+
+
+def _entropy(params: Any, model_state: Any, batch: Any, key: Any) -> Any:
+    norm = params["norm"]
+    z = (batch["image"] - 0.25) / jnp.sqrt(1.5 + 1e-5)
+    scores = (z * norm["scale"][None] + norm["bias"][None]) @ params["head"]
+    p = jax.nn.log_softmax(scores)
+    return -jnp.mean(jnp.sum(jnp.exp(p) * p, axis=-1)), (model_state, {})
+
+
+OSUDA = trains_one_role(
+    lambda build, options, **more: build(_normalized, tx(), **options, **more),
+    _adapting_state,
+    "model",
+)._replace(plain=lambda make: make(_entropy, tx()))

@@ -1,6 +1,7 @@
 """Interaction bases against their equations, planted ranks and changed coordinates."""
 
 import functools
+import importlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,6 +18,8 @@ from jaxopt_lab.diagnostics import (
     synchronized_units,
 )
 
+ROOM = "jaxopt_lab.diagnostics.activations.interaction_"
+BASIS, EDGES = (importlib.import_module(ROOM + name) for name in ("basis", "edges"))
 RNG = np.random.default_rng(0)
 N = 40
 W = [RNG.normal(size=s) for s in ((4, 5), (5, 3))]
@@ -149,3 +152,23 @@ def test_bad_input(call, words):
     with pytest.raises(InputError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_networks_of_the_same_shapes_share_programs():
+    def found(scale, x):
+        layers = [
+            folded_layer(scale * W0, B0, jnp.tanh),
+            folded_layer(scale * W1, B1, last=True),
+        ]
+        own = interaction_basis(layers, x)
+        return own, interaction_edges(own.bases, layers, x, points=2)
+
+    with_rank = np.append(RNG.normal(size=(N, 4)), np.ones((N, 1)), axis=1)
+    programs = BASIS._sums, EDGES._mean_squares
+    first, edges = found(1.0, X)
+    before = [run._cache_size() for run in programs]
+    second, others = found(2.0, with_rank)
+    assert [run._cache_size() for run in programs] == before
+    # Another number of coordinates, and weights that are seen.
+    assert len(edges[0].T) == 4 and len(others[0].T) == 5
+    assert second.value > 1.1 * first.value

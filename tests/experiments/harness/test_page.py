@@ -10,6 +10,7 @@ from experiments.applications import __main__ as applications
 from experiments.harness import collection, page
 from experiments.harness.verdicts import Claim, exact, judge
 from experiments.studies import __main__ as studies
+from jaxopt_lab import catalog
 from jaxopt_lab.core.errors import InputError
 
 STUDIES, APPLICATIONS = studies.STUDIES, applications.APPLICATIONS
@@ -46,8 +47,9 @@ def test_kept_verdicts_are_those_of_the_run(tmp_path):
     assert str(record.verdicts) == str(tuple(verdicts))
     both = {"stability": record, "compressed": None}
     written = page.page(STUDIES, both)
-    assert "| [stability](#stability) | 5 | 2 | 2 | 1 |" in written
-    assert "| [compressed](#compressed) | not run |" in written
+    subject = page.overview(STUDIES, both).rows[0][1]
+    assert f"| [stability](#stability) | {subject} | 5 | 2 | 2 | 1 |" in written
+    assert "states, linear codes" in written and "| not run |" in written
     assert "| Someone 2020 | a \\| b | here | above 0 ln | +11 (+9.04" in written
     assert "within ±50 %" in written and "below 1 ln" in written
     assert "|  | an identity |  | holds | to 1e-7 | - | exact | shown |" in written
@@ -101,3 +103,12 @@ def test_options_are_kept_without_the_files_of_a_machine(tmp_path):
 def test_every_experiment_or_each_of_its_claims_has_a_paper(kind):
     for name, record in kind.kept().items():
         assert record is None or all(v.paper for v in record.verdicts), name
+
+
+@KINDS
+def test_parts_are_rows_of_the_catalog_and_kept_with_the_verdicts(kind):
+    known = {name for k in catalog.KINDS for name in catalog.of_kind(k)}
+    for name in kind.names():
+        parts, record = kind.experiment(name).parts, kind.read(name)
+        assert set(parts) <= known, name
+        assert record is None or record.parts == parts, name

@@ -53,6 +53,23 @@ def over(run, inputs, labels):
     return programs.over_seeds(run, Settings(seeds=2), inputs, labels)
 
 
+def test_runs_from_given_starts_have_keys_of_their_own():
+    init = lambda key: {"w": jax.random.normal(key, (2,))}
+    run = lambda start, key, x: (start["w"] * x, jax.random.key_data(key))
+    found, keys = programs.over_starts(init, run, Settings(seeds=2, first_seed=3), 2.0)
+    for i in range(2):
+        own = jax.random.fold_in(jax.random.key(3 + i), 0)
+        wanted = 2 * np.asarray(init(own)["w"])
+        np.testing.assert_allclose(found[i], wanted, rtol=1e-6)
+        assert not np.array_equal(keys[i], jax.random.key_data(own))
+
+
+def test_normal_numbers_of_one_draw_fill_the_shapes():
+    a, b = programs.normals(jax.random.key(0), (2, 3), (4,))
+    whole = np.concatenate([np.ravel(a), np.ravel(b)])
+    np.testing.assert_array_equal(whole, jax.random.normal(jax.random.key(0), (10,)))
+
+
 def test_digits_are_flat_and_in_range():
     train, test = programs.digits()
     assert train.inputs.shape == (len(train.labels), 64)

@@ -78,6 +78,39 @@ def test_blocks_of_one_program_are_filled_up():
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("words, at_once", [(["seeds=2", "ema=0.9"], 0), ([], 1)])
+def test_eight_devices_are_one(words, at_once):
+    words = [*TINY, "method=sam", *words]
+    found = []
+    for devices in (1, 8):
+        names = ["rho", "learning_rate"]
+        program = SettingsProgram(parse(words), names, at_once, devices)
+        values = {name: np.linspace(0.05, 0.3, 11) for name in names}
+        population = program.train(program.start(values), 3)
+        # Eleven settings fill two rows of eight devices, five fill one.
+        population = program.chosen(population, [0, 2, 4, 6, 10])
+        population = program.train(population, 5)
+        if devices == 8:
+            leaf = jax.tree.leaves(population.blocks[0].params)[0]
+            assert len(leaf.sharding.device_set) == 8 and leaf.shape[0] == 8
+        found.append(program.scores(population))
+    assert found[0]["loss"].shape == (5, 1 + (at_once == 0))
+    for name, one in found[0].items():
+        np.testing.assert_allclose(found[1][name], one, rtol=1e-5)
+
+
+def test_settings_fill_the_rows_of_all_devices():
+    program = object.__new__(SettingsProgram)
+    for at_once, size, widths in ((0, 11, [12]), (2, 11, [8, 8]), (1, 3, [4])):
+        program._at_once, program._devices = at_once, 4
+        rows = program._rows(size)
+        assert [len(r) for r in rows] == widths
+        assert sorted({*np.concatenate(rows).tolist()}) == list(range(size))
+    with pytest.raises(InputError, match="devices=9999 is out of range; accepted: .1"):
+        program_module.check_devices(9999)
+
+
 def test_a_network_with_convolutions_takes_its_settings_in_turn(monkeypatch):
     monkeypatch.setattr(loops, "contains_convolution", lambda *args: True)
     program = SettingsProgram(parse(TINY), ["rho"])

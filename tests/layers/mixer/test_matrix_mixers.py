@@ -17,7 +17,7 @@ from jaxopt_lab.layers.mixer.quasiseparable import Direction
 
 RNG = np.random.default_rng(0)
 B, T, H, P, N = 2, 7, 2, 2, 3
-NAMES = ("forward", "sum", "toeplitz", "attention")
+NAMES = ("causal", "forward", "sum", "toeplitz", "attention")
 V = RNG.normal(size=(B, T, H, P))
 DT = RNG.uniform(0.1, 1, size=(2, B, T, H))
 ROWS = RNG.normal(size=(4, B, T, N))
@@ -39,6 +39,7 @@ def found():
         ]
         tools = {"a": jnp.asarray(A), "taps": jnp.asarray(TAPS), "pair": (Q, K)}
         made = {
+            "causal": Mixing((ways[0],), diagonal=jnp.asarray(SKIP), **tools),
             "forward": Mixing((ways[0],), diagonal=jnp.asarray(SKIP), **tools),
             "sum": Mixing(tuple(ways), diagonal=None, **tools),
         }
@@ -66,6 +67,8 @@ def test_matrices_are_their_formulas():
         lower = semiseparable(b, h, 0)
         want = lower + np.diag(SKIP[b, :, h])
         np.testing.assert_allclose(matrices["forward"][b, h], want, atol=1e-13)
+        want = np.vstack([np.zeros(T), lower[:-1]]) + np.diag(SKIP[b, :, h])
+        np.testing.assert_allclose(matrices["causal"][b, h], want, atol=1e-13)
         upper = np.zeros((T, T))
         for t, s in itertools.product(range(T), repeat=2):
             if s >= t:
@@ -129,7 +132,9 @@ def test_layers(name):
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="attention, forward, quasiseparable, sum"):
+    with pytest.raises(
+        InputError, match="attention, causal, forward, quasiseparable, sum"
+    ):
         hydra_mixer(2, head_dim=2, mixer="x")  # type: ignore[arg-type]
     layer = hydra_mixer(2, head_dim=2, mixer="toeplitz", length=3)
     params = jax.eval_shape(layer.init, jax.random.key(0))[0]

@@ -293,3 +293,22 @@ def test_col2im_needs_the_columns_of_its_im2col():
     for before, after in itertools.product((("identity",),), (("col2im",),)):
         with pytest.raises(ShapeError):
             infer_shape(Node("routing", (before, after), (SAME,)), SHAPE)
+
+
+def test_statistics_of_a_divided_batch_are_those_of_the_whole():
+    f = module_function(leaf("norm"), (2, 2, 3))
+    x = RNG.normal(size=(8, 2, 2, 3)).astype(np.float32)
+
+    @jax.jit
+    def run(x):
+        params, state = f.init(key(0, 0))
+        part = functools.partial(f.apply, params, state, train=True, axis_name="data")
+        parts = jax.vmap(part, axis_name="data")(x.reshape(2, 4, 2, 2, 3))
+        return parts, f.apply(params, state, x, train=True)
+
+    (y, state), (whole, kept) = jax.tree.map(np.asarray, run(x))
+    np.testing.assert_allclose(y.reshape(x.shape), whole, atol=1e-5)
+    for name in ("mean", "variance"):
+        own = state["root"][name]
+        np.testing.assert_allclose(own[0], kept["root"][name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(own[0], own[1])

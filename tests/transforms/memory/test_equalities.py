@@ -181,3 +181,20 @@ def test_the_decay_of_weights_is_stored_but_not_counted_in_the_key():
     masked = jaxopt_lab.critical_gradients(weight_decay=0.5, mask=False)
     a, _ = masked.update(jnp.array([0.0, 3.0]), masked.init(params), params)
     np.testing.assert_array_equal(a, [0.0, 3.0])
+
+
+def test_the_average_goes_on_where_the_weight_of_the_buffer_was_zero_at_first():
+    def averages(kappa):
+        link = jaxopt_lab.scale_by_critical_momenta(b1=0.5, kappa=kappa)
+        grad, state, found = jnp.array([4.0, 0.0]), link.init(jnp.zeros(2)), []
+        for _ in range(3):
+            _, state = link.update(grad, state)
+            found.append(state.mu[0] / 4)
+        return found
+
+    later = lambda count: jnp.where(count == 0, 0.0, 1.0)
+    always = lambda count: jnp.where(count >= 0, 1.0, 0.0)
+    # Of a first step that moves nothing the next one takes the average as zero.
+    first_moves_nothing = [1.0, 0.5, 0.75]
+    assert averages(1.0) == averages(always) == first_moves_nothing
+    assert averages(0.0) == averages(later) == [0.5, 0.75, 0.875]

@@ -1,0 +1,1 @@
+"""Adapters on random features, dense ones and probes, at equal parameters."""

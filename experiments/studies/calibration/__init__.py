@@ -1,0 +1,1 @@
+"""Calibrators after training, and RankMixup in it."""

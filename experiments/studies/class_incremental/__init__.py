@@ -1,0 +1,1 @@
+"""Digits learned two classes at a time, with and without memory and distillation."""

@@ -1,0 +1,50 @@
+"""Accuracy after every task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.harness import figures as style
+from experiments.studies.class_incremental.config import NEW, TASKS
+from experiments.studies.class_incremental.measure import Measured, after_tasks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LOOKS = (
+    (style.GREY, "-", "s"),
+    (style.OCHRE, "--", "D"),
+    (style.GREEN, "--", "^"),
+    (style.BLUE, "-", "o"),
+    (style.ORANGE, ":", "v"),
+)
+
+
+def curves(measured: Measured) -> Figure:
+    """The mean accuracy over the classes seen, and that of the first task.
+
+    Args:
+      measured: the measurements.
+
+    Returns:
+      The figure.
+    """
+    figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6, sharey=True)
+    for (arm, accuracy), look in zip(measured.accuracy.items(), _LOOKS, strict=True):
+        color, line, marker = look
+        drawn = after_tasks(accuracy), accuracy[:, :, :NEW].mean(axis=2)
+        for axes, values in zip((left, right), drawn, strict=True):
+            tasks = np.arange(1, values.shape[1] + 1)
+            mean = 100 * values.mean(axis=0)
+            axes.plot(tasks, mean, line, marker=marker, color=color, label=arm)
+    left.set_ylabel("test accuracy (%)")
+    left.set_title("all classes seen")
+    right.set_title("classes of the first task")
+    for axes in (left, right):
+        axes.set_xlabel("after task")
+        axes.set_xticks(range(1, TASKS + 1))
+        style.tidy(axes)
+    left.legend(frameon=False)
+    return figure

@@ -1,0 +1,1 @@
+"""Normalization statistics in continual learning with a memory."""

@@ -1,0 +1,1 @@
+"""Training on predicted gradients, of modules in a row and of a recurrence."""

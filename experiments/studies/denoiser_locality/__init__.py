@@ -1,0 +1,1 @@
+"""Agreement of a trained denoiser with those in closed form."""

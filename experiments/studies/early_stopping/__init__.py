@@ -1,0 +1,1 @@
+"""Early stopping of meta-learning by the activations on a target (ABE)."""

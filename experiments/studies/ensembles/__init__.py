@@ -1,0 +1,1 @@
+"""Diversity of an ensemble's members, rewarded and punished."""

@@ -1,0 +1,1 @@
+"""FixMatch, ShrinkMatch and HybridNet with few labels."""

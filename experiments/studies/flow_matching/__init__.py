@@ -1,0 +1,1 @@
+"""Conditional flow matching with and without weights of near pairs (W-CFM)."""

@@ -1,0 +1,49 @@
+"""Straightness and cost of the flows, and distances by number of steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from experiments.harness import figures as style
+from experiments.studies.flow_matching.config import Config
+from experiments.studies.flow_matching.measure import FINE, Measured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LOOKS = (
+    (style.GREY, "-", "s"),
+    (style.BLUE, "-", "o"),
+    (style.GREEN, "--", "^"),
+    (style.ORANGE, ":", "v"),
+)
+
+
+def panels(measured: Measured, config: Config) -> Figure:
+    """Curvature against cost, a point a seed; W2 against Euler's steps.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The figure.
+    """
+    figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6)
+    for i, (arm, distances) in enumerate(measured.distance.items()):
+        color, line, marker = _LOOKS[i % len(_LOOKS)]
+        excess = 1e4 * (measured.cost[arm] - 1)
+        left.plot(excess, measured.curvature[arm], marker, color=color, label=arm)
+        means = [distances[str(n)].mean() for n in config.euler]
+        right.plot(config.euler, means, line, marker=marker, color=color, label=arm)
+        right.axhline(distances[FINE].mean(), linestyle=line, color=color, alpha=0.5)
+    left.set_xlabel("transport cost above the best one (parts in 10 000)")
+    left.set_ylabel("curvature of the paths")
+    right.set_xscale("log", base=2)
+    right.set_xticks(config.euler, [str(n) for n in config.euler])
+    right.set_xlabel("Euler steps (level lines: fine steps)")
+    right.set_ylabel("Wasserstein distance from the data")
+    for axes in (left, right):
+        style.tidy(axes)
+        axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,1 @@
+"""Modes that generators cover, by number and training of their discriminators."""

@@ -1,0 +1,1 @@
+"""A deep network whose layers are held near those of a guide."""

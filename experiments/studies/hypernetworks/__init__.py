@@ -1,0 +1,1 @@
+"""Encodings of hypernetworks, and initial weights that a hypernetwork predicts."""

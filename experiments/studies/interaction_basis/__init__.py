@@ -1,0 +1,1 @@
+"""Sparsity of interactions in local interaction, principal and neuron bases."""

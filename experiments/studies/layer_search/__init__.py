@@ -1,0 +1,1 @@
+"""Evolution against random search in the space of EvoNorm's layers."""

@@ -1,0 +1,1 @@
+"""Entropy of attention against norms of queries, and norm-aware linear attention."""

@@ -1,0 +1,1 @@
+"""Logit adjustment, MDCS and BatchFormer where few classes have most examples."""

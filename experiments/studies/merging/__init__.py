@@ -1,0 +1,1 @@
+"""Parameters of several models merged into those of one."""

@@ -1,0 +1,1 @@
+"""Gradient noise on a network of many layers."""

@@ -1,0 +1,1 @@
+"""Neural operators on Poisson's and Darcy's equation."""

@@ -1,0 +1,1 @@
+"""Contrastive regression with mixtures (SupReMix), and soft labels (DeQA-Score)."""

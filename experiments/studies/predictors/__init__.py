@@ -1,0 +1,1 @@
+"""Rank correlation of predictors of accuracy from the text of a program."""

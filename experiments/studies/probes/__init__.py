@@ -1,0 +1,1 @@
+"""Naive Bayes against logistic regression as probes of features."""

@@ -1,0 +1,1 @@
+"""SHADE, weight decay and dropout at several sizes of data."""

@@ -1,0 +1,1 @@
+"""Thresholds of all classes (TCM), and several positives with ranks (CoDiEmb)."""

@@ -1,0 +1,1 @@
+"""Weights of examples by their losses, on repeated and on noisy examples."""

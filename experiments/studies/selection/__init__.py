@@ -1,0 +1,1 @@
+"""Scores of transferability against the accuracy after fine-tuning."""

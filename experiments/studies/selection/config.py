@@ -1,0 +1,41 @@
+"""The numbers of the study on the selection of networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments.studies.study import QUICK, STANDARD, Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """One size of the study: digits and dense layers.
+
+    Smaller than the specification's, Fashion-MNIST and convolutional networks, for the
+    processor time; the distillation from several sources is left out.
+
+    Attributes:
+      labels: of each of the classes 0 to 4, for the scores and for fine-tuning.
+      tested: test digits of each of them.
+      noise: standard deviation added to pixels between 0 and 1.
+      width: of the two hidden layers; the second one is scored.
+      source_steps: of the training of a source network.
+      steps: of fine-tuning.
+      batch: examples of a step.
+      rate: learning rate of Adam, in both.
+    """
+
+    labels: int = 20
+    tested: int = 60
+    noise: float = 0.3
+    width: int = 64
+    source_steps: int = 500
+    steps: int = 100
+    batch: int = 32
+    rate: float = 1e-3
+
+
+SIZES = {
+    QUICK: Config(seeds=2, labels=4, width=8, source_steps=5, steps=5, batch=8),
+    STANDARD: Config(seeds=8),
+}

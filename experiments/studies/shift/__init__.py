@@ -1,0 +1,1 @@
+"""Statistics of normalizations under shift, in streams sorted by class."""

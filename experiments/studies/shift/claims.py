@@ -1,0 +1,92 @@
+"""The claims about statistics under shift, and their table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.harness.report import Report, Table
+from experiments.harness.verdicts import Claim
+from experiments.studies import dots
+from experiments.studies.shift import config as papers
+from experiments.studies.shift.config import Config
+from experiments.studies.shift.measure import (
+    ALPHA,
+    ARMS,
+    SHUFFLED,
+    SORTED,
+    SOURCE,
+    STREAMS,
+    TEST,
+    UNMIX,
+    Measured,
+)
+
+_PAIRS = (
+    (SHUFFLED, TEST, SOURCE, papers.ALPHA),
+    (SHUFFLED, ALPHA, SOURCE, papers.ALPHA),
+    (SORTED, SOURCE, TEST, papers.UNMIX),
+    (SORTED, ALPHA, SOURCE, papers.ALPHA),
+    (SORTED, UNMIX, SOURCE, papers.UNMIX),
+    (SORTED, UNMIX, TEST, papers.UNMIX),
+    (SORTED, UNMIX, ALPHA, papers.UNMIX),
+)
+_POINT = (-0.01, float("inf"))
+
+
+def panels(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
+    """Means over the corruptions, by stream and arm, ``(seeds,)``."""
+    return {
+        name: {arm: measured.accuracy[arm][:, i].mean(axis=-1) for arm in ARMS}
+        for i, name in enumerate(STREAMS)
+    }
+
+
+def claims(measured: Measured, config: Config) -> list[Claim]:
+    """The claims with their evidence, of means over the corruptions.
+
+    Args:
+      measured: the measurements.
+      config: the size of the study.
+
+    Returns:
+      The claims.
+    """
+    del config
+    by = panels(measured)
+    percent = {"scale": 100, "unit": " %"}
+    found = [
+        Claim(
+            f"statistics: {winner} better than {other}",
+            where,
+            by[where][winner] - by[where][other],
+            paper=paper,
+            **percent,
+        )
+        for where, winner, other, paper in _PAIRS
+    ]
+    gain = by[SHUFFLED][UNMIX] - by[SHUFFLED][TEST]
+    text = f"statistics: {UNMIX} at most a point below {TEST}"
+    told = Claim(text, SHUFFLED, gain, _POINT, paper=papers.UNMIX, **percent)
+    return [*found, told]
+
+
+def report(measured: Measured, config: Config) -> Report:
+    """Numbers, a table and a figure; see ``Experiment.report``."""
+    rows = [
+        (
+            stream,
+            name,
+            *(f"{100 * measured.accuracy[arm][:, i, j].mean():.1f}" for arm in ARMS),
+        )
+        for i, stream in enumerate(STREAMS)
+        for j, name in enumerate(config.corruptions)
+    ]
+    clean = f"{100 * measured.clean.mean():.1f} %"
+    table = Table(
+        f"accuracy, %, at severity {config.severity}; {clean} on clean digits",
+        ("stream", "corruption", *ARMS),
+        rows,
+    )
+    label = "accuracy, %, mean over corruptions"
+    drawn = {"accuracy": dots.intervals(panels(measured), label, 100)}
+    return Report({"measured": measured}, [table], drawn)

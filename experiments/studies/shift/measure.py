@@ -1,0 +1,164 @@
+"""Accuracy of every kind of statistics in streams of corrupted digits."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.harness.store import Store
+from experiments.studies import normed, programs
+from experiments.studies.shift.config import Config
+from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.data import corrupt
+from jaxopt_lab.layers import (
+    alpha_bn,
+    components_of_source,
+    ghost_batch_norm,
+    unmix_tns,
+)
+from jaxopt_lab.losses.classification import cross_entropy
+
+SOURCE, TEST, ALPHA, UNMIX = ARMS = ("source", "test batch", "alpha-BN", "UnMix-TNS")
+STREAMS = SHUFFLED, SORTED = ("shuffled", "sorted by class")
+
+
+class Measured(NamedTuple):
+    """Everything that is measured.
+
+    Attributes:
+      clean: accuracy on clean digits with the statistics of the source, ``(seeds,)``.
+      accuracy: by arm, ``(seeds, streams, corruptions)``.
+    """
+
+    clean: np.ndarray
+    accuracy: dict[str, np.ndarray]
+
+
+def corrupted(config: Config, images: jax.Array) -> jax.Array:
+    """Flat images under every corruption, the draws the same for all seeds.
+
+    Args:
+      config: the size of the study.
+      images: ``(examples, 64)``.
+
+    Returns:
+      ``(corruptions, examples, 64)``.
+    """
+    whole = images.reshape(-1, 8, 8, 1)
+    names: Any = config.corruptions
+    keys = jax.random.split(jax.random.key(0), len(names))
+    found = [
+        corrupt(key, whole, name=name, severity=config.severity)
+        for key, name in zip(keys, names, strict=True)
+    ]
+    return jnp.stack(found).reshape(len(names), -1, 64)
+
+
+def stream(key: jax.Array, labels: jax.Array, by_class: jax.Array) -> jax.Array:
+    """The order of a stream.
+
+    Args:
+      key: PRNG key.
+      labels: of the test set.
+      by_class: whether examples of a class follow one another, in an order of their
+        own.
+
+    Returns:
+      Places, like the labels.
+    """
+    order = jax.random.permutation(key, labels.shape[0])
+    return order[jnp.argsort(jnp.where(by_class, labels[order], 0), stable=True)]
+
+
+def measure(config: Config, store: Store) -> Measured:
+    """Train on clean digits, then run through every stream.
+
+    Args:
+      config: the size of the study.
+      store: keeps the rows.
+
+    Returns:
+      The measurements.
+    """
+    train, test = programs.digits()
+    changed = jax.jit(lambda x: corrupted(config, x))(test.inputs)
+    run = lambda key, *data: _run(key, data, config)
+    take = lambda: programs.over_seeds(run, config, train, test, changed, loop=True)
+    row = store.group("runs").measured("all", take)
+    found = {arm: row["accuracy"][..., i] for i, arm in enumerate(ARMS)}
+    return Measured(row["clean"], found)
+
+
+def networks(config: Config) -> dict[str, Functional]:
+    """The same network around the statistics of every arm.
+
+    Args:
+      config: the size of the study.
+
+    Returns:
+      By arm; all take the parameters of the first.
+    """
+    channels = config.channels
+    norms = {
+        SOURCE: ghost_batch_norm(channels, ghost_size=config.batch),
+        TEST: alpha_bn(channels, alpha=1.0),
+        ALPHA: alpha_bn(channels, alpha=config.alpha),
+        UNMIX: unmix_tns(
+            channels, components=config.components, batch_size=config.test_batch
+        ),
+    }
+    return {
+        arm: normed.network(norm, channels, image=True) for arm, norm in norms.items()
+    }
+
+
+def _run(key: jax.Array, data: Any, config: Config) -> dict[str, jax.Array]:
+    train, test, changed = data
+    start, order, noise_key, stream_key = jax.random.split(key, 4)
+    nets = networks(config)
+    source = nets[SOURCE]
+    index = programs.picks(order, config.steps, config.batch, len(train.labels))
+
+    def loss(params: Any, states: Any, index: jax.Array) -> tuple[jax.Array, Any]:
+        x, labels = train.inputs[index], train.labels[index]
+        scores, states = source.apply(params, states, x, train=True)
+        return jnp.mean(cross_entropy(scores, labels)), states
+
+    tx = optax.sgd(config.rate, momentum=0.9)
+    first = source.init(start)
+    params, states, _ = normed.trained(loss, tx, *first, index)
+    shape = (len(states), config.components, config.channels)
+    noise = jax.random.normal(noise_key, shape)
+    unmixed = [
+        {**state, **components_of_source(state, n)}
+        for state, n in zip(states, noise, strict=True)
+    ]
+
+    def right(order: jax.Array, images: jax.Array) -> jax.Array:
+        count = len(test.labels) // config.test_batch * config.test_batch
+        places = order[:count].reshape(-1, config.test_batch)
+
+        def step(unmixed: Any, place: jax.Array) -> Any:
+            x, labels = images[place], test.labels[place]
+            scores = [source.apply(params, states, x, train=False)[0]]
+            for arm in (TEST, ALPHA):
+                # From the source at every batch.
+                scores.append(nets[arm].apply(params, states, x, train=True)[0])
+            own, unmixed = nets[UNMIX].apply(params, unmixed, x, train=True)
+            return unmixed, programs.accuracy(jnp.stack([*scores, own]), labels[None])
+
+        return jnp.mean(jax.lax.scan(step, unmixed, places)[1], axis=0)
+
+    def in_stream(by_class: jax.Array) -> jax.Array:
+        order = stream(stream_key, test.labels, by_class)
+        return jax.lax.map(lambda images: right(order, images), changed)
+
+    scores, _ = source.apply(params, states, test.inputs, train=False)
+    return {
+        "clean": programs.accuracy(scores, test.labels),
+        "accuracy": jax.lax.map(in_stream, jnp.array([False, True])),
+    }

@@ -1,0 +1,1 @@
+"""Normalizations at small batches."""

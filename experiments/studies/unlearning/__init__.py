@@ -1,0 +1,1 @@
+"""Unlearning of some examples, compared with models that have never seen them."""

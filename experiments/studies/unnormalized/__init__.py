@@ -1,0 +1,1 @@
+"""Densities known up to a constant: MECO, noise contrast and the exact likelihood."""

@@ -1,0 +1,1 @@
+"""A short clip stored as a network: HNeRV against NeRV."""

@@ -1,0 +1,1 @@
+"""Nested dropout, co-teaching and SAM with wrong labels."""
