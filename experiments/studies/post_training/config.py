@@ -6,7 +6,14 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
-PARTS = ("nearest_linear", "gptq", "quantease")
+PARTS = (
+    "nearest_linear",
+    "nearest_gptq",
+    "gptq",
+    "quantease",
+    "genie",
+    "jlcm",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
