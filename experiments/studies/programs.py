@@ -42,26 +42,36 @@ def digits() -> tuple[Labelled, Labelled]:
 
 
 def over_seeds(
-    run: Callable[..., Any], settings: Settings, *data: Any, loop: bool = False
+    run: Callable[..., Any],
+    settings: Settings,
+    *data: Any,
+    loop: bool = False,
+    own: Any = None,
 ) -> Any:
     """The results of a run for each seed, in one program.
 
     Args:
-      run: ``run(key, *data)``, a tree of arrays.
+      run: ``run(key, *data)``, a tree of arrays; ``run(key, own, *data)`` where seeds
+        have data of their own.
       settings: the seeds.
       *data: arguments that all seeds share: constants of a program are compiled slowly.
       loop: one seed after the other; ``False``: batched over them.
+      own: data of each seed, a tree of arrays with seeds along their first axes.
 
     Returns:
       The tree, NumPy arrays with seeds along their first axes.
     """
     seeds = jnp.arange(settings.first_seed, settings.first_seed + settings.seeds)
 
-    def program(seeds: jax.Array, *data: Any) -> Any:
-        one = lambda seed: run(jax.random.key(seed), *data)
-        return jax.lax.map(one, seeds) if loop else jax.vmap(one)(seeds)
+    def program(each: Any, *data: Any) -> Any:
+        def one(each: Any) -> Any:
+            seed, *mine = each
+            return run(jax.random.key(seed), *mine, *data)
 
-    found = jax.device_get(jax.jit(program)(seeds, *data))
+        return jax.lax.map(one, each) if loop else jax.vmap(one)(each)
+
+    each = (seeds,) if own is None else (seeds, own)
+    found = jax.device_get(jax.jit(program)(each, *data))
     return jax.tree.map(np.asarray, found)
 
 

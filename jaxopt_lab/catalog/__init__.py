@@ -12,11 +12,13 @@ from types import MappingProxyType
 from typing import Literal, overload
 
 from jaxopt_lab.catalog import (
+    continual_recipes,
     controllers,
     data_transforms,
     decoders,
     diagnostics,
     estimators,
+    generative_recipes,
     initializers,
     layers,
     losses,
@@ -92,6 +94,8 @@ CATALOG: Mapping[str, Part] = by_name(
         *quantizers.ROWS,
         *controllers.ROWS,
         *recipes.ROWS,
+        *continual_recipes.ROWS,
+        *generative_recipes.ROWS,
         *decoders.ROWS,
         *searches.ROWS,
         *data_transforms.ROWS,

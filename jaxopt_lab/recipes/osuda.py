@@ -103,7 +103,7 @@ def _norms(params: Any, state: Any, path: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def transferability(source: Any, target: Any) -> jax.Array:
-    r"""How alike a channel's statistics are in both domains; the mean is 1.
+    r"""Weights of channels, larger where both domains have like statistics; mean 1.
 
     .. math:: \alpha_k = \frac{C \, (1 + d_k)^{-1}}{\sum_j (1 + d_j)^{-1}}, \quad
         d_k = \left| \frac{\mu_k}{\sqrt{\sigma_k^2 + \epsilon}} -
@@ -146,7 +146,7 @@ def make_osuda_step(
     In step t the normalizations take the mixture of the statistics of the source and
     of the batch with the weight
 
-    .. math:: \eta_t = \eta_0 e^{-\kappa t}
+    .. math:: \eta_t = \eta_0 e^{-\delta t}
 
     of the source, constants to the gradient, and the parameters go down
 
@@ -167,7 +167,7 @@ def make_osuda_step(
       tx: transformation of the gradients of all parameters; a mask of it can hold the
         others than those of the normalizations.
       start: :math:`\eta_0`; 1: the first step has the statistics of the source.
-      decay: :math:`\kappa`; 0: the weights stay.
+      decay: :math:`\delta`; 0: the weights stay.
       consistency: :math:`\lambda_c`.
       entropy: :math:`\lambda_e`.
       inputs: entry of the batch that the model takes; integers are divided by 255.
@@ -186,8 +186,8 @@ def make_osuda_step(
     Gradient evaluations: those of ``make_train_step``.
 
     From memory and the abstract, which names the decay, the weights of the channels and
-    the two terms; no official code was found: the constants, the means in the place of
-    sums and the mixture with the source at every step are ours.
+    the two terms; no official code was found: the constants, means where there may be
+    sums, and the mixture with the source at every step are ours.
 
     >>> from jaxopt_lab.layers import alpha_bn
     >>> def norms(alpha):

@@ -57,6 +57,7 @@ def test_cached_logits_are_those_of_whole_rows():
 @pytest.mark.parametrize(
     "options",
     [
+        {"max_layers": 2, "min_layers": 1, "warmup_layers": 0},
         {"dtype": "float32"},
         {"norm_placement": "mix", "residual_scale": "skipinit"},
         {"norm": "layernorm_scaling", "activation": "selu"},

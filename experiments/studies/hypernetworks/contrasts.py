@@ -83,12 +83,12 @@ def run(
         by_adam, rate = cell
         both = optax.trace(0.9), optax.scale_by_adam()
 
-        def update(grads: Any, state: Any, params: Any = None) -> Any:
+        def update(updates: Any, state: Any, params: Any = None) -> Any:
             del params
-            found = [tx.update(grads, own) for tx, own in zip(both, state, strict=True)]
+            found = [tx.update(updates, s) for tx, s in zip(both, state, strict=True)]
             pick = lambda a, b: -rate * jnp.where(by_adam, b, a)
-            updates = jax.tree.map(pick, found[0][0], found[1][0])
-            return updates, tuple(state for _, state in found)
+            picked = jax.tree.map(pick, found[0][0], found[1][0])
+            return picked, tuple(state for _, state in found)
 
         init = lambda params: tuple(tx.init(params) for tx in both)
         tx = optax.GradientTransformation(init, update)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.harness.store import Store
@@ -46,7 +45,7 @@ def measure(config: Config, store: Store) -> Measured:
     for arm in contrasts.ARMS:
 
         def take(arm: str = arm) -> dict[str, Any]:
-            init = jax.jit(contrasts.net(config, arm).init)
+            init = contrasts.net(config, arm).init
             run = lambda start, key, t: contrasts.run(config, arm, start, key, t)
             found = programs.over_starts(lambda k: init(k)[0], run, config, train)
             own = contrasts.steps_to(found.pop("losses"), config)
@@ -56,7 +55,7 @@ def measure(config: Config, store: Store) -> Measured:
         steps[arm], spread[arm] = row["steps"].T, row["spread"]
 
     def logah() -> dict[str, Any]:
-        init = jax.jit(initial.net(config).init)
+        init = initial.net(config).init
         run = lambda start, key, *d: initial.run(config, start, key, *d)
         return programs.over_starts(lambda k: init(k)[0], run, config, train, test)
 

@@ -104,8 +104,10 @@ def _of_network(
         arrays = [tuple(jnp.asarray(a, jnp.float64) for a in pair) for pair in given]
         last = len(arrays) - 1
         layers = [
-            folded_layer(*pair, None if i == last else jax.nn.relu, last=i == last)
-            for i, pair in enumerate(arrays)
+            folded_layer(
+                kernel, bias, None if i == last else jax.nn.relu, last=i == last
+            )
+            for i, (kernel, bias) in enumerate(arrays)
         ]
         mix = other_coordinates(rng, len(given[0][1]) + 1, config.stretch)
         mixed = [then(layers[0], mix), first(layers[1], np.linalg.inv(mix))]

@@ -6,6 +6,8 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = ("regularized_evolution",)
+
 PAPER = "Liu et al. 2020, arXiv:2004.02967"
 
 

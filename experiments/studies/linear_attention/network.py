@@ -43,7 +43,8 @@ def linear_weights(features: Any) -> Callable[[jax.Array, jax.Array], jax.Array]
 
     def weights(q: jax.Array, k: jax.Array) -> jax.Array:
         eye = jnp.broadcast_to(jnp.eye(k.shape[-2]), (*k.shape[:-1], k.shape[-2]))
-        return linear_attention(*features(q, k), eye)
+        queries, keys = features(q, k)
+        return linear_attention(queries, keys, eye)
 
     return weights
 

@@ -16,6 +16,8 @@ class Config(Settings):
 
     Smaller than the specification's texts of 64 characters, width 64 and state 16, and
     on the texts of a Markov chain, for the processor time; one learning rate for all.
+    The convolution before each matrix, of width 7, looks to both sides, also before a
+    scan in one direction; the chain depends on the last two tokens.
 
     Attributes:
       arms: kinds of ``hydra_mixer``.

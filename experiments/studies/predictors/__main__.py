@@ -9,7 +9,7 @@ STUDY = Study.of_folder(
     "Kendall's tau of predictors of the accuracy of small networks on digits, from the "
     "text of their program: kernel ridge and a small network, within a space and on a "
     "space of which they have seen no network, against the counts of parameters and of "
-    "multiplications. quick: seconds; standard: six benches.",
+    "multiplications. quick: seconds; standard: five benches.",
 )
 
 if __name__ == "__main__":

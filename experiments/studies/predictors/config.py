@@ -31,9 +31,9 @@ class Config(Settings):
       fit_rate: of Adam, for them.
     """
 
-    networks: int = 40
-    steps: int = 60
-    batch: int = 64
+    networks: int = 24
+    steps: int = 50
+    batch: int = 32
     rate: float = 3e-3
     features: int = 1024
     longest: int = 2
@@ -46,5 +46,5 @@ class Config(Settings):
 
 SIZES = {
     QUICK: Config(seeds=2, networks=6, steps=3, features=64, fitted=5),
-    STANDARD: Config(seeds=6),
+    STANDARD: Config(seeds=5),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -30,6 +31,8 @@ class Decodable(NamedTuple):
       context: most tokens of a row; 0: any number.
       num_tokens: size of the vocabulary.
       layered: the model by its layers; ``None``: it is not taken apart.
+      schedule: options of a decoder of layers with which it runs those that the model
+        was trained with; empty: all.
     """
 
     kind: Literal["chunk", "masked"]
@@ -39,6 +42,7 @@ class Decodable(NamedTuple):
     context: int
     num_tokens: int
     layered: LayeredStep | None = None
+    schedule: Mapping[str, Any] = MappingProxyType({})
 
 
 def of_run(run: Run) -> Decodable:
@@ -86,7 +90,10 @@ def of_run(run: Run) -> Decodable:
 
         empty = functools.partial(empty_cache, config)
         layered = _layered(apply, config.depth)
-        return Decodable("chunk", cached, run.params, empty, context, count, layered)
+        own = _schedule(config)
+        return Decodable(
+            "chunk", cached, run.params, empty, context, count, layered, own
+        )
     if not isinstance(model, Model):
         _check_causal(run, apply)
 
@@ -101,6 +108,18 @@ def of_run(run: Run) -> Decodable:
 def _own_mixing(config: Any) -> bool:
     """Whether positions meet in the model's own attention alone, which has a cache."""
     return config.attention == OWN["attention"] and config.block == OWN["block"]
+
+
+def _schedule(config: Any) -> dict[str, Any]:
+    """See ``Decodable.schedule``: a prompt and its text fill the context."""
+    if not config.max_layers:
+        return {}
+    return {
+        "max_layers": config.max_layers,
+        "min_layers": config.min_layers or config.max_layers,
+        "warmup": config.warmup_layers,
+        "prompt_decay": True,
+    }
 
 
 def _layered(apply: Callable[..., Any], layers: int) -> LayeredStep:

@@ -115,12 +115,15 @@ class Generator:
         **options: Any,
     ) -> None:
         self.run, self.row, self.tokens = run, row_of(decoder), tokens
-        self.options = self.row.checked(options)
-        for name in _SET_HERE:
-            self.options.pop(name, None)
+        self.row.checked(options)
         if tokens < 1:
             raise InputError(f"tokens={tokens} is out of range; accepted: [1, inf)")
         self.model = of_run(run)
+        if self.row.model == "layers":
+            options = {**self.model.schedule, **options}
+        self.options = self.row.checked(options)
+        for name in _SET_HERE:
+            self.options.pop(name, None)
         self.characters = Characters(run.characters, run.num_classes)
         kinds = MODELS[self.model.kind]
         if self.model.layered is None:

@@ -163,6 +163,14 @@ class TransformerConfig(ModelConfig):
     input of the block, of which the rest is computed again"""
     memory_ratio: float = 0.3
     """part of the rows that memory=wta_crs keeps, in (0, 1]"""
+    max_layers: int = 0
+    """layers that run at the first position of the context, falling to min_layers at
+    the last (SkipDecode): the first warmup_layers and the last others; 0: all layers
+    run at every position"""
+    min_layers: int = 0
+    """layers that run at the last position of the context; 0: max_layers"""
+    warmup_layers: int = 1
+    """first layers that run at every position, where max_layers is given"""
 
 
 @dataclass(frozen=True)

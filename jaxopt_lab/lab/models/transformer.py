@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxopt_lab.core.errors import InputError
@@ -26,6 +27,7 @@ from jaxopt_lab.lab.models.layers import Dropout, DTypes, dtypes
 from jaxopt_lab.lab.models.memory import BlockParts, call, check_memory
 from jaxopt_lab.lab.models.norms import Norm
 from jaxopt_lab.lab.models.placed import Placed
+from jaxopt_lab.lab.models.skipped import active_of, where_active
 from jaxopt_lab.layers.block.modules import ResidualSum
 from jaxopt_lab.layers.block.norm_placement import (
     NormPlacement,
@@ -164,6 +166,7 @@ class Transformer(nnx.Module):
         types, width = dtypes(config.dtype), config.width
         init = nnx.initializers.normal(SCALE)
         self.context, self.memory = config.context, config.memory
+        self.active = active_of(config)
         self.heads = config.heads
         self.tokens = nnx.Embed(
             num_tokens, width, embedding_init=init, rngs=rngs, **types
@@ -190,8 +193,9 @@ class Transformer(nnx.Module):
         positions = self.positions(jnp.arange(tokens.shape[1], dtype=jnp.int32))
         x = self.dropout(self.tokens(tokens) + positions[None], rngs)
         run = nnx.remat(_run) if self.memory == "checkpoint" else _run
-        for block in self.blocks:
-            x = run(block, x, rngs)
+        places = np.arange(tokens.shape[1])[None]
+        for index, block in enumerate(self.blocks):
+            x = where_active(self.active, run(block, x, rngs), x, index, places)
         return self.head(self.norm(x))
 
     def part(self, given: Part) -> Any:
@@ -223,7 +227,10 @@ class Transformer(nnx.Module):
             return x
         caches = []
         for index, held in enumerate(given.cache):
-            x, new = self.part(OneBlock(index, x, given.positions, held))
+            y, new = self.part(OneBlock(index, x, given.positions, held))
+            # What is held of a position where the block does not run, no later one of
+            # its queries reads: it does not run there, either.
+            x = where_active(self.active, y, x, index, places)
             caches.append(new)
         return self.part(Head(x)), tuple(caches)
 
@@ -267,6 +274,11 @@ def build(
     norm_placement(
         config.depth, kind=config.norm_placement, post_fraction=config.post_fraction
     )
+    if active_of(config) is not None and not causal:
+        raise InputError(
+            f"max_layers={config.max_layers} is of a model whose tokens see no later "
+            "ones; this one fills masks in"
+        )
     if config.width % config.heads:
         raise InputError(
             f"transformer: width={config.width} is not a multiple of "

@@ -139,8 +139,8 @@ def scale_by_critical_momenta(
         # The authors' first step stores the gradient itself and moves nothing. The
         # average holds that gradient then, and the next step takes it as zero: so the
         # gradients need not wait in memory for the norm of all of them.
-        first, kappa = state.count == 0, known_number(memory.kappa)
-        follow = state.buffer is not None and not clean_first_step and kappa != 0
+        first, known = state.count == 0, known_number(memory.kappa)
+        follow = state.buffer is not None and not clean_first_step and known != 0
         silent = follow & first & (weight != 0)
         keep = jnp.where(silent, 0, now[0]) if follow else now[0]
 
@@ -148,7 +148,7 @@ def scale_by_critical_momenta(
             if follow:
                 # A weight that varies may have been 0: then the squares are not.
                 second = state.count == 1
-                m = zero_if(second if kappa is not None else second & (v == 0), m)
+                m = zero_if(second if known is not None else second & (v == 0), m)
             return moments.average(m, g, keep)
 
         mu = jax.tree.map(averaged, state.mu, state.nu, updates)

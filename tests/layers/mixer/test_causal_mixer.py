@@ -1,5 +1,7 @@
 """The causal mixer: prefixes to the last digit, its matrix, and bad input."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from jaxopt_lab.layers import causal_mixer, hydra_mixer
 from jaxopt_lab.layers.mixer.token_conv import token_conv
 
 RNG = np.random.default_rng(0)
-SIZES = {"d_state": 2, "head_dim": 2, "chunk": 3}
+SIZES: Any = {"d_state": 2, "head_dim": 2, "chunk": 3}
 
 
 def test_a_prefix_does_not_see_what_follows():

@@ -1,0 +1,1 @@
+"""Networks of hypergraphs distilled into networks of features."""

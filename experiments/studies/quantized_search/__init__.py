@@ -1,0 +1,1 @@
+"""Searches of sizes and bit widths: SimQ-NAS and QuantNAS."""

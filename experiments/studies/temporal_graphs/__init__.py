@@ -1,0 +1,1 @@
+"""Memory of temporal graphs in growing batches, with and without PRES."""

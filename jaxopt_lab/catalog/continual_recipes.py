@@ -1,0 +1,108 @@
+"""The rows of recipes for tasks in sequence, and for forgetting."""
+
+from __future__ import annotations
+
+from jaxopt_lab.catalog.schema import Neutral, Recipe
+
+_EXAMPLES = "jaxopt_lab.catalog.examples.batches"
+
+ROWS: tuple[Recipe, ...] = (
+    Recipe(
+        name="replay",
+        summary="every batch beside random examples of a memory of past ones",
+        build="jaxopt_lab.recipes:make_replay_step",
+        reduces_to=Neutral({"weight": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="continual learning",
+        options=("weight", "replayed", "store"),
+        example=f"{_EXAMPLES}:remembering_classifier",
+        roles=("model",),
+        gradients={"model": 2},
+        states="jaxopt_lab.recipes.replay:with_memory",
+        paper="Chaudhry et al. 2019, arXiv:1902.10486",
+    ),
+    Recipe(
+        name="podnet",
+        summary="new classes beside a frozen network of the old ones (PODNet)",
+        build="jaxopt_lab.recipes:make_podnet_step",
+        reduces_to=Neutral(
+            {"spatial": 0.0, "flat": 0.0, "margin": 0.0, "form": "softmax"},
+            "jaxopt_lab.recipes:make_replay_step",
+        ),
+        topic="continual learning",
+        options=(
+            "spatial",
+            "flat",
+            "ratio",
+            "margin",
+            "form",
+            "hinge",
+            "collapse",
+            "weight",
+            "replayed",
+            "store",
+        ),
+        example=f"{_EXAMPLES}:growing_classifier",
+        roles=("model", "old"),
+        gradients={"model": 2, "old": 0},
+        frozen=("old",),
+        parts=("replay", "margin_nca", "pooled_distillation"),
+        outputs="features and maps",
+        vectors="podnet",
+        paper="Douillard et al. 2020, arXiv:2004.13513",
+        code="arthurdouillard/incremental_learning.pytorch",
+        full="two passes and a memory as replay; its losses are plain",
+    ),
+    Recipe(
+        name="ghost",
+        summary="PODNet with room for the classes to come (Ghost Model)",
+        build="jaxopt_lab.recipes:make_ghost_step",
+        reduces_to=Neutral(
+            {"negatives": False, "latent": 0.0}, "jaxopt_lab.recipes:make_podnet_step"
+        ),
+        topic="continual learning",
+        options=("negatives", "latent", "similarity", "gamma"),
+        example=f"{_EXAMPLES}:classifier_with_ghosts",
+        roles=("model", "old", "ghosts"),
+        gradients={"model": 2, "old": 0, "ghosts": 0},
+        frozen=("old", "ghosts"),
+        parts=("podnet", "mmd"),
+        outputs="features and maps",
+        needs_data="attributes of the classes to come",
+        paper="Douillard et al. 2020, Insights from the Future",
+        full="the step of podnet with two terms; its limits are plain",
+    ),
+    Recipe(
+        name="oracle_matching",
+        summary="unlearning by the outputs of a model without the forget set",
+        build="jaxopt_lab.recipes:make_oracle_matching_step",
+        reduces_to=Neutral(
+            {"retain": 0.0},
+            "jaxopt_lab.training:make_train_step",
+            "on the squared errors of the forget set",
+        ),
+        topic="unlearning",
+        options=("retain",),
+        example=f"{_EXAMPLES}:forgotten_and_retained",
+        roles=("model",),
+        gradients={"model": 2},
+        needs_data="a forget set and a retain set, with the outputs of an oracle",
+        paper="Georgiev et al. 2024, arXiv:2410.23232",
+    ),
+    Recipe(
+        name="continual_hypernetwork",
+        summary="a hypernetwork that keeps its predictions for the tasks before",
+        build="jaxopt_lab.recipes:make_continual_hypernetwork_step",
+        reduces_to=Neutral({"beta": 0.0}, "jaxopt_lab.training:make_train_step"),
+        topic="continual learning",
+        options=("beta", "lookahead", "through"),
+        example=f"{_EXAMPLES}:two_tasks",
+        roles=("model", "old"),
+        gradients={"model": 2, "old": 0},
+        frozen=("old",),
+        parts=("recurrent_hypernetwork",),
+        couples=True,
+        outputs="parameters of another network",
+        needs_data="several tasks of another network, one after the other",
+        paper="Chandra et al. 2022",
+    ),
+)
