@@ -1,8 +1,7 @@
 """Calibrate a trained run: ``python -m experiments.calibrate run=runs/NAME``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.calibrate import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

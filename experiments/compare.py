@@ -1,8 +1,7 @@
 """``python -m experiments.compare`` is ``jaxopt-lab compare``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.compare import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

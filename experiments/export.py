@@ -1,8 +1,7 @@
 """Export a trained run: ``python -m experiments.export run=runs/NAME to=npz``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.export import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.find_rate`` is ``jaxopt-lab find_rate``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.find_rate import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

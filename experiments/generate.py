@@ -1,8 +1,7 @@
 """Text from a run: ``python -m experiments.generate run=FOLDER prompt=TEXT``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.generate import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.inspect`` is ``jaxopt-lab inspect``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.inspect import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """Merge trained runs: ``python -m experiments.merge runs=A,B method=soup``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.merge import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.plan`` is ``jaxopt-lab plan``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.plan import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """Classes of new inputs: ``python -m experiments.predict run=runs/NAME input=FILE``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.predict import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

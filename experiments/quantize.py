@@ -1,8 +1,7 @@
 """Quantize a trained run: ``python -m experiments.quantize run=runs/NAME bits=3``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.quantize import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.search`` is ``jaxopt-lab search``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.search import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.train`` is ``jaxopt-lab train``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.train import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,7 @@
 """``python -m experiments.tune`` is ``jaxopt-lab tune``."""
 
-import sys
-
 from jaxopt_lab.lab.commands.tune import main
+from jaxopt_lab.lab.ending import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

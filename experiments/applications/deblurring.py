@@ -16,7 +16,7 @@ from experiments.applications.application import QUICK, STANDARD, Application, S
 from experiments.applications.low_light import Pairs, brightest, pairs
 from experiments.applications.photographs import halves, photographs, pooled_psnr
 from experiments.applications.restored import patches_figure, scores_table
-from experiments.applications.wiener_nets import loss, new_net, restore
+from experiments.applications.wiener_nets import inside, loss, new_net, restore
 from experiments.harness.report import Report
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
@@ -38,7 +38,8 @@ class Config(Settings):
       batch: patches of a step.
       train: patches to train on.
       test: patches to compare on.
-      size: of the sides of a patch.
+      size: of the sides of a patch; results are compared without a border of half a
+        kernel.
       blur: of the sides of a kernel, odd.
       photons: at the brightest pixel that is not saturated.
       read: standard deviation of the noise that does not depend on light.
@@ -58,7 +59,7 @@ class Config(Settings):
 
 
 SIZES = {
-    QUICK: Config(seeds=2, arms=("both",), steps=5, train=16, test=8),
+    QUICK: Config(seeds=2, arms=("both",), steps=5, train=16, test=8, size=24),
     STANDARD: Config(seeds=5),
 }
 
@@ -107,7 +108,8 @@ def measure(config: Config, store: Store) -> Measured:
         sizes[arm] = int(found[0]["parameters"])
     test = data[0][1]
     at = brightest(test)
-    return Measured(scores, sizes, {**example, "sharp": test.sharp[at, ..., 0]})
+    sharp = inside(test.sharp, test.kernels)[at, ..., 0]
+    return Measured(scores, sizes, {**example, "sharp": sharp})
 
 
 def as_seen(seed: int, known: Pairs, test: Pairs) -> dict[str, Any]:
@@ -121,9 +123,11 @@ def plain_filter() -> Callable[..., dict[str, Any]]:
     filters = jax.jit(wiener_deconvolution)
 
     def run(seed: int, known: Pairs, test: Pairs) -> dict[str, Any]:
-        some = known.sharp[: len(test.sharp)]
-        given = (known.seen[: len(some)], known.kernels[: len(some)])
-        means = [pooled_psnr(np.clip(filters(*given, r), 0, 1), some) for r in RATIOS]
+        sharp, _, seen, kernels = (x[: len(test.sharp)] for x in known)
+        cut = lambda x: inside(np.clip(x, 0, 1), kernels)
+        means = [
+            pooled_psnr(cut(filters(seen, kernels, r)), cut(sharp)) for r in RATIOS
+        ]
         best = RATIOS[int(np.argmax(means))]
         return {**scored(filters(test.seen, test.kernels, best), test), "parameters": 1}
 
@@ -151,16 +155,18 @@ alike = jax.jit(ssim)
 
 
 def scored(found: Any, test: Pairs) -> dict[str, Any]:
-    """Mean PSNR and SSIM, and the patch with the most light."""
-    found = np.clip(found, 0, 1)
-    means = [pooled_psnr(found, test.sharp), np.mean(alike(found, test.sharp))]
+    """PSNR and SSIM within the border, and the patch with the most light."""
+    found = inside(np.clip(found, 0, 1), test.kernels)
+    sharp = inside(test.sharp, test.kernels)
+    means = [pooled_psnr(found, sharp), np.mean(alike(found, sharp))]
     return {"scores": means, "example": found[brightest(test), ..., 0]}
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence."""
     ratio = {name: s[:, 0] for name, s in measured.scores.items()}
-    where = f"{config.size} x {config.size} patches, PSNR"
+    side = config.size - 2 * (config.blur // 2)
+    where = f"{side} x {side} pixels, PSNR"
     return [
         Claim(
             f"both branches restore better than {other}",

@@ -25,7 +25,9 @@ from experiments.applications.dehazing_nets import (
     new_net,
 )
 from experiments.applications.photographs import (
+    colour_photographs,
     halves,
+    made_disparity,
     patches,
     psnr,
     stereo_photograph,
@@ -34,10 +36,12 @@ from experiments.applications.restored import patches_figure, scores_table
 from experiments.harness.report import Report
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
+from jaxopt_lab.core import errors
 from jaxopt_lab.layers import fold_differences
 from jaxopt_lab.losses import ssim
 
 HAZY = "hazy"
+DEPTHS = MADE, MEASURED = "made", "measured"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,22 +129,40 @@ def trained_arm(config: Config, arm: str) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def scenes(seed: int, part: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Hazy and clear patches of one part of the photograph."""
-    image, disparity = stereo_photograph()
-    whole = np.concatenate([image, depth_of(disparity)[..., None]], axis=-1)
+def prepare(config: Config, depth: str = MADE) -> tuple[Config, dict[str, Any]]:
+    """Read ``depth=``; see ``Experiment.prepare``."""
+    if depth not in DEPTHS:
+        raise errors.unknown("depth", depth, DEPTHS)
+    return config, {"depth": depth}
+
+
+def load_scenes(depth: str) -> list[np.ndarray]:
+    """Photographs with their depth as a fourth channel, ``(H, W, 4)`` each."""
+    if depth == MEASURED:
+        pairs = [stereo_photograph()]
+    else:
+        images, rng = colour_photographs(), np.random.default_rng(0)
+        pairs = [(x, made_disparity(rng, *x.shape[:2])) for x in images]
+    return [np.concatenate([x, depth_of(d)[..., None]], axis=-1) for x, d in pairs]
+
+
+def scenes(
+    whole: list[np.ndarray], seed: int, part: int, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hazy and clear patches of one part of the photographs."""
     rng = np.random.default_rng((seed, part))
     count = (config.train, config.test)[part]
-    found = patches(rng, [halves(whole)[part]], config.size, count)
+    found = patches(rng, [halves(x)[part] for x in whole], config.size, count)
     clean, depth = found[..., :3], found[..., 3]
     seen = hazy(rng, clean, depth)
     return seen.astype(np.float32), clean.astype(np.float32)
 
 
-def measure(config: Config, store: Store) -> Measured:
+def measure(config: Config, store: Store, depth: str = MADE) -> Measured:
     """Train every arm on every seed; see ``Experiment.measure``."""
     seeds = range(config.first_seed, config.first_seed + config.seeds)
-    data = [[scenes(seed, part, config) for part in range(2)] for seed in seeds]
+    whole = load_scenes(depth)
+    data = [[scenes(whole, s, part, config) for part in range(2)] for s in seeds]
     rows = store.group("runs")
     scores, sizes, example = {}, {}, {}
     for arm in (HAZY, *config.arms):
@@ -150,7 +172,7 @@ def measure(config: Config, store: Store) -> Measured:
             else trained_arm(config, arm)
         )
         found = [
-            rows.measured(f"{arm} {seed}", functools.partial(run, seed, *parts))
+            rows.measured(f"{arm} {seed}", functools.partial(run, seed, *parts), depth)
             for seed, parts in zip(seeds, data, strict=True)
         ]
         scores[arm] = np.stack([row["scores"] for row in found])
@@ -193,10 +215,15 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="dehazing",
-    purpose="Haze by the measured depth of a photograph, removed by small networks of "
-    "plain convolutions, of detail-enhanced ones, and with content-guided attention. "
-    "Quick: 20 s, standard: 100 s.",
+    purpose="Haze by the depth of photographs, made or measured, removed by small "
+    "networks of plain convolutions, of detail-enhanced ones, and with content-guided "
+    "attention. Standard: 80 s.",
     sizes=SIZES,
+    options={
+        "depth": "made, of ground and boxes, for the photographs of scikit-learn; or "
+        "measured, of the stereo photograph of scikit-image"
+    },
+    prepare=prepare,
     measure=measure,
     claims=claims,
     report=report,

@@ -18,9 +18,39 @@ def photographs() -> list[np.ndarray]:
     Raises:
       InputError: scikit-learn, or pillow, which reads them, is not installed.
     """
-    data = _needed("sklearn.datasets")
-    _needed("PIL")
-    return [grey(image) for image in data.load_sample_images().images]
+    return [grey(image) for image in _samples()]
+
+
+def colour_photographs() -> list[np.ndarray]:
+    """The same two in colour, ``(427, 640, 3)``; see ``photographs``."""
+    return [np.asarray(image) / 255.0 for image in _samples()]
+
+
+def made_disparity(
+    rng: np.random.Generator, height: int, width: int, boxes: int = 12
+) -> np.ndarray:
+    """Disparities of a made scene: ground that rises to a far wall, upright boxes.
+
+    Args:
+      rng: draws the boxes.
+      height: of the image.
+      width: of the image.
+      boxes: number of them.
+
+    Returns:
+      ``(height, width)`` between 0.25 and 1, larger where it is nearer.
+    """
+    rows = np.arange(height) / (height - 1)
+    found = np.repeat(np.maximum(0.25, rows)[:, None], width, axis=1)
+    feet = np.sort(rng.uniform(0.3, 1, boxes))  # the nearest hides the others
+    for foot, high, wide, left in zip(
+        feet, *rng.uniform((0.3, 0.1, 0), (0.8, 0.3, 0.9), (boxes, 3)).T, strict=True
+    ):
+        # What is nearer looks larger.
+        row, column = round(foot * height), round(left * width)
+        top = max(0, row - round(high * foot * height))
+        found[top:row, column : column + round(wide * foot * width)] = foot
+    return found
 
 
 def stereo_photograph() -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +150,12 @@ def pooled_psnr(a: Any, b: Any) -> float:
     """
     gap = np.asarray(a, float) - np.asarray(b, float)
     return float(psnr(gap.reshape(1, -1), 0.0)[0])
+
+
+def _samples() -> Any:
+    data = _needed("sklearn.datasets")
+    _needed("PIL")
+    return data.load_sample_images().images
 
 
 def _needed(module: str) -> Any:

@@ -123,7 +123,9 @@ def trainer(shape: Shape) -> Any:
       of steps; ``tokens`` and ``wanted``, the tokens that count, ``(S, steps, B, T)``,
       ``prefix`` ``(S, steps, B)``.
     """
+    # Of one vector: an update of every array by itself takes long to compile.
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(shape.rate))
+    tx = optax.flatten(tx)
 
     def one(params: Any, *data: jax.Array) -> Any:
         def step(carry: Any, batch: Any) -> Any:

@@ -75,8 +75,9 @@ def restore(
 
 
 def loss(params: nets.Params, sharp: Any, blurred: Any, seen: Any, kernels: Any) -> Any:
-    """The paper's loss at one scale, and that of the denoiser."""
+    """The paper's loss at one scale, within the border, and that of the denoiser."""
     found, denoised = restore(params, seen, kernels)
+    found, sharp = (inside(x, kernels) for x in (found, sharp))
     gap = found - sharp
     total = 0.4 * jnp.mean(jnp.abs(gap)) + 0.2 * jnp.mean(gap**2)
     total += 0.2 * jnp.mean(ssim_loss(found, sharp)) + 0.2 * variation(found)
@@ -85,6 +86,19 @@ def loss(params: nets.Params, sharp: Any, blurred: Any, seen: Any, kernels: Any)
         part = 0.5 * jnp.mean(jnp.abs(gap)) + 0.3 * jnp.mean(gap**2)
         total += 0.5 * (part + 0.2 * variation(denoised))
     return total
+
+
+def inside(x: Any, kernels: Any) -> Any:
+    """Images without a border of half a kernel.
+
+    What was blurred there lies in part beyond the image; and the zeros around the
+    images of the last convolutions reach as far.
+
+    >>> inside(np.zeros((1, 12, 12, 1)), np.zeros((1, 9, 9))).shape
+    (1, 4, 4, 1)
+    """
+    edge = kernels.shape[-1] // 2
+    return x[:, edge : x.shape[1] - edge, edge : x.shape[2] - edge]
 
 
 def variation(x: jax.Array) -> jax.Array:

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """
 
 
+_MOST = 60
+"""Names that an error lists beside the nearest ones, at most."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """An ``InputError`` for a name that is not among ``choices``.
 
@@ -25,8 +29,8 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
       choices: the names that are accepted.
 
     Returns:
-      The error, ready to be raised. Its text offers the nearest names first and
-      lists all of them where none is near.
+      The error, ready to be raised. Its text offers the nearest names first, and lists
+      all of them; of more than sixty where none is near alone.
 
     >>> str(unknown("method", "smm", ["sam", "sgd"]))
     "unknown method 'smm'; perhaps you meant 'sam'? (accepted: sam, sgd)"
@@ -37,7 +41,10 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     if near:
         hint = "perhaps you meant " + " or ".join(repr(n) for n in near) + "? "
     listed = ", ".join(names)
-    text = f"{hint}(accepted: {listed})" if near else f"accepted: {listed}"
+    if near and len(names) > _MOST:
+        text = f"{hint}({len(names) - len(near)} other names are accepted)"
+    else:
+        text = f"{hint}(accepted: {listed})" if near else f"accepted: {listed}"
     return InputError(f"unknown {kind} {name!r}; {text}")
 
 

@@ -32,7 +32,7 @@ from jaxopt_lab.lab.configuration import (
     decay_name,
     resolve,
 )
-from jaxopt_lab.lab.run_options import check_ranges
+from jaxopt_lab.lab.run_options import RunOptions, check_ranges
 
 
 def program(name: str) -> str:
@@ -116,7 +116,7 @@ def parse(arguments: Sequence[str]) -> Configuration:
     Raises:
       InputError: an unknown name (with the nearest ones), a value out of range, or an
         option that would do nothing.
-      SystemExit: help was asked for, or a value is not of its type (exit 2).
+      SystemExit: help was asked for.
     """
     given = words([word for word in arguments if word not in HELP])
     return _with_file(given, helping=asks_help(arguments))
@@ -284,9 +284,19 @@ def command(configuration: Configuration, out: str) -> str:
     if configuration.rows.base is not None:
         first.append(f"base={run.base}")
     first += [f"task={run.task}", f"model={run.model}"]
-    chosen = [word.split("=")[0] for word in first]
     own = configuration.rows.own
-    defaults = _configuration(words(first), own=own).flat()
+    parts_of = [
+        f"{name}={getattr(run, name)}"
+        for name in ("loss", "regularizer", "augment", "recipe")
+        if getattr(run, name) != getattr(RunOptions(), name)
+    ]
+    try:
+        # Options of these parts at their defaults are left out, too.
+        defaults = _configuration(words([*first, *parts_of]), own=own).flat()
+        first += parts_of
+    except InputError:  # a part that goes with other options alone
+        defaults = _configuration(words(first), own=own).flat()
+    chosen = [word.split("=")[0] for word in first]
     flat = configuration.flat()
     changed = [
         f"{name}={_spelled(value)}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from jaxopt_lab.core.errors import unknown
 from jaxopt_lab.lab.commands import COMMANDS, HELP, guarded
+from jaxopt_lab.lab.ending import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
       after Ctrl-C.
     """
     return guarded(_main, sys.argv[1:] if arguments is None else arguments)
+
+
+def console() -> NoReturn:
+    """The console script: run a command, and end the process."""
+    leave(main())
 
 
 def _main(words: Sequence[str]) -> int:
@@ -48,4 +55,4 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

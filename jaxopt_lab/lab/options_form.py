@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from jaxopt_lab import catalog
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
-from jaxopt_lab.lab import configuration_files, methods, models, parts, tasks
+from jaxopt_lab.lab import (
+    configuration_files,
+    methods,
+    models,
+    option_texts,
+    parts,
+    tasks,
+)
 from jaxopt_lab.lab.configuration import Rows, base_prefix, decay_name
 from jaxopt_lab.lab.models import activations, norms
 from jaxopt_lab.lab.run_options import RunOptions
@@ -141,11 +150,8 @@ def values(options: Any) -> dict[str, Any]:
 def names(made: type) -> list[tuple[str, Any]]:
     """Every name that a form takes, with the field behind it."""
     found = []
-    for group in dataclasses.fields(made):
-        place, ending, _ = group.name.partition(_NAMED)
-        prefix = f"{place}." if ending else ""
-        inner: Any = group.default_factory
-        for field in dataclasses.fields(inner()):
+    for _, prefix, inner in _groups(made):
+        for field in dataclasses.fields(inner):
             found.append((f"{prefix}{field.name}", field))
     return found
 
@@ -165,10 +171,15 @@ def typed(
       The instance.
 
     Raises:
-      SystemExit: help was asked for (exit 0), or a value is not of its type (exit 2).
+      InputError: a value is not of its type.
+      SystemExit: help was asked for (exit 0).
     """
     import tyro
 
+    if asks_help:
+        made = _with_paragraphs(made)
+    else:
+        _check_types(made, given)
     fields = dict(names(made))
     arguments: list[str] = []
     for name, value in given.items():
@@ -190,6 +201,45 @@ def typed(
         use_underscores=True,
         config=config,
     )
+
+
+def _groups(made: type) -> list[tuple[dataclasses.Field[Any], str, Any]]:
+    """The groups of a form: field, what stands before its names, its defaults."""
+    found = []
+    for group in dataclasses.fields(made):
+        place, ending, _ = group.name.partition(_NAMED)
+        inner: Any = group.default_factory
+        found.append((group, f"{place}." if ending else "", inner()))
+    return found
+
+
+def _check_types(made: type, given: Mapping[str, str]) -> None:
+    """Refuse texts that are no values of their options, by their whole names."""
+    for _, prefix, inner in _groups(made):
+        own = {f.name for f in dataclasses.fields(inner)}
+        mine = {name: given[f"{prefix}{name}"] for name in own & _after(prefix, given)}
+        try:
+            option_texts.check(type(inner), mine)
+        except InputError as error:
+            raise InputError(f"{prefix}{error}") from None
+
+
+def _after(prefix: str, given: Mapping[str, str]) -> set[str]:
+    return {name.removeprefix(prefix) for name in given if name.startswith(prefix)}
+
+
+def _with_paragraphs(made: type) -> type:
+    """A form whose help texts are paragraphs."""
+    fields: list[Any] = []
+    for group, _, inner in _groups(made):
+        shown = option_texts.as_paragraphs(inner)
+        _, *about = typing.get_args(group.type)
+        kind: Any = type(shown)
+        for one in about:
+            kind = Annotated[kind, one]
+        own = dataclasses.field(default_factory=lambda shown=shown: shown)
+        fields.append((group.name, kind, own))
+    return dataclasses.make_dataclass(made.__name__, fields, frozen=True)
 
 
 def capitalized(value: str) -> str:

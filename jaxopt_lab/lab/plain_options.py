@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
+from jaxopt_lab.lab import option_texts
 from jaxopt_lab.lab.command_line import asks_help, known_words, program
 from jaxopt_lab.lab.commands import HELP
 from jaxopt_lab.lab.options_form import capitalized
@@ -38,8 +39,9 @@ def parse(
       The options, every value checked.
 
     Raises:
-      InputError: an unknown name, a value out of range, or one is missing.
-      SystemExit: help was asked for, or a value is not of its type.
+      InputError: an unknown name, a value out of range or of another type, or one is
+        missing.
+      SystemExit: help was asked for.
     """
     import tyro
 
@@ -51,9 +53,12 @@ def parse(
         for name, value in given.items()
     ]
     called = program(command)
-    options = tyro.cli(
-        kind,
-        args=[*words, "--help"] if asks_help(arguments) else words,
+    helping = asks_help(arguments)
+    if not helping:
+        option_texts.check(form, given)
+    options: Any = tyro.cli(
+        option_texts.paragraphs(form) if helping else form,
+        args=[*words, "--help"] if helping else words,
         prog=called,
         description=description.format(command=called),
         use_underscores=True,

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_the_wheel_installs_it():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, name = project["scripts"]["jaxopt-lab"].split(":")
-    assert getattr(importlib.import_module(module), name) is script.main
+    assert getattr(importlib.import_module(module), name) is script.console
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])

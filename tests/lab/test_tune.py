@@ -21,10 +21,10 @@ def shared():
     """
     made = {}
 
-    def program(configuration, names, at_once):
-        key = (repr(configuration.flat()), tuple(names), at_once)
+    def program(configuration, names, *numbers):
+        key = (repr(configuration.flat()), tuple(names), *numbers)
         if key not in made:
-            made[key] = grid_search.SettingsProgram(configuration, names, at_once)
+            made[key] = grid_search.SettingsProgram(configuration, names, *numbers)
         return made[key]
 
     return program

@@ -37,9 +37,10 @@ from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.statistics import mean_interval
+from jaxopt_lab.metrics.rank_correlation import rank_correlation
 
 SCORES = ("F1 before", "F1 after", "offset error", "by quality", "by energy")
-_OTHERS = 1000  # seeds of the sets that the filter is trained on
+_OTHERS = 1000  # steps between the seeds of the sets that a filter is trained on
 
 
 class Measured(NamedTuple):
@@ -106,13 +107,17 @@ def true_pairs(config: Config, made: Clips) -> np.ndarray:
 def of_seed(
     config: Config, seed: int, sources: list[np.ndarray] | None
 ) -> dict[str, Any]:
-    """Scores of a set of recordings, with a filter from another set."""
-    other, made = (
-        clips(np.random.default_rng(s), config, sources) for s in (_OTHERS + seed, seed)
+    """Scores of a set of recordings, with a filter from two other sets."""
+    made, *others = (
+        clips(np.random.default_rng(s), config, sources)
+        for s in (seed, _OTHERS + seed, 2 * _OTHERS + seed)
     )
-    train, test = (matched(config, c) for c in (other, made))
+    test, *train = (matched(config, c) for c in (made, *others))
     truth = true_pairs(config, made)
-    right = true_pairs(config, other)[train.found.a, train.found.b]
+    right = [
+        true_pairs(config, c)[edges.found.a, edges.found.b]
+        for c, edges in zip(others, train, strict=True)
+    ]
     kept = filtered(train, right, test, rounds=config.rounds)
     every = np.ones(len(kept), bool)
     a, b = test.found.a, test.found.b
@@ -127,8 +132,8 @@ def of_seed(
         "F1 before": f1(truth, a[every], b[every]),
         "F1 after": f1(truth, a[kept], b[kept]),
         "offset error": np.median(np.abs(gap[kept & truth[a, b]])),
-        "by quality": _rank_correlation(value[known], made.snr[known]),
-        "by energy": _rank_correlation(energy[known], made.snr[known]),
+        "by quality": rank_correlation(value[known], made.snr[known]),
+        "by energy": rank_correlation(energy[known], made.snr[known]),
         "place": place[own],
         "start": _true_places(made, own, place),
         "length": made.seconds()[own],
@@ -149,13 +154,6 @@ def f1(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     """Harmonic mean of precision and recall of pairs; 0 if there are none."""
     total = len(a) + np.sum(truth) / 2
     return float(2 * np.sum(truth[a, b]) / total) if total else 0.0
-
-
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    from scipy.stats import spearmanr
-
-    found = spearmanr(x, y) if len(x) > 2 else None
-    return 0.0 if found is None else float(np.nan_to_num(np.asarray(found)[0]))
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:

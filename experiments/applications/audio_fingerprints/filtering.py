@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -104,26 +105,34 @@ def logistic(x: np.ndarray, y: np.ndarray, *, ridge: float = 1.0) -> Logistic:
 
 
 def filtered(
-    train: Edges, truth: np.ndarray, test: Edges, *, rounds: int
+    train: Sequence[Edges], truth: Sequence[np.ndarray], test: Edges, *, rounds: int
 ) -> np.ndarray:
-    """The edges of a set that a filter keeps, trained on another set in rounds.
+    """The edges of a set that a filter keeps, trained on other sets in rounds.
+
+    What a filter sees of earlier decisions, it sees of sets that it was not trained on:
+    those about a training set are of a filter of the other ones. Decisions about the
+    edges that a filter was trained on are better than any about new ones, and the next
+    filter would trust them too much.
 
     Args:
-      train: a set of which the truth is known.
-      truth: whether its edges are right.
-      test: another one.
-      rounds: each trains a filter that sees the decisions of the one before.
+      train: at least two sets of which the truth is known.
+      truth: for each whether its edges are right.
+      test: another set.
+      rounds: each trains filters that see the decisions of the round before.
 
     Returns:
       ``(pairs,)``, for ``test``.
     """
-    sides = [train, test]
+    sides = [*train, test]
     kept = [np.ones(len(s.found.a), bool) for s in sides]
     for _ in range(rounds):
         seen = [features(s, k) for s, k in zip(sides, kept, strict=True)]
-        fitted = logistic(seen[0], truth)
-        kept = [fitted.scores(x) > 0 for x in seen]
-    return kept[1]
+        kept = []
+        for i, own in enumerate(seen):
+            others = [j for j in range(len(train)) if j != i]
+            x, y = (np.concatenate([a[j] for j in others]) for a in (seen, truth))
+            kept.append(logistic(x, y).scores(own) > 0)
+    return kept[-1]
 
 
 def _with_one(x: np.ndarray) -> np.ndarray:

@@ -50,19 +50,20 @@ class Config(Settings):
       width: channels.
       severities: of each corruption.
       corruptions: their names.
-      rate: the highest rate of Adam.
+      rate: the highest rate of Adam; of 0.01 and 0.03 the better one for every norm
+        on another seed than those of the results.
       classes: of the objects; so few steps do not tell all ten digits apart.
       arms: norms of the network.
     """
 
-    steps: int = 340
+    steps: int = 300
     train: int = 480
     test: int = 30
     batch: int = 16
     width: int = 16
     severities: tuple[int, ...] = (2, 4)
     corruptions: tuple[str, ...] = tuple(CORRUPTIONS)
-    rate: float = 1e-2
+    rate: float = 3e-2
     classes: int = 4
     arms: tuple[str, ...] = ARMS
 
@@ -184,7 +185,7 @@ def relative(measured: Measured, arm: str) -> np.ndarray:
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """Group norm against batch norm, under corruptions and in other domains."""
-    if config.arms != ARMS:
+    if not set(ARMS[:2]) <= set(config.arms):
         return []
     group, batch = (relative(measured, arm) for arm in ("group norm", "batch norm"))
     far = {arm: 100 * scores.mean(axis=0) for arm, scores in measured.domains.items()}
@@ -257,16 +258,17 @@ def report(measured: Measured, config: Config) -> Report:
 APPLICATION = Application(
     name="instance_robustness",
     purpose="Instances of canvases segmented under corruptions and in other domains, "
-    "with batch norm, group norm and none. quick: half a minute; standard: two "
-    "minutes, five seeds.",
+    "with batch norm, group norm and none. Standard: 100 s, five "
+    "seeds.",
     sizes={
         QUICK: Config(
             seeds=1,
             steps=20,
             train=64,
             test=16,
-            severities=(5,),
+            severities=(4,),
             corruptions=("gaussian_noise", "contrast", "pixelate"),
+            arms=ARMS[:2],
         ),
         STANDARD: Config(seeds=5),
     },

@@ -44,7 +44,7 @@ def network(arm: str, width: int) -> Functional:
     if arm == "batch norm":
         parts |= {f"norm{i}": ghost_batch_norm(s[1]) for i, s in enumerate(sizes)}
     elif arm == "group norm":
-        parts |= {f"norm{i}": group_norm(s[1], groups=2) for i, s in enumerate(sizes)}
+        parts |= {f"norm{i}": group_norm(s[1], groups=8) for i, s in enumerate(sizes)}
     parts["out"] = conv(width, 4 * OUTPUTS, 1, 1)
 
     def init(key: jax.Array) -> tuple[Any, Any]:

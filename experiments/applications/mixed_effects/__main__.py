@@ -25,7 +25,7 @@ from experiments.applications.mixed_effects.cells import (
     measured,
     neighbour_accuracy,
 )
-from experiments.applications.mixed_effects.config import ARMS, LATENTS, Config
+from experiments.applications.mixed_effects.config import LATENTS, Config
 from experiments.applications.mixed_effects.networks import reader, trainer
 from experiments.harness import figures
 from experiments.harness.report import Report, Table
@@ -58,9 +58,16 @@ def measure(config: Config, store: Store) -> Measured:
     """Train the three networks of all seeds, and read their latents."""
     found = store.group("seeds").measured("all", lambda: _measured(config))
     of = lambda what, names: {name: found[f"{what} {name}"] for name in names}
+    names = latent_names(config)
     return Measured(
-        of("batch", LATENTS), of("label", LATENTS), of("error", ARMS), found["views"]
+        of("batch", names), of("label", names), of("error", config.arms), found["views"]
     )
+
+
+def latent_names(config: Config) -> list[str]:
+    """The latents of the networks that are trained, and both effects together."""
+    both = ["FE + RE"] if {"FE", "RE"} <= set(config.arms) else []
+    return [*config.arms, *both]
 
 
 def _measured(config: Config) -> dict[str, np.ndarray]:
@@ -91,8 +98,8 @@ def _measured(config: Config) -> dict[str, np.ndarray]:
     as_of = np.concatenate([both.group, np.tile(into, (config.seeds, 1))], 1)
     latents: dict[str, Any] = {}
     found: dict[str, np.ndarray] = {}
-    for arm, weight in zip(ARMS, (0.0, config.adversary, 0.0), strict=True):
-        mixed = arm == "RE"
+    for arm in config.arms:
+        mixed, weight = arm == "RE", config.adversary if arm == "FE" else 0.0
         train_all = trainer(config, mixed=mixed)
         fitted = train_all(keys, train.x, train.group, jnp.float32(weight))
         y, z = map(np.asarray, reader(config, mixed=mixed)(fitted, x, own, as_of))
@@ -100,8 +107,9 @@ def _measured(config: Config) -> dict[str, np.ndarray]:
         found[f"error {arm}"] = np.mean((y - x)[:, :count] ** 2, axis=(1, 2))
         if mixed:
             found["views"] = _views(basis, batches[0], plain[1][:1], y[0, -len(into) :])
-    pairs = zip(latents["FE"], latents["RE"], strict=True)
-    latents["FE + RE"] = [np.concatenate(z, axis=-1) for z in pairs]
+    if {"FE", "RE"} <= set(latents):
+        pairs = zip(latents["FE"], latents["RE"], strict=True)
+        latents["FE + RE"] = [np.concatenate(z, axis=-1) for z in pairs]
     for name, (one, two) in latents.items():
         for what, of in (("batch", "group"), ("label", "label")):
             found[f"{what} {name}"] = np.array(
@@ -129,6 +137,8 @@ def _views(
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence."""
     batch, label = measured.batch, measured.label
+    if set(batch) != set(LATENTS):
+        return []
     where = f"{config.batches} batches, {config.latent} latents"
     pairs = {
         "the adversary hides the batch: accuracy of FE below AE": batch["AE"]
@@ -150,7 +160,7 @@ def report(measured: Measured, config: Config) -> Report:
             _text(100 * measured.label[name]),
             _text(measured.error[name], 3) if name in measured.error else "-",
         )
-        for name in LATENTS
+        for name in measured.batch
     ]
     table = Table(
         f"Accuracy of {config.neighbours} neighbours in the latents, means over "

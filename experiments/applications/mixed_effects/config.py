@@ -29,6 +29,7 @@ class Config(Settings):
       labelled: weight of the cross-entropy of the batch from the latent, of RE.
       divergence: weight of the divergence of the random effects.
       neighbours: of the classifier of latents.
+      arms: networks that are trained, RE among them.
     """
 
     steps: int = 1500
@@ -45,3 +46,4 @@ class Config(Settings):
     labelled: float = 0.1
     divergence: float = 1e-4
     neighbours: int = 5
+    arms: tuple[str, ...] = ARMS

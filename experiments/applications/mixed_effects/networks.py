@@ -141,7 +141,7 @@ def trainer(config: Config, *, mixed: bool) -> Any:
       A function of arrays with a leading axis of seeds, but for ``weight``.
     """
     rate = optax.cosine_decay_schedule(config.rate, config.steps)
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+    tx = optax.flatten(optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)))
     step = make_train_step(objective(config, mixed=mixed), tx)
     net = auto_encoder(config, mixed=mixed)
 

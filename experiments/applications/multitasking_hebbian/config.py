@@ -20,7 +20,9 @@ class Config(Settings):
     """One size.
 
     Attributes:
-      spins: N.
+      spins: N; patterns overlap by about one over its root, which shifts the overlaps
+        with the state.
+      blocks: of spins that are drawn at once, a divisor of N.
       patterns: K.
       blanks: d.
       temperatures: over the critical one, 1 - d.
@@ -30,7 +32,8 @@ class Config(Settings):
       steps: sweeps; overlaps are means over the second half.
     """
 
-    spins: int = 2000
+    spins: int = 20000
+    blocks: int = 100
     patterns: int = 5
     blanks: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     temperatures: tuple[float, ...] = (0.05, 0.3, 0.7)
@@ -41,7 +44,9 @@ class Config(Settings):
 
 
 SIZES = {
-    QUICK: Config(seeds=2, spins=500, blanks=(0.3, 0.9), learned=(), steps=30),
+    QUICK: Config(
+        seeds=2, spins=500, blocks=50, blanks=(0.3, 0.9), learned=(), steps=30
+    ),
     STANDARD: Config(seeds=5),
 }
 

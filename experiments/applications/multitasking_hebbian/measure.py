@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +19,6 @@ from experiments.applications.multitasking_hebbian.config import (
 )
 from experiments.harness.store import Store
 from experiments.spins import diluted
-from experiments.spins.models import hopfield
-from experiments.spins.monte_carlo import sweep
 
 
 def start_overlaps(cell: Cell, patterns: int) -> np.ndarray:
@@ -35,10 +36,50 @@ def theory(cell: Cell, patterns: int) -> np.ndarray:
     return np.sort(np.abs(found))[::-1]
 
 
-def simulated(config: Config, protocol: str, batch: list[Cell]) -> np.ndarray:
-    """Overlaps of cells that store the same, of all seeds, ``(cells, seeds, K)``."""
+def sweep(
+    key: jax.Array,
+    spins: jax.Array,
+    overlaps: jax.Array,
+    patterns: jax.Array,
+    weights: jax.Array,
+    beta: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    r"""One draw of every spin by Glauber's rule, a block of them at a time.
+
+    Of few patterns the field of a spin is a function of their overlaps,
+    :math:`h_i = \sum_r w_r \xi_i^r m_r`, so that a sweep takes a product with each
+    pattern alone. The spins of a block see the overlaps before it, their own part of
+    them included: a change of the order of one over the number of blocks.
+
+    Args:
+      key: of the draws.
+      spins: ``(blocks, n)``, -1 or 1.
+      overlaps: ``(rows,)``, the mean of pattern times spin of all spins.
+      patterns: ``(blocks, rows, n)``.
+      weights: ``(rows,)``.
+      beta: inverse temperature.
+
+    Returns:
+      Spins and overlaps.
+    """
+    draws = jax.random.uniform(key, spins.shape)
+
+    def block(overlaps: jax.Array, own: Any) -> tuple[jax.Array, jax.Array]:
+        old, rows, u = own
+        up = u < jax.nn.sigmoid(2 * beta * ((weights * overlaps) @ rows))
+        new = jnp.where(up, 1.0, -1.0)
+        return overlaps + rows @ (new - old) / spins.size, new
+
+    overlaps, spins = jax.lax.scan(block, overlaps, (spins, patterns, draws))
+    return spins, overlaps
+
+
+@functools.cache
+def program(config: Config, protocol: str) -> Any:
+    """``run(keys, blank, beta, hierarchical) -> (seeds, K)``, jitted."""
     k, n = config.patterns, config.spins
     copies = 1 if protocol == PROTOCOLS[0] else config.examples
+    blocked = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], config.blocks, -1), -2, 0)
 
     def stored(key: jax.Array, archetypes: jax.Array) -> tuple[jax.Array, jax.Array]:
         if protocol == PROTOCOLS[0]:
@@ -61,26 +102,33 @@ def simulated(config: Config, protocol: str, batch: list[Cell]) -> np.ndarray:
         spins = jnp.where(hierarchical, leader, jnp.sign(archetypes.sum(0)))
         coin = 2.0 * jax.random.bernoulli(keys[2], 0.5, (n,)) - 1
         spins = jnp.where(spins == 0, coin, spins)
-        # Squares of whole numbers are exact; H = -N sum m^2 / 2 has the other factor.
-        model = hopfield(patterns, jnp.square, weights)
+        rows = blocked(patterns)
 
-        def advance(spins, key):
-            spins = sweep(key, model, spins, beta / (2 * n))
-            return spins, archetypes @ spins / n
+        def advance(carry, key):
+            spins, overlaps = sweep(key, *carry, rows, weights, beta)
+            return (spins, overlaps), archetypes @ spins.ravel() / n
 
-        _, overlaps = jax.lax.scan(
-            advance, spins, jax.random.split(keys[3], config.steps)
-        )
-        return overlaps[config.steps // 2 :].mean(0)
+        start = blocked(spins), patterns @ spins / n
+        _, found = jax.lax.scan(advance, start, jax.random.split(keys[3], config.steps))
+        return found[config.steps // 2 :].mean(0)
 
-    run = jax.vmap(lane, (0, None, None, None))
-    blanks = jnp.array([c.blank for c in batch])
-    betas = jnp.array([1 / (c.temperature * (1 - c.blank)) for c in batch])
-    leading = jnp.array([c.start == STARTS[0] for c in batch])
-    keys = jax.vmap(jax.random.key)(config.first_seed + jnp.arange(config.seeds))
-    own = jax.vmap(lambda i: jax.vmap(lambda key: jax.random.fold_in(key, i))(keys))
-    found = jax.jit(jax.vmap(run))(own(jnp.arange(len(batch))), blanks, betas, leading)
-    return -np.sort(-np.abs(np.asarray(found)), axis=-1)
+    @jax.jit
+    def run(keys, blank, beta, hierarchical):
+        return jax.vmap(lambda key: lane(key, blank, beta, hierarchical))(keys)
+
+    return run
+
+
+def simulated(config: Config, protocol: str, batch: list[Cell]) -> np.ndarray:
+    """Overlaps of cells that store the same, of all seeds, ``(cells, seeds, K)``."""
+    run, found = program(config, protocol), []
+    count, seeds = len(cells(config)), config.first_seed + np.arange(config.seeds)
+    for i, cell in enumerate(batch):
+        keys = jnp.stack([jax.random.key(count * int(s) + i) for s in seeds])
+        beta = 1 / (cell.temperature * (1 - cell.blank))
+        numbers = np.float32(cell.blank), np.float32(beta), cell.start == STARTS[0]
+        found.append(np.asarray(run(keys, *numbers)))
+    return -np.sort(-np.abs(np.stack(found)), axis=-1)
 
 
 def measure(config: Config, store: Store) -> Measured:

@@ -122,7 +122,7 @@ def trained(net: str, config: Config) -> Any:
     def one(
         loss: jax.Array, lists: Any, params: Any, batches: jax.Array, rate: jax.Array
     ) -> Any:
-        tx = optax.adam(rate)
+        tx = optax.flatten(optax.adam(rate))
 
         def step(carry: Any, at: jax.Array) -> Any:
             params, state = carry

@@ -11,8 +11,8 @@ APPLICATION = Application(
     name="poisson_factors",
     purpose="Counts over time by a Gibbs sampler of dynamic Poisson factors, against "
     "factors without dynamics and an autoregression: words of the sources of Python's "
-    "standard library in the order of modules, and counts drawn from the model. Quick: "
-    "40 s, standard: 150 s, both on a loaded machine.",
+    "standard library in the order of modules, and counts drawn from the model. "
+    "Standard: a minute.",
     sizes=SIZES,
     measure=measure,
     claims=claims,

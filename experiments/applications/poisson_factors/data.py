@@ -84,16 +84,24 @@ def _library_words() -> Iterator[str]:
 
 
 def _drawn(config: Config) -> np.ndarray:
-    """Counts of the model itself, by NumPy; rates of steps near 1, so scores last."""
+    """Counts of the model itself, by NumPy; rates of steps near 1, so scores last.
+
+    In many draws all scores come near 0, and so does every forecast. It is the first
+    one with an event a feature in each of the last steps.
+    """
     features, factors = config.drawn
-    rng = np.random.default_rng(config.first_seed)
-    loadings = rng.dirichlet(np.full(features, 0.1), factors)
-    weights = rng.gamma(300 / factors, size=factors)
-    scores, last = [], np.ones(factors)
-    for rate in rng.gamma(50.0, 1 / 50, config.blocks):
-        last = np.maximum(rng.gamma(last) / rate, 1e-30)
-        scores.append(last)
-    return rng.poisson(scores * weights @ loadings).astype(np.int32)
+    for draw in itertools.count():
+        rng = np.random.default_rng([config.first_seed, draw])
+        loadings = rng.dirichlet(np.full(features, 0.1), factors)
+        weights = rng.gamma(300 / factors, size=factors)
+        scores, last = [], np.ones(factors)
+        for rate in rng.gamma(50.0, 1 / 50, config.blocks):
+            last = np.maximum(rng.gamma(last) / rate, 1e-30)
+            scores.append(last)
+        counts = rng.poisson(scores * weights @ loadings).astype(np.int32)
+        if counts[-config.ahead :].sum(axis=1).min() >= features:
+            break
+    return counts
 
 
 def _sunspots() -> np.ndarray:

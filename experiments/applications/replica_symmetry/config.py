@@ -29,6 +29,7 @@ class Config(Settings):
       steps: sweeps; the second half is measured.
       matrix: (N, patterns over N) of the spectrum of pair couplings.
       bins: of the histogram of overlaps.
+      models: that are simulated.
     """
 
     spins: tuple[int, ...] = (32, 48)
@@ -38,6 +39,7 @@ class Config(Settings):
     steps: int = 1200
     matrix: tuple[int, float] = (300, 2.0)
     bins: int = 24
+    models: tuple[str, ...] = MODELS
 
     @property
     def scale(self) -> float:

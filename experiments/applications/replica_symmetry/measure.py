@@ -101,7 +101,7 @@ def measure(config: Config, store: Store) -> Measured:
             ]
             for n in config.spins
         ]
-        for model in MODELS
+        for model in config.models
     ]
 
     def stacked(name: str) -> np.ndarray:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 
+from experiments.applications.fitting import he_normal
 from experiments.applications.speech_codec.config import BANDS, STRIDE, Config
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.layers import (
-    quantization_penalty,
-    residual_vector_quantize,
-    residual_vector_quantizer,
-)
-from jaxopt_lab.losses import ssim
-from jaxopt_lab.training import init_state, make_train_step
+from jaxopt_lab.layers import residual_vector_quantizer
 
 
 class Arm(NamedTuple):
@@ -64,29 +58,6 @@ def convolution(params: Any, x: jax.Array, stride: int = 1) -> jax.Array:
     return _dense(params, jnp.concatenate(taps, axis=-1))
 
 
-def first_codes(key: jax.Array, z: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Tables of residuals of latents: else the shortest code is the nearest of all.
-
-    Args:
-      key: draws the latents.
-      z: ``(n, latent)``.
-      shape: ``(groups, stages, codes, latent / groups)``.
-
-    Returns:
-      The tables.
-    """
-    tables = jnp.zeros(shape)
-    for i, own in enumerate(jax.random.split(key, shape[1])):
-        rest = z
-        if i:
-            rest = z - residual_vector_quantize(z, tables[:, :i]).out
-        rows = rest.reshape(len(z), shape[0], -1).swapaxes(0, 1)
-        # With replacement: a permutation is a sort, which XLA compiles for long.
-        chosen = jax.random.randint(own, (shape[2],), 0, len(z))
-        tables = tables.at[:, i].set(rows[:, chosen])
-    return jax.lax.stop_gradient(tables)
-
-
 def codec(config: Config, stages: int) -> Functional:
     """A codec of mel spectrograms.
 
@@ -95,13 +66,17 @@ def codec(config: Config, stages: int) -> Functional:
       stages: of the residual codes.
 
     Returns:
-      ``init(key) -> (params, state)`` and ``apply(params, state, (x, reference, vector,
-      arm), *, train) -> (Coded, state)``: ``reference`` is another utterance of the
-      voice, ``vector`` its speaker vector.
+      ``init(key) -> (params, state)``, outside of ``jit``, and ``apply(params, state,
+      (x, reference, vector, arm), *, train) -> (Coded, state)``: ``reference`` is
+      another utterance of the voice, ``vector`` its speaker vector.
     """
     width, latent = config.width, config.latent
     quantizer = residual_vector_quantizer(
-        latent, stages=stages, size=config.codes, groups=config.groups
+        latent,
+        stages=stages,
+        size=config.codes,
+        groups=config.groups,
+        kernel_init=he_normal,
     )
     sizes = {
         "first": (3 * BANDS, width),
@@ -119,9 +94,10 @@ def codec(config: Config, stages: int) -> Functional:
 
     def init(key: jax.Array) -> tuple[Any, Any]:
         *keys, last = jax.random.split(key, len(sizes) + 1)
-        draw = jax.nn.initializers.lecun_normal()
+        half = np.float32(0.5**0.5)
+        zeros = lambda shape: np.zeros(shape[1], np.float32)
         params: dict[str, Any] = {
-            name: {"kernel": draw(k, shape), "bias": jnp.zeros(shape[1])}
+            name: {"kernel": half * he_normal(k, shape, "f4"), "bias": zeros(shape)}
             for k, (name, shape) in zip(keys, sizes.items(), strict=True)
         }
         params["codes"], state = quantizer.init(last)
@@ -155,69 +131,6 @@ def latents(params: Any, x: jax.Array) -> jax.Array:
     """``(B, T / stride, latent)``, what is quantized of ``x``, ``(B, T, bands)``."""
     h = jax.nn.relu(_strided(params, x, ("first", "second")))
     return _normalized(_dense(params["latent"], h))
-
-
-@functools.cache
-def trainer(config: Config, stages: int) -> Any:
-    """``train(key, x, vectors, arm) -> (error, codes)`` of a voice's utterances.
-
-    Args:
-      config: the size of the application.
-      stages: of the residual codes.
-
-    Returns:
-      A jitted function of arrays with a leading axis of runs; ``x`` is ``(voices,
-      utterances, length, bands)``. The error is that of the test utterances; the
-      prompt of each is the utterance before it.
-    """
-    net = codec(config, stages)
-    tx = optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adam(optax.cosine_decay_schedule(config.rate, config.steps)),
-    )
-
-    def loss(params: Any, state: Any, batch: Any, key: Any) -> Any:
-        out, state = net.apply(params, state, batch, train=True)
-        alike = ssim(out.codes, out.prompt, window=7, data_range=4.0)
-        total = jnp.mean((out.y - batch[0]) ** 2) + quantization_penalty(state)
-        return total + batch[3].similarity * jnp.mean(alike), (state, {})
-
-    step = make_train_step(loss, tx)
-
-    def train(key: jax.Array, x: Any, vectors: Any, arm: Arm) -> Any:
-        first, draw, own, codes = jax.random.split(key, 4)
-        params, model_state = net.init(first)
-        few = x[:, : config.train // 2].reshape(-1, *x.shape[2:])
-        shape = params["codes"]["codebooks"].shape
-        shape = shape if len(shape) == 4 else (1, *shape)
-        tables = first_codes(
-            codes, latents(params, few).reshape(-1, config.latent), shape
-        )
-        tables = tables.reshape(params["codes"]["codebooks"].shape)
-        params = {**params, "codes": {"codebooks": tables}}
-        state = init_state(tx, params, own, model_state=model_state)
-
-        def one(state: Any, key: jax.Array) -> Any:
-            keys, shape = jax.random.split(key, 3), (config.size,)
-            voice = jax.random.randint(keys[0], shape, 0, config.speakers)
-            said = jax.random.randint(keys[1], shape, 0, config.train)
-            other = 1 + jax.random.randint(keys[2], shape, 0, config.train - 1)
-            other = (said + other) % config.train
-            batch = (x[voice, said], x[voice, other], vectors[voice, other], arm)
-            return step(state, batch)[0], None
-
-        keys = jax.random.split(draw, config.steps)
-        state, _ = jax.lax.scan(one, state, keys)
-        flat = lambda a: a.reshape(-1, *a.shape[2:])
-        given = (flat(x), flat(jnp.roll(x, 1, 1)), flat(jnp.roll(vectors, 1, 1)), arm)
-        out, _ = net.apply(state.params, state.model_state, given, train=False)
-        y = out.y.reshape(x.shape)[:, config.train :]
-        codes = out.codes.reshape(*x.shape[:2], *out.codes.shape[1:])
-        return jnp.mean((y - x[:, config.train :]) ** 2), codes
-
-    # Optimized, twenty small networks compile for three times as long as they train.
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(jax.vmap(train), compiler_options=options)
 
 
 def _strided(params: Any, x: jax.Array, names: tuple[str, str]) -> jax.Array:

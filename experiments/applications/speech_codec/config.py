@@ -18,6 +18,8 @@ class Config(Settings):
 
     Attributes:
       steps: of Adam, for each codec.
+      rounds: of the steps, equal ones where they divide them; before each, dead codes
+        live again.
       speakers: voices.
       train: utterances of each voice to train on.
       test: utterances of each to test on.
@@ -33,6 +35,7 @@ class Config(Settings):
     """
 
     steps: int = 200
+    rounds: int = 5
     speakers: int = 8
     train: int = 60
     test: int = 15

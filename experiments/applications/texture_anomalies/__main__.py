@@ -231,10 +231,17 @@ def report(measured: Measured, config: Config) -> Report:
 APPLICATION = Application(
     name="texture_anomalies",
     purpose="Anomalies of textures by the discrepancy of attention within a crop and "
-    "to a template (FOD), against errors of reconstruction. quick: half a minute; "
-    "standard: four minutes, five seeds.",
+    "to a template (FOD), against errors of reconstruction. Standard: "
+    "two minutes, five seeds.",
     sizes={
-        QUICK: Config(seeds=1, steps=10, train=40, test=12, depth=1),
+        QUICK: Config(
+            seeds=1,
+            steps=10,
+            train=40,
+            test=12,
+            depth=1,
+            arms=("reconstruction", "full"),
+        ),
         STANDARD: Config(seeds=5),
     },
     measure=measure,

@@ -23,8 +23,9 @@ class Config(Settings):
     Dense networks on digits alone, for the processor time. Simpler than the papers':
     every arm has the same memory, a reservoir instead of chosen exemplars; old proxies
     are trained on, and the classifier is not tuned on a balanced memory at the end of a
-    task; ghosts are those of the next task alone. Every arm has the rate of PODNet's
-    paper.
+    task; ghosts are those of the next task alone, and the first come from a generator
+    that has seen two classes, where the paper starts with many. Every arm has the rate
+    of PODNet's paper.
 
     Attributes:
       memory: examples of all classes together that are kept.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.harness import figures as style
-from experiments.studies.class_incremental.config import NEW
+from experiments.studies.class_incremental.config import NEW, TASKS
 from experiments.studies.class_incremental.measure import Measured, after_tasks
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def curves(measured: Measured) -> Figure:
     right.set_title("classes of the first task")
     for axes in (left, right):
         axes.set_xlabel("after task")
+        axes.set_xticks(range(1, TASKS + 1))
         style.tidy(axes)
     left.legend(frameon=False)
     return figure

@@ -7,7 +7,6 @@ import dataclasses
 from experiments.studies.study import QUICK, STANDARD, Settings
 
 PARTS = ("decoupled", "synthetic_gradient")
-
 PAPER = "Jaderberg et al. 2016, arXiv:1608.05343"
 
 

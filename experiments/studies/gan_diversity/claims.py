@@ -32,17 +32,22 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
         (told, plain, MICROBATCH),
         (told, named(True, 0.0), MICROBATCH),
     ]
-    return [
-        Claim(
-            f"{one} covers more modes than {other}",
-            place,
-            modes[one] - modes[other],
-            unit=" modes",
-            paper=paper,
-        )
-        for place, modes in measured.modes.items()
-        for one, other, paper in pairs
-    ]
+    found = []
+    for place, modes in measured.modes.items():
+        near = {arm: x.mean() for arm, x in measured.quality.get(place, {}).items()}
+        for one, other, paper in pairs:
+            note = f"near a mode {near[one]:.0%} and {near[other]:.0%}" if near else ""
+            found.append(
+                Claim(
+                    f"{one} covers more modes than {other}",
+                    place,
+                    modes[one] - modes[other],
+                    evidence=note,
+                    unit=" modes",
+                    paper=paper,
+                )
+            )
+    return found
 
 
 def report(measured: Measured, config: Config) -> Report:

@@ -16,7 +16,10 @@ MICROBATCH = "Mordido et al. 2020, arXiv:2001.03376 (microbatchGAN)"
 class Config(Settings):
     """One size of the study.
 
-    Networks and runs are smaller than the papers', for the processor time.
+    Networks and runs are smaller than the papers', and digits are left out, for the
+    processor time. After so few steps no sample need be near a mode: of points that are
+    spread evenly over the grid 28 % are, and cover all of it. Each claim tells these
+    shares.
 
     Attributes:
       ring: modes on a circle of radius 2.

@@ -36,6 +36,7 @@ def bars(measured: Measured, config: Config) -> Figure:
         axes.axvline(every[place], color=style.GREY, linewidth=0.8)
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel(f"modes of the {place} (line: all)")
-        axes.invert_yaxis()
         style.tidy(axes)
+    # Shared: both panels turn.
+    panels[0].invert_yaxis()
     return figure

@@ -86,7 +86,8 @@ def convolved(key: jax.Array, x: jax.Array, channels: int) -> list[jax.Array]:
     keys, images, found = jax.random.split(key), x.reshape(-1, 8, 8, 1), []
     for key in keys:
         shape = 3, 3, images.shape[-1], channels
-        kernel = jax.random.normal(key, shape) * (2 / (9 * shape[2])) ** 0.5
+        kernel = jax.random.normal(key, shape, x.dtype)
+        kernel = kernel * (2 / (9 * shape[2])) ** 0.5
         images = jax.lax.conv_general_dilated(
             images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )

@@ -41,9 +41,9 @@ class Config(Settings):
     width: int = 16
     steps: int = 120
     rate: float = 0.2
-    subsets: int = 300
+    subsets: int = 250
     ridges: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    models: int = 30
+    models: int = 20
     moves: int = 60
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
 

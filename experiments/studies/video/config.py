@@ -31,13 +31,13 @@ class Config(Settings):
       loss: decibels that quantization may cost.
     """
 
-    frames: int = 13
-    height: int = 24
-    width: int = 32
+    frames: int = 9
+    height: int = 16
+    width: int = 24
     strides: tuple[int, ...] = (2, 2, 2)
-    budgets: tuple[int, ...] = (4000, 8000)
+    budgets: tuple[int, ...] = (3000, 6000)
     frequencies: int = 16
-    steps: int = 300
+    steps: int = 200
     rate: float = 5e-3
     weight_bits: int = 8
     embedding_bits: int = 6

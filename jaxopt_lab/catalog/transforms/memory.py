@@ -34,8 +34,9 @@ def _row(name: str, *options: str, rate: float | None = None, **more: Any) -> Tr
         "role": "optimizer",
         "gradients": 1,
         "temp_bytes": "4",
-        # The gradients wait for the norm of all of them, which decides what is kept.
-        "tpu_temp_bytes": "4.1",
+        # A momentum waits in its state for the norm of all gradients, which decides
+        # what is kept; a gradient that is stored itself has to wait as a temporary.
+        "tpu_temp_bytes": "0.1" if name.endswith("_cm") else "4.1",
         "code": _CODE,
         **more,
     }
@@ -153,8 +154,6 @@ ROWS = (
         "weight_decay",
         rate=0.05,
         reduces_to=Neutral(_EMPTY, "optax:sgd"),
-        # And the old sum of one tensor, which is read after the new one is there.
-        tpu_temp_bytes="5.4",
         summary="momentum beside those of its steepest steps so far",
         state_bytes=f"{_ENTRIES} + 4",
         state_text="4 (capacity + 1) + 4",
@@ -172,8 +171,6 @@ ROWS = (
         reduces_to=Neutral(
             {**_EMPTY, "momentum": 0.0}, "optax:rmsprop", given=_RMSPROP
         ),
-        # And the old sum of one tensor, which is read after the new one is there.
-        tpu_temp_bytes="5.4",
         summary="RMSprop on its momentum beside those of its steepest steps",
         state_bytes=f"{_ENTRIES} + 8 + 4 * centered",
         state_text="4 (capacity + 1) + 8",

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.lab.ending import heeding_interrupts, interrupted
 
 HELP = ("-h", "--help", "help")
 """Words that ask for the help of a command."""
@@ -69,7 +70,8 @@ def guarded(
       the reader of a pipe has left.
     """
     try:
-        return run(list(words))
+        with heeding_interrupts():
+            return run(list(words))
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -78,5 +80,10 @@ def guarded(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
+        sys.stderr.write(f"\n{stopped}\n")
+        return 130
+    except ImportError as error:
+        if not interrupted(error):
+            raise
         sys.stderr.write(f"\n{stopped}\n")
         return 130

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 _COLUMNS = {
@@ -122,4 +122,4 @@ main = command(_calibrate)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

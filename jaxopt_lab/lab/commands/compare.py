@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jaxopt_lab.lab.commands import guarded
 from jaxopt_lab.lab.comparison import options as options_of
+from jaxopt_lab.lab.ending import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,4 +77,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from jaxopt_lab.lab import command_line
 from jaxopt_lab.lab.commands import command
 from jaxopt_lab.lab.commands.train import configure_jax
 from jaxopt_lab.lab.configuration import Configuration
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.rates import options as options_of
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ main = command(_find_rate)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

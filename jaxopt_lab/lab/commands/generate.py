@@ -15,6 +15,7 @@ from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import options_form, plain_options
 from jaxopt_lab.lab.command_line import asks_help, words
 from jaxopt_lab.lab.commands import HELP, command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice, step_of
 
 
@@ -123,4 +124,4 @@ main = command(_generate)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

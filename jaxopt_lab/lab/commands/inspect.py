@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.inspect import options as options_of
 
 
@@ -37,4 +37,4 @@ main = command(_inspect, stopped="stopped; nothing was written")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

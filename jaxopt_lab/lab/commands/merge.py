@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, POSITIVE_OR_INFINITE, UNIT
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 
 
 @dataclass(frozen=True)
@@ -142,4 +142,4 @@ main = command(_merge)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

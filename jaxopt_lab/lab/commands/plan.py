@@ -17,6 +17,7 @@ from typing import Any, Literal
 from jaxopt_lab.core.errors import InputError, unknown
 from jaxopt_lab.lab.command_line import asks_help, known_words, program
 from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.ending import leave
 
 _MOST_DEVICES = 4096
 
@@ -161,4 +162,4 @@ def _help() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

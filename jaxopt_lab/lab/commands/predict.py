@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 _SHOWN = 20
@@ -104,4 +104,4 @@ main = command(_predict)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

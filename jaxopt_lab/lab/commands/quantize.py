@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import plain_options
 from jaxopt_lab.lab.commands import command
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_choice import ACCEPTED, NEEDED, RunChoice
 
 
@@ -176,4 +176,4 @@ main = command(_quantize)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -14,6 +14,7 @@ from jaxopt_lab.core.options import COUNT
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP, command
 from jaxopt_lab.lab.commands.train import configure_jax
+from jaxopt_lab.lab.ending import leave
 
 _ABOUT = """Ask a search of the catalog for settings of training, train each, and score
 it on a part of the training set; the test set is not looked at.
@@ -276,4 +277,4 @@ def _figure(objectives: Sequence[str], trials: Sequence[Any], front: set[int]) -
 main = command(_search)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

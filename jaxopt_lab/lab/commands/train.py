@@ -9,6 +9,7 @@ from pathlib import Path
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import command_line
 from jaxopt_lab.lab.commands import guarded
+from jaxopt_lab.lab.ending import leave
 from jaxopt_lab.lab.run_files import CURVES
 from jaxopt_lab.lab.run_options import RunOptions
 
@@ -104,4 +105,4 @@ def configure_jax(x64: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

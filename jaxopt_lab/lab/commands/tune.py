@@ -15,6 +15,7 @@ from jaxopt_lab.core.options import NON_NEGATIVE
 from jaxopt_lab.lab import command_line, plain_options
 from jaxopt_lab.lab.commands import HELP, guarded
 from jaxopt_lab.lab.commands.train import configure_jax
+from jaxopt_lab.lab.ending import leave
 
 _ABOUT = """Train one method with every setting of a grid, and validate each on a part
 of the training set; the test set is not looked at.
@@ -200,4 +201,4 @@ def _proposed(run: Any) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -6,7 +6,8 @@ tensors and writes each chunk back where it came from needs temporaries of the s
 a chunk, and is faster, since they stay in the cache. On a GPU a loop of small kernels
 is slow and the whole-tensor form fuses well, so there is none. On a TPU the blocks of
 a whole matrix are another shape, which is stored in another order: several copies of
-every tensor; there the loop is over runs of columns, of one block of each row.
+every tensor; there the loop is over runs of columns, of one block of each row, or,
+where a block is a row or several, over runs of rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.platforms import traced_for, traced_mesh
 
 CHUNK = 65_536
+_TILE_ROWS = 32
 Shape = tuple[int, ...]
 
 
@@ -140,6 +142,11 @@ def in_chunks(
     old, seen = [x.array for x in carried], [x.array for x in read]
     if chunk is not None and _by_columns(shape, unit, (old, seen)):
         return _in_columns(body, carried, read, shape, tile)
+    runs = 1
+    if chunk is not None and len(tile) == 1:
+        runs = _runs_of_rows([*old, *seen], shape, unit, chunk)
+    if runs > 1:
+        return _in_runs_of_rows(body, carried, read, shape, runs)
     number = row // step if step and traced_for(old, seen) == "cpu" else 0
     if number < 2:
         return list(body(old, seen, Part(shape, 1, size, 0)))
@@ -254,3 +261,54 @@ def _in_columns(
         x.reshape(operand.array.shape)
         for x, operand in zip(arrays, carried, strict=True)
     ]
+
+
+def _runs_of_rows(
+    arrays: Sequence[jax.Array], shape: Shape, unit: int, chunk: int
+) -> int:
+    """Number of runs of rows that a tensor on one TPU is cut into; 1: it is whole.
+
+    The shortest that are no shorter than a chunk, made of whole units and, where that
+    is possible, of whole tiles of the TPU, whose bytes lie in 32 rows.
+    """
+    mesh, size = traced_mesh(arrays), math.prod(shape)
+    alone = mesh is None or mesh.size == 1
+    if size <= chunk or not alone or traced_for(arrays) != "tpu":
+        return 1
+    common = math.gcd(shape[0], *(x.shape[0] if x.ndim else 1 for x in arrays))
+    fitting = [
+        n
+        for n in range(1, common + 1)
+        if common % n == 0 and size // n % unit == 0 and size // n >= chunk
+    ]
+    tiles = [n for n in fitting if shape[0] // n % _TILE_ROWS == 0]
+    return max(tiles or fitting, default=1)
+
+
+def _in_runs_of_rows(
+    body: Body,
+    carried: Sequence[ChunkedOperand],
+    read: Sequence[ChunkedOperand],
+    shape: Shape,
+    number: int,
+) -> list[jax.Array]:
+    """``in_chunks`` with pieces of some rows of each array, which lie together."""
+    inner = (shape[0] // number, *shape[1:])
+    size = math.prod(inner)
+
+    def piece(x: jax.Array, i: jax.Array) -> jax.Array:
+        rows = x.shape[0] // number
+        return jax.lax.dynamic_slice_in_dim(x, i * rows, rows, axis=0)
+
+    def advance(i: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
+        old = [piece(x, i) for x in arrays]
+        seen = [piece(x.array, i) for x in read]
+        new = body(old, seen, Part(inner, 1, size, i * size))
+        return [
+            jax.lax.dynamic_update_slice_in_dim(
+                x, y.reshape(was.shape), i * was.shape[0], axis=0
+            )
+            for x, y, was in zip(arrays, new, old, strict=True)
+        ]
+
+    return jax.lax.fori_loop(0, number, advance, [x.array for x in carried])

@@ -19,7 +19,10 @@ from jaxopt_lab.core.perturbation import NormOver
 from jaxopt_lab.core.typing import GradFn, MaskOrFn, Params, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.sharpness.link import averaged
 from jaxopt_lab.transforms.sharpness.perturbation import Perturbation
-from jaxopt_lab.transforms.sharpness.projection import orthogonal_component
+from jaxopt_lab.transforms.sharpness.projection import (
+    orthogonal_component,
+    share_along,
+)
 
 _GIVEN = "the direction of the ascent and the plain gradient of the other steps"
 
@@ -138,41 +141,56 @@ def looksam(
         perturb = perturbation.at(w, state.count)
         grad = averaged(grad_fn, axis_name)
 
-        def fresh(w: Params, given: Updates, old: Updates) -> tuple[Updates, Updates]:
+        norm = trees.global_norm(updates)
+
+        def fresh(w: Params, given: Updates, old: Updates, norm: jax.Array) -> Any:
+            del old, norm
             sharp = grad(perturb(w, given), 0)
             sharp = jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, given)
-            side = _unit(orthogonal_component(sharp, given), trees.global_norm(sharp))
-            return sharp, _like(side, old)
+            share = share_along(sharp, given)
+            side = orthogonal_component(sharp, given, share)
+            return sharp, share, _to_unit(side, trees.global_norm(sharp))
 
-        def between(w: Params, given: Updates, old: Updates) -> tuple[Updates, Updates]:
+        def between(w: Params, given: Updates, old: Updates, norm: jax.Array) -> Any:
             del w
-            length = value_at(alpha, state.count) * trees.global_norm(given)
-            leant = jax.tree.map(
-                lambda g, u: g + (length.astype(u.dtype) * u).astype(g.dtype),
-                given,
-                old,
-            )
-            return leant, old
+            nothing = jnp.where(norm == norm, 0, jnp.zeros_like(norm))
+            return _like(old, given), nothing, nothing
 
         turn = state.count % every == 0
-        # Operands: a branch cannot close over arrays of a mesh of explicit axes.
-        operands = (w, updates, state.orthogonal_component)
+        # Operands: a branch cannot close over arrays of a mesh of explicit axes. One
+        # tree comes back, the sharp gradient in the memory of the kept direction: the
+        # results of a branch are arrays of their own, and what is made of it behind
+        # the branches is fused with what follows.
+        old = state.orthogonal_component
+        operands = (w, updates, old, norm)
         if every == 1:
-            sharp, component = fresh(*operands)
+            found, share, factor = fresh(*operands)
         else:
-            sharp, component = jax.lax.cond(turn, fresh, between, *operands)
+            found, share, factor = jax.lax.cond(turn, fresh, between, *operands)
+        length = value_at(alpha, state.count) * norm
+
+        def gradient(g: jax.Array, x: jax.Array, u: jax.Array) -> jax.Array:
+            u = x if x.dtype == u.dtype else u
+            return jnp.where(turn, x, g + (length.astype(u.dtype) * u).astype(g.dtype))
+
+        def kept(v: jax.Array, x: jax.Array, u: jax.Array) -> jax.Array:
+            unit = (factor.astype(v.dtype) * v).astype(u.dtype)
+            return jnp.where(turn, unit, x if x.dtype == u.dtype else u)
+
+        side = orthogonal_component(found, updates, share)
+        sharp = jax.tree.map(gradient, updates, found, old)
+        component = jax.tree.map(kept, side, found, old)
         count = increment(state.count)
         return sharp, LookSamState(count, component)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _unit(vector: Updates, scale: jax.Array) -> Updates:
-    """The vector at length 1, or zeros where it is rounding relative to ``scale``."""
+def _to_unit(vector: Updates, scale: jax.Array) -> jax.Array:
+    """The factor to length 1; 0 for a vector that is rounding relative to ``scale``."""
     norm = trees.global_norm(vector)
     floor = _ROUNDING_UNITS * float(jnp.finfo(norm.dtype).eps) * scale
-    factor = trees.safe_divide(jnp.ones_like(norm), jnp.where(norm > floor, norm, 0))
-    return jax.tree.map(lambda v: factor.astype(v.dtype) * v, vector)
+    return trees.safe_divide(jnp.ones_like(norm), jnp.where(norm > floor, norm, 0))
 
 
 def _like(tree: Updates, other: Updates) -> Updates:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.applications.audio_fingerprints import filtering
 from experiments.applications.audio_fingerprints.__main__ import (
     APPLICATION,
     SCORES,
@@ -15,7 +16,7 @@ from experiments.applications.audio_fingerprints.events import (
     quality,
     segments,
 )
-from experiments.applications.audio_fingerprints.filtering import logistic
+from experiments.applications.audio_fingerprints.filtering import Edges, logistic
 from experiments.applications.audio_fingerprints.landmarks import (
     Landmarks,
     Pairs,
@@ -133,6 +134,31 @@ def test_the_filter_is_at_the_minimum():
     truth = np.zeros((3, 3), bool)
     truth[0, 1] = truth[1, 0] = True
     assert f1(truth, np.array([0, 1]), np.array([1, 2])) == pytest.approx(2 / 3)
+
+
+def test_decisions_about_a_training_set_are_of_filters_of_the_others(monkeypatch):
+    fitted = []
+
+    def recorded(x, y, *, ridge=1.0):
+        fitted.append(sorted(y.tolist()))
+        return logistic(x, y, ridge=ridge)
+
+    monkeypatch.setattr(filtering, "logistic", recorded)
+    rng = np.random.default_rng(4)
+    sets = [
+        Edges(
+            made([(0, 1, 5 + int(m), 0) for m in rng.integers(0, 9, count)]),
+            np.full(3, 50),
+            np.full(3, 40),
+        )
+        for count in (4, 6, 5)
+    ]
+    truth = [np.arange(4) < 2, np.arange(6) < 1]
+    kept = filtering.filtered(sets[:2], truth, sets[2], rounds=2)
+    assert kept.shape == (5,)
+    own, other = (sorted(t.tolist()) for t in truth)
+    both = sorted(own + other)
+    assert fitted == 2 * [other, own, both]
 
 
 def test_bad_input(tmp_path, capsys):

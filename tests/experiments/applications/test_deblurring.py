@@ -13,7 +13,7 @@ from experiments.applications.photographs import psnr
 @pytest.mark.full
 def test_smoke(smoke):
     tiny = dataclasses.replace(
-        APPLICATION.sizes["quick"], seeds=1, steps=1, train=4, test=2, size=16
+        APPLICATION.sizes["quick"], seeds=1, steps=1, batch=2, train=4, test=2, size=20
     )
     sizes = smoke(APPLICATION, tiny)["measured"]["sizes"]
     assert sizes["Wiener"] == 1 < sizes["both"]

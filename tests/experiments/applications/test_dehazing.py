@@ -5,16 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.applications.dehazing import APPLICATION
+from experiments.applications.dehazing import APPLICATION, prepare
 from experiments.applications.dehazing_nets import depth_of, hazy
-from experiments.applications.photographs import filled
+from experiments.applications.photographs import filled, made_disparity
+from jaxopt_lab.core.errors import InputError
 
 
 @pytest.mark.full
 def test_smoke(smoke):
-    pytest.importorskip("skimage")
     tiny = dataclasses.replace(
-        APPLICATION.sizes["quick"], seeds=1, arms=("plain",), steps=1, train=4, test=2
+        APPLICATION.sizes["quick"],
+        seeds=1,
+        arms=("plain",),
+        steps=1,
+        train=4,
+        test=2,
+        size=16,
     )
     sizes = smoke(APPLICATION, tiny)["measured"]["sizes"]
     assert sizes["hazy"] == 0 < sizes["plain"]
@@ -44,3 +50,17 @@ def test_depths_of_disparities_with_holes():
     depth = depth_of(disparity)
     np.testing.assert_allclose(depth * disparity, depth[0, 0] * 2)
     np.testing.assert_allclose(depth.mean(), 1)
+
+
+def test_made_scenes_have_a_far_wall_near_ground_and_boxes():
+    found = made_disparity(np.random.default_rng(0), 60, 80)
+    assert found.shape == (60, 80) and found.min() >= 0.25 and found.max() <= 1
+    ground = made_disparity(np.random.default_rng(0), 60, 80, boxes=0)
+    assert np.all(np.diff(ground, axis=0) >= 0) and np.ptp(ground, axis=1).max() == 0
+    # A box is nearer than what it hides.
+    assert np.all(found >= ground - 1 / 59) and np.mean(found > ground) > 0.1
+
+
+def test_unknown_depth():
+    with pytest.raises(InputError, match="depth"):
+        prepare(APPLICATION.sizes["quick"], depth="deep")

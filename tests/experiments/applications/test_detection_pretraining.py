@@ -32,7 +32,7 @@ def test_smoke(smoke):
             steps=2,
             tuning=2,
             unlabelled=12,
-            labelled=8,
+            labelled=6,
             test=6,
             batch=4,
             width=8,

@@ -25,9 +25,8 @@ def test_the_first_convolution_is_a_sum_over_neighbours():
     x = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
     key = jax.random.key(3)
     first, second = measure.convolved(key, jnp.asarray(x), 2)
-    kernel = np.asarray(
-        jax.random.normal(jax.random.split(key)[0], (3, 3, 1, 2)) * (2 / 9) ** 0.5
-    )
+    kernel = jax.random.normal(jax.random.split(key)[0], (3, 3, 1, 2), np.float32)
+    kernel = np.asarray(kernel) * (2 / 9) ** 0.5
     padded = np.pad(x.reshape(2, 8, 8), ((0, 0), (1, 1), (1, 1)))
     wanted = sum(
         padded[:, i : i + 8, j : j + 8, None] * kernel[i, j, 0]

@@ -13,8 +13,12 @@ from experiments.studies.programs import Labelled
 CONFIG = SIZES["quick"]
 
 
-def test_counts_fall_by_one_factor_and_the_test_is_balanced():
+def test_counts_fall_by_one_factor():
     assert SIZES["standard"].counts() == [100, 68, 46, 31, 21, 14, 10, 7, 4, 3]
+
+
+@pytest.mark.full
+def test_sets_have_given_counts_and_a_balanced_test():
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat(np.arange(3), (9, 7, 8)))
     data = Labelled(jnp.arange(24.0)[:, None], jnp.asarray(labels, jnp.int32))

@@ -5,12 +5,36 @@ import numpy as np
 import pytest
 
 from experiments.studies.wrong_labels.__main__ import STUDY
+from experiments.studies.wrong_labels.claims import claims
 from experiments.studies.wrong_labels.config import SIZES
-from experiments.studies.wrong_labels.measure import flipped
+from experiments.studies.wrong_labels.measure import (
+    DROPOUT,
+    NESTED,
+    PLAIN,
+    SAM,
+    TAUGHT,
+    Measured,
+    flipped,
+)
 
 CONFIG = SIZES["quick"]
 
 
+def test_claims_are_paired():
+    accuracy = {
+        PLAIN: np.array([0.1, 0.2]),
+        DROPOUT: np.array([0.2, 0.1]),
+        SAM: np.array([0.3, 0.3]),
+        NESTED: np.array([0.4, 0.6]),
+        TAUGHT: np.array([0.5, 0.9]),
+    }
+    prefixes = np.array([[0.4, 0.6], [0.3, 0.2]])
+    found = claims(Measured(accuracy, prefixes, np.ones(2)), CONFIG)
+    wanted = [[0.3, 0.4], [0.2, 0.5], [0.1, 0.3], [0.2, 0.1], [0.1, 0.4]]
+    np.testing.assert_allclose([np.array(c.values) for c in found], wanted)
+
+
+@pytest.mark.full
 def test_wrong_labels_are_of_all_other_classes():
     labels = np.arange(5000, dtype=np.int32) % 10
     found = np.asarray(jax.jit(flipped)(jax.random.key(0), labels, 0.4))

@@ -39,8 +39,8 @@ def scale_by_microadam(**options: Any) -> optax.GradientTransformationExtraArgs:
       InputError: an argument is out of range or unknown.
 
     Memory: 1/2 + 4 window density + 4 / quant_block bytes per parameter, 0.96. On CPU
-    a step needs temporaries of a few chunks and 4 bytes per parameter for the
-    updates. Gradient evaluations: 1 a step.
+    and on one TPU a step needs temporaries of a few chunks and 4 bytes per parameter
+    for the updates. Gradient evaluations: 1 a step.
 
     Sharding: the blocks come from the global shape alone, so the steps do not depend
     on the mesh. Tensors sharded along the first axis, whole blocks to a shard, are

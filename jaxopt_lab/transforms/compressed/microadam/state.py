@@ -85,7 +85,8 @@ class MicroAdam:
       straight_through: keep the rounded numbers themselves, for differentiation in
         float32: the same trajectory, no memory saved, and the derivative passes
         straight through the rounding.
-      chunk: elements that are updated at a time on CPU; ``None`` for whole tensors.
+      chunk: elements that are updated at a time on CPU and, about as many, on a TPU;
+        ``None`` for whole tensors.
       learning_rate: step size; ``None`` for the link.
       weight_decay: decoupled decay, times the step size.
       mask: which parameters decay: a tree of booleans or a function of the parameters

@@ -1,0 +1,1 @@
+"""Weights of a trained network rounded after the training, by every method."""

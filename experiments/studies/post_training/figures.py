@@ -1,0 +1,51 @@
+"""Errors and accuracy over bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.harness import figures as style
+from experiments.studies.post_training.measure import METHODS, Measured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LOOKS = (
+    (style.GREY, "o", "-"),
+    (style.OCHRE, "v", "--"),
+    (style.ORANGE, "s", "-"),
+    (style.BLUE, "D", "-"),
+    (style.GREEN, "^", "-."),
+    (style.VIOLET, "P", ":"),
+)
+
+
+def errors(measured: Measured) -> Figure:
+    """Two panels, a line for each method, means over seeds.
+
+    Args:
+      measured: the measurements.
+
+    Returns:
+      The figure.
+    """
+    figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
+    bits = [int(b) for b in measured.error]
+    for method, (color, marker, line) in zip(METHODS, _LOOKS, strict=True):
+        look = {"color": color, "marker": marker, "linestyle": line, "markersize": 4}
+        logs = [np.log(e[method]).mean() for e in measured.error.values()]
+        left.plot(bits, np.exp(logs), label=method, **look)
+        shares = [100 * a[method].mean() for a in measured.accuracy.values()]
+        right.plot(bits, shares, **look)
+    right.axhline(100 * measured.before.mean(), color="0.5", linewidth=0.9)
+    left.set_yscale("log")
+    left.set_ylabel("relative squared error of outputs")
+    right.set_ylabel("test accuracy, %")
+    for axes in (left, right):
+        axes.set_xlabel("bits of a weight")
+        axes.set_xticks(bits)
+        style.tidy(axes)
+    left.legend(frameon=False, fontsize=8)
+    return figure
