@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 
-@functools.partial(jax.checkpoint, static_argnums=2)
 def token_conv(v: jax.Array, kernel: jax.Array, causal: bool = False) -> jax.Array:
     r"""Each feature's own convolution over the tokens, with zeros beyond the ends.
 
@@ -32,8 +31,12 @@ def token_conv(v: jax.Array, kernel: jax.Array, causal: bool = False) -> jax.Arr
     >>> token_conv(v, jnp.array([[[1.0]], [[0.5]]]), True)[0, :, 0].tolist()
     [0.5, 2.0, 4.0]
     """
+    before = kernel.shape[0] - 1 if causal else kernel.shape[0] // 2
+    return jax.checkpoint(functools.partial(_sum, before=before))(v, kernel)
+
+
+def _sum(v: jax.Array, kernel: jax.Array, before: int) -> jax.Array:
     width, length = kernel.shape[0], v.shape[1]
-    before = width - 1 if causal else width // 2
     v = jnp.pad(v, ((0, 0), (before, width - 1 - before), (0, 0)))
     parts = [kernel[i][None] * v[:, i : i + length] for i in range(width)]
     return sum(parts[1:], parts[0])
