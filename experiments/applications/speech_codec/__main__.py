@@ -187,6 +187,7 @@ def _figure(measured: Measured) -> Any:
 
 APPLICATION = Application(
     name="speech_codec",
+    parts=("residual_vector_quantizer",),
     purpose="Speech coded at three bit rates, with a decoder that is told the voice by "
     "prompts. quick: 15 s; standard: five seeds.",
     sizes={
