@@ -46,7 +46,7 @@ class Config(Settings):
 
 SIZES = {
     QUICK: Config(
-        seeds=1, frames=5, height=8, width=16, budgets=(2000,), frequencies=4, steps=10
+        seeds=1, frames=5, height=8, width=16, budgets=(3000,), frequencies=4, steps=10
     ),
     STANDARD: Config(seeds=5),
 }
