@@ -210,6 +210,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="blind_spot_denoising",
+    parts=("blind_spot_conv", "blind_spot_loss"),
     purpose="Photographs denoised by networks that have seen no clean image: a blind "
     "spot, a coarser grid against correlated noise, and the loss that makes a network "
     "with all pixels of it. Quick: 15 s, standard: 65 s.",

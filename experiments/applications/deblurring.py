@@ -202,6 +202,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="deblurring",
+    parts=("learned_wiener",),
     purpose="Photographs blurred by shake in low light, restored by Wiener "
     "deconvolution of the denoised image, of learned features, and of both. Quick: "
     "20 s, standard: 100 s.",

@@ -215,6 +215,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="dehazing",
+    parts=("detail_enhanced_conv", "content_guided_attention", "content_guided_fusion"),
     purpose="Haze by the depth of photographs, made or measured, removed by small "
     "networks of plain convolutions, of detail-enhanced ones, and with content-guided "
     "attention. Standard: 80 s.",

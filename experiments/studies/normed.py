@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxopt_lab.core.functional import Functional
 
@@ -99,35 +98,3 @@ def network(
         return x @ params["head"]["kernel"] + params["head"]["bias"], new
 
     return Functional(init, apply)
-
-
-def trained(
-    loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
-    tx: optax.GradientTransformation,
-    params: Any,
-    states: Any,
-    batches: Any,
-) -> tuple[Any, Any, jax.Array]:
-    """Parameters and states after one step for each batch.
-
-    Args:
-      loss: ``loss(params, states, batch) -> (loss, states)``.
-      tx: the optimizer.
-      params: at the start.
-      states: at the start.
-      batches: tree of arrays with an axis of steps.
-
-    Returns:
-      The parameters, the states, and the loss before every step.
-    """
-
-    def step(carry: Any, batch: Any) -> Any:
-        params, states, opt_state = carry
-        taken = jax.value_and_grad(loss, has_aux=True)(params, states, batch)
-        (value, states), grads = taken
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), states, opt_state), value
-
-    first = params, states, tx.init(params)
-    (params, states, _), losses = jax.lax.scan(step, first, batches)
-    return params, states, losses

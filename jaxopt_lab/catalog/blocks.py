@@ -187,4 +187,21 @@ ROWS: tuple[Layer, ...] = (
         },
         full="dear; its vectors and the maps of the ball are plain",
     ),
+    Layer(
+        name="poincare_conv",
+        summary="convolution in the Poincare ball, of tangents at 0",
+        build=f"{_GEOMETRY}.poincare_conv:poincare_conv",
+        module=f"{_GEOMETRY}.modules:PoincareConv",
+        reduces_to=Neutral(
+            {"size": 1, "curvature": 1.0}, f"{_GEOMETRY}.poincare_conv:pointwise"
+        ),
+        options=("size", "stride", "curvature", "start"),
+        example=f"{_EXAMPLES}:images_of_tangents",
+        replaces=("conv",),
+        couples_positions=True,
+        residual_bytes="4",
+        paper="van Spengler et al. 2023",
+        code="maxvanspengler/poincare-resnet",
+        full="dear; its windows and the maps of the ball are plain",
+    ),
 )

@@ -114,6 +114,7 @@ from .feature_map.random_features import (
 )
 from .geometry.modules import PoincareBatchNorm, SPDBatchNorm
 from .geometry.poincare_batch_norm import poincare_batch_norm
+from .geometry.poincare_conv import poincare_conv
 from .geometry.spd_batch_norm import spd_batch_norm
 from .graph.distances import (
     distance_correlation,
@@ -465,6 +466,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "poincare_batch_norm",
+    "poincare_conv",
     "pool_nodes",
     "power_norm",
     "predict_memory",

@@ -146,16 +146,16 @@ def make_podnet_step(
       network: its ``apply`` gives ``PodOutputs``, for parameters of more classes too.
       tx: transformation of its gradients; the paper's is ``optax.chain(optax.clip(5.0),
         optax.sgd(0.1, momentum=0.9))`` with a cosine schedule.
-      spatial: :math:`\lambda_s`.
-      flat: :math:`\lambda_f`. The Python number 0 for both leaves the old network out
-        of the program.
+      spatial: :math:`\lambda_s`, weight of the distance of the pooled maps.
+      flat: :math:`\lambda_f`, weight of the distance of the features. The Python number
+        0 for both leaves the old network out of the program.
       ratio: r; its root is taken here.
-      margin: of ``margin_nca``.
-      form: likewise.
-      hinge: likewise.
-      collapse: of ``pooled_distillation``.
+      margin: by which the own class must win, as of ``margin_nca``.
+      form: of the loss, as of ``margin_nca``.
+      hinge: whether negative losses count as 0, as of ``margin_nca``.
+      collapse: axes that the maps are pooled over, as of ``pooled_distillation``.
       weight: of a recalled example, as of ``make_replay_step``.
-      replayed: examples to recall, likewise.
+      replayed: examples to recall in a step; 0: as many as the batch has.
       store: whether batches are offered to the memory, likewise.
       inputs: entry of the batch that the network takes; integers are divided by 255.
       label: entry of the integer labels, ``(B,)``.

@@ -89,6 +89,7 @@ def deviations(seed, prior=PRIOR, dynamic=True, **options):
     return np.abs(d.mean(0)) / (d.std(0) / len(d) ** 0.5)
 
 
+@pytest.mark.full(near="sweeps_leave")
 def test_sweeps_leave_the_joint_distribution_as_it_is():
     assert np.max(deviations(0)) < 3.8
 
@@ -139,10 +140,10 @@ def one_number(n):
     return sweep(jax.random.split(jax.random.key(3), 2000), n)
 
 
-@pytest.mark.full(near="sweeps_leave")
 def test_one_count_has_the_conjugate_posterior():
+    sampled = jax.jit(one_number)
     for n in (0, 4):
-        drawn = jax.jit(one_number)(jnp.full((1, 1), n))
+        drawn = sampled(jnp.full((1, 1), n))
         theta = np.asarray(drawn.scores)[:, 0, 0]
         exact = stats.gamma(1 + n, scale=1 / 2.5)
         assert stats.kstest(theta, exact.cdf).pvalue > 1e-3

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 import types
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from jaxopt_lab.lab.commands import guarded
 
 def test_an_interrupt_that_python_drops_is_raised_again(capsys):
     before = sys.unraisablehook
-    dropped = types.SimpleNamespace(exc_type=KeyboardInterrupt)
+    dropped: Any = types.SimpleNamespace(exc_type=KeyboardInterrupt)
 
     def run(words):
         sys.unraisablehook(dropped)
@@ -46,7 +47,7 @@ def test_an_import_that_was_interrupted_is_a_stop(capsys):
 def test_other_dropped_exceptions_are_reported_as_before(monkeypatch):
     seen = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    dropped = types.SimpleNamespace(exc_type=ValueError)
+    dropped: Any = types.SimpleNamespace(exc_type=ValueError)
     with ending.heeding_interrupts():
         sys.unraisablehook(dropped)
     assert seen == [dropped]

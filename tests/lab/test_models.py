@@ -45,6 +45,9 @@ TINY = {
     "resnet20": SmallResNet20(width=2),
     "resnet50": SmallResNet50(width=2, norm="group", groups=1),
     "wide_resnet": configs.WideResNetConfig(depth=10, widen=1, dropout=0.3),
+    "poincare_resnet": configs.PoincareResNetConfig(
+        channels=(3,), depth=4, start="normal"
+    ),
     "transformer": configs.TransformerConfig(
         width=8, depth=1, heads=2, context=7, dropout=0.2
     ),
@@ -53,6 +56,7 @@ TINY = {
     ),
     "lstm": configs.LSTMConfig(width=6, depth=2, dropout=0.2),
 }
+NAMES = {"poincare_resnet": {"kernel", "offset", "mean", "var", "inverse_c"}}
 TEXT = ("transformer", "masked_transformer", "lstm")
 CLASSES = 5
 KEY = jax.random.key(0)
@@ -164,7 +168,7 @@ def test_parameters_are_named_float32_arrays_in_dicts(name):
             if isinstance(child, dict):
                 walk(child)
             else:
-                assert key in {"kernel", "bias", "scale", "embedding"}
+                assert key in NAMES.get(name, {"kernel", "bias", "scale", "embedding"})
                 assert child.dtype == jnp.float32
 
     walk(params)
@@ -201,7 +205,8 @@ def test_state_moves_with_batch_statistics_alone(name):
     _, state = initial(name)
     (_, (after, _)), _ = training_step(name)
     assert trees.differences(state, after) == []
-    assert bool(state) == (getattr(TINY[name], "norm", "") == "batch")
+    norm = getattr(TINY[name], "norm", "batch" if name == "poincare_resnet" else "")
+    assert bool(state) == (norm == "batch")
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert not jnp.array_equal(old, new)
 
@@ -325,6 +330,8 @@ BAD = [
         "unknown norm 'layer'.*batch, .*group",
     ),
     ("resnet20", {"norm": "group", "groups": 3}, (8, 8, 1), "groups=3 must divide.*16"),
+    ("poincare_resnet", {"depth": 21}, (8, 8, 1), r"6n \+ 2 for 3 stages; got 21"),
+    ("poincare_resnet", {"curvature": 0.0}, (8, 8, 1), "above 0; got 0.0"),
     ("wide_resnet", {"depth": 17}, (8, 8, 1), r"6n \+ 4.*got 17"),
     ("wide_resnet", {"dropout": 1.0}, (8, 8, 1), r"\[0, 1\); got 1.0"),
     ("transformer", {"width": 10}, (6,), "width=10 is not a multiple of heads=4"),

@@ -1,6 +1,7 @@
 """DisCoPatch: the step by its formulas, patches, and scores of images."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,7 @@ def judge(params, state, x, *, train, key=None):
     return x @ params, state
 
 
-PAIR = [Functional(lambda key: ({}, {}), f) for f in (encode, judge)]
+VAE, JUDGE = (Functional(lambda key: ({}, {}), f) for f in (encode, judge))
 
 
 def start():
@@ -48,12 +49,14 @@ def start():
 
 
 def test_the_step_is_the_formulas():
-    given = {"kl": 0.3, "fool_rebuilt": 0.2, "fool_generated": 0.1}
+    given: Any = {"kl": 0.3, "fool_rebuilt": 0.2, "fool_generated": 0.1}
 
     @jax.jit
     def both(w, v, d):
         state = init_discopatch(TX, {"w": w, "v": v}, d, KEY)
-        found = make_discopatch_step(*PAIR, TX, latent=2, **given)(state, {"image": X})
+        found = make_discopatch_step(VAE, JUDGE, TX, latent=2, **given)(
+            state, {"image": X}
+        )
         keys = jax.random.split(KEY, 4)
         noise, prior = (draw_noise(k, 6, 2, jnp.float64) for k in keys[1:3])
         log = lambda x, d: jax.nn.log_sigmoid(x @ d)
@@ -88,7 +91,7 @@ def test_the_step_is_the_formulas():
 
 
 def test_a_discriminator_that_says_one_half_has_the_loss_of_a_coin():
-    step = make_discopatch_step(*PAIR, TX, latent=2)
+    step = make_discopatch_step(VAE, JUDGE, TX, latent=2)
     state = init_discopatch(TX, {"w": W, "v": V}, np.zeros((4, 1)), KEY)
     _, metrics = jax.jit(lambda: step(state, {"image": X}))()
     np.testing.assert_allclose(metrics["discriminator_loss"], np.log(2), rtol=1e-12)
@@ -111,7 +114,7 @@ def test_patches_are_parts_of_their_images():
 
 def test_the_score_knows_no_order_no_other_images_and_no_affine_change():
     norm = ghost_batch_norm(2, ghost_size=4, eps=1e-12)
-    params, state = norm.init()
+    params, state = norm.init(KEY)
     weights = RNG.normal(size=2)
 
     @jax.jit
@@ -148,10 +151,13 @@ def wrong_vae(params, state, given, *, train, key=None):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: make_discopatch_step(*PAIR, TX, latent=2, kl=-1.0), "kl must"),
-        (lambda: make_discopatch_step(*PAIR, TX, latent=2, weights=1), "no weights"),
+        (lambda: make_discopatch_step(VAE, JUDGE, TX, latent=2, kl=-1.0), "kl must"),
         (
-            lambda: make_discopatch_step(*PAIR, TX, latent=2)(
+            lambda: make_discopatch_step(VAE, JUDGE, TX, latent=2, weights=1),
+            "no weights",
+        ),
+        (
+            lambda: make_discopatch_step(VAE, JUDGE, TX, latent=2)(
                 init_state(TX, W, KEY), {"image": X}
             ),
             "'vae' and 'discriminator', as init_discopatch makes it",
@@ -159,15 +165,21 @@ def wrong_vae(params, state, given, *, train, key=None):
         (
             lambda: jax.eval_shape(
                 make_discopatch_step(
-                    Functional(PAIR[0].init, wrong_vae), PAIR[1], TX, latent=2
+                    Functional(VAE.init, wrong_vae), JUDGE, TX, latent=2
                 ),
                 start(),
                 {"image": X},
             ),
             "the vae must give VaeOutputs; got",
         ),
-        (lambda: random_patches(KEY, X, patches=1, size=2), "images .N, H, W, C."),
-        (lambda: random_patches(KEY, X, patches=0, size=2), "patches must"),
+        (
+            lambda: random_patches(KEY, jnp.asarray(X), patches=1, size=2),
+            "images .N, H, W, C.",
+        ),
+        (
+            lambda: random_patches(KEY, jnp.asarray(X), patches=0, size=2),
+            "patches must",
+        ),
         (lambda: patch_score(jnp.zeros(5), per_image=2), "5 patches cannot"),
     ],
 )

@@ -249,6 +249,7 @@ def _figure(measured: Measured) -> Any:
 
 APPLICATION = Application(
     name="audio_fingerprints",
+    parts=("info_nce",),
     purpose="Bad recordings of the same concerts, found, put in order and judged by "
     "landmarks of their spectra. quick: 10 s; standard: five seeds.",
     sizes={

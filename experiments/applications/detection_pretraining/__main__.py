@@ -258,6 +258,7 @@ def report(measured: dict[str, dict[str, np.ndarray]], config: Config) -> Report
 
 APPLICATION = Application(
     name="detection_pretraining",
+    parts=("two_way_attention",),
     purpose="A tiny DETR pre-trained on boxes without classes: with boxes only, with "
     "embeddings of the objects by L1 or InfoNCE, and with mutual enhancement (MutDet).",
     sizes={

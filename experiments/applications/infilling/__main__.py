@@ -169,6 +169,7 @@ def prepare(config: Config, text: str = "") -> tuple[Config, dict[str, Any]]:
 
 APPLICATION = Application(
     name="infilling",
+    parts=("span_corruption",),
     purpose="A small model of text that fills in masked spans (CodeGen2), against one "
     "of next characters alone. standard: about two minutes.",
     sizes={

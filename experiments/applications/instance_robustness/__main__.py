@@ -257,6 +257,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="instance_robustness",
+    parts=("corruption",),
     purpose="Instances of canvases segmented under corruptions and in other domains, "
     "with batch norm, group norm and none. Standard: 100 s, five "
     "seeds.",

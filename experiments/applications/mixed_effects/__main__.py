@@ -196,6 +196,7 @@ def _figure(measured: Measured) -> Any:
 
 APPLICATION = Application(
     name="mixed_effects",
+    parts=("random_effects", "gradient_reversal"),
     purpose="Latents of cells from batches: an auto-encoder, one with an adversary "
     "against the batch, and one with random effects of batches. quick: 15 s; standard: "
     "five seeds.",

@@ -10,7 +10,7 @@ from experiments.applications.multitasking_hebbian.measure import measure
 APPLICATION = Application(
     name="multitasking_hebbian",
     purpose="Patterns with blanks, retrieved by one state of a Hebbian network as a "
-    "hierarchy or in parallel, against the mean field. Quick: 15 s, standard: 90 s.",
+    "hierarchy or in parallel, against the mean field. Standard: 40 s.",
     sizes=SIZES,
     measure=measure,
     claims=claims,

@@ -90,6 +90,7 @@ def prepare(config: Config, text: str = "") -> tuple[Config, dict[str, Any]]:
 
 APPLICATION = Application(
     name="neural_ranking",
+    parts=("pairwise_hinge", "ranknet", "lambdarank", "list_mle", "approx_ndcg"),
     purpose="Ranking of candidates by point-, pair- and listwise losses, with two "
     "towers and with a net of interactions, on digits and on passages of text. "
     "standard: about two minutes.",

@@ -198,6 +198,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="pyramid_heads",
+    parts=("pyramid_conv", "integrated_batch_norm"),
     purpose="Objects of many sizes found by one head over three levels of features: "
     "shared, with a norm of each level, with an integrated norm, and with pyramid "
     "convolution (SEPC). quick: half a minute; standard: two minutes, five seeds.",

@@ -230,6 +230,7 @@ def report(measured: Measured, config: Config) -> Report:
 
 APPLICATION = Application(
     name="texture_anomalies",
+    parts=("symmetric_row_divergence",),
     purpose="Anomalies of textures by the discrepancy of attention within a crop and "
     "to a template (FOD), against errors of reconstruction. Standard: "
     "two minutes, five seeds.",

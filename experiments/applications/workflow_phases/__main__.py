@@ -150,6 +150,7 @@ def _figure(measured: Measured, config: Config) -> Any:
 
 APPLICATION = Application(
     name="workflow_phases",
+    parts=("hidden_markov",),
     purpose="Phases of operations from frames: a classifier, a running mean of its "
     "probabilities and a hidden Markov model, online and offline. quick: 10 s; "
     "standard: five splits.",

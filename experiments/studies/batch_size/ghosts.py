@@ -80,6 +80,6 @@ def run(
         return jnp.mean(cross_entropy(scores, labels)), states
 
     tx = optax.sgd(rate, momentum=0.9)
-    params, states, _ = normed.trained(loss, tx, *net.init(start), index)
+    params, states = programs.trained_with_state(loss, tx, *net.init(start), index)
     scores, _ = net.apply(params, states, test.inputs, train=False)
     return programs.accuracy(scores, test.labels)

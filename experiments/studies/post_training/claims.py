@@ -7,7 +7,7 @@ import numpy as np
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
 from experiments.studies.post_training.config import Config
-from experiments.studies.post_training.measure import METHODS, Measured
+from experiments.studies.post_training.measure import Measured
 from jaxopt_lab import catalog
 
 _INF = float("inf")
@@ -34,6 +34,8 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     for bits in map(str, config.bits):
         error, share = measured.error[bits], measured.accuracy[bits]
         for method, other in _PAIRS:
+            if method not in error:
+                continue
             found.append(
                 Claim(
                     f"error of the outputs below that of {other}",
@@ -73,7 +75,7 @@ def report(measured: Measured, config: Config) -> Report:
             f"{np.exp(np.log(measured.error[bits][method]).mean()):.2e}",
         )
         for bits in map(str, config.bits)
-        for method in METHODS
+        for method in measured.error[bits]
     ]
     table = Table(
         f"digits, means over {config.seeds} seeds; without rounding "

@@ -6,6 +6,15 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
+PARTS = (
+    "nearest_linear",
+    "nearest_gptq",
+    "gptq",
+    "quantease",
+    "genie",
+    "jlcm",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):

@@ -32,12 +32,13 @@ def errors(measured: Measured) -> Figure:
       The figure.
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
-    bits = [int(b) for b in measured.error]
+    every = [int(b) for b in measured.error]
     for method, (color, marker, line) in zip(METHODS, _LOOKS, strict=True):
         look = {"color": color, "marker": marker, "linestyle": line, "markersize": 4}
-        logs = [np.log(e[method]).mean() for e in measured.error.values()]
+        bits = [b for b in every if method in measured.error[str(b)]]
+        logs = [np.log(measured.error[str(b)][method]).mean() for b in bits]
         left.plot(bits, np.exp(logs), label=method, **look)
-        shares = [100 * a[method].mean() for a in measured.accuracy.values()]
+        shares = [100 * measured.accuracy[str(b)][method].mean() for b in bits]
         right.plot(bits, shares, **look)
     right.axhline(100 * measured.before.mean(), color="0.5", linewidth=0.9)
     left.set_yscale("log")
@@ -45,7 +46,7 @@ def errors(measured: Measured) -> Figure:
     right.set_ylabel("test accuracy, %")
     for axes in (left, right):
         axes.set_xlabel("bits of a weight")
-        axes.set_xticks(bits)
+        axes.set_xticks(every)
         style.tidy(axes)
     left.legend(frameon=False, fontsize=8)
     return figure

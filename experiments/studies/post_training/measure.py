@@ -34,6 +34,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 """Quantizers of the catalog, with the options that are not their defaults."""
 
 _LEARNED = ("genie", "jlcm")
+_MOST = {"jlcm": 4}
 _HIDDEN, _UNITS = 2, 64
 
 
@@ -49,6 +50,21 @@ class Measured(NamedTuple):
     accuracy: Mapping[str, Mapping[str, np.ndarray]]
     error: Mapping[str, Mapping[str, np.ndarray]]
     before: np.ndarray
+
+
+def methods(bits: int) -> list[str]:
+    """The methods that take some bits.
+
+    Args:
+      bits: of a weight.
+
+    Returns:
+      Names; codewords of JLCM have at most 4 bits.
+
+    >>> "jlcm" in methods(8), "jlcm" in methods(4)
+    (False, True)
+    """
+    return [name for name in METHODS if bits <= _MOST.get(name, bits)]
 
 
 def measure(config: Config, store: Store) -> Measured:
@@ -69,14 +85,14 @@ def measure(config: Config, store: Store) -> Measured:
     labels = np.asarray(test.labels)
     rows = store.group("runs")
     found: dict[str, Any] = {}
-    for method in METHODS:
-        for bits in config.bits:
+    for bits in config.bits:
+        for method in methods(bits):
             take = lambda m=method, b=bits: _quantized(
                 config, m, b, nets, tested, test, plain
             )
             found[f"{method} {bits}"] = rows.measured(f"{method}, {bits} bits", take)
     of: Any = lambda key: {
-        str(bits): {m: np.asarray(found[f"{m} {bits}"][key]) for m in METHODS}
+        str(bits): {m: np.asarray(found[f"{m} {bits}"][key]) for m in methods(bits)}
         for bits in config.bits
     }
     before = np.array([np.mean(scores.argmax(1) == labels) for scores in plain])

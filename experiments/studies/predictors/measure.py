@@ -57,7 +57,8 @@ def measure(config: Config, store: Store) -> Measured:
     Returns:
       The measurements.
     """
-    rows, benches = store.group("benches"), {}
+    rows = store.group("benches")
+    benches: dict[str, dict[str, np.ndarray]] = {}
     for name, space in SPACES.items():
         take = lambda n=name, s=space: _bench(config, n, s)
         benches[name] = {k: np.asarray(v) for k, v in rows.measured(name, take).items()}
@@ -88,7 +89,7 @@ def networks(config: Config, name: str, seed: int) -> dict[str, np.ndarray]:
 def _bench(config: Config, name: str, space: Space) -> dict[str, np.ndarray]:
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     drawn = [networks(config, name, seed) for seed in seeds]
-    data = digits()
+    data: Any = digits()
 
     def run(seed: jax.Array, arch: Any, number: jax.Array, data: Any) -> jax.Array:
         train, test = data
@@ -108,7 +109,8 @@ def _bench(config: Config, name: str, space: Space) -> dict[str, np.ndarray]:
 
     program = jax.jit(
         lambda seed, archs, data: jax.lax.map(
-            lambda each: run(seed, *each, data), (archs, jnp.arange(config.networks))
+            lambda each: run(seed, each[0], each[1], data),
+            (archs, jnp.arange(config.networks)),
         )
     )
     values = [
@@ -143,7 +145,7 @@ def described(name: str, arch: Mapping[str, int], config: Config) -> np.ndarray:
         for part, shape in shapes.items()
         if part != "place"
     )
-    return np.concatenate([grams, np.log([count, work])])
+    return np.concatenate([grams, np.log(np.array([count, work], float))])
 
 
 def _taus(
@@ -197,8 +199,10 @@ def _predicted(
         fit = fit_kernel_ridge(x, y, ridge=config.ridge, length=config.length)
         return predict_kernel_ridge(fit, at)[0]
     scale = config.features**0.5 / 4
-    arrays = (jnp.asarray(a, jnp.float32) for a in (scale * x, y, scale * at))
-    return np.asarray(_network(*arrays, config))
+    inputs, wanted, asked = (
+        jnp.asarray(a, jnp.float32) for a in (scale * x, y, scale * at)
+    )
+    return np.asarray(_network(inputs, wanted, asked, config))
 
 
 def _network(x: jax.Array, y: jax.Array, at: jax.Array, config: Config) -> jax.Array:

@@ -160,7 +160,7 @@ def supernet(config: Config, key: jax.Array, train: Labelled) -> Any:
     return trained(loss, optax.adam(config.rate), start, (index, places))[0]
 
 
-def as_arrays(arch: Architecture) -> dict[str, np.ndarray]:
+def as_arrays(arch: Architecture) -> dict[str, Any]:
     """An architecture as numbers that a program takes.
 
     Args:

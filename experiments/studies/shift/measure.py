@@ -130,7 +130,7 @@ def _run(key: jax.Array, data: Any, config: Config) -> dict[str, jax.Array]:
 
     tx = optax.sgd(config.rate, momentum=0.9)
     first = source.init(start)
-    params, states, _ = normed.trained(loss, tx, *first, index)
+    params, states = programs.trained_with_state(loss, tx, *first, index)
     shape = (len(states), config.components, config.channels)
     noise = jax.random.normal(noise_key, shape)
     unmixed = [

@@ -13,6 +13,10 @@ PAPER = "Su et al. 2024, arXiv:2402.04284, in the form of the paper, from memory
 class Config(Settings):
     """One size of the study, smaller than the paper's for the processor time.
 
+    Nodes have no features and a score sees their memories alone, neither names nor the
+    time since their last event: what is told of the next speaker is little, and a claim
+    below says whether it is more than recency tells.
+
     Attributes:
       train: events of the training, a multiple of every batch.
       test: events behind them, likewise.

@@ -64,7 +64,8 @@ def report(measured: Measured, config: Config) -> Report:
     from experiments.studies.unlearning import figures
 
     scores = panels(measured, config)
-    rows = [(f"{measured.ridge:g}", f"{measured.fit:.3f}")]
+    edge = "*" if measured.ridge in (config.ridges[0], config.ridges[-1]) else ""
+    rows = [(f"{measured.ridge:g}{edge}", f"{measured.fit:.3f}")]
     fit = Table("the datamodel", ("ridge", "share of held-out variance"), rows)
     drawn = {"klom": figures.bars(scores)}
     tables = [fit, table(scores, "KLoM in nats")]

@@ -16,7 +16,10 @@ class Config(Settings):
     """One size of the study; a seed is a forget set.
 
     Far smaller than the paper's: a few hundred digits and a tiny network, so that more
-    than a thousand models can be trained.
+    than six hundred models can be trained. The outputs of one small model vary more
+    with its start than with its half of the examples: the datamodel, at the largest of
+    its ridges, explains none of the variance of held-out models, while its sums over a
+    forget set move the outputs about as far as training without it.
 
     Attributes:
       examples: that all models are trained on.

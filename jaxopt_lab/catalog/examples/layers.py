@@ -25,6 +25,16 @@ def small_images() -> dict[str, Any]:
     return {"x": np.random.default_rng(3).normal(1.0, 2.0, (4, 3, 4, 2))}
 
 
+def images_of_tangents() -> dict[str, Any]:
+    """Four small images of short tangents, and a start that draws nothing.
+
+    >>> images_of_tangents()["x"].shape
+    (4, 3, 4, 2)
+    """
+    x = np.random.default_rng(3).normal(0.1, 0.4, (4, 3, 4, 2))
+    return {"x": x, "start": "centre_identity"}
+
+
 def swinging_images() -> dict[str, Any]:
     """The same for a convolution of stride 1, whose masks are those of the input.
 

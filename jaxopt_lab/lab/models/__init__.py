@@ -193,6 +193,13 @@ _ROWS = (
         activations=_OF_IMAGES,
     ),
     Model(
+        "poincare_resnet",
+        "image",
+        configs.PoincareResNetConfig,
+        "poincare_resnet",
+        "residual network in the Poincare ball",
+    ),
+    Model(
         "transformer",
         "text",
         configs.TransformerConfig,

@@ -122,6 +122,20 @@ class WideResNetConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
+class PoincareResNetConfig(ModelConfig):
+    """A residual network in the Poincare ball."""
+
+    channels: tuple[int, ...] = (8, 16, 32)
+    """channels of the stages, one entry for each"""
+    depth: int = 20
+    """number of layers, 6n + 2 for three stages"""
+    curvature: float = 0.1
+    """the ball has the curvature -c; above 0"""
+    start: Literal["reference", "normal"] = "reference"
+    """kernels at the start: reference, the identity, or normal numbers"""
+
+
+@dataclass(frozen=True)
 class TransformerConfig(ModelConfig):
     """A decoder-only transformer with learned positions."""
 

@@ -44,6 +44,12 @@ _BY_MODEL: dict[str, Sequence[Rules]] = {
         ),
         (("dense/kernel", _OUT), ("dense/bias", _VECTOR), ("head/kernel", _IN)),
     ),
+    "poincare_resnet": (
+        (
+            (r"blocks/\d+/convs/0/kernel", _CONV_OUT),
+            (r"blocks/\d+/convs/0/offset", _VECTOR),
+        ),
+    ),
     "wide_resnet": (
         (
             (r"blocks/\d+/conv1/kernel", _CONV_OUT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxopt_lab.layers.geometry.poincare_batch_norm import poincare_batch_norm
+from jaxopt_lab.layers.geometry.poincare_conv import poincare_conv
 from jaxopt_lab.layers.geometry.spd_batch_norm import spd_batch_norm
 from jaxopt_lab.layers.nnx_module import BatchedLayer
 
@@ -39,3 +40,20 @@ class PoincareBatchNorm(BatchedLayer):
     """
 
     make = staticmethod(poincare_batch_norm)
+
+
+class PoincareConv(BatchedLayer):
+    """Convolution in the Poincare ball, as an nnx module.
+
+    Args:
+      features: channels of the input.
+      rngs: the module's random streams.
+      axis_name: not used; every layer has it.
+      **options: those of ``poincare_conv``.
+
+    >>> from flax import nnx
+    >>> PoincareConv(3, out=2, rngs=nnx.Rngs(0)).kernel.shape
+    (3, 3, 3, 2)
+    """
+
+    make = staticmethod(poincare_conv)

@@ -28,6 +28,7 @@ def test_gram_matrices_are_those_of_the_inputs_of_layers():
 
 def test_all_quantizers_of_the_catalog_take_part():
     assert set(measure.METHODS) == set(of_kind("quantizer"))
+    assert measure.methods(4) == [*measure.methods(8), "jlcm"]
 
 
 @pytest.mark.full

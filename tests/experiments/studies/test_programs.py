@@ -75,3 +75,17 @@ def test_digits_are_flat_and_in_range():
     assert train.inputs.shape == (len(train.labels), 64)
     assert len(train.labels) + len(test.labels) == 1797
     assert float(train.inputs.min()) >= 0 and float(train.inputs.max()) == 1
+
+
+def test_a_state_goes_from_batch_to_batch():
+    def loss(params, state, batch):
+        # The second batch sees twice the gradient.
+        return state * jnp.sum(params * batch), state + 1
+
+    run = jax.jit(
+        lambda batches: programs.trained_with_state(
+            loss, optax.sgd(1.0), jnp.zeros(2), jnp.ones(()), batches
+        )
+    )
+    params, state = run(np.array([[1.0, 2.0], [10.0, 20.0]]))
+    assert params.tolist() == [-21, -42] and float(state) == 3

@@ -5,28 +5,16 @@ import functools
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
+from support.fused_apply import START, by_protocol, three_steps
 
 import jaxopt_lab
-from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
-
-START = {
-    "w": jnp.asarray(np.random.default_rng(0).normal(size=(32, 64)), jnp.float32),
-    "b": jnp.asarray(np.linspace(-1, 1, 37), jnp.float32),
-}
-BATCH = jnp.asarray(np.random.default_rng(1).normal(size=(8, 32)), jnp.float32)
 
 
 def small(name, rate=1e-2, **options):
     return getattr(jaxopt_lab, name)(rate, min_size=1, chunk=512, **options)
-
-
-def loss_fn(params, state, batch, key):
-    hidden = jnp.sin(batch @ params["w"])
-    return jnp.mean(hidden**2) + jnp.mean(jnp.cos(3 * params["b"])), (state, {})
 
 
 class Closed:
@@ -34,25 +22,6 @@ class Closed:
 
     def record(self, *offered):
         del offered
-
-
-def by_protocol(tx):
-    """The same transformation that is never given one."""
-    full = optax.with_extra_args_support(tx)
-
-    def update(updates, state, params=None, *, fused_apply=None, **extra):
-        del fused_apply
-        return full.update(updates, state, params, **extra)
-
-    return optax.GradientTransformationExtraArgs(tx.init, update)
-
-
-def three_steps(tx):
-    state = init_state(tx, START, jax.random.key(0))
-    step = jax.jit(make_train_step(loss_fn, tx))
-    for _ in range(3):
-        state, _ = step(state, BATCH)
-    return state.params
 
 
 CHAINS = {

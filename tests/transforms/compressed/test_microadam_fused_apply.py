@@ -2,22 +2,14 @@
 
 import chex
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
+from support.fused_apply import START, by_protocol, three_steps
 
 import jaxopt_lab
-from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.fused_apply import FusedApplyRecorder
 from jaxopt_lab.transforms.compressed.ldadam import ldadam
 from jaxopt_lab.transforms.compressed.microadam import microadam
-
-START = {
-    "w": jnp.asarray(np.random.default_rng(0).normal(size=(32, 64)), jnp.float32),
-    "b": jnp.asarray(np.linspace(-1, 1, 37), jnp.float32),
-}
-BATCH = jnp.asarray(np.random.default_rng(1).normal(size=(8, 32)), jnp.float32)
 
 
 def rate(count):
@@ -41,36 +33,12 @@ CHAINS = {
 }
 
 
-def loss_fn(params, state, batch, key):
-    del key
-    hidden = jnp.sin(batch @ params["w"])
-    return jnp.mean(hidden**2) + jnp.mean(jnp.cos(3 * params["b"])), (state, {})
-
-
-def without_fused_apply(tx):
-    full = optax.with_extra_args_support(tx)
-
-    def update(updates, state, params=None, *, fused_apply=None, **extra):
-        del fused_apply
-        return full.update(updates, state, params, **extra)
-
-    return optax.GradientTransformationExtraArgs(tx.init, update)
-
-
-def three_steps(tx):
-    state = init_state(tx, START, jax.random.key(0))
-    step = jax.jit(make_train_step(loss_fn, tx))
-    for _ in range(3):
-        state, _ = step(state, BATCH)
-    return state.params
-
-
 @pytest.mark.full
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_fused_apply_changes_no_step(name, chain):
     tx = CHAINS[chain](METHODS[name]())
-    through, around = three_steps(tx), three_steps(without_fused_apply(tx))
+    through, around = three_steps(tx), three_steps(by_protocol(tx))
     chex.assert_trees_all_close(through, around, rtol=1e-6, atol=1e-6)
 
 
