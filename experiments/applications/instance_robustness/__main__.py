@@ -143,8 +143,9 @@ def draw(config: Config, objects: canvases.Objects, seed: int) -> Drawn:
 def judged(config: Config, arm: str, seed: int, own: Drawn) -> dict[str, Any]:
     """Scores of an arm that is trained from a seed, on all sets of that seed."""
     fitter, run = _programs(arm, config)
-    counts = {"seed": seed, "steps": config.steps, "batch": config.batch}
-    state = fitter.run(targets(own.train), **counts)
+    state = fitter.run(
+        targets(own.train), seed=seed, steps=config.steps, batch=config.batch
+    )
     apply = lambda x: run(state.params, state.model_state, x)
     outputs = lambda x: in_batches(apply, x, config.test)
     plain = lambda c: score(outputs(c.images[..., None]), c)

@@ -105,7 +105,8 @@ def program(config: Config, protocol: str) -> Any:
         rows = blocked(patterns)
 
         def advance(carry, key):
-            spins, overlaps = sweep(key, *carry, rows, weights, beta)
+            spins, overlaps = carry
+            spins, overlaps = sweep(key, spins, overlaps, rows, weights, beta)
             return (spins, overlaps), archetypes @ spins.ravel() / n
 
         start = blocked(spins), patterns @ spins / n

@@ -100,8 +100,8 @@ def _drawn(config: Config) -> np.ndarray:
             scores.append(last)
         counts = rng.poisson(scores * weights @ loadings).astype(np.int32)
         if counts[-config.ahead :].sum(axis=1).min() >= features:
-            break
-    return counts
+            return counts
+    raise AssertionError("the draws never end")
 
 
 def _sunspots() -> np.ndarray:

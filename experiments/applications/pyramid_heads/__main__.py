@@ -103,8 +103,7 @@ def judged(
     """Scores of a head that is trained from a seed, its threshold and parameters."""
     fitter, run = _programs(arm, config)
     arrays = {"images": train.images[..., None], "targets": targets(train)}
-    counts = {"seed": seed, "steps": config.steps, "batch": config.batch}
-    fit = fitter.run(arrays, **counts)
+    fit = fitter.run(arrays, seed=seed, steps=config.steps, batch=config.batch)
     apply = lambda x: run(fit.params, fit.model_state, x)
     logits = lambda c: in_batches(apply, c.images[..., None], min(80, config.test))
     # The least probability of a detection is chosen on training canvases.

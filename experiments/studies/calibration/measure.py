@@ -51,16 +51,15 @@ def losses(config: Config) -> dict[str, Callable[..., jax.Array]]:
     Returns:
       They, by name.
     """
-    given = {"weight": config.weight}
     integer = optax.softmax_cross_entropy_with_integer_labels
     return {
         PLAIN: lambda z, y, m, s: integer(z, y),
         "mixup": lambda z, y, m, s: optax.softmax_cross_entropy(m[:, 0], s[:, 0]),
         "RankMixup, margin": lambda z, y, m, s: mixup_ranking(
-            z, y, mixed=m, mixed_labels=s, **given
+            z, y, mixed=m, mixed_labels=s, weight=config.weight
         ),
         "RankMixup, gain": lambda z, y, m, s: mixup_ndcg(
-            z, y, mixed=m, mixed_labels=s, **given
+            z, y, mixed=m, mixed_labels=s, weight=config.weight
         ),
     }
 
