@@ -1,9 +1,7 @@
-"""Programs that train small networks for every seed of a study."""
+"""Programs that train for every seed of a study, and the digits."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -239,20 +237,6 @@ def at_rates(
     return jax.vmap(of)(jnp.asarray(rates))
 
 
-def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """The mean cross entropy of labels.
-
-    Args:
-      scores: ``(examples, classes)``.
-      labels: ``(examples,)``.
-
-    Returns:
-      A number.
-    """
-    found = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
-    return jnp.mean(found)
-
-
 def trained_with_state(
     loss: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
     tx: optax.GradientTransformation,
@@ -282,67 +266,3 @@ def trained_with_state(
     carry = params, state, tx.init(params)
     (params, state, _), _ = jax.lax.scan(step, carry, batches)
     return params, state
-
-
-def accuracy(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """The part of the examples whose largest score is that of their label.
-
-    Args:
-      scores: ``(..., examples, classes)``.
-      labels: ``(..., examples)``.
-
-    Returns:
-      float32, ``(...)``.
-    """
-    right = jnp.argmax(scores, axis=-1) == labels
-    return jnp.mean(right, axis=-1, dtype=jnp.float32)
-
-
-def dense_params(key: jax.Array, *sizes: int) -> list[dict[str, jax.Array]]:
-    """He's normal kernels, not truncated, and zero biases of dense layers.
-
-    Args:
-      key: PRNG key.
-      *sizes: units of the input and of every layer.
-
-    Returns:
-      A kernel and a bias a layer.
-    """
-    pairs = itertools.pairwise(sizes)
-    return [
-        {"kernel": w * (2 / w.shape[0]) ** 0.5, "bias": jnp.zeros(w.shape[1])}
-        for w in normals(key, *pairs)
-    ]
-
-
-def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
-    """Arrays of standard normal numbers, from one draw.
-
-    A draw takes XLA about a second to compile, however small it is.
-
-    Args:
-      key: PRNG key.
-      *shapes: of the arrays.
-
-    Returns:
-      The arrays.
-    """
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
-    return [p.reshape(shape) for p, shape in zip(parts, shapes, strict=True)]
-
-
-def dense(params: list[dict[str, jax.Array]], x: jax.Array) -> jax.Array:
-    """Dense layers with ReLU between them.
-
-    Args:
-      params: of ``dense_params``.
-      x: ``(..., inputs)``.
-
-    Returns:
-      ``(..., outputs)``.
-    """
-    for i, layer in enumerate(params):
-        x = x @ layer["kernel"] + layer["bias"]
-        x = jax.nn.relu(x) if i + 1 < len(params) else x
-    return x

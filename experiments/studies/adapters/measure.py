@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.adapters.config import Config
 from experiments.studies.adapters.networks import CLASSES, HIDDEN, Arm, arms
 from experiments.studies.programs import Labelled
@@ -70,8 +70,8 @@ def measure(config: Config, store: Store) -> Measured:
         found = {
             n: _adapted(config, a, own, trunk, *tasks[2:]) for n, a in named.items()
         }
-        scores = lambda task: programs.dense(trunk, task.inputs)
-        right = [programs.accuracy(scores(t), t.labels) for t in tasks[1::2]]
+        scores = lambda task: dense_nets.dense(trunk, task.inputs)
+        right = [dense_nets.accuracy(scores(t), t.labels) for t in tasks[1::2]]
         return {"upright": right[0], "untrained": right[1], **found}
 
     rows = store.group("runs")
@@ -93,12 +93,12 @@ def measure(config: Config, store: Store) -> Measured:
 def _trunk(config: Config, key: jax.Array, train: Labelled) -> Any:
     keys = jax.random.split(key)
     sizes = (SIDE**2, *[config.width] * HIDDEN, CLASSES)
-    start = programs.dense_params(keys[0], *sizes)
+    start = dense_nets.dense_params(keys[0], *sizes)
     at = programs.picks(keys[1], config.steps, config.batch, len(train.labels))
 
     def loss(params: Any, at: jax.Array) -> jax.Array:
-        scores = programs.dense(params, train.inputs[at])
-        return programs.mean_cross_entropy(scores, train.labels[at])
+        scores = dense_nets.dense(params, train.inputs[at])
+        return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
     return programs.trained(loss, optax.adam(config.rate), start, at)[0]
 
@@ -117,10 +117,10 @@ def _adapted(
 
     def loss(params: Any, at: jax.Array) -> jax.Array:
         scores = arm.scores(params, trunk, train.inputs[at])
-        return programs.mean_cross_entropy(scores, train.labels[at])
+        return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
     def right(params: Any) -> jax.Array:
-        return programs.accuracy(arm.scores(params, trunk, test.inputs), test.labels)
+        return dense_nets.accuracy(arm.scores(params, trunk, test.inputs), test.labels)
 
     return programs.at_rates(loss, start, at, config.rates, right)
 
@@ -139,6 +139,6 @@ def _bundled(
 
     def of(ridge: float) -> jax.Array:
         weights = solve_bundled(inner, targets, ridge=ridge)
-        return programs.accuracy(outer @ weights.T, test.labels)
+        return dense_nets.accuracy(outer @ weights.T, test.labels)
 
     return jnp.stack([of(ridge) for ridge in config.ridges])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.studies import programs
+from experiments.studies import dense_nets
 from experiments.studies.adapters.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import kernel_adapter
@@ -76,7 +76,7 @@ def probe(width: int) -> Arm:
     """
 
     def scores(params: Any, trunk: Any, x: jax.Array) -> jax.Array:
-        return programs.dense([*trunk[:-1], params], x)
+        return dense_nets.dense([*trunk[:-1], params], x)
 
     return Arm(lambda key, trunk: trunk[-1], scores, CLASSES * (width + 1))
 
@@ -117,11 +117,11 @@ def dense_adapter(features: int, bottleneck: int) -> Functional:
     """
 
     def init(key: jax.Array) -> Any:
-        down = programs.dense_params(key, features, bottleneck)[0]
+        down = dense_nets.dense_params(key, features, bottleneck)[0]
         up = {"kernel": jnp.zeros((bottleneck, features)), "bias": jnp.zeros(features)}
         return [down, up], {}
 
     def apply(params: Any, state: Any, x: jax.Array, **_: Any) -> Any:
-        return x + programs.dense(params, x), state
+        return x + dense_nets.dense(params, x), state
 
     return Functional(init, apply)

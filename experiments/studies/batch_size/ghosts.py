@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.studies import normed, programs
+from experiments.studies import dense_nets, normed, programs
 from experiments.studies.batch_size.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.layers import ghost_batch_norm
@@ -82,4 +82,4 @@ def run(
     tx = optax.sgd(rate, momentum=0.9)
     params, states = programs.trained_with_state(loss, tx, *net.init(start), index)
     scores, _ = net.apply(params, states, test.inputs, train=False)
-    return programs.accuracy(scores, test.labels)
+    return dense_nets.accuracy(scores, test.labels)

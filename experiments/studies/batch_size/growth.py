@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets
 from experiments.studies.batch_size.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.controllers import (
@@ -57,7 +57,7 @@ def make_step(config: Config) -> Callable[..., Any]:
     most = config.max_batch // config.micro_batch
 
     def loss(params: Any, x: jax.Array, label: jax.Array) -> jax.Array:
-        return cross_entropy(programs.dense(params, x), label)
+        return cross_entropy(dense_nets.dense(params, x), label)
 
     @jax.jit
     def step(

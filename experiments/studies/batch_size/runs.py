@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.studies import programs
+from experiments.studies import dense_nets
 from experiments.studies.batch_size.config import Config
 from experiments.studies.batch_size.growth import TX
 from jaxopt_lab.controllers import rate_by_examples
@@ -29,9 +29,9 @@ def runs(
       ``accuracy``, ``steps`` and ``last``, ``(seeds, rates)``.
     """
     sizes = (data[0].inputs.shape[1], config.width, 10)
-    init = jax.jit(lambda key: programs.dense_params(key, *sizes))
+    init = jax.jit(lambda key: dense_nets.dense_params(key, *sizes))
     judge = jax.jit(
-        lambda p, test: programs.accuracy(programs.dense(p, test[0]), test[1])
+        lambda p, test: dense_nets.accuracy(dense_nets.dense(p, test[0]), test[1])
     )
     found: dict[str, list[Any]] = {"accuracy": [], "steps": [], "last": []}
     for seed in range(config.first_seed, config.first_seed + config.seeds):

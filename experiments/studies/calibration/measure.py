@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.calibration.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.catalog.part import loaded
@@ -103,22 +103,22 @@ def _run(
     data = small_data.noisy(keys[0], data, config.noise)
     train, val, test = small_data.parts(keys[1], data, config.train, config.validation)
     width = config.width
-    start = programs.dense_params(keys[2], 64, width, width, 10)
+    start = dense_nets.dense_params(keys[2], 64, width, width, 10)
     mix = mixup(config.alpha, num_classes=10, inputs=("inputs",), label="labels")
 
     def of_batch(params: Any, given: tuple[Labelled, jax.Array]) -> jax.Array:
         batch, own = given
         each = jax.vmap(lambda k: mix(k, batch._asdict()), out_axes=1)(own)
         every = jnp.concatenate([batch.inputs[:, None], each["inputs"]], axis=1)
-        logits = programs.dense(params, every)
+        logits = dense_nets.dense(params, every)
         return jnp.mean(loss(logits[:, 0], batch.labels, logits[:, 1:], each["labels"]))
 
     places = programs.picks(keys[3], config.steps, config.batch, config.train)
     mixing = jax.random.split(keys[4], (config.steps, config.mixtures))
     batches = small_data.picked(train, places), mixing
     params, _ = programs.trained(of_batch, optax.adam(config.rate), start, batches)
-    fit_on = {"outputs": programs.dense(params, val.inputs), "targets": val.labels}
-    logits = programs.dense(params, test.inputs)
+    fit_on = {"outputs": dense_nets.dense(params, val.inputs), "targets": val.labels}
+    logits = dense_nets.dense(params, test.inputs)
     found = {}
     for name in names:
         own = logits

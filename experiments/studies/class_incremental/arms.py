@@ -10,7 +10,7 @@ import optax
 
 from experiments.studies.class_incremental import network as net
 from experiments.studies.class_incremental.config import NEW, TASKS, Config
-from experiments.studies.programs import dense, dense_params
+from experiments.studies.dense_nets import dense, dense_params
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes import (
     Ghosts,

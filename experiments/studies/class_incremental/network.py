@@ -10,7 +10,8 @@ import numpy as np
 import optax
 
 from experiments.studies.class_incremental.config import NEW, TASKS, Config
-from experiments.studies.programs import Labelled, dense_params, picks
+from experiments.studies.dense_nets import dense_params
+from experiments.studies.programs import Labelled, picks
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.layers import imprint_proxies, local_similarity

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import normed, programs
+from experiments.studies import dense_nets, normed, programs
 from experiments.studies.continual_statistics.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.core.functional import Functional
@@ -154,7 +154,7 @@ def _run(
     values = test.inputs @ params["layers"][0]["kernel"]
     apart = jnp.square(states[0]["mean"] - jnp.mean(values, axis=0))
     return {
-        "accuracy": programs.accuracy(scores, test.labels),
+        "accuracy": dense_nets.accuracy(scores, test.labels),
         "before": jnp.mean(right, where=earlier),
         "distance": jnp.mean(apart / (jnp.var(values, axis=0) + 1e-6)),
     }

@@ -10,14 +10,8 @@ import numpy as np
 import optax
 
 from experiments.studies.decoupled_training.config import Config
-from experiments.studies.programs import (
-    Labelled,
-    accuracy,
-    dense_params,
-    digits,
-    over_seeds,
-    picks,
-)
+from experiments.studies.dense_nets import accuracy, dense_params
+from experiments.studies.programs import Labelled, digits, over_seeds, picks
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import synthetic_gradient
 from jaxopt_lab.losses import cross_entropy

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 
 from experiments.studies.decoupled_training.config import Config
-from experiments.studies.programs import dense, dense_params, over_seeds
+from experiments.studies.dense_nets import dense, dense_params
+from experiments.studies.programs import over_seeds
 from jaxopt_lab.layers import synthetic_gradient
 from jaxopt_lab.recipes import regression_loss, window_gradients
 

@@ -10,13 +10,8 @@ import numpy as np
 import optax
 
 from experiments.studies.denoiser_locality.config import Config
-from experiments.studies.programs import (
-    dense,
-    dense_params,
-    over_seeds,
-    picks,
-    trained,
-)
+from experiments.studies.dense_nets import dense, dense_params
+from experiments.studies.programs import over_seeds, picks, trained
 
 
 def denoised(

@@ -11,8 +11,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.distilled_hypergraphs.config import Config
-from experiments.studies.programs import dense, dense_params, digits, over_seeds
+from experiments.studies.programs import digits, over_seeds
 from jaxopt_lab.layers import (
     Hypergraph,
     graph_hyperedges,

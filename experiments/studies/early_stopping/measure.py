@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.early_stopping.config import SAME, TARGETS, Config
-from experiments.studies.programs import dense, dense_params, over_seeds
+from experiments.studies.programs import over_seeds
 from jaxopt_lab.bilevel.metalearning import Task, maml, over_tasks, sinusoid_task
 from jaxopt_lab.controllers import (
     Controller,

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.ensembles.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.losses import ensemble_cross_entropy, ensemble_diversity
@@ -52,14 +52,14 @@ def logits(params: list[Any], x: jax.Array) -> jax.Array:
     """Those of all members.
 
     Args:
-      params: of ``programs.dense_params``, of each member.
+      params: of ``dense_nets.dense_params``, of each member.
       x: ``(B, inputs)``.
 
     Returns:
       ``(B, members, classes)``.
     """
     # Not vmap: batched products take XLA minutes to compile.
-    return jnp.stack([programs.dense(own, x) for own in params], axis=1)
+    return jnp.stack([dense_nets.dense(own, x) for own in params], axis=1)
 
 
 def measures(scores: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
@@ -73,10 +73,10 @@ def measures(scores: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
       Numbers by name, the first two of the mean probabilities.
     """
     mean = jnp.mean(jax.nn.softmax(scores), axis=1)
-    single = programs.accuracy(jnp.moveaxis(scores, 1, 0), labels[None])
+    single = dense_nets.accuracy(jnp.moveaxis(scores, 1, 0), labels[None])
     jointly = ensemble_cross_entropy(scores, labels, gamma=1.0)
     values = (
-        programs.accuracy(mean, labels),
+        dense_nets.accuracy(mean, labels),
         jnp.mean(jointly),
         jnp.mean(ensemble_diversity(scores, labels)),
         jnp.mean(single),
@@ -92,7 +92,7 @@ def _run(
     data = small_data.noisy(keys[0], data, config.noise)
     train, test = small_data.parts(keys[1], data, config.train)
     start = [
-        programs.dense_params(own, 64, width, 10)
+        dense_nets.dense_params(own, 64, width, 10)
         for own in jax.random.split(keys[2], config.members)
     ]
     places = programs.picks(keys[3], config.steps, config.batch, config.train)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.few_labels import networks
 from experiments.studies.few_labels.config import Config
 from experiments.studies.programs import Labelled
@@ -164,4 +164,4 @@ def _run(key: jax.Array, data: Labelled, arm: Arm, config: Config) -> jax.Array:
         "weak": two["image"],
         "strong": two["strong"],
     }
-    return programs.accuracy(arm(keys[5], batches, test.inputs), test.labels)
+    return dense_nets.accuracy(arm(keys[5], batches, test.inputs), test.labels)

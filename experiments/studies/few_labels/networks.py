@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets
 from experiments.studies.few_labels.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes.hybridnet import HybridOutputs
@@ -30,8 +30,8 @@ def classifier(config: Config) -> Functional:
     def init(key: jax.Array) -> tuple[Any, Any]:
         keys = jax.random.split(key)
         params = {
-            "net": programs.dense_params(keys[0], 64, width, width, 10),
-            "auxiliary": programs.dense_params(keys[1], width, width // 4, 10),
+            "net": dense_nets.dense_params(keys[0], 64, width, width, 10),
+            "auxiliary": dense_nets.dense_params(keys[1], width, width // 4, 10),
         }
         return params, {}
 
@@ -39,9 +39,9 @@ def classifier(config: Config) -> Functional:
         params: Any, state: Any, x: jax.Array, *, train: bool, key: Any = None
     ) -> tuple[Any, Any]:
         *inner, last = params["net"]
-        hidden = jax.nn.relu(programs.dense(inner, _flat(x)))
+        hidden = jax.nn.relu(dense_nets.dense(inner, _flat(x)))
         heads = [last], params["auxiliary"]
-        return tuple(programs.dense(head, hidden) for head in heads), state
+        return tuple(dense_nets.dense(head, hidden) for head in heads), state
 
     return Functional(init, apply)
 
@@ -60,9 +60,9 @@ def branches(config: Config) -> Functional:
     def init(key: jax.Array) -> tuple[Any, Any]:
         keys = jax.random.split(key, 3)
         params = {
-            "net": programs.dense_params(keys[0], 64, width, width, 10),
-            "decoder": programs.dense_params(keys[1], width, width, 64),
-            "other": programs.dense_params(keys[2], 64, width, code, width, 64),
+            "net": dense_nets.dense_params(keys[0], 64, width, width, 10),
+            "decoder": dense_nets.dense_params(keys[1], width, width, 64),
+            "other": dense_nets.dense_params(keys[2], 64, width, code, width, 64),
         }
         return params, {}
 
@@ -70,13 +70,13 @@ def branches(config: Config) -> Functional:
         params: Any, state: Any, x: jax.Array, *, train: bool, key: Any = None
     ) -> tuple[Any, Any]:
         *inner, last = params["net"]
-        hidden = jax.nn.relu(programs.dense(inner, _flat(x)))
+        hidden = jax.nn.relu(dense_nets.dense(inner, _flat(x)))
         parts = (
-            programs.dense(params["decoder"], hidden),
-            programs.dense(params["other"], _flat(x)),
+            dense_nets.dense(params["decoder"], hidden),
+            dense_nets.dense(params["other"], _flat(x)),
         )
         first, second = (part.reshape(x.shape) for part in parts)
-        logits = programs.dense([last], hidden)
+        logits = dense_nets.dense([last], hidden)
         return HybridOutputs(logits, first, second), state
 
     return Functional(init, apply)

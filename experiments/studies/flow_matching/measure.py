@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.flow_matching.config import Config
-from experiments.studies.programs import dense, dense_params, over_seeds
+from experiments.studies.programs import over_seeds
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes import (
     init_flow_matching,

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.gan_diversity.config import Config
 from experiments.studies.gan_diversity.sets import centers, covered, points
-from experiments.studies.programs import dense, dense_params, over_seeds, picks
+from experiments.studies.programs import over_seeds, picks
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes import init_gan, make_gan_step
 

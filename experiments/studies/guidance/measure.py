@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.guidance.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.losses import guidance, linear_cka
@@ -58,7 +58,7 @@ def layers(params: Any, x: jax.Array) -> list[jax.Array]:
     """The hidden layers and the outputs.
 
     Args:
-      params: of ``programs.dense_params``.
+      params: of ``dense_nets.dense_params``.
       x: flat digits.
 
     Returns:
@@ -66,7 +66,7 @@ def layers(params: Any, x: jax.Array) -> list[jax.Array]:
     """
     found = []
     for i, layer in enumerate(params):
-        x = programs.dense([layer], x)
+        x = dense_nets.dense([layer], x)
         x = jax.nn.relu(x) if i + 1 < len(params) else x
         found.append(x)
     return found
@@ -105,10 +105,10 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
     tx = optax.adam(config.rate)
 
     def plain(params: Any, batch: Labelled) -> jax.Array:
-        return jnp.mean(entropy(programs.dense(params, batch.inputs), batch.labels))
+        return jnp.mean(entropy(dense_nets.dense(params, batch.inputs), batch.labels))
 
     wide = config.guide_width
-    untrained = programs.dense_params(keys[3], 64, wide, wide, 10)
+    untrained = dense_nets.dense_params(keys[3], 64, wide, wide, 10)
     batches = small_data.picked(train, places)
     trained, _ = programs.trained(plain, tx, untrained, batches)
     # Guides are functions of the images: nothing of them is in the loop, where
@@ -125,7 +125,7 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
     ]
     weights = config.weight * jnp.array([0.0, 1.0, 1.0, 1.0])
     widths = [config.width] * config.depth
-    start = programs.dense_params(keys[5], 64, *widths, 10)
+    start = dense_nets.dense_params(keys[5], 64, *widths, 10)
     guided = config.depth // 3 - 1, 2 * config.depth // 3 - 1
     tested = convolved(keys[4], test.inputs, config.channels)
 
@@ -143,10 +143,10 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
         found = layers(params, test.inputs)
         alike = [linear_cka(found[i], x) for i, x in zip(guided, tested, strict=True)]
         return (
-            programs.accuracy(found[-1], test.labels),
-            programs.accuracy(programs.dense(params, train.inputs), train.labels),
+            dense_nets.accuracy(found[-1], test.labels),
+            dense_nets.accuracy(dense_nets.dense(params, train.inputs), train.labels),
             (alike[0] + alike[1]) / 2,
-            programs.accuracy(programs.dense(trained, test.inputs), test.labels),
+            dense_nets.accuracy(dense_nets.dense(trained, test.inputs), test.labels),
         )
 
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *filled)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.hypernetworks.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import hypernetwork
@@ -74,8 +74,8 @@ def run(
         z, at = batch
 
         def one(target: Any, z: jax.Array, at: jax.Array) -> jax.Array:
-            scores = programs.dense(target, with_contrast(train.inputs[at], z))
-            return programs.mean_cross_entropy(scores, train.labels[at])
+            scores = dense_nets.dense(target, with_contrast(train.inputs[at], z))
+            return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
         return jnp.mean(jax.vmap(one)(predict(params, z), z, at))
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.hypernetworks.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import logah, parameter_graph
@@ -30,10 +30,10 @@ def net(config: Config) -> Functional:
 def graph(width: int) -> Any:
     """The graph of a perceptron of one hidden layer."""
     sizes = (64, width, 10)
-    make = lambda key: programs.dense_params(key, *sizes)
+    make = lambda key: dense_nets.dense_params(key, *sizes)
     shapes = jax.eval_shape(make, jax.random.key(0))
     x = jax.ShapeDtypeStruct((1, 64), jnp.float32)
-    return parameter_graph(programs.dense, shapes, x)
+    return parameter_graph(dense_nets.dense, shapes, x)
 
 
 def run(
@@ -57,8 +57,8 @@ def run(
     predict = lambda params, w: hyper.apply(params, {}, graphs[w], train=True)[0]
 
     def task(params: Any, at: jax.Array) -> jax.Array:
-        scores = programs.dense(params, train.inputs[at])
-        return programs.mean_cross_entropy(scores, train.labels[at])
+        scores = dense_nets.dense(params, train.inputs[at])
+        return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
     def meta(params: Any, at: jax.Array) -> jax.Array:
         each = [task(predict(params, w), at) for w in config.widths]
@@ -70,13 +70,13 @@ def run(
     tx = optax.chain(optax.clip_by_global_norm(5.0), optax.adam(config.meta_rate))
     params, _ = programs.trained(meta, tx, start, at)
     later = programs.picks(keys[1], config.later, batch, examples)
-    score = lambda own: programs.dense(own, test.inputs)
-    value = lambda own: programs.mean_cross_entropy(score(own), test.labels)
+    score = lambda own: dense_nets.dense(own, test.inputs)
+    value = lambda own: dense_nets.mean_cross_entropy(score(own), test.labels)
     found: dict[str, list[Any]] = {"untrained": [], "predicted": [], "random": []}
     for i, width in enumerate(config.unseen):
         predicted = predict(params, width)
-        drawn = programs.dense_params(jax.random.fold_in(keys[2], i), 64, width, 10)
-        right = programs.accuracy(score(predicted), test.labels)
+        drawn = dense_nets.dense_params(jax.random.fold_in(keys[2], i), 64, width, 10)
+        right = dense_nets.accuracy(score(predicted), test.labels)
         found["untrained"].append(right)
         for name, own in (("predicted", predicted), ("random", drawn)):
             losses = programs.at_rates(task, own, later, config.rates, value, optax.sgd)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.interaction_basis.bases import (
     BASES,
     Layers,
@@ -58,15 +58,15 @@ def measure(config: Config, store: Store) -> Measured:
 
     def run(key: jax.Array, train: Any, test: Any) -> dict[str, Any]:
         keys = jax.random.split(key)
-        start = programs.dense_params(keys[0], *sizes)
+        start = dense_nets.dense_params(keys[0], *sizes)
         at = programs.picks(keys[1], config.steps, config.batch, len(train.labels))
 
         def loss(params: Any, at: jax.Array) -> jax.Array:
-            scores = programs.dense(params, train.inputs[at])
-            return programs.mean_cross_entropy(scores, train.labels[at])
+            scores = dense_nets.dense(params, train.inputs[at])
+            return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
         params, _ = programs.trained(loss, optax.adam(config.rate), start, at)
-        right = programs.accuracy(programs.dense(params, test.inputs), test.labels)
+        right = dense_nets.accuracy(dense_nets.dense(params, test.inputs), test.labels)
         flat = {f"{n} {i}": v for i, p in enumerate(params) for n, v in p.items()}
         return {"accuracy": right, **flat}
 

@@ -12,7 +12,7 @@ import optax
 
 from experiments.applications import corpus
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.language_losses.config import Config
 from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.losses import emo
@@ -128,7 +128,7 @@ def distinct(text: np.ndarray) -> float:
 
 def _logits(params: Any, context: jax.Array) -> jax.Array:
     x = params["embedding"][context].reshape(*context.shape[:-1], -1)
-    return programs.dense(params["dense"], x) @ params["embedding"].T
+    return dense_nets.dense(params["dense"], x) @ params["embedding"].T
 
 
 def _distance(params: Any, test: jax.Array) -> jax.Array:
@@ -147,7 +147,7 @@ def _run(
     embedding = jax.random.normal(keys[0], (size, config.width))
     start = {
         "embedding": embedding * config.width**-0.5,
-        "dense": programs.dense_params(keys[1], inputs, config.hidden, config.width),
+        "dense": dense_nets.dense_params(keys[1], inputs, config.hidden, config.width),
     }
     reach = jnp.arange(config.context + 1)
 

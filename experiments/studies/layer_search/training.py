@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies import normed, programs
+from experiments.studies import dense_nets, normed
 from experiments.studies.layer_search.config import Config
 from jaxopt_lab.losses.classification import cross_entropy
 from jaxopt_lab.search import apply_genome, genome_params, reads_input
@@ -65,7 +65,7 @@ class Trainer:
 
             carry, _ = jax.lax.scan(step, carry, index)
             scores = logits(genome, carry[0], held.inputs, config.groups)
-            right = programs.accuracy(scores, held.labels)
+            right = dense_nets.accuracy(scores, held.labels)
             return carry, jnp.where(jnp.all(jnp.isfinite(scores)), right, 0)
 
         self._stage = stage

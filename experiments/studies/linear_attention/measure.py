@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.linear_attention.config import Config
 from experiments.studies.linear_attention.network import (
     ATTENTIONS,
@@ -84,11 +84,11 @@ def _run(
 
     def loss(params: Any, at: jax.Array) -> jax.Array:
         found, _ = scores(params, train.inputs[at], config, attend)
-        return programs.mean_cross_entropy(found, train.labels[at])
+        return dense_nets.mean_cross_entropy(found, train.labels[at])
 
     def value(params: Any) -> dict[str, Any]:
         found, pairs = scores(params, test.inputs, config, attend)
-        right = programs.accuracy(found, test.labels)
+        right = dense_nets.accuracy(found, test.labels)
         if name != "softmax":
             return {"accuracy": right}
         q, k = (

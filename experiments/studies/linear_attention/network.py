@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.studies.dense_nets import normals
 from experiments.studies.linear_attention.config import Config
-from experiments.studies.programs import normals
 from jaxopt_lab.layers.attention.linear_attention import (
     linear_attention,
     norm_aware_features,

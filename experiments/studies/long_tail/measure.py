@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.long_tail.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.layers import batch_former
@@ -42,7 +42,7 @@ Arm = Callable[[Any, Any, Any], tuple[jax.Array, Any]]
 
 def features(params: Any, x: jax.Array) -> jax.Array:
     """What the heads see."""
-    return jax.nn.relu(programs.dense(params["trunk"], x))
+    return jax.nn.relu(dense_nets.dense(params["trunk"], x))
 
 
 def arms(config: Config) -> dict[str, Arm]:
@@ -115,7 +115,7 @@ def _run(
     data = small_data.noisy(keys[0], data, config.noise)
     train, test, _ = small_data.by_class(keys[1], data, config.counts(), config.tested)
     width = config.width
-    *trunk, last = programs.dense_params(keys[2], 64, width, width, 30)
+    *trunk, last = dense_nets.dense_params(keys[2], 64, width, width, 30)
     former = batch_former(width, heads=config.heads, dropout=config.dropout)
     params = {
         "trunk": trunk,

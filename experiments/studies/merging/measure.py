@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.adapters.measure import turned
 from experiments.studies.merging.config import Config
 from experiments.studies.programs import Labelled
@@ -71,14 +71,14 @@ def _run(
         jnp.concatenate([test.labels, test.labels]),
     )
     noisy = train.inputs + config.noise * jax.random.normal(keys[0], train.inputs.shape)
-    start = programs.dense_params(keys[1], 64, config.hidden, 10)
+    start = dense_nets.dense_params(keys[1], 64, config.hidden, 10)
 
     def tuned(params: Any, key: jax.Array, inputs: jax.Array, steps: int) -> Any:
         at = programs.picks(key, steps, config.batch, len(train.labels))
 
         def loss(params: Any, at: jax.Array) -> jax.Array:
-            scores = programs.dense(params, inputs[at])
-            return programs.mean_cross_entropy(scores, train.labels[at])
+            scores = dense_nets.dense(params, inputs[at])
+            return dense_nets.mean_cross_entropy(scores, train.labels[at])
 
         return programs.trained(loss, optax.adam(config.rate), params, at)[0]
 
@@ -86,11 +86,11 @@ def _run(
     new = tuned(old, keys[3], turned(train).inputs, config.tuning)
     other = tuned(old, keys[4], noisy, config.tuning)
     logits = {
-        "pretrained": programs.dense(old, both.inputs),
-        "finetuned": programs.dense(new, both.inputs),
+        "pretrained": dense_nets.dense(old, both.inputs),
+        "finetuned": dense_nets.dense(new, both.inputs),
     }
     pair = {"pretrained": old, "finetuned": new}
-    of = lambda params: programs.dense(params, both.inputs)
+    of = lambda params: dense_nets.dense(params, both.inputs)
     centred: Any = {"least": 0.0, "most": 1.0, "gamma": config.gamma}
     centred["center"] = math.log(2) / 2
     each, coefficients = _each(old, new, both.inputs)
@@ -110,10 +110,10 @@ def _run(
 
 
 def _each(old: Any, new: Any, inputs: jax.Array, **options: Any) -> Any:
-    apply: Callable[..., jax.Array] = programs.dense
+    apply: Callable[..., jax.Array] = dense_nets.dense
     return t3_predict(apply, old, new, inputs, chunk=64, **options)
 
 
 def _accuracies(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """Those on the first and the second half, upright and turned."""
-    return programs.accuracy(scores.reshape(2, -1, scores.shape[-1]), labels[None])
+    return dense_nets.accuracy(scores.reshape(2, -1, scores.shape[-1]), labels[None])

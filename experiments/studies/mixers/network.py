@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.studies.dense_nets import normals
 from experiments.studies.mixers.config import Config
-from experiments.studies.programs import normals
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import hydra_mixer
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.noise.config import Config
 from jaxopt_lab.losses.classification import cross_entropy
 
@@ -108,4 +108,4 @@ def _run(key: jax.Array, point: Any, data: Any, config: Config) -> jax.Array:
     )
     index = programs.picks(order, config.steps, config.batch, len(train.labels))
     params, _ = programs.trained(loss, tx, start(start_key, kind, config), index)
-    return programs.accuracy(logits(params, test.inputs), test.labels)
+    return dense_nets.accuracy(logits(params, test.inputs), test.labels)

@@ -12,8 +12,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import accuracy
 from experiments.studies.noisy_hardware.config import Config
-from experiments.studies.programs import Labelled, accuracy, digits, over_seeds, picks
+from experiments.studies.programs import Labelled, digits, over_seeds, picks
 from jaxopt_lab.diagnostics.hardware import (
     crossbar,
     evaluate_under_weight_noise,

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.ordinal import qualities
 from experiments.studies.ordinal.config import Config
 from experiments.studies.programs import Labelled
@@ -107,8 +107,8 @@ def _angles(
     keys = jax.random.split(key, 7)
     clean, test = small_data.parts(keys[0], data, config.train)
     test = small_data.noisy(keys[1], test, config.noise)
-    net = programs.dense_params(keys[2], 64, config.width, config.features, 1)
-    embed = lambda params, x: programs.dense(params[:-1], x)
+    net = dense_nets.dense_params(keys[2], 64, config.width, config.features, 1)
+    embed = lambda params, x: dense_nets.dense(params[:-1], x)
 
     def loss(params: Any, given: Any) -> jax.Array:
         at, key = given
@@ -119,7 +119,7 @@ def _angles(
         y = jnp.concatenate([view.labels for view in two]).astype(x.dtype)
         f = embed(params, x)
         if arm == L1:
-            angles = programs.dense(params[-1:], jax.nn.relu(f))[:, 0]
+            angles = dense_nets.dense(params[-1:], jax.nn.relu(f))[:, 0]
             return jnp.mean(jnp.abs(angles - y))
         if arm == SUPCON:
             return supervised_contrastive_regression(
@@ -141,7 +141,7 @@ def _angles(
     params, _ = programs.trained(loss, optax.adam(config.rate), net, given)
     f = embed(params, test.inputs)
     if arm == L1:
-        angles = programs.dense(params[-1:], jax.nn.relu(f))[:, 0]
+        angles = dense_nets.dense(params[-1:], jax.nn.relu(f))[:, 0]
     else:
         f = unit_rows(f)
         train = small_data.noisy(keys[5], clean, config.noise)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.ordinal.config import Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.losses import fidelity_loss, gaussian_soft_label, level_score
@@ -62,7 +62,7 @@ def run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]:
     seen, spread = jnp.mean(votes, axis=1), jnp.std(votes, axis=1) + 0.05
     hard = jax.nn.one_hot(jnp.round(seen).astype(jnp.int32) - 1, LEVELS)
     soft = gaussian_soft_label(seen, spread, levels=LEVELS)
-    start = programs.dense_params(keys[4], 64, config.width, config.width, LEVELS)
+    start = dense_nets.dense_params(keys[4], 64, config.width, config.width, LEVELS)
     places = programs.picks(keys[5], config.steps, 2 * config.batch, config.train)
 
     def one(given: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -70,7 +70,7 @@ def run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]:
         labels = jnp.where(softly > 0, soft, hard)
 
         def loss(params: Any, at: jax.Array) -> jax.Array:
-            scores = programs.dense(params, images[at])
+            scores = dense_nets.dense(params, images[at])
             plain = jnp.mean(soft_label_divergence(scores, labels[at]))
             level = level_score(scores)
             pair = lambda x: (x[:, None], x[None])
@@ -85,7 +85,7 @@ def run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]:
 
         tx = optax.adam(config.rate)
         params, _ = programs.trained(loss, tx, start, places)
-        found = level_score(programs.dense(params, images[config.train :]))
+        found = level_score(dense_nets.dense(params, images[config.train :]))
         return found.mean, jnp.sqrt(found.var)
 
     mean, deviation = jax.lax.map(one, tuple(jnp.array([*ARMS.values()]).T))

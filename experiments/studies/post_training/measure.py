@@ -11,16 +11,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.post_training.config import Config
-from experiments.studies.programs import (
-    Labelled,
-    dense,
-    dense_params,
-    digits,
-    over_seeds,
-    picks,
-    trained,
-)
+from experiments.studies.programs import Labelled, digits, over_seeds, picks, trained
 from jaxopt_lab import catalog
 
 METHODS: Mapping[str, Mapping[str, Any]] = {

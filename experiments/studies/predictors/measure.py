@@ -11,16 +11,10 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
+from experiments.studies.dense_nets import accuracy, dense, dense_params
 from experiments.studies.predictors.config import Config
 from experiments.studies.predictors.spaces import SPACES, Space, draw, initial
-from experiments.studies.programs import (
-    accuracy,
-    dense,
-    dense_params,
-    digits,
-    picks,
-    trained,
-)
+from experiments.studies.programs import digits, picks, trained
 from jaxopt_lab.core.rank_correlation import kendall_tau
 from jaxopt_lab.search import (
     fit_kernel_ridge,

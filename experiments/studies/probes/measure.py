@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.probes.config import EPS, Config
 from experiments.studies.programs import Labelled
 from jaxopt_lab.metrics import apply_naive_bayes, fit_naive_bayes
@@ -70,10 +70,10 @@ def _features(
     if kind == FEATURES[0]:
         return train, test
     keys = jax.random.split(jax.random.key(config.first_seed))
-    params = programs.dense_params(keys[0], 64, config.width, config.width, 5)
+    params = dense_nets.dense_params(keys[0], 64, config.width, config.width, 5)
 
     def loss(params: list, batch: Labelled) -> jax.Array:
-        scores = programs.dense(params, batch.inputs)
+        scores = dense_nets.dense(params, batch.inputs)
         return jnp.mean(
             optax.softmax_cross_entropy_with_integer_labels(scores, batch.labels)
         )
@@ -87,7 +87,7 @@ def _features(
         )
         params, _ = run(params, batches)
     inner = params[:-1]
-    own = lambda s: Labelled(jax.nn.relu(programs.dense(inner, s.inputs)), s.labels)
+    own = lambda s: Labelled(jax.nn.relu(dense_nets.dense(inner, s.inputs)), s.labels)
     return own(train), own(test)
 
 
@@ -105,7 +105,7 @@ def _naive_bayes(
             where=(jnp.arange(most) < count).astype(jnp.float32),
             eps=eps,
         )
-        return programs.accuracy(apply_naive_bayes(probe, test.inputs), test.labels)
+        return dense_nets.accuracy(apply_naive_bayes(probe, test.inputs), test.labels)
 
     each = lambda order, *sets: jax.lax.map(lambda n: one(n, order, *sets), counts)
     run = jax.jit(lambda orders, *sets: jax.lax.map(lambda o: each(o, *sets), orders))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies.programs import Labelled, accuracy, picks, trained
+from experiments.studies.dense_nets import accuracy
+from experiments.studies.programs import Labelled, picks, trained
 from experiments.studies.quantized_search.config import Config
 from jaxopt_lab.quantize import LinearGrid, fake_quant
 from jaxopt_lab.search import (

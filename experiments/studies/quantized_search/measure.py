@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.store import Store
-from experiments.studies.programs import accuracy, digits, over_seeds
+from experiments.studies.dense_nets import accuracy
+from experiments.studies.programs import digits, over_seeds
 from experiments.studies.quantized_search import elastic, gradients
 from experiments.studies.quantized_search.config import Config
 from jaxopt_lab.search import hypervolume, linas, nsga2, random_search, run

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.programs import Labelled
 from experiments.studies.regularizers.config import PLAIN, STRENGTHS, Config
 from jaxopt_lab.losses import shade
@@ -83,7 +83,7 @@ def _run(
     keys = jax.random.split(key, 5)
     data = small_data.noisy(keys[0], data, config.noise)
     train, test = small_data.parts(keys[1], data, max(config.counts))
-    start = programs.dense_params(keys[2], 64, config.width, 10)
+    start = dense_nets.dense_params(keys[2], 64, config.width, 10)
     shape = (config.batch, config.width)
 
     def one(own: Strengths, count: jax.Array) -> jax.Array:
@@ -99,19 +99,19 @@ def _run(
         def loss(params: Any, state: Any, given: Any) -> tuple[jax.Array, Any]:
             at, key = given
             batch = small_data.picked(train, at)
-            before = programs.dense(params[:1], batch.inputs)
+            before = dense_nets.dense(params[:1], batch.inputs)
             penalties, state = _PENALTY.apply(state, before)
             kept = jax.random.uniform(key, shape) >= own.dropped
             hidden = jnp.where(kept, jax.nn.relu(before) / (1 - own.dropped), 0)
             losses = optax.softmax_cross_entropy_with_integer_labels(
-                programs.dense(params[1:], hidden), batch.labels
+                dense_nets.dense(params[1:], hidden), batch.labels
             )
             return jnp.mean(losses + own.penalty * penalties), state
 
         state = _PENALTY.init(jnp.zeros(shape))
         given = places, jax.random.split(keys[4], config.steps)
         params, _ = programs.trained_with_state(loss, tx, start, state, given)
-        return programs.accuracy(programs.dense(params, test.inputs), test.labels)
+        return dense_nets.accuracy(dense_nets.dense(params, test.inputs), test.labels)
 
     counts = jnp.array(config.counts)
     # Not vmap: batched products take XLA minutes to compile.

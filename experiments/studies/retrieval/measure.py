@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.programs import Labelled
 from experiments.studies.retrieval import losses
 from experiments.studies.retrieval.config import Config
@@ -134,7 +134,7 @@ def _with_proxies(key: jax.Array, data: Labelled, config: Config) -> Any:
     keys = jax.random.split(key, 4)
     train, test, mixtures, shares = _sets(keys[0], data, config)
     start = {
-        "net": programs.dense_params(keys[1], 64, config.width, config.features),
+        "net": dense_nets.dense_params(keys[1], 64, config.width, config.features),
         "proxies": jax.random.normal(keys[2], (5, config.features)),
     }
     size = len(train.labels)
@@ -143,12 +143,12 @@ def _with_proxies(key: jax.Array, data: Labelled, config: Config) -> Any:
 
     def one(weight: jax.Array) -> tuple[jax.Array, jax.Array]:
         def loss(params: Any, batch: Labelled) -> jax.Array:
-            x = programs.dense(params["net"], batch.inputs)
+            x = dense_nets.dense(params["net"], batch.inputs)
             return losses.of_proxies(x, batch.labels, params["proxies"], weight, config)
 
         tx = optax.adam(config.rate)
         params, _ = programs.trained(loss, tx, start, batches)
-        embed = lambda x: programs.dense(params["net"], x)
+        embed = lambda x: dense_nets.dense(params["net"], x)
         return embed(test.inputs), embed(mixtures)
 
     found = jax.lax.map(one, jnp.array(config.weights))
@@ -160,19 +160,19 @@ def _contrastive(
 ) -> Any:
     keys = jax.random.split(key, 4)
     train, test, mixtures, shares = _sets(keys[0], data, config)
-    start = programs.dense_params(keys[1], 64, config.width, config.features)
+    start = dense_nets.dense_params(keys[1], 64, config.width, config.features)
     groups = config.groups * (1 + config.positives) // (1 + positives)
     draws = losses.drawn(keys[2], train.labels, config.steps, groups, 1 + positives)
     given = train.inputs[draws], jax.random.split(keys[3], config.steps)
 
     def loss(params: Any, given: Any) -> jax.Array:
         images, key = given
-        embed = lambda x: unit_rows(programs.dense(params, x))
+        embed = lambda x: unit_rows(dense_nets.dense(params, x))
         value = losses.contrastive(embed(images), config.temperature)
         if weight:
             value = value + weight * losses.ranked(embed, images, key)
         return value
 
     params, _ = programs.trained(loss, optax.adam(config.rate), start, given)
-    embed = lambda x: programs.dense(params, x)[None]
+    embed = lambda x: dense_nets.dense(params, x)[None]
     return embed(test.inputs), embed(mixtures), shares, test.labels

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.reweighting.config import Config
 from jaxopt_lab.losses.classification import cross_entropy
 from jaxopt_lab.losses.reweighting import loss_weights
@@ -112,7 +112,9 @@ def _run(key: jax.Array, point: Any, data: Any, config: Config) -> dict[str, jax
     inputs = train.inputs[mine.places]
 
     def losses(params: Any, index: jax.Array) -> jax.Array:
-        return cross_entropy(programs.dense(params, inputs[index]), mine.labels[index])
+        return cross_entropy(
+            dense_nets.dense(params, inputs[index]), mine.labels[index]
+        )
 
     def loss(params: Any, batch: Any) -> jax.Array:
         index, weighted = batch
@@ -123,10 +125,12 @@ def _run(key: jax.Array, point: Any, data: Any, config: Config) -> dict[str, jax
     index = programs.picks(order, config.steps, config.batch, config.pool)
     batches = index, jnp.arange(config.steps) >= config.first
     tx = optax.sgd(rate, momentum=0.9)
-    params = programs.dense_params(start, 64, config.width, 10)
+    params = dense_nets.dense_params(start, 64, config.width, 10)
     params, _ = programs.trained(loss, tx, params, batches)
     last = weights(losses(params, jnp.arange(config.pool)), strategy, config.r)
     return {
-        "accuracy": programs.accuracy(programs.dense(params, test.inputs), test.labels),
+        "accuracy": dense_nets.accuracy(
+            dense_nets.dense(params, test.inputs), test.labels
+        ),
         "share": jnp.mean(last, where=mine.marked),
     }

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.programs import Labelled
 from experiments.studies.selection.config import Config
 from jaxopt_lab.metrics import (
@@ -116,13 +116,13 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
         rest, jnp.nonzero(rest.labels >= 5, size=_others(config))[0]
     )
     width = config.width
-    start = programs.dense_params(keys[2], 64, width, width, 5)
+    start = dense_nets.dense_params(keys[2], 64, width, width, 5)
     places = programs.picks(keys[3], config.source_steps, config.batch, _others(config))
     tuning = programs.picks(keys[4], config.steps, config.batch, len(train.labels))
-    head = programs.dense_params(keys[5], width, 5)
+    head = dense_nets.dense_params(keys[5], width, 5)
 
     def loss(params: Any, batch: Labelled) -> jax.Array:
-        scores = programs.dense(params, batch.inputs)
+        scores = dense_nets.dense(params, batch.inputs)
         entropy = optax.softmax_cross_entropy_with_integer_labels
         return jnp.mean(entropy(scores, batch.labels))
 
@@ -130,15 +130,15 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
         task, rate = given
         batches = small_data.picked(task, places)
         trained, _ = programs.trained(loss, optax.adam(rate), start, batches)
-        features = jax.nn.relu(programs.dense(trained[:-1], train.inputs))
+        features = jax.nn.relu(dense_nets.dense(trained[:-1], train.inputs))
         tuned, _ = programs.trained(
             loss,
             optax.adam(config.rate),
             [*trained[:-1], *head],
             small_data.picked(train, tuning),
         )
-        scores = programs.dense(tuned, test.inputs)
-        return features, programs.accuracy(scores, test.labels)
+        scores = dense_nets.dense(tuned, test.inputs)
+        return features, dense_nets.accuracy(scores, test.labels)
 
     rates = config.rate * (jnp.arange(len(SOURCES)) < len(SOURCES) - 1)
     features, accuracy = jax.lax.map(one, (tasks(keys[5], source), rates))

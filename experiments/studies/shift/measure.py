@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import normed, programs
+from experiments.studies import dense_nets, normed, programs
 from experiments.studies.shift.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.data import corrupt
@@ -149,7 +149,7 @@ def _run(key: jax.Array, data: Any, config: Config) -> dict[str, jax.Array]:
                 # From the source at every batch.
                 scores.append(nets[arm].apply(params, states, x, train=True)[0])
             own, unmixed = nets[UNMIX].apply(params, unmixed, x, train=True)
-            return unmixed, programs.accuracy(jnp.stack([*scores, own]), labels[None])
+            return unmixed, dense_nets.accuracy(jnp.stack([*scores, own]), labels[None])
 
         return jnp.mean(jax.lax.scan(step, unmixed, places)[1], axis=0)
 
@@ -159,6 +159,6 @@ def _run(key: jax.Array, data: Any, config: Config) -> dict[str, jax.Array]:
 
     scores, _ = source.apply(params, states, test.inputs, train=False)
     return {
-        "clean": programs.accuracy(scores, test.labels),
+        "clean": dense_nets.accuracy(scores, test.labels),
         "accuracy": jax.lax.map(in_stream, jnp.array([False, True])),
     }

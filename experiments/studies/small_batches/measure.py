@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import normed, programs
+from experiments.studies import dense_nets, normed, programs
 from experiments.studies.small_batches.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import (
@@ -111,4 +111,4 @@ def _run(
     tx = optax.sgd(rate * (batch / _BASE), momentum=0.9)
     params, states = programs.trained_with_state(loss, tx, *net.init(start), index)
     scores, _ = net.apply(params, states, test.inputs, train=False)
-    return programs.accuracy(scores, test.labels)
+    return dense_nets.accuracy(scores, test.labels)

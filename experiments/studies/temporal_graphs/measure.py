@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies.programs import dense, dense_params
+from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.temporal_graphs import streams
 from experiments.studies.temporal_graphs.config import Config
 from jaxopt_lab.core.errors import InputError

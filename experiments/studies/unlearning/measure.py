@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.store import Store
-from experiments.studies.programs import Labelled, dense, digits
+from experiments.studies.dense_nets import dense
+from experiments.studies.programs import Labelled, digits
 from experiments.studies.unlearning.config import Config
 from experiments.studies.unlearning.models import match_all, train_all, tune_all
 from jaxopt_lab.diagnostics import datamodel_change, fit_datamodel, klom, margins

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies.programs import Labelled, dense, dense_params, trained
+from experiments.studies.dense_nets import dense, dense_params
+from experiments.studies.programs import Labelled, trained
 from experiments.studies.unlearning.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.recipes import init_oracle_matching, make_oracle_matching_step

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies import programs, small_data
+from experiments.studies import dense_nets, programs, small_data
 from experiments.studies.programs import Labelled
 from experiments.studies.wrong_labels import networks
 from experiments.studies.wrong_labels.config import Config
@@ -110,7 +110,7 @@ def _plain(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Arra
         state = init_state(tx, *_started(network, start, own))
         state, _ = jax.lax.scan(step, state, _named(batches, slice(None)))
         scores, _ = network.apply(state.params, {}, test.inputs, train=False)
-        return programs.accuracy(scores, test.labels)
+        return dense_nets.accuracy(scores, test.labels)
 
     dropped = jnp.array([0.0, config.dropout, 0.0])
     found = jax.lax.map(one, (dropped, jnp.array([0.0, 0.0, config.rho])))
@@ -137,7 +137,7 @@ def _nested(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Arr
     every = jax.lax.map(trained, jnp.stack([first, second]))
     states = [jax.tree.map(lambda x, i=i: x[i], every) for i in range(2)]
     alone, _ = jax.lax.scan(step, states[0], end)
-    accuracies = lambda params, s: programs.accuracy(
+    accuracies = lambda params, s: dense_nets.accuracy(
         prefix_logits(networks.features(params, s.inputs), params["head"]), s.labels
     )
     # Of equal accuracies fewer features are better.
@@ -161,7 +161,7 @@ def _nested(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Arr
     ]
     return {
         NESTED: prefixes[kept - 1],
-        TAUGHT: programs.accuracy(logits[0] + logits[1], test.labels),
+        TAUGHT: dense_nets.accuracy(logits[0] + logits[1], test.labels),
         "prefixes": prefixes,
         "kept": kept,
     }

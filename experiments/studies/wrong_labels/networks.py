@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.layers import nested_dropout
 from jaxopt_lab.layers.activation.nested_dropout import first_features
@@ -24,7 +24,7 @@ def features(params: Any, x: jax.Array) -> jax.Array:
     Returns:
       ``(B, width)``.
     """
-    return jax.nn.relu(programs.dense(params["trunk"], x))
+    return jax.nn.relu(dense_nets.dense(params["trunk"], x))
 
 
 def plain(width: int, dropout: jax.Array) -> Functional:
@@ -99,5 +99,5 @@ def loss(network: Functional) -> Any:
 
 
 def _start(key: jax.Array, width: int) -> Any:
-    *trunk, last = programs.dense_params(key, 64, width, width, 10)
+    *trunk, last = dense_nets.dense_params(key, 64, width, width, 10)
     return {"trunk": trunk, "head": last["kernel"]}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies import programs
+from experiments.studies import dense_nets, programs
 from experiments.studies.study import Settings
 
 
@@ -14,17 +14,17 @@ def test_every_seed_takes_the_steps_of_sgd():
     inputs, labels = rng.normal(size=(12, 3)), rng.integers(0, 2, 12)
 
     def loss(params, batch):
-        scores = programs.dense(params, batch[0])
+        scores = dense_nets.dense(params, batch[0])
         ces = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1])
         return jnp.mean(ces)
 
     def run(key, inputs, labels):
-        start = programs.dense_params(key, 3, 2)
+        start = dense_nets.dense_params(key, 3, 2)
         at = programs.picks(key, 2, 4, 12)
         end, losses = programs.trained(
             loss, optax.sgd(0.5), start, (inputs[at], labels[at])
         )
-        right = programs.accuracy(programs.dense(end, inputs), labels)
+        right = dense_nets.accuracy(dense_nets.dense(end, inputs), labels)
         return {"start": start[0], "end": end[0], "at": at, "loss": losses, "r": right}
 
     def by_hand(kernel, bias, x, y):
@@ -65,7 +65,7 @@ def test_runs_from_given_starts_have_keys_of_their_own():
 
 
 def test_normal_numbers_of_one_draw_fill_the_shapes():
-    a, b = programs.normals(jax.random.key(0), (2, 3), (4,))
+    a, b = dense_nets.normals(jax.random.key(0), (2, 3), (4,))
     whole = np.concatenate([np.ravel(a), np.ravel(b)])
     np.testing.assert_array_equal(whole, jax.random.normal(jax.random.key(0), (10,)))
 
