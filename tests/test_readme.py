@@ -63,7 +63,7 @@ def test_the_first_choices_have_the_costs_of_the_catalog():
     table = between("choice", "end of choice", PAGES["choose.md"].read_text())
     rows = [line.strip("|").split(" | ") for line in table.splitlines()[2:]]
     assert len(rows) > 5
-    for _, name, gradients, state, _ in rows:
+    for _, name, gradients, state, _, _ in rows:
         row = catalog.get(name.strip("` "))
         assert gradients == (row.gradients_formula or str(row.gradients)), name
         assert state == (row.state_text or row.state_bytes), name

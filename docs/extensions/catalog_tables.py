@@ -18,6 +18,7 @@ goes to the end of the last map of its kind, with its summary.
 from __future__ import annotations
 
 import functools
+import json
 import pathlib
 import re
 import sys
@@ -110,9 +111,16 @@ def _choices(table: str) -> str:
         name = part.strip("`")
         known = tables.facts(catalog.get(name, "transform"))
         costs = known["gradients a step"], known["state, bytes a parameter"]
-        cells = [case, part, *costs, _verdicts().get(name, "")]
+        cells = [case, part, *costs, _times().get(name, ""), _verdicts().get(name, "")]
         full.append(f"| {' | '.join(cells)} |")
     return "\n".join(["<!-- choice -->", head, line, *full, "<!-- end of choice -->"])
+
+
+@functools.cache
+def _times() -> dict[str, str]:
+    """By part: the time of a training step over that of AdamW."""
+    kept = json.loads((ROOT / "docs" / "figures" / "step_times.json").read_text())
+    return {name: f"{ratio:.2f}" for name, ratio in kept["ratios"].items()}
 
 
 @functools.cache

@@ -50,8 +50,8 @@ class Config(Settings):
       width: channels.
       severities: of each corruption.
       corruptions: their names.
-      rate: the highest rate of Adam; of 0.01 and 0.03 the better one for every norm
-        on another seed than those of the results.
+      rate: the highest rate of Adam; of 0.01 and 0.03 the better one for batch and
+        group norms on another seed than those of the results.
       classes: of the objects; so few steps do not tell all ten digits apart.
       arms: norms of the network.
     """
