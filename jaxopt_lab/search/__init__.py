@@ -14,6 +14,11 @@ from jaxopt_lab.search.einspace.network import (
     module_function,
 )
 from jaxopt_lab.search.einspace.nodes import Node, as_text, from_text, infer_shape
+from jaxopt_lab.search.gradient_search import (
+    QuantSearch,
+    QuantSearchState,
+    quant_search,
+)
 from jaxopt_lab.search.kernel_ridge import (
     KernelRidge,
     fit_kernel_ridge,
@@ -64,12 +69,9 @@ from jaxopt_lab.search.quantization_noise import (
     quantization_noise,
 )
 from jaxopt_lab.search.quantized_supernet import (
-    QuantSearch,
-    QuantSearchState,
     chosen_operation,
     edge_bit_operations,
     mixed_operations,
-    quant_search,
     rescaled_branch,
 )
 from jaxopt_lab.search.random_search import random_search
