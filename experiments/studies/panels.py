@@ -44,13 +44,21 @@ def arms_table(title: str, measures: Mapping[str, Arms], first: str = "arm") -> 
     return Table(title, (first, *measures), rows)
 
 
-def dots(measures: Mapping[str, Arms], height: float = 0.32) -> Figure:
+def dots(
+    measures: Mapping[str, Arms],
+    height: float = 0.32,
+    *,
+    label: str = "",
+    scale: float = 1.0,
+) -> Figure:
     """A panel for each measure, a line for each arm.
 
     Args:
       measures: values ``(seeds,)`` by arm, by label of the axis; all with the same
         arms.
       height: of a line, in inches.
+      label: of every axis; the names of the measures are titles then.
+      scale: factor on the values.
 
     Returns:
       The figure.
@@ -59,12 +67,12 @@ def dots(measures: Mapping[str, Arms], height: float = 0.32) -> Figure:
     figure, (axes,) = style.grid(
         1, len(measures), 2.0 + 2.9 * len(measures), 0.9 + height * len(arms)
     )
-    for i, (ax, (label, values)) in enumerate(zip(axes, measures.items(), strict=True)):
+    for i, (ax, (name, values)) in enumerate(zip(axes, measures.items(), strict=True)):
         found = [mean_interval(values[arm]) for arm in arms]
         ax.errorbar(
-            [x.mean for x in found],
+            [scale * x.mean for x in found],
             range(len(arms)),
-            xerr=np.nan_to_num([x.half for x in found]),
+            xerr=scale * np.nan_to_num([x.half for x in found]),
             fmt="o",
             color=style.BLUE,
             capsize=3,
@@ -72,7 +80,9 @@ def dots(measures: Mapping[str, Arms], height: float = 0.32) -> Figure:
         ax.set_yticks(range(len(arms)), arms if i == 0 else [""] * len(arms))
         ax.set_ylim(len(arms) - 0.5, -0.5)
         ax.locator_params(axis="x", nbins=5)
-        ax.set_xlabel(label)
+        ax.set_xlabel(label or name)
+        if label:
+            ax.set_title(name, fontsize="medium")
         style.tidy(ax)
     return figure
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from experiments.studies.study import Settings
+from jaxopt_lab import batch_grad
 from jaxopt_lab.data import load_digits
 
 
@@ -191,7 +192,7 @@ def trained(
     Args:
       loss: ``loss(params, batch)``, a scalar; ``batch`` is ``batches`` without its
         leading axis. Without convolutions, which are slow in a loop on a CPU.
-      tx: the optimizer.
+      tx: the optimizer; links see the gradient of the batch elsewhere.
       params: at the start.
       batches: tree of arrays with an axis of steps.
 
@@ -199,10 +200,13 @@ def trained(
       The parameters, and the loss before every step, ``(steps,)``.
     """
 
+    update = optax.with_extra_args_support(tx).update
+
     def step(carry: Any, batch: Any) -> Any:
         params, state = carry
         value, grads = jax.value_and_grad(loss)(params, batch)
-        updates, state = tx.update(grads, state, params)
+        grad_fn = batch_grad(loss, batch)
+        updates, state = update(grads, state, params, grad_fn=grad_fn)
         return (optax.apply_updates(params, updates), state), value
 
     (params, _), losses = jax.lax.scan(step, (params, tx.init(params)), batches)

@@ -94,16 +94,17 @@ def materials(configuration: Configuration) -> Materials:
         return Functional(made.init, apply)
 
     part = configuration.chosen("recipe")
-    given = loaded.input_shape, loaded.num_classes
     of_recipe = recipe_adapters.of_configuration(configuration).network
-    if part is None or of_recipe is None:
-        functional, computed = model_in(*given), make(*given)
-    else:
-        functional, computed = (
-            of_recipe(m, *given, part.options) for m in (model_in, make)
-        )
-    if run.precision == "float32" and not run.quantize:
-        computed = functional
+
+    def network(build: Any) -> Functional:
+        given = loaded.input_shape, loaded.num_classes
+        if part is None or of_recipe is None:
+            return build(*given)
+        return of_recipe(build, *given, part.options)
+
+    functional = network(model_in)
+    plain = run.precision == "float32" and not run.quantize
+    computed = functional if plain else network(make)
     loss_fn = loss_of(configuration, loaded, computed)
     return Materials(loaded, placed, functional, computed, loss_fn, make)
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab.core import trees
+from jaxopt_lab.core import extras, trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import reason
 from jaxopt_lab.core.typing import ModelState, Params
@@ -130,10 +130,5 @@ def needed(module: str, what: str) -> Any:
     Raises:
       InputError: it is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"{what} needs the package {module.partition('.')[0]} ({error}); install "
-            "it with: pip install 'jaxopt_lab[export]'"
-        ) from None
+    extras.need(module.partition(".")[0], what, "export")
+    return importlib.import_module(module)

@@ -6,6 +6,7 @@ import re
 from typing import Any, Literal, get_args
 
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.extras import need
 
 QwixType = Literal[
     "int2", "int4", "int8", "float8_e4m3fn", "float8_e5m2", "nf4", "mxfp8", "mxfp4"
@@ -56,13 +57,7 @@ def qwix_model(
             raise unknown(name, kind, get_args(QwixType))
     if activations is not None and weights is None:
         raise InputError(f"activations={activations} needs weights; got weights=None")
-    try:
-        import qwix  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            f"qwix_model needs the package qwix ({error}); install it with: "
-            "pip install 'jaxopt_lab[qwix]'"
-        ) from None
+    qwix = need("qwix", "qwix_model", "qwix")
     from flax import nnx
 
     if not isinstance(model, nnx.Module):

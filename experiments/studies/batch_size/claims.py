@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots, scores
+from experiments.studies import scores
 from experiments.studies.batch_size import config as papers
 from experiments.studies.batch_size.config import Config
 from experiments.studies.batch_size.ghosts import (
@@ -19,6 +19,7 @@ from experiments.studies.batch_size.ghosts import (
 )
 from experiments.studies.batch_size.growth import GROWING
 from experiments.studies.batch_size.measure import Measured
+from experiments.studies.panels import dots
 
 _POINT = (-0.01, float("inf"))
 
@@ -104,10 +105,10 @@ def report(measured: Measured, config: Config) -> Report:
     )
     label = "test accuracy, %"
     drawn = {
-        "growing": dots.intervals(
-            {"": {a: s.values for a, s in by.items()}}, label, 100
+        "growing": dots(
+            {"": {a: s.values for a, s in by.items()}}, label=label, scale=100
         ),
-        "ghosts": dots.intervals({"": measured.ghosts}, label, 100),
+        "ghosts": dots({"": measured.ghosts}, label=label, scale=100),
     }
     tables = [Table(title, headings, rows), closed]
     return Report({"measured": measured}, tables, drawn)

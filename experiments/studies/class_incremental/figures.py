@@ -13,14 +13,6 @@ from experiments.studies.class_incremental.measure import Measured, after_tasks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "-", "s"),
-    (style.OCHRE, "--", "D"),
-    (style.GREEN, "--", "^"),
-    (style.BLUE, "-", "o"),
-    (style.ORANGE, ":", "v"),
-)
-
 
 def curves(measured: Measured) -> Figure:
     """The mean accuracy over the classes seen, and that of the first task.
@@ -32,8 +24,9 @@ def curves(measured: Measured) -> Figure:
       The figure.
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6, sharey=True)
-    for (arm, accuracy), look in zip(measured.accuracy.items(), _LOOKS, strict=True):
-        color, line, marker = look
+    looks = style.look_of(list(measured.accuracy))
+    for arm, accuracy in measured.accuracy.items():
+        color, marker, line = looks[arm]
         drawn = after_tasks(accuracy), accuracy[:, :, :NEW].mean(axis=2)
         for axes, values in zip((left, right), drawn, strict=True):
             tasks = np.arange(1, values.shape[1] + 1)

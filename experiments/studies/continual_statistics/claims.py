@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots, scores
+from experiments.studies import scores
 from experiments.studies.continual_statistics.config import Config
 from experiments.studies.continual_statistics.measure import (
     ARMS,
@@ -15,6 +15,7 @@ from experiments.studies.continual_statistics.measure import (
     WHOLE,
     Measured,
 )
+from experiments.studies.panels import dots
 
 
 def chosen(measured: Measured, config: Config) -> dict[str, dict[str, np.ndarray]]:
@@ -80,5 +81,5 @@ def report(measured: Measured, config: Config) -> Report:
         rows,
     )
     values = {"all classes": by["accuracy"], "tasks before the last": by["before"]}
-    drawn = {"accuracy": dots.intervals(values, "test accuracy, %", 100)}
+    drawn = {"accuracy": dots(values, label="test accuracy, %", scale=100)}
     return Report({"measured": measured}, [table], drawn)

@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = ("trained on pixels in order", "trained on shuffled pixels")
-_LOOKS = {
-    "optimal": (style.GREY, "-", "s"),
-    "wiener": (style.GREEN, "--", "^"),
-    "square": (style.ORANGE, ":", "v"),
-    "local": (style.BLUE, "-", "o"),
-}
 
 
 def curves(values: Mapping[str, np.ndarray], config: Config) -> Figure:
@@ -34,7 +28,7 @@ def curves(values: Mapping[str, np.ndarray], config: Config) -> Figure:
     """
     figure, (panels,) = style.grid(1, 2, 9.0, 3.6, sharey=True)
     for i, (axes, title) in enumerate(zip(panels, _TITLES, strict=True)):
-        for name, (color, line, marker) in _LOOKS.items():
+        for name, (color, marker, line) in style.look_of(list(values)).items():
             mean = values[name][i].mean(axis=-1)
             axes.plot(config.alphas, mean, line, marker=marker, color=color, label=name)
         axes.set_xlabel("cumulative signal")

@@ -11,13 +11,6 @@ from experiments.studies.flow_matching.measure import FINE, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "-", "s"),
-    (style.BLUE, "-", "o"),
-    (style.GREEN, "--", "^"),
-    (style.ORANGE, ":", "v"),
-)
-
 
 def panels(measured: Measured, config: Config) -> Figure:
     """Curvature against cost, a point a seed; W2 against Euler's steps.
@@ -30,8 +23,9 @@ def panels(measured: Measured, config: Config) -> Figure:
       The figure.
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6)
-    for i, (arm, distances) in enumerate(measured.distance.items()):
-        color, line, marker = _LOOKS[i % len(_LOOKS)]
+    looks = style.look_of(list(measured.distance))
+    for arm, distances in measured.distance.items():
+        color, marker, line = looks[arm]
         excess = 1e4 * (measured.cost[arm] - 1)
         left.plot(excess, measured.curvature[arm], marker, color=color, label=arm)
         means = [distances[str(n)].mean() for n in config.euler]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots
 from experiments.studies.layer_search.config import Config
 from experiments.studies.layer_search.measure import (
     EVOLUTION,
@@ -12,6 +11,7 @@ from experiments.studies.layer_search.measure import (
     RANDOM,
     Measured,
 )
+from experiments.studies.panels import dots
 from jaxopt_lab.search.layer_genomes import INPUTS, OPS
 
 
@@ -89,5 +89,5 @@ def report(measured: Measured, config: Config) -> Report:
     place = int(measured.best[EVOLUTION].argmax())
     layer = written(measured.genome[EVOLUTION][place].astype(int).tolist())
     found = Table("the best layer of all", ("nodes",), [(layer,)])
-    drawn = {"test": dots.intervals({"": measured.test}, "test accuracy, %", 100)}
+    drawn = {"test": dots({"": measured.test}, label="test accuracy, %", scale=100)}
     return Report({"measured": measured}, [table, found], drawn)

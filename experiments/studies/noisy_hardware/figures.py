@@ -11,13 +11,6 @@ from experiments.studies.noisy_hardware.measure import METHODS, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "o", "-"),
-    (style.ORANGE, "s", "--"),
-    (style.GREEN, "^", "-."),
-    (style.BLUE, "D", "-"),
-)
-
 
 def noise(measured: Measured, config: Config) -> Figure:
     """Two panels, a look for each method.
@@ -31,7 +24,7 @@ def noise(measured: Measured, config: Config) -> Figure:
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
     ends = []
-    for method, (color, marker, line) in zip(METHODS, _LOOKS, strict=True):
+    for method, (color, marker, line) in style.look_of(list(METHODS)).items():
         look = {"color": color, "marker": marker, "markersize": 4}
         mean = 100 * measured.accuracy[method].mean(axis=0)
         left.plot(config.sigmas, mean, linestyle=line, label=method, **look)

@@ -12,9 +12,9 @@ import numpy as np
 import optax
 
 from experiments.harness.store import Store
-from experiments.studies.dense_nets import accuracy
+from experiments.studies.dense_nets import accuracy, mean_cross_entropy
 from experiments.studies.noisy_hardware.config import Config
-from experiments.studies.programs import Labelled, digits, over_seeds, picks
+from experiments.studies.programs import Labelled, digits, over_seeds, picks, trained
 from jaxopt_lab.diagnostics.hardware import (
     crossbar,
     evaluate_under_weight_noise,
@@ -172,20 +172,13 @@ def _run(
     index = picks(keys[1], config.steps, config.batch, train.labels.shape[0])
     link = METHODS[method][0]
     base = optax.sgd(config.rate, 0.9)
-    tx: Any = base if link is None else optax.chain(link(radius), base)
+    tx = base if link is None else optax.chain(link(radius), base)
 
     def loss(params: Any, index: jax.Array) -> jax.Array:
-        scores, labels = outputs(params, train.inputs[index]), train.labels[index]
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+        scores = outputs(params, train.inputs[index])
+        return mean_cross_entropy(scores, train.labels[index])
 
-    def step(carry: Any, index: jax.Array) -> Any:
-        params, state = carry
-        slope = lambda p, i=0: jax.grad(loss)(p, index)
-        more = {} if link is None else {"grad_fn": slope}
-        updates, state = tx.update(slope(params), state, params, **more)
-        return (optax.apply_updates(params, updates), state), None
-
-    (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), index)
+    params, _ = trained(loss, tx, params, index)
     right = lambda p, test: accuracy(outputs(p, test.inputs), test.labels)
     noisy = evaluate_under_weight_noise(
         right, params, test, keys[2], sigma=config.sigmas, draws=config.draws

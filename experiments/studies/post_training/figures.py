@@ -12,15 +12,6 @@ from experiments.studies.post_training.measure import METHODS, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "o", "-"),
-    (style.OCHRE, "v", "--"),
-    (style.ORANGE, "s", "-"),
-    (style.BLUE, "D", "-"),
-    (style.GREEN, "^", "-."),
-    (style.VIOLET, "P", ":"),
-)
-
 
 def errors(measured: Measured) -> Figure:
     """Two panels, a line for each method, means over seeds.
@@ -33,7 +24,7 @@ def errors(measured: Measured) -> Figure:
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
     every = [int(b) for b in measured.error]
-    for method, (color, marker, line) in zip(METHODS, _LOOKS, strict=True):
+    for method, (color, marker, line) in style.look_of(list(METHODS)).items():
         look = {"color": color, "marker": marker, "linestyle": line, "markersize": 4}
         bits = [b for b in every if method in measured.error[str(b)]]
         logs = [np.log(measured.error[str(b)][method]).mean() for b in bits]

@@ -12,13 +12,6 @@ from experiments.studies.predictors.measure import PREDICTORS, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.BLUE, "o"),
-    (style.ORANGE, "s"),
-    (style.GREY, "^"),
-    (style.OCHRE, "v"),
-)
-
 
 def taus(measured: Measured) -> Figure:
     """Two panels, within a space and zero-shot; a mark for each bench.
@@ -35,9 +28,8 @@ def taus(measured: Measured) -> Figure:
         (right, measured.zero_shot, "trained on the other spaces"),
     )
     for axes, values, title in panels:
-        for i, (predictor, (color, marker)) in enumerate(
-            zip(PREDICTORS, _LOOKS, strict=True)
-        ):
+        looks = style.look_of(list(PREDICTORS))
+        for i, (predictor, (color, marker, _)) in enumerate(looks.items()):
             for j, name in enumerate(values):
                 own = values[name][predictor]
                 place = np.full(own.shape, j + 0.16 * (i - 1.5))

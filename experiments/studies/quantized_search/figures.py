@@ -12,14 +12,6 @@ from experiments.studies.quantized_search.measure import Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.BLUE, "-"),
-    (style.ORANGE, "--"),
-    (style.GREY, "-."),
-    (style.GREEN, ":"),
-    (style.OCHRE, (0, (5, 1, 1, 1, 1, 1))),
-)
-
 
 def volumes(measured: Measured) -> Figure:
     """Two panels: SimQ-NAS over measurements, points of QuantNAS.
@@ -31,18 +23,16 @@ def volumes(measured: Measured) -> Figure:
       The figure.
     """
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
-    for (arm, volume), (color, line) in zip(
-        measured.volume.items(), _LOOKS, strict=True
-    ):
+    looks = style.look_of([*measured.volume, *measured.points])
+    for arm, volume in measured.volume.items():
         number = np.arange(1, volume.shape[1] + 1)
+        color, _, line = looks[arm]
         left.plot(number, volume.mean(0), color=color, linestyle=line, label=arm)
     left.set_xlabel("measured sub-networks")
     left.set_ylabel("hypervolume")
     left.legend(frameon=False, fontsize=8)
-    marks = ((style.BLUE, "o"), (style.ORANGE, "s"))
-    for (kind, points), (color, marker) in zip(
-        measured.points.items(), marks, strict=True
-    ):
+    for kind, points in measured.points.items():
+        color, marker, _ = looks[kind]
         flat = points.reshape(-1, 2)
         x, y = 1 + flat[:, 1], 100 * flat[:, 0]
         look = {"color": color, "markersize": 4, "fillstyle": "none", "label": kind}

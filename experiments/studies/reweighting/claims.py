@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments.harness.report import Report
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots, scores
+from experiments.studies import scores
+from experiments.studies.panels import dots
 from experiments.studies.reweighting.config import Config
 from experiments.studies.reweighting.measure import PANELS, STRATEGIES, Measured
 
@@ -63,5 +64,5 @@ def report(measured: Measured, config: Config) -> Report:
     panels = chosen(measured, config)
     table = scores.table(panels, "test accuracy, %", scale=100)
     values = {p: {n: s.values for n, s in by.items()} for p, by in panels.items()}
-    drawn = {"accuracy": dots.intervals(values, "test accuracy, %", 100)}
+    drawn = {"accuracy": dots(values, label="test accuracy, %", scale=100)}
     return Report({"measured": measured}, [table], drawn)

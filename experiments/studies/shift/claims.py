@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots
+from experiments.studies.panels import dots
 from experiments.studies.shift import config as papers
 from experiments.studies.shift.config import Config
 from experiments.studies.shift.measure import (
@@ -88,5 +88,5 @@ def report(measured: Measured, config: Config) -> Report:
         rows,
     )
     label = "accuracy, %, mean over corruptions"
-    drawn = {"accuracy": dots.intervals(panels(measured), label, 100)}
+    drawn = {"accuracy": dots(panels(measured), label=label, scale=100)}
     return Report({"measured": measured}, [table], drawn)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from experiments.harness.report import Report
 from experiments.harness.verdicts import Claim
-from experiments.studies import dots, scores
+from experiments.studies import scores
+from experiments.studies.panels import dots
 from experiments.studies.small_batches import config as papers
 from experiments.studies.small_batches.config import Config
 from experiments.studies.small_batches.measure import (
@@ -78,5 +79,5 @@ def report(measured: Measured, config: Config) -> Report:
     panels = chosen(measured, config)
     table = scores.table(panels, "test accuracy, %", scale=100)
     values = {p: {n: s.values for n, s in by.items()} for p, by in panels.items()}
-    drawn = {"accuracy": dots.intervals(values, "test accuracy, %", 100)}
+    drawn = {"accuracy": dots(values, label="test accuracy, %", scale=100)}
     return Report({"measured": measured}, [table], drawn)

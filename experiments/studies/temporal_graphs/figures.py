@@ -10,13 +10,6 @@ from experiments.studies.temporal_graphs.measure import ARMS, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "o", "-"),
-    (style.OCHRE, "^", ":"),
-    (style.ORANGE, "s", "--"),
-    (style.BLUE, "D", "-"),
-)
-
 
 def precision(measured: Measured) -> Figure:
     """A line for each arm, means over seeds with their standard errors.
@@ -29,7 +22,8 @@ def precision(measured: Measured) -> Figure:
     """
     figure, ((axes,),) = style.grid(1, 1, 5.6, 3.8)
     batches = [int(batch) for batch in measured.precision]
-    for i, (arm, (color, marker, line)) in enumerate(zip(ARMS, _LOOKS, strict=True)):
+    looks = style.look_of(list(ARMS))
+    for i, (arm, (color, marker, line)) in enumerate(looks.items()):
         values = [100 * arms[arm] for arms in measured.precision.values()]
         means = [v.mean() for v in values]
         errors = [v.std(ddof=1) / len(v) ** 0.5 for v in values]

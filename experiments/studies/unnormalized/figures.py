@@ -15,13 +15,6 @@ from experiments.studies.unnormalized.measure import Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    (style.GREY, "-", "s"),
-    (style.BLUE, "-", "o"),
-    (style.GREEN, "--", "^"),
-    (style.ORANGE, ":", "v"),
-)
-
 
 def panels(measured: Measured, scores: Mapping[str, Score], config: Config) -> Figure:
     """The curvature over the model's mean, the divergence over the learning rate.
@@ -42,7 +35,9 @@ def panels(measured: Measured, scores: Mapping[str, Score], config: Config) -> F
     left.axvline(config.mean, color=style.GREY, linewidth=0.8)
     left.set_xlabel("mean of the model (line: of the data)")
     left.set_ylabel("curvature of the loss")
-    for (name, s), (color, line, marker) in zip(scores.items(), _LOOKS, strict=True):
+    looks = style.look_of(list(scores))
+    for name, s in scores.items():
+        color, marker, line = looks[name]
         curve = np.where(np.isfinite(s.curve), s.curve, np.nan)
         right.plot(config.rates, curve, line, marker=marker, color=color, label=name)
     right.set_xscale("log")

@@ -10,8 +10,6 @@ from experiments.studies.video.measure import HNERV, NERV, Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = {HNERV: (style.BLUE, "o", "-"), NERV: (style.ORANGE, "^", "--")}
-
 
 def curves(measured: Measured) -> Figure:
     """Quantized frames, and frames between; a point a clip, lines of the means.
@@ -28,7 +26,7 @@ def curves(measured: Measured) -> Figure:
         (right, measured.between, "frames between (dB)"),
     )
     for axes, values, label in panels:
-        for name, (color, marker, line) in _LOOKS.items():
+        for name, (color, marker, line) in style.look_of([HNERV, NERV]).items():
             size = measured.size[name]
             axes.plot(
                 size.ravel(), values[name].ravel(), marker, color=color, alpha=0.3
