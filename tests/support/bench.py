@@ -4,8 +4,8 @@ Each run of tests is a fork of one process that has loaded jax and pytest and no
 of ours, and takes compiled programs from a folder: a program that a mutant leaves as
 it is costs no compilation. The tests named after the mutant's module run first, in one
 process that stops at the first failure; then the nearest ones by imports, then rows of
-the battery that build from the module, and the tests of both that wait for the full run.
-All have one limit of processor time; a mutant beyond it is killed where the tests
+the battery that build from the module, and the tests of both that wait for the full
+run. All have one limit of processor time; a mutant beyond it is killed where the tests
 without it stay far below, and survives else.
 """
 
