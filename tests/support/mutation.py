@@ -141,13 +141,14 @@ def commands(graph: ImportGraph, path: str) -> list[tuple[str, ...]]:
     named = tuple(t for t in tests if pathlib.PurePosixPath(t).name.startswith(names))
     others = tuple(t for t in tests if t not in named)
     rows = rows_of(graph, path)[:_ROWS]
-    found = [files for files in (named, others) if files]
+    found = [named, ("--full", *named)] if named else []
     if rows:
         cases = " or ".join(f"[{name}-" for name in rows)
-        battery = ("-k", cases, *_BATTERY)
-        found += [battery, ("--full", *battery)]
-    if named:
-        found.insert(2, ("--full", *named))
+        found.append(("-k", cases, *_BATTERY))
+    if others:
+        found.append(others)
+    if rows:
+        found.append(("--full", "-k", cases, *_BATTERY))
     return found
 
 
