@@ -23,9 +23,9 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
-    affine,
     after_batch,
     first_running,
+    normalized_affine,
     padded,
     places,
 )
@@ -110,7 +110,7 @@ def alpha_bn(
             )
             state = after_batch(state, found, alpha, ddof=ddof)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
-        z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
-        return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
+        y = normalized_affine(z, mean, var, params, eps)
+        return padded(y, valid, x.dtype), state
 
     return real_layer(init, apply)
