@@ -255,8 +255,12 @@ def _taken_apart(x: Any, tasks: int) -> tuple[jax.Array, jax.Array | None]:
             f"task must be an integer for each of {x.shape[0]} examples; got {dtype} "
             f"of shape {shape}"
         )
-    if isinstance(task, np.ndarray) and not np.all((task >= 0) & (task < tasks)):
-        raise InputError(f"task must be below tasks={tasks}; got {int(np.max(task))}")
+    if isinstance(task, np.ndarray):
+        beyond = task[(task < 0) | (task >= tasks)]
+        if beyond.size:
+            raise InputError(
+                f"task must be from 0 to below tasks={tasks}; got {int(beyond[0])}"
+            )
     return x, jnp.asarray(task)
 
 

@@ -15,6 +15,7 @@ from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_argumen
 from jaxopt_lab.core.statistics import (
     batch_statistics,
     moved_in_sequence,
+    require_values,
     with_ddof,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
@@ -71,7 +72,8 @@ def ghost_batch_norm(
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
-        features or no floating type, or its batch cannot be cut evenly.
+        features or no floating type, its batch cannot be cut evenly, or a ghost batch
+        has one value a feature.
 
     Source: Hoffer et al., "Train longer, generalize better", 2017
     (https://arxiv.org/abs/1705.08741) and its code.
@@ -110,6 +112,7 @@ def ghost_batch_norm(
             if valid is not None:
                 inside = jnp.broadcast_to(valid, (*x.shape[:-1], 1))
                 inside = inside.reshape((*z.shape[:-1], 1))
+            require_values("ghost_batch_norm", z, (1, 2))
             found = batch_statistics(
                 z, (1, 2), weights=inside, fast_variance=fast_variance
             )
