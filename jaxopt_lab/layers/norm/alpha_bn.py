@@ -22,9 +22,9 @@ from jaxopt_lab.core.statistics import batch_statistics, require_values
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
-    affine,
     after_batch,
     first_running,
+    normalized_affine,
     padded,
     places,
 )
@@ -107,7 +107,7 @@ def alpha_bn(
             )
             state = after_batch(state, found, alpha, ddof=ddof)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
-        z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
-        return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
+        y = normalized_affine(z, mean, var, params, eps)
+        return padded(y, valid, x.dtype), state
 
     return real_layer(init, apply)
