@@ -118,6 +118,7 @@ _DEAR = (
     "msam m=16",
     "lookbehind k=2 alpha=0.2",
     "lookbehind k=2 adaptive",
+    "lookbehind k=5 static",
     "lookbehind k=5 adaptive",
 )
 
@@ -146,7 +147,7 @@ _QUICK_DIGITS = dataclasses.replace(_STANDARD_DIGITS, steps=30, without=_SLOW)
 _STANDARD_WRONG = Panel(
     "digits-40-percent-wrong",
     "digits",
-    steps=400,
+    steps=300,
     flipped=0.4,
     learning_rate=0.01,
     radii=(1, 2),
