@@ -61,17 +61,31 @@ def ratio(
 
     a()
     b()
+    return ratio_of(lambda: timed(a), lambda: timed(b), pairs)
+
+
+def ratio_of(a: Callable[[], float], b: Callable[[], float], pairs: int) -> Ratio:
+    """The ratio of two times, measured in the order A B B A.
+
+    Args:
+      a: the seconds of one run of the first program.
+      b: those of the second.
+      pairs: number of pairs, made even.
+
+    Returns:
+      The ratio.
+    """
     times = []
     for _ in range((pairs + 1) // 2):
-        first, second = timed(a), timed(b)
+        first, second = a(), b()
         times.append((first, second))
-        second, first = timed(b), timed(a)
+        second, first = b(), a()
         times.append((first, second))
     array = np.array(times)
     low, median, high = np.quantile(array[:, 0] / array[:, 1], [0.25, 0.5, 0.75])
-    seconds = tuple(float(s) for s in np.median(array, axis=0))
+    one, other = np.median(array, axis=0)
     return Ratio(
-        float(median), float(low), float(high), (seconds[0], seconds[1]), len(times)
+        float(median), float(low), float(high), (float(one), float(other)), len(times)
     )
 
 

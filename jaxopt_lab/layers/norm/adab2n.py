@@ -22,9 +22,8 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import ModelState
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     affine,
@@ -135,9 +134,7 @@ def adab2n(
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         x, task = _taken_apart(x, tasks)
-        valid = over_features("adab2n", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("adab2n", x, features, mask)
         about = None
         if train:
             axes = (0, *places(z))

@@ -13,8 +13,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     after_batch,
@@ -119,9 +118,7 @@ def batch_channel_norm(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("batch_channel_norm", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("batch_channel_norm", x, features, mask)
         small = jnp.asarray(eps, z.dtype)
         # Of each example: those of the batch are pooled from them, and the groups' of
         # the normalized input follow from its being linear in the input.

@@ -14,8 +14,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     affine,
@@ -224,9 +223,7 @@ def _around(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        valid = over_features(name, x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input(name, x, features, mask)
         if activate:
             z, state = inner(params, state, z, valid, train, axis_name)
         y = affine(z, params["scale"], params["bias"])

@@ -12,8 +12,7 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     first_running,
@@ -117,9 +116,7 @@ def unmix_tns(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("unmix_tns", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("unmix_tns", x, features, mask)
         if z.ndim == 2:
             mean, var = (along(state[name], z) for name in ("mean", "var"))
             about = mean
