@@ -148,6 +148,8 @@ def commands(graph: ImportGraph, path: str) -> list[tuple[str, ...]]:
         found.append(("-k", cases, *_BATTERY))
     if others:
         found.append(others)
+    if others and not named:
+        found.append(("--full", *others))
     if rows:
         found.append(("--full", "-k", cases, *_BATTERY))
     return found
