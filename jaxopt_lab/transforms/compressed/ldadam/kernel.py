@@ -275,4 +275,11 @@ class SubspaceIteration(NamedTuple):
                 lambda: low_rank.leading_left_vectors(self.whole(nothing), rank),
                 lambda: orthonormal(old),
             )
-        return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
+
+        def turn(basis: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+            due = first | (i == 0)
+            return jax.lax.cond(due, orthonormal, lambda b: b, basis), None
+
+        # One iteration in the text of the program, not one more for the first step; a
+        # loop of an unknown number of turns would have no reverse pass.
+        return jax.lax.scan(turn, old, jnp.arange(START_ITERATIONS))[0]
