@@ -9,7 +9,7 @@ STUDY = Study.of_folder(
     "Architectures of einspace's grammar for digits: evolution from random ones, "
     "evolution from a small residual network, and random draws, as many trained "
     "candidates each. Shapes differ: every architecture is compiled, and the "
-    "compilations are counted. quick: seconds; standard: six seeds.",
+    "compilations are counted. quick: seconds; standard: five seeds.",
 )
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ PAPER = "Ericsson et al. 2024, arXiv:2405.20838"
 
 GRAMMAR = Grammar(
     units=(8, 16, 32),
+    branches=(2, 4),
     patches=((1, 1, 0), (3, 1, 1), (3, 2, 1), (4, 4, 0)),
     max_depth=6,
     max_computations=12,
     max_elements=2**11,
 )
-"""The published one in small: fewer units, windows that fit in 8 x 8, and limits that
-keep compilations below about a second and networks below 50,000 parameters."""
+"""The published one in small: fewer units and branches, windows that fit in 8 x 8, and
+limits that keep compilations at about a second and networks below 50,000 parameters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,17 +38,17 @@ class Config(Settings):
       again: other starts from which the best candidate is trained for the test.
     """
 
-    budget: int = 24
-    population: int = 8
+    budget: int = 16
+    population: int = 5
     tournament: int = 3
     valid: int = 400
     batch: int = 32
-    steps: int = 200
+    steps: int = 150
     rate: float = 0.04
     again: int = 3
 
 
 SIZES = {
     QUICK: Config(seeds=2, budget=3, population=2, batch=8, steps=3, again=1),
-    STANDARD: Config(seeds=6),
+    STANDARD: Config(seeds=5),
 }

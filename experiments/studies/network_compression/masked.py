@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.studies.dense_nets import accuracy, mean_cross_entropy, normals
+from experiments.studies.dense_nets import accuracy
 from experiments.studies.network_compression.config import Config
 from experiments.studies.normed import patches
 from experiments.studies.programs import Labelled, trained
@@ -33,20 +33,22 @@ class Chain(NamedTuple):
     outputs: Any
 
 
-def as_chain(specs: Sequence[ConvSpec], layers: int) -> Chain:
+def as_chain(specs: Sequence[ConvSpec], places: Sequence[int], layers: int) -> Chain:
     """The numbers of a table.
 
     Args:
       specs: the table; its first layer alone has a stride, of 2.
-      layers: as many or more.
+      places: of its layers among those of the teacher; the first is 0.
+      layers: of the teacher.
 
     Returns:
-      The chain, its last layers off.
+      The chain, with the layers of the teacher that are not in the table off.
     """
-    rest = layers - len(specs)
-    padded = lambda values: np.array([*values, *[1] * rest], np.int32)
-    on = np.arange(layers) < len(specs)
-    return Chain(on, padded(s.kernel for s in specs), padded(s.outputs for s in specs))
+    chain = Chain(np.zeros(layers, bool), *np.ones((2, layers), np.int32))
+    for place, spec in zip(places, specs, strict=True):
+        chain.on[place] = True
+        chain.kernel[place], chain.outputs[place] = spec.kernel, spec.outputs
+    return chain
 
 
 def _shares(chain: Chain, units: int) -> list[tuple[jax.Array, jax.Array, Any]]:
@@ -64,30 +66,29 @@ def _shares(chain: Chain, units: int) -> list[tuple[jax.Array, jax.Array, Any]]:
     return found
 
 
-def initial(key: jax.Array, chain: Chain, units: int) -> dict[str, Any]:
-    """Weights in the largest shapes, of the scale of the table.
+def initial(seed: int, specs: Sequence[ConvSpec], units: int) -> dict[str, Any]:
+    """Weights in the largest shapes, of the scale of a teacher's.
 
     Args:
-      key: PRNG key.
-      chain: the table.
+      seed: of the draws, on the host.
+      specs: the table of the teacher.
       units: the most channels.
 
     Returns:
       Arrays by name: kernels of ``(9, units, units)``, the first of one input.
     """
-    shares = _shares(chain, units)
-    shapes = [(WINDOW, 1 if i == 0 else units, units) for i in range(len(shares))]
-    *kernels, head = normals(key, *shapes, (units, CLASSES))
-    scaled = [
-        kernel * jnp.sqrt(2 / (jnp.sum(window) * jnp.sum(before)))
-        for kernel, (window, before, _) in zip(kernels, shares, strict=True)
-    ]
-    return {
-        "kernels": scaled,
-        "biases": [jnp.zeros(units) for _ in shares],
-        "head": head / jnp.sqrt(jnp.sum(shares[-1][2])),
-        "head_bias": jnp.zeros(CLASSES),
+    rng, before, kernels = np.random.default_rng(seed), 1, []
+    for i, spec in enumerate(specs):
+        draw = rng.normal(size=(WINDOW, 1 if i == 0 else units, units))
+        kernels.append(draw * (2 / (WINDOW * before)) ** 0.5)
+        before = spec.outputs
+    found = {
+        "kernels": kernels,
+        "biases": [np.zeros(units) for _ in specs],
+        "head": rng.normal(size=(units, CLASSES)) / before**0.5,
+        "head_bias": np.zeros(CLASSES),
     }
+    return jax.tree.map(np.float32, found)
 
 
 def first_patches(x: jax.Array) -> jax.Array:
@@ -132,15 +133,11 @@ class Told(NamedTuple):
 
     Attributes:
       inputs: ``(examples, 64)``.
-      labels: ``(examples,)``.
-      logits: of the teacher, ``(examples, 10)``.
-      from_teacher: 1: mean squares of the logits; 0: cross entropy of the labels.
+      goals: probabilities of the classes, ``(examples, 10)``.
     """
 
     inputs: Any
-    labels: Any
-    logits: Any
-    from_teacher: Any
+    goals: Any
 
 
 class Result(NamedTuple):
@@ -149,12 +146,14 @@ class Result(NamedTuple):
     Attributes:
       valid: accuracy on the examples of the rewards.
       test: on those of the test.
-      logits: on the training examples.
+      params: its weights, in the largest shapes.
+      goals: its probabilities of the classes, on the training examples.
     """
 
     valid: float
     test: float
-    logits: np.ndarray
+    params: Any
+    goals: np.ndarray
 
 
 class Trainer:
@@ -171,32 +170,26 @@ class Trainer:
         self.compilations, self._config = 0, config
 
         @jax.jit
-        def run(
-            chain: Chain,
-            seed: jax.Array,
-            index: jax.Array,
-            told: Told,
-            held: tuple[Labelled, ...],
-        ) -> Any:
+        def run(chain: Chain, start: Any, index: Any, told: Told, held: Any) -> Any:
             # The body runs once for every compilation.
             self.compilations += 1
 
             def loss(params: Any, index: jax.Array) -> jax.Array:
                 scores = outputs(params, chain, told.inputs[index])
-                apart = jnp.mean(jnp.square(scores - told.logits[index]))
-                hard = mean_cross_entropy(scores, told.labels[index])
-                return jnp.where(told.from_teacher, apart, hard)
+                goals = told.goals[index]
+                return jnp.mean(optax.softmax_cross_entropy(scores, goals))
 
-            start = initial(jax.random.key(seed), chain, config.units)
             params, _ = trained(loss, optax.adam(config.rate), start, index)
             right = [accuracy(outputs(params, chain, h.inputs), h.labels) for h in held]
-            return right, outputs(params, chain, told.inputs)
+            goals = jax.nn.softmax(outputs(params, chain, told.inputs))
+            return *right, params, goals
 
         self._run = run
 
     def train(
         self,
-        specs: Sequence[ConvSpec],
+        chain: Chain,
+        start: Any,
         seed: int,
         told: Told,
         held: tuple[Labelled, ...],
@@ -206,8 +199,9 @@ class Trainer:
         """Train the network of a table.
 
         Args:
-          specs: the table.
-          seed: of the start and the batches.
+          chain: the table.
+          start: weights in the largest shapes, of which those of the table are taken.
+          seed: of the batches.
           told: what it learns from.
           held: examples of the rewards and of the test.
           long: whether as a teacher, ``config.long`` steps.
@@ -218,7 +212,6 @@ class Trainer:
         config = self._config
         size = (config.long if long else config.steps, config.batch)
         rng = np.random.default_rng(seed)
-        index = rng.integers(0, len(told.labels), size).astype(np.int32)
-        chain = as_chain(specs, config.layers)
-        right, logits = self._run(chain, np.uint32(seed), index, told, held)
-        return Result(*(float(r) for r in right), np.asarray(logits))
+        index = rng.integers(0, len(told.goals), size).astype(np.int32)
+        found = jax.device_get(self._run(chain, start, index, told, held))
+        return Result(float(found[0]), float(found[1]), *found[2:])

@@ -11,7 +11,14 @@ import numpy as np
 
 from experiments.harness.store import Store
 from experiments.studies.network_compression.config import Config
-from experiments.studies.network_compression.masked import CLASSES, Told, Trainer
+from experiments.studies.network_compression.masked import (
+    CLASSES,
+    Result,
+    Told,
+    Trainer,
+    as_chain,
+    initial,
+)
 from experiments.studies.programs import digits
 from experiments.studies.small_data import parts
 from jaxopt_lab.search import (
@@ -100,6 +107,18 @@ def measure(config: Config, store: Store) -> Measured:
     )
 
 
+class Student(NamedTuple):
+    """A table, and where its layers were in the teacher.
+
+    Attributes:
+      specs: the table.
+      places: of its layers.
+    """
+
+    specs: Specs
+    places: tuple[int, ...]
+
+
 class Task:
     """A teacher, and the rewards of its students.
 
@@ -115,34 +134,47 @@ class Task:
         train, test = digits()
         valid, rest = parts(jax.random.key(seed), train, config.valid)
         self.specs, self.held = chain(config, units), (valid, test)
-        none = jnp.zeros((len(rest.labels), CLASSES))
-        labels = Told(rest.inputs, rest.labels, none, np.float32(0))
-        self.teacher = trainer.train(self.specs, seed, labels, self.held, long=True)
-        logits = jnp.asarray(self.teacher.logits)
-        self.told = labels._replace(logits=logits, from_teacher=np.float32(1))
+        labels = Told(rest.inputs, jax.nn.one_hot(rest.labels, CLASSES))
+        start = initial(seed, self.specs, config.units)
+        every = range(config.layers)
+        whole = as_chain(self.specs, every, config.layers)
+        self.teacher = trainer.train(whole, start, seed, labels, self.held, long=True)
+        self.told = labels._replace(goals=jnp.asarray(self.teacher.goals))
 
-    def reward(self, specs: Sequence[ConvSpec]) -> float:
+    def student(self, student: Student, *, long: bool = False) -> Result:
+        """A student that begins with the weights of the teacher and learns from it.
+
+        Args:
+          student: its table.
+          long: whether as long as a teacher.
+
+        Returns:
+          What came of it.
+        """
+        chain = as_chain(student.specs, student.places, self.config.layers)
+        start, seed = self.teacher.params, self.seed + (10_000 if long else 0)
+        return self.trainer.train(chain, start, seed, self.told, self.held, long=long)
+
+    def reward(self, specs: Sequence[ConvSpec], accuracy: float) -> float:
         """The reward of a student.
 
         Args:
           specs: its table.
+          accuracy: on the examples for the rewards.
 
         Returns:
-          The reward, of its accuracy on the examples for it.
+          The reward.
         """
-        student = self.trainer.train(specs, self.seed, self.told, self.held)
         whole = max(self.teacher.valid, 1 / self.config.valid)
-        return compression_reward(
-            student.valid, whole, _count(specs), _count(self.specs)
-        )
+        return compression_reward(accuracy, whole, _count(specs), _count(self.specs))
 
-    def searched(self, make: Any, space: Space, before: Specs) -> tuple[Any, Any]:
+    def searched(self, make: Any, space: Space, before: Student) -> tuple[Any, Any]:
         """Students of one stage.
 
         Args:
           make: makes the search of a space.
           space: of the actions.
-          before: the table on which they act.
+          before: the student on which they act.
 
         Returns:
           The last state of the search, and the rewards in their order.
@@ -150,12 +182,28 @@ class Task:
         rewards: list[float] = []
 
         def score(actions: Any) -> float:
-            rewards.append(self.reward(apply_actions(before, actions)))
+            student = after(before, actions)
+            found = self.student(student)
+            rewards.append(self.reward(student.specs, found.valid))
             return rewards[-1]
 
         count = self.config.epochs * self.config.rollouts
         state = run(make(space), score, jax.random.key(self.seed), count)
         return state, np.array(rewards)
+
+
+def after(student: Student, actions: Mapping[str, Any]) -> Student:
+    """A student after removals and shrinkages.
+
+    Args:
+      student: before.
+      actions: by the places in its own table, see ``apply_actions``.
+
+    Returns:
+      The student.
+    """
+    kept = [p for i, p in enumerate(student.places) if actions.get(f"keep_{i}", True)]
+    return Student(apply_actions(student.specs, actions), tuple(kept))
 
 
 def _count(specs: Sequence[ConvSpec]) -> int:
@@ -168,21 +216,22 @@ def _of_seed(config: Config, seed: int, trainer: Trainer) -> dict[str, Any]:
     found: dict[str, Any] = {f"{TEACHER} accuracy": task.teacher.test}
     taught: Any = None
     for name, make in ((POLICY, policy), (RANDOM, random_search)):
-        removed, rewards = task.searched(make, removal_space(task.specs), task.specs)
+        whole = Student(task.specs, tuple(range(config.layers)))
+        removed, rewards = task.searched(make, removal_space(task.specs), whole)
         found[f"{name} {STAGES[0]}"] = rewards
         taught = removed if name == POLICY else taught
-        specs = apply_actions(task.specs, removed["best"])
-        shrunk, rewards = task.searched(make, shrink_space(specs), specs)
+        best = after(whole, removed["best"])
+        shrunk, rewards = task.searched(make, shrink_space(best.specs), best)
         found[f"{name} {STAGES[1]}"] = rewards
         # Nothing shrunk may be better than all that was tried.
         if shrunk["score"] > removed["score"]:
-            specs = apply_actions(specs, shrunk["best"])
-        last = trainer.train(specs, 10_000 + seed, task.told, task.held, long=True)
+            best = after(best, shrunk["best"])
+        last = task.student(best, long=True)
         found[f"{name} best"] = max(shrunk["score"], removed["score"])
-        found[f"{name} ratio"] = _count(task.specs) / _count(specs)
+        found[f"{name} ratio"] = _count(task.specs) / _count(best.specs)
         found[f"{name} accuracy"] = last.test
         found[f"{name} table"] = ", ".join(
-            f"{s.kernel} x {s.kernel} to {s.outputs}" for s in specs
+            f"{s.kernel} x {s.kernel} to {s.outputs}" for s in best.specs
         )
     other = Task(config, seed, config.other_units, trainer)
 
@@ -193,5 +242,6 @@ def _of_seed(config: Config, seed: int, trainer: Trainer) -> dict[str, Any]:
 
     for name, make in ((TRANSFERRED, transferred), (FRESH, policy)):
         space = removal_space(other.specs)
-        found[name] = other.searched(make, space, other.specs)[1]
+        whole = Student(other.specs, tuple(range(config.layers)))
+        found[name] = other.searched(make, space, whole)[1]
     return {**found, "compilations": trainer.compilations}
