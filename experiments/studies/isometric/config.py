@@ -15,6 +15,9 @@ PAPER = "IGNN, 2020, arXiv:2006.09554, from the abstract"
 class Config(Settings):
     """One size of the study.
 
+    A tree falls apart without any one of its edges: the features and the loss of a run
+    do not know distances between the parts, which the scores ask for all the same.
+
     Attributes:
       graphs: names of ``measure.GRAPHS``. That of Les Miserables ships in networkx, the
         extra ``graphs``; its weights are left out.

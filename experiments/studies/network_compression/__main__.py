@@ -9,7 +9,7 @@ STUDY = Study.of_folder(
     "Chains of convolutions for digits, compressed by policies that remove layers and "
     "then shrink kernels and channels, with REINFORCE and at random from as many "
     "trained students; and the policy of removals for another teacher. quick: "
-    "seconds; standard: six seeds.",
+    "seconds; standard: five seeds.",
 )
 
 if __name__ == "__main__":
