@@ -44,6 +44,11 @@ from jaxopt_lab.search.network_compression import (
     removal_space,
     shrink_space,
 )
+from jaxopt_lab.search.network_ensemble import (
+    NetworkEnsemble,
+    fit_network_ensemble,
+    predict_network_ensemble,
+)
 from jaxopt_lab.search.nsga2 import nsga2
 from jaxopt_lab.search.pareto import (
     crowding_distance,
@@ -98,6 +103,7 @@ __all__ = [
     "Integers",
     "Interval",
     "KernelRidge",
+    "NetworkEnsemble",
     "Node",
     "Operation",
     "ProgramGraph",
@@ -127,6 +133,7 @@ __all__ = [
     "encode",
     "entropy_weight",
     "fit_kernel_ridge",
+    "fit_network_ensemble",
     "fraction_of",
     "from_text",
     "genome_of",
@@ -147,6 +154,7 @@ __all__ = [
     "nondominated_sort",
     "nsga2",
     "predict_kernel_ridge",
+    "predict_network_ensemble",
     "predictor_guided",
     "program_graph",
     "program_text",
