@@ -39,6 +39,7 @@ from jaxopt_lab.search.network_compression import (
     apply_actions,
     chain_parameters,
     compression_reward,
+    constrained_reward,
     conv_chain,
     removable,
     removal_space,
@@ -95,8 +96,10 @@ from jaxopt_lab.search.space import (
     encode,
     fraction_of,
 )
+from jaxopt_lab.search.weight_sharing import Ancestor, inherit_weights
 
 __all__ = [
+    "Ancestor",
     "Choice",
     "ConvSpec",
     "Grammar",
@@ -123,6 +126,7 @@ __all__ = [
     "chosen_operation",
     "compression_reward",
     "conservative_explorer",
+    "constrained_reward",
     "conv_chain",
     "count_parameters",
     "crowding_distance",
@@ -144,6 +148,7 @@ __all__ = [
     "hashed_ngrams",
     "hypervolume",
     "infer_shape",
+    "inherit_weights",
     "leave_one_out_errors",
     "linas",
     "masked_encoding",
