@@ -34,7 +34,7 @@ parameters, each the mean over seeds at the last step."""
 
 
 def measured(name: str, score: float) -> float:
-    """What a score was made of, as users read it.
+    """The quantity behind a score, as users read it.
 
     Args:
       name: of the objective.
