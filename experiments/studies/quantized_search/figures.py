@@ -46,8 +46,7 @@ def volumes(measured: Measured) -> Figure:
         flat = points.reshape(-1, 2)
         look = {"color": color, "markersize": 4, "fillstyle": "none", "label": kind}
         right.plot(flat[:, 1], 100 * flat[:, 0], marker, **look)
-    # Two skips have none.
-    right.set_xscale("symlog", linthresh=1e3)
+    right.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     right.set_xlabel("bit operations of the edges")
     right.legend(frameon=False, fontsize=8, title="search with")
     middle.set_xscale("log")
