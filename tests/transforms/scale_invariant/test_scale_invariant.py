@@ -173,6 +173,16 @@ def test_bad_input(make, line):
         make().init(W)
 
 
+def test_a_norm_is_kept_of_what_is_rescaled_alone():
+    params = {"kernel": jnp.ones((2, 3)), "scale": jnp.ones(3), "bias": jnp.ones(3)}
+    mask = {**dict.fromkeys(params, False), "kernel": True}
+    for per, size in (("tensor", 1), ("channel", 3)):
+        tx = normalize_and_project(mask, per=per)
+        norms = jax.eval_shape(tx.init, params).norms
+        assert norms["kernel"].size == size
+        assert norms["scale"].shape == norms["bias"].shape == (0,)
+
+
 @pytest.mark.parametrize(
     "tx", [adamp(0.1), project_radial(optax.sgd(0.1)), normalize_and_project()]
 )
