@@ -204,7 +204,7 @@ def test_planted_images_out_of_distribution_score_higher():
             [kernel(0, 16, 32), kernel(1, 32, 8)],
             [kernel(2, 4, 32), kernel(3, 32, 16)],
         )
-        own, statistics = judge.init()
+        own, statistics = judge.init(KEY)
         params = [kernel(4, 16, 32), kernel(5, 32, 1)], own
         start = init_discopatch(tx, vae, params, KEY, discriminator_state=statistics)
         state, _ = jax.lax.scan(update, start, jax.random.split(KEY, 600))

@@ -12,7 +12,7 @@ from experiments.harness.verdicts import Claim
 from experiments.studies.depth.config import Config
 from experiments.studies.depth.measure import Measured
 from experiments.studies.depth.residuals import ARMS, LEARNED, ONE, ROOT, WHOLE
-from experiments.studies.panels import arms_table, dots, lines
+from experiments.studies.panels import Arms, arms_table, dots, lines
 
 _MIX, _LNS = "Li et al. 2024, arXiv:2412.13795", "Sun et al. 2025, arXiv:2502.05795"
 _SCALES = "On residual network depth, 2025, from the abstract"
@@ -109,7 +109,9 @@ def report(measured: Measured, config: Config) -> Report:
             "test accuracy, %": 100 * own["accuracy"],
             "log steepness": own["slope"],
         }
-        arms = {n: dict(zip(ARMS, v.T, strict=True)) for n, v in values.items()}
+        arms: dict[str, Arms] = {
+            n: dict(zip(ARMS, v.T, strict=True)) for n, v in values.items()
+        }
         title = f"{modules} residual modules without norms"
         tables.append(arms_table(title, arms, "scale"))
     along = lambda name, i: np.stack(

@@ -115,7 +115,7 @@ def evonorm_b0(
             other = (z + 1) * root if form == "b1" else root - z
         # Not jnp.maximum, whose derivative compares twice to halve it at ties; there x
         # is 0, or the case has no measure.
-        return z / jnp.where(other > floor, other, floor), state
+        return scaled(params, z / jnp.where(other > floor, other, floor)), state
 
     return real_layer(init, _around(f"evonorm_{form}", features, activate, of_batch))
 
@@ -186,7 +186,10 @@ def evonorm_s0(
         _, square = in_groups(z, count, valid, centred=form != "s2")
         size = jax.lax.rsqrt(square + jnp.asarray(eps, z.dtype))
         turned = along(params["v"], z) * z if form == "s0" else z
-        return z * jax.nn.sigmoid(turned) * size, state
+        # The scale is multiplied by the small array first: one pass less.
+        factor = size * along(params["scale"], z)
+        y = z * jax.nn.sigmoid(turned) * factor + along(params["bias"], z)
+        return y, state
 
     return real_layer(init, _around(f"evonorm_{form}", features, activate, of_groups))
 
@@ -212,7 +215,7 @@ def _first(features: int, names: tuple[str, ...], dtype: DTypeLike) -> Any:
 def _around(
     name: str, features: int, activate: bool, inner: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``apply`` of a layer: its input checked, its output scaled and padded."""
+    """``apply`` of a layer: its input checked, its output padded."""
 
     def apply(
         params: Any,
@@ -226,8 +229,9 @@ def _around(
     ) -> tuple[jax.Array, Any]:
         z, valid = wide_input(name, x, features, mask)
         if activate:
-            z, state = inner(params, state, z, valid, train, axis_name)
-        y = affine(z, params["scale"], params["bias"])
+            y, state = inner(params, state, z, valid, train, axis_name)
+        else:
+            y = scaled(params, z)
         return padded(y, valid, x.dtype), state
 
     return apply
