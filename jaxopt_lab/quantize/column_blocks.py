@@ -29,8 +29,10 @@ class Steps(NamedTuple):
 
     def values(self, grid: Grid, index: Any, column: jax.Array) -> jax.Array:
         """The nearest values of one column, ``(outputs,)``."""
-        scale = self.scale[index]
-        zero = None if self.zero_point is None else self.zero_point[index]
+        scale, zero = jax.tree.map(
+            lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False),
+            (self.scale, self.zero_point),
+        )
         codes = grid.round(column, scale, zero)
         return (codes if zero is None else codes - zero) * scale
 
@@ -45,7 +47,7 @@ def steps_of(
     scale: jax.Array,
     zero_point: jax.Array | None,
     shape: tuple[int, ...],
-    order: jax.Array,
+    order: jax.Array | None,
     size: int,
 ) -> Steps:
     """The grid of every weight of a matrix whose columns are reordered.
@@ -54,7 +56,7 @@ def steps_of(
       scale: of a fitted grid.
       zero_point: likewise.
       shape: of the weight, ``(outputs, inputs)``.
-      order: the columns in their order.
+      order: the columns in their order; ``None``: as they are.
       size: columns with those that fill the last block; they have the step 1.
 
     Returns:
@@ -62,7 +64,8 @@ def steps_of(
     """
 
     def spread(x: jax.Array, filling: float) -> jax.Array:
-        rows = jnp.broadcast_to(over_groups(x, shape), shape).T[order]
+        rows = jnp.broadcast_to(over_groups(x, shape), shape).T
+        rows = rows if order is None else rows[order]
         extra = ((0, size - shape[1]), (0, 0))
         return jnp.pad(rows, extra, constant_values=filling)
 

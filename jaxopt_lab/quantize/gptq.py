@@ -25,6 +25,7 @@ from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import GridName, named_grid
 
 Order = Literal["given", "activation"]
+DAMPING, BLOCK = 0.01, 128
 
 
 def gptq(
@@ -33,9 +34,9 @@ def gptq(
     codec: Grid | GridName = "gptq",
     *,
     bits: Annotated[int, Interval(2, 8), STATIC] = 4,
-    damping: Annotated[float, NON_NEGATIVE] = 0.01,
+    damping: Annotated[float, NON_NEGATIVE] = DAMPING,
     order: Annotated[Order, STATIC] = "given",
-    block_size: Annotated[int, COUNT, STATIC] = 128,
+    block_size: Annotated[int, COUNT, STATIC] = BLOCK,
     static_groups: Annotated[bool, STATIC] = False,
 ) -> tuple[QArray, QuantizerReport]:
     r"""Quantize a weight column by column and pass the error on.
@@ -96,7 +97,7 @@ def gptq(
             "columns it would tear apart"
         )
     wide, wide_gram = calibrated(weight, gram, grid, "gptq")
-    values, scale, zero_point = _gptq(
+    values, scale, zero_point = gptq_values(
         wide, wide_gram, damping, grid, order, block_size, on_the_fly
     )
     coded = recoded(grid, values, scale, zero_point)
@@ -106,7 +107,7 @@ def gptq(
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
-def _gptq(
+def gptq_values(
     weight: jax.Array,
     gram: jax.Array,
     damping: jax.Array,
@@ -115,14 +116,28 @@ def _gptq(
     block: int,
     on_the_fly: bool,
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Values on the grid, their scale and their zero point."""
+    """Values on the grid, their scale and their zero point.
+
+    Args:
+      weight: ``(outputs, inputs)``.
+      gram: of the inputs.
+      damping: relative to the mean of the diagonal.
+      grid: rounds.
+      order: of the columns.
+      block: columns between two products.
+      on_the_fly: fit the grids of groups when they are reached.
+
+    Returns:
+      ``(values, scale, zero_point)``, see ``Grid.fit``.
+    """
     inputs = weight.shape[1]
     block = min(block, inputs)
     diagonal = jnp.diagonal(gram)
-    places = jnp.arange(inputs)
+    places = None
     if order == "activation":
         places = jnp.argsort(-diagonal, stable=True)
         gram, diagonal = gram[places][:, places], diagonal[places]
+    columns = weight.T if places is None else weight.T[places]
     dead = diagonal <= 0
     mean = jnp.mean(diagonal)
     mean = jnp.where(mean > 0, mean, 1)
@@ -132,12 +147,16 @@ def _gptq(
     extra = size - inputs
     factor = jnp.pad(factor, ((0, extra), (0, extra)))
     pivots = jnp.where(jnp.arange(size) < inputs, jnp.diagonal(factor), 1)
-    rest = jnp.where(dead[:, None], 0, weight.T[places])
+    rest = jnp.where(dead[:, None], 0, columns)
     rest = jnp.pad(rest, ((0, extra), (0, 0)))
-    # As published: an input that is always 0 counts in the range of a row, not of a
-    # group.
-    live = jnp.where(diagonal[jnp.argsort(places)][None] > 0, weight, 0)
-    scale, zero_point = grid.fit(live if grid.granularity == "group" else weight)
+    back = None if places is None else jnp.argsort(places)
+    fitted = weight
+    if grid.granularity == "group":
+        # As published: an input that is always 0 counts in the range of a row, not of
+        # a group.
+        live = diagonal > 0 if back is None else diagonal[back] > 0
+        fitted = jnp.where(live[None], weight, 0)
+    scale, zero_point = grid.fit(fitted)
 
     def every_step(scale: jax.Array, zero_point: jax.Array | None) -> Steps:
         return steps_of(scale, zero_point, weight.shape, places, size)
@@ -178,7 +197,8 @@ def _gptq(
 
     carry = rest, scale, zero_point
     rest, scale, zero_point = jax.lax.fori_loop(0, size // block, one_block, carry)
-    return rest[:inputs][jnp.argsort(places)].T, scale, zero_point
+    rest = rest[:inputs]
+    return (rest if back is None else rest[back]).T, scale, zero_point
 
 
 def _inverse_factor(matrix: jax.Array) -> jax.Array:
