@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.qarray import QArray, over_groups
 from jaxopt_lab.quantize.grid import Grid
-from jaxopt_lab.quantize.report import check_gram
+from jaxopt_lab.quantize.report import check_gram, check_values
 
 
 class Steps(NamedTuple):
@@ -95,7 +93,8 @@ def calibrated(
 
     Raises:
       InputError: the weight is no matrix, the gram matrix is missing, of another
-        shape or, outside of ``jit``, either is not finite.
+        shape or, outside of ``jit``, either is not finite or the latter has a
+        diagonal below 0.
     """
     wide = grid.wide(weight)
     if wide.ndim != 2:
@@ -109,10 +108,7 @@ def calibrated(
         )
     gram = jnp.asarray(gram)
     check_gram(gram, wide.shape[1])
-    for what, value in (("weight", wide), ("gram", gram)):
-        known = known_values(value)
-        if known is not None and not np.isfinite(known).all():
-            raise InputError(f"{what} of {name} must be finite; it holds NaN or inf")
+    check_values(name, weight=wide, gram=gram)
     return wide, gram.astype(trees.accumulation_dtype(wide.dtype))
 
 

@@ -8,9 +8,11 @@ from typing import Annotated, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, Interval
 from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.quantize.column_blocks import (
@@ -69,7 +71,8 @@ def gptq(
 
     Raises:
       InputError: no gram matrix, a wrong shape, values that are not finite, an unknown
-        order, or the order ``"activation"`` with groups that are not static.
+        order, the order ``"activation"`` with groups that are not static or, without
+        damping, a gram matrix that is singular (under ``jit`` all values are NaN then).
 
     Cost: :math:`O(p^3 + q p^2)` for q outputs and p inputs; memory :math:`2 p^2 + 5 q
     p` numbers. Works under ``jit`` and ``vmap``; no derivative.
@@ -100,6 +103,12 @@ def gptq(
     values, scale, zero_point = gptq_values(
         wide, wide_gram, damping, grid, order, block_size, on_the_fly
     )
+    known = known_values(scale)
+    if known is not None and np.isnan(known).any():
+        raise InputError(
+            f"gram of gptq is singular at damping={damping}: fewer examples than the "
+            f"{wide.shape[1]} inputs, or equal ones; give more, or a larger damping"
+        )
     coded = recoded(grid, values, scale, zero_point)
     error = calibration_error(wide, coded.dequantize(), wide_gram)
     nearest = calibration_error(wide, grid.encode(wide).dequantize(), wide_gram)
@@ -197,6 +206,8 @@ def gptq_values(
 
     carry = rest, scale, zero_point
     rest, scale, zero_point = jax.lax.fori_loop(0, size // block, one_block, carry)
+    # Codes cannot tell that there is no factor; the scale can, under jit as well.
+    scale = jnp.where(jnp.all(jnp.isfinite(pivots)), scale, jnp.nan)
     rest = rest[:inputs]
     return (rest if back is None else rest[back]).T, scale, zero_point
 

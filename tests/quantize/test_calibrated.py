@@ -242,6 +242,12 @@ def test_one_input_at_a_time_is_the_exact_minimum():
             lambda w, g: GPTQGrid(granularity="group"),
             "group_size must be a whole number",
         ),
+        (lambda w, g: gptq(w, -g), "must be a sum of outer products; .* falls to -1"),
+        (
+            # Two examples of six inputs.
+            lambda w, g: gptq(w, g.at[2:].set(0).at[2:, 2:].set(1.0), damping=0.0),
+            "singular at damping=0.0: fewer examples than the 6 inputs",
+        ),
         (lambda w, g: quantease_outliers(w, g, fraction=0.01), "is no outlier"),
         (lambda w, g: quantease_outliers(w, g, fraction=2.0), "fraction"),
         (lambda w, g: GPTQGrid(group_size=4), "belongs to granularity 'group'"),
