@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.qarray import QArray, over_groups
 from jaxopt_lab.quantize.grid import Grid
-from jaxopt_lab.quantize.report import check_gram
+from jaxopt_lab.quantize.report import check_gram, check_values
 
 
 class Steps(NamedTuple):
@@ -29,8 +27,10 @@ class Steps(NamedTuple):
 
     def values(self, grid: Grid, index: Any, column: jax.Array) -> jax.Array:
         """The nearest values of one column, ``(outputs,)``."""
-        scale = self.scale[index]
-        zero = None if self.zero_point is None else self.zero_point[index]
+        scale, zero = jax.tree.map(
+            lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False),
+            (self.scale, self.zero_point),
+        )
         codes = grid.round(column, scale, zero)
         return (codes if zero is None else codes - zero) * scale
 
@@ -45,7 +45,7 @@ def steps_of(
     scale: jax.Array,
     zero_point: jax.Array | None,
     shape: tuple[int, ...],
-    order: jax.Array,
+    order: jax.Array | None,
     size: int,
 ) -> Steps:
     """The grid of every weight of a matrix whose columns are reordered.
@@ -54,7 +54,7 @@ def steps_of(
       scale: of a fitted grid.
       zero_point: likewise.
       shape: of the weight, ``(outputs, inputs)``.
-      order: the columns in their order.
+      order: the columns in their order; ``None``: as they are.
       size: columns with those that fill the last block; they have the step 1.
 
     Returns:
@@ -62,7 +62,8 @@ def steps_of(
     """
 
     def spread(x: jax.Array, filling: float) -> jax.Array:
-        rows = jnp.broadcast_to(over_groups(x, shape), shape).T[order]
+        rows = jnp.broadcast_to(over_groups(x, shape), shape).T
+        rows = rows if order is None else rows[order]
         extra = ((0, size - shape[1]), (0, 0))
         return jnp.pad(rows, extra, constant_values=filling)
 
@@ -92,7 +93,8 @@ def calibrated(
 
     Raises:
       InputError: the weight is no matrix, the gram matrix is missing, of another
-        shape or, outside of ``jit``, either is not finite.
+        shape or, outside of ``jit``, either is not finite or the latter has a
+        diagonal below 0.
     """
     wide = grid.wide(weight)
     if wide.ndim != 2:
@@ -106,10 +108,7 @@ def calibrated(
         )
     gram = jnp.asarray(gram)
     check_gram(gram, wide.shape[1])
-    for what, value in (("weight", wide), ("gram", gram)):
-        known = known_values(value)
-        if known is not None and not np.isfinite(known).all():
-            raise InputError(f"{what} of {name} must be finite; it holds NaN or inf")
+    check_values(name, weight=wide, gram=gram)
     return wide, gram.astype(trees.accumulation_dtype(wide.dtype))
 
 

@@ -33,6 +33,7 @@ from jaxopt_lab.quantize.report import (
     QuantizerReport,
     calibration_error,
     check_gram,
+    check_values,
 )
 from jaxopt_lab.quantize.round_to_nearest import GridName
 
@@ -73,7 +74,8 @@ def genie(
 
     Raises:
       InputError: no real floating matrix, another codec, a gram matrix that does not
-        fit, or an argument out of range.
+        fit, an argument out of range or, outside of ``jit``, values that are not
+        finite.
 
     The objective of one matrix is ours, with its normalization, rates and number of
     steps; ``reconstruct_block`` has that of the paper. Memory: four arrays of the
@@ -99,6 +101,7 @@ def genie(
         raise InputError(f"weight of genie must be a matrix; got shape {wide.shape}")
     if gram is not None:
         check_gram(gram, wide.shape[1])
+    check_values("genie", weight=wide, gram=gram)
     rates = rounding_rate, scale_rate, penalty
     coded, error, nearest = _rounded(wide, gram, rates, grid.bits, steps)
     return coded, QuantizerReport(error, nearest, grid.nbytes(coded))

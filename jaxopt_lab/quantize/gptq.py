@@ -8,9 +8,11 @@ from typing import Annotated, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 
 from jaxopt_lab.core.errors import InputError, unknown
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, Interval
 from jaxopt_lab.core.qarray import QArray
 from jaxopt_lab.quantize.column_blocks import (
@@ -25,6 +27,7 @@ from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import GridName, named_grid
 
 Order = Literal["given", "activation"]
+DAMPING, BLOCK = 0.01, 128
 
 
 def gptq(
@@ -33,9 +36,9 @@ def gptq(
     codec: Grid | GridName = "gptq",
     *,
     bits: Annotated[int, Interval(2, 8), STATIC] = 4,
-    damping: Annotated[float, NON_NEGATIVE] = 0.01,
+    damping: Annotated[float, NON_NEGATIVE] = DAMPING,
     order: Annotated[Order, STATIC] = "given",
-    block_size: Annotated[int, COUNT, STATIC] = 128,
+    block_size: Annotated[int, COUNT, STATIC] = BLOCK,
     static_groups: Annotated[bool, STATIC] = False,
 ) -> tuple[QArray, QuantizerReport]:
     r"""Quantize a weight column by column and pass the error on.
@@ -68,7 +71,8 @@ def gptq(
 
     Raises:
       InputError: no gram matrix, a wrong shape, values that are not finite, an unknown
-        order, or the order ``"activation"`` with groups that are not static.
+        order, the order ``"activation"`` with groups that are not static or, without
+        damping, a gram matrix that is singular (under ``jit`` all values are NaN then).
 
     Cost: :math:`O(p^3 + q p^2)` for q outputs and p inputs; memory :math:`2 p^2 + 5 q
     p` numbers. Works under ``jit`` and ``vmap``; no derivative.
@@ -96,9 +100,15 @@ def gptq(
             "columns it would tear apart"
         )
     wide, wide_gram = calibrated(weight, gram, grid, "gptq")
-    values, scale, zero_point = _gptq(
+    values, scale, zero_point = gptq_values(
         wide, wide_gram, damping, grid, order, block_size, on_the_fly
     )
+    known = known_values(scale)
+    if known is not None and np.isnan(known).any():
+        raise InputError(
+            f"gram of gptq is singular at damping={damping}: fewer examples than the "
+            f"{wide.shape[1]} inputs, or equal ones; give more, or a larger damping"
+        )
     coded = recoded(grid, values, scale, zero_point)
     error = calibration_error(wide, coded.dequantize(), wide_gram)
     nearest = calibration_error(wide, grid.encode(wide).dequantize(), wide_gram)
@@ -106,7 +116,7 @@ def gptq(
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
-def _gptq(
+def gptq_values(
     weight: jax.Array,
     gram: jax.Array,
     damping: jax.Array,
@@ -115,14 +125,28 @@ def _gptq(
     block: int,
     on_the_fly: bool,
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Values on the grid, their scale and their zero point."""
+    """Values on the grid, their scale and their zero point.
+
+    Args:
+      weight: ``(outputs, inputs)``.
+      gram: of the inputs.
+      damping: relative to the mean of the diagonal.
+      grid: rounds.
+      order: of the columns.
+      block: columns between two products.
+      on_the_fly: fit the grids of groups when they are reached.
+
+    Returns:
+      ``(values, scale, zero_point)``, see ``Grid.fit``.
+    """
     inputs = weight.shape[1]
     block = min(block, inputs)
     diagonal = jnp.diagonal(gram)
-    places = jnp.arange(inputs)
+    places = None
     if order == "activation":
         places = jnp.argsort(-diagonal, stable=True)
         gram, diagonal = gram[places][:, places], diagonal[places]
+    columns = weight.T if places is None else weight.T[places]
     dead = diagonal <= 0
     mean = jnp.mean(diagonal)
     mean = jnp.where(mean > 0, mean, 1)
@@ -132,12 +156,16 @@ def _gptq(
     extra = size - inputs
     factor = jnp.pad(factor, ((0, extra), (0, extra)))
     pivots = jnp.where(jnp.arange(size) < inputs, jnp.diagonal(factor), 1)
-    rest = jnp.where(dead[:, None], 0, weight.T[places])
+    rest = jnp.where(dead[:, None], 0, columns)
     rest = jnp.pad(rest, ((0, extra), (0, 0)))
-    # As published: an input that is always 0 counts in the range of a row, not of a
-    # group.
-    live = jnp.where(diagonal[jnp.argsort(places)][None] > 0, weight, 0)
-    scale, zero_point = grid.fit(live if grid.granularity == "group" else weight)
+    back = None if places is None else jnp.argsort(places)
+    fitted = weight
+    if grid.granularity == "group":
+        # As published: an input that is always 0 counts in the range of a row, not of
+        # a group.
+        live = diagonal > 0 if back is None else diagonal[back] > 0
+        fitted = jnp.where(live[None], weight, 0)
+    scale, zero_point = grid.fit(fitted)
 
     def every_step(scale: jax.Array, zero_point: jax.Array | None) -> Steps:
         return steps_of(scale, zero_point, weight.shape, places, size)
@@ -178,7 +206,10 @@ def _gptq(
 
     carry = rest, scale, zero_point
     rest, scale, zero_point = jax.lax.fori_loop(0, size // block, one_block, carry)
-    return rest[:inputs][jnp.argsort(places)].T, scale, zero_point
+    # Codes cannot tell that there is no factor; the scale can, under jit as well.
+    scale = jnp.where(jnp.all(jnp.isfinite(pivots)), scale, jnp.nan)
+    rest = rest[:inputs]
+    return (rest if back is None else rest[back]).T, scale, zero_point
 
 
 def _inverse_factor(matrix: jax.Array) -> jax.Array:

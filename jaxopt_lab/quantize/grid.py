@@ -102,10 +102,17 @@ class Grid(abc.ABC):
           length 1, one of groups their number.
 
         Raises:
-          InputError: the last axis is no multiple of the group size.
+          InputError: the last axis is no multiple of the group size, or there is
+            nothing along an axis that shares a step.
         """
         if self.granularity != "group":
-            return self.fit_axes(weight, self.axes(weight))
+            axes = self.axes(weight)
+            if weight.size == 0 and any(weight.shape[axis] == 0 for axis in axes):
+                raise InputError(
+                    f"no value shares a step by {self.granularity!r} in a weight of "
+                    f"shape {weight.shape}"
+                )
+            return self.fit_axes(weight, axes)
         scale, zero_point = self.fit_axes(self.in_groups(weight), (-1,))
         return scale[..., 0], None if zero_point is None else zero_point[..., 0]
 

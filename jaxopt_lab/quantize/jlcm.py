@@ -9,11 +9,9 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, STATIC, check_arguments
 from jaxopt_lab.quantize.joint_codebook import (
     CODE_BITS,
@@ -28,6 +26,7 @@ from jaxopt_lab.quantize.report import (
     QuantizerReport,
     calibration_error,
     check_gram,
+    check_values,
 )
 
 
@@ -103,8 +102,8 @@ def jlcm(
       type, and a byte for the group of a row; none where there is one group.
 
     Raises:
-      InputError: as of ``joint_codebook``, more than 256 groups, or a gram matrix of
-        another shape.
+      InputError: as of ``joint_codebook``, more than 256 groups, a gram matrix of
+        another shape or, outside of ``jit``, values that are not finite.
 
     Memory: as of ``fit_joint_codebook``. No derivative.
 
@@ -124,11 +123,9 @@ def jlcm(
         raise InputError(f"groups must be at most 256; got {groups}")
     # Refuses what is no matrix.
     jax.eval_shape(lambda w: joint_codebook(jax.random.key(0), w, groups=count), weight)
-    known = known_values(weight)
-    if known is not None and not np.isfinite(known).all():
-        raise InputError("weight of jlcm must be finite; it holds NaN or inf")
     if gram is not None:
         check_gram(gram, weight.shape[1])
+    check_values("jlcm", weight=weight, gram=gram)
     fixed = count, bits, shared, mapping_gradient, steps, seed
     found, error, nearest = _fitted(weight, gram, *fixed)
     nbytes = math.ceil(weight.size * bits / 8) + trees.nbytes(found.codebook)

@@ -20,6 +20,7 @@ from jaxopt_lab.quantize.report import (
     QuantizerReport,
     calibration_error,
     check_gram,
+    check_values,
 )
 
 
@@ -114,10 +115,7 @@ def low_rank_sparse(
         )
     if gram is not None:
         check_gram(gram, weight.shape[1])
-    for name, x in (("weight", weight), ("gram", gram)):
-        known = None if x is None else known_values(x)
-        if known is not None and not np.isfinite(known).all():
-            raise InputError(f"{name} of low_rank_sparse must be finite")
+    check_values("low_rank_sparse", weight=weight, gram=gram)
     return _decomposed(weight, gram, ratio, keep)
 
 

@@ -12,6 +12,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.report import check_values
 
 
 def monte_carlo(
@@ -46,8 +47,8 @@ def monte_carlo(
       zeros.
 
     Raises:
-      InputError: the weight is not floating or empty, or the samples are fewer than
-        one in all.
+      InputError: the weight is not floating or empty, the samples are fewer than one
+        in all or, outside of ``jit``, a weight is not finite.
 
     The running sum keeps whole and fractional parts apart. In float32, of 1e4, 1e5 and
     1e6 normal weights 0.06, 0.4 and 2.6 % have a count that differs from float64's by
@@ -68,6 +69,7 @@ def monte_carlo(
             "monte_carlo takes a real floating array that is not empty; got "
             f"{weight.dtype} of shape {weight.shape}"
         )
+    check_values("monte_carlo", weight=weight)
     total = round(samples * weight.size)
     if total < 1:
         raise InputError(

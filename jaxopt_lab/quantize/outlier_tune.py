@@ -12,6 +12,7 @@ from jaxopt_lab.core.division import quotient
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import STATIC, Interval, check_arguments
 from jaxopt_lab.core.qarray import QArray
+from jaxopt_lab.quantize.report import check_values
 
 
 class FoldedLayer(NamedTuple):
@@ -84,7 +85,8 @@ def outlier_tune(
       The folded layer. Later inputs out of the calibrated range are clipped.
 
     Raises:
-      InputError: the shapes do not fit, or bits out of range.
+      InputError: the shapes do not fit, bits out of range or, outside of ``jit``,
+        values that are not finite.
 
     No public code; the formulas are written from the abstract, the order of rounding
     is ours.
@@ -104,6 +106,7 @@ def outlier_tune(
             f"extremes (inputs,); got {weight.shape}, {bias.shape}, {low.shape} and "
             f"{high.shape}"
         )
+    check_values("outlier_tune", weight=weight, bias=bias, low=low, high=high)
     dtype = trees.accumulation_dtype(weight.dtype)
     weight, bias, low, high = (x.astype(dtype) for x in (weight, bias, low, high))
     top = 2 ** (bits - 1) - 1

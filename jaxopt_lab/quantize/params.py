@@ -15,7 +15,7 @@ from jaxopt_lab.core.typing import Batch, Params
 from jaxopt_lab.quantize.fake_quant import first_matches
 from jaxopt_lab.quantize.input_grams import gram_function, order_of_use
 from jaxopt_lab.quantize.kernel_matrix import from_matrix, to_matrix
-from jaxopt_lab.quantize.report import QuantizerReport
+from jaxopt_lab.quantize.report import QuantizerReport, check_values
 
 Apply = Callable[[Params, Batch], Any]
 # The codes have dequantize().
@@ -87,8 +87,8 @@ def quantize_params(
       (``apply`` takes them as before), and the report with the codes.
 
     Raises:
-      InputError: a rule matches no leaf, or a quantizer refuses one, of which the
-        message names the path.
+      InputError: a rule matches no leaf, a batch has no examples, a leaf is not finite
+        or a quantizer refuses one, of which the message names the path.
 
     Memory: one gram matrix of float32 for each quantized matrix.
 
@@ -106,6 +106,8 @@ def quantize_params(
     }
     chosen = _chosen(rules, leaves)
     batches = list(batches)
+    if any(jnp.size(x) == 0 for x in jax.tree.leaves(batches)):
+        raise InputError("a calibration batch has no examples; leave it out")
     structure = jax.tree.structure(params)
     used = order_of_use(apply, chosen, params, batches[0]) if batches else []
     grams_of = gram_function(apply, used)
@@ -127,6 +129,7 @@ def quantize_params(
         assert rule.quantize is not None
         gram = (all_grams() if in_order and name in used else once).get(name)
         try:
+            check_values("the model", weight=leaf)
             coded, report = rule.quantize(to_matrix(leaf), gram, rule.codec)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None

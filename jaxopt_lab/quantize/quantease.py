@@ -20,7 +20,7 @@ from jaxopt_lab.quantize.column_blocks import (
     recoded,
     steps_of,
 )
-from jaxopt_lab.quantize.gptq import Order, gptq
+from jaxopt_lab.quantize.gptq import BLOCK, DAMPING, Order, gptq_values
 from jaxopt_lab.quantize.grid import Grid
 from jaxopt_lab.quantize.report import QuantizerReport, calibration_error
 from jaxopt_lab.quantize.round_to_nearest import GridName, named_grid
@@ -102,11 +102,10 @@ def quantease(
     wide, wide_gram = calibrated(weight, gram, grid, "quantease")
     scale, zero_point = grid.fit(wide)
     if init == "gptq":
-        static = grid.granularity == "group"
-        start, _ = gptq(wide, wide_gram, grid, order=order, static_groups=static)
-        # Groups with inputs that are always 0 have another grid there.
-        begin = start.dequantize()
-        begin = recoded(grid, begin, scale, zero_point).dequantize()
+        begin, *_ = gptq_values(wide, wide_gram, DAMPING, grid, order, BLOCK, False)
+        if grid.granularity == "group":
+            # Groups with inputs that are always 0 have another grid there.
+            begin = recoded(grid, begin, scale, zero_point).dequantize()
     else:
         begin = wide
     values = coordinate_descent(
@@ -175,18 +174,20 @@ def coordinate_descent(
     inputs = target.shape[1]
     block = min(block, inputs)
     size = padded(inputs, block)
-    diagonal = jnp.diagonal(gram)
-    places = jnp.arange(inputs)
+    # Gathers of columns that are in order already would cost as much as a sweep.
+    places = None
     if order == "activation":
-        places = jnp.argsort(-diagonal, stable=True)
+        places = jnp.argsort(-jnp.diagonal(gram), stable=True)
+        gram = gram[places][:, places]
     steps = steps_of(*fitted, target.shape, places, size)
     extra = size - inputs
 
     def pad(x: jax.Array) -> jax.Array:
-        return jnp.pad(x.T[places], ((0, extra), (0, 0)))
+        columns = x.T if places is None else x.T[places]
+        return jnp.pad(columns, ((0, extra), (0, 0)))
 
     aim, begin = pad(target), pad(start)
-    sigma = jnp.pad(gram[places][:, places], ((0, extra), (0, extra)))
+    sigma = jnp.pad(gram, ((0, extra), (0, extra)))
 
     if rounded and not relax:
         keep_best = False  # the objective never rises: the last iterate is the best
@@ -219,7 +220,8 @@ def coordinate_descent(
     carry = (apart, error, apart if keep_best else error, least)
     last, _, best, _ = jax.lax.fori_loop(0, sweeps, one_sweep, carry)
     found = aim - (best if keep_best else last)
-    return found[:inputs][jnp.argsort(places)].T
+    found = found[:inputs]
+    return (found if places is None else found[jnp.argsort(places)]).T
 
 
 def sweep(
@@ -271,25 +273,31 @@ def sweep(
             )
             near = steps.block(start, block)
 
+            at = functools.partial(jax.lax.dynamic_index_in_dim, axis=0, keepdims=False)
+            put = functools.partial(jax.lax.dynamic_update_index_in_dim, axis=0)
+
             def one_column(i: jax.Array, carry):
-                tile, residual, change = carry
-                pivot = square[i, i]
+                moved, moves, residual, change = carry
+                own, row, left = at(tile, i), at(square, i), at(residual, i)
+                pivot = at(row, i)
                 # The distance at the exact minimum, whose values are rounded next.
-                ideal = tile[i] - trees.safe_divide(residual[i], pivot)
-                values = near.values(grid, i, wanted[i] - ideal)
-                new = wanted[i] - values
+                ideal = own - trees.safe_divide(left, pivot)
+                target = at(wanted, i)
+                new = target - near.values(grid, i, target - ideal)
                 if rounds is not None:
                     new = jnp.where(rounds, new, ideal)
-                move = new - tile[i]
+                move = new - own
                 if told:
-                    change = change + jnp.sum(move * (2 * residual[i] + pivot * move))
-                residual = residual + square[i][:, None] * move[None]
-                return tile.at[i].set(new), residual, change
+                    change = change + jnp.sum(move * (2 * left + pivot * move))
+                residual = residual + row[:, None] * move[None]
+                return put(moved, new, i), put(moves, move, i), residual, change
 
-            moved, _, change = jax.lax.fori_loop(
-                0, block, one_column, (tile, residual, change)
+            # Read nowhere after the write below, so that apart is written in place.
+            empty = jnp.zeros_like(tile)
+            moved, moves, _, change = jax.lax.fori_loop(
+                0, block, one_column, (empty, empty, residual, change)
             )
-            every = every + columns @ (moved - tile)
+            every = every + columns @ moves
             apart = jax.lax.dynamic_update_slice_in_dim(apart, moved, start, 0)
             return apart, every, change
 

@@ -139,7 +139,7 @@ def _descend(
     block = min(block, inputs)
     size = padded(inputs, block)
     extra = size - inputs
-    steps = steps_of(*fitted, target.shape, jnp.arange(inputs), size)
+    steps = steps_of(*fitted, target.shape, None, size)
     sigma = jnp.pad(gram, ((0, extra), (0, extra)))
     weight, outliers = (jnp.pad(x.T, ((0, extra), (0, 0))) for x in (target, first))
     rate = 1 / jnp.linalg.eigvalsh(gram)[-1]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 
 
 class QuantizerReport(NamedTuple):
@@ -76,6 +78,30 @@ def check_gram(gram: jax.Array, inputs: int) -> None:
             f"gram must have shape {(inputs, inputs)}, inputs by inputs; got "
             f"{gram.shape}"
         )
+
+
+def check_values(of: str, **arrays: Any) -> None:
+    """Refuse values that are not finite, and a gram matrix that can be none.
+
+    Args:
+      of: the quantizer, for the message.
+      **arrays: by what they are, such as ``weight`` and ``gram``; ``None`` and traced
+        ones pass.
+
+    Raises:
+      InputError: one holds NaN or an infinity, or ``gram`` has a diagonal below 0.
+    """
+    for what, value in arrays.items():
+        known = None if value is None else known_values(value)
+        if known is None:
+            continue
+        if not np.isfinite(known).all():
+            raise InputError(f"{what} of {of} must be finite; it holds NaN or inf")
+        if what == "gram" and (np.diagonal(known) < 0).any():
+            raise InputError(
+                f"gram of {of} must be a sum of outer products; its diagonal falls to "
+                f"{np.diagonal(known).min():g}"
+            )
 
 
 @jax.jit

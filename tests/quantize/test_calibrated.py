@@ -183,6 +183,26 @@ def test_descent_is_never_worse_than_gptq_and_gptq_than_the_nearest():
 
 
 @pytest.mark.full
+def test_no_rounded_sweep_is_worse_and_thirty_published_ones_beat_gptq():
+    """Up to a decay of 1 alone: with more correlation GPTQ is the better start."""
+    grid, counts = GPTQGrid(3), (1, 2, 3, 6)
+
+    @jax.vmap
+    def errors(weight, gram):
+        each = [quantease(weight, gram, grid, sweeps=n)[1].error for n in counts]
+        thirty = quantease(weight, gram, grid, sweeps=30, init="weights", relax=True)
+        return gptq(weight, gram, grid)[1].error, jnp.stack(each), thirty[1].error
+
+    decays = (0.0, 0.5, 1.0)
+    cases = [correlated(seed, decay) for decay in decays for seed in range(8)]
+    first, each, thirty = errors(*map(jnp.stack, zip(*cases, strict=True)))
+    assert (np.diff(each, axis=1) <= 1e-12 * each[:, :1]).all()
+    # From GPTQ's codes no sweep keeps the best by itself: the last one is returned.
+    assert (each[:, -1] < first).all()
+    assert (np.mean((thirty / first).reshape(len(decays), -1), axis=1) < 1).all()
+
+
+@pytest.mark.full
 def test_one_input_at_a_time_is_the_exact_minimum():
     """One sweep over uncorrelated inputs rounds to the nearest."""
     weight = np.random.default_rng(0).normal(size=(4, 6))
@@ -221,6 +241,12 @@ def test_one_input_at_a_time_is_the_exact_minimum():
         (
             lambda w, g: GPTQGrid(granularity="group"),
             "group_size must be a whole number",
+        ),
+        (lambda w, g: gptq(w, -g), "must be a sum of outer products; .* falls to -1"),
+        (
+            # Two examples of six inputs.
+            lambda w, g: gptq(w, g.at[2:].set(0).at[2:, 2:].set(1.0), damping=0.0),
+            "singular at damping=0.0: fewer examples than the 6 inputs",
         ),
         (lambda w, g: quantease_outliers(w, g, fraction=0.01), "is no outlier"),
         (lambda w, g: quantease_outliers(w, g, fraction=2.0), "fraction"),

@@ -234,6 +234,8 @@ def reconstructed(**changes):
         (lambda: genie(jnp.ones(3)), "must be a matrix"),
         (lambda: genie(jnp.ones((2, 2)), codec="linear"), "codec of genie must be"),
         (lambda: genie(jnp.ones((2, 2)), jnp.eye(3)), "gram must have shape"),
+        (lambda: genie(jnp.full((2, 2), jnp.nan)), "weight of genie must be finite"),
+        (lambda: genie(jnp.ones((2, 2)), jnp.eye(2) * jnp.inf), "gram of genie must"),
         (lambda: genie(jnp.ones((2, 2)), bits=9), "bits must"),
         (lambda: init_step(jnp.ones(2, int), bits=4), "must be real floating"),
         (reconstructed(match="none"), "match=none finds no matrix; there are kernel"),

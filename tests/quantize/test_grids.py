@@ -204,6 +204,7 @@ def test_bytes():
         (lambda: LinearGrid(min_range=0), "min_range must be above 0; got 0"),
         (lambda: LinearGrid().encode(jnp.ones(3, int)), "must be a real floating"),
         (lambda: LinearGrid().encode(jnp.ones(3, complex)), "got complex128"),
+        (lambda: LinearGrid().encode(jnp.ones((2, 0))), r"shape \(2, 0\)"),
         (lambda: LinearGrid().encode(1.0), "at least one axis"),
         (lambda: round_to_nearest(jnp.ones(3)), "must be matrices of one shape"),
         (

@@ -58,6 +58,10 @@ def test_the_root_of_the_gram_matrix_stands_for_the_inputs(shared):
         (lambda: jlcm(WEIGHT, bits=5), "bits must"),
         (lambda: jlcm(WEIGHT, jnp.eye(3)), "gram must have shape"),
         (lambda: jlcm(jnp.full((2, 2), jnp.inf)), "must be finite"),
+        (
+            lambda: jlcm(WEIGHT, jnp.full((WEIGHT.shape[1],) * 2, jnp.nan)),
+            "gram of jlcm",
+        ),
         (lambda: jlcm(jnp.ones((300, 1)), groups=300), "groups must be at most 256"),
     ],
 )

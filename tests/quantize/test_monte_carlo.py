@@ -115,6 +115,7 @@ def test_four_samples_a_weight_keep_the_accuracy_within_a_point():
     "make, words",
     [
         (lambda: monte_carlo(jnp.ones(3, int)), "real floating array"),
+        (lambda: monte_carlo(jnp.array([1.0, jnp.nan])), "must be finite"),
         (lambda: monte_carlo(jnp.ones(0)), "not empty"),
         (lambda: monte_carlo(jnp.ones(3), samples=0.1), "no sample for 3 weights"),
         (lambda: monte_carlo(jnp.ones(3), samples=0.0), "samples"),

@@ -143,6 +143,15 @@ def test_a_refusal_names_the_leaf():
         quantize_params(model, PARAMS, [("one/kernel", gptq)])
 
 
+def test_values_that_are_not_finite_and_empty_batches_are_refused():
+    rules = [("kernel", round_to_nearest, LinearGrid(8))]
+    one = {"kernel": np.full_like(PARAMS["one"]["kernel"], np.nan)}
+    with pytest.raises(InputError, match="one/kernel: weight of the model must be fin"):
+        quantize_params(model, {**PARAMS, "one": one}, rules)
+    with pytest.raises(InputError, match="a calibration batch has no examples"):
+        quantize_params(model, PARAMS, rules, [np.zeros((0, 3), np.float32)])
+
+
 def test_without_batches_there_is_no_output_error():
     rules = [("kernel", round_to_nearest, LinearGrid(8))]
     _, report = quantize_params(model, PARAMS, rules)

@@ -33,6 +33,7 @@ def noise(measured: Measured, config: Config) -> Figure:
         ends += [x.min(), x.max()]
     right.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", lw=0.9)
     left.set_xlabel("noise over the largest weight")
+    left.set_xticks(config.sigmas)
     left.set_ylabel("test accuracy, %")
     right.set_xlabel("simulated relative error of outputs")
     right.set_ylabel("MemSE's prediction")

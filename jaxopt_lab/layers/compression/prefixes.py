@@ -215,14 +215,16 @@ def extract_subnetwork(params: Params, axes: Axes, sub: SubNetwork) -> Params:
     depth = int(sub.depth)
 
     def cut(leaf: jax.Array, found: _Found) -> jax.Array:
-        ends = [
-            n
-            if kind is None
-            else int(active_units(n, sub.width))
-            if kind == "width"
-            else min(n, depth)
-            for n, kind in zip(jnp.shape(leaf), found.kinds, strict=True)
-        ]
+        # Numbers that are known are to be so under jit, too.
+        with jax.ensure_compile_time_eval():
+            ends = [
+                n
+                if kind is None
+                else int(active_units(n, sub.width))
+                if kind == "width"
+                else min(n, depth)
+                for n, kind in zip(jnp.shape(leaf), found.kinds, strict=True)
+            ]
         return leaf[tuple(slice(end) for end in ends)]
 
     def walk(node: Any, path: str) -> Any:

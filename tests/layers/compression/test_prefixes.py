@@ -98,6 +98,14 @@ def test_masked_is_the_extracted_network_with_its_own_statistics():
     assert sizes == [(u, d) for u in (2, 4, 8) for d in DEPTHS]
 
 
+def test_a_known_sub_network_is_extracted_under_jit():
+    sub = SubNetwork(0.5, 1)
+    found = jax.jit(lambda params: extract_subnetwork(params, AXES, sub))(PARAMS)
+    jax.tree.map(
+        np.testing.assert_array_equal, found, extract_subnetwork(PARAMS, AXES, sub)
+    )
+
+
 def test_gradients_are_zero_outside_of_the_prefix_and_not_inside():
     _, grads = masked()
     ones = jax.tree.map(np.ones_like, PARAMS)

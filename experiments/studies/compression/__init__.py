@@ -1,0 +1,1 @@
+"""Networks that are made smaller, at equal bytes."""

@@ -1,0 +1,1 @@
+"""A transformer trained with rounded products, gradients and moments."""
