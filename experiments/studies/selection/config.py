@@ -16,8 +16,9 @@ class Config(Settings):
 
     In an earlier run, with 20 labels a class and 500 steps of the sources, all sources
     were as accurate after fine-tuning, from 82.4 to 84.2 %, and nothing was there to be
-    ranked. There are fewer labels now, sources are trained longer, and one of them has
-    learned other images of the target's own classes; the test is larger.
+    ranked. There are fewer labels now, sources are trained longer, and two of them have
+    learned other images of the target's own classes, upright and turned; the test is
+    larger.
 
     Attributes:
       labels: of each of the classes 0 to 4, for the scores and for fine-tuning.

@@ -23,6 +23,7 @@ from jaxopt_lab.metrics import (
 
 SOURCES = (
     "digits 0 to 4",
+    "0 to 4 turned",
     "digits 5 to 9",
     "digits turned",
     "turns",
@@ -31,7 +32,7 @@ SOURCES = (
     "random labels",
     "untrained",
 )
-"""Tasks of the source networks, all but the first on images of the digits 5 to 9."""
+"""Tasks of the source networks; all but the first two are on the digits 5 to 9."""
 
 SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "PARC": parc,
@@ -63,19 +64,23 @@ def tasks(key: jax.Array, own: Labelled, data: Labelled) -> Labelled:
 
     Returns:
       Inputs and labels with an axis of tasks in front; the last one, of the network
-      that stays as it is, repeats the second.
+      that stays as it is, repeats that of the digits from 5 to 9.
     """
     keys = jax.random.split(key, 3)
     x, y = data.inputs, data.labels - 5
-    images = x.reshape(-1, 8, 8)
-    turned = jnp.stack([jnp.rot90(images, k, axes=(1, 2)) for k in range(4)])
-    turned = turned.reshape(4, *x.shape)
+
+    def turn(x: jax.Array, times: int) -> jax.Array:
+        images = x.reshape(-1, 8, 8)
+        return jnp.rot90(images, times, axes=(1, 2)).reshape(x.shape)
+
+    turned = jnp.stack([turn(x, k) for k in range(4)])
     number = jax.random.randint(keys[0], y.shape, 0, 4)
     turns = jnp.take_along_axis(turned, number[None, :, None], axis=0)[0]
     shuffled = x[:, jax.random.permutation(keys[1], x.shape[1])]
     wrong = jax.random.randint(keys[2], y.shape, 0, 5)
-    inputs = (own.inputs, x, turned[1], turns, x, shuffled, x, x)
-    labels = (own.labels, y, y, number, data.labels % 2, y, wrong, y)
+    inputs = (own.inputs, turn(own.inputs, 1), x, turned[1], turns, x, shuffled, x, x)
+    same = own.labels
+    labels = (same, same, y, y, number, data.labels % 2, y, wrong, y)
     return Labelled(jnp.stack(inputs), jnp.stack(labels))
 
 

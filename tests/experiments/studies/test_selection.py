@@ -33,11 +33,13 @@ def test_tasks_are_made_of_the_same_images():
     turned = np.rot90(images.reshape(-1, 8, 8), axes=(1, 2)).reshape(-1, 64)
     np.testing.assert_array_equal(inputs[0], images[::-1])
     np.testing.assert_array_equal(own[0], labels - 5)
-    np.testing.assert_array_equal(inputs[2], turned)
-    once = own[3] == 1
-    np.testing.assert_array_equal(inputs[3][once], turned[once])
-    np.testing.assert_array_equal(own[4], labels % 2)
-    np.testing.assert_array_equal(np.sort(inputs[5]), np.sort(images))
+    np.testing.assert_array_equal(inputs[1], turned[::-1])
+    np.testing.assert_array_equal(own[1], labels - 5)
+    np.testing.assert_array_equal(inputs[3], turned)
+    once = own[4] == 1
+    np.testing.assert_array_equal(inputs[4][once], turned[once])
+    np.testing.assert_array_equal(own[5], labels % 2)
+    np.testing.assert_array_equal(np.sort(inputs[6]), np.sort(images))
 
 
 @pytest.mark.full
