@@ -8,7 +8,7 @@ STUDY = Study.of_folder(
     "few_labels",
     "Test accuracy with four labels a class and many digits without: supervised "
     "training, FixMatch, ShrinkMatch, a mean teacher, and HybridNet. quick: seconds; "
-    "standard: six seeds, two to three minutes.",
+    "standard: six seeds, about a minute.",
 )
 
 if __name__ == "__main__":
