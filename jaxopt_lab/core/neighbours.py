@@ -310,13 +310,14 @@ def _smallest(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.
     rest = values[:, whole:]
     # Not of the minima: some that XLA makes on a CPU forget a NaN.
     nan = jnp.isnan(values).any(axis=1)
-    places = jnp.broadcast_to(jnp.arange(columns), values.shape)
+    every = jnp.arange(columns, dtype=jnp.int32)
+    places = jnp.broadcast_to(every, values.shape)
     if size > 1:
         _, best = jax.lax.top_k(-groups.min(axis=2), count)
         best = jnp.sort(best, axis=1)[:, :, None]
-        places = (size * best + jnp.arange(size)[None, None, :]).reshape(rows, -1)
+        places = (size * best + every[None, None, :size]).reshape(rows, -1)
         values = jnp.take_along_axis(groups, best, axis=1).reshape(rows, -1)
-        last = jnp.broadcast_to(jnp.arange(whole, columns), rest.shape)
+        last = jnp.broadcast_to(every[whole:], rest.shape)
         places = jnp.concatenate([places, last], axis=1)
         values = jnp.concatenate([values, rest], axis=1)
     negative, chosen = jax.lax.top_k(-values, count)

@@ -14,7 +14,7 @@ from jaxopt_lab.core.options import UNIT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import cross_entropy
-from jaxopt_lab.losses.targets import check_real, kept
+from jaxopt_lab.losses.targets import check_real, kept, refuse_out_of_range
 
 Form = Literal["plain", "adaptive", "adaptive_distance"]
 _EPS = 1e-10
@@ -51,7 +51,8 @@ def emo(
     Args:
       logits: shape ``(..., V)``, any floating type; computed in float32, in float64
         where the logits are float64.
-      labels: integers in ``0 .. V - 1``, shape ``(...)``; one out of range gives NaN.
+      labels: integers in ``0 .. V - 1``, shape ``(...)``; in a program one out of
+        range gives NaN.
       embedding: shape ``(V, D)``; no gradient flows into it, its scale does not
         matter, and a row of zeros is at distance 1 from every other.
       where: shape ``(...)``; 0 drops a token: loss and gradient are 0, whatever its
@@ -65,8 +66,8 @@ def emo(
       kept for the gradient.
 
     Raises:
-      InputError: shapes that do not belong together, labels that are no integers, or
-        an argument out of range.
+      InputError: shapes that do not belong together, labels that are no integers, a
+        known label or an argument out of range.
 
     Source: Ren et al., "EMO: Earth Mover Distance Optimization for Auto-Regressive
     Language Modeling", 2023 (https://arxiv.org/abs/2310.04691) and its code; ``share``
@@ -78,6 +79,7 @@ def emo(
     """
     check_arguments(emo, locals())
     losses = cross_entropy(logits, labels, where=where)
+    refuse_out_of_range(labels, logits.shape[-1], where, of="tokens")
     check_real("embedding", embedding)
     if embedding.ndim != 2 or embedding.shape[0] != logits.shape[-1]:
         raise InputError(

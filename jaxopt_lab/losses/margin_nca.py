@@ -14,7 +14,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import at_labels
-from jaxopt_lab.losses.targets import check_labels, kept
+from jaxopt_lab.losses.targets import check_labels, kept, refuse_out_of_range
 
 Form = Literal["paper", "softmax", "reference"]
 
@@ -50,7 +50,8 @@ def margin_nca(
       where: like ``labels``; 0 drops an example.
 
     Returns:
-      Like ``labels``, float32 or float64; NaN for labels out of range.
+      Like ``labels``, float32 or float64; NaN for labels out of range
+      in a program.
 
     Raises:
       InputError: shapes that do not fit, a single class, or an option out of range.
@@ -67,6 +68,7 @@ def margin_nca(
         margin_nca, {n: v for n, v in locals().items() if n not in ("logits", "labels")}
     )
     check_labels(logits, labels, where)
+    refuse_out_of_range(labels, logits.shape[-1], where)
     if logits.shape[-1] < 2:
         raise InputError("margin_nca needs at least two classes; got one")
     x = kept(logits.astype(accumulation_dtype(logits.dtype)), where)

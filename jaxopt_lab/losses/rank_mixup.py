@@ -12,7 +12,12 @@ from jaxopt_lab.core.options import NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.where import or_zero
 from jaxopt_lab.losses.cross_entropy import cross_entropy
-from jaxopt_lab.losses.targets import check_probabilities, check_shape, kept
+from jaxopt_lab.losses.targets import (
+    check_probabilities,
+    check_shape,
+    kept,
+    refuse_out_of_range,
+)
 
 Ideal = Literal["shares", "confidences"]
 
@@ -66,6 +71,7 @@ def mixup_ranking(
     """
     check_arguments(mixup_ranking, locals())
     losses = cross_entropy(logits, labels, where=where)
+    refuse_out_of_range(labels, logits.shape[-1], where)
     z, mixtures, shares = _checked(logits, mixed, mixed_labels, where)
     apart = jnp.max(mixtures, axis=-1) - jnp.max(z, axis=-1)[:, None]
     hinge = jnp.maximum(apart + jnp.asarray(margin, z.dtype), 0)
@@ -124,6 +130,7 @@ def mixup_ndcg(
     """
     check_arguments(mixup_ndcg, locals())
     losses = cross_entropy(logits, labels, where=where)
+    refuse_out_of_range(labels, logits.shape[-1], where)
     z, mixtures, shares = _checked(logits, mixed, mixed_labels, where)
     every = jnp.concatenate([z[:, None], mixtures], axis=1)
     confidence = jnp.max(jax.nn.softmax(every), axis=-1)

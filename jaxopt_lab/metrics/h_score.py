@@ -23,7 +23,9 @@ def h_score(features: Any, labels: Any) -> float:
 
     Returns:
       From 0 to the least of D and the number of classes less 1; the same for all
-      invertible linear maps of the features. On the host in float64, :math:`n D^2`.
+      invertible linear maps of the features. Of no more examples than features, in
+      general position, it is the number of classes less 1 whatever they are. On the
+      host in float64, :math:`n D^2`.
 
     Raises:
       InputError: shapes do not fit, a feature is not finite, or there is one class.

@@ -14,6 +14,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.labels import is_largest
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.shapes import refuse_empty
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy
 from jaxopt_lab.recipes.replay_memory import (
@@ -201,13 +202,16 @@ def memory_of(state: TrainState, made_by: str, batch: Batch) -> Memory:
       The memory.
 
     Raises:
-      InputError: there is none, or the batch has not its entries.
+      InputError: there is none, or the batch has no example or not its entries.
     """
     states: Any = state.model_state
     if not isinstance(states, dict) or not isinstance(states.get(MEMORY), Memory):
         raise InputError(f"the state has no memory: make it with {made_by}")
     memory = states[MEMORY]
-    check_fits(memory, offered(memory, batch))
+    given = offered(memory, batch)
+    for name, x in given.items():
+        refuse_empty(f"{name!r}", x)
+    check_fits(memory, given)
     return memory
 
 

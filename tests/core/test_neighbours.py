@@ -138,7 +138,8 @@ def test_neighbours_among_many_points_are_those_of_a_sort():
     squares = np.square(points[:40, None] - points[None]).sum(-1)
     squares = np.where(counts, squares, np.inf)
     expected = np.argsort(squares, axis=1, kind="stable")[:, :3]
-    near = jax.jit(find)(points, counts)
+    with jax.numpy_dtype_promotion("strict"):
+        near = jax.jit(find)(points, counts)
     np.testing.assert_array_equal(near.indices, expected)
     lengths = np.sqrt(np.take_along_axis(squares, expected, 1))
     np.testing.assert_allclose(near.distances, lengths, rtol=1e-6)

@@ -110,3 +110,5 @@ def test_tokens_of_a_sequence_and_narrow_types():
 def test_what_it_refuses(change, words):
     with pytest.raises(InputError, match=words):
         undecorated(LOGITS, LABELS, **{"embedding": np.ones((5, 3)), **change})
+    with pytest.raises(InputError, match="is out of range .6 of 6 labels."):
+        undecorated(LOGITS, LABELS + 9, embedding=np.ones((5, 3)))

@@ -125,6 +125,7 @@ def test_bad_input_is_one_line():
     maps = np.ones((2, 3, 3, 1))
     for call, words in (
         (lambda: margin_nca(jnp.ones((2, 1)), jnp.zeros(2, int)), "two classes"),
+        (lambda: margin_nca(jnp.ones((2, 2)), jnp.full(2, 2)), "label 2 is out of"),
         (lambda: pooled_distillation(maps, teacher=[]), "has 0 maps"),
         (lambda: pooled_distillation(maps, teacher=maps[:, :2]), "teacher must"),
         (lambda: pooled_distillation(maps, teacher=maps, collapse="x"), "collapse"),

@@ -107,3 +107,5 @@ def test_what_they_refuse(change, words):
     for loss in (mixup_ranking, mixup_ndcg):
         with pytest.raises(InputError, match=words):
             loss(LOGITS, LABELS, **{**GIVEN, **change})
+        with pytest.raises(InputError, match="is out of range .3 of 3 labels."):
+            loss(LOGITS, LABELS + 4, **GIVEN)

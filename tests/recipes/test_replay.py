@@ -100,6 +100,7 @@ def test_bad_input_is_one_line():
         (lambda: make_replay_step(NETWORK, tx, axis_name="d"), "axis_name must"),
         (lambda: make_replay_step(NETWORK, tx, weight=-1.0), "weight must"),
         (lambda: step(bare, batch(0)), "no memory"),
+        (lambda: step(state, batch(0, 0)), "'image' must hold at least one example"),
         (lambda: step(state, {"image": jnp.ones((1, 3))}), "no 'label'"),
         (
             lambda: step(state, {**batch(0), "image": jnp.ones((4, 3, 1))}),

@@ -25,8 +25,7 @@ depend on the inputs alone: targets of other heights or phases could not be told
 class Config(Settings):
     """One size of the study.
 
-    Few-shot images, which the issue names beside sinusoids, are left out for the
-    processor time.
+    Sinusoids alone: few-shot images are left out, for the processor time.
 
     Attributes:
       width: hidden units of both layers.

@@ -8,7 +8,8 @@ STUDY = Study.of_folder(
     "gan_diversity",
     "Modes of a ring and of a grid of Gaussians that GANs cover with one or several "
     "discriminators, with dropped feedback (Dropout-GAN) and with slices of the batch "
-    "that are told apart (microbatchGAN). quick: seconds; standard: five seeds.",
+    "that are told apart (microbatchGAN). quick: seconds; standard: ten seeds, four "
+    "minutes.",
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def centers(config: Config) -> dict[str, np.ndarray]:
       By name, ``(modes, 2)``.
     """
     angles = 2 * np.pi * np.arange(config.ring) / config.ring
-    line = np.arange(config.grid) - (config.grid - 1) / 2
+    line = 2 * np.arange(config.grid) - (config.grid - 1)
     return {
         "ring": 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1),
         "grid": np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2),

@@ -117,6 +117,7 @@ def _logistic(
 ) -> np.ndarray:
     """The same of scikit-learn's logistic regression, features scaled to [0, 1]."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     (x, y), (x_test, y_test) = (tuple(map(np.asarray, s)) for s in own)
     found = np.zeros((len(config.counts), len(orders)))
@@ -127,6 +128,9 @@ def _logistic(
             width = x[chosen].max(axis=0) - low
             width[width == 0] = 1
             model = LogisticRegression(C=config.strength, max_iter=1000)
-            model.fit((x[chosen] - low) / width, y[chosen])
+            # Threads of such small products wait for each other: on a busy machine
+            # for minutes.
+            with threadpool_limits(1):
+                model.fit((x[chosen] - low) / width, y[chosen])
             found[i, j] = model.score((x_test - low) / width, y_test)
     return found

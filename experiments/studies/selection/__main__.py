@@ -6,10 +6,10 @@ from experiments.studies.study import Study
 
 STUDY = Study.of_folder(
     "selection",
-    "Rank correlation, over networks of seven source tasks, of scores of their "
+    "Rank correlation, over networks of nine source tasks, of scores of their "
     "features (PARC and others) with the accuracy on the digits 0 to 4 after "
-    "fine-tuning on few labels. quick: seconds; standard: eight seeds, less than a "
-    "minute.",
+    "fine-tuning on few labels. quick: seconds; standard: twelve seeds, less than "
+    "two minutes.",
 )
 
 if __name__ == "__main__":

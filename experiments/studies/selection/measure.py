@@ -22,6 +22,8 @@ from jaxopt_lab.metrics import (
 )
 
 SOURCES = (
+    "digits 0 to 4",
+    "0 to 4 turned",
     "digits 5 to 9",
     "digits turned",
     "turns",
@@ -30,7 +32,7 @@ SOURCES = (
     "random labels",
     "untrained",
 )
-"""Tasks of the source networks, all on images of the digits 5 to 9."""
+"""Tasks of the source networks; all but the first two are on the digits 5 to 9."""
 
 SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "PARC": parc,
@@ -52,28 +54,33 @@ class Measured(NamedTuple):
     scores: dict[str, np.ndarray]
 
 
-def tasks(key: jax.Array, data: Labelled) -> Labelled:
+def tasks(key: jax.Array, own: Labelled, data: Labelled) -> Labelled:
     """The source tasks.
 
     Args:
       key: PRNG key.
-      data: digits from 5 to 9.
+      own: digits from 0 to 4.
+      data: as many digits from 5 to 9.
 
     Returns:
       Inputs and labels with an axis of tasks in front; the last one, of the network
-      that stays as it is, repeats the first.
+      that stays as it is, repeats that of the digits from 5 to 9.
     """
     keys = jax.random.split(key, 3)
     x, y = data.inputs, data.labels - 5
-    images = x.reshape(-1, 8, 8)
-    turned = jnp.stack([jnp.rot90(images, k, axes=(1, 2)) for k in range(4)])
-    turned = turned.reshape(4, *x.shape)
+
+    def turn(x: jax.Array, times: int) -> jax.Array:
+        images = x.reshape(-1, 8, 8)
+        return jnp.rot90(images, times, axes=(1, 2)).reshape(x.shape)
+
+    turned = jnp.stack([turn(x, k) for k in range(4)])
     number = jax.random.randint(keys[0], y.shape, 0, 4)
     turns = jnp.take_along_axis(turned, number[None, :, None], axis=0)[0]
     shuffled = x[:, jax.random.permutation(keys[1], x.shape[1])]
     wrong = jax.random.randint(keys[2], y.shape, 0, 5)
-    inputs = (x, turned[1], turns, x, shuffled, x, x)
-    labels = (y, y, number, data.labels % 2, y, wrong, y)
+    inputs = (own.inputs, turn(own.inputs, 1), x, turned[1], turns, x, shuffled, x, x)
+    same = own.labels
+    labels = (same, same, y, y, number, data.labels % 2, y, wrong, y)
     return Labelled(jnp.stack(inputs), jnp.stack(labels))
 
 
@@ -106,20 +113,21 @@ def measure(config: Config, store: Store) -> Measured:
 
 
 def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]:
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 7)
     data = small_data.noisy(keys[0], data, config.noise)
     counts = [config.labels] * 5 + [0] * 5
     train, test, rest = small_data.by_class(keys[1], data, counts, config.tested)
     # The test's first half is of the classes 0 to 4: sets are sorted by class.
     test = small_data.picked(test, jnp.arange(5 * config.tested))
-    source = small_data.picked(
-        rest, jnp.nonzero(rest.labels >= 5, size=_others(config))[0]
+    own, other = (
+        small_data.picked(rest, jnp.nonzero(chosen, size=_others(config))[0])
+        for chosen in (rest.labels < 5, rest.labels >= 5)
     )
     width = config.width
     start = dense_nets.dense_params(keys[2], 64, width, width, 5)
     places = programs.picks(keys[3], config.source_steps, config.batch, _others(config))
     tuning = programs.picks(keys[4], config.steps, config.batch, len(train.labels))
-    head = dense_nets.dense_params(keys[5], width, 5)
+    head = dense_nets.dense_params(keys[6], width, 5)
 
     def loss(params: Any, batch: Labelled) -> jax.Array:
         scores = dense_nets.dense(params, batch.inputs)
@@ -141,10 +149,10 @@ def _run(key: jax.Array, data: Labelled, config: Config) -> dict[str, jax.Array]
         return features, dense_nets.accuracy(scores, test.labels)
 
     rates = config.rate * (jnp.arange(len(SOURCES)) < len(SOURCES) - 1)
-    features, accuracy = jax.lax.map(one, (tasks(keys[5], source), rates))
+    features, accuracy = jax.lax.map(one, (tasks(keys[5], own, other), rates))
     return {"features": features, "accuracy": accuracy, "labels": train.labels}
 
 
 def _others(config: Config) -> int:
-    """Digits from 5 to 9 that are not in the test; there are 897."""
-    return 897 - 5 * config.tested
+    """Digits of either half that are left for sources; there are 901 and 897."""
+    return min(901 - 5 * config.labels, 897) - 5 * config.tested

@@ -26,15 +26,20 @@ def test_tasks_are_made_of_the_same_images():
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(30, 64)), rng.integers(5, 10, 30)
     data = Labelled(jnp.asarray(images), jnp.asarray(labels))
+    first = Labelled(data.inputs[::-1], data.labels - 5)
     with jax.numpy_rank_promotion("allow"):
-        inputs, own = jax.tree.map(np.asarray, tasks(jax.random.key(0), data))
+        inputs, own = jax.tree.map(np.asarray, tasks(jax.random.key(0), first, data))
     assert inputs.shape == (len(SOURCES), 30, 64)
     turned = np.rot90(images.reshape(-1, 8, 8), axes=(1, 2)).reshape(-1, 64)
-    np.testing.assert_array_equal(inputs[1], turned)
-    first = own[2] == 1
-    np.testing.assert_array_equal(inputs[2][first], turned[first])
-    np.testing.assert_array_equal(own[3], labels % 2)
-    np.testing.assert_array_equal(np.sort(inputs[4]), np.sort(images))
+    np.testing.assert_array_equal(inputs[0], images[::-1])
+    np.testing.assert_array_equal(own[0], labels - 5)
+    np.testing.assert_array_equal(inputs[1], turned[::-1])
+    np.testing.assert_array_equal(own[1], labels - 5)
+    np.testing.assert_array_equal(inputs[3], turned)
+    once = own[4] == 1
+    np.testing.assert_array_equal(inputs[4][once], turned[once])
+    np.testing.assert_array_equal(own[5], labels % 2)
+    np.testing.assert_array_equal(np.sort(inputs[6]), np.sort(images))
 
 
 @pytest.mark.full

@@ -25,7 +25,7 @@ def test_sets_forget_one_class_and_keep_apart():
 
 
 def test_the_rate_is_that_of_the_forget_sets_first_half():
-    config = SIZES["standard"]
+    config = dataclasses.replace(SIZES["standard"], rates=(1e-3, 3e-3, 1e-2))
     one = lambda *levels: np.repeat(np.array(levels)[:, None], 10, axis=1)
     values = {name: one(4.0) for name in METHODS}
     values["oracle matching"] = one(3.0, 1.0, 2.0)
