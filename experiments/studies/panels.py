@@ -14,6 +14,9 @@ from jaxopt_lab.lab.statistics import mean_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NAMED = 6
+"""Places of a logarithmic axis that all get a label."""
+
 Arms = Mapping[str, np.ndarray]
 """Values by arm: ``(seeds,)``, or ``(places, seeds)`` along a line."""
 
@@ -118,6 +121,10 @@ def lines(
             )
         ax.set_title(title)
         ax.set_xscale(scales[0])
+        if scales[0] == "log" and len(places) <= _NAMED:
+            # The labels of all the ticks within a decade would overlap.
+            ax.set_xticks(places, [f"{place:,g}" for place in places])
+            ax.minorticks_off()
         ax.set_yscale(scales[1])
         ax.set_xlabel(labels[0])
         style.tidy(ax)
