@@ -14,8 +14,8 @@ from jaxopt_lab.lab.statistics import mean_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FEW = 5
-"""Places whose numbers fit below an axis."""
+_NAMED = 6
+"""Places of a logarithmic axis that all get a label."""
 
 Arms = Mapping[str, np.ndarray]
 """Values by arm: ``(seeds,)``, or ``(places, seeds)`` along a line."""
@@ -121,10 +121,11 @@ def lines(
             )
         ax.set_title(title)
         ax.set_xscale(scales[0])
-        ax.set_yscale(scales[1])
-        if scales[0] == "log" and len(places) <= _FEW:
-            ax.set_xticks(places, [f"{place:g}" for place in places])
+        if scales[0] == "log" and len(places) <= _NAMED:
+            # The labels of all the ticks within a decade would overlap.
+            ax.set_xticks(places, [f"{place:,g}" for place in places])
             ax.minorticks_off()
+        ax.set_yscale(scales[1])
         ax.set_xlabel(labels[0])
         style.tidy(ax)
     axes[0].set_ylabel(labels[1])

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Params
 from jaxopt_lab.inference.decoded import ChunkStep, ModelStep
 
@@ -47,7 +48,8 @@ def uncached_step(apply: Callable[[Params, jax.Array], jax.Array]) -> ChunkStep:
       apply: ``apply(params, tokens (B, L)) -> logits (B, L, V)``.
 
     Returns:
-      A ``ChunkStep``.
+      A ``ChunkStep``. Logits of tokens beyond the last column are NaN, which a decoder
+      shows as -1; a chunk of more than L tokens is an ``InputError``.
 
     >>> step = uncached_step(lambda p, tokens: jnp.cumsum(tokens, axis=1)[..., None])
     >>> cache = jnp.zeros((1, 4), jnp.int32)
@@ -60,12 +62,17 @@ def uncached_step(apply: Callable[[Params, jax.Array], jax.Array]) -> ChunkStep:
         params: Params, cache: Any, tokens: jax.Array, positions: jax.Array, /
     ) -> tuple[jax.Array, Any]:
         rows, length = cache.shape
+        if tokens.shape[1] > length:
+            raise InputError(
+                f"a cache of {length} columns is too short for {tokens.shape[1]} tokens"
+            )
         places = places_of(tokens, positions)
         row = jnp.arange(rows, dtype=jnp.int32)[:, None]
         cache = cache.at[row, places].set(tokens.astype(cache.dtype), mode="drop")
-        logits = apply(params, cache)
-        # Tokens beyond the last column have no logits that count.
-        return logits[row, jnp.minimum(places, length - 1)], cache
+        logits = apply(params, cache)[row, jnp.minimum(places, length - 1)]
+        if not jnp.issubdtype(logits.dtype, jnp.inexact):
+            return logits, cache
+        return jnp.where(places[..., None] < length, logits, jnp.nan), cache
 
     return chunk_step
 

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.inference import Draft, greedy, next_step, speculative, uncached_step
 
 RNG = np.random.default_rng(1)
@@ -51,3 +53,15 @@ def test_rows_of_a_model_without_a_cache_end_at_their_limits():
         assert found[0].steps == 0 if made == 0 else int(found[0].steps) >= made
     assert int(decode(lengths, np.array([0, 0]))[0].calls) == 0
     assert decode._cache_size() == 1
+
+
+def test_a_cache_that_is_too_short_is_seen():
+    step, prompt = uncached_step(apply), np.array([[1, 2, 3]])
+    decode = lambda length: greedy(
+        next_step(step), TABLE, prompt, cache=jnp.zeros((1, length), int), max_tokens=3
+    )
+    wanted = decode(6).tokens[0].tolist()
+    # The token of the last column is known, those behind it are not.
+    assert decode(4).tokens[0].tolist() == [*wanted[:5], -1]
+    with pytest.raises(InputError, match="2 columns is too short for 3 tokens"):
+        step(TABLE, jnp.zeros((1, 2), int), jnp.asarray(prompt), jnp.zeros(1, int))

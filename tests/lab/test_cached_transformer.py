@@ -1,5 +1,7 @@
 """The transformer from a cache of keys and values: as on whole rows."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +53,31 @@ def test_cached_logits_are_those_of_whole_rows():
     wanted, found = compared(1, dtype="float64")
     assert wanted.dtype == found.dtype == np.float64
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-13)
+
+
+def test_positions_beyond_the_cache_and_the_context_are_seen():
+    config = TransformerConfig(width=4, heads=2, depth=1, context=4, dtype="float64")
+    functional = models.MODELS["transformer"].functional(
+        config, models.Wanted((4,), TOKENS)
+    )
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def known(key, position, length):
+        params, state = functional.init(key)
+        cache = empty_cache(config, 1, length)
+        chunk = Chunk(jnp.zeros((1, 2), jnp.int32), position[None], cache)
+        logits, cache = functional.apply(params, state, chunk, train=False)[0]
+        finite = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(cache)]
+        return jnp.all(jnp.isfinite(logits), axis=2)[0], jnp.stack(finite)
+
+    for length in (3, 6):
+        for position in (1, 2, 3):
+            found, cache = known(jax.random.key(0), jnp.int32(position), length)
+            places = np.array([position, position + 1])
+            assert found.tolist() == (places < min(length, 4)).tolist()
+            assert np.all(cache)
+    with pytest.raises(InputError, match="1 positions is too short for 2 tokens"):
+        known(jax.random.key(0), jnp.int32(0), 1)
 
 
 @pytest.mark.full

@@ -77,7 +77,8 @@ def measure(config: Config, store: Store) -> Measured:
     rows = store.group("runs")
     take = lambda: programs.over_seeds(run, config, *tasks)
     found = rows.measured("all", take)
-    # One seed after the other: many factorizations at once need not end on a CPU.
+    # One seed after the other: the solves of the ridges, batched over seeds, would be
+    # run at once, which need not end on a CPU; see ``solve_bundled``.
     closed = lambda key, *data: {"accuracy": _bundled(config, key, *data)}
     take = lambda: programs.over_seeds(closed, config, train, test, loop=True)
     bundled = rows.measured("bundled", take)

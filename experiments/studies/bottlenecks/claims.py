@@ -1,4 +1,4 @@
-"""The claims about hourglass perceptrons, and their table."""
+"""The claims about hourglass perceptrons, their table and their figure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import numpy as np
 
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
+from experiments.studies import panels
 from experiments.studies.bottlenecks.config import Config
-from experiments.studies.bottlenecks.measure import Measured
+from experiments.studies.bottlenecks.measure import ARMS, LIFTS, Measured
+from jaxopt_lab.layers import hourglass_size
+
+FEATURES = 64
+"""Pixels of an image."""
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
@@ -34,21 +39,39 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers and a table; see ``Experiment.report``."""
-    rows = [
-        (
-            f"{int(budget):,}",
-            arm,
-            *(str(n) for n in measured.sizes[budget][arm]),
-            f"{errors.mean():.5f}",
-        )
-        for budget, arms in measured.errors.items()
-        for arm, errors in arms.items()
-    ]
+    """Numbers, a table and a figure; see ``Experiment.report``."""
+    rows = []
+    for budget, arms in measured.errors.items():
+        for arm, errors in arms.items():
+            skip, bottleneck, depth = map(int, measured.sizes[budget][arm])
+            used = hourglass_size(
+                FEATURES, skip=skip, bottleneck=bottleneck, depth=depth, lift=LIFTS[arm]
+            )
+            counts = (skip, bottleneck, depth, *used)
+            texts = (f"{n:,}" for n in counts)
+            rows.append((f"{int(budget):,}", arm, *texts, f"{errors.mean():.5f}"))
     table = Table(
         f"Digits with noise of {config.noise:g}, {config.steps} steps, means over "
         f"{config.seeds} seeds",
-        ("budget", "arm", "skip", "bottleneck", "depth", "test error"),
+        (
+            "budget",
+            "arm",
+            "skip",
+            "bottleneck",
+            "depth",
+            "trained",
+            "in all",
+            "test error",
+        ),
         rows,
     )
-    return Report({"measured": measured}, [table])
+    lines = {
+        arm: np.stack([arms[arm] for arms in measured.errors.values()]) for arm in ARMS
+    }
+    figure = panels.lines(
+        {"Digits with noise": lines},
+        [float(budget) for budget in measured.errors],
+        ("trained parameters", "mean squared error of the test"),
+        ("log", "linear"),
+    )
+    return Report({"measured": measured}, [table], {"errors": figure})

@@ -17,7 +17,9 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import load_digits
 from jaxopt_lab.layers import hourglass, match_bottleneck
 
-ARMS = ("hourglass", "trained lift", "conventional")
+LIFTS = {"hourglass": "normal", "trained lift": "trained", "conventional": "identity"}
+"""Lifts of ``hourglass``, by arm."""
+ARMS = tuple(LIFTS)
 
 
 class Shape(NamedTuple):
@@ -60,8 +62,7 @@ def shapes(config: Config, budget: int, arm: str, features: int) -> list[Shape]:
     Returns:
       Their sizes, each with the widest bottleneck; those with none are left out.
     """
-    lifts = {"hourglass": "normal", "trained lift": "trained"}
-    lift = lifts.get(arm, "identity")
+    lift = LIFTS[arm]
     factors = (1,) if arm == "conventional" else config.skips
     found = []
     for factor in factors:

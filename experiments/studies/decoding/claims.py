@@ -1,9 +1,12 @@
-"""The claims about decoding, and their tables."""
+"""The claims about decoding, their tables and their figure."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from experiments.harness.report import Report, Table
-from experiments.harness.verdicts import Claim
+from experiments.harness.verdicts import Claim, exact
+from experiments.studies import panels
 from experiments.studies.decoding.config import Config
 from experiments.studies.decoding.measure import TIE, Measured
 
@@ -22,9 +25,29 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     Returns:
       The claims.
     """
-    del config
     rate, loss = measured.per_call, measured.losses
+    rows = config.prompts * config.seeds
+    differing, broken, wide = (
+        int(counts.sum())
+        for counts in (measured.differing, measured.unexplained, measured.differing64)
+    )
+    smaller = float((measured.sizes["target"] / measured.sizes["draft"]).min())
+    paper = {"paper": _SPECULATIVE}
     return [
+        exact(
+            "prompts of unequal lengths are decoded as greedily, in float64 and, but "
+            f"for ties of logits below {TIE:g}, in float32",
+            broken == wide == 0,
+            f"of {rows} rows differ {wide} in float64, {differing} in float32, of "
+            f"these {broken} without a tie; target {smaller:.1f} times the draft",
+            "speculative",
+        )._replace(**paper),
+        exact(
+            "one program decodes prompts of all lengths",
+            bool(np.all(measured.programs == 1)),
+            f"at most {int(measured.programs.max())} compilations",
+            "speculative",
+        )._replace(**paper),
         Claim(
             "more than one token of a row in a call of the target",
             "speculative",
@@ -59,7 +82,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers and tables; see ``Experiment.report``."""
+    """Numbers, tables and a figure; see ``Experiment.report``."""
     mean = lambda values: "-" if values is None else f"{values.mean():.3g}"
     rows = [
         (
@@ -87,14 +110,25 @@ def report(measured: Measured, config: Config) -> Report:
         ],
     )
     texts = Table(
-        "speculative text against greedy text, prompts of several lengths, float32",
-        ("rows", "that differ", f"first at logits further apart than {TIE:g}"),
+        "speculative text against greedy text, prompts of several lengths",
+        (
+            "rows",
+            "that differ in float64",
+            "in float32",
+            f"first at logits further apart than {TIE:g}",
+        ),
         [
             (
                 str(config.prompts * config.seeds),
+                f"{measured.differing64.sum():.0f}",
                 f"{measured.differing.sum():.0f}",
                 f"{measured.unexplained.sum():.0f}",
             )
         ],
     )
-    return Report({"measured": measured}, [table, losses, texts])
+    measures = {
+        "new tokens of a row in a call": measured.per_call,
+        "time over that of greedy decoding": measured.seconds,
+    }
+    figures = {"decoders": panels.dots(measures)}
+    return Report({"measured": measured}, [table, losses, texts], figures)

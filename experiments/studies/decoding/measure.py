@@ -33,7 +33,9 @@ class Measured(NamedTuple):
     """Everything that is measured, by name; ``(seeds,)`` each.
 
     Attributes:
-      per_call: new tokens of a row in a call of the model that made some.
+      per_call: new tokens of a row in a call of the model that made some; of a batch
+        whose rows wait for the last one, of a seat in a pool, and by ``credit`` and
+        ``threshold`` of rows by themselves.
       calls: all calls of the model, the reading of the prompts included.
       accepted: part of the drafted tokens.
       layers: part of the layers that ran.
@@ -41,6 +43,9 @@ class Measured(NamedTuple):
       seconds: of a decoder over those of cached greedy decoding.
       differing: rows of speculative text that are not the greedy text.
       unexplained: those whose first difference is no tie.
+      differing64: rows that are not the greedy text in float64.
+      programs: compilations of speculative decoding for all lengths of the prompts, in
+        float32.
       sizes: parameters of target and draft.
     """
 
@@ -52,6 +57,8 @@ class Measured(NamedTuple):
     seconds: dict[str, np.ndarray]
     differing: np.ndarray
     unexplained: np.ndarray
+    differing64: np.ndarray
+    programs: np.ndarray
     sizes: dict[str, np.ndarray]
 
 
@@ -83,9 +90,10 @@ def measure(config: Config, store: Store, words: Any = None) -> Measured:
     Returns:
       The measurements.
     """
+    made = _programs(config, words)
     rows, found = store.group("seeds"), []
     for seed in range(config.first_seed, config.first_seed + config.seeds):
-        take = functools.partial(_of_seed, config, words, seed)
+        take = functools.partial(_of_seed, config, made, seed)
         found.append(rows.measured(str(seed), take))
     groups: dict[str, dict[str, np.ndarray]] = {}
     for name in found[0]:
@@ -96,85 +104,131 @@ def measure(config: Config, store: Store, words: Any = None) -> Measured:
     return Measured(**groups, **counts)  # type: ignore[arg-type]
 
 
-def _of_seed(config: Config, words: Any, seed: int) -> dict[str, float]:
+class _Programs(NamedTuple):
+    """What all seeds share, compiled once.
+
+    Attributes:
+      text: the source for training.
+      unseen: that of the test.
+      init: of each network.
+      train: likewise; that of the target takes the active layers.
+      tested: the loss of the target.
+      logits: of the target.
+      decoders: by name, of parameters, prompts and lengths.
+      wide: greedy and speculative decoding in float64.
+    """
+
+    text: networks.Draw
+    unseen: networks.Draw
+    init: dict[str, Callable[..., Any]]
+    train: dict[str, Callable[..., Any]]
+    tested: Callable[..., Any]
+    logits: Callable[..., Any]
+    decoders: dict[str, Any]
+    wide: dict[str, Any]
+
+
+def _programs(config: Config, words: Any) -> _Programs:
     text, tokens = networks.source(config, words)
-    key = jax.random.fold_in(jax.random.key(1), seed)
-    keys = iter(jax.random.split(key, 16))
+    unseen, _ = networks.source(config, words, test=True)
     made, target = networks.model(config, "transformer", tokens)
-    small = {"width": config.draft_width, "depth": 1, "heads": 1}
-    draft_made, draft = networks.model(config, "transformer", tokens, **small)
+    draft_made, draft = networks.draft_model(config, tokens)
     _, masked = networks.model(config, "masked_transformer", tokens)
-
-    def start(net: Any) -> Any:
-        return networks.jitted(config, net.init)(next(keys))[0]
-
-    def fitted(loss: Any, net: Any) -> Any:
-        train = networks.trainer(config, loss, text)
-        return train(start(net), jax.random.split(next(keys), config.steps), ())
-
     loss = networks.layered_loss(config, made, target)
-    train = networks.trainer(config, loss, text)
+    losses = {
+        "target": loss,
+        "draft": networks.next_loss(draft),
+        "masked": networks.masked_loss(masked, tokens),
+    }
+    nets = {"target": target, "draft": draft, "masked": masked}
+    jitted = functools.partial(networks.jitted, config)
+    decoders = _decoders(config, made, target, draft_made, draft, masked)
+    with jax.enable_x64(True):
+        double = {"dtype": "float64"}
+        large = networks.model(config, "transformer", tokens, **double)
+        small = networks.draft_model(config, tokens, **double)
+        wide = _decoders(config, *large, *small, masked)
+    return _Programs(
+        text,
+        unseen,
+        {name: jitted(net.init) for name, net in nets.items()},
+        {name: networks.trainer(config, each, text) for name, each in losses.items()},
+        jitted(loss),
+        jitted(lambda params, x: target.apply(params, {}, x, train=False)[0]),
+        {name: jitted(decode) for name, decode in decoders.items()},
+        {name: jitted(wide[name]) for name in ("greedy", "speculative")},
+    )
+
+
+def _of_seed(config: Config, made: _Programs, seed: int) -> dict[str, float]:
+    keys = iter(jax.random.split(jax.random.fold_in(jax.random.key(1), seed), 16))
     every = np.ones((config.context, config.depth), bool)
-    params = train(start(target), jax.random.split(next(keys), config.steps), every)
-    draft_params = fitted(networks.next_loss(draft), draft)
-    masked_params = fitted(networks.masked_loss(masked, tokens), masked)
-    fresh = text(next(keys), max(config.prompts // 4, 8))
+    extras = {"target": every, "draft": (), "masked": ()}
+    trained = {}
+    for name, extra in extras.items():
+        start = made.init[name](next(keys))[0]
+        steps = jax.random.split(next(keys), config.steps)
+        trained[name] = made.train[name](start, steps, extra)
+    fresh = made.unseen(next(keys), max(config.prompts // 2, 8))
     found: dict[str, float] = {}
     tuned, more = {}, jax.random.split(next(keys), config.tuning)
-    tested = networks.jitted(config, loss)
     arms = {"full": every, **networks.schedules(config, config.context)}
     for arm, active in arms.items():
-        tuned[arm] = train(params, more, active)
-        found[f"losses/{arm}"] = float(tested(tuned[arm], fresh, fresh, active))
+        tuned[arm] = made.train["target"](trained["target"], more, active)
+        found[f"losses/{arm}"] = float(made.tested(tuned[arm], fresh, fresh, active))
         found[f"layers/{arm}"] = float(active.mean())
-    prompt = text(next(keys), config.prompts)[:, : config.longest]
+    prompt = made.unseen(next(keys), config.prompts)[:, : config.longest]
     lengths = jax.random.randint(
         next(keys), (config.prompts,), 1, config.longest + 1, jnp.int32
     )
-    decoders = _decoders(config, made, target, draft_made, draft, masked)
+    both = trained["target"], trained["draft"]
     weights = {
-        "greedy": params,
-        "speculative": (params, draft_params),
-        "pool": (params, draft_params),
+        "greedy": trained["target"],
+        "speculative": both,
+        "pool": both,
         "skip": tuned["skip"],
-        "credit": (masked_params, 0.7),
-        "threshold": (masked_params, 0.0),
+        "credit": (trained["masked"], 0.7),
+        "threshold": (trained["masked"], 0.0),
     }
     equal = jnp.full_like(lengths, config.longest)
-    seconds, plain = {}, None
-    programs = {decode: networks.jitted(config, decode) for decode in decoders.values()}
-    for name, decode in decoders.items():
-        run = programs[decode]
-        given = weights[name], prompt
-        result = jax.block_until_ready(run(*given, equal))
+    seconds = {}
+    for name, run in made.decoders.items():
+        given = weights[name], prompt, equal
+        result = jax.block_until_ready(run(*given))
         found[f"per_call/{name}"] = _per_call(name, config, result)
-        found[f"calls/{name}"] = int(result.calls)
+        found[f"calls/{name}"] = int(np.max(result.calls))
         if result.counts and "drafted" in result.counts:
             share = int(result.counts["accepted"]) / int(result.counts["drafted"])
             found[f"accepted/{name}"] = share
-        seconds[name] = _seconds(lambda run=run, g=given: run(*g, equal), config.timed)
+        seconds[name] = _seconds(functools.partial(run, *given), config.timed)
         found[f"seconds/{name}"] = seconds[name] / seconds["greedy"]
-        if name in ("greedy", "speculative"):
-            # Rows of several lengths, by the same program.
-            uneven = run(*given, lengths)
-            if name == "greedy":
-                plain = uneven
-            else:
-                apply = lambda x: target.apply(params, {}, x, train=False)[0]
-                assert plain is not None  # the first of them is greedy
-                differing, broken = _differences(
-                    plain.tokens, uneven.tokens, networks.jitted(config, apply)
-                )
-                found["text/differing"], found["text/unexplained"] = differing, broken
-    for name, tree in (("target", params), ("draft", draft_params)):
+    # Rows of several lengths, by the same programs.
+    plain, other = (
+        made.decoders[name](weights[name], prompt, lengths).tokens
+        for name in ("greedy", "speculative")
+    )
+    differing, broken = _differences(
+        plain, other, functools.partial(made.logits, trained["target"])
+    )
+    found["text/differing"], found["text/unexplained"] = differing, broken
+    found["text/programs"] = made.decoders["speculative"]._cache_size()
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), both)
+        own = {"greedy": double[0], "speculative": double}
+        plain, other = (
+            run(own[name], prompt, lengths).tokens for name, run in made.wide.items()
+        )
+        found["text/differing64"] = int(np.sum(np.any(plain != other, axis=1)))
+    for name, tree in zip(("target", "draft"), both, strict=True):
         found[f"sizes/{name}"] = sum(x.size for x in jax.tree.leaves(tree))
     return found
 
 
 def _per_call(name: str, config: Config, result: Any) -> float:
-    """New tokens of a row in a round; of a pool, of a seat."""
-    rounds = int(result.steps) * (config.seats if name == "pool" else config.prompts)
-    return config.prompts * config.new / rounds
+    """New tokens of a row in a round, the mean of rows; of a pool, of a seat."""
+    if name == "pool":
+        return config.prompts * config.new / (config.seats * int(result.steps))
+    return float(np.mean(config.new / np.asarray(result.steps)))
 
 
 def _decoders(
@@ -192,17 +246,22 @@ def _decoders(
 
     def credit(given: Any, prompt: Any, lengths: Any) -> Any:
         params, alpha = given
-        return credit_decoding(
-            networks.masked_step(masked),
-            params,
-            prompt,
-            cache=(),
-            lengths=lengths,
-            max_tokens=config.new,
-            block=config.block,
-            threshold=config.threshold,
-            alpha=alpha,
-        )
+
+        def one(row: jax.Array, length: jax.Array) -> Any:
+            return credit_decoding(
+                networks.masked_step(masked),
+                params,
+                row[None],
+                cache=(),
+                lengths=length[None],
+                max_tokens=config.new,
+                block=config.block,
+                threshold=config.threshold,
+                alpha=alpha,
+            )
+
+        # The calls of each row, which in a batch are those of its slowest row.
+        return jax.vmap(one)(prompt, lengths)
 
     layered = networks.layered_step(target, config.depth)
     least = {"max_layers": config.max_layers, "min_layers": config.min_layers}

@@ -24,12 +24,15 @@ Draw = Callable[[jax.Array, int], jax.Array]
 """``draw(key, rows) -> int32 (rows, context + 1)``."""
 
 
-def source(config: Config, words: Any = None) -> tuple[Draw, int]:
+def source(
+    config: Config, words: Any = None, *, test: bool = False
+) -> tuple[Draw, int]:
     """Texts by key, and the size of their vocabulary.
 
     Args:
       config: the size of the study.
       words: a text as ``data.load_text`` gives it; ``None``: a Markov chain.
+      test: rows of the text's last part, on which nothing is trained.
 
     Returns:
       The function and the number.
@@ -38,7 +41,8 @@ def source(config: Config, words: Any = None) -> tuple[Draw, int]:
         logits = chain(jax.random.key(0), config.tokens)
         text = lambda key, rows: draw(key, logits, rows, config.context + 1)
         return text, config.tokens
-    first = np.concatenate([words.train["inputs"], words.train["targets"][:, -1:]], 1)
+    part = words.test if test else words.train
+    first = np.concatenate([part["inputs"], part["targets"][:, -1:]], 1)
     rows_of = jnp.asarray(first)
 
     def taken(key: jax.Array, rows: int) -> jax.Array:
@@ -63,6 +67,21 @@ def model(config: Config, name: str, tokens: int, **options: Any) -> Any:
     row = MODELS[name]
     made: Any = row.config(**{**given, "context": config.context, **options})
     return made, row.functional(made, Wanted((config.context,), tokens))
+
+
+def draft_model(config: Config, tokens: int, **options: Any) -> Any:
+    """The draft: one narrow block with one head.
+
+    Args:
+      config: gives the width.
+      tokens: size of the vocabulary.
+      **options: of its configuration.
+
+    Returns:
+      See ``model``.
+    """
+    small = {"width": config.draft_width, "depth": 1, "heads": 1, **options}
+    return model(config, "transformer", tokens, **small)
 
 
 def trainer(

@@ -1,9 +1,12 @@
-"""The claims about WINNER's noise, and their table."""
+"""The claims about WINNER's noise, their table and their figure."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim
+from experiments.studies import panels
 from experiments.studies.implicit_images.config import Config
 from experiments.studies.implicit_images.measure import Measured
 
@@ -23,13 +26,16 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
       config: the size of the study.
 
     Returns:
-      The claims: of the formula's scale, and of the best of the grid.
+      The claims: of the formula's scale, and of the scale that is best for each signal
+      among those with noise. The ratio is that of the fitted samples, which who fits
+      them sees, so that choosing by it takes no other data.
     """
     none, formula = (config.factors.index(f) for f in (0.0, 1.0))
     found = []
     for band, values in measured.psnr.items():
         gain = values - values[:, none : none + 1]
-        for where, own in (("formula", gain[:, formula]), ("grid", gain.max(axis=1))):
+        best = np.delete(gain, none, axis=1).max(axis=1)
+        for where, own in (("formula", gain[:, formula]), ("grid", best)):
             text, accepted = _WORDS[band], _RANGES[band]
             place = f"{band} band, scale by the {where}"
             found.append(Claim(text, place, own, accepted, unit=" dB"))
@@ -37,7 +43,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers and a table; see ``Experiment.report``."""
+    """Numbers, a table and a figure; see ``Experiment.report``."""
     rows = [
         (
             band,
@@ -52,4 +58,12 @@ def report(measured: Measured, config: Config) -> Report:
         ("band", "centroid", *(f"{f:g}" for f in config.factors)),
         rows,
     )
-    return Report({"measured": measured}, [table])
+    named = {
+        f"{band} band": {
+            "SIREN" if factor == 0 else f"WINNER, scales x {factor:g}": values[:, i]
+            for i, factor in enumerate(config.factors)
+        }
+        for band, values in measured.psnr.items()
+    }
+    figure = panels.dots(named, label="peak signal-to-noise ratio in dB")
+    return Report({"measured": measured}, [table], {"psnr": figure})

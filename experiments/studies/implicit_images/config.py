@@ -15,6 +15,9 @@ PAPER = "Chandravamsi et al. 2025, arXiv:2509.09719"
 class Config(Settings):
     """One size of the study.
 
+    Without the specification's signals of rows of pixels. The grid of scales leaves
+    SIREN out, with which a loss to it could not be found.
+
     Attributes:
       samples: of a signal.
       bands: lowest and highest number of cycles of a signal, by name.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.inference.model_steps import places_of
 from jaxopt_lab.lab.models.configs import TransformerConfig
 from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
@@ -107,8 +108,17 @@ def cached_attention(
       cache: keys and values of the block.
 
     Returns:
-      ``((B, n, width), cache)``. Entries beyond the cache are dropped.
+      ``((B, n, width), cache)``. Entries beyond the cache are dropped, and the results
+      there are NaN, which a decoder shows as -1.
+
+    Raises:
+      InputError: the chunk is longer than the cache.
     """
+    length = cache[0].shape[1]
+    if qkv.shape[1] > length:
+        raise InputError(
+            f"a cache of {length} positions is too short for {qkv.shape[1]} tokens"
+        )
     q, *new = of_heads(qkv, heads)
     places = places_of(qkv, positions)
     row = jnp.arange(len(qkv), dtype=jnp.int32)[:, None]
@@ -116,8 +126,9 @@ def cached_attention(
         held.at[row, places].set(x.astype(held.dtype), mode="drop")
         for held, x in zip(cache, new, strict=True)
     )
-    column = jnp.arange(keys.shape[1], dtype=jnp.int32)
+    column = jnp.arange(length, dtype=jnp.int32)
     seen = column[None, None, None] <= places[:, None, :, None]
     narrow: Any = (x.astype(q.dtype) for x in (keys, values))
     y = softmax_attention(q, *narrow, seen=seen)
+    y = jnp.where(places[..., None, None] < length, y, jnp.nan)
     return y.reshape(*y.shape[:2], -1), (keys, values)

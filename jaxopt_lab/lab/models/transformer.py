@@ -205,8 +205,8 @@ class Transformer(nnx.Module):
           given: an input of ``models.cached``.
 
         Returns:
-          The result that the input names. Positions beyond the context have the last
-          one's embedding; the decoders keep no token there.
+          The result that the input names. Logits of a chunk at positions beyond the
+          context are NaN; the decoders keep no token there.
         """
         if isinstance(given, Head):
             return self.head(self.norm(given.x))
@@ -220,8 +220,8 @@ class Transformer(nnx.Module):
 
             return self.blocks[given.index](given.x, None, attend), cache[0]
         checks.is_tokens("transformer", given.tokens)
-        places = places_of(given.tokens, given.positions)
-        places = jnp.minimum(places, self.context - 1)
+        wanted = places_of(given.tokens, given.positions)
+        places = jnp.minimum(wanted, self.context - 1)
         x = self.tokens(given.tokens) + self.positions(places)
         if isinstance(given, Embed):
             return x
@@ -232,7 +232,9 @@ class Transformer(nnx.Module):
             # its queries reads: it does not run there, either.
             x = where_active(self.active, y, x, index, places)
             caches.append(new)
-        return self.part(Head(x)), tuple(caches)
+        # Not the embedding: NaN in the cache would reach all, times weights of 0.
+        known = wanted[..., None] < self.context
+        return jnp.where(known, self.part(Head(x)), jnp.nan), tuple(caches)
 
 
 def _run(block: Block, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:

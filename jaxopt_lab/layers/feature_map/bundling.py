@@ -99,6 +99,18 @@ def solve_bundled(
     Raises:
       InputError: ``ridge`` is below 0, or the arrays do not fit.
 
+    On a CPU, several such solves that do not depend on each other, each batched by
+    ``vmap``, need not end in one program: jaxlib 0.10 divides a batch of factorizations
+    among the threads of XLA's pool from one of these threads, which waits for the
+    others; where as many of them run at once as there are threads, all wait. On two
+    cores this happens with two ridges::
+
+      solve = lambda ridge: lambda f, y: solve_bundled(f, y, ridge=ridge)
+      both = lambda f, y: [solve(ridge)(f, y) for ridge in (0.1, 0.2)]
+      jax.jit(jax.vmap(both))(jnp.ones((12, 700, 512)), jnp.ones((12, 700, 10)))
+
+    ``jax.lax.map`` in place of ``vmap``, or programs of their own, end.
+
     Source: Sehanobish et al., "Scalable Neural Network Kernels", 2023
     (https://arxiv.org/abs/2310.13225).
 
