@@ -21,7 +21,8 @@ class Config(Settings):
     earlier one, three epochs of a synthetic stream with batches of 25, 100 and 400, was
     too short: its memory was no better than recency, and nothing could be decided. This
     one was fixed with the plain arm alone, on the seeds 100 to 103, such that its
-    smaller batch is above recency.
+    smaller batch is above recency. Eight seeds, 0 to 7, left two of the four claims
+    undecided; the seeds are now 24 others.
 
     Attributes:
       train: events of the training, a multiple of every batch.
@@ -59,5 +60,5 @@ SIZES = {
         hidden=4,
         epochs=1,
     ),
-    STANDARD: Config(seeds=8),
+    STANDARD: Config(seeds=24, first_seed=8),
 }
