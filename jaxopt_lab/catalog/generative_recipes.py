@@ -46,6 +46,7 @@ ROWS: tuple[Recipe, ...] = (
         options=("kl", "fool_rebuilt", "fool_generated"),
         example="jaxopt_lab.catalog.examples.flows:vae_and_discriminator",
         roles=("vae", "discriminator"),
+        outputs="scores of patches",
         gradients={"vae": 1, "discriminator": 1},
         paper="Caetano et al. 2025",
         code="caetas/DisCoPatch",

@@ -45,7 +45,8 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
       always the same, is held out as one.
 
     Raises:
-      InputError: it is none of these, lengths differ, or labels are no class numbers.
+      InputError: it is none of these, lengths differ, labels are no class numbers, or
+        a test that is given has a larger label than the training.
 
     Memory: the arrays, once more where they come in batches.
 
@@ -56,15 +57,20 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
     """
     if isinstance(data, Dataset):
         return data
-    train, test = _parts(data, name)
-    if test is None:
-        train, test = _held_out(train, name)
+    train, given = _parts(data, name)
+    train, test = _held_out(train, name) if given is None else (train, given)
     if _is_text(train):
         return _text(name, train, test)
     parts = [{"image": x, "label": y} for x, y in (train, test)]
     for part, where in zip(parts, ("train", "test"), strict=True):
         _check_classes(part["label"], f"{name}, {where}")
-    classes = 1 + max(int(np.max(part["label"], initial=0)) for part in parts)
+    largest = [int(np.max(part["label"], initial=0)) for part in parts]
+    if given is not None and largest[1] > largest[0]:
+        raise InputError(
+            f"{name}, test: label {largest[1]} is of no training example, whose labels "
+            f"are 0 to {largest[0]}; accepted: a test of the classes of the training"
+        )
+    classes = 1 + max(largest)
     return image_dataset(name, parts[0], parts[1], max(classes, 2), rank=None)
 
 

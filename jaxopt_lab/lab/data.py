@@ -55,6 +55,7 @@ def load(
     task: tasks.Task,
     context: int,
     *transforms: parts.Chosen,
+    change: Callable[[data.Dataset], data.Dataset] | None = None,
 ) -> TaskData:
     """Read, or open, the data of a run's task.
 
@@ -66,6 +67,7 @@ def load(
       task: the task.
       context: characters in an example of a text task.
       *transforms: the data transforms of the catalog that ``run.augment`` names.
+      change: of a set in memory, before it is split; ``None``: it stays as it is.
 
     Returns:
       The data.
@@ -100,6 +102,7 @@ def load(
     dataset = _read(task, run, context)
     if dataset.kind == "text":
         _refuse_for_images(run)
+    dataset = dataset if change is None else change(dataset)
     aside = None
     if run.val:
         dataset, held = validation.split(dataset, run.val)

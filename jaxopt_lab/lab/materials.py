@@ -69,9 +69,13 @@ def materials(configuration: Configuration) -> Materials:
     run = configuration.run
     context = getattr(configuration.model, "context", 128)
     batch_of = controlled.by_micro_batch(configuration).run
-    loaded = data.load(
-        batch_of, configuration.rows.task, context, *configuration.augmentations
-    )
+    part = configuration.chosen("recipe")
+    adapter = recipe_adapters.of_configuration(configuration)
+    change = None
+    if part is not None and adapter.data is not None:
+        change = functools.partial(adapter.data, options=part.options)
+    task, augmentations = configuration.rows.task, configuration.augmentations
+    loaded = data.load(batch_of, task, context, *augmentations, change=change)
     placed = placement.chosen(configuration)
     if placed is not None and run.controller != "none":
         placed = placed._replace(per_device=False)
@@ -93,14 +97,11 @@ def materials(configuration: Configuration) -> Materials:
             apply = precision.quantized(run, apply)
         return Functional(made.init, apply)
 
-    part = configuration.chosen("recipe")
-    of_recipe = recipe_adapters.of_configuration(configuration).network
-
     def network(build: Any) -> Functional:
         given = loaded.input_shape, loaded.num_classes
-        if part is None or of_recipe is None:
+        if part is None or adapter.network is None:
             return build(*given)
-        return of_recipe(build, *given, part.options)
+        return adapter.network(build, *given, part.options)
 
     functional = network(model_in)
     plain = run.precision == "float32" and not run.quantize

@@ -269,11 +269,13 @@ class Run:
         Raises:
           InputError: it was trained by a recipe of other networks.
         """
-        if not recipe_adapters.of_configuration(self.configuration).classifies:
+        adapter = recipe_adapters.of_configuration(self.configuration)
+        if not adapter.classifies:
+            call = "apply(images)" if adapter.samples is None else "samples(count)"
             raise InputError(
                 f"{wanted} needs a classifier; {self.folder} was trained by "
                 f"recipe={self.config['recipe']}, whose network is none (in Python: "
-                f"lab.load({str(self.folder)!r}).samples(count))"
+                f"lab.load({str(self.folder)!r}).{call})"
             )
 
     def samples(self, count: int, *, seed: int = 0) -> np.ndarray:

@@ -12,6 +12,7 @@ import optax
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, UNIT, check_arguments
+from jaxopt_lab.core.perturbation import magnitude
 from jaxopt_lab.core.pixels import to_float
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
@@ -158,7 +159,8 @@ def make_osuda_step(
     with the class probabilities p, the scales and biases :math:`\gamma, \beta` of L
     normalizations, those :math:`\gamma^0, \beta^0` of the source, and
     ``transferability`` :math:`\alpha` of their channels: where the domains have the
-    same statistics, what the source has learned is held the more.
+    same statistics, what the source has learned is held the more. The derivative of
+    the distance is 0 at the source itself, where every run begins.
 
     Args:
       norms: the trained model with ``alpha_bn`` of a weight of the batch, which may be
@@ -278,6 +280,7 @@ def _distance(source: Any, target: Any, wide: Any) -> jax.Array:
     for name, own in source.items():
         weights = 1 + transferability(own, target[name]).astype(wide)
         for key in ("scale", "bias"):
-            apart = jnp.abs(target[name][key].astype(wide) - own[key].astype(wide))
+            # Every run begins at the source, where the derivative must be 0.
+            apart = magnitude(target[name][key].astype(wide) - own[key].astype(wide))
             terms.append(jnp.mean(weights * apart))
     return jnp.sum(jnp.stack(terms)) / len(source)

@@ -18,7 +18,13 @@ import jax.numpy as jnp
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import ModelState, Params
-from jaxopt_lab.training.modes import FLAGS, check_mode_names, mode_of, modes
+from jaxopt_lab.training.modes import (
+    FLAGS,
+    check_mode_names,
+    mode_of,
+    modes,
+    with_mode,
+)
 
 if TYPE_CHECKING:
     from flax import linen, nnx
@@ -179,8 +185,8 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
     are ``model_state`` and mutable in training. ``key`` is passed as
     ``rngs={"dropout": key}``; a ``__call__`` that takes ``train``, ``training``,
     ``is_training``, ``is_train``, ``deterministic`` or ``use_running_average`` receives
-    the mode, or the field of this name where the module has one; others are called with
-    the inputs alone.
+    the mode, or the field of this name where the module has one, or a dataclass among
+    its fields (``config.deterministic``); others are called with the inputs alone.
 
     Args:
       module: the module.
@@ -203,7 +209,7 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
     ({'bias': (2,), 'kernel': (3, 2)}, {})
     """
     from flax import errors
-    from flax.linen import meta
+    from flax.linen import Module, meta
 
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(jnp.shape(x), x.dtype), sample_inputs
@@ -211,9 +217,17 @@ def from_linen(module: linen.Module, sample_inputs: Any) -> Functional:
     call = type(module).__call__
     check_mode_names(type(module).__name__, call)
     fields = set(type(module).__dataclass_fields__) - set(mode_of(call, True))
+    # Settings of a module in an object of their own; modules have modes themselves.
+    configs = {
+        name: value
+        for name in fields - {"parent"}
+        if not isinstance(value := getattr(module, name, None), Module)
+        and with_mode(value, True) is not value
+    }
 
     def in_mode(train: bool) -> linen.Module:
         mode = {k: v for k, v in modes(train).items() if k in fields}
+        mode |= {name: with_mode(value, train) for name, value in configs.items()}
         return module.clone(**mode) if mode else module
 
     def init(key: jax.Array) -> tuple[Params, ModelState]:

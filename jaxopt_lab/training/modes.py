@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable
@@ -50,6 +51,35 @@ def mode_of(call: Callable[..., Any], train: bool) -> dict[str, Any]:
     """
     names = inspect.signature(call).parameters
     return {name: value for name, value in modes(train).items() if name in names}
+
+
+def with_mode(config: Any, train: bool) -> Any:
+    """A configuration whose fields say the mode, such as ``config.deterministic``.
+
+    Args:
+      config: any value.
+      train: training or evaluation.
+
+    Returns:
+      A dataclass with the flags of a mode among its fields in that mode; any other
+      value as it is.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...     width: int = 3
+    ...     deterministic: bool = False
+    >>> with_mode(Config(), False), with_mode(3, False)
+    (Config(width=3, deterministic=True), 3)
+    """
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    names = {f.name for f in dataclasses.fields(config)}
+    flags = {
+        name: value
+        for name, value in modes(train).items()
+        if name in names and isinstance(getattr(config, name), bool)
+    }
+    return dataclasses.replace(config, **flags) if flags else config
 
 
 def check_mode_names(module: str, call: Callable[..., Any]) -> None:

@@ -66,6 +66,7 @@ BAD_LABELS[2] = -1
         ((X, Y[:4]), "as many labels as inputs"),
         (((X, BAD_LABELS), (U, V)), "label -1 of example 2 is out of range"),
         (((X, Y / 2), (U, V)), "accepted: integers, one class number"),
+        (((X, Y), (U, V + 9)), r"test: label \d+ is of no training example, whose lab"),
         (((X, Y), (U[:, :2], V)), r"inputs? of shape \(2,\)|images of shape \(2,\)"),
         (X, "got an array of shape.*accepted: a Dataset"),
         ({"x": X}, "no label or targets or y; it has x"),

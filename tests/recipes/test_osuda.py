@@ -78,6 +78,17 @@ def test_two_steps_are_the_formulas():
         np.testing.assert_allclose(found, right, rtol=1e-10)
 
 
+def test_at_the_source_its_distance_pulls_nowhere():
+    state = init_osuda(TX, PARAMS, KEY, STATS)
+    step = jax.jit(make_osuda_step(norms, TX, start=0.3, entropy=0.0))
+    after, metrics = step(state, {"image": X})
+    assert metrics["consistency"] == 0
+    for found, right in zip(
+        jax.tree.leaves(after.params["model"]), jax.tree.leaves(PARAMS), strict=True
+    ):
+        np.testing.assert_array_equal(found, right)
+
+
 def test_channels_that_are_alike_weigh_more():
     same = {"mean": np.array([1.0, 1.0]), "var": np.ones(2)}
     other = {"mean": np.array([1.0, 3.0]), "var": np.ones(2)}

@@ -1,5 +1,6 @@
 """Flax modules as pure functions of plain dicts."""
 
+import dataclasses
 import warnings
 
 import jax
@@ -352,6 +353,36 @@ def test_linen_takes_deterministic_or_no_mode():
     params, state = jax.jit(plain.init)(jax.random.key(0))
     assert state == {}
     assert plain.apply(params, state, INPUTS, train=True)[0].shape == (5, 2)
+
+
+def test_linen_takes_the_mode_of_its_configuration():
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        rate: float = 0.5
+        deterministic: bool = False
+
+    class Inner(linen.Module):
+        config: Config
+
+        @linen.compact
+        def __call__(self, x):
+            dropout = linen.Dropout(self.config.rate)
+            return dropout(x, deterministic=self.config.deterministic)
+
+    class Net(linen.Module):
+        config: Config
+
+        @linen.compact
+        def __call__(self, x):
+            return Inner(self.config)(x)
+
+    x = jnp.ones((4, 8))
+    for given in (Config(), Config(deterministic=True)):
+        model = from_linen(Net(given), x)
+        key = jax.random.key(1)
+        np.testing.assert_array_equal(model.apply({}, {}, x, train=False)[0], x)
+        dropped, _ = model.apply({}, {}, x, train=True, key=key)
+        assert {*np.unique(dropped).tolist()} == {0.0, 2.0}
 
 
 def test_linen_state_that_grows_is_refused():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -48,9 +49,9 @@ def escapes(row: Row, toy: Toy, schedule: Schedule, config: Config) -> Escapes:
     """
     starts = toy.starts(config.starts)
     rates = jnp.asarray(config.toy_rates, jnp.float32)
-    run = partial(_run, row, toy, schedule, config.toy_steps)
-    program = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))
-    hit, first, sharpness, path = program(rates, starts)
+    falls = jnp.asarray(schedule == "cosine")
+    program = _program(row, toy, config.toy_steps)
+    hit, first, sharpness, path = program(falls, rates, starts)
     every = max(1, config.toy_steps // 200)
     return Escapes(
         np.asarray(hit),
@@ -64,19 +65,26 @@ def _near(toy: Toy, x: jax.Array) -> jax.Array:
     return jnp.sum((x - jnp.asarray(toy.target, x.dtype)) ** 2) < toy.tolerance**2
 
 
+@functools.lru_cache(maxsize=16)
+def _program(row: Row, toy: Toy, steps: int) -> Callable[..., Any]:
+    """One program for both schedules; compiling takes longer than its runs."""
+    run = functools.partial(_run, row, toy, steps)
+    over_starts = jax.vmap(run, (None, None, 0))
+    return jax.jit(jax.vmap(over_starts, (None, 0, None)))
+
+
 def _run(
     row: Row,
     toy: Toy,
-    schedule: Schedule,
     steps: int,
+    falls: jax.Array,
     rate: jax.Array,
     start: jax.Array,
 ) -> Any:
-    # optax asks for a float, and takes a traced scalar.
-    at: Any = rate
-    if schedule == "cosine":
-        at = optax.cosine_decay_schedule(rate, steps)  # type: ignore[arg-type]
-    tx = optax.with_extra_args_support(row.make(at))
+    shape = optax.cosine_decay_schedule(1.0, steps)
+    tx = optax.with_extra_args_support(
+        row.make(lambda count: rate * jnp.where(falls, shape(count), 1.0))
+    )
     grad = jax.grad(toy.loss)
 
     def step(carry: Any, t: jax.Array) -> tuple[Any, jax.Array]:

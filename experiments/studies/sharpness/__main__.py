@@ -10,9 +10,8 @@ STUDY = Study.of_folder(
     "clean and under weight noise, with wrong labels, and flatness. Each "
     "method has as many settings to choose from; rows that tune a radius "
     "keep one step size.\n\n"
-    "quick: 2 seeds and 12 rows, a minute on one core; standard: all rows, "
-    "about twenty minutes on one core. Panels: digits, "
-    "digits-40-percent-wrong, fashion, and in standard digits-20-percent-wrong.",
+    "quick: 2 seeds and 12 rows, a minute on one core; standard: 5 seeds and 11 "
+    "rows, a few minutes. Panels: digits, digits-40-percent-wrong, fashion.",
     {
         "fashion": "folder of Fashion-MNIST's IDX files or of prepared TFDS sets; "
         "without it the panel with the convolutional network is left out",

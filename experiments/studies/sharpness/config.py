@@ -113,62 +113,54 @@ class Config(Settings):
     distance: float = 0.5
 
 
+# Rows that the standard size leaves out.
+_DEAR = (
+    "msam m=16",
+    "lookbehind k=2 alpha=0.2",
+    "lookbehind k=2 adaptive",
+    "lookbehind k=5 static",
+    "lookbehind k=5 adaptive",
+)
+
 _STANDARD_DIGITS = Panel(
     "digits",
     "digits",
-    steps=800,
-    radius_decays=(0.0, 5e-3),
-    rates=(0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2),
-    decay_rates=(0.05, 0.1),
-    stops=(0.125, 0.25, 0.5, 0.75),
+    steps=300,
+    stops=(0.25, 0.5),
     noise_levels=(0.1, 0.2),
     flatness=True,
     equal_radii=(0.05, 0.1),
+    without=_DEAR,
 )
-# Rows that the quick setting leaves out.
+# Rows that the quick size leaves out.
 _SLOW = (
     "multistep",
     "lookbehind k=2 adaptive",
     "lookbehind k=5 static",
     "lookbehind k=5 adaptive",
 )
-_QUICK_DIGITS = dataclasses.replace(
-    _STANDARD_DIGITS,
-    steps=30,
-    without=_SLOW,
-    radius_decays=(0.0,),
-    rates=(0.02, 0.05, 0.1, 0.2),
-    decay_rates=(0.05,),
-    stops=(0.25, 0.5),
-)
+_QUICK_DIGITS = dataclasses.replace(_STANDARD_DIGITS, steps=30, without=_SLOW)
 
-# A small step size resists wrong labels best. The decays and stops are those of a
-# second run: in a first, seen with its results, decays of 0.02 and 0.04 beside the
+# A small step size resists wrong labels best. The ranges of decays and stops are those
+# of a second run: in a first, seen with its results, decays of 0.02 and 0.04 beside the
 # radii were already too large and 0 was chosen everywhere.
 _STANDARD_WRONG = Panel(
     "digits-40-percent-wrong",
     "digits",
-    steps=800,
+    steps=300,
     flipped=0.4,
     learning_rate=0.01,
-    radius_decays=(0.0, 0.005, 0.01),
-    rates=(5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3, 0.01, 0.015, 0.02, 0.05, 0.1),
-    decays=(0.003, 0.005, 0.01, 0.015, 0.02, 0.03),
-    decay_rates=(0.01, 0.02),
-    stops=(0.125, 0.25, 0.5),
-    stop_rates=(0.01, 0.02, 0.05, 0.1),
-    without=("msam m=16",),
-)
-_QUICK_WRONG = dataclasses.replace(
-    _STANDARD_WRONG,
-    steps=30,
     radii=(1, 2),
     radius_decays=(0.0, 0.01),
     rates=(0.002, 0.005, 0.01, 0.02),
     decays=(0.01, 0.02),
+    decay_rates=(0.01, 0.02),
     stops=(0.25, 0.5),
     stop_rates=(0.01, 0.02),
-    without=("msam m=16", *_SLOW),
+    without=_DEAR,
+)
+_QUICK_WRONG = dataclasses.replace(
+    _STANDARD_WRONG, steps=30, without=("msam m=16", *_SLOW)
 )
 
 _STANDARD_FASHION = Panel(
@@ -207,15 +199,17 @@ SIZES = {
         directions=2,
         lanczos_steps=10,
     ),
+    # Planned with 6 seeds, 600 to 800 steps of all rows, two or three times as many
+    # settings each, and a panel of 20 percent wrong labels: over half an hour. Reduced
+    # before any verdict was seen. The seeds are none of those with which the ranges
+    # beside wrong labels were chosen.
     STANDARD: Config(
-        seeds=6,
-        panels=(
-            _STANDARD_DIGITS,
-            _STANDARD_WRONG,
-            _STANDARD_FASHION,
-            dataclasses.replace(
-                _STANDARD_WRONG, name="digits-20-percent-wrong", flipped=0.2
-            ),
-        ),
+        seeds=5,
+        first_seed=100,
+        panels=(_STANDARD_DIGITS, _STANDARD_WRONG, _STANDARD_FASHION),
+        noise_draws=2,
+        flatness_examples=200,
+        directions=4,
+        lanczos_steps=12,
     ),
 }

@@ -23,8 +23,8 @@ def radius_curves(
     """Means over seeds against the radius, one plot for each column of a panel.
 
     Methods without a radius are horizontal lines, at their chosen setting. Solid
-    lines are for the first decay beside the radii, dotted ones for the others. A dot
-    marks the chosen setting. Each plot of an accuracy ends a little below the worst
+    lines are for the first decay beside the radii, dotted ones for the others. A large
+    marker is the chosen setting. Each plot of an accuracy ends a little below the worst
     chosen setting; lines that leave it are trainings that fail.
 
     Args:
@@ -46,7 +46,13 @@ def radius_curves(
     for axes in plots[len(columns) :]:
         axes.set_visible(False)
     plots[0].set_ylabel(f"test accuracy (%), mean of {seeds} seeds")
-    style.legend_below(figure, plots[0])
+    told = ["large markers: chosen", "dashed: without a radius"]
+    if len(panel.radius_decays) > 1:
+        told += [f"solid: decay {panel.radius_decays[0]:g}", "dotted: with decay"]
+    figure.suptitle(f"{panel.name}; {', '.join(told)}")
+    # Without decay the row that tunes it has no line.
+    most = max(plots, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+    style.legend_below(figure, most)
     return figure
 
 

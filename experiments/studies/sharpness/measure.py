@@ -17,7 +17,7 @@ def prepare(
     config: Config,
     fashion: str | None = None,
     only: str | None = None,
-    first_seed: str = "0",
+    first_seed: str | None = None,
 ) -> tuple[Config, dict[str, Any]]:
     """The settings with the options of the command.
 
@@ -25,7 +25,7 @@ def prepare(
       config: the size of the study.
       fashion: folder of Fashion-MNIST.
       only: names of panels, separated by commas.
-      first_seed: the first of consecutive seeds.
+      first_seed: the first of consecutive seeds; ``None``: that of the settings.
 
     Returns:
       The settings, and the arguments of ``measure``.
@@ -33,7 +33,7 @@ def prepare(
     Raises:
       InputError: an unknown panel, or a seed that is no number.
     """
-    if not first_seed.isdecimal():
+    if first_seed is not None and not first_seed.isdecimal():
         raise errors.InputError(
             f"first_seed={first_seed} cannot be read; accepted: whole numbers from 0"
         )
@@ -41,7 +41,7 @@ def prepare(
     config = dataclasses.replace(
         config,
         panels=tuple(_panels(config, only, folder)),
-        first_seed=int(first_seed) or config.first_seed,
+        first_seed=config.first_seed if first_seed is None else int(first_seed),
     )
     return config, {"fashion": folder}
 

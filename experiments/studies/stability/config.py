@@ -77,16 +77,12 @@ SIZES = {
         linear_batch_sizes=(1, 4),
         network_batch_sizes=(1, 6),
     ),
+    # The defaults, with the third sampling and two more rates: 2,000 runs of 240 steps
+    # at eleven rates, the size planned first, took over ten minutes. Reduced before any
+    # verdict was seen; the tolerance is the default one, made for these numbers.
     STANDARD: Config(
-        factors=(0.5, 0.7, 0.8, 0.9, 0.97, 1.03, 1.1, 1.2, 1.35, 1.5, 2.0),
+        factors=(0.7, 0.9, 0.97, 1.03, 1.1, 1.2, 1.5, 2.0),
         samplings=("bernoulli", "without_replacement", "with_replacement"),
-        runs=2000,
-        steps=240,
-        seeds=6,
-        network_runs=500,
-        network_steps=120,
-        network_batch_sizes=(1, 2, 3, 6),
-        linear_batch_sizes=(1, 2, 3, 4),
-        tolerance=0.02,
+        seeds=5,
     ),
 }

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.VIOLET, style.OCHRE)
+_MARKERS = ("o", "s", "^", "D", "v")
 
 
 def growth_curves(lines: Sequence[Line]) -> Figure:
     """Measured and predicted growth, a panel for each problem, a colour for each B.
 
-    Dots are measured, with intervals over the repetitions; curves are the logarithm
+    Markers are measured, with intervals over the repetitions; curves are the logarithm
     of the spectral radius. Vertical lines: solid, the exact threshold; dashed, the
-    coherence test; dotted, 2 over the largest eigenvalue.
+    coherence test, of Bernoulli sampling alone; dotted, 2 over the largest eigenvalue.
 
     Args:
       lines: measurements under one sampling.
@@ -35,8 +36,8 @@ def growth_curves(lines: Sequence[Line]) -> Figure:
     figure, grid = style.grid(1, len(names), 5.2 * len(names), 4.6)
     for axes, name in zip(grid[0], names, strict=True):
         mine = [line for line in lines if line.problem == name]
-        for line, color in zip(mine, _COLORS, strict=False):
-            _draw(axes, line, color)
+        for line, *look in zip(mine, _COLORS, _MARKERS, strict=False):
+            _draw(axes, line, *look)
         axes.axvline(mine[0].gradient_descent, color="black", linestyle=":")
         axes.axhline(0.0, color="black", linewidth=0.8)
         axes.set_xscale("log")
@@ -45,11 +46,15 @@ def growth_curves(lines: Sequence[Line]) -> Figure:
         axes.set_xlabel("learning rate")
         axes.set_ylabel("growth of ln mean square in a step")
         style.tidy(axes, lines=False)
-        axes.legend(loc="upper left", framealpha=1.0, edgecolor="none")
-    sampling = lines[0].sampling.replace("_", " ")
+        # Below the axes: inside, it covers a threshold.
+        count = len(mine)
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
+        axes.legend(frameon=False, ncols=count, **place)
+    sampling = lines[0].sampling
+    dashed = "dashed coherence test, " if sampling == "bernoulli" else ""
     figure.suptitle(
-        f"sampling: {sampling}; vertical lines: solid exact, dashed coherence test, "
-        r"dotted $2/\lambda_1(H)$"
+        f"sampling: {sampling.replace('_', ' ')}; markers measured, curves predicted; "
+        f"vertical lines: solid exact, {dashed}" + r"dotted $2/\lambda_1(H)$"
     )
     return figure
 
@@ -62,20 +67,21 @@ def _ticks(axes: Any) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw(axes: Any, line: Line, color: str) -> None:
+def _draw(axes: Any, line: Line, color: str, marker: str) -> None:
     intervals = [mean_interval(v) for v in line.measured]
     axes.plot(line.rates, line.predicted, color=color, linewidth=1.0, alpha=0.7)
     axes.errorbar(
         line.rates,
         [i.mean for i in intervals],
         [i.half for i in intervals],
-        fmt="o",
+        fmt=marker,
         markersize=4,
         color=color,
         label=f"B = {line.batch_size}",
     )
     axes.axvline(line.exact, color=color, linewidth=1.2)
-    axes.axvline(line.coherence, color=color, linewidth=1.2, linestyle="--")
+    if line.sampling == "bernoulli":
+        axes.axvline(line.coherence, color=color, linewidth=1.2, linestyle="--")
 
 
 def plain_runs(plain: Plain, config: Config) -> Figure:

@@ -29,6 +29,8 @@ _FILES: Mapping[str, str] = {
     "examples of noise": "gan",
     "features and maps": "podnet",
     "modules in a row": "decoupled",
+    "normalizations that adapt": "osuda",
+    "scores of patches": "discopatch",
 }
 """Files of this folder by ``Recipe.outputs``; each has an ``ADAPTER``."""
 

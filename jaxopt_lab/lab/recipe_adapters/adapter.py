@@ -13,6 +13,7 @@ from jaxopt_lab.core.options import Option
 
 if TYPE_CHECKING:
     from jaxopt_lab.catalog.schema import Recipe
+    from jaxopt_lab.data.dataset import Dataset
     from jaxopt_lab.lab.configuration import Configuration
     from jaxopt_lab.lab.data import TaskData
     from jaxopt_lab.lab.prepared_recipe import Prepared
@@ -72,6 +73,8 @@ class Adapter(NamedTuple):
         tested; ``None``: the run's model.
       prepare: of ``Given``, the recipe; ``None``: one model with other outputs.
       check: refuses options that would do nothing or do not fit.
+      data: ``data(dataset, options)``, the set of the run, changed as soon as it is
+        read; ``None``: as it is.
       score: the result of a test by which states are compared, the larger the better.
       classifies: whether what is tested gives logits of the classes.
       apart: why its runs are not compared, tuned or searched over; empty: they are.
@@ -89,6 +92,7 @@ class Adapter(NamedTuple):
     network: Callable[[Make, tuple[int, ...], int, Options], Functional] | None = None
     prepare: Callable[[Given], Prepared] | None = None
     check: Callable[[Configuration], None] = lambda configuration: None
+    data: Callable[[Dataset, Options], Dataset] | None = None
     score: str = "accuracy"
     classifies: bool = True
     apart: str = ""

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from jaxopt_lab.training import TrainState
 
 
+OUTPUT = Option(
+    "sigmoid",
+    "function of the generator's outputs; sigmoid: for images in [0, 1]",
+    ("sigmoid", "linear"),
+    True,
+)
+
+
 def latent_of(options: Options, shape: tuple[int, ...]) -> int:
     """The number of features of the noise.
 
@@ -57,10 +65,24 @@ def network(
     ) -> tuple[Any, ModelState]:
         given = z.reshape(-1, *noise)
         out, state = model.apply(params, state, given, train=train, key=key)
-        out = jax.nn.sigmoid(out) if options["output"] == "sigmoid" else out
-        return out.reshape(-1, *shape), state
+        return image_of(out, shape, options), state
 
     return Functional(model.init, apply)
+
+
+def image_of(out: Any, shape: tuple[int, ...], options: Options) -> Any:
+    """Outputs of a generator as images.
+
+    Args:
+      out: ``(B, features)``.
+      shape: of an image.
+      options: ``output``, the function of the outputs.
+
+    Returns:
+      ``(B, *shape)``.
+    """
+    out = jax.nn.sigmoid(out) if options["output"] == "sigmoid" else out
+    return out.reshape(-1, *shape)
 
 
 def discriminator(make: Make, shape: tuple[int, ...]) -> Functional:
@@ -101,7 +123,7 @@ def prepare(given: Given) -> Prepared:
     generators.check_data(given.row, given.loaded)
     options, shape = given.options, given.loaded.input_shape
     if options["output"] == "sigmoid":
-        _check_range(given.loaded.test)
+        check_range(given.loaded.test)
     count, latent = options["discriminators"], latent_of(options, shape)
     rival = discriminator(given.make, shape)
     shared = step_options(given.row, given.configuration.run)
@@ -163,7 +185,15 @@ def _samples(network: Functional, latent: int) -> generators.Samples:
     return samples
 
 
-def _check_range(batches: Any) -> None:
+def check_range(batches: Any) -> None:
+    """Refuse images that a sigmoid cannot make.
+
+    Args:
+      batches: of the images.
+
+    Raises:
+      InputError: their values leave [0, 1].
+    """
     images = [np.asarray(batch["image"]) for batch in batches]
     if not all(np.issubdtype(x.dtype, np.floating) for x in images):
         return  # integers are divided by 255
@@ -193,12 +223,7 @@ ADAPTER = Adapter(
             Interval(0),
             True,
         ),
-        "output": Option(
-            "sigmoid",
-            "function of the generator's outputs; sigmoid: for images in [0, 1]",
-            ("sigmoid", "linear"),
-            True,
-        ),
+        "output": OUTPUT,
     },
     known=("discriminator", "latent"),
     network=network,

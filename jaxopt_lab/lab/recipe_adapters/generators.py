@@ -126,21 +126,33 @@ def tests(
             return {name: getattr(found, name).value for name in SCORES}
 
         def evaluate(state: TrainState) -> dict[str, np.ndarray]:
-            trees = state.params, state.model_state
-            count = len(jax.tree.leaves(state.params)[0]) if seeds else 1
-            each = [
-                one(*(loops.take(trees, i) if seeds else trees), real())
-                for i in range(count)
-            ]
             found = {} if loss is None else dict(loss(state))
-            for name in SCORES:
-                values = np.array([float(scores[name]) for scores in each])
-                found[name] = values if seeds else values[0]
-            return found
+            scores = of_each_seed(lambda *trees: one(*trees, real()), state, seeds)
+            return found | scores
 
         return evaluate
 
     return of_batches
+
+
+def of_each_seed(
+    test: Callable[[Any, Any], Mapping[str, jax.Array]], state: TrainState, many: bool
+) -> dict[str, np.ndarray]:
+    """A test of a state, of one seed after the other.
+
+    Args:
+      test: of parameters and model state.
+      state: the state.
+      many: whether it is of several seeds.
+
+    Returns:
+      Numbers by name, or arrays of one a seed.
+    """
+    trees = state.params, state.model_state
+    count = len(jax.tree.leaves(state.params)[0]) if many else 1
+    each = [test(*(loops.take(trees, i) if many else trees)) for i in range(count)]
+    found = {n: np.array([float(one[n]) for one in each]) for n in each[0]}
+    return found if many else {name: values[0] for name, values in found.items()}
 
 
 def samples_of(samples: Samples) -> Callable[[Run, int, jax.Array], jax.Array]:

@@ -177,10 +177,12 @@ def test_every_claim_is_about_rows_and_columns_that_there_are(config):
         there = {row.name for row in rows.of(panels[claim.column.panel])}
         assert {claim.better, claim.worse} <= there
     said = {(c.column.panel, c.column.name, c.better, c.worse) for c in found}
+    there = {row.name for row in rows.of(panels["digits"])}
     for rho in ("0.05", "0.1"):
         where = ("digits", f"top eigenvalue, rho {rho}")
         for pair in (("sam", "sgd"), ("msam m=4", "sam"), ("msam m=16", "msam m=4")):
-            assert (*where, *pair) in said
+            assert ((*where, *pair) in said) == ({*pair} <= there)
+    assert {"sam", "sgd", "msam m=4"} <= there
     for sgd in ("sgd, decay tuned", "sgd, early stopping"):
         assert ("digits-40-percent-wrong", "decay tuned", "sam", sgd) in said
 
