@@ -250,7 +250,10 @@ def _exchanged(
 @_exchanged.defjvp
 def _exchanged_jvp(primals: tuple, tangents: tuple) -> tuple:
     accept, slot, *arrays, behind = primals
-    run = lambda *arrays: _by_selection(accept, slot, *arrays, behind)
+
+    def run(entry: Any, entries: Any, total: Any) -> tuple[Any, Any]:
+        return _by_selection(accept, slot, entry, entries, total, behind)
+
     return jax.jvp(run, tuple(arrays), tuple(tangents[2:5]))
 
 
