@@ -14,7 +14,7 @@ from experiments.harness.claimed import ClaimedExperiment, Outcome, Settings
 from experiments.harness.experiment import QUICK, STANDARD, Run
 from jaxopt_lab.core.errors import InputError
 
-__all__ = ["QUICK", "STANDARD", "Application", "Settings"]
+__all__ = ["QUICK", "STANDARD", "Application", "Settings", "compiled_quickly"]
 
 _COUNTS = {
     "seeds": "number of seeds; verdicts need five",
@@ -58,7 +58,7 @@ class Application(ClaimedExperiment):
         self, settings: Any, folder: Path, *, quick: bool = False, **texts: str
     ) -> Outcome:
         """See ``ClaimedExperiment``; programs of a quick run are compiled quickly."""
-        with _compiled_quickly() if quick else contextlib.nullcontext():
+        with compiled_quickly() if quick else contextlib.nullcontext():
             return super().run(settings, folder, quick=quick, **texts)
 
     def measured(
@@ -80,8 +80,8 @@ class Application(ClaimedExperiment):
 
 
 @contextlib.contextmanager
-def _compiled_quickly() -> Iterator[None]:
-    """Without most optimizations: they take longer than a few steps do."""
+def compiled_quickly() -> Iterator[None]:
+    """A context without most optimizations: they take longer than a few steps do."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
     jax.config.update(name, True)

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
-from experiments.benchmarks.paired import Ratio, ratio, report
+from experiments.benchmarks.paired import Ratio, ratio, ratio_of, report
 from jaxopt_lab.lab import command_line, runs
 from jaxopt_lab.lab.tuning.program import SettingsProgram
 
@@ -88,18 +87,7 @@ def of_whole(steps: int = 500, pairs: int = 2) -> Ratio:
         make(steps)()
         return time.perf_counter() - began
 
-    times = []
-    for _ in range((pairs + 1) // 2):
-        first, second = timed(together), timed(apart)
-        times.append((first, second))
-        second, first = timed(apart), timed(together)
-        times.append((first, second))
-    array = np.array(times)
-    low, median, high = np.quantile(array[:, 0] / array[:, 1], [0.25, 0.5, 0.75])
-    one, other = np.median(array, axis=0)
-    return Ratio(
-        float(median), float(low), float(high), (float(one), float(other)), len(times)
-    )
+    return ratio_of(lambda: timed(together), lambda: timed(apart), pairs)
 
 
 def main() -> None:

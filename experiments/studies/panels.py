@@ -14,6 +14,9 @@ from jaxopt_lab.lab.statistics import mean_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FEW = 5
+"""Places whose numbers fit below an axis."""
+
 Arms = Mapping[str, np.ndarray]
 """Values by arm: ``(seeds,)``, or ``(places, seeds)`` along a line."""
 
@@ -119,6 +122,9 @@ def lines(
         ax.set_title(title)
         ax.set_xscale(scales[0])
         ax.set_yscale(scales[1])
+        if scales[0] == "log" and len(places) <= _FEW:
+            ax.set_xticks(places, [f"{place:g}" for place in places])
+            ax.minorticks_off()
         ax.set_xlabel(labels[0])
         style.tidy(ax)
     axes[0].set_ylabel(labels[1])

@@ -23,6 +23,7 @@ from jaxopt_lab.core.batch_shards import BatchShards as BatchShards
 from jaxopt_lab.core.checks import NO_EXAMPLE_LOSSES
 from jaxopt_lab.core.devices import pmean, varying
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.loss_checks import check_loss
 from jaxopt_lab.core.seen import SeenTrees
 from jaxopt_lab.core.typing import (
@@ -153,7 +154,13 @@ class BatchGrad:
 
     def weight(self, part: Batch = None) -> jax.Array | None:
         """The weight of a part of the batch, of all of this device's by default."""
-        return total_weight(self._weights, self._batch if part is None else part)
+        if part is not None:
+            return total_weight(self._weights, part)
+        found = total_weight(self._weights, self._batch)
+        known = None if found is None else known_values(found)
+        if known is not None and known == 0:
+            raise InputError("the weights of all examples of the batch are 0")
+        return found
 
     def example_weights(self) -> jax.Array | None:
         """The weight of each example of this device's part, ``(examples,)``."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.typing import Batch, PyTree
 
 # The key of a batch, or a function of it, that gives the weights of its examples.
@@ -78,7 +80,8 @@ def total_weight(weights: Weights | None, batch: Batch) -> jax.Array | None:
       Scalar, float32, or float64 where jax has it on; ``None`` for ``None``.
 
     Raises:
-      InputError: the batch has no such key, or the weights are no real numbers.
+      InputError: the batch has no such key, or the weights are no real numbers, or,
+        outside of ``jit``, one is negative; inside of it the sum is then NaN.
 
     >>> float(total_weight("mask", {"mask": jnp.array([True, False, True])}))
     2.0
@@ -124,7 +127,18 @@ def _found(weights: Weights, batch: Batch) -> jax.Array:
     if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         kind = type(found).__name__ if dtype is None else dtype
         raise InputError(f"weights must be an array of real numbers; got {kind}")
-    return found
+    if jnp.issubdtype(dtype, jnp.bool_):
+        return found
+    known = known_values(found)
+    if known is not None and np.any(known < 0):
+        raise InputError(
+            f"weights of examples must be at least 0; got {np.min(known):.6g}"
+        )
+    found = jnp.asarray(found)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        found = found.astype(jnp.result_type(float))
+    # Inside of jit nothing can be refused; a run stops where a loss is not finite.
+    return jnp.where(found < 0, jnp.nan, found)
 
 
 def weighed(tree: PyTree, factor: jax.Array | None) -> PyTree:

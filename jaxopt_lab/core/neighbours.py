@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from jaxopt_lab.core.typing import PyTree
 
 # Candidates beyond the number of neighbours asked for.
 _SPARE = 8
+# Distances at a time, 4 MB in float32: more leave the cache of a processor.
+_AT_A_TIME = 2**20
 
 
 class Neighbours(NamedTuple):
@@ -148,7 +151,8 @@ def nearest(
         them, ``(b, points)`` booleans; ``None``: all.
       exclude_same_index: a query is not its own neighbour; queries and points are then
         the same array.
-      block: queries at a time; ``block x points`` distances are in memory.
+      block: queries at a time, at most; at most ``block x points`` distances are in
+        memory, and no more than 4 MB of them where a query has less.
 
     Returns:
       The neighbours. Distances are those of the differences, so that points with
@@ -163,8 +167,8 @@ def nearest(
     Cost: a product of matrices finds ``k + 8`` candidates, those nearest when its error
     is taken at its bound. Where points beyond them may be as near as the ``k``-th (many
     equal points), the differences of that query to all points are taken, one query
-    after another. Memory: ``block x points`` distances, ``block x (k + 8) x features``
-    differences.
+    after another. Memory: the distances of a block, ``k + 8`` differences a query of
+    it.
 
     >>> points = jnp.array([[0.0], [1.0], [5.0]])
     >>> near = nearest(points, points, 1, exclude_same_index=True)
@@ -200,21 +204,34 @@ def nearest(
             squares = jnp.where(same, jnp.inf, squares)
         return squares
 
-    find = functools.partial(_nearest_of_block, points, k, counted)
-    return map_row_blocks(find, (queries, jnp.arange(len(queries))), block=block)
+    center = jax.lax.stop_gradient(points.mean(axis=0, keepdims=True))
+    shifted = jax.lax.stop_gradient(points) - center
+    targets = _Targets(points, center, shifted, jnp.square(shifted).sum(axis=1))
+    find = functools.partial(_nearest_of_block, targets, k, counted)
+    rows = min(block, max(_AT_A_TIME // len(points), 1))
+    return map_row_blocks(find, (queries, jnp.arange(len(queries))), block=rows)
+
+
+class _Targets(NamedTuple):
+    """Points; their mean, what is left without it, and the squared norms of that."""
+
+    points: jax.Array
+    center: jax.Array
+    shifted: jax.Array
+    squares: jax.Array
 
 
 def _nearest_of_block(
-    points: jax.Array,
+    targets: _Targets,
     k: int,
     counted: Callable[[jax.Array, jax.Array], jax.Array],
     rows: tuple[jax.Array, jax.Array],
 ) -> Neighbours:
     queries, own = rows
     squares, indices = _chosen(
-        *jax.lax.stop_gradient((queries, points)), own, k, counted
+        *jax.lax.stop_gradient((queries, targets)), own, k, counted
     )
-    differences = queries[:, None, :] - jnp.take(points, indices, axis=0)
+    differences = queries[:, None, :] - jnp.take(targets.points, indices, axis=0)
     exact = safe_sqrt((differences * differences).sum(axis=-1))
     exact = jnp.where(jnp.isfinite(squares), exact, squares)
     order = jnp.lexsort((indices, jax.lax.stop_gradient(exact)), axis=1)
@@ -226,33 +243,34 @@ def _nearest_of_block(
 
 def _chosen(
     queries: jax.Array,
-    points: jax.Array,
+    targets: _Targets,
     own: jax.Array,
     k: int,
     counted: Callable[[jax.Array, jax.Array], jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     """Squared distances and indices of the nearest, of equal ones the lowest index."""
+    points = targets.points
     count, features = points.shape
-    center = points.mean(axis=0, keepdims=True)
-    size = lambda x: jnp.square(x - center).sum(axis=1)
     # A bound for the rounding errors of the product and of the differences together.
-    bound = (4 * features + 16) * float(jnp.finfo(points.dtype).eps)
-    error = bound * (size(queries)[:, None] + size(points)[None, :])
-    products = counted(squared_distances(queries, points) - error, own)
+    kept = 1 - (4 * features + 16) * float(jnp.finfo(points.dtype).eps)
+    shifted = queries - targets.center
+    products = jnp.matmul(
+        shifted, targets.shifted.T, precision=jax.lax.Precision.HIGHEST
+    )
+    # Least squared distances, without what all points of a query have in common.
+    least = counted(kept * targets.squares[None, :] - 2 * products, own)
     taken = min(count, k + _SPARE)
-    negative, candidates = jax.lax.top_k(-products, taken)
-    # In the order of the indices: ``top_k`` takes the first of equal numbers.
-    candidates, least = jax.lax.sort((candidates, -negative), dimension=1, num_keys=1)
+    least, candidates, nan = _smallest(least, taken)
     differences = queries[:, None, :] - jnp.take(points, candidates, axis=0)
     squares = jnp.square(differences).sum(axis=-1)
     negative, places = jax.lax.top_k(-jnp.where(jnp.isinf(least), jnp.inf, squares), k)
     squares, indices = -negative, jnp.take_along_axis(candidates, places, axis=1)
-    nan = jnp.isnan(products).any(axis=1)
+    nan = nan | jnp.isnan(shifted).any(axis=1)
     squares = jnp.where(nan[:, None], jnp.nan, squares)
     if taken == count:
         return squares, indices
     # All points that are no candidates are at least as far away as this.
-    beyond = least.max(axis=1)
+    beyond = least.max(axis=1) + kept * jnp.square(shifted).sum(axis=1)
     settled = nan | jnp.isinf(beyond) | (beyond > squares[:, -1])
 
     def settle(carry: Any) -> Any:
@@ -272,6 +290,39 @@ def _chosen(
         unsettled, settle, (settled, squares, indices)
     )
     return squares, indices
+
+
+def _smallest(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The smallest entries of each row, as ``top_k`` chooses them, by their places.
+
+    ``top_k`` of a long row is slow on a CPU. The ``count`` smallest entries, of equal
+    ones the first, lie in the ``count`` groups of neighbouring entries whose minima are
+    smallest: another group comes after ``count`` entries, the minima of these.
+
+    Returns:
+      The entries and their places, ``(rows, count)``, by place, and whether a row has a
+      NaN.
+    """
+    rows, columns = values.shape
+    size = max(math.isqrt(columns // count), 1)
+    whole = columns - columns % size
+    groups = values[:, :whole].reshape(rows, whole // size, size)
+    rest = values[:, whole:]
+    # Not of the minima: some that XLA makes on a CPU forget a NaN.
+    nan = jnp.isnan(values).any(axis=1)
+    places = jnp.broadcast_to(jnp.arange(columns), values.shape)
+    if size > 1:
+        _, best = jax.lax.top_k(-groups.min(axis=2), count)
+        best = jnp.sort(best, axis=1)[:, :, None]
+        places = (size * best + jnp.arange(size)[None, None, :]).reshape(rows, -1)
+        values = jnp.take_along_axis(groups, best, axis=1).reshape(rows, -1)
+        last = jnp.broadcast_to(jnp.arange(whole, columns), rest.shape)
+        places = jnp.concatenate([places, last], axis=1)
+        values = jnp.concatenate([values, rest], axis=1)
+    negative, chosen = jax.lax.top_k(-values, count)
+    places = jnp.take_along_axis(places, chosen, axis=1)
+    places, values = jax.lax.sort((places, -negative), dimension=1, num_keys=1)
+    return values, places, nan
 
 
 def _as_matrices(a: Any, b: Any) -> tuple[jax.Array, jax.Array]:

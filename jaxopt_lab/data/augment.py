@@ -12,19 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.checks import check_integer
+from jaxopt_lab.core.entries import check_entries, check_images
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.data.batches import Augment
 
 
 def _images(batch: Batch) -> jax.Array:
-    if "image" not in batch:
-        raise InputError(f"the batch has no 'image' to augment; it has {[*batch]}")
+    check_entries(batch, ("image",), "augment")
     images = batch["image"]
-    if images.ndim != 4:
-        raise InputError(
-            f"images to augment have shape {images.shape}; accepted: (B, H, W, C)"
-        )
+    check_images(images, "augment", channels=True)
     return images
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import STATIC, UNIT, check_arguments
@@ -62,8 +63,7 @@ def batch_styles(
     check_arguments(batch_styles, locals())
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"the batch has no 'image' to restyle; it has {[*batch]}")
+        check_entries(batch, ("image",), "restyle")
         still = known_number(mix) == 0
         if still:
             return {**batch, second: batch["image"]} if second else batch

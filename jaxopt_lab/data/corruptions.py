@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import errors
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.typing import Batch
@@ -88,8 +89,7 @@ def corruption(
     check_arguments(corruption, given)
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"the batch has no 'image' to corrupt; it has {[*batch]}")
+        check_entries(batch, ("image",), "corrupt")
         changed = corrupt(key, batch["image"], strengths=strengths, **given)
         return {**batch, "image": changed}
 

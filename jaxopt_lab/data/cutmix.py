@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.entries import check_entries, check_images
 from jaxopt_lab.core.mixing import probabilities, symmetric_beta
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, UNIT, check_arguments
@@ -67,16 +67,11 @@ def cutmix(
     check_arguments(cutmix, locals())
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        for name in ("image", label):
-            if name not in batch:
-                raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
+        check_entries(batch, ("image", label), "mix")
         if known_number(alpha) == 0:
             return batch
         images = jnp.asarray(batch["image"])
-        if images.ndim < 3:
-            raise InputError(
-                f"images to mix have shape {images.shape}; accepted: (B, H, W, ...)"
-            )
+        check_images(images, "mix")
         floating = trees.is_floating(images)
         like = images.dtype if floating else jnp.dtype(jnp.float32)
         labels = probabilities(batch[label], num_classes, images.shape[0], like)

@@ -8,6 +8,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.entries import check_entries, check_images
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import SHARE, UNIT, check_arguments
@@ -62,15 +63,11 @@ def erase(
         raise InputError(f"smallest={smallest} must not exceed largest={largest}")
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"the batch has no 'image' to erase; it has {[*batch]}")
+        check_entries(batch, ("image",), "erase")
         if known_number(probability) == 0:
             return batch
         images = jnp.asarray(batch["image"])
-        if images.ndim < 3:
-            raise InputError(
-                f"images to erase have shape {images.shape}; accepted: (B, H, W, ...)"
-            )
+        check_images(images, "erase")
         count, height, width = images.shape[:3]
         draws = jax.random.uniform(key, (5, count), jnp.float32)
         area = (smallest + (largest - smallest) * draws[0]) * (height * width)

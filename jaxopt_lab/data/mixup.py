@@ -9,6 +9,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.mixing import blend, probabilities, symmetric_beta
 from jaxopt_lab.core.numbers import known_number
@@ -64,9 +65,7 @@ def mixup(
         raise InputError("inputs must name at least one entry of the batch; got none")
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        for name in (*inputs, label):
-            if name not in batch:
-                raise InputError(f"the batch has no {name!r} to mix; it has {[*batch]}")
+        check_entries(batch, (*inputs, label), "mix")
         if known_number(alpha) == 0:
             return batch
         mixed = {name: to_float(batch[name]) for name in inputs}

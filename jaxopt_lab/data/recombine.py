@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core import trees
+from jaxopt_lab.core.entries import check_entries, check_images
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.numbers import known_number
@@ -73,17 +74,12 @@ def recombine(
     check_arguments(recombine, locals())
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"no 'image' to recombine in the batch; it has {[*batch]}")
+        check_entries(batch, ("image",), "recombine")
         if known_number(probability) == 0:
             return batch
         images = to_float(batch["image"])
         refuse_empty("image", images)
-        if images.ndim < 3:
-            raise InputError(
-                f"images to recombine have shape {images.shape}; accepted: "
-                "(B, H, W, ...)"
-            )
+        check_images(images, "recombine")
         count = images.shape[0]
         draws = jax.random.uniform(key, (count, count + 2), jnp.float32)
         mask = _mask(batch, images, threshold, softness)
@@ -161,8 +157,7 @@ def _filled(images: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _labels(batch: Batch, label: str, count: int) -> jax.Array:
-    if label not in batch:
-        raise InputError(f"the batch has no {label!r}; it has {[*batch]}")
+    check_entries(batch, (label,))
     given = batch[label]
     labels = jnp.asarray(given)
     if labels.shape != (count,) or not jnp.issubdtype(labels.dtype, jnp.integer):

@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval, check_arguments
 from jaxopt_lab.core.typing import Batch
@@ -57,8 +58,7 @@ def rotations(
     check_arguments(rotations, locals())
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"the batch has no 'image' to turn; it has {[*batch]}")
+        check_entries(batch, ("image",), "turn")
         images = jnp.asarray(batch["image"])
         if images.ndim < 3 or images.shape[1] != images.shape[2]:
             raise InputError(

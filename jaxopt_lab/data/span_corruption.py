@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, DECAY, STATIC, UNIT, check_arguments
@@ -66,10 +67,7 @@ def span_corruption(
     check_arguments(span_corruption, given)
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if entry not in batch:
-            raise InputError(
-                f"the batch has no {entry!r} to corrupt; it has {[*batch]}"
-            )
+        check_entries(batch, (entry,), "corrupt")
         text = jnp.asarray(batch[entry])
         if text.ndim != 2:
             raise InputError(

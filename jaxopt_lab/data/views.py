@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core import trees
-from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.entries import check_entries, check_images
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT_OR_ZERO, UNIT, check_arguments
 from jaxopt_lab.core.pixels import to_float
@@ -78,13 +78,9 @@ def views(
         return images
 
     def transform(key: jax.Array, batch: Batch) -> Batch:
-        if "image" not in batch:
-            raise InputError(f"the batch has no 'image' to view; it has {[*batch]}")
+        check_entries(batch, ("image",), "view")
         images = to_float(batch["image"])
-        if images.ndim != 4:
-            raise InputError(
-                f"images to view have shape {images.shape}; accepted: (B, H, W, C)"
-            )
+        check_images(images, "view", channels=True)
         keys = jax.random.split(key, 3)
         changed = weak(keys[1], images)
         if known_number(strength) != 0:

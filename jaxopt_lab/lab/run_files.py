@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,25 @@ def is_unused(path: Path) -> bool:
     if path.name == CHECKPOINTS and path.is_dir():
         return not any(path.iterdir())
     return path.name == LOCK or path.name.startswith((f".{HISTORY}.", f".{CONFIG}."))
+
+
+def refuse_foreign(folder: Path, names: Sequence[str], what: str) -> None:
+    """Refuse a folder with files of something else.
+
+    Args:
+      folder: the folder.
+      names: of the files that are foreign; none: it is accepted.
+      what: stands there else: a run, a comparison, a tuning.
+
+    Raises:
+      InputError: there are such files.
+    """
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise InputError(
+            f"out={folder} holds files that are no {what} ({shown}); give a folder of "
+            "its own"
+        )
 
 
 def foreign(folder: Path) -> list[str]:

@@ -61,12 +61,7 @@ def check(
             read_config(folder, force=False)  # a damaged one is called so
         entries = sorted(folder.iterdir())
         names = [path.name for path in entries if not run_files.is_unused(path)]
-        if names:
-            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            raise InputError(
-                f"out={folder} holds files that are no run ({shown}); give a folder "
-                "of its own"
-            )
+        run_files.refuse_foreign(folder, names, "run")
         return False
     before = read_config(folder, force=False)
     asked = json.loads(json.dumps(dict(settings)))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.where import counted
 
 
@@ -47,6 +48,65 @@ def over_features(
             f"got {mask.shape}"
         )
     return counted(mask, x.ndim)
+
+
+def over_images(
+    layer: str,
+    x: jax.Array,
+    features: int,
+    mask: jax.Array | None,
+    *,
+    what: str = "images",
+) -> jax.Array | None:
+    """The mask of a layer of images, ready to be combined with its input.
+
+    Args:
+      layer: name of the layer, for the message.
+      x: the input, ``(B, height, width, features)``.
+      features: size of its last axis.
+      mask: as of ``over_features``.
+      what: the name of such inputs, for the message.
+
+    Returns:
+      As ``over_features``.
+
+    Raises:
+      InputError: ``x`` has not four axes; or as ``over_features``.
+
+    >>> over_images("conv", jnp.ones((2, 4, 4, 3)), 3, jnp.array([1, 0])).shape
+    (2, 1, 1, 1)
+    """
+    if x.ndim != 4:
+        raise InputError(
+            f"{layer} takes {what} (B, height, width, {features}); got {x.shape}"
+        )
+    return over_features(layer, x, features, mask)
+
+
+def wide_input(
+    layer: str, x: jax.Array, features: int, mask: jax.Array | None
+) -> tuple[jax.Array, jax.Array | None]:
+    """The input of a layer in the type of its sums, with 0 where there is padding.
+
+    Args:
+      layer: name of the layer, for the message.
+      x: the input, ``(..., features)``.
+      features: size of its last axis.
+      mask: as of ``over_features``.
+
+    Returns:
+      The input, float32 or wider, and the mask as ``over_features`` gives it.
+
+    Raises:
+      InputError: as ``over_features``.
+
+    >>> x = jnp.array([[jnp.nan], [2.0]], jnp.bfloat16)
+    >>> z, valid = wide_input("norm", x, 1, jnp.array([0, 1]))
+    >>> z.ravel().tolist(), z.dtype.name, valid.shape
+    ([0.0, 2.0], 'float32', (2, 1))
+    """
+    valid = over_features(layer, x, features, mask)
+    return without_padding(x.astype(accumulation_dtype(x.dtype)), valid), valid
 
 
 def needed_key(layer: str, setting: str, key: jax.Array | None) -> jax.Array:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.labels import is_largest
@@ -42,8 +43,7 @@ def _leaf(batch: Batch, name: str) -> Any:
             f"a batch of type {type(batch).__name__} has no {name!r}; accepted: a dict "
             "with that entry, or the pair of inputs and labels"
         )
-    if name not in batch:
-        raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
+    check_entries(batch, (name,))
     return batch[name]
 
 

@@ -79,7 +79,8 @@ def dual_inverted_softmax(
       sim: ``(queries, gallery)``.
       query_bank_sim: ``(bank, gallery)``, of other queries.
       gallery_bank_sim: ``(bank, gallery)``, of other gallery items, within the modality
-        of the gallery.
+        of the gallery. Similarities are taken as they are: no norm of an embedding, a
+        row or a bank is divided out here, and the scales are for cosines.
       query_scale: :math:`\beta_1`; the code takes 1 / 1.99.
       gallery_scale: :math:`\beta_2`; the code takes 3. At 0 the ranking is that of
         ``inverted_softmax``.

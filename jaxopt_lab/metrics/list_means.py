@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.ranked_lists import RankedLists, ranked_lists
 from jaxopt_lab.core.typing import Metrics
@@ -95,9 +96,7 @@ def places(lists: RankedLists) -> tuple[jax.Array, jax.Array]:
 
 
 def _lists(batch: Mapping[str, jax.Array]) -> tuple[RankedLists, jax.Array]:
-    for name in ("outputs", "targets"):
-        if name not in batch:
-            raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
+    check_entries(batch, ("outputs", "targets"))
     scores, labels = batch["outputs"], batch["targets"]
     if jnp.ndim(scores) != 2:
         raise InputError(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Metrics
@@ -112,9 +113,7 @@ def labelled(
       InputError: an entry is missing, shapes do not fit, labels are no integers, or,
         where their values are known, one is no class; traced, it is as a wrong answer.
     """
-    for name in ("outputs", "targets"):
-        if name not in batch:
-            raise InputError(f"the batch has no {name!r}; it has {', '.join(batch)}")
+    check_entries(batch, ("outputs", "targets"))
     logits, labels = batch["outputs"], batch["targets"]
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise InputError(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.numbers import known_number
@@ -178,7 +179,7 @@ def perturbation(
     Raises:
       InputError: an entry is missing.
     """
-    _check_entries(batch, (inputs, label))
+    check_entries(batch, (inputs, label))
     x = to_float(batch[inputs])
     params, model_state = state.params[MODEL], state.model_state[MODEL]
 
@@ -225,7 +226,7 @@ def train_on(
     def loss_fn(
         params: Params, model_state: Any, batch: Batch, key: jax.Array, /
     ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-        _check_entries(batch, (inputs, label))
+        check_entries(batch, (inputs, label))
         x, labels = to_float(batch[inputs]), batch[label]
 
         def mean_loss(kept: str, x: jax.Array) -> tuple[jax.Array, Any]:
@@ -249,12 +250,6 @@ def train_on(
     after, metrics = inner(before, batch)
     roles = {"params": {MODEL: after.params}, "opt_state": {MODEL: after.opt_state}}
     return after._replace(**roles), metrics
-
-
-def _check_entries(batch: Batch, names: tuple[str, ...]) -> None:
-    for name in names:
-        if name not in batch:
-            raise InputError(f"the batch has no {name!r}; it has {[*batch]}")
 
 
 def _check_state(state: TrainState) -> None:

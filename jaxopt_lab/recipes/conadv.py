@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import NON_NEGATIVE, Interval, check_arguments
@@ -88,8 +89,7 @@ def with_carried(
     >>> with_carried({}, batch)["carried"]["perturbation"].shape
     (2, 3)
     """
-    if inputs not in batch:
-        raise InputError(f"the batch has no {inputs!r}; it has {[*batch]}")
+    check_entries(batch, (inputs,))
     batch = jax.tree.map(jnp.copy, dict(batch))
     carried = {**batch, PERTURBATION: jnp.zeros_like(to_float(batch[inputs]))}
     return {**with_auxiliary(model_state), CARRIED: carried}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.labels import is_largest
@@ -138,9 +139,7 @@ def make_distillation_step(
         def loss_fn(
             params: Params, model_state: ModelState, batch: Batch, key: jax.Array, /
         ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-            for name in (inputs, label):
-                if name not in batch:
-                    raise InputError(f"the batch has no {name!r}; it has {[*batch]}")
+            check_entries(batch, (inputs, label))
             x, labels = to_float(batch[inputs]), batch[label]
             logits, model_state = student.apply(
                 params, model_state, x, train=True, key=key

@@ -7,6 +7,7 @@ from typing import Any
 
 import optax
 
+from jaxopt_lab.core.entries import check_entries
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, TrainLossFn
@@ -127,7 +128,5 @@ def entries(batch: Batch, *names: str) -> list[Any]:
     >>> entries({"image": 1, "label": 2}, "label")
     [2]
     """
-    for name in names:
-        if name not in batch:
-            raise InputError(f"the batch has no {name!r}; it has {[*batch]}")
+    check_entries(batch, names)
     return [batch[name] for name in names]

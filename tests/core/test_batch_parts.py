@@ -142,6 +142,18 @@ def graph_loss(w, g):
     return jnp.sum(sent**2) / g["temperature"]
 
 
+def test_negative_weights_and_none_above_zero_are_refused_or_seen():
+    with pytest.raises(InputError, match="of examples must be at least 0; got -1$"):
+        batch_parts.total_weight("w", {"w": np.array([-1.0, 2.0])})
+    loss = lambda p, batch: jnp.sum(batch["w"] * p) / jnp.sum(batch["w"])
+    zeros = {"w": np.zeros(2)}
+    with pytest.raises(InputError, match="weights of all examples of the batch are 0"):
+        jaxopt_lab.batch_grad(loss, zeros, weights="w").weight()
+    traced = jax.jit(lambda w: batch_parts.total_weight("w", {"w": w}))
+    assert np.isnan(traced(np.array([-1.0, 2.0]))) and traced(np.zeros(2)) == 0
+    assert np.isnan(traced(np.array([-1, 2])))
+
+
 @pytest.mark.parametrize("link", [jaxopt_lab.sam(0.1)])
 def test_a_graph_and_a_scalar_beside_it_train(link):
     tx = optax.chain(link, optax.sgd(0.1))

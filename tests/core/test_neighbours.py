@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.neighbours import (
+    _smallest,
     euclidean_distances,
     map_row_blocks,
     nearest,
@@ -114,6 +115,33 @@ def test_nearest_points_are_those_of_a_sort():
     lengths = np.linalg.norm(difference, axis=-1, keepdims=True)
     expected = (difference / np.where(lengths > 0, lengths, 1)).sum(1)
     np.testing.assert_allclose(gradient, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("columns", [90, 1009])
+def test_the_smallest_of_long_rows_are_those_of_a_stable_sort(columns):
+    # Many equal entries, also at the last place, and rows with less than 11 finite.
+    values = RNG.integers(0, 40, (8, columns)).astype(np.float32)
+    values[4:6] = np.where(RNG.random((2, columns)) < 5 / columns, 1.0, np.inf)
+    values[6, 3], values[7, -1] = np.nan, np.nan
+    found, places, nan = jax.jit(lambda x: _smallest(x, 11))(values)
+    expected = np.sort(np.argsort(values[:6], axis=1, kind="stable")[:, :11], axis=1)
+    np.testing.assert_array_equal(places[:6], expected)
+    np.testing.assert_array_equal(found, np.take_along_axis(values, places, 1))
+    assert nan.tolist() == [False] * 6 + [True] * 2
+
+
+def test_neighbours_among_many_points_are_those_of_a_sort():
+    # 600 points on 81 places: the last one is shared for most queries.
+    points = RNG.integers(0, 9, (600, 2)).astype(np.float32)
+    counts = RNG.random(600) < 0.7
+    find = lambda p, c: nearest(p[:40], p, 3, where=c, block=16)
+    squares = np.square(points[:40, None] - points[None]).sum(-1)
+    squares = np.where(counts, squares, np.inf)
+    expected = np.argsort(squares, axis=1, kind="stable")[:, :3]
+    near = jax.jit(find)(points, counts)
+    np.testing.assert_array_equal(near.indices, expected)
+    lengths = np.sqrt(np.take_along_axis(squares, expected, 1))
+    np.testing.assert_allclose(near.distances, lengths, rtol=1e-6)
 
 
 def test_a_query_that_is_no_number_has_distances_that_are_none():

@@ -10,6 +10,7 @@ from jaxopt_lab.core.statistics import (
     batch_statistics,
     moved,
     moved_in_sequence,
+    pooled,
     require_values,
 )
 
@@ -53,6 +54,46 @@ def test_weighted_statistics_whole_and_over_an_axis():
     mean, var, count = weighted(X, WEIGHTS)
     np.testing.assert_allclose(about.var[0, 0], var + (mean - 1) ** 2)
     np.testing.assert_allclose(slope, 2 * WEIGHTS * (X - mean) / count, atol=1e-12)
+
+
+def test_statistics_of_parts_pooled_are_those_of_the_whole():
+    factors = np.array([1.0, 2.0, 0.0, 0.5, 1.0, 3.0]).reshape(6, 1, 1)
+    halves = lambda a: a.reshape(2, 3, *a.shape[1:])
+
+    @jax.jit
+    def run(x, w):
+        parts = batch_statistics(x, 1, weights=w)
+        parts = parts._replace(count=parts.count * factors)
+        divided = jax.tree.map(halves, parts)
+        each = lambda p: pooled(p, 0, axis_name="d")
+        plain = pooled(batch_statistics(x, 1), 0)
+        return pooled(parts, 0), jax.vmap(each, axis_name="d")(divided), plain
+
+    whole, divided, plain = run(X, WEIGHTS)
+    for got, each, value in zip(
+        whole, divided, weighted(X, WEIGHTS * factors), strict=True
+    ):
+        value = np.broadcast_to(value, (3,))
+        np.testing.assert_allclose(np.broadcast_to(got, (1, 1, 3))[0, 0], value)
+        np.testing.assert_allclose(np.broadcast_to(each, (2, 1, 1, 3))[1, 0, 0], value)
+    np.testing.assert_allclose(plain.var[0, 0], X.var((0, 1)))
+
+
+def test_variances_have_the_derivatives_of_all_orders():
+    plain = lambda x, w: (
+        jnp.sum(w * (x - jnp.sum(w * x) / jnp.sum(w)) ** 2) / jnp.sum(w)
+    )
+    parts = lambda x, w: batch_statistics(x.reshape(2, 2), 1, weights=w.reshape(2, 2))
+    forms = (
+        lambda x, w: batch_statistics(x, 0, weights=w).var[0],
+        lambda x, w: pooled(parts(x, w), 0).var[0, 0],
+    )
+    x, w = X[:4, 0, 0], np.array([1.0, 2.0, 0.5, 3.0])
+    derivatives = lambda f: jax.jit(jax.jacfwd(jax.hessian(f, (0, 1)), (0, 1)))(x, w)
+    wanted = jax.tree.leaves(derivatives(plain))
+    for form in forms:
+        for got, value in zip(jax.tree.leaves(derivatives(form)), wanted, strict=True):
+            np.testing.assert_allclose(got, value, atol=1e-12)
 
 
 def test_plain_statistics_are_numpys_and_padding_alone_gives_zeros():

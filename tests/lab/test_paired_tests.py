@@ -27,6 +27,18 @@ SPREAD = {
 }
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 100])
+def test_probabilities_and_quantiles_are_those_of_scipy_to_the_bit(n):
+    rng = np.random.default_rng(n)
+    distances = np.append(rng.lognormal(0, 3, size=500), [1e-300, 1e300])
+    expected = 2 * stats.t.sf(distances / 0.7, n - 1)
+    np.testing.assert_array_equal(p_values(distances, 0.7, n), expected)
+    assert p_values(1.0, 0.0, n) == 0 and p_values(0.0, 0.0, n) == 1
+    levels = np.append(rng.uniform(size=500), [1e-15, 0.05, 1.0])
+    expected = stats.t.ppf(1 - levels / 2, n - 1)
+    np.testing.assert_array_equal(critical(n, levels), expected)
+
+
 def beyond(share):
     """Four standard errors of a share among the draws."""
     return 4 * math.sqrt(share * (1 - share) / DRAWS)

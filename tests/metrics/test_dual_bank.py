@@ -29,6 +29,13 @@ def test_it_is_the_product_of_two_quotients():
     np.testing.assert_allclose(np.exp(one), ratio(2.0, QUERIES), rtol=1e-12)
 
 
+def test_no_norm_is_taken_of_similarities_or_banks():
+    run = jax.jit(dual_inverted_softmax)
+    scaled = run(3 * SIM, 3 * QUERIES, 3 * GALLERY)
+    wanted = run(SIM, QUERIES, GALLERY, query_scale=3 / 1.99, gallery_scale=9.0)
+    np.testing.assert_allclose(scaled, wanted, rtol=1e-12)
+
+
 def test_equal_columns_of_the_banks_change_no_ranking():
     flat = np.ones((3, 6)) * np.array([[0.3], [2.0], [-1.0]])
     got = jax.jit(dual_inverted_softmax)(SIM, flat, flat)

@@ -11,6 +11,7 @@ import pytest
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.data import load_digits
 from jaxopt_lab.layers import ghost_batch_norm
 from jaxopt_lab.recipes import (
     VaeOutputs,
@@ -132,6 +133,95 @@ def test_the_score_knows_no_order_no_other_images_and_no_affine_change():
     assert abs(changed[2] - plain[2]) > 1e-4
     certain = patch_score(jnp.full(2, 800.0), per_image=2)
     assert float(certain[0]) == 0.0 and np.isfinite(certain[0])
+
+
+def dense(layers, x):
+    return jax.nn.leaky_relu(x @ layers[0]) @ layers[1]
+
+
+def rebuilt(params, state, given, *, train, key=None):
+    x, noise, prior = given
+    mean, log_variance = jnp.split(dense(params[0], x.reshape(len(x), -1)), 2, axis=-1)
+    decoded = lambda z: dense(params[1], z).reshape(x.shape)
+    z = mean + jnp.exp(log_variance / 2) * noise
+    return VaeOutputs(decoded(z), decoded(prior), mean, log_variance), state
+
+
+def normed(ghost_size):
+    norm = ghost_batch_norm(32, ghost_size=ghost_size)
+
+    def apply(params, state, x, *, train, key=None):
+        layers, own = params
+        h, state = norm.apply(own, state, x.reshape(len(x), -1) @ layers[0], train=True)
+        return jax.nn.leaky_relu(h) @ layers[1], state
+
+    return Functional(norm.init, apply)
+
+
+def auroc(inside, outside):
+    apart = np.asarray(outside)[:, None] - np.asarray(inside)[None]
+    return np.mean(apart > 0) + np.mean(apart == 0) / 2
+
+
+@pytest.mark.full
+def test_planted_images_out_of_distribution_score_higher():
+    patches, size, latent, batch = 16, 4, 4, 16
+    data = load_digits()
+    train, test = (
+        jnp.asarray(part["image"], jnp.float32).reshape(-1, 8, 8, 1) * 2 - 1
+        for part in (data.train, data.test)
+    )
+    inside, rest = test[:180], test[180:]
+    pixels = rest.reshape(-1, 64)
+    shuffle = functools.partial(jax.random.permutation, axis=1, independent=True)
+    means = jnp.pad(rest, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    means = [means[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+    planted = {
+        "none": rest,
+        "contrast": 0.3 * rest,
+        "blur": sum(means[1:], means[0]) / 9,
+        "noise": rest + 0.5 * jax.random.normal(KEY, rest.shape, jnp.float32),
+        "shuffled": shuffle(KEY, pixels).reshape(rest.shape),
+    }
+    draw = functools.partial(random_patches, patches=patches, size=size)
+    kernel = lambda i, *shape: (
+        (2 / shape[0]) ** 0.5
+        * jax.random.normal(jax.random.fold_in(KEY, i), shape, jnp.float32)
+    )
+    tx = optax.adam(2e-3)
+    judge, of_image = normed(batch * patches), normed(patches)
+    step = make_discopatch_step(
+        Functional(judge.init, rebuilt), judge, tx, latent=latent
+    )
+
+    def update(state, key):
+        some = jax.random.randint(key, (batch,), 0, len(train), jnp.int32)
+        return step(state, {"image": draw(key, train[some])})[0], None
+
+    @jax.jit
+    def run(images):
+        vae = (
+            [kernel(0, 16, 32), kernel(1, 32, 8)],
+            [kernel(2, 4, 32), kernel(3, 32, 16)],
+        )
+        own, statistics = judge.init()
+        params = [kernel(4, 16, 32), kernel(5, 32, 1)], own
+        start = init_discopatch(tx, vae, params, KEY, discriminator_state=statistics)
+        state, _ = jax.lax.scan(update, start, jax.random.split(KEY, 600))
+        params, kept = (t["discriminator"] for t in (state.params, state.model_state))
+
+        def score(x):
+            scores, _ = of_image.apply(params, kept, draw(KEY, x), train=False)
+            return patch_score(scores[:, 0], per_image=patches)
+
+        return jax.tree.map(score, images)
+
+    scores = run({"inside": inside, **planted})
+    found = {name: auroc(scores["inside"], scores[name]) for name in planted}
+    assert 0.4 < found["none"] < 0.6
+    # The statistics of an image take its contrast out.
+    np.testing.assert_allclose(found["contrast"], found["none"], atol=0.02)
+    assert min(found[name] for name in ("blur", "noise", "shuffled")) > 0.65
 
 
 def test_the_divergence_is_that_of_normal_numbers():

@@ -7,8 +7,8 @@ mutant that stands judged in ``--out`` is not judged again, so that the command 
 where it was ended. ``--mutants FILE`` takes the mutants of another run, and ``--map``
 a JSON object of old paths to new ones.
 
-A mutant is killed by a failing test, or by a time limit which the tests without a
-mutant stay far below; the others survive.
+A mutant is killed by a failing test that passes without it, or by a time limit which
+the tests without a mutant stay far below; the others survive (``support/bench.py``).
 """
 
 from __future__ import annotations
@@ -16,33 +16,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
-import os
 import pathlib
 import random
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 
+from support.bench import Bench
 from support.import_graph import ImportGraph
 from support.mutants import Mutant, applied, mutants_of
 from support.tiers import CATALOG
 
 ROOMS = ("core", "transforms", "training")
 _ROOT = pathlib.Path(__file__).parents[2]
-# Of processor time: beside other jobs the wall clock would kill mutants that live.
-_SECONDS = 60.0
-# Wall clock over processor time after which a test counts as waiting for ever.
-_SLACK = 10
 # Test files that judge a module; those of its name come first.
 _FILES = 8
 # More files than this between a test and a module, and it is not the module's test.
 _FAR = 5
 # They are judges of their own, or of no module.
-_ELSEWHERE = {"battery", "conformance", "public", "test_house.py"}
+_ELSEWHERE = {"battery", "public", "test_house.py", "test_stubs.py"}
+_BATTERY = ("tests/battery/test_battery.py", "tests/battery/parts/test_parts.py")
 # Of the battery's rows that a module reaches, so many judge it.
 _ROWS = 3
 
@@ -79,16 +71,14 @@ def located(root: pathlib.Path, mutant: Mutant, moved: dict[str, str]) -> str | 
 def judges(graph: ImportGraph, path: str) -> list[str]:
     """Test files named after a module or its method, then the nearest by imports."""
     parts = path.removesuffix(".py").split("/")[1:]
-    names = [f"test_{parts[-1]}.py"]
-    if len(parts) > 3:
-        names.append(f"test_{parts[2]}")
+    names = _names(path)
     folder = "/".join(["tests", *parts[:2]][: len(parts)])
     ranks = {}
     for test in sorted(graph.paths):
         name = pathlib.PurePosixPath(test).name
         if not name.startswith("test_") or _ELSEWHERE.intersection(test.split("/")):
             continue
-        if name.startswith(tuple(names)):
+        if name.startswith(names):
             ranks[test] = (0, test)
         elif (steps := _distance(graph, test, path)) is not None:
             ranks[test] = (steps, test)
@@ -99,6 +89,13 @@ def judges(graph: ImportGraph, path: str) -> list[str]:
         key=lambda t: (ranks.get(t, (1,))[0] > 0, not t.startswith(f"{folder}/"), t)
     )
     return found[:_FILES]
+
+
+def _names(path: str) -> tuple[str, ...]:
+    """How the names of a module's own test files begin."""
+    parts = path.removesuffix(".py").split("/")[1:]
+    own = (f"test_{parts[-1]}.py",)
+    return (*own, f"test_{parts[2]}") if len(parts) > 3 else own
 
 
 def _distance(graph: ImportGraph, test: str, path: str) -> int | None:
@@ -118,132 +115,50 @@ def _distance(graph: ImportGraph, test: str, path: str) -> int | None:
     return None
 
 
-def battery(graph: ImportGraph) -> str | None:
-    """The file of the battery's cases."""
-    for test in ("tests/battery/test_battery.py", "tests/conformance/test_battery.py"):
-        if test in graph.paths:
-            return test
-    return None
+def rows_of(graph: ImportGraph, path: str) -> list[str]:
+    """Rows of the battery that build from a module, those that name it first."""
+    # They load jax, which reads the settings of the bench when it is loaded.
+    from battery.reach import reaches
+
+    from jaxopt_lab import catalog
+
+    found = {}
+    for kind in catalog.KINDS:
+        for row in catalog.of_kind(kind).values():
+            mark = reaches(row).mark
+            nodes: set[str] = set()
+            for name in mark.args:
+                nodes |= graph.reference(name)
+            if path in graph.closure(nodes, lambda node: node.startswith(CATALOG)):
+                found[row.name] = path not in {node.split(":")[0] for node in nodes}
+    return sorted(found, key=lambda name: (found[name], name))
 
 
-class Bench:
-    """A worktree in which mutants are judged, one at a time.
-
-    Args:
-      root: the repository.
-      folder: where the worktree goes.
-    """
-
-    def __init__(self, root: pathlib.Path, folder: pathlib.Path):
-        self.root, self.tree = root, folder / "tree"
-        self._git("worktree", "add", "--detach", "--quiet", str(self.tree), "HEAD")
-        self.graph = ImportGraph(self.tree)
-        self.unchanged: dict[tuple[str, ...], float] = {}
-        self.cache = folder / "cache"
-
-    def close(self) -> None:
-        """Remove the worktree."""
-        self._git("worktree", "remove", "--force", str(self.tree))
-
-    def _git(self, *words: str) -> None:
-        subprocess.run(("git", *words), cwd=self.root, check=True)
-
-    def judge(self, mutant: Mutant, moved: dict[str, str]) -> dict[str, object]:
-        """What became of a mutant, and which tests said so."""
-        path = located(self.tree, mutant, moved)
-        if path is None:
-            return {"outcome": "not found"}
-        commands = [(test,) for test in judges(self.graph, path)]
-        rows = self._rows(path)
-        if rows:
-            commands.append(tuple(rows))
-        file = self.tree / path
-        text = file.read_text()
-        if not commands:
-            return {"outcome": "survived", "by": "no test imports it"}
-        for command in commands:
-            normal = self._unchanged(command)
-            if normal is None:
-                continue
-            mutated = applied(text, mutant)
-            assert mutated is not None
-            file.write_text(mutated)
-            try:
-                passed, seconds = self._run(command, max(_SECONDS, 3 * normal))
-            finally:
-                file.write_text(text)
-            if not passed:
-                outcome = "killed" if passed is False else "timed out"
-                return {"outcome": outcome, "by": command[0], "seconds": seconds}
-        return {"outcome": "survived", "by": [c[0] for c in commands]}
-
-    def _rows(self, path: str) -> list[str]:
-        """Cases of some rows of the battery that build from a module."""
-        test = battery(self.graph)
-        if test is None or not path.startswith("jaxopt_lab/transforms"):
-            return []
-        words = ["--collect-only", "-q", f"--reached-by={path}", test]
-        done = self._pytest(words, _SECONDS * 3)
-        cases = [line for line in (done or "").splitlines() if "::" in line]
-        rows = dict.fromkeys(case.split("[")[-1].split("-")[0] for case in cases)
-        kept = list(rows)[:_ROWS]
-        return [c for c in cases if c.split("[")[-1].split("-")[0] in kept]
-
-    def _unchanged(self, command: tuple[str, ...]) -> float | None:
-        """Seconds of the tests without a mutant; nothing where they fail then."""
-        if command not in self.unchanged:
-            passed, seconds = self._run(command, 10 * _SECONDS)
-            self.unchanged[command] = seconds if passed else -1.0
-        seconds = self.unchanged[command]
-        return seconds if seconds >= 0 else None
-
-    def _run(self, command: tuple[str, ...], limit: float) -> tuple[bool | None, float]:
-        begin = _children()
-        done = self._pytest(["-x", "-q", *command], limit, check=True)
-        passed = None if done is None else done == "passed"
-        return passed, round(_children() - begin, 1)
-
-    def _pytest(
-        self, words: list[str], limit: float, check: bool = False
-    ) -> str | None:
-        """Output, or whether it passed; nothing beyond the limit of seconds."""
-        allowed = math.ceil(limit)
-        environ = {
-            **os.environ,
-            "PYTHONPATH": str(self.tree),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "JAX_COMPILATION_CACHE_DIR": str(self.cache),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-n", "0", *words],
-            cwd=self.tree,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(
-                resource.RLIMIT_CPU, (allowed, allowed + 5)
-            ),
-        )
-        try:
-            output, _ = process.communicate(timeout=_SLACK * limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            return None
-        if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-            return None
-        if not check:
-            return output
-        # 5: every test of the command waits for the full run.
-        return "passed" if process.returncode in (0, 5) else "failed"
+def commands(graph: ImportGraph, path: str) -> list[tuple[str, ...]]:
+    """Runs of pytest that judge a module, the quick and near ones first."""
+    tests = judges(graph, path)
+    names = _names(path)
+    named = tuple(t for t in tests if pathlib.PurePosixPath(t).name.startswith(names))
+    others = tuple(t for t in tests if t not in named)
+    rows = rows_of(graph, path)[:_ROWS]
+    found = [files for files in (named, others) if files]
+    if rows:
+        cases = " or ".join(f"[{name}-" for name in rows)
+        battery = ("-k", cases, *_BATTERY)
+        found += [battery, ("--full", *battery)]
+    if named:
+        found.insert(2, ("--full", *named))
+    return found
 
 
-def _children() -> float:
-    """Processor time of the processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _verdict(bench: Bench, mutant: Mutant, moved: dict[str, str]) -> dict[str, object]:
+    path = located(bench.tree, mutant, moved)
+    if path is None:
+        return {"outcome": "not found"}
+    runs = commands(bench.graph, path)
+    if not runs:
+        return {"outcome": "survived", "by": "no test imports it"}
+    return bench.judge(mutant, path, runs)
 
 
 def key(mutant: Mutant) -> str:
@@ -262,6 +177,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=pathlib.Path, default=pathlib.Path("mutants.json")
     )
+    parser.add_argument(
+        "--cache",
+        type=pathlib.Path,
+        default=pathlib.Path.home() / ".cache" / "jaxopt_lab" / "xla-mutants",
+        help="compiled programs, kept from run to run",
+    )
     given = parser.parse_args(words)
     moved = json.loads(given.map.read_text()) if given.map else {}
     fields = [field.name for field in dataclasses.fields(Mutant)]
@@ -279,10 +200,10 @@ def main(words: list[str] | None = None) -> None:
     judged = {key(Mutant(**{name: one[name] for name in fields})) for one in done}
     waiting = [one for one in drawn if key(one) not in judged]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-    bench = Bench(_ROOT, folder)
+    bench = Bench(_ROOT, folder, given.cache.resolve())
     try:
         for one in waiting:
-            verdict = bench.judge(one, moved)
+            verdict = _verdict(bench, one, moved)
             done.append({**dataclasses.asdict(one), **verdict})
             unfinished = given.out.with_suffix(".part")
             unfinished.write_text(json.dumps(done, indent=1) + "\n")

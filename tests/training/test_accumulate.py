@@ -129,6 +129,31 @@ def test_eight_devices_are_one():
     )
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_variance_is_the_unbiased_one_of_the_gradients(count):
+    def plain(params, model_state, batch, key):
+        return jnp.vdot(params, batch), (model_state, {})
+
+    gradients = np.random.default_rng(1).normal(size=(count, 5))
+    parts = make_accumulation(plain, optax.sgd(0.1), micro_batch=MICRO)
+    state = init_state(optax.sgd(0.1), jnp.zeros(5), jax.random.key(0))
+
+    @jax.jit
+    def run(state, gradients):
+        sums = parts.init(state.params)
+        for each in gradients:
+            state, sums = parts.add(state, sums, each)
+        return parts.apply(state, sums)[1]
+
+    metrics = run(state, gradients)
+    spread = np.sum((gradients - gradients.mean(0)) ** 2)
+    expected = MICRO * spread / max(count - 1, 1)
+    np.testing.assert_allclose(metrics["variance"], expected, rtol=1e-10, atol=1e-14)
+    square = np.sum(gradients.mean(0) ** 2)
+    np.testing.assert_allclose(metrics["grad_norm_sq"], square, rtol=1e-12)
+    assert metrics["batch"] == MICRO * count
+
+
 def test_the_ratio_of_the_entries_is_that_of_stored_gradients():
     def plain(params, model_state, batch, key):
         error = batch["x"] @ params["w"] + params["b"] - batch["y"]

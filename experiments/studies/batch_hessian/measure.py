@@ -12,6 +12,7 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies.batch_hessian.config import Config
+from experiments.studies.programs import trained
 from jaxopt_lab.core import trees
 from jaxopt_lab.curvature import (
     batch_eigenvalue,
@@ -258,16 +259,8 @@ def stable_rates(point: Point, name: str, config: Config) -> np.ndarray:
     examples = len(point.y)
 
     def final_loss(rate: jax.Array, order: jax.Array) -> jax.Array:
-        tx = OPTIMIZERS[name](rate)
-
-        def step(carry: Any, places: jax.Array) -> tuple[Any, None]:
-            params, state = carry
-            grads = jax.grad(loss_fn)(params, (point.x[places], point.y[places]))
-            updates, state = tx.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        start = (point.params, tx.init(point.params))
-        (params, _), _ = jax.lax.scan(step, start, order)
+        loss = lambda params, at: loss_fn(params, (point.x[at], point.y[at]))
+        params, _ = trained(loss, OPTIMIZERS[name](rate), point.params, order)
         return loss_fn(params, (point.x, point.y))
 
     # One seed at a time: all learning rates then share the gathered batch.

@@ -11,6 +11,7 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies.bottlenecks.config import Config
+from experiments.studies.programs import trained
 from experiments.studies.samples import whole
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.data import load_digits
@@ -136,27 +137,19 @@ def _run(
         y = net.apply(params, {}, noise[at], train=True)[0]
         return jnp.mean((y - x[at]) ** 2)
 
-    def trained(rate: jax.Array) -> dict[str, jax.Array]:
-        params = net.init(keys[2])[0]
+    def loss(params: Any, key: jax.Array) -> jax.Array:
+        which, other = jax.random.split(key)
+        at = order[jax.random.randint(which, (config.batch,), 0, config.train)]
+        fresh = config.noise * jax.random.normal(other, (config.batch, x.shape[1]))
+        y = net.apply(params, {}, x[at] + fresh, train=True)[0]
+        return jnp.mean((y - x[at]) ** 2)
+
+    def errors(rate: jax.Array) -> dict[str, jax.Array]:
         tx = optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(rate))
-
-        def step(carry: Any, key: jax.Array) -> Any:
-            params, state = carry
-            which, other = jax.random.split(key)
-            at = order[jax.random.randint(which, (config.batch,), 0, config.train)]
-            fresh = config.noise * jax.random.normal(other, (config.batch, x.shape[1]))
-
-            def loss(params: Any) -> jax.Array:
-                y = net.apply(params, {}, x[at] + fresh, train=True)[0]
-                return jnp.mean((y - x[at]) ** 2)
-
-            updates, state = tx.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
         steps = jax.random.split(keys[3], config.steps)
-        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), steps)
+        params, _ = trained(loss, tx, net.init(keys[2])[0], steps)
         return {name: error(params, at, noisy) for name, at in own.items()}
 
-    found = jax.lax.map(trained, jnp.asarray(config.rates))
+    found = jax.lax.map(errors, jnp.asarray(config.rates))
     best = jnp.argmin(found["validation"])
     return {name: values[best] for name, values in found.items()}

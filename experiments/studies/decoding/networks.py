@@ -12,6 +12,7 @@ import optax
 
 from experiments.studies.decoding.config import Config
 from experiments.studies.memory_saving.measure import chain, draw
+from experiments.studies.programs import trained
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.inference import LayeredStep, exit_schedule, masked_forward
 from jaxopt_lab.inference.exit_schedule import active_layers
@@ -80,15 +81,11 @@ def trainer(
     tx = optax.adam(config.rate)
 
     def train(params: Any, keys: jax.Array, extra: Any) -> Any:
-        def step(carry: Any, key: jax.Array) -> Any:
-            params, state = carry
-            rows = text(key, config.batch)
-            own = jax.random.fold_in(key, 1)
-            grads = jax.grad(loss)(params, rows, own, extra)
-            updates, state = tx.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), None
+        def of_key(params: Any, key: jax.Array) -> jax.Array:
+            rows, own = text(key, config.batch), jax.random.fold_in(key, 1)
+            return loss(params, rows, own, extra)
 
-        return jax.lax.scan(step, (params, tx.init(params)), keys)[0][0]
+        return trained(of_key, tx, params, keys)[0]
 
     return jitted(config, train)
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from experiments.studies.study import QUICK, STANDARD, Settings
 
-PARTS = ("layernorm_scaling", "transformer_block")
+PARTS = ("layernorm_scaling", "transformer_block", "residual_expansion")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,30 @@ class Config(Settings):
       steps: of a run.
       rate: learning rate of Adam.
       last: steps at the end over which the loss is averaged.
-      arms: of ``measure.ARMS``.
+      arms: of ``transformers.ARMS``.
+      residual_width: of the residual perceptrons, which have no norms.
+      modules: their numbers of modules; the last number is the deep one of the claims,
+        the one before it the one whose every scale trains.
+      residual_batch: examples of a step.
+      residual_steps: of a run.
+      residual_rates: learning rates of Adam; an arm takes, for each seed, the best on a
+        fifth of the training set that is kept aside.
     """
 
-    width: int = 64
+    width: int = 32
     depth: int = 12
     length: int = 32
-    batch: int = 16
+    batch: int = 8
     tokens: int = 16
-    steps: int = 400
-    rate: float = 1e-3
+    steps: int = 300
+    rate: float = 2e-3
     last: int = 50
-    arms: tuple[str, ...] = ("pre", "post", "mix", "lns", "1/n", "1/sqrt_n", "skipinit")
+    arms: tuple[str, ...] = ("pre", "post", "mix", "lns")
+    residual_width: int = 32
+    modules: tuple[int, ...] = (4, 16, 64)
+    residual_batch: int = 32
+    residual_steps: int = 300
+    residual_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
 
 
 # Of two blocks a quarter is none: the quick run's mix is pre-norm.
@@ -47,6 +59,10 @@ SIZES = {
         steps=10,
         last=5,
         arms=("pre", "mix", "lns"),
+        residual_width=8,
+        modules=(2, 4),
+        residual_steps=5,
+        residual_rates=(1e-3,),
     ),
     STANDARD: Config(seeds=6),
 }

@@ -13,7 +13,7 @@ import optax
 from experiments.harness.store import Store
 from experiments.studies.dense_nets import dense, dense_params
 from experiments.studies.distilled_hypergraphs.config import Config
-from experiments.studies.programs import digits, over_seeds
+from experiments.studies.programs import digits, over_seeds, trained
 from jaxopt_lab.layers import (
     Hypergraph,
     graph_hyperedges,
@@ -142,14 +142,7 @@ def _run(config: Config, key: jax.Array, data: Any) -> Any:
         return jnp.sum(losses * known) / jnp.sum(known)
 
     def fitted(loss: Any, params: Any, key: jax.Array) -> Any:
-        def step(carry: Any, key: jax.Array) -> Any:
-            params, state = carry
-            updates, state = tx.update(jax.grad(loss)(params, key), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        start = (params, tx.init(params))
-        each = jax.random.split(key, config.steps)
-        return jax.lax.scan(step, start, each)[0][0]
+        return trained(loss, tx, params, jax.random.split(key, config.steps))[0]
 
     teacher = fitted(
         lambda p, k: on_labels(predict(p, x, pairs)), init(keys[0]), keys[1]

@@ -11,6 +11,7 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies.implicit_images.config import Config
+from experiments.studies.programs import trained
 from jaxopt_lab.layers import (
     WinnerScales,
     siren,
@@ -95,15 +96,8 @@ def _of_seed(config: Config, band: tuple[int, int]) -> Any:
     def fitted(params: Any, target: jax.Array, rate: jax.Array) -> jax.Array:
         tx = optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(rate))
         apply = lambda p: net.apply(p, {}, x, train=True)[0]
-        loss = lambda p: jnp.mean((apply(p) - target) ** 2)
-
-        def step(carry: Any, _: None) -> Any:
-            params, state = carry
-            updates, state = tx.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        start = (params, tx.init(params))
-        (params, _), _ = jax.lax.scan(step, start, None, length=config.steps)
+        loss = lambda p, _: jnp.mean((apply(p) - target) ** 2)
+        params, _ = trained(loss, tx, params, jnp.arange(config.steps))
         return psnr(apply(params), target)
 
     def run(seed: jax.Array) -> dict[str, jax.Array]:

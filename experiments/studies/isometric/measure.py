@@ -12,6 +12,7 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies.isometric.config import Config
+from experiments.studies.programs import trained
 from jaxopt_lab.core.rank_correlation import kendall_tau
 from jaxopt_lab.layers import (
     gcn_conv,
@@ -180,13 +181,6 @@ def _trained(config: Config, data: Any, key: jax.Array) -> jax.Array:
         kept = isometric_loss(ends, jnp.asarray(data["distances"]), scale=scale)
         return link + data["weight"] * jnp.mean(kept)
 
-    tx = optax.adam(config.rate)
-
-    def step(carry: Any, key: jax.Array) -> Any:
-        params, state = carry
-        updates, state = tx.update(jax.grad(loss)(params, key), state, params)
-        return (optax.apply_updates(params, updates), state), None
-
-    start = (params, tx.init(params))
-    (params, _), _ = jax.lax.scan(step, start, jax.random.split(keys[2], config.steps))
+    steps = jax.random.split(keys[2], config.steps)
+    params, _ = trained(loss, optax.adam(config.rate), params, steps)
     return embed(params)

@@ -1,4 +1,4 @@
-"""The claims about loss and bytes, and their table."""
+"""The claims about loss and bytes, their table and figure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from experiments.harness.report import Report, Table
 from experiments.harness.verdicts import Claim, exact
 from experiments.studies.memory_saving.config import Config
 from experiments.studies.memory_saving.measure import Measured
+from experiments.studies.panels import dots
 from jaxopt_lab import catalog
 
 WITHIN = 0.02
@@ -52,7 +53,7 @@ def _paper(name: str) -> str:
 
 
 def report(measured: Measured, config: Config) -> Report:
-    """Numbers and a table; see ``Experiment.report``."""
+    """Numbers, a table and a figure; see ``Experiment.report``."""
     plain = measured.bytes["all"]
     rows = [
         (
@@ -69,4 +70,9 @@ def report(measured: Measured, config: Config) -> Report:
         ("kept", "loss", "over all", "residuals", "over all"),
         rows,
     )
-    return Report({"measured": measured}, [table])
+    kept = {
+        name: np.full(len(losses), measured.bytes[name] / 1e6)
+        for name, losses in measured.losses.items()
+    }
+    panels = {"loss, nats": measured.losses, "residuals, MB": kept}
+    return Report({"measured": measured}, [table], {"losses": dots(panels)})

@@ -13,6 +13,10 @@ PARTS = ("mesa_gelu", "mesa_softmax", "mesa_layer_norm", "mesa_dense", "wta_crs_
 class Config(Settings):
     """One size of the study.
 
+    The tokens of every step are fresh: WTA-CRS has no gradients of an earlier visit to
+    tell rows apart and draws them by the norms of the inputs alone, which a norm makes
+    nearly equal; the paper fine-tunes on a set that it sees again.
+
     Attributes:
       width: of the transformer.
       depth: its blocks.

@@ -121,10 +121,5 @@ class StudyFolder(Closing):
             names = sorted(path.name for path in self.path.iterdir())
             if run_files.is_run(self.path):
                 raise InputError(f"out={self.path} holds a run, no comparison")
-            if names:
-                shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-                raise InputError(
-                    f"out={self.path} holds files that are no comparison ({shown}); "
-                    "give a folder of its own"
-                )
+            run_files.refuse_foreign(self.path, names, "comparison")
         return found

@@ -12,8 +12,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.catalog.schema import Layer
 from jaxopt_lab.core import errors
-from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab.models.norms import module_options, unfit
+from jaxopt_lab.lab.models.norms import fitting, module_options, unfit
 from jaxopt_lab.layers.initializers import lecun_normal_untruncated
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ IDENTITY = Activation("identity", None, {})
 def accepted(model: Model) -> list[str]:
     """The names of all activations that a model takes, its own first."""
     rows = catalog.of_kind("layer").values()
-    fitting = [r.name for r in rows if not unfit(r, model, "activation")]
-    return [*model.activations, *fitting]
+    layers = [r.name for r in rows if not unfit(r, model, "activation")]
+    return [*model.activations, *layers]
 
 
 def row(model: Model, name: str) -> Layer | None:
@@ -98,17 +97,8 @@ def row(model: Model, name: str) -> Layer | None:
     """
     if name in model.activations:
         return None
-    found = catalog.of_kind("layer").get(name)
-    if found is None:
-        raise errors.unknown("activation", name, accepted(model))
-    reason = unfit(found, model, "activation")
-    if reason:
-        raise InputError(
-            f"activation={name} does not fit model {model.name}: the layer {reason}; "
-            f"accepted: {', '.join(accepted(model))}"
-        )
-    assert isinstance(found, Layer)
-    return found
+    reason = lambda part: unfit(part, model, "activation")
+    return fitting(model, "activation", name, lambda: accepted(model), reason)
 
 
 def activation(model: Model, name: str, options: Mapping[str, Any]) -> Activation:

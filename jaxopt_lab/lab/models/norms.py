@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,16 +95,42 @@ def row(model: Model, name: str) -> Layer | None:
     """
     if name in model.norms:
         return None
+    reason = lambda part: unfit(part, model)
+    return fitting(model, "norm", name, lambda: accepted(model), reason)
+
+
+def fitting(
+    model: Model,
+    place: str,
+    name: str,
+    names: Callable[[], list[str]],
+    reason: Callable[[Layer], str],
+) -> Layer:
+    """The row of a layer that takes a place of a model.
+
+    Args:
+      model: the model.
+      place: of the layer, for the message.
+      name: of the row.
+      names: gives those that are accepted, for the message.
+      reason: why a row does not fit, the end of a sentence that begins with "the
+        layer"; empty if it does.
+
+    Returns:
+      The row.
+
+    Raises:
+      InputError: there is none of this name, or it does not fit.
+    """
     found = catalog.of_kind("layer").get(name)
     if found is None:
-        raise errors.unknown("norm", name, accepted(model))
-    reason = unfit(found, model)
-    if reason:
-        raise InputError(
-            f"norm={name} does not fit model {model.name}: the layer {reason}; "
-            f"accepted: {', '.join(accepted(model))}"
-        )
+        raise errors.unknown(place, name, names())
     assert isinstance(found, Layer)
+    if why := reason(found):
+        raise InputError(
+            f"{place}={name} does not fit model {model.name}: the layer {why}; "
+            f"accepted: {', '.join(names())}"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from jaxopt_lab.catalog.part import loaded
 from jaxopt_lab.catalog.schema import Layer, Replaces
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab.models.norms import module_options, unfit
+from jaxopt_lab.lab.models.norms import fitting, module_options, unfit
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -181,17 +181,8 @@ def row(model: Model, place: str, name: str) -> Layer | None:
     """
     if name == OWN[place]:
         return None
-    found = catalog.of_kind("layer").get(name)
-    if found is None:
-        raise errors.unknown(place, name, accepted(model, place))
-    why = reason(found, model, place)
-    if why:
-        raise InputError(
-            f"{place}={name} does not fit model {model.name}: the layer {why}; "
-            f"accepted: {', '.join(accepted(model, place))}"
-        )
-    assert isinstance(found, Layer)
-    return found
+    why = lambda part: reason(part, model, place)
+    return fitting(model, place, name, lambda: accepted(model, place), why)
 
 
 def placed(

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.files import make_writable, reason
+from jaxopt_lab.lab.run_files import refuse_foreign
 from jaxopt_lab.lab.tuning.halving import Scored
 from jaxopt_lab.lab.tuning.program import Population, SettingsProgram
 from jaxopt_lab.runtime import Checkpoints
@@ -41,11 +42,7 @@ class Store:
         before = self._read(IDENTITY)
         if before is None and folder.is_dir():
             names = sorted(p.name for p in folder.iterdir() if p.name != LOCK)
-            if names:
-                raise InputError(
-                    f"out={folder} holds files that are no tuning "
-                    f"({', '.join(names[:3])}); give a folder of its own"
-                )
+            refuse_foreign(folder, names, "tuning")
         if before is not None and text_of(before) != text_of(asked):
             raise InputError(
                 f"{folder} holds another tuning: {differences(before, asked)}; give "

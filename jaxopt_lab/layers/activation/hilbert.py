@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.hermite import hermite_basis, hilbert_weights
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 
 
 def hilbert_activation(
@@ -69,8 +68,7 @@ def hilbert_activation(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        valid = over_features("hilbert_activation", x, features, mask)
-        z = without_padding(x, valid).astype(accumulation_dtype(x.dtype))
+        z, valid = wide_input("hilbert_activation", x, features, mask)
         basis = hermite_basis(z, degree=len(weights) - 1)
         parts = [math.sqrt(w) * h for w, h in zip(weights, basis, strict=True) if w]
         y = sum(parts[1:], parts[0]).astype(x.dtype)

@@ -25,7 +25,7 @@ from jaxopt_lab.layers.attention.linear_attention import (
     rotary_angles,
 )
 from jaxopt_lab.layers.heads import head_size
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
 _NORMAL = jax.nn.initializers.truncated_normal(0.02)
@@ -129,12 +129,7 @@ def norm_aware_attention(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        valid = over_features("norm_aware_attention", x, features, mask)
-        if x.ndim != 4:
-            raise InputError(
-                f"norm_aware_attention takes images (B, H, W, {features}); got "
-                f"{x.shape}"
-            )
+        valid = over_images("norm_aware_attention", x, features, mask)
         batch, height, width, _ = x.shape
         wide = accumulation_dtype(x.dtype)
         h = without_padding(x, valid) @ params["inner"].astype(x.dtype)

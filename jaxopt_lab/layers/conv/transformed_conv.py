@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
 KernelInit = Callable[..., jax.Array]
@@ -124,11 +124,7 @@ def transformed_conv(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        if x.ndim != 4:
-            raise InputError(
-                f"{layer} takes images (B, height, width, {features}); got {x.shape}"
-            )
-        valid = over_features(layer, x, features, mask)
+        valid = over_images(layer, x, features, mask)
         x = without_padding(x, valid)
         kernel = params["kernel"]
         if transform is not None:

@@ -16,7 +16,7 @@ from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.geometry import poincare
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 
 Start = Literal["reference", "centre_identity", "normal"]
 
@@ -117,12 +117,7 @@ def poincare_conv(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        if x.ndim != 4:
-            raise InputError(
-                f"poincare_conv takes images (B, height, width, {features}); got "
-                f"{x.shape}"
-            )
-        valid = over_features("poincare_conv", x, features, mask)
+        valid = over_images("poincare_conv", x, features, mask)
         wide = accumulation_dtype(x.dtype)
         z = without_padding(x.astype(wide), valid)
         maps = poincare.FORMULAS

@@ -22,7 +22,7 @@ from jaxopt_lab.layers.kan.selectable_kan import (
     plain_kan,
     selectable_kan,
 )
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 
 
 def selectable_kan_conv(
@@ -103,12 +103,7 @@ def selectable_kan_conv(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        if x.ndim != 4:
-            raise InputError(
-                "selectable_kan_conv takes images (B, height, width, "
-                f"{features}); got {x.shape}"
-            )
-        valid = over_features("selectable_kan_conv", x, features, mask)
+        valid = over_images("selectable_kan_conv", x, features, mask)
         cut = patches(without_padding(x, valid), size, stride, padding)
         each = valid is not None and math.prod(valid.shape[1:]) > 1
         if each and cut.shape[:-1] != x.shape[:-1]:

@@ -21,12 +21,17 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.shapes import flattened
-from jaxopt_lab.core.statistics import batch_statistics, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
 from jaxopt_lab.core.typing import ModelState
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
-from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
+from jaxopt_lab.layers.norm.running import (
+    affine,
+    first_running,
+    normalized_affine,
+    padded,
+    places,
+)
 from jaxopt_lab.layers.penalties import summed_penalties
 
 _PENALTY = "statistics_penalty"
@@ -129,19 +134,21 @@ def adab2n(
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         x, task = _taken_apart(x, tasks)
-        valid = over_features("adab2n", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("adab2n", x, features, mask)
+        about = None
         if train:
             axes = (0, *places(z))
             require_values("adab2n", z, axes, axis_name)
-            weights = None if valid is None else valid.astype(z.dtype)
-            if task is not None:
-                one = jnp.ones((z.shape[0],) + (1,) * (z.ndim - 1), z.dtype)
-                weights = one if weights is None else weights
+            if task is None:
+                found = batch_statistics(z, axes, weights=valid, axis_name=axis_name)
+            else:
+                # Weights of the examples change how their own statistics are pooled.
+                own = batch_statistics(z, places(z), weights=valid)
                 factor = _factors(params, state, task, valid, z, axis_name)
-                weights = weights * factor.reshape(one.shape)
-            found = batch_statistics(z, axes, weights=weights, axis_name=axis_name)
+                factor = factor.reshape(-1, *(1,) * (z.ndim - 1))
+                about = own.mean
+                own = own._replace(count=own.count * factor)
+                found = pooled(own, 0, axis_name=axis_name)
             mean, var = found.mean, found.var
             if task is not None:
                 # The weights of a batch without some task add up to less than 1.
@@ -151,8 +158,8 @@ def adab2n(
             state = _moved(state, mean, var, found.count)
         else:
             mean, var = (along(state[name], z) for name in ("mean", "var"))
-        z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
-        return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
+        y = normalized_affine(z, mean, var, params, eps, about)
+        return padded(y, valid, x.dtype), state
 
     def _moved(
         state: dict[str, jax.Array], mean: jax.Array, var: jax.Array, count: jax.Array
@@ -245,8 +252,12 @@ def _taken_apart(x: Any, tasks: int) -> tuple[jax.Array, jax.Array | None]:
             f"task must be an integer for each of {x.shape[0]} examples; got {dtype} "
             f"of shape {shape}"
         )
-    if isinstance(task, np.ndarray) and not np.all((task >= 0) & (task < tasks)):
-        raise InputError(f"task must be below tasks={tasks}; got {int(np.max(task))}")
+    if isinstance(task, np.ndarray):
+        beyond = task[(task < 0) | (task >= tasks)]
+        if beyond.size:
+            raise InputError(
+                f"task must be from 0 to below tasks={tasks}; got {int(beyond[0])}"
+            )
     return x, jnp.asarray(task)
 
 

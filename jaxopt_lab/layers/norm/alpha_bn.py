@@ -19,13 +19,12 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.statistics import batch_statistics, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
-    affine,
     after_batch,
     first_running,
+    normalized_affine,
     padded,
     places,
 )
@@ -99,9 +98,7 @@ def alpha_bn(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("alpha_bn", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("alpha_bn", x, features, mask)
         if train:
             axes = (0, *places(z))
             require_values("alpha_bn", z, axes, axis_name)
@@ -110,7 +107,7 @@ def alpha_bn(
             )
             state = after_batch(state, found, alpha, ddof=ddof)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
-        z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
-        return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
+        y = normalized_affine(z, mean, var, params, eps)
+        return padded(y, valid, x.dtype), state
 
     return real_layer(init, apply)

@@ -12,15 +12,14 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
-from jaxopt_lab.core.statistics import batch_statistics, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
-    affine,
     after_batch,
+    centred_affine,
     first_running,
-    in_groups,
+    over_groups,
     padded,
     places,
 )
@@ -73,7 +72,8 @@ def batch_channel_norm(
       no statistic and gives 0. Evaluation takes the stored statistics; those of the
       groups are an example's own. The stored variance is of ddof 1 (torch's rule), with
       ``estimate`` about the old mean, of ddof 0. State: 2 numbers a feature. Passes
-      over the input: six. Differentiable to any order.
+      over the input: three, all statistics being pooled from those of each example and
+      feature. Differentiable to any order.
 
     Raises:
       InputError: an argument is out of range, ``groups`` does not divide ``features``;
@@ -118,37 +118,42 @@ def batch_channel_norm(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("batch_channel_norm", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("batch_channel_norm", x, features, mask)
         small = jnp.asarray(eps, z.dtype)
+        # Of each example: those of the batch are pooled from them, and the groups' of
+        # the normalized input follow from its being linear in the input.
+        own = batch_statistics(z, places(z), weights=valid)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
         if train:
-            axes = (0, *places(z))
-            about = mean if estimate else None
-            if not estimate:
+            if estimate:
+                found = pooled(jax.lax.stop_gradient(own), 0, axis_name=axis_name)
+                var = found.var + jnp.square(found.mean - mean)
+                found = found._replace(var=var)
+            else:
+                axes = (0, *places(z))
                 require_values("batch_channel_norm", z, axes, axis_name)
-            found = batch_statistics(
-                jax.lax.stop_gradient(z) if estimate else z,
-                axes,
-                weights=valid,
-                axis_name=axis_name,
-                about=about,
-            )
+                found = pooled(own, 0, axis_name=axis_name)
             state = after_batch(state, found, momentum, ddof=0 if estimate else 1)
             mean, var = found.mean, found.var
             if estimate:
                 mean, var = (along(state[name], z) for name in ("mean", "var"))
-        z = (z - mean) * jax.lax.rsqrt(var + small)
-        z = affine(z, params["scale"], params["bias"])
+        factor = jax.lax.rsqrt(var + small) * along(params["scale"], z)
+        offset = along(params["bias"], z)
         if channel_norm:
-            mean, var = in_groups(z, count, valid)
-            z = (z - mean) * jax.lax.rsqrt(var + small)
+            of_channels = own._replace(
+                mean=(own.mean - mean) * factor + offset,
+                var=own.var * jnp.square(factor),
+            )
+            of_groups = over_groups(of_channels, count)
+            size = jax.lax.rsqrt(of_groups.var + small)
             each = features // count
             scale, bias = (
-                jnp.repeat(params[n], each) for n in ("group_scale", "group_bias")
+                along(jnp.repeat(params[n], each), z)
+                for n in ("group_scale", "group_bias")
             )
-            z = affine(z, scale, bias)
-        return padded(z, valid, x.dtype), state
+            factor = factor * size * scale
+            offset = (offset - of_groups.mean) * size * scale + bias
+        y = centred_affine(z, mean, factor, offset, own.mean)
+        return padded(y, valid, x.dtype), state
 
     return real_layer(init, apply)

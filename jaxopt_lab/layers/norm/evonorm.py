@@ -13,9 +13,8 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
-from jaxopt_lab.core.statistics import batch_mean, batch_statistics, require_values
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
     affine,
@@ -68,9 +67,10 @@ def evonorm_b0(
       ``mask``, of the first axes of ``x``, is 0 for padding: it counts in no statistic
       and gives 0. Evaluation takes the stored variance for :math:`\sigma_b^2`; the
       statistics of an example are its own. State: a number a feature. Passes over the
-      input: five (four of B1 and B2). Differentiable to any order; where both terms of
-      the maximum are equal, along that of the batch (torch halves it: at x = 0, where
-      it happens, the first derivatives are the same).
+      input: three; the statistics of the batch are pooled from those of its examples.
+      Differentiable to any order; where both terms of the maximum are equal, along that
+      of the batch (torch halves it: at x = 0, where it happens, the first derivatives
+      are the same).
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
@@ -97,10 +97,10 @@ def evonorm_b0(
     def of_batch(
         params: Any, state: Any, z: jax.Array, valid: Any, train: bool, axis_name: Any
     ) -> tuple[jax.Array, Any]:
+        own = batch_statistics(z, places(z), weights=valid)
         if train:
-            axes = (0, *places(z))
-            require_values(f"evonorm_{form}", z, axes, axis_name)
-            found = batch_statistics(z, axes, weights=valid, axis_name=axis_name)
+            require_values(f"evonorm_{form}", z, (0, *places(z)), axis_name)
+            found = pooled(own, 0, axis_name=axis_name)
             state = after_batch(state, found, momentum, ddof=int(unbiased))
             var = found.var
         else:
@@ -108,10 +108,9 @@ def evonorm_b0(
         small = jnp.asarray(eps, z.dtype)
         floor = jnp.sqrt(var + small)
         if form == "b0":
-            var = batch_statistics(z, places(z), weights=valid).var
-            other = along(params["v"], z) * z + jnp.sqrt(var + small)
+            other = along(params["v"], z) * z + jnp.sqrt(own.var + small)
         else:
-            root = jnp.sqrt(batch_mean(z * z, places(z), weights=valid)[0] + small)
+            root = jnp.sqrt(own.var + jnp.square(own.mean) + small)
             other = (z + 1) * root if form == "b1" else root - z
         # Not jnp.maximum, whose derivative compares twice to halve it at ties; there x
         # is 0, or the case has no measure.
@@ -224,9 +223,7 @@ def _around(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        valid = over_features(name, x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input(name, x, features, mask)
         if activate:
             z, state = inner(params, state, z, valid, train, axis_name)
         y = affine(z, params["scale"], params["bias"])

@@ -15,10 +15,12 @@ from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_argumen
 from jaxopt_lab.core.statistics import (
     batch_statistics,
     moved_in_sequence,
+    require_values,
     with_ddof,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.norm.running import normalized_affine
 
 
 def ghost_batch_norm(
@@ -63,14 +65,15 @@ def ghost_batch_norm(
       axes of ``x``, is 0 for padding: it counts in no statistic and gives 0; a ghost
       batch of padding alone leaves the running statistics as they are. ``axis_name``:
       the batch is divided over this axis, in order, and ghost batches do not cross
-      devices. State: 2 numbers a feature. Kept for the gradient: three arrays of the
+      devices. State: 2 numbers a feature. Kept for the gradient: two arrays of the
       size of ``x`` in the type of the statistics. Differentiable to any order,
       running statistics included; a ghost batch of equal values gives 0 and a gradient
       of at most ``eps ** -0.5``.
 
     Raises:
       InputError: an argument is out of range; at the call, ``x`` has another number of
-        features or no floating type, or its batch cannot be cut evenly.
+        features or no floating type, its batch cannot be cut evenly, or a ghost batch
+        has one value a feature.
 
     Source: Hoffer et al., "Train longer, generalize better", 2017
     (https://arxiv.org/abs/1705.08741) and its code.
@@ -109,6 +112,7 @@ def ghost_batch_norm(
             if valid is not None:
                 inside = jnp.broadcast_to(valid, (*x.shape[:-1], 1))
                 inside = inside.reshape((*z.shape[:-1], 1))
+            require_values("ghost_batch_norm", z, (1, 2))
             found = batch_statistics(
                 z, (1, 2), weights=inside, fast_variance=fast_variance
             )
@@ -123,10 +127,7 @@ def ghost_batch_norm(
         else:
             shape = (1,) * (x.ndim - 1) + (features,)
             mean, var = (state[s].astype(wide).reshape(shape) for s in ("mean", "var"))
-        y = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, wide))
-        shape = (1,) * (y.ndim - 1) + (features,)
-        scale, bias = (params[p].astype(wide).reshape(shape) for p in ("scale", "bias"))
-        y = (y * scale + bias).reshape(x.shape)
+        y = normalized_affine(z, mean, var, params, eps).reshape(x.shape)
         if valid is not None:
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state

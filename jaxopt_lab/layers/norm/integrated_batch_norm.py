@@ -16,7 +16,12 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.levels import Levels, checked_levels
 from jaxopt_lab.layers.masks import without_padding
 from jaxopt_lab.layers.norm.last_axis import along
-from jaxopt_lab.layers.norm.running import affine, after_batch, first_running, padded
+from jaxopt_lab.layers.norm.running import (
+    after_batch,
+    first_running,
+    normalized_affine,
+    padded,
+)
 
 
 def integrated_batch_norm(
@@ -55,7 +60,7 @@ def integrated_batch_norm(
       ``mask``: 0 for padding, which counts in no statistic and gives 0; of the first
       axes of every level, ``(B,)``, or a tuple of one for each. ``axis_name``: the
       batch is divided over this axis, and statistics join devices and levels. Kept for
-      the gradient: three arrays of the size of the levels. Differentiable to any
+      the gradient: two arrays of the size of the levels. Differentiable to any
       order, at constant levels too.
 
     Raises:
@@ -109,8 +114,7 @@ def integrated_batch_norm(
             state = after_batch(state, found, momentum, ddof=1)
         else:
             mean, var = (along(state[n], z) for n in ("mean", "var"))
-        y = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, wide))
-        y = affine(y, params["scale"], params["bias"])
+        y = normalized_affine(z, mean, var, params, eps)
         ends = [math.prod(level.shape[1:-1]) for level in levels]
         ends = [sum(ends[: i + 1]) for i in range(len(ends) - 1)]
         parts = jnp.split(y, ends, axis=1)

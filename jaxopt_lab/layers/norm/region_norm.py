@@ -15,7 +15,7 @@ from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
 _LECUN = jax.nn.initializers.lecun_normal()
@@ -118,11 +118,7 @@ def region_norm(
     ) -> tuple[jax.Array, Any]:
         x, region = _checked(x, regions)
         wide = accumulation_dtype(x.dtype)
-        valid = over_features("region_norm", x, features, mask)
-        if x.ndim != 4:
-            raise InputError(
-                f"region_norm takes images (B, H, W, {features}); got {x.shape}"
-            )
+        valid = over_images("region_norm", x, features, mask)
         z = x.astype(wide)
         inside = jnp.ones((*x.shape[:-1], 1), bool)
         z = without_padding(z, valid)

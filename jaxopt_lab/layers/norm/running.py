@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.statistics import Statistics, batch_mean, moved, with_ddof
+from jaxopt_lab.core.statistics import (
+    Statistics,
+    batch_mean,
+    batch_statistics,
+    moved,
+    with_ddof,
+)
 from jaxopt_lab.layers.norm.last_axis import along
 
 
@@ -66,6 +72,64 @@ def affine(y: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     return y * along(scale, y) + along(bias, y)
 
 
+def centred_affine(
+    z: jax.Array,
+    mean: jax.Array,
+    factor: jax.Array,
+    bias: jax.Array,
+    about: jax.Array | None = None,
+) -> jax.Array:
+    """``(z - mean) * factor + bias``, with two sums over ``z`` in its gradient.
+
+    Any constant may be subtracted from both ``z`` and the mean; with a value near the
+    mean for it no digits are lost, and the gradient of the mean is made of that of the
+    bias, without a third sum.
+
+    Args:
+      z: of the type of the statistics.
+      mean: broadcastable to ``z``.
+      factor: likewise.
+      bias: likewise.
+      about: the constant, likewise; of the means of examples whose variances are taken,
+        the differences exist already. ``None``: the mean.
+
+    Returns:
+      As ``z``. Differentiable to any order.
+
+    >>> z, mean = jnp.array([[1.0], [3.0]]), jnp.array([[2.0]])
+    >>> centred_affine(z, mean, jnp.array([[2.0]]), jnp.array([[1.0]])).tolist()
+    [[-1.0], [3.0]]
+    """
+    point = jax.lax.stop_gradient(mean if about is None else about)
+    return (z - point) * factor + (bias + (point - mean) * factor)
+
+
+def normalized_affine(
+    z: jax.Array,
+    mean: jax.Array,
+    var: jax.Array,
+    params: dict[str, jax.Array],
+    eps: float,
+    about: jax.Array | None = None,
+) -> jax.Array:
+    r"""The form of batch normalization, :math:`g (z - \mu) / \sqrt{\sigma^2 + \epsilon}
+    + b`.
+
+    Args:
+      z: of the type of the statistics.
+      mean: :math:`\mu`, broadcastable to ``z``.
+      var: :math:`\sigma^2`, likewise.
+      params: ``{"scale", "bias"}``, g and b of each feature.
+      eps: :math:`\epsilon`, above 0.
+      about: as of ``centred_affine``.
+
+    Returns:
+      As ``z``.
+    """
+    factor = jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype)) * along(params["scale"], z)
+    return centred_affine(z, mean, factor, along(params["bias"], z), about)
+
+
 def padded(y: jax.Array, valid: jax.Array | None, dtype: DTypeLike) -> jax.Array:
     """A result of a type, 0 where there is padding.
 
@@ -105,18 +169,34 @@ def in_groups(
     >>> mean.ravel().tolist(), var.ravel().tolist()
     ([2.0, 2.0, 5.0, 5.0], [1.0, 1.0, 0.0, 0.0])
     """
-    axes = places(z)
+    if not centred:
+        square = batch_mean(z * z, places(z), weights=weights)[0]
+        return jnp.zeros((1,) * z.ndim, z.dtype), _over_group(square, groups)
+    found = over_groups(batch_statistics(z, places(z), weights=weights), groups)
+    return found.mean, found.var
 
-    def over_group(x: jax.Array) -> jax.Array:
-        apart = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
-        mean = jnp.mean(apart, axis=-1, keepdims=True)
-        return jnp.broadcast_to(mean, apart.shape).reshape(x.shape)
 
-    mean = jnp.zeros((1,) * z.ndim, z.dtype)
-    if centred:
-        mean = over_group(batch_mean(z, axes, weights=weights)[0])
-    square = batch_mean(jnp.square(z - mean), axes, weights=weights)[0]
-    return mean, over_group(square)
+def over_groups(parts: Statistics, groups: int) -> Statistics:
+    """Statistics of single features pooled over each group of them.
+
+    Args:
+      parts: of ddof 0, the counts of all features the same.
+      groups: number of groups of consecutive features.
+
+    Returns:
+      Statistics of the same shape, the same in a group; the counts are those of one
+      feature.
+    """
+    mean = _over_group(parts.mean, groups)
+    point = jax.lax.stop_gradient(mean)
+    spread = _over_group(parts.var + jnp.square(parts.mean - point), groups)
+    return parts._replace(mean=mean, var=spread - jnp.square(mean - point))
+
+
+def _over_group(x: jax.Array, groups: int) -> jax.Array:
+    apart = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+    mean = jnp.mean(apart, axis=-1, keepdims=True)
+    return jnp.broadcast_to(mean, apart.shape).reshape(x.shape)
 
 
 def places(x: jax.Array) -> tuple[int, ...]:

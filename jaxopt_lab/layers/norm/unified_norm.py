@@ -204,20 +204,21 @@ class _UnifiedNorm:
         axes, eps = tuple(range(z.ndim - 1)), jnp.asarray(self.eps, z.dtype)
         now = {name: value.astype(z.dtype) for name, value in state.items()}
         nu, outlier, divisor = now["nu"], moved["outlier"], moved["divisor"]
-        corrected = slope * along(correction, z)
-        u = corrected * along(scale, z)
+        g = scale.astype(z.dtype)
         weights = valid if self.padding == "zero" else None
-        mean, _ = batch_mean(u * z, axes, weights=weights, axis_name=self.axis_name)
-        mean = mean.reshape(-1)
+        mean, _ = batch_mean(slope * z, axes, weights=weights, axis_name=self.axis_name)
+        mean = mean.reshape(-1) * correction * g
         window, count = now["slopes"].shape[0], now["count"] + 1
         kept_mean = jnp.where(outlier, nu, mean)
         slopes = now["slopes"].at[_place(count, window)].set(kept_mean)
         by_itself = outlier | (count <= window) | (count < self.warmup)
         mean = jnp.where(by_itself, mean, jnp.mean(slopes, axis=0))
         nu = self.decay * nu + (1 - self.decay) * mean
-        a = u - along(jnp.where(outlier, mean, nu), z) * z
-        to_x = a * along(jax.lax.rsqrt(divisor + eps), z)
-        to_scale = jnp.sum(corrected * z, axis=axes).astype(scale.dtype)
+        size = jax.lax.rsqrt(divisor + eps)
+        leak = jnp.where(outlier, mean, nu) * size
+        to_x = slope * along(correction * g * size, z) - along(leak, z) * z
+        to_scale = jnp.sum(slope * z, axis=axes) * correction
+        to_scale = to_scale.astype(scale.dtype)
         to_bias = jnp.sum(slope, axis=axes).astype(scale.dtype)
         # Places in the windows go on where the count is set back.
         turn = math.lcm(now["squares"].shape[0], window)

@@ -12,10 +12,14 @@ from jax.typing import DTypeLike
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
-from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
-from jaxopt_lab.layers.norm.running import affine, first_running, padded, places
+from jaxopt_lab.layers.norm.running import (
+    first_running,
+    normalized_affine,
+    padded,
+    places,
+)
 
 _SMALLEST_NORM = 1e-8
 
@@ -74,7 +78,7 @@ def unmix_tns(
     The variance of an image leaves out :math:`p (1 - p) (\mu - \mu_k)^2`, as the
     released code does (the term stands there as a comment).
 
-    State: ``2 (components + 1)`` numbers a feature. Kept for the gradient: three
+    State: ``2 (components + 1)`` numbers a feature. Kept for the gradient: two
     arrays of the size of ``x`` in the type of the statistics.
 
     Source: Tomar et al., "Un-Mixing Test-Time Normalization Statistics: Combatting
@@ -112,16 +116,16 @@ def unmix_tns(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("unmix_tns", x, features, mask)
-        z = x.astype(accumulation_dtype(x.dtype))
-        z = without_padding(z, valid)
+        z, valid = wide_input("unmix_tns", x, features, mask)
         if z.ndim == 2:
             mean, var = (along(state[name], z) for name in ("mean", "var"))
+            about = mean
         else:
             own = batch_statistics(z, places(z), weights=valid)
             state, mean, var = _unmixed(state, own, train, axis_name)
-        z = (z - mean) * jax.lax.rsqrt(var + jnp.asarray(eps, z.dtype))
-        return padded(affine(z, params["scale"], params["bias"]), valid, x.dtype), state
+            about = own.mean
+        y = normalized_affine(z, mean, var, params, eps, about)
+        return padded(y, valid, x.dtype), state
 
     def _unmixed(state: Any, own: Any, train: bool, axis_name: Any) -> Any:
         """``(state, mean, variance)``, of each image."""

@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.operator.grids import Boundary, Grid
 from jaxopt_lab.layers.operator.multigrid import LECUN, Correction, multigrid_conv
@@ -126,11 +125,7 @@ def mgno(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        if x.ndim != 4:
-            raise InputError(
-                f"mgno takes functions (B, height, width, {features}); got {x.shape}"
-            )
-        valid = over_features("mgno", x, features, mask)
+        valid = over_images("mgno", x, features, mask, what="functions")
         u = without_padding(x, valid)
         for i, cycle in enumerate(cycles):
             prefix = f"cycle_{i}_"

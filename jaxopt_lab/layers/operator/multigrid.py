@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional, real_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.operator.grids import (
     Boundary,
     Grid,
@@ -272,12 +271,7 @@ def multigrid_conv(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        if x.ndim != 4:
-            raise InputError(
-                f"multigrid_conv takes functions (B, height, width, {features}); got "
-                f"{x.shape}"
-            )
-        valid = over_features("multigrid_conv", x, features, mask)
+        valid = over_images("multigrid_conv", x, features, mask, what="functions")
         x = without_padding(x, valid)
         rules: Any = {"boundary": boundary, "zeros": zeros}
         y = multigrid_cycle(params, x, **sizes, **kind, **rules)

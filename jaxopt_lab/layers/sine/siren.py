@@ -19,7 +19,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import over_features, without_padding
+from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.sine.winner import winner
 
@@ -104,8 +104,7 @@ def siren(
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        valid = over_features("siren", x, features, mask)
-        h = without_padding(x, valid).astype(accumulation_dtype(x.dtype))
+        h, valid = wide_input("siren", x, features, mask)
         for i in range(depth):
             h = jnp.sin(_affine(params, h, i) * (omega if i else omega_first))
         y = _affine(params, h, depth).astype(x.dtype)

@@ -275,6 +275,10 @@ def _field(inner_state: Any, moment: SecondMoment) -> Any:
     return found
 
 
+def _labels(given: Any) -> list[Any]:
+    return trees.leaves_with_path(given)
+
+
 def _top_level(paths: list[str]) -> list[str]:
     """First name of each path behind the names that all of them begin with."""
     parts = [path.split("/") for path in paths]
@@ -296,9 +300,12 @@ def _modules(
             spread = jax.tree.map(
                 lambda label, part: [label] * len(jax.tree.leaves(part)), given, tree
             )
-        except ValueError as error:
+        except ValueError:
+            # Not jax's own message: it has many lines.
+            labelled = ", ".join(trees.path_name(p) for p, _ in _labels(given))
             raise InputError(
-                f"modules do not cover every parameter, {', '.join(paths)}: {error}"
+                f"modules must label every parameter, {', '.join(paths)}; got labels "
+                f"of {labelled or 'nothing'}"
             ) from None
         labels = jax.tree.leaves(spread)
     names = list(dict.fromkeys(labels))

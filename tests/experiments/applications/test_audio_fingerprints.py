@@ -36,7 +36,6 @@ def shifted(mark, by):
     return Landmarks(mark.code, mark.time + by)
 
 
-@pytest.mark.full
 def test_smoke(smoke):
     record = smoke(APPLICATION, TINY)
     assert sorted(record["scores"]) == sorted(SCORES)

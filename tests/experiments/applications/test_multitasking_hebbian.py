@@ -4,13 +4,11 @@ import dataclasses
 
 import jax
 import numpy as np
-import pytest
 
 from experiments.applications.multitasking_hebbian.__main__ import APPLICATION
 from experiments.applications.multitasking_hebbian.measure import sweep
 
 
-@pytest.mark.full
 def test_smoke(smoke):
     tiny = dataclasses.replace(
         APPLICATION.sizes["quick"],

@@ -87,7 +87,8 @@ def test_bad_input_gets_one_line():
     core = adab2n(5, tasks=2)
     params, state = core.init()
     for task, words in [
-        (TASKS + 1, "task must be below tasks=2; got 2"),
+        (TASKS + 1, "task must be from 0 to below tasks=2; got 2"),
+        (TASKS - 1, "task must be from 0 to below tasks=2; got -1"),
         (TASKS[:3], "task must be an integer for each of 6 examples; got int64 of"),
         (TASKS * 1.0, "got float64 of shape"),
     ]:

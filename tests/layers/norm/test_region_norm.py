@@ -82,7 +82,11 @@ def test_regions_have_their_own_statistics_and_may_be_empty():
 @pytest.mark.parametrize(
     "options, x, words",
     [
-        ({}, np.ones((2, 4, 3)), r"takes images \(B, H, W, 3\); got \(2, 4, 3\)"),
+        (
+            {},
+            np.ones((2, 4, 3)),
+            r"takes images \(B, height, width, 3\); got \(2, 4, 3\)",
+        ),
         ({"regions": "given"}, np.ones((2, 4, 4, 3)), r"takes inputs \(x, region\)"),
         (
             {"regions": "given"},

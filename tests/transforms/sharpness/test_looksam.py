@@ -153,6 +153,19 @@ def test_zero_gradients():
     links.check_zero_gradients(make, [0.1, 0.3, 0.1])
 
 
+def test_the_kept_direction_is_not_rounded_to_the_type_of_the_gradients():
+    link = jaxopt_lab.looksam(0.3, every=3)
+    w = jnp.array([1.0, -2.0, 0.3, 3.1], jnp.float32)
+    grad_fn = lambda p: (p**3).astype(jnp.bfloat16)
+    update = jax.jit(lambda g, s: link.update(g, s, w, grad_fn=grad_fn))
+    # A direction that bfloat16 does not hold.
+    kept = jnp.array([0.1, 0.2, 0.3, 0.4], jnp.float32)
+    first = link.init(w)._replace(count=jnp.int32(1), orthogonal_component=kept)
+    _, state = update(grad_fn(w), first)
+    assert state.orthogonal_component.dtype == jnp.float32
+    np.testing.assert_array_equal(state.orthogonal_component, kept)
+
+
 @pytest.mark.parametrize(
     "wrong, words",
     [
