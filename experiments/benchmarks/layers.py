@@ -4,8 +4,9 @@ Run as ``python -m experiments.benchmarks.layers``; a minute. Forward and backwa
 of a training call on 64 x 16 x 16 x 64 float32 numbers, gradients of parameters and
 input (and the state that a layer makes in its backward pass) against flax's
 ``BatchNorm(use_fast_variance=False)``, in pairs, by processor time. A layer may take as
-much longer as it passes more often over its input, and 15 % on top; the bytes are those
-its row states.
+much longer as its formulas pass more often over its input, and 15 % on top; the bytes
+are those its row states. On a machine with other work, ``taskset -c 0`` before the
+command keeps the threads of XLA from waiting for each other.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def _program(core: Any) -> Any:
 
 def main() -> None:
     """Print the figures as a table and as JSON."""
+    paired.settle_allocator()
     found = figures(pairs=20)
     print(f"{'layer':20} {'bytes':>6} {'passes':>7} {'time':>6} {'bar':>6}")
     for name, row in found.items():

@@ -137,6 +137,7 @@ def figures(*, pairs: int = 0) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Print the figures as a table and as JSON."""
+    paired.settle_allocator()
     found = figures(pairs=10)
     print(f"{'kept':12} {'residuals':>12} {'over all':>9} {'temp':>12} {'time':>6}")
     for memory, row in found.items():

@@ -31,6 +31,17 @@ class Ratio(NamedTuple):
         return f"{self.median:.3f} (quartiles {self.low:.3f} to {self.high:.3f})"
 
 
+def settle_allocator() -> None:
+    """Let the allocator keep freed buffers of the programs to come.
+
+    glibc maps a large buffer afresh, with a fault for each of its pages, until one as
+    large has been freed: the same program is up to three times as slow before, by what
+    ran in the process earlier.
+    """
+    held = np.ones(31 << 20, np.uint8)
+    del held
+
+
 def ratio(
     a: Callable[[], Any],
     b: Callable[[], Any],

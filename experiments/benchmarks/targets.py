@@ -6,6 +6,9 @@ Run as ``python -m experiments.benchmarks.targets [METHOD ...] --targets cpu v5e
 with AdamW behind them, is compiled for one device and, with ``--zero``, for four with
 the optimizer state divided over them. The matrices are of 64 MB at the default width:
 of a small network a TPU keeps most in its fast memory, and the figures tell nothing.
+``--leaves 148`` compiles for a tree of the shapes of GPT-2 instead (``--width`` is its
+width, by default 768) and shows the seconds to trace, lower and compile over those of
+AdamW, which is compiled first.
 
 Columns, bytes a parameter of one device: ``state``, parameters and optimizer state;
 ``temp``, temporaries, the gradients among them; ``peak``, arguments and temporaries;
@@ -21,7 +24,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -30,12 +33,13 @@ from jax.sharding import Mesh
 
 from experiments.benchmarks import options
 from experiments.benchmarks.program_traffic import traffic
-from experiments.benchmarks.targets_network import DenseNetwork
+from experiments.benchmarks.targets_network import DenseNetwork, ManyLeaves
 from jaxopt_lab.core import errors, trees
 from jaxopt_lab.core.meshes import DATA_AXIS
 from jaxopt_lab.lab import methods
 from jaxopt_lab.lab.plan import estimate, tpu
 from jaxopt_lab.lab.plan.layout import lay_out
+from jaxopt_lab.lab.plan.planned_model import PlannedModel
 from jaxopt_lab.lab.program_bytes import peak_bytes
 
 TOPOLOGIES = {"v5e": "v5e:2x2", "v5p": "v5p:2x2x1"}
@@ -88,6 +92,11 @@ class Figures:
         """An attribute in bytes, over the number of parameters."""
         return getattr(self, name) / self.parameters
 
+    @property
+    def start(self) -> float:
+        """Seconds to trace, lower and compile."""
+        return self.trace + self.lower + self.compile
+
 
 def mesh_of(target: str, devices: int) -> Mesh:
     """A mesh of the first devices of a target.
@@ -111,7 +120,7 @@ def mesh_of(target: str, devices: int) -> Mesh:
 
 
 def measure(
-    method: str, target: str, network: DenseNetwork, devices: int = 1
+    method: str, target: str, network: PlannedModel, devices: int = 1
 ) -> Figures:
     """Compile a train step and read what it costs.
 
@@ -177,14 +186,16 @@ _HEADINGS = (
     "trace, s",
     "lower, s",
     "compile, s",
+    "over adamw",
 )
 
 
-def cells(one: Figures) -> tuple[str, ...]:
+def cells(one: Figures, base: Figures | None = None) -> tuple[str, ...]:
     """The figures as a line of the table.
 
     Args:
       one: figures.
+      base: those of AdamW for the same target, if its seconds are compared.
 
     Returns:
       A text for each of the headings.
@@ -199,6 +210,7 @@ def cells(one: Figures) -> tuple[str, ...]:
         f"{one.flops / 1e9:.1f}",
         f"{one.code / 1e6:.2f}",
         *(f"{x:.1f}" for x in (one.trace, one.lower, one.compile)),
+        f"{one.start / base.start:.1f}" if base else "",
     )
 
 
@@ -215,46 +227,63 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("methods", nargs="*", help="rows of the catalog; none: all")
     parser.add_argument("--targets", nargs="+", default=["cpu"], choices=TARGETS)
     parser.add_argument("--zero", action="store_true", help="also four devices, ZeRO")
-    parser.add_argument("--width", type=int, default=4096, help="of a layer")
+    parser.add_argument("--width", type=int, default=0, help="of a layer")
     parser.add_argument("--depth", type=int, default=3, help="number of layers")
+    parser.add_argument("--leaves", type=int, default=0, help="of a GPT-2; 124M: 148")
     parser.add_argument("--json", default="", help="also write the figures here")
     given = parser.parse_args(words)
-    _prepare()
-    network = DenseNetwork(given.width, given.depth)
+    _prepare(4 if given.zero else 1)
     found: list[Figures] = []
+    bases: dict[tuple[str, int], Figures] = {}
     try:
+        network: PlannedModel = DenseNetwork(given.width or 4096, given.depth)
+        if given.leaves:
+            network = ManyLeaves(given.leaves, given.width or 768)
         for name in given.methods:
             methods.get(name)
         for target in given.targets:
             mesh_of(target, 1)
         print(" | ".join(_HEADINGS), flush=True)
-        for name in given.methods or methods.names():
+        names = list(given.methods or methods.names())
+        if given.leaves:
+            # Twice: the first program of a process loads what all need.
+            names = ["adamw", *(x for x in names if x != "adamw")]
+            measure("adamw", given.targets[0], network)
+        for name in names:
             for target in given.targets:
                 for devices in (1, 4) if given.zero else (1,):
-                    found.append(measure(name, target, network, devices))
-                    print(" | ".join(cells(found[-1])), flush=True)
+                    one = measure(name, target, network, devices)
+                    if given.leaves and name == "adamw":
+                        bases[target, devices] = one
+                    found.append(one)
+                    base = bases.get((target, devices))
+                    print(" | ".join(cells(one, base)), flush=True)
     except errors.InputError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    _show(found)
+    _show(found, bases)
     if given.json:
         rows = [dataclasses.asdict(one) for one in found]
         Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
     return 0
 
 
-def _prepare() -> None:
-    """Four devices of the CPU, and no search for a TPU."""
+def _prepare(devices: int) -> None:
+    """Some devices of the CPU, no search for a TPU, and no programs from a cache.
+
+    Kernels are cut by the number of devices of the process: with one, as in most runs.
+    """
     flags = os.environ.get("XLA_FLAGS", "")
-    if "device_count" not in flags:
-        more = "--xla_force_host_platform_device_count=4"
+    if devices > 1 and "device_count" not in flags:
+        more = f"--xla_force_host_platform_device_count={devices}"
         os.environ["XLA_FLAGS"] = f"{flags} {more}".strip()
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", None)
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
 
 
-def _show(found: Sequence[Figures]) -> None:
+def _show(found: Sequence[Figures], bases: Mapping[tuple[str, int], Figures]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -262,7 +291,7 @@ def _show(found: Sequence[Figures]) -> None:
     for i, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="left" if i < 2 else "right")
     for one in found:
-        table.add_row(*cells(one))
+        table.add_row(*cells(one, bases.get((one.target, one.devices))))
     Console(width=150).print(table)
 
 

@@ -1,4 +1,4 @@
-"""The network that ``targets`` compiles: layers of equal size, without a framework."""
+"""What ``targets`` compiles: layers of equal size, and the leaves of a GPT-2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import TrainLossFn
 from jaxopt_lab.lab.plan.planned_model import Layer, float32
 from jaxopt_lab.training.sharding_rules import Rules
@@ -71,3 +72,83 @@ class DenseNetwork:
     def hand_flops(self, size: int) -> float:
         """Six operations a weight and example."""
         return 6.0 * size * self.depth * self.width**2
+
+
+@dataclass(frozen=True)
+class ManyLeaves:
+    """A parameter tree of GPT-2's shapes under a loss that costs nothing to compile.
+
+    Embeddings and a last normalization, 4 leaves, and 12 for each block: two
+    normalizations, and four products with biases. The gradient of a leaf is a multiple
+    of it, so that what is compiled is the optimizer. See ``PlannedModel`` for the
+    methods.
+
+    Attributes:
+      leaves: number of leaves, 4 and a multiple of 12; GPT-2 of 124M has 148.
+      width: of the activations; GPT-2 of 124M has 768.
+    """
+
+    leaves: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.leaves < 4 or self.leaves % 12 != 4:
+            raise InputError(
+                f"leaves must be 4 and 12 for each block; got {self.leaves}"
+            )
+
+    @property
+    def example(self) -> str:
+        """See ``PlannedModel``."""
+        return "one number"
+
+    def init(self) -> tuple[Any, Any]:
+        """See ``PlannedModel``."""
+        w = self.width
+        scaled = {"scale": (w,), "bias": (w,)}
+        dense = lambda rows, columns: {"kernel": (rows, columns), "bias": (columns,)}
+        tree: dict[str, Any] = {"wte": (50257, w), "wpe": (1024, w), "ln_f": scaled}
+        for i in range(self.leaves // 12):
+            tree[f"h_{i}"] = {
+                "ln_1": scaled,
+                "attention": dense(w, 3 * w),
+                "projection": dense(w, w),
+                "ln_2": scaled,
+                "up": dense(w, 4 * w),
+                "down": dense(4 * w, w),
+            }
+        return float32(tree), {}
+
+    def batch(self, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """One number for each example."""
+        return {"x": jax.ShapeDtypeStruct((size,), jnp.float32)}
+
+    def rules(self) -> Rules:
+        """None: the mesh has no model axis."""
+        return ()
+
+    def loss_fn(self, dtype: Any = jnp.float32, gathered: Any = None) -> TrainLossFn:
+        """Norm of all parameters, times the mean of the batch.
+
+        Its gradient needs the norm, so that parameters are read before they change.
+        """
+        del dtype, gathered
+
+        def loss(params: Any, model_state: Any, batch: Any, key: Any, /) -> Any:
+            squares = sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
+            return jnp.mean(batch["x"]) * jnp.sqrt(squares), (model_state, {})
+
+        return loss
+
+    def logits(self, size: int) -> int:
+        """None."""
+        return 0 * size
+
+    def layer_of(self, size: int) -> tuple[Layer, jax.ShapeDtypeStruct] | None:
+        """None: nothing is recomputed."""
+        del size
+        return None
+
+    def hand_flops(self, size: int) -> float:
+        """None that count."""
+        return 0.0 * size

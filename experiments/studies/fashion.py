@@ -50,3 +50,17 @@ def pooled(images: jax.Array) -> jax.Array:
     count, height, width, channels = images.shape
     blocks = images.reshape(count, height // 2, 2, width // 2, 2, channels)
     return jnp.mean(blocks, axis=(2, 4), dtype=jnp.float32) / 255
+
+
+def of_eight(images: jax.Array) -> jax.Array:
+    """Images of 28 x 28 at the size of the digits, means over 4 x 4 pixels, in 0 to 1.
+
+    Args:
+      images: uint8, ``(N, 28, 28, 1)``; a frame of two zeros makes them 32 x 32.
+
+    Returns:
+      float32, flat: ``(N, 64)``.
+    """
+    framed = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    blocks = framed.reshape(len(images), 8, 4, 8, 4)
+    return jnp.mean(blocks, axis=(2, 4), dtype=jnp.float32).reshape(-1, 64) / 255

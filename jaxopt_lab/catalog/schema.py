@@ -58,8 +58,9 @@ class Layer(Part):
       matrices: whether the last two axes of the input are a square matrix.
       residual_bytes: bytes that the backward pass keeps per element of the input, an
         expression in the options.
-      passes: passes of a training call, forward, over arrays of the size of the input;
-        those of batch normalization are 3. 0: not counted.
+      passes: passes of a training call, forward, over arrays of the size of the input,
+        as the published formulas say them: a mean, a variance about it and the result
+        of batch normalization are 3. 0: not counted.
       gradient: ``"exact"``, that of the value; ``"rounded"``, from residuals that are
         stored rounded; ``"sampled"``, random, with that of the value as its mean;
         ``"own"``, with respect to the input that of a rule of its own, and with respect

@@ -91,11 +91,11 @@ ROWS: tuple[Search, ...] = (
     ),
     Search(
         name="predictor_guided",
-        summary="the best upper bound of a forecast by kernel ridge regression",
+        summary="the best upper bound of a forecast, by kernel ridge or small networks",
         build="jaxopt_lab.search:predictor_guided",
         reduces_to=_POINT,
         topic="architectures",
-        options=("warmup", "proposals", "kappa", "ridge", "length"),
+        options=("warmup", "proposals", "kappa", "ridge", "length", "predictor"),
         example="jaxopt_lab.catalog.examples.decisions:small_space",
         space="intervals, also logarithmic, whole numbers, choices",
         budget="tens to hundreds",

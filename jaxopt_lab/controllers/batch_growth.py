@@ -43,11 +43,7 @@ def growing_batch(
     >>> control.decide({"b": 9.0}, control.init())[0]
     {'accumulation': 5}
     """
-    if not micro_batch <= start_batch <= max_batch:
-        raise InputError(
-            "micro_batch <= start_batch <= max_batch must hold; got "
-            f"{micro_batch}, {start_batch}, {max_batch}"
-        )
+    check_sizes(micro_batch, start_batch, max_batch)
     most = max_batch // micro_batch
 
     def init() -> State:
@@ -69,6 +65,24 @@ def growing_batch(
         return {"accumulation": accumulation}, after
 
     return Controller(init, decide)
+
+
+def check_sizes(micro_batch: int, start_batch: int, max_batch: int) -> None:
+    """Refuse sizes of batches that are not in their order.
+
+    Args:
+      micro_batch: examples of one accumulation step.
+      start_batch: examples of the first batch.
+      max_batch: examples that no batch exceeds.
+
+    Raises:
+      InputError: one is larger than the next.
+    """
+    if not micro_batch <= start_batch <= max_batch:
+        raise InputError(
+            "micro_batch <= start_batch <= max_batch must hold; got "
+            f"{micro_batch}, {start_batch}, {max_batch}"
+        )
 
 
 def statistic(controller: str, stats: Mapping[str, Any], name: str) -> float:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from jaxopt_lab.controllers.batch_growth import statistic
+from jaxopt_lab.controllers.batch_growth import check_sizes, statistic
 from jaxopt_lab.controllers.controller import Controller, Decision, State, Statistics
-from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import COUNT, DECAY, NON_NEGATIVE, STATIC, check_arguments
 
 
@@ -64,11 +63,7 @@ def noise_scale_batch(
     Training", arXiv:1812.06162.
     """
     check_arguments(noise_scale_batch, locals())
-    if not micro_batch <= start_batch <= max_batch:
-        raise InputError(
-            "micro_batch <= start_batch <= max_batch must hold; got "
-            f"{micro_batch}, {start_batch}, {max_batch}"
-        )
+    check_sizes(micro_batch, start_batch, max_batch)
     most = max_batch // micro_batch
     least = min(most, math.ceil(start_batch / micro_batch))
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
@@ -68,6 +69,8 @@ def per_leaf(
       mask: which leaves decay, for an optimizer.
       real: name of a method that takes real parameters only; complex ones are refused
         at ``init``. ``None``: it takes both.
+
+    Under a trace a kernel of equal methods and shapes is traced once.
 
     Returns:
       The decorator of a function ``methods(params)``.
@@ -142,7 +145,10 @@ def per_leaf(
             ):
                 old = leaf_state(*arrays)
                 options = () if p is None else (jnp.asarray(decay),)
-                run = functools.partial(_run, method, writes)
+                one = _run
+                if isinstance(g, Tracer) and _hashable(method):
+                    one = _run_once
+                run = functools.partial(one, type(method), method, writes)
                 run = with_auto_axes(run, (g, old, p if writes else None))
                 u, new, written = run(g, old, p, shared, *options)
                 rows.append((u, written, *new))
@@ -157,12 +163,32 @@ def per_leaf(
     return lift
 
 
+def _hashable(method: Any) -> bool:
+    try:
+        hash(method)
+    except TypeError:
+        return False
+    return True
+
+
 def _run(
-    method: LeafMethod, writes: bool, g: Any, old: Any, p: Any, scalars: Any, *more: Any
+    kind: type,
+    method: LeafMethod,
+    writes: bool,
+    g: Any,
+    old: Any,
+    p: Any,
+    scalars: Any,
+    *more: Any,
 ) -> tuple[Any, Any, Any]:
+    # Tuples of two classes may be equal: the class tells methods apart.
+    assert type(method) is kind
     options = (*more, writes) if more else ()
     u, new, *written = method.update(g, old, p, scalars, *options)
     return u, new, written[0] if writes else None
+
+
+_run_once = jax.jit(_run, static_argnums=(0, 1, 2), inline=True)
 
 
 def columns(structure: Any, rows: Sequence[Sequence[Any]], width: int) -> list[PyTree]:

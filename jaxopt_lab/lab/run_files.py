@@ -85,6 +85,24 @@ def is_unused(path: Path) -> bool:
     return path.name == LOCK or path.name.startswith((f".{HISTORY}.", f".{CONFIG}."))
 
 
+def next_free(stem: str, root: Path | None) -> Path:
+    """The next free folder of a name, with a number behind it.
+
+    Args:
+      stem: the name; colons and slashes become hyphens.
+      root: where it goes; ``runs`` by default.
+
+    Returns:
+      The path; nothing is made.
+    """
+    root = Path("runs") if root is None else root
+    stem = stem.replace(":", "-").replace("/", "-")
+    number = 1
+    while (root / f"{stem}-{number:03d}").exists():
+        number += 1
+    return root / f"{stem}-{number:03d}"
+
+
 def refuse_foreign(folder: Path, names: Sequence[str], what: str) -> None:
     """Refuse a folder with files of something else.
 

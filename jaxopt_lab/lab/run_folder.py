@@ -29,12 +29,7 @@ def proposed(run: RunOptions, root: Path | None = None) -> Path:
     """
     if run.out:
         return Path(run.out).expanduser()
-    root = Path("runs") if root is None else root
-    stem = f"{run.task}-{run.model}-{run.method}".replace(":", "-").replace("/", "-")
-    number = 1
-    while (root / f"{stem}-{number:03d}").exists():
-        number += 1
-    return root / f"{stem}-{number:03d}"
+    return run_files.next_free(f"{run.task}-{run.model}-{run.method}", root)
 
 
 def check(

@@ -17,7 +17,7 @@ from jaxopt_lab.core.options import COUNT_OR_ZERO, DECAY, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
-from jaxopt_lab.recipes.roles import check_roles, entries, train_role
+from jaxopt_lab.recipes.roles import check_roles, entries, gathered, train_role
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep
 
@@ -80,13 +80,7 @@ def of_states(states: Sequence[TrainState]) -> TrainState:
     ['first', 'second']
     """
     by_role = lambda trees: dict(zip((FIRST, SECOND), trees, strict=True))
-    return TrainState(
-        step=states[0].step,
-        params=by_role([s.params for s in states]),
-        model_state=by_role([s.model_state for s in states]),
-        opt_state=by_role([s.opt_state for s in states]),
-        key=states[0].key,
-    )
+    return gathered(states, by_role)
 
 
 def make_co_teaching_step(

@@ -20,6 +20,7 @@ from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params, Scalar
 from jaxopt_lab.losses.classification import cross_entropy, to_float
 from jaxopt_lab.losses.ensembles import Diversity, ensemble_diversity
+from jaxopt_lab.recipes.roles import gathered
 from jaxopt_lab.training.state import TrainState
 from jaxopt_lab.training.step import TrainStep, make_train_step
 
@@ -79,13 +80,7 @@ def of_states(states: Sequence[TrainState]) -> TrainState:
     (2, 2)
     """
     stack = lambda trees: {MEMBERS: jax.tree.map(lambda *x: jnp.stack(x), *trees)}
-    return TrainState(
-        step=states[0].step,
-        params=stack([s.params for s in states]),
-        model_state=stack([s.model_state for s in states]),
-        opt_state=stack([s.opt_state for s in states]),
-        key=states[0].key,
-    )
+    return gathered(states, stack)
 
 
 def make_ensemble_step(

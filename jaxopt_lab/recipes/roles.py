@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optax
@@ -46,6 +46,28 @@ def train_role(
             opt_state={**opt_state, role: after.opt_state},
         ),
         metrics,
+    )
+
+
+def gathered(
+    states: Sequence[TrainState], gather: Callable[[list[Any]], Any]
+) -> TrainState:
+    """One state from several plain ones.
+
+    Args:
+      states: of ``init_state``; step and key are those of the first.
+      gather: makes one tree of those of the states.
+
+    Returns:
+      The state, its parameters, model state and optimizer state gathered.
+    """
+    of = lambda name: gather([getattr(state, name) for state in states])
+    return TrainState(
+        step=states[0].step,
+        params=of("params"),
+        model_state=of("model_state"),
+        opt_state=of("opt_state"),
+        key=states[0].key,
     )
 
 

@@ -54,6 +54,7 @@ class MetricBuffer:
             for name, values in (pending or {}).items()
         }
         self._device: list[Mapping[str, jax.Array]] = []
+        self._flying = 0
         self._first = start - self._length() + 1
 
     def add(self, metrics: Mapping[str, jax.Array]) -> None:
@@ -63,8 +64,11 @@ class MetricBuffer:
           metrics: outputs of the step, on the device.
         """
         self._device.append(metrics)
-        if len(self._device) > _IN_FLIGHT:
-            for value in self._device[-1 - _IN_FLIGHT].values():
+        self._flying += 1
+        if self._flying > _IN_FLIGHT:
+            # For half of them at once: every wait puts this thread to sleep.
+            self._flying = _IN_FLIGHT // 2
+            for value in self._device[-1 - self._flying].values():
                 value.block_until_ready()
                 break  # all outputs of a step become ready at once
 
@@ -85,7 +89,7 @@ class MetricBuffer:
                     self.skipped = (
                         np.asarray(self.skipped) + wide.astype(int)
                     ).tolist()
-        self._device = []
+        self._device, self._flying = [], 0
         if self._skip:
             return None
         for i, value in enumerate(self._host.get("loss", [])):

@@ -39,10 +39,16 @@ from jaxopt_lab.search.network_compression import (
     apply_actions,
     chain_parameters,
     compression_reward,
+    constrained_reward,
     conv_chain,
     removable,
     removal_space,
     shrink_space,
+)
+from jaxopt_lab.search.network_ensemble import (
+    NetworkEnsemble,
+    fit_network_ensemble,
+    predict_network_ensemble,
 )
 from jaxopt_lab.search.nsga2 import nsga2
 from jaxopt_lab.search.pareto import (
@@ -90,14 +96,17 @@ from jaxopt_lab.search.space import (
     encode,
     fraction_of,
 )
+from jaxopt_lab.search.weight_sharing import Ancestor, inherit_weights
 
 __all__ = [
+    "Ancestor",
     "Choice",
     "ConvSpec",
     "Grammar",
     "Integers",
     "Interval",
     "KernelRidge",
+    "NetworkEnsemble",
     "Node",
     "Operation",
     "ProgramGraph",
@@ -117,6 +126,7 @@ __all__ = [
     "chosen_operation",
     "compression_reward",
     "conservative_explorer",
+    "constrained_reward",
     "conv_chain",
     "count_parameters",
     "crowding_distance",
@@ -127,6 +137,7 @@ __all__ = [
     "encode",
     "entropy_weight",
     "fit_kernel_ridge",
+    "fit_network_ensemble",
     "fraction_of",
     "from_text",
     "genome_of",
@@ -137,6 +148,7 @@ __all__ = [
     "hashed_ngrams",
     "hypervolume",
     "infer_shape",
+    "inherit_weights",
     "leave_one_out_errors",
     "linas",
     "masked_encoding",
@@ -147,6 +159,7 @@ __all__ = [
     "nondominated_sort",
     "nsga2",
     "predict_kernel_ridge",
+    "predict_network_ensemble",
     "predictor_guided",
     "program_graph",
     "program_text",

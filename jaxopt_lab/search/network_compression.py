@@ -10,7 +10,12 @@ import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
+from jaxopt_lab.core.options import (
+    COUNT,
+    NON_NEGATIVE,
+    POSITIVE,
+    check_arguments,
+)
 from jaxopt_lab.search.space import Choice
 
 FACTORS = (0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -265,6 +270,47 @@ def compression_reward(
         )
     c = 1 - parameters / teacher_parameters
     return accuracy / teacher_accuracy * c * (2 - c)
+
+
+def constrained_reward(
+    reward: float,
+    broken: bool,
+    epoch: Annotated[float, NON_NEGATIVE],
+    *,
+    span: Annotated[float, POSITIVE] = 15.0,
+) -> float:
+    r"""The reward of a student that must keep a limit, such as one of its size.
+
+    .. math:: R' = (\epsilon - 1) + \epsilon R, \qquad
+        \epsilon = \text{clip}(1 - t / s, 0, 1)^4
+
+    where the limit is broken, else R: no penalty at first, -1 in the end.
+
+    Args:
+      reward: R, of ``compression_reward``.
+      broken: whether the student breaks the limit.
+      epoch: t, from 0.
+      span: s, after which a broken limit is worth -1.
+
+    Returns:
+      The reward.
+
+    Raises:
+      InputError: ``epoch`` is negative, or ``span`` not above 0.
+
+    Differs from the published code, which clips behind the even power: there the
+    penalty falls again after s and is none from 2 s on.
+
+    Source: as ``compression_reward``.
+
+    >>> [round(constrained_reward(0.5, True, epoch), 3) for epoch in (0, 7.5, 15, 30)]
+    [0.5, -0.906, -1.0, -1.0]
+    """
+    check_arguments(constrained_reward, {"epoch": epoch, "span": span})
+    if not broken:
+        return reward
+    share = min(max(1 - epoch / span, 0.0), 1.0) ** 4
+    return share - 1 + share * reward
 
 
 def _checked(specs: Sequence[ConvSpec]) -> tuple[ConvSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jax
 import numpy as np
@@ -20,7 +20,13 @@ from jaxopt_lab.search.driver import (
     with_best,
 )
 from jaxopt_lab.search.kernel_ridge import fit_kernel_ridge, predict_kernel_ridge
+from jaxopt_lab.search.network_ensemble import (
+    fit_network_ensemble,
+    predict_network_ensemble,
+)
 from jaxopt_lab.search.space import Space, candidate_at, check_space, encode
+
+Predictor = Literal["kernel_ridge", "network"]
 
 
 def predictor_guided(
@@ -31,12 +37,14 @@ def predictor_guided(
     kappa: Annotated[float, NON_NEGATIVE] = 1.0,
     ridge: Annotated[float, POSITIVE] = 1e-2,
     length: Annotated[float, POSITIVE] = 0.5,
+    predictor: Predictor = "kernel_ridge",
 ) -> Search:
     r"""Ask for the proposal with the largest upper bound of a forecast.
 
     .. math:: \hat y(x) + \kappa \sigma(x)
 
-    of a kernel ridge regression of all scores so far. Half of the proposals are drawn
+    of a kernel ridge regression of all scores so far, or of an ensemble of small
+    networks. Half of the proposals are drawn
     from the space, the others are the best candidate with one dimension drawn again.
     The first ``warmup`` candidates are random.
 
@@ -45,9 +53,11 @@ def predictor_guided(
       warmup: candidates before the first forecast.
       proposals: how many are forecast for each candidate that is scored.
       kappa: weight of the deviation of the forecast.
-      ridge: of ``fit_kernel_ridge``.
+      ridge: of ``fit_kernel_ridge``; networks have none.
       length: of the kernel, in units of the range of a dimension and of the root of
-        their number; two values of a choice are 1 apart.
+        their number; two values of a choice are 1 apart; networks have none.
+      predictor: ``"kernel_ridge"`` or ``"network"``, ``fit_network_ensemble`` with its
+        default sizes.
 
     Returns:
       A search. ``state["seen"]`` holds all candidates; proposals among them are left
@@ -91,13 +101,14 @@ def predictor_guided(
         scores = np.where(finite, scores, np.min(scores, where=finite, initial=np.inf))
         if not finite.any():
             return new[0]
-        fit = fit_kernel_ridge(
-            [encode(space, candidate) for candidate in known],
-            scores,
-            ridge=ridge,
-            length=length * math.sqrt(len(names)),
-        )
-        mean, deviation = predict_kernel_ridge(fit, [encode(space, c) for c in new])
+        inputs, others = ([encode(space, c) for c in part] for part in (known, new))
+        if predictor == "network":
+            networks = fit_network_ensemble(inputs, scores, rng)
+            mean, deviation = predict_network_ensemble(networks, others)
+        else:
+            root = math.sqrt(len(names))
+            fit = fit_kernel_ridge(inputs, scores, ridge=ridge, length=length * root)
+            mean, deviation = predict_kernel_ridge(fit, others)
         return new[int(np.argmax(mean + kappa * deviation))]
 
     def tell(state: State, candidate: Candidate, score: float) -> State:

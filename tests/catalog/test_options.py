@@ -238,6 +238,7 @@ def test_schedules_traced_values_and_none_pass():
 def test_first_sentences():
     assert first_sentence("") == ""
     assert first_sentence("in [0, 1.5) always. And more") == "in [0, 1.5) always"
+    assert first_sentence(r"of ``sam``, :math:`\rho`. And") == "of sam, rho"
     assert first_sentence("as Foret et al. say. No") == "as Foret et al. say"
     for end in ("; number, traced scalar or schedule", ", a number or a traced scalar"):
         assert first_sentence(f"radius{end} of x.") == "radius"

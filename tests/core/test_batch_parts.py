@@ -33,6 +33,13 @@ def train_loss(w, model_state, b, key):
     return value, (model_state, {"again": value})
 
 
+def test_the_weight_of_an_example_is_the_sum_of_those_of_its_tokens():
+    tokens = np.arange(6.0).reshape(2, 3)
+    for weights in (tokens, tokens[..., None], tokens.sum(1)):
+        found = batch_parts.example_weights("w", {"w": jnp.asarray(weights)})
+        np.testing.assert_array_equal(found, [3.0, 12.0])
+
+
 @functools.cache
 def whole():
     return jax.jit(jax.value_and_grad(loss))(W, BATCH)

@@ -118,6 +118,9 @@ def test_keys_of_shards_are_distinct_and_one_shard_gets_the_key_itself():
     grad_fn.shard(4).mean(lambda grad: jax.tree.map(jnp.add, grad(W), grad(W)))
     firsts, seconds = seen[::2], seen[1::2]
     assert firsts == seconds and len({tuple(k) for k in firsts}) == 4
+    # Those of as many devices with one shard each.
+    own = [jax.random.key_data(jax.random.fold_in(key, j)).tolist() for j in range(4)]
+    assert firsts == own
 
 
 @pytest.mark.parametrize(

@@ -19,23 +19,33 @@ SMOOTH = ("defocus_blur", "motion_blur", "jpeg")
 @pytest.fixture(scope="module")
 def found():
     @jax.jit
-    def run(key, x, flat):
-        at = lambda name, x, key=key: corrupt(key, x, name=name, severity=2)
+    def every(key, x):
+        return {n: corrupt(key, x, name=n, severity=2) for n in CORRUPTIONS}
+
+    @jax.jit
+    def of_many(key, x):
+        impulses = corrupt(key, x, name="impulse_noise", severity=2)
         narrow = {
-            n: corrupt(key, flat, name=n, severity=1, strengths=s)
+            n: corrupt(key, x, name=n, severity=1, strengths=s)
             for n, s in NARROW.items()
         }
-        return {
-            "every": {name: at(name, x) for name in CORRUPTIONS},
-            "narrow": narrow,
-            "twice": at("pixelate", at("pixelate", x)),
-            "other": {n: at(n, x, jax.random.fold_in(key, 1)) for n in DRAWN},
-            "flat": {n: at(n, flat[:1]) for n in SMOOTH},
-            "impulses": at("impulse_noise", flat),
-        }
+        return {"impulses": impulses, "narrow": narrow}
 
-    flat = np.full((4, 40, 50, 1), 0.5)
-    return jax.device_get(run(jax.random.key(0), X, flat))
+    key = jax.random.key(0)
+    first = every(key, X)
+    again, flat = (
+        every(jax.random.fold_in(key, 1), X),
+        every(key, np.full(X.shape, 0.5)),
+    )
+    return jax.device_get(
+        {
+            "every": first,
+            "twice": every(key, first["pixelate"])["pixelate"],
+            "other": {n: again[n] for n in DRAWN},
+            "flat": {n: flat[n] for n in SMOOTH},
+            **of_many(key, np.full((4, 40, 50, 1), 0.5)),
+        }
+    )
 
 
 def test_values_stay_in_their_range_and_keys_matter(found):

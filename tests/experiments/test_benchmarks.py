@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import (
+    fit_loop,
     layers,
     memory_saving,
     memse,
@@ -119,3 +120,9 @@ def test_the_predicted_error_is_inside_of_the_simulated_interval(make):
     network = make()
     mean, error = memse.monte_carlo(network, 10_000)()
     assert abs(memse.prediction(network)() - mean) <= 3.3 * error
+
+
+def test_both_loops_take_the_same_steps():
+    figures = fit_loop.measure(steps=2, pairs=2)
+    ratios = [x for x in figures.values() if isinstance(x, fit_loop.Ratio)]
+    assert len(ratios) == 2 and all(x.pairs == 2 and x.median > 0 for x in ratios)

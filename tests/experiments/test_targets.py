@@ -13,7 +13,7 @@ import pytest
 
 from experiments.benchmarks import targets
 from experiments.benchmarks.program_traffic import traffic
-from experiments.benchmarks.targets_network import DenseNetwork
+from experiments.benchmarks.targets_network import DenseNetwork, ManyLeaves
 from jaxopt_lab import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +80,20 @@ def test_a_step_by_the_compiler_for_the_cpu():
     assert len(targets.cells(plain)) == len(targets._HEADINGS)
 
 
+def test_the_leaves_of_a_gpt2():
+    shapes, _ = ManyLeaves(148, 768).init()
+    leaves = jax.tree.leaves(shapes)
+    assert len(leaves) == 148 and sum(x.size for x in leaves) == 124_439_808
+    assert targets.main(["sgd", "--leaves", "150"]) == 2
+
+
+def test_seconds_over_those_of_adamw():
+    network = ManyLeaves(16, 8)
+    base, one = (targets.measure(x, "cpu", network) for x in ("adamw", "sgd"))
+    assert targets.cells(one, base)[-1] == f"{one.start / base.start:.1f}"
+    assert targets.cells(one)[-1] == ""
+
+
 def test_loops_count_by_their_turns():
     def step(x):
         return jax.lax.fori_loop(0, 7, lambda i, x: jnp.sin(x) * 2, x)
@@ -95,7 +109,7 @@ def test_without_libtpu_the_command_says_what_to_install(monkeypatch, capsys):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    monkeypatch.setattr(targets, "_prepare", lambda: None)
+    monkeypatch.setattr(targets, "_prepare", lambda devices: None)
     assert targets.main(["sgd", "--targets", "v5e"]) == 2
     said = capsys.readouterr().err
     assert "pip install 'jax[tpu]' (the extra plan-tpu)" in said

@@ -55,11 +55,16 @@ def by_paths(start, move, seen):
 
 
 @jax.jit
-def both(start, move, seen, where):
+def _both(start, move, seen, where):
     return (
         viterbi(start, move, seen, where=where),
         forward_backward(start, move, seen, where=where),
     )
+
+
+def both(*given):
+    """Of NumPy: each cut of an array of jax is a program of its own."""
+    return jax.device_get(_both(*given))
 
 
 def test_brute_force_and_padding():

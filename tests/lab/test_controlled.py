@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxopt_lab.controllers import rate_by_examples
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab import controlled, load, runs
 from jaxopt_lab.lab.command_line import parse
@@ -63,6 +64,20 @@ def test_the_schedule_goes_by_examples():
     decision, state = made.controller.decide({**stats, "batch": 784.0}, state)
     assert decision["learning_rate"] == pytest.approx(0.25)
     assert json.loads(json.dumps(state)) == state
+
+
+def test_rate_by_examples_is_the_schedule_of_a_run():
+    words = [*NORM, *BATCH, "steps=100", "learning_rate=0.5", "schedule=cosine"]
+    made = controlled.prepare(parse([*WORDS, *words, "warmup=0.1", "end_rate=0.1"]))
+    assert made is not None
+    rule = rate_by_examples(0.5, total_examples=1600, warmup=0.1, last=0.1)
+    ours, state, own = made.controller.init(), rule.init(), []
+    stats = {"variance": 0.0, "grad_norm_sq": 1.0}
+    for batch in (16.0, 16.0, 64.0, 64.0, 256.0, 800.0):
+        decision, ours = made.controller.decide({**stats, "batch": batch}, ours)
+        wanted, state = rule.decide({"batch": batch}, state)
+        own.append((decision["learning_rate"], wanted["learning_rate"]))
+    np.testing.assert_allclose(*zip(*own, strict=True), rtol=1e-5)
 
 
 def trained(folder, *words) -> Any:

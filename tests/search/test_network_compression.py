@@ -10,6 +10,7 @@ from jaxopt_lab.search import (
     apply_actions,
     chain_parameters,
     compression_reward,
+    constrained_reward,
     conv_chain,
     reinforce,
     removable,
@@ -37,6 +38,17 @@ def test_the_reward_grows_with_compression_and_is_concave():
     np.testing.assert_allclose(rewards, 1 - (1 - c) ** 2, atol=1e-12)
     half = compression_reward(0.45, 0.9, 30, 100)
     assert abs(half - rewards[70] / 2) < 1e-12
+
+
+def test_a_broken_limit_is_worth_less_and_less():
+    rewards = [constrained_reward(0.6, True, epoch) for epoch in range(40)]
+    assert rewards[0] == 0.6 and rewards[15:] == [-1.0] * 25
+    assert np.all(np.diff(rewards[:16]) < 0)
+    want = (1 - 3 / 15) ** 4
+    assert rewards[3] == pytest.approx(want - 1 + want * 0.6, rel=1e-14)
+    assert constrained_reward(0.6, False, 99) == 0.6
+    with pytest.raises(InputError, match="epoch must be"):
+        constrained_reward(0.6, True, -1)
 
 
 def test_the_teacher_is_the_student_of_no_actions():

@@ -1,4 +1,4 @@
-"""Kernel ridge against closed forms, and the search that it guides."""
+"""Kernel ridge and ensembles of networks, and the search that they guide."""
 
 import json
 import math
@@ -13,7 +13,10 @@ from jaxopt_lab.search import (
     Integers,
     Interval,
     fit_kernel_ridge,
+    fit_network_ensemble,
+    network_ensemble,
     predict_kernel_ridge,
+    predict_network_ensemble,
     predictor_guided,
     random_search,
     run,
@@ -80,7 +83,48 @@ def test_no_candidate_is_asked_for_twice_while_others_are_left():
     assert len({m["candidate"]["n"] for m in state["seen"]}) == 10
 
 
+def test_networks_follow_the_derivative_of_their_objective():
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=s) for s in ((2, 3, 4), (2, 4), (2, 4), (2,))]
+    often = rng.integers(0, 3, (2, 9))
+    value = lambda w: network_ensemble._objective(w, X, Y, often, 0.1)[0]
+    slopes = network_ensemble._objective(weights, X, Y, often, 0.1)[1]
+    for i, slope in enumerate(slopes):
+        direction, sides = rng.normal(size=slope.shape), []
+        for step in (1e-5, -1e-5):
+            moved = [*weights]
+            moved[i] = weights[i] + step * direction
+            sides.append(value(moved))
+        want = (sides[0] - sides[1]) / 2e-5
+        np.testing.assert_allclose(np.sum(slope * direction), want, rtol=1e-7)
+
+
+def test_networks_agree_on_what_they_saw_and_not_far_away():
+    make = lambda n, y=Y: fit_network_ensemble(X, y, np.random.default_rng(n))
+    fit, again = make(0), make(0)
+    for a, b in zip(fit, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    near, far = (predict_network_ensemble(fit, x)[1] for x in (X, 4 * X))
+    assert far.mean() > 1.5 * near.mean()
+    # Targets by another scale are forecast by the same scale.
+    mean, deviation = predict_network_ensemble(make(0, 10 * Y + 3), NEW)
+    plain = predict_network_ensemble(fit, NEW)
+    np.testing.assert_allclose(mean, 10 * plain[0] + 3, rtol=1e-8)
+    np.testing.assert_allclose(deviation, 10 * plain[1], rtol=1e-8)
+
+
+def test_networks_guide_a_search():
+    space = {"x": Interval(-1.0, 1.0), "n": Integers(0, 8), "a": Choice(tuple("pqr"))}
+    score = lambda c: -(c["x"] ** 2) - (c["n"] / 8 - 0.5) ** 2 - (c["a"] != "q")
+    search = predictor_guided(space, warmup=6, predictor="network")
+    assert run(search, score, jax.random.key(0), 25)["score"] > -0.05
+
+
 def test_bad_input():
+    with pytest.raises(InputError, match="n finite numbers"):
+        fit_network_ensemble(X, Y[:3], RNG)
+    with pytest.raises(InputError, match="unknown predictor 'forest'"):
+        predictor_guided({"n": Integers(0, 9)}, predictor="forest")
     with pytest.raises(InputError, match="n finite numbers"):
         fit_kernel_ridge(X, Y[:3])
     with pytest.raises(InputError, match="ridge must be above 0"):

@@ -3,10 +3,10 @@
 Each run of tests is a fork of one process that has loaded jax and pytest and nothing
 of ours, and takes compiled programs from a folder: a program that a mutant leaves as
 it is costs no compilation. The tests named after the mutant's module run first, in one
-process that stops at the first failure; then the nearest ones by imports, then rows of
-the battery that build from the module, and the tests of both that wait for the full
-run. All have one limit of processor time; a mutant beyond it is killed where the tests
-without it stay far below, and survives else.
+process that stops at the first failure, the quick ones before those of the full run;
+then rows of the battery that build from the module, and the nearest other tests by
+imports. All have one limit of processor time; a mutant beyond it is killed where the
+tests without it stay far below, and survives else.
 """
 
 from __future__ import annotations

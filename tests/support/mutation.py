@@ -4,8 +4,9 @@
 draws mutants of the rooms below and judges each by the tests of its module and by the
 battery's rows that build it. It works in a git worktree of HEAD, not in this tree; a
 mutant that stands judged in ``--out`` is not judged again, so that the command goes on
-where it was ended. ``--mutants FILE`` takes the mutants of another run, and ``--map``
-a JSON object of old paths to new ones.
+where it was ended, with the mutants that it has drawn then (``OUT_drawn.json``).
+``--mutants FILE`` takes those of another run, and ``--map`` a JSON object of old paths
+to new ones.
 
 A mutant is killed by a failing test that passes without it, or by a time limit which
 the tests without a mutant stay far below; the others survive (``support/bench.py``).
@@ -141,13 +142,16 @@ def commands(graph: ImportGraph, path: str) -> list[tuple[str, ...]]:
     named = tuple(t for t in tests if pathlib.PurePosixPath(t).name.startswith(names))
     others = tuple(t for t in tests if t not in named)
     rows = rows_of(graph, path)[:_ROWS]
-    found = [files for files in (named, others) if files]
+    found = [named, ("--full", *named)] if named else []
     if rows:
         cases = " or ".join(f"[{name}-" for name in rows)
-        battery = ("-k", cases, *_BATTERY)
-        found += [battery, ("--full", *battery)]
-    if named:
-        found.insert(2, ("--full", *named))
+        found.append(("-k", cases, *_BATTERY))
+    if others:
+        found.append(others)
+    if others and not named:
+        found.append(("--full", *others))
+    if rows:
+        found.append(("--full", "-k", cases, *_BATTERY))
     return found
 
 
@@ -186,12 +190,18 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     moved = json.loads(given.map.read_text()) if given.map else {}
     fields = [field.name for field in dataclasses.fields(Mutant)]
-    if given.mutants:
-        stored = json.loads(given.mutants.read_text())
-        drawn = [Mutant(**{name: one[name] for name in fields}) for one in stored]
-        drawn = drawn[: given.count]
+    # Another commit draws others; a run that goes on has those of its beginning.
+    kept = given.mutants or given.out.with_name(f"{given.out.stem}_drawn.json")
+    if given.mutants or kept.exists():
+        drawn = [
+            Mutant(**{name: one[name] for name in fields})
+            for one in json.loads(kept.read_text())[: given.count]
+        ]
     else:
         drawn = draw(_ROOT, given.count, given.seed)
+        if not given.list:
+            stored = [dataclasses.asdict(mutant) for mutant in drawn]
+            kept.write_text(json.dumps(stored, indent=1) + "\n")
     if given.list:
         for one in drawn:
             print(f"{one.path}: {one.function}\n  {one.line}\n  {one.mutated}")

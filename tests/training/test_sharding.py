@@ -22,6 +22,7 @@ from jaxopt_lab.training import (
     state_specs,
     storage_shardings,
 )
+from jaxopt_lab.training.sharding import _by_row
 from jaxopt_lab.training.state import TrainState
 
 CATALOG = catalog.of_kind("transform")
@@ -48,6 +49,11 @@ def test_rules_from_text():
     assert parse_rules("") == []
     # An expression may hold an equals sign itself.
     assert parse_rules("(?=up)=data") == [("(?=up)", P("data"))]
+
+
+def test_a_leaf_by_row_differs_from_a_matrix_in_the_last_axis_alone():
+    assert _by_row((16, 3), (16, 32)) and _by_row((2, 16, 3), (2, 16, 32))
+    assert not _by_row((3,), (32,)) and not _by_row((3, 32), (16, 32))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,17 @@ def test_the_link_takes_the_step_after_the_update_and_leaves_other_leaves():
     jax.tree.map(np.testing.assert_array_equal, run(params, updates, 0.0)[0], updates)
 
 
+def test_an_axis_may_be_counted_from_the_end():
+    ends = []
+    for axis in (0, -2):
+        tx = proximal_group_lasso(0.7, components=[("v", axis)])
+        tree = {"v": jnp.asarray(V)}
+        ends.append(tx.update(tree, tx.init(tree), tree)[0]["v"])
+    np.testing.assert_array_equal(*ends)
+    with pytest.raises(InputError, match="no axis -3"):
+        proximal_group_lasso(components=[("v", -3)]).init({"v": V})
+
+
 def test_descent_prunes_exactly_and_is_differentiable():
     """A target of rank 1: the tails of both factors become exact zeros."""
     target = np.outer(np.arange(1.0, 4), [1.0, -1])

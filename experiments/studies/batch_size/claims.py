@@ -56,19 +56,25 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     gap = scores.better("", by, GROWING, best).values
     percent = {"scale": 100, "unit": " %"}
     found = [
-        Claim(f"at most a point below the best fixed batch, {best}", GROWING, gap),
+        Claim(
+            f"accuracy at most a point below that of the best fixed batch, {best}",
+            GROWING,
+            gap,
+        ),
         Claim(
             "fewer steps than the best fixed batch",
             GROWING,
             steps[best] - steps[GROWING],
         ),
         Claim(
-            "fewer steps than its first batch, fixed",
+            "fewer steps than with its first batch all along",
             GROWING,
             steps[f"fixed {config.micro_batch}"] - steps[GROWING],
         ),
         scores.better("", by, GROWING, largest)._replace(
-            text="more accurate than its largest batch, fixed", where=GROWING, **percent
+            text="more accurate than with its largest batch all along",
+            where=GROWING,
+            **percent,
         ),
     ]
     found[0] = found[0]._replace(accepted=_POINT, **percent)
@@ -78,10 +84,14 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
         ("the large batch is less accurate than the small one", SMALL, LARGE),
         ("the larger rate closes a part of the gap", RATE, LARGE),
         ("ghost batches close a part of what is left", GHOST, RATE),
-        ("as many steps close a part of what is left", REGIME, GHOST),
+        (
+            "as many steps as of the small batch close a part of what is left",
+            REGIME,
+            GHOST,
+        ),
     )
     told = [Claim(text, LARGE, arms[a] - arms[b], **percent) for text, a, b in pairs]
-    text = "with all three, at most a point below the small batch"
+    text = "with all three, accuracy at most a point below that of the small batch"
     told.append(Claim(text, LARGE, arms[REGIME] - arms[SMALL], _POINT, **percent))
     return found + [claim._replace(paper=papers.GHOST) for claim in told]
 

@@ -12,6 +12,7 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies.dense_nets import dense, dense_params
+from experiments.studies.digit_graphs import drawn
 from experiments.studies.distilled_hypergraphs.config import Config
 from experiments.studies.programs import digits, over_seeds, trained
 from jaxopt_lab.layers import (
@@ -71,36 +72,15 @@ def measure(config: Config, store: Store) -> Measured:
     )
 
 
-def neighbours(inputs: np.ndarray, count: int) -> np.ndarray:
-    """The nearest other points of each.
-
-    Args:
-      inputs: ``(n, d)``.
-      count: of neighbours.
-
-    Returns:
-      ``(n, count)``, the nearest first.
-    """
-    squares = np.sum(inputs**2, axis=1)
-    apart = squares[:, None] + squares[None] - 2 * inputs @ inputs.T
-    np.fill_diagonal(apart, np.inf)
-    return np.argsort(apart, axis=1, kind="stable")[:, :count]
-
-
 def _drawn(config: Config, seed: int, inputs: Any, labels: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(inputs), config.nodes, replace=False)
-    x, y = inputs[chosen], labels[chosen]
-    near = neighbours(x, config.neighbours)
+    found = drawn(seed, inputs, labels, config.nodes, config.neighbours, config.labels)
     to = np.repeat(np.arange(config.nodes), config.neighbours)
-    pairs = graph_hyperedges(make_graph(near.ravel(), to, config.nodes), config.nodes)
-    known = np.zeros(config.nodes, np.float32)
-    for label in range(10):
-        known[np.flatnonzero(y == label)[: config.labels]] = 1
+    graph = make_graph(found.near.ravel(), to, config.nodes)
+    pairs = graph_hyperedges(graph, config.nodes)
     return {
-        "x": x,
-        "y": y,
-        "known": known,
+        "x": found.x,
+        "y": found.y,
+        "known": found.known,
         "nodes": pairs.nodes,
         "edges": pairs.edges,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +13,10 @@ import optax
 from experiments.harness.store import Store
 from experiments.studies.isometric.config import Config
 from experiments.studies.programs import trained
+from jaxopt_lab.core.extras import need
 from jaxopt_lab.core.rank_correlation import kendall_tau
 from jaxopt_lab.layers import (
+    from_networkx,
     gcn_conv,
     landmark_features,
     make_graph,
@@ -49,7 +51,8 @@ def measure(config: Config, store: Store) -> Measured:
       The measurements.
     """
     rows, found = store.group("runs"), {}
-    graphs = {"grid": grid_edges(config.side), "tree": tree_edges(config.levels)}
+    # All first: one that is not there ends the run at once.
+    graphs = {name: GRAPHS[name](config) for name in config.graphs}
     for name, edges in graphs.items():
         take = lambda e=edges: _of_graph(config, e)
         found[name] = rows.measured(name, take)
@@ -86,6 +89,29 @@ def tree_edges(levels: int) -> np.ndarray:
     """
     child = np.arange(1, 2**levels - 1)
     return np.stack([(child - 1) // 2, child], axis=1)
+
+
+def novel_edges() -> np.ndarray:
+    """Pairs of people of Les Miserables who meet in a chapter.
+
+    Returns:
+      ``(254, 2)``.
+
+    Raises:
+      InputError: networkx is not installed.
+    """
+    networkx = need("networkx", "the graph of Les Miserables", "graphs")
+    graph = from_networkx(networkx.les_miserables_graph()).graph
+    ends = np.stack([np.asarray(graph.senders), np.asarray(graph.receivers)], axis=1)
+    return ends[ends[:, 0] < ends[:, 1]]
+
+
+GRAPHS: Mapping[str, Callable[[Config], np.ndarray]] = {
+    "grid": lambda config: grid_edges(config.side),
+    "tree": lambda config: tree_edges(config.levels),
+    "Les Miserables": lambda config: novel_edges(),
+}
+"""Edges by the name of a graph."""
 
 
 def area(positive: np.ndarray, negative: np.ndarray) -> float:

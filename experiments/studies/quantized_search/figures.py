@@ -1,4 +1,4 @@
-"""Hypervolumes over measurements, and the points of both kinds of search."""
+"""Hypervolumes over measurements, fronts, and the points of both kinds of search."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.quantized_search.measure import Measured
+from jaxopt_lab.search import nondominated_sort
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def volumes(measured: Measured) -> Figure:
-    """Two panels: SimQ-NAS over measurements, points of QuantNAS.
+    """Three panels: SimQ-NAS over measurements, its fronts, points of QuantNAS.
 
     Args:
       measured: the measurements.
@@ -22,25 +23,35 @@ def volumes(measured: Measured) -> Figure:
     Returns:
       The figure.
     """
-    figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
+    figure, ((left, middle, right),) = style.grid(1, 3, 12.6, 3.8)
     looks = style.look_of([*measured.volume, *measured.points])
     for arm, volume in measured.volume.items():
-        number = np.arange(1, volume.shape[1] + 1)
-        color, _, line = looks[arm]
-        left.plot(number, volume.mean(0), color=color, linestyle=line, label=arm)
+        look, size = looks[arm], volume.shape[1]
+        number = np.arange(1, size + 1)
+        left.plot(number, volume.mean(0), label=arm, **look.line(size))
+        scores = measured.front[arm]
+        best = scores[nondominated_sort(scores) == 0]
+        best = best[np.argsort(-best[:, 1])]
+        line = look.line(len(best), len(best))
+        middle.plot(
+            2.0 ** -best[:, 1], 100 * best[:, 0], drawstyle="steps-post", **line
+        )
     left.set_xlabel("measured sub-networks")
-    left.set_ylabel("hypervolume")
+    left.set_ylabel("hypervolume, mean over seeds")
     left.legend(frameon=False, fontsize=8)
+    middle.set_xlabel("bit operations")
+    middle.set_title("fronts of one seed", fontsize="medium")
     for kind, points in measured.points.items():
         color, marker, _ = looks[kind]
         flat = points.reshape(-1, 2)
-        x, y = 1 + flat[:, 1], 100 * flat[:, 0]
         look = {"color": color, "markersize": 4, "fillstyle": "none", "label": kind}
-        right.plot(x, y, marker, **look)
-    right.set_xscale("log")
-    right.set_xlabel("1 + bit operations of the edges")
-    right.set_ylabel("test accuracy, %")
+        right.plot(flat[:, 1], 100 * flat[:, 0], marker, **look)
+    right.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+    right.set_xlabel("bit operations of the edges")
     right.legend(frameon=False, fontsize=8, title="search with")
-    for axes in (left, right):
+    middle.set_xscale("log")
+    for axes in (middle, right):
+        axes.set_ylabel("test accuracy, %")
+    for axes in (left, middle, right):
         style.tidy(axes)
     return figure

@@ -19,7 +19,7 @@ from jaxopt_lab.search import hypervolume, linas, nsga2, random_search, run
 
 ARMS = ("LINAS", "NSGA-II", "random", "bits alone", "sizes alone")
 _LOWEST = 0.1
-_WORK = math.log2(1 + gradients.EDGES * gradients.MACS[0] * max(gradients.BITS) ** 2)
+_MOST = gradients.EDGES * gradients.MACS[0] * max(gradients.BITS) ** 2
 
 
 class Measured(NamedTuple):
@@ -62,7 +62,7 @@ def measure(config: Config, store: Store) -> Measured:
         for arm, each in scores.items()
     }
     of_points = {
-        kind: np.array([grown(_scored(own), _WORK)[-1] for own in each])
+        kind: np.array([grown(_scored(own), 1.0)[-1] for own in each])
         for kind, each in points.items()
     }
     return Measured(volume, {a: s[0] for a, s in scores.items()}, of_points, points)
@@ -72,8 +72,8 @@ def grown(scores: np.ndarray, most: float) -> np.ndarray:
     """The hypervolume of the first points, for every number of them.
 
     Args:
-      scores: ``(n, 2)``, accuracy and minus the logarithm of the work.
-      most: the logarithm of the largest work.
+      scores: ``(n, 2)``, accuracy and minus the work, or minus its logarithm.
+      most: the largest work, or its logarithm.
 
     Returns:
       ``(n,)``; 1 for a perfect accuracy without work.
@@ -85,7 +85,7 @@ def grown(scores: np.ndarray, most: float) -> np.ndarray:
 
 
 def _scored(points: np.ndarray) -> np.ndarray:
-    return np.stack([points[:, 0], -np.log2(1 + points[:, 1])], axis=1)
+    return np.stack([points[:, 0], -points[:, 1] / _MOST], axis=1)
 
 
 def _sub_networks(config: Config, train: Any, test: Any) -> dict[str, np.ndarray]:

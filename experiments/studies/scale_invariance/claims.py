@@ -35,7 +35,7 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
                 paper=paper,
             ),
             Claim(
-                "at the end a step turns them more",
+                "at the end a step turns the invariant weights more",
                 where,
                 np.log(angles[projected][:, -1]) - np.log(angles[plain][:, -1]),
                 paper=paper,

@@ -13,8 +13,6 @@ from experiments.studies.scale_invariance.measure import Measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.VIOLET, style.OCHRE)
-
 
 def curves(measured: Measured, config: Config) -> Figure:
     """Two panels, a line for each optimizer, means over seeds.
@@ -31,13 +29,15 @@ def curves(measured: Measured, config: Config) -> Figure:
         (left, measured.norms, "norm over its start"),
         (right, measured.angles, "length of a step over that of the weights"),
     )
+    looks = style.look_of(list(measured.norms))
     for axes, values, label in panels:
-        for (name, rows), color in zip(values.items(), _COLORS, strict=True):
+        for name, rows in values.items():
             steps = config.every * np.arange(1, rows.shape[1] + 1)
-            axes.plot(steps, rows.mean(axis=0), color=color, label=name)
-        axes.set_yscale("log")
+            look = looks[name].line(len(steps), 6)
+            axes.plot(steps, rows.mean(axis=0), label=name, **look)
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         style.tidy(axes)
+    right.set_yscale("log")
     left.legend(frameon=False)
     return figure

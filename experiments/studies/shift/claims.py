@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from experiments.harness.report import Report, Table
@@ -33,10 +35,10 @@ _PAIRS = (
 _POINT = (-0.01, float("inf"))
 
 
-def panels(measured: Measured) -> dict[str, dict[str, np.ndarray]]:
-    """Means over the corruptions, by stream and arm, ``(seeds,)``."""
+def panels(accuracy: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Means over the corruptions of one set, by stream and arm, ``(seeds,)``."""
     return {
-        name: {arm: measured.accuracy[arm][:, i].mean(axis=-1) for arm in ARMS}
+        name: {arm: accuracy[arm][:, i].mean(axis=-1) for arm in ARMS}
         for i, name in enumerate(STREAMS)
     }
 
@@ -52,12 +54,16 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
       The claims.
     """
     del config
-    by = panels(measured)
+    each = measured.accuracy.items()
+    return [claim for name, own in each for claim in _of_set(name, panels(own))]
+
+
+def _of_set(name: str, by: Mapping[str, Mapping[str, np.ndarray]]) -> list[Claim]:
     percent = {"scale": 100, "unit": " %"}
     found = [
         Claim(
             f"statistics: {winner} better than {other}",
-            where,
+            f"{name}, {where}",
             by[where][winner] - by[where][other],
             paper=paper,
             **percent,
@@ -66,27 +72,28 @@ def claims(measured: Measured, config: Config) -> list[Claim]:
     ]
     gain = by[SHUFFLED][UNMIX] - by[SHUFFLED][TEST]
     text = f"statistics: {UNMIX} at most a point below {TEST}"
-    told = Claim(text, SHUFFLED, gain, _POINT, paper=papers.UNMIX, **percent)
+    told = Claim(
+        text, f"{name}, {SHUFFLED}", gain, _POINT, paper=papers.UNMIX, **percent
+    )
     return [*found, told]
 
 
 def report(measured: Measured, config: Config) -> Report:
     """Numbers, a table and a figure; see ``Experiment.report``."""
-    rows = [
-        (
-            stream,
-            name,
-            *(f"{100 * measured.accuracy[arm][:, i, j].mean():.1f}" for arm in ARMS),
-        )
-        for i, stream in enumerate(STREAMS)
-        for j, name in enumerate(config.corruptions)
-    ]
-    clean = f"{100 * measured.clean.mean():.1f} %"
-    table = Table(
-        f"accuracy, %, at severity {config.severity}; {clean} on clean digits",
-        ("stream", "corruption", *ARMS),
-        rows,
-    )
-    label = "accuracy, %, mean over corruptions"
-    drawn = {"accuracy": dots(panels(measured), label=label, scale=100)}
-    return Report({"measured": measured}, [table], drawn)
+    tables, drawn = [], {}
+    for name, own in measured.accuracy.items():
+        rows = [
+            (
+                stream,
+                corruption,
+                *(f"{100 * own[arm][:, i, j].mean():.1f}" for arm in ARMS),
+            )
+            for i, stream in enumerate(STREAMS)
+            for j, corruption in enumerate(config.corruptions)
+        ]
+        clean = f"{100 * measured.clean[name].mean():.1f} % on clean images"
+        title = f"{name}: accuracy, %, at severity {config.severity}; {clean}"
+        tables.append(Table(title, ("stream", "corruption", *ARMS), rows))
+        label = "accuracy, %, mean over corruptions"
+        drawn[name] = dots(panels(own), label=label, scale=100)
+    return Report({"measured": measured}, tables, drawn)

@@ -14,15 +14,19 @@ UNMIX = "Tomar et al. 2024, arXiv:2401.08328"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Settings):
-    """One size of the study; digits, smaller than the papers' networks and sets.
+    """One size of the study; smaller than the papers' networks and sets.
+
+    Fashion-MNIST, where a folder of it is given, has the size of the digits and as
+    many images.
 
     A stream has ten batches, in which the components of UnMix-TNS, made for long
     streams, move by a half.
 
     Attributes:
+      sets: of images; the claims are of each.
       channels: of both convolutions.
       batch: examples of a step, of training.
-      steps: of training on clean digits.
+      steps: of training on clean images.
       rate: learning rate of momentum 0.9.
       test_batch: examples of a batch of the stream, about one class where it is sorted.
       alpha: part of the test batch in alpha-BN, the paper's.
@@ -31,6 +35,7 @@ class Config(Settings):
       severity: of all of them.
     """
 
+    sets: tuple[str, ...] = ("digits",)
     channels: int = 8
     batch: int = 64
     steps: int = 300

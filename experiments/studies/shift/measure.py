@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +13,8 @@ import optax
 
 from experiments.harness.store import Store
 from experiments.studies import dense_nets, normed, programs
+from experiments.studies.fashion import fashion_mnist, of_eight
+from experiments.studies.programs import Labelled
 from experiments.studies.shift.config import Config
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.data import corrupt
@@ -23,6 +27,7 @@ from jaxopt_lab.layers import (
 from jaxopt_lab.losses.classification import cross_entropy
 
 SOURCE, TEST, ALPHA, UNMIX = ARMS = ("source", "test batch", "alpha-BN", "UnMix-TNS")
+DIGITS, FASHION = "digits", "Fashion-MNIST"
 STREAMS = SHUFFLED, SORTED = ("shuffled", "sorted by class")
 
 
@@ -30,12 +35,29 @@ class Measured(NamedTuple):
     """Everything that is measured.
 
     Attributes:
-      clean: accuracy on clean digits with the statistics of the source, ``(seeds,)``.
-      accuracy: by arm, ``(seeds, streams, corruptions)``.
+      clean: by set, accuracy on clean images with the statistics of the source,
+        ``(seeds,)``.
+      accuracy: by set and arm, ``(seeds, streams, corruptions)``.
     """
 
-    clean: np.ndarray
-    accuracy: dict[str, np.ndarray]
+    clean: dict[str, np.ndarray]
+    accuracy: dict[str, dict[str, np.ndarray]]
+
+
+def prepare(config: Config, fashion: str = "") -> tuple[Config, dict[str, Any]]:
+    """The settings with the option of the command.
+
+    Args:
+      config: the size of the study.
+      fashion: folder of Fashion-MNIST; empty: digits alone.
+
+    Returns:
+      The settings, and the arguments of ``measure``.
+    """
+    if not fashion:
+        return config, {}
+    sets = (*config.sets, FASHION)
+    return dataclasses.replace(config, sets=sets), {"fashion": Path(fashion)}
 
 
 def corrupted(config: Config, images: jax.Array) -> jax.Array:
@@ -74,23 +96,39 @@ def stream(key: jax.Array, labels: jax.Array, by_class: jax.Array) -> jax.Array:
     return order[jnp.argsort(jnp.where(by_class, labels[order], 0), stable=True)]
 
 
-def measure(config: Config, store: Store) -> Measured:
-    """Train on clean digits, then run through every stream.
+def measure(config: Config, store: Store, fashion: Path | None = None) -> Measured:
+    """Train on clean images, then run through every stream.
 
     Args:
       config: the size of the study.
       store: keeps the rows.
+      fashion: folder of Fashion-MNIST; ``None``: digits alone.
 
     Returns:
       The measurements.
     """
-    train, test = programs.digits()
-    changed = jax.jit(lambda x: corrupted(config, x))(test.inputs)
+    rows, clean, accuracy = store.group("runs"), {}, {}
     run = lambda key, *data: _run(key, data, config)
-    take = lambda: programs.over_seeds(run, config, train, test, changed, loop=True)
-    row = store.group("runs").measured("all", take)
-    found = {arm: row["accuracy"][..., i] for i, arm in enumerate(ARMS)}
-    return Measured(row["clean"], found)
+    for name in config.sets:
+        train, test = programs.digits() if name == DIGITS else _fashion(fashion)
+        changed = jax.jit(lambda x: corrupted(config, x))(test.inputs)
+        data = train, test, changed
+        take = lambda data=data: programs.over_seeds(run, config, *data, loop=True)
+        row = rows.measured(name, take)
+        clean[name] = row["clean"]
+        accuracy[name] = {a: row["accuracy"][..., i] for i, a in enumerate(ARMS)}
+    return Measured(clean, accuracy)
+
+
+def _fashion(folder: Path | None) -> tuple[Labelled, Labelled]:
+    data = fashion_mnist(None if folder is None else folder.expanduser())
+
+    def part(part: Any, count: int) -> Labelled:
+        labels = jnp.asarray(part["label"][:count], jnp.int32)
+        return Labelled(of_eight(jnp.asarray(part["image"][:count])), labels)
+
+    # As many as there are digits.
+    return part(data.train, 1437), part(data.test, 360)
 
 
 def networks(config: Config) -> dict[str, Functional]:

@@ -17,6 +17,12 @@ class Config(Settings):
     time since their last event: what is told of the next speaker is little, and a claim
     below says whether it is more than recency tells.
 
+    The standard size is for a play, ``text=FILE``, the speakers of Tiny Shakespeare. An
+    earlier one, three epochs of a synthetic stream with batches of 25, 100 and 400, was
+    too short: its memory was no better than recency, and nothing could be decided. This
+    one was fixed with the plain arm alone, on the seeds 100 to 103, such that its
+    smaller batch is above recency.
+
     Attributes:
       train: events of the training, a multiple of every batch.
       test: events behind them, likewise.
@@ -30,15 +36,15 @@ class Config(Settings):
       coherence: weight of PRES's coherence.
     """
 
-    train: int = 2400
-    test: int = 800
+    train: int = 4800
+    test: int = 960
     people: int = 60
-    batches: tuple[int, ...] = (25, 100, 400)
-    recent: int = 100
+    batches: tuple[int, ...] = (20, 80)
+    recent: int = 200
     size: int = 16
     hidden: int = 16
-    epochs: int = 3
-    rate: float = 5e-3
+    epochs: int = 10
+    rate: float = 2e-3
     coherence: float = 0.1
 
 
@@ -53,5 +59,5 @@ SIZES = {
         hidden=4,
         epochs=1,
     ),
-    STANDARD: Config(seeds=6),
+    STANDARD: Config(seeds=8),
 }

@@ -152,6 +152,8 @@ ROWS = (
         "start",
         "side",
         "factorization",
+        # One matrix of three at a time: its gradient is read for the subspace and then
+        # for the step. Of a network of more matrices it is less.
         tpu_temp_bytes="1.5",
         # A decay, as b1.
         ranges={"rho": None},
@@ -200,6 +202,7 @@ ROWS = (
     ),
     _row(
         "adam_mini",
+        # One matrix of three at a time: the mean square of its gradient comes first.
         tpu_temp_bytes="1.4",
         summary="Adam with one second moment for each block of parameters",
         reduces_to=Neutral(

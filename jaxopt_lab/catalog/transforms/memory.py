@@ -35,7 +35,8 @@ def _row(name: str, *options: str, rate: float | None = None, **more: Any) -> Tr
         "gradients": 1,
         "temp_bytes": "4",
         # A momentum waits in its state for the norm of all gradients, which decides
-        # what is kept; a gradient that is stored itself has to wait as a temporary.
+        # what is kept; a gradient that is stored itself has to wait as a temporary: a
+        # place for it in the state would cost the same bytes, and in checkpoints too.
         "tpu_temp_bytes": "0.1" if name.endswith("_cm") else "4.1",
         "code": _CODE,
         **more,

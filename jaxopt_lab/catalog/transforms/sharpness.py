@@ -107,7 +107,8 @@ ROWS = (
         summary="sharpness-aware gradient now and then, its direction in between",
         gradients_formula="(every + 1) / every",
         state_bytes="4",
-        # The gradient, which both branches read: it stays until they are done.
+        # The gradient waits: between two sharp ones for its own norm, beside the kept
+        # direction, and else for the second gradient.
         tpu_temp_bytes="4.1",
         paper="Liu et al. 2022, arXiv:2203.02714",
         code="MarlonBecker/MSAM",

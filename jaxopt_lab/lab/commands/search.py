@@ -88,7 +88,11 @@ def _run(
     from jaxopt_lab.lab.recipe_adapters import refuse_apart
     from jaxopt_lab.lab.run_folder import proposed
     from jaxopt_lab.lab.searching.loop import search_candidates
-    from jaxopt_lab.lab.searching.objectives import read_objectives, scores_of
+    from jaxopt_lab.lab.searching.objectives import (
+        measured,
+        read_objectives,
+        scores_of,
+    )
     from jaxopt_lab.lab.searching.trials import Trial, Trials
     from jaxopt_lab.runtime import EXIT_CODES
     from jaxopt_lab.runtime.folder_lock import claimed
@@ -131,7 +135,7 @@ def _run(
     def progress(trial: Trial) -> None:
         said = _short(", ".join(f"{n}={v}" for n, v in trial.candidate.items()))
         found = ", ".join(
-            f"{name} {score:.4g}"
+            f"{name} {measured(name, score):.4g}"
             for name, score in zip(objectives, trial.scores, strict=True)
         )
         done = f"{trial.number + 1}/{own.budget}  {found}  ({trial.seconds:.1f} s)"
@@ -256,22 +260,21 @@ def _write(
 
 
 def _figure(objectives: Sequence[str], trials: Sequence[Any], front: set[int]) -> Any:
+    from jaxopt_lab.lab.searching.objectives import measured
     from jaxopt_lab.plotting import pareto_front
 
     on_front = [t.number in front for t in trials]
     scores = [t.scores for t in trials]
+    of = lambda i: [measured(objectives[i], s[i]) for s in scores]
     if len(objectives) > 1:
-        names = [n if n == "accuracy" else f"-{n}" for n in objectives]
-        x, y = ([s[i] for s in scores] for i in (1, 0))
-        return pareto_front(x, y, on_front, xlabel=names[1], ylabel=names[0])
+        x, y = of(1), of(0)
+        return pareto_front(x, y, on_front, xlabel=objectives[1], ylabel=objectives[0])
     best, so_far = [], float("-inf")
     for (score,) in scores:
         best.append(score > so_far)
         so_far = max(so_far, score if score == score else so_far)
     numbers = [t.number + 1 for t in trials]
-    name = objectives[0] if objectives[0] == "accuracy" else f"-{objectives[0]}"
-    y = [s[0] for s in scores]
-    return pareto_front(numbers, y, best, xlabel="candidates", ylabel=name)
+    return pareto_front(numbers, of(0), best, xlabel="candidates", ylabel=objectives[0])
 
 
 main = command(_search)

@@ -32,12 +32,7 @@ def proposed(task: str, root: Path | None = None) -> Path:
     Returns:
       The path; nothing is made.
     """
-    root = Path("runs") if root is None else root
-    stem = f"compare-{task}".replace(":", "-").replace("/", "-")
-    number = 1
-    while (root / f"{stem}-{number:03d}").exists():
-        number += 1
-    return root / f"{stem}-{number:03d}"
+    return run_files.next_free(f"compare-{task}", root)
 
 
 class StudyFolder(Closing):

@@ -33,6 +33,22 @@ OBJECTIVES: dict[str, Callable[[Any], float]] = {
 parameters, each the mean over seeds at the last step."""
 
 
+def measured(name: str, score: float) -> float:
+    """The quantity behind a score, as users read it.
+
+    Args:
+      name: of the objective.
+      score: larger is better.
+
+    Returns:
+      The loss or the number of parameters, which are better if smaller.
+
+    >>> measured("parameters", -90.0), measured("accuracy", 0.5)
+    (90.0, 0.5)
+    """
+    return score if name == "accuracy" else -score
+
+
 def read_objectives(text: str) -> tuple[str, ...]:
     """Names of objectives.
 

@@ -90,7 +90,11 @@ def make_driver(
     for option, text in options.items():
         if option not in row.options:
             raise unknown(f"option of {name}", option, row.options)
-        whole = isinstance(parameters[option].default, int)
+        default = parameters[option].default
+        if isinstance(default, str):
+            chosen[option] = text
+            continue
+        whole = isinstance(default, int)
         try:
             chosen[option] = int(text) if whole else float(text)
         except ValueError:

@@ -72,8 +72,8 @@ def batch_channel_norm(
       no statistic and gives 0. Evaluation takes the stored statistics; those of the
       groups are an example's own. The stored variance is of ddof 1 (torch's rule), with
       ``estimate`` about the old mean, of ddof 0. State: 2 numbers a feature. Passes
-      over the input: three, all statistics being pooled from those of each example and
-      feature. Differentiable to any order.
+      over the input: three, where the formulas have six: all statistics are pooled from
+      those of each example and feature. Differentiable to any order.
 
     Raises:
       InputError: an argument is out of range, ``groups`` does not divide ``features``;

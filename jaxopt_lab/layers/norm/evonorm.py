@@ -67,7 +67,8 @@ def evonorm_b0(
       ``mask``, of the first axes of ``x``, is 0 for padding: it counts in no statistic
       and gives 0. Evaluation takes the stored variance for :math:`\sigma_b^2`; the
       statistics of an example are its own. State: a number a feature. Passes over the
-      input: three; the statistics of the batch are pooled from those of its examples.
+      input: three, where the formulas have five (four of B1 and B2): the statistics of
+      the batch are pooled from those of its examples.
       Differentiable to any order; where both terms of the maximum are equal, along that
       of the batch (torch halves it: at x = 0, where it happens, the first derivatives
       are the same).

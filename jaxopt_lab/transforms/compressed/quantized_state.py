@@ -195,14 +195,12 @@ def _unpack(
     for storage, codes, scale, offset in zip(
         storages, stored, scales, offsets, strict=True
     ):
-        wanted = jax.eval_shape(
-            storage.encode, jax.ShapeDtypeStruct(storage.shape, storage.dtype)
-        )
+        scaled, shifted = storage.numbers
         kept.append(
             EncodedArray(
                 codes,
-                None if wanted.scale is None else scale,
-                None if wanted.offset is None else jnp.asarray(offset),
+                scale if scaled else None,
+                jnp.asarray(offset) if shifted else None,
             )
         )
     return kept

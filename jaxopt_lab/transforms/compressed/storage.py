@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,11 @@ class LeafStorage:
     def coded(self) -> bool:
         """Whether it is stored as codes."""
         return self.codec is not None and not self.straight_through
+
+    @property
+    def numbers(self) -> tuple[bool, bool]:
+        """Whether there are scales, and offsets, beside what is stored."""
+        return _numbers(dataclasses.replace(self, index=0))
 
     def operands(self, stored: EncodedArray, unit: int) -> list[ChunkedOperand]:
         """Its arrays with how much of them belongs to how many elements.
@@ -146,6 +152,15 @@ class LeafStorage:
         step = jnp.uint32(row // self.block)
         starts = jnp.arange(rows, dtype=jnp.uint32) * step + begin
         return (starts[:, None] + here[None, :]).reshape(-1)
+
+
+@functools.cache
+def _numbers(storage: LeafStorage) -> tuple[bool, bool]:
+    # Kept, because a program has hundreds of tensors of a few shapes.
+    found = jax.eval_shape(
+        storage.encode, jax.ShapeDtypeStruct(storage.shape, storage.dtype)
+    )
+    return found.scale is not None, found.offset is not None
 
 
 def common_tile(storages: Sequence[LeafStorage]) -> tuple[int, ...]:

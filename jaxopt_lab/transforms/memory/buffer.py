@@ -21,7 +21,7 @@ from jaxopt_lab.core.typing import Params, PyTree, Scalar, Updates
 from jaxopt_lab.transforms.memory.stacked_rows import (
     Rank,
     added_up,
-    in_order,
+    exchanged,
     ranked,
     read,
     refreshed,
@@ -231,15 +231,13 @@ def admit(
     size = jnp.minimum(buffer.size + 1, capacity_of(buffer))
     total, victim, running = buffer.total, buffer.victim, buffer.total is not None
     running = running and not (fresh and victim is None)
-    if running:
-        old = victim
-        if old is None:
-            slot = slot if behind is None else in_order(slot, behind)
-            old = read(like, slot)
-        total = jax.tree.map(_replaced, accept, total, old, stored)
-        if victim is None:
-            slot = in_order(slot, total)
-    entries = write(like, stored, slot, accept, victim)
+    if running and victim is None:
+        decided_here = (field("accept"), buffer.slot)
+        entries, total = exchanged(*decided_here, stored, like, total, behind)
+    else:
+        if running:
+            total = jax.tree.map(_replaced, accept, total, victim, stored)
+        entries = write(like, stored, slot, accept, victim)
     if running:
         entries, total = refreshed(count % REFRESH == 0, entries, total)
     elif total is not None:

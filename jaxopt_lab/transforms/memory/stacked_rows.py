@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.platforms import traced_mesh
+from jaxopt_lab.core.platforms import traced_for, traced_mesh
 from jaxopt_lab.core.typing import PyTree, Updates
 
 Rank: TypeAlias = Literal["min", "median", "max"]
@@ -137,6 +137,121 @@ def added_up(entries: Updates, like: Updates) -> Updates:
         return functools.reduce(jnp.add, parts)
 
     return jax.tree.map(one, entries, like)
+
+
+def exchanged(
+    accept: PyTree,
+    slot: PyTree,
+    entry: Updates,
+    entries: Updates,
+    total: Updates,
+    behind: Updates | None,
+) -> tuple[Updates, Updates]:
+    """An entry instead of an old one where it is accepted, and the new sum.
+
+    Args:
+      accept: boolean scalar, or a tree of them like ``entries``.
+      slot: int32 scalar, or such a tree.
+      entry: tree of the dtypes of ``entries``, without their leading axis.
+      entries: arrays with a leading axis of slots.
+      total: their sum.
+      behind: arrays that the old sum has gone into, a tree like it, or ``None``.
+
+    Returns:
+      The new entries, written in place where the old ones are donated, and their sum.
+      On a TPU nothing is read or written where the entry is not accepted.
+    """
+    arrays = (entry, entries, total, behind)
+    if jax.tree.structure(accept) != jax.tree.structure(entries):
+        return _exchanged(accept, slot, *arrays)
+    leaves, structure = jax.tree.flatten(entries)
+    flat = (accept, slot, *arrays)
+    rows = [[None] * len(leaves) if x is None else jax.tree.leaves(x) for x in flat]
+    pairs = [_exchanged(*one) for one in zip(*rows, strict=True)]
+    new, sums = zip(*pairs, strict=True) if pairs else ((), ())
+    return jax.tree.unflatten(structure, new), jax.tree.unflatten(structure, sums)
+
+
+def _new_sums(entry: Any, old: Any, total: Any) -> Any:
+    return jax.tree.map(
+        lambda e, o, t: t + (e.astype(t.dtype) - o.astype(t.dtype)), entry, old, total
+    )
+
+
+def _by_selection(
+    accept: jax.Array,
+    slot: jax.Array,
+    entry: Any,
+    entries: Any,
+    total: Any,
+    behind: Any,
+) -> tuple[Any, Any]:
+    at, taken = spread(slot, entries), spread(accept, entries)
+    at = at if behind is None else in_order(at, behind)
+    new = _new_sums(entry, read(entries, at), total)
+    total = jax.tree.map(jnp.where, taken, new, total)
+    return write(entries, entry, in_order(at, total), taken, None), total
+
+
+@jax.custom_batching.custom_vmap
+def _by_loop(
+    accept: jax.Array,
+    slot: jax.Array,
+    entry: Any,
+    entries: Any,
+    total: Any,
+    behind: Any,
+) -> tuple[Any, Any]:
+    for before in jax.tree.leaves(behind):
+        slot = in_order(slot, before)
+
+    def body(carry: tuple[jax.Array, Any, Any]) -> tuple[jax.Array, Any, Any]:
+        accept, entries, total = carry
+        at = spread(slot, entries)
+        total = _new_sums(entry, read(entries, at), total)
+        entries = jax.tree.map(
+            lambda x, e, i: jax.lax.dynamic_update_index_in_dim(x, e, i, 0),
+            entries,
+            entry,
+            in_order(at, total),
+        )
+        return jnp.zeros_like(accept), entries, total
+
+    # As in ``refreshed``: the buffers of a loop are used in place. A selection reads
+    # the old entry twice, the second time to write it back.
+    carry = (accept, entries, total)
+    _, entries, total = jax.lax.while_loop(lambda carry: carry[0], body, carry)
+    return entries, total
+
+
+@_by_loop.def_vmap
+def _of_several(size: int, batched: Any, *arguments: Any) -> Any:
+    # A loop for some of several buffers would select among all slots of all.
+    axes = tuple(jax.tree.map(lambda has: 0 if has else None, x) for x in batched)
+    found = jax.vmap(_by_selection, in_axes=axes, axis_size=size)(*arguments)
+    return found, jax.tree.map(lambda _: True, found)
+
+
+@jax.custom_jvp
+def _exchanged(
+    accept: jax.Array,
+    slot: jax.Array,
+    entry: Any,
+    entries: Any,
+    total: Any,
+    behind: Any,
+) -> tuple[Any, Any]:
+    # On a CPU several operations read the old sum, and the loop would get a copy of it
+    # because it is not known to follow all of them; that of a GPU waits for the host.
+    form = _by_loop if traced_for(entries) == "tpu" else _by_selection
+    return form(accept, slot, entry, entries, total, behind)
+
+
+@_exchanged.defjvp
+def _exchanged_jvp(primals: tuple, tangents: tuple) -> tuple:
+    accept, slot, *arrays, behind = primals
+    run = lambda *arrays: _by_selection(accept, slot, *arrays, behind)
+    return jax.jvp(run, tuple(arrays), tuple(tangents[2:5]))
 
 
 @jax.custom_jvp

@@ -1,4 +1,4 @@
-"""The study on distilled hypergraphs: its neighbours, and a tiny run."""
+"""The study on distilled hypergraphs: a tiny run."""
 
 import dataclasses
 import json
@@ -7,18 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.studies.distilled_hypergraphs import measure
 from experiments.studies.distilled_hypergraphs.__main__ import STUDY
 from experiments.studies.distilled_hypergraphs.config import SIZES
 
 TINY = dataclasses.replace(SIZES["quick"], seeds=5, steps=2)
-
-
-def test_neighbours_are_the_nearest_others():
-    x = np.random.default_rng(0).normal(size=(12, 3))
-    apart = np.linalg.norm(x[:, None] - x[None], axis=-1) + 99 * np.eye(12)
-    found = measure.neighbours(x, 4)
-    np.testing.assert_array_equal(found, np.argsort(apart, axis=1)[:, :4])
 
 
 @pytest.mark.full

@@ -32,6 +32,13 @@ def test_area_counts_pairs():
     assert measure.area(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == 3.5 / 4
 
 
+def test_people_of_a_novel_are_each_others_neighbours():
+    pytest.importorskip("networkx")
+    edges = measure.novel_edges()
+    assert edges.shape == (254, 2) and edges.max() == 76
+    assert len(np.unique(edges, axis=0)) == 254
+
+
 @pytest.mark.full
 def test_runs_and_leaves_its_files(tmp_path):
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
@@ -42,3 +49,4 @@ def test_runs_and_leaves_its_files(tmp_path):
         for arms in record["measured"][key].values():
             assert list(arms) == list(measure.ARMS)
             assert np.all(np.isfinite(list(arms.values())))
+    assert (tmp_path / "new" / "tau.png").read_bytes().startswith(b"\x89PNG")

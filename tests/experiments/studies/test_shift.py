@@ -4,9 +4,11 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.studies.fashion import of_eight
 from experiments.studies.shift import measure
 from experiments.studies.shift.__main__ import STUDY
 from experiments.studies.shift.config import SIZES
@@ -29,5 +31,12 @@ def test_runs_and_leaves_its_files(tmp_path):
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
         STUDY.run(TINY, tmp_path / "new", quick=True)
     record = json.loads((tmp_path / "new" / "results.json").read_text())["measured"]
-    assert np.shape(record["accuracy"]["UnMix-TNS"]) == (2, 2, 1)
-    assert np.all(np.isfinite(record["clean"]))
+    assert np.shape(record["accuracy"]["digits"]["UnMix-TNS"]) == (2, 2, 1)
+    assert np.all(np.isfinite(record["clean"]["digits"]))
+
+
+def test_images_of_fashion_have_the_size_of_the_digits():
+    images = np.zeros((1, 28, 28, 1), np.uint8)
+    images[0, 2:6, 2:6] = 255
+    found = np.asarray(of_eight(jnp.asarray(images))).reshape(8, 8)
+    assert found[1, 1] == 1 and found.sum() == 1

@@ -21,6 +21,8 @@ RNG = np.random.default_rng(0)
 N, F, U = 4, 3, 5
 X: Any = RNG.normal(size=(N, F))
 GRAPH = make_graph([0, 1, 2, 0], [1, 2, 0, 2], N, weight=[0.5, 2.0, 1.0, 1.5])
+ORDER = RNG.permutation(N)
+PLACE = np.argsort(ORDER)
 INIT, APPLY = searchable_conv(F, units=U, param_dtype=jnp.float64)
 CELLS = [
     *((a, "sum", "identity", U) for a in ATTENTIONS),
@@ -43,7 +45,14 @@ def found():
         wide = jnp.concatenate([x, jnp.full((2, F), jnp.nan)])
         first = jax.tree.map(lambda c: c[2], cells)
         padded = APPLY(params, first, (wide, GRAPH), mask=np.arange(N + 2) < N)
-        return params, y, jax.grad(loss)(params), padded
+        turned = GRAPH._replace(
+            senders=PLACE[GRAPH.senders][::-1],
+            receivers=PLACE[GRAPH.receivers][::-1],
+            weight=GRAPH.weight[::-1],
+        )
+        permuted = lambda cell: APPLY(params, cell, (x[ORDER], turned))
+        others = jax.lax.map(permuted, cells)
+        return params, y, jax.grad(loss)(params), padded, others
 
     chosen = [graph_cell(*cell) for cell in CELLS]
     cells = jax.tree.map(lambda *c: np.stack(c), *chosen)
@@ -113,6 +122,11 @@ def test_what_is_behind_the_width_does_not_learn():
 def test_padding_changes_nothing():
     np.testing.assert_allclose(found()[3][:N], found()[1][2], rtol=1e-12)
     assert not found()[3][N:].any()
+
+
+def test_the_order_of_nodes_and_edges_is_that_of_the_result():
+    _, y, _, _, others = found()
+    np.testing.assert_allclose(others, y[:, ORDER], rtol=1e-12, atol=1e-12)
 
 
 def test_bad_cells():

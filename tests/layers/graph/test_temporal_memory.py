@@ -37,6 +37,8 @@ EVENTS = Events(
 RATES: Any = RNG.normal(size=(8, D))
 KINDS: Any = np.array([0, 1, 1, 0, 1, 1, 0, 2])
 START = RNG.normal(size=(N, D))
+ORDER = RNG.permutation(N)
+PLACE = np.argsort(ORDER)
 CLOSE: Any = {"rtol": 1e-12, "atol": 1e-13}
 
 
@@ -56,6 +58,10 @@ def found():
             for a in events[:5]
         ]
         padded = Events(*padding)._replace(mask=np.arange(B + 2) < B)
+        ends = [PLACE[np.asarray(e)] for e in (EVENTS.sources, EVENTS.targets)]
+        turned = events._replace(sources=ends[0], targets=ends[1])
+        moved = BASE.start(N)._replace(memory=jnp.asarray(START[ORDER]))
+        out["permuted"] = BASE.update(base, moved, turned)[0]
         out["padded"] = BASE.update(base, began(BASE), padded)[0]
         scan = lambda s, e: (BASE.update(base, s, e)[0], None)
         out["sequence"] = jax.lax.scan(scan, began(BASE), one_each)[0]
@@ -129,6 +135,12 @@ def test_the_last_event_of_a_node_counts(name):
 def test_padding_changes_nothing():
     for a, b in zip(found()["padded"][:2], found()["batch"][0][:2], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_nodes_by_other_numbers_have_the_same_memories():
+    state, plain = found()["permuted"], found()["batch"][0]
+    np.testing.assert_allclose(state.memory, plain.memory[ORDER], **CLOSE)
+    np.testing.assert_array_equal(state.last_time, plain.last_time[ORDER])
 
 
 def test_a_gate_of_one_is_the_memory_itself():

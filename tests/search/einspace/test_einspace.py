@@ -156,6 +156,40 @@ def test_networks_of_draws_train(i):
     assert np.isfinite(loss) and moved["bias"] > 0
 
 
+def test_twenty_networks_of_draws_train_a_step():
+    nets = [einspace_network(drawn()[i], SHAPE, 3) for i in SMALL[1:21]]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, *SHAPE)), np.array([0, 1, 2, 1])
+
+    def filled(leaf):
+        return jnp.asarray(rng.normal(size=leaf.shape) / 9, leaf.dtype)
+
+    starts = [jax.tree.map(filled, jax.eval_shape(n.init, key(0, 0))) for n in nets]
+
+    def run(starts, x):
+        out = []
+        for net, (params, state) in zip(nets, starts, strict=True):
+
+            def loss(params, net=net, state=state):
+                z, _ = net.apply(params, state, x, train=True)
+                return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(z, y))
+
+            before, slopes = jax.value_and_grad(loss)(params)
+            moved = jax.tree.map(lambda p, g: p - 0.1 * g, params, slopes)
+            out.append((before, moved))
+        return out
+
+    # Compiled without most optimizations: twenty networks take a few seconds.
+    quick = {"xla_backend_optimization_level": 0}
+    program = jax.jit(run).lower(starts, x.astype(np.float32)).compile(quick)
+    for (params, _), (before, moved) in zip(
+        starts, program(starts, x.astype(np.float32)), strict=True
+    ):
+        assert np.isfinite(before)
+        change = jnp.abs(moved["head"]["bias"] - params["head"]["bias"])
+        assert change.max() > 1e-4
+
+
 def test_modules_are_the_arithmetic_that_they_stand_for():
     x = RNG.normal(size=(2, 6, 5, 4)).astype(np.float32)
     column = RNG.normal(size=(2, 4, 6)).astype(np.float32)

@@ -53,6 +53,16 @@ def test_columns_are_those_of_the_blocks():
     np.testing.assert_array_equal(found, y.reshape(2, 4, 4, 3).max(-1))
 
 
+def test_tensors_of_several_columns_and_enough_rows_are_cut_by_columns(monkeypatch):
+    assert not chunks._by_columns((64, 128), 64, ())
+    monkeypatch.setattr(chunks, "traced_for", lambda *_: "tpu")
+    for shape in ((64, 128), (2, 32, 192)):
+        assert chunks._by_columns(shape, 64, ())
+    # One column, a part of one, few rows, a vector.
+    for shape in ((64, 64), (64, 32), (64, 100), (63, 128), (128,)):
+        assert not chunks._by_columns(shape, 64, ())
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name, options", METHODS)
 def test_columns_give_the_same_step_as_runs(name, options, monkeypatch):

@@ -116,6 +116,32 @@ def test_pieces_cut_no_block(left, block):
     assert each % block == 0 and cut.unit * (1 if left else 64) % block == 0
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+def test_pieces_divide_the_columns_where_a_number_near_the_wanted_one_does(
+    devices, monkeypatch
+):
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
+    rows, inexact = 16, 0
+    for columns in (*range(25, 200, 7), 1024, 1440):
+        layout = Layout((columns, rows), stacked=False, left=False)
+        for chunk in range(2, 60):
+            cut = ColumnChunks.of(layout, 1, chunk * rows)
+            groups = devices if columns % devices == 0 else 1
+            each, wanted = columns // groups, max(1, chunk // groups)
+            if 2 * wanted > each:
+                assert not cut.step
+                continue
+            apart = lambda n, wanted=wanted: abs(n - wanted)
+            even = [n for n in range(1, each + 1) if each % n == 0]
+            even = [n for n in even if wanted <= 2 * n <= 3 * wanted]
+            assert (cut.groups, cut.step) == (
+                groups,
+                min(even, key=apart, default=wanted),
+            )
+            inexact += cut.step != wanted
+    assert inexact > 50
+
+
 # Bytes a parameter: pieces of 16384 elements, of which some ten are alive, and the
 # updates, where they are wanted. Columns are cut one run at a time here, which XLA
 # would read by a plain slice, and then copy what is overwritten.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxopt_lab
+from jaxopt_lab.core import per_leaf
 from jaxopt_lab.transforms.compressed import block_top_k, chunks
 from jaxopt_lab.transforms.compressed.microadam import state
 
@@ -33,10 +34,16 @@ def two_steps():
     return jax.jit(lambda p, s: jax.lax.scan(step, (p, s), grads)[0])(params, first)
 
 
+def forget():
+    """Forget the traces, which are those of another platform."""
+    per_leaf._run_once.clear_cache()
+    state._kernel_step.clear_cache()
+
+
 def traced_for(platform, monkeypatch):
     for module in (chunks, block_top_k):
         monkeypatch.setattr(module, "traced_for", lambda *_: platform)
-    state._kernel_step.clear_cache()  # its trace is that of another platform
+    forget()
     return jax.tree.leaves(two_steps())
 
 
@@ -52,7 +59,7 @@ def test_a_step_is_that_of_whole_tensors(monkeypatch):
     whole = traced_for("gpu", monkeypatch)
     assert not cut
     runs = traced_for("tpu", monkeypatch)
-    state._kernel_step.clear_cache()
+    forget()
     assert set(cut) == {((64, 64), 2), ((16, 96), 2)}
     for x, y in zip(runs, whole, strict=True):
         if jnp.issubdtype(x.dtype, jnp.floating):

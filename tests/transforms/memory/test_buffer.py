@@ -231,3 +231,11 @@ def test_an_ordered_slot_is_the_same_slot():
         found = jax.jit(in_order)(slot, jnp.array([first, 1.0]))
         assert int(found) == 2 and found.dtype == slot.dtype
     assert int(in_order(slot, jnp.zeros((0, 3)))) == 2
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_slot_is_ordered_on_one_device_alone(devices):
+    kind = jax.sharding.AxisType.Auto
+    with jax.set_mesh(jax.make_mesh((devices,), ("data",), axis_types=(kind,))):
+        made = jax.make_jaxpr(in_order)(jnp.array(2, jnp.int32), jnp.ones(4))
+    assert ("min" in str(made)) == (devices == 1)

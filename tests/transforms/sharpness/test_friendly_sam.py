@@ -64,6 +64,7 @@ def test_the_average_is_one_of_raw_gradients():
     for g in grads:
 
         def spy(at, i=0, g=g):
+            assert i == 0  # the first other gradient of the step
             asked.append(at - params)
             return g
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.transforms.compressed import low_rank
 
@@ -275,4 +276,15 @@ class SubspaceIteration(NamedTuple):
                 lambda: low_rank.leading_left_vectors(self.whole(nothing), rank),
                 lambda: orthonormal(old),
             )
-        return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
+        if traced_for(old) != "cpu":
+            # Under the `cond` of every iteration a TPU would copy the gradient.
+            return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
+
+        def turn(basis: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+            due = first | (i == 0)
+            return jax.lax.cond(due, orthonormal, lambda b: b, basis), None
+
+        # One iteration in the text of the program, not one more for the first step:
+        # loops take long to compile on a CPU. One of an unknown number of turns would
+        # have no reverse pass.
+        return jax.lax.scan(turn, old, jnp.arange(START_ITERATIONS))[0]

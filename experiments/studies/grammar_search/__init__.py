@@ -1,0 +1,1 @@
+"""Searches of architectures from a grammar: einspace."""

@@ -1,0 +1,1 @@
+"""Searches of graph layers: Auto-GNN."""

@@ -1,0 +1,1 @@
+"""Smaller networks by policies that remove and shrink layers: N2N."""
