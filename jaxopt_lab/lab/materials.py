@@ -72,8 +72,9 @@ def materials(configuration: Configuration) -> Materials:
     part = configuration.chosen("recipe")
     adapter = recipe_adapters.of_configuration(configuration)
     change = None
-    if part is not None and adapter.data is not None:
-        change = functools.partial(adapter.data, options=part.options)
+    if part is not None and (changed := adapter.data) is not None:
+        options = part.options
+        change = lambda dataset: changed(dataset, options)
     task, augmentations = configuration.rows.task, configuration.augmentations
     loaded = data.load(batch_of, task, context, *augmentations, change=change)
     placed = placement.chosen(configuration)

@@ -45,7 +45,15 @@ class Panel(NamedTuple):
     scale: float = 1.0
 
 
-_GREY = "#8a8f98"
+_OF_TRAINING = tuple(
+    {"color": color, "linestyle": dash}
+    for color, dash in zip(
+        ("#8a8f98", *reversed(PALETTE[1:4])),
+        ("--", ":", "-.", (0, (5, 1, 1, 1))),
+        strict=True,
+    )
+)
+"""Colours and dashes of the quantities of training in one panel."""
 
 
 def record_panels(
@@ -109,11 +117,13 @@ def _series(
 
 
 def _draw(axes: Any, panel: Panel, series: Sequence[Any]) -> None:
-    tests = 0
+    tests = trained = 0
     for line, steps, values in series:
         if panel.log:
             values = np.where(values > 0, values, np.nan)
-        style: dict[str, Any] = {"color": _GREY, "linestyle": "--", "linewidth": 1.6}
+        style: dict[str, Any] = {"linewidth": 1.6, **_OF_TRAINING[trained]}
+        if line.kind == "train":
+            trained = (trained + 1) % len(_OF_TRAINING)
         if line.kind == "test":
             color = PALETTE[tests % len(PALETTE)]
             style = {"color": color, "marker": "o", "markersize": 3.5, "linewidth": 1.6}

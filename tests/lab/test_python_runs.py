@@ -73,7 +73,10 @@ def test_read_back_it_is_the_same_to_the_bit(trained):
     found, folder = trained
     again = load(folder, **OWN)
     np.testing.assert_array_equal(again.apply(X), found.apply(X))
-    np.testing.assert_array_equal(again.seed(1).apply(X), found.apply(X)[1])
+    one = again.seed(1).apply(X)
+    np.testing.assert_array_equal(one, found.seed(1).apply(X))
+    # Alone, a seed's products are other operations than among all: not to the bit.
+    np.testing.assert_allclose(one, found.apply(X)[1], rtol=1e-4, atol=1e-6)
     assert load(folder, 3, **OWN).step == 3
     best = load(folder, "best", **OWN)
     assert best.step == again.summary["best_step"]

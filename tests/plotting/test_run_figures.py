@@ -37,6 +37,17 @@ def test_panels_have_means_over_seeds_and_gaps():
         plotting.record_panels(RECORDS, panels[1:2])
 
 
+def test_quantities_of_training_in_one_panel_look_different():
+    records = [
+        {"step": s, "kind": "train", **dict.fromkeys("abcde", s)} for s in (1, 2)
+    ]
+    panel = Panel("losses", [Line("train", name, name) for name in "abcde"])
+    (axes,) = plotting.record_panels(records, [panel]).axes
+    looks = [(line.get_color(), str(line._dash_pattern)) for line in axes.lines]
+    assert len({*looks[:4]}) == 4 and len({dash for _, dash in looks[:4]}) == 4
+    assert looks[4] == looks[0]
+
+
 def test_a_confusion_matrix_of_many_classes_has_no_numbers():
     assert not plotting.confusion_matrix(np.ones((30, 30), int)).axes[0].texts
     named = plotting.confusion_matrix([[1, 2], [0, 4]], ["cat", "a dog"])

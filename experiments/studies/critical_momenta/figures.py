@@ -14,6 +14,7 @@ from experiments.studies.critical_momenta.buffers import Course
 from experiments.studies.critical_momenta.escapes import Escapes
 from experiments.studies.critical_momenta.toys import Toy
 from experiments.studies.scores import Score
+from jaxopt_lab.plotting.style import round_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,6 +133,7 @@ def courses(found: Mapping[str, Course]) -> Figure:
                 continue
             axes.plot(values, label=method, **looks[method].line(len(values)))
         axes.set_yscale("log")
+        round_log_ticks(axes.yaxis)
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         style.tidy(axes)

@@ -10,7 +10,7 @@ STUDY = Study.of_folder(
     "clean and under weight noise, with wrong labels, and flatness. Each "
     "method has as many settings to choose from; rows that tune a radius "
     "keep one step size.\n\n"
-    "quick: 2 seeds and 12 rows, a minute on one core; standard: 5 seeds and 11 "
+    "quick: 2 seeds and 12 rows, a minute on one core; standard: 10 seeds and 12 "
     "rows, a few minutes. Panels: digits, digits-40-percent-wrong, fashion.",
     {
         "fashion": "folder of Fashion-MNIST's IDX files or of prepared TFDS sets; "

@@ -11,6 +11,7 @@ from experiments.harness import figures as style
 from experiments.studies.sharpness import rows
 from experiments.studies.sharpness.columns import Column, Result, Results, tuned
 from experiments.studies.sharpness.config import Panel
+from jaxopt_lab.plotting.style import round_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,9 @@ def _draw(
         span = max(max(heights) - min(heights), 0.5)
         axes.set_ylim(min(heights) - 1.5 * span, max(heights) + 0.5 * span)
     axes.set_xscale("log")
-    axes.set_yscale("log" if column.flat else "linear")
+    if column.flat:
+        axes.set_yscale("log")
+        round_log_ticks(axes.yaxis)
     axes.set_xlabel("radius")
     axes.set_title(column.name)
     style.tidy(axes)

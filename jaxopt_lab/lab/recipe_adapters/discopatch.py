@@ -97,7 +97,7 @@ def networks(make: Make, shape: tuple[int, ...], options: Options) -> Networks:
             )
             made.append(gan.image_of(out, patch, options))
         kept = {ENCODER: encoded, DECODER: after}
-        return VaeOutputs(*made, mean, log_variance), kept
+        return VaeOutputs(made[0], made[1], mean, log_variance), kept
 
     return Networks(Functional(init, apply), gan.discriminator(make, patch))
 

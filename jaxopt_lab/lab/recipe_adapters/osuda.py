@@ -162,5 +162,5 @@ ADAPTER = Adapter(
     prepare=prepare,
     check=check,
     data=target,
-    losses={"loss": ("loss", "entropy", "consistency")},
+    losses={"objective": ("loss", "entropy", "consistency")},
 )

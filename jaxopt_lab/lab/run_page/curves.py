@@ -48,18 +48,20 @@ def curves(records: Records, *, text: bool, adapter: Adapter = PLAIN) -> Figure:
 
 
 def _of_tests(adapter: Adapter) -> list[Panel]:
-    if adapter.classifies:
-        return [
-            Panel("loss (nats)", _both("loss"), log=True),
-            Panel("accuracy (%)", _both("accuracy"), scale=100),
-        ]
+    accuracy = Panel("accuracy (%)", _both("accuracy"), scale=100)
+    if adapter.classifies and not adapter.losses:
+        return [Panel("loss (nats)", _both("loss"), log=True), accuracy]
     found = []
     for label, names in adapter.losses.items():
         lines = [Line("train", n, f"train {n}".replace("_", " ")) for n in names]
-        if "loss" in names:
+        # Of a classifier the test's is the cross-entropy, another quantity.
+        if "loss" in names and not adapter.classifies:
             lines.append(Line("test", "loss", "test loss"))
         scale = 100 if "(%)" in label else 1
         found.append(Panel(label, lines, log=scale == 1, scale=scale))
+    if adapter.classifies:
+        loss = Panel("test loss (nats)", [Line("test", "loss")], log=True)
+        return [*found, loss, accuracy]
     lines = [Line("test", name, name) for name in adapter.scores]
     return [*found, Panel("test (%)", lines, scale=100)]
 
