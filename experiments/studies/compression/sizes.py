@@ -61,7 +61,7 @@ def largest(size: Callable[[int], int], most: int, budget: float) -> int:
       InputError: not even 1 fits.
 
     >>> largest(dense_weights, 128, dense_weights(128) / 2)
-    81
+    82
     """
     found = [n for n in range(1, most + 1) if size(n) <= budget]
     if not found:

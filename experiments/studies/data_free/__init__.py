@@ -1,0 +1,1 @@
+"""Calibration of a quantized network without its data."""
