@@ -74,7 +74,8 @@ def hydra_mixer(
     begin log-uniform in [1e-3, 1e-1].
 
     Source: Hwang et al., "Hydra: Bidirectional State Space Models Through Generalized
-    Matrix Mixers", 2024 (https://arxiv.org/abs/2407.09941).
+    Matrix Mixers", 2024 (https://arxiv.org/abs/2407.09941). Its free, low-rank,
+    Vandermonde and Cauchy matrices are not here.
 
     >>> ones = jax.nn.initializers.ones
     >>> layer = hydra_mixer(2, d_state=3, head_dim=2, kernel_init=ones)
