@@ -10,7 +10,7 @@ STUDY = Study.of_folder(
     "the sub-networks of one trained network, searched together by LINAS, NSGA-II and "
     "at random, and each alone. QuantNAS: operations and bits by gradients, with noise "
     "or with rounding in the search. Hypervolumes at equal numbers of measurements. "
-    "quick: seconds; standard: five seeds.",
+    "quick: seconds; standard: twelve seeds.",
 )
 
 if __name__ == "__main__":
