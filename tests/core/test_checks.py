@@ -55,3 +55,11 @@ def test_complex_leaves_are_refused_by_name_unless_masked():
         checks.require_real("sam", jax.ShapeDtypeStruct((2,), jnp.complex64))
     with pytest.raises(InputError, match="for '1'"):
         checks.require_real("sam", [1.0, 1j])
+
+
+def test_a_part_of_the_whole_lies_from_zero_to_one():
+    for part in (0, 0.0, 0.5, 1):
+        checks.check_unit("share", part)
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InputError, match="share"):
+            checks.check_unit("share", wrong)
