@@ -63,7 +63,8 @@ def bare(step: Any, state: TrainState, batches: list[Any], steps: int) -> Second
     """
     state = jax.tree.map(jnp.copy, state)
     program = jax.jit(step, donate_argnums=0).lower(state, batches[0]).compile()
-    began, metrics = _now(), None
+    began = _now()
+    metrics = None
     for i in range(steps):
         state, metrics = program(state, batches[i % len(batches)])
     jax.block_until_ready((state, metrics))

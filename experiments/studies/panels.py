@@ -92,7 +92,7 @@ def dots(
 
 def lines(
     panels: Mapping[str, Arms],
-    places: Sequence[float],
+    places: Sequence[float] | np.ndarray,
     labels: tuple[str, str],
     scales: tuple[str, str] = ("linear", "linear"),
 ) -> Figure:

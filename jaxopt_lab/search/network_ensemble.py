@@ -108,7 +108,8 @@ def fit_network_ensemble(
             v += (1 - _B2) * (g * g - v)
             size = np.sqrt(v / (1 - _B2**step)) + _EPS
             w -= learning_rate * m / (1 - _B1**step) / size
-    return NetworkEnsemble(*weights, mean, scale)
+    kernel, bias, head, offset = weights
+    return NetworkEnsemble(kernel, bias, head, offset, mean, scale)
 
 
 def predict_network_ensemble(

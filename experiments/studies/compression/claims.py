@@ -81,6 +81,7 @@ def report(measured: Measured, config: Config) -> Report:
     (axes,) = figure.axes
     axes.set_xticks(shares, [f"{b:g}" for b in shares], minor=False)
     axes.minorticks_off()
-    axes.get_legend().remove()
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
     style.legend_right(figure, axes)
     return Report({"measured": measured}, [table], {"accuracy": figure})

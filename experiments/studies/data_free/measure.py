@@ -55,7 +55,10 @@ def images() -> tuple[Labelled, Labelled]:
     train, test = programs.digits()
     mean, spread = jnp.mean(train.inputs), jnp.std(train.inputs)
     made = lambda x: ((x - mean) / spread).reshape(-1, *network.SHAPE)
-    return tuple(d._replace(inputs=made(d.inputs)) for d in (train, test))
+    return (
+        train._replace(inputs=made(train.inputs)),
+        test._replace(inputs=made(test.inputs)),
+    )
 
 
 def measure(config: Config, store: Store) -> Measured:

@@ -145,9 +145,9 @@ def _programs(config: Config, words: Any) -> _Programs:
     decoders = _decoders(config, made, target, draft_made, draft, masked)
     with jax.enable_x64(True):
         double = {"dtype": "float64"}
-        large = networks.model(config, "transformer", tokens, **double)
-        small = networks.draft_model(config, tokens, **double)
-        wide = _decoders(config, *large, *small, masked)
+        made_wide, target_wide = networks.model(config, "transformer", tokens, **double)
+        made_small, draft_wide = networks.draft_model(config, tokens, **double)
+        wide = _decoders(config, made_wide, target_wide, made_small, draft_wide, masked)
     return _Programs(
         text,
         unseen,

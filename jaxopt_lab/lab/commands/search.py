@@ -265,7 +265,10 @@ def _figure(objectives: Sequence[str], trials: Sequence[Any], front: set[int]) -
 
     on_front = [t.number in front for t in trials]
     scores = [t.scores for t in trials]
-    of = lambda i: [measured(objectives[i], s[i]) for s in scores]
+
+    def of(i: int) -> list[float]:
+        return [measured(objectives[i], s[i]) for s in scores]
+
     if len(objectives) > 1:
         x, y = of(1), of(0)
         return pareto_front(x, y, on_front, xlabel=objectives[1], ylabel=objectives[0])

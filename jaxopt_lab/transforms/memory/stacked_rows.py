@@ -249,12 +249,12 @@ def _exchanged(
 
 @_exchanged.defjvp
 def _exchanged_jvp(primals: tuple, tangents: tuple) -> tuple:
-    accept, slot, *arrays, behind = primals
+    accept, slot, entry, entries, total, behind = primals
 
     def run(entry: Any, entries: Any, total: Any) -> tuple[Any, Any]:
         return _by_selection(accept, slot, entry, entries, total, behind)
 
-    return jax.jvp(run, tuple(arrays), tuple(tangents[2:5]))
+    return jax.jvp(run, (entry, entries, total), tuple(tangents[2:5]))
 
 
 @jax.custom_jvp
