@@ -15,8 +15,17 @@ class Config(Settings):
 
     Smaller than the specification's hypernetworks, targets and grids, for the processor
     time; LoGAH predicts perceptrons of one hidden layer alone, and is not compared with
-    a decoder that copies chunks. The trainings are too short to decide which encoding
-    is faster, and the best rate of momentum without one is the edge of the grid.
+    a decoder that copies chunks.
+
+    A first run decided little: 200 steps, rates of momentum up to 0.03, a loss of 1,
+    and LoGAH at a rate of 1e-3. The numbers here were then chosen by two seeds beyond
+    those of the verdicts, of the default arm alone, of random weights, and of LoGAH's
+    accuracy without a step: momentum was best at the edge of its grid, and LoGAH
+    learned more at three times the rate. There are twice the steps, ten times the rates
+    of momentum, a loss that the default arm reaches by Adam in 300 steps, and rates of
+    the later steps around the best of random weights. The specification's loss of 0.5
+    is out of reach in so many steps: in the middle of the contrasts images are grey.
+    The seeds are others than those of the first run.
 
     Attributes:
       target: hidden units of the perceptron that a contrast decides.
@@ -40,17 +49,17 @@ class Config(Settings):
     hidden: tuple[int, ...] = (8, 16, 32)
     contrasts: int = 4
     batch: int = 16
-    steps: int = 200
-    sgd_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
-    adam_rates: tuple[float, ...] = (0.001, 0.003, 0.01)
-    reached: float = 1.0
+    steps: int = 400
+    sgd_rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    adam_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    reached: float = 0.8
     window: int = 20
     widths: tuple[int, ...] = (16, 24, 32)
     unseen: tuple[int, ...] = (20, 40)
-    meta_steps: int = 200
-    meta_rate: float = 1e-3
+    meta_steps: int = 400
+    meta_rate: float = 3e-3
     later: int = 50
-    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    rates: tuple[float, ...] = (0.1, 0.3, 1.0)
 
 
 SIZES = {
@@ -69,5 +78,5 @@ SIZES = {
         sgd_rates=(0.01,),
         adam_rates=(0.003,),
     ),
-    STANDARD: Config(seeds=10),
+    STANDARD: Config(seeds=10, first_seed=20),
 }

@@ -10,7 +10,7 @@ STUDY = Study.of_folder(
     "small vision transformer on digits that was trained with softmax, under softmax, "
     "norm-aware linear attention (NaLaFormer's map) and linear attention on rectified "
     "queries and keys; and the accuracy of all three, trained. quick: seconds; "
-    "standard: twelve seeds, six of them for the choice of learning rates.",
+    "standard: ten seeds, five of them for the choice of learning rates.",
 )
 
 if __name__ == "__main__":

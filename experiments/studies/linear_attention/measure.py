@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from experiments.harness.store import Store
 from experiments.studies import dense_nets, programs
@@ -98,7 +99,10 @@ def _run(
         norms = jnp.sqrt(jnp.sum(q * q, axis=-1))
         return {"accuracy": right, "pairs": {"norms": norms, "entropies": each}}
 
-    return programs.at_rates(loss, start, at, config.rates, value)
+    def optimizer(rate: jax.Array) -> optax.GradientTransformation:
+        return optax.adam(optax.cosine_decay_schedule(rate, config.steps))
+
+    return programs.at_rates(loss, start, at, config.rates, value, optimizer)
 
 
 def _correlations(pairs: Any) -> dict[str, np.ndarray]:
