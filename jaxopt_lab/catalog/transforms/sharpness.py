@@ -72,6 +72,9 @@ ROWS = (
         fixed=frozenset({"eta"}),
         summary="mean of the sharpness-aware gradients of the shards of a batch",
         temp_bytes="4 + 4 * num_shards",
+        # The gradients of all shards wait for their norms: they are made at once, so
+        # that every product serves all shards.
+        tpu_temp_bytes="0.2 + 4 * num_shards",
         needs=_LINK | {"shards"},
         paper="Behdin et al. 2023, arXiv:2302.09693",
     ),
@@ -81,6 +84,8 @@ ROWS = (
         # With the default scaling it changes nothing.
         fixed=frozenset({"eta"}),
         summary="sharpness-aware gradient that also closes the gap to the plain loss",
+        # Both gradients wait for the norm and the product that split one of them.
+        tpu_temp_bytes="8.1",
         paper="Zhuang et al. 2022, arXiv:2203.08065",
         code="juntang-zhuang/GSAM",
     ),
