@@ -24,12 +24,13 @@ def check_entries(
     >>> check_entries({"image": 1}, ["image", "label"], "mix")
     Traceback (most recent call last):
       ...
-    jaxopt_lab.core.errors.InputError: the batch has no 'label' to mix; it has ['image']
+    jaxopt_lab.core.errors.InputError: the batch has no 'label' to mix; it has image
     """
     for name in names:
         if name not in batch:
             doing = f" to {purpose}" if purpose else ""
-            raise InputError(f"the batch has no {name!r}{doing}; it has {[*batch]}")
+            there = ", ".join(map(str, batch)) or "nothing"
+            raise InputError(f"the batch has no {name!r}{doing}; it has {there}")
 
 
 def check_images(images: Any, purpose: str, *, channels: bool = False) -> None:

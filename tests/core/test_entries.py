@@ -11,9 +11,9 @@ def test_entries():
     batch = {"image": 0, "label": 1}
     check_entries(batch, ())
     check_entries(batch, ("label", "image"), "mix")
-    with pytest.raises(InputError, match=r"^the batch has no 'x'; it has \['image', "):
+    with pytest.raises(InputError, match="^the batch has no 'x'; it has image, label$"):
         check_entries(batch, ("image", "x"))
-    with pytest.raises(InputError, match=r"no 'x' to mix; it has \[\]$"):
+    with pytest.raises(InputError, match="no 'x' to mix; it has nothing$"):
         check_entries({}, ("x", "y"), "mix")
 
 

@@ -236,7 +236,8 @@ def poincare_linear(
         y = \frac{w}{1 + \sqrt{1 + c |w|^2}}.
 
     The released code has :math:`\lambda = 2 (1 - c |x|^2)`, which is not the conformal
-    factor; with the right one the kernel I / 2 and the offset 0 are the identity.
+    factor; with the right one the kernel I / 2 and the offset 0 are the identity. The
+    result is kept a margin inside of the ball, as by ``project``.
 
     >>> x = jnp.array([[0.3, -0.2]])
     >>> y = poincare_linear(x, jnp.eye(2) / 2, jnp.zeros(2), jnp.array(0.7))
@@ -252,7 +253,9 @@ def poincare_linear(
     inner = root * factor * (x @ unit) * jnp.cosh(turn) - (factor - 1) * jnp.sinh(turn)
     v = (2 * lengths / root).reshape(leading) * jnp.arcsinh(inner)
     w = jnp.sinh(root * v) / root
-    return w / (1 + jnp.sqrt(1 + c * jnp.sum(w * w, axis=-1, keepdims=True)))
+    y = w / (1 + jnp.sqrt(1 + c * jnp.sum(w * w, axis=-1, keepdims=True)))
+    # A large w rounds to the border of the ball, or beyond it.
+    return project(y, c)
 
 
 def midpoint(x: jax.Array, c: jax.Array, mean: Callable[..., jax.Array]) -> jax.Array:
