@@ -70,7 +70,7 @@ def similarity_ranking(
     t = jnp.asarray(temperature, s.dtype)
     parts = (
         (pearson, 1 - _correlation(s, y, counts)),
-        (rank, _rank_divergence(s / t, y, counts, t)),
+        (rank, _rank_divergence(s, y, counts, t)),
         (preference, _preferences(s / t, y, counts)),
     )
     return sum(
@@ -228,7 +228,7 @@ def _correlation(s: jax.Array, y: jax.Array, counts: jax.Array) -> jax.Array:
 
 
 def _rank_divergence(
-    logits: jax.Array, y: jax.Array, counts: jax.Array, temperature: jax.Array
+    s: jax.Array, y: jax.Array, counts: jax.Array, temperature: jax.Array
 ) -> jax.Array:
     """Divergence of the softmax of ranks and that of similarities, over the pairs."""
     total = jnp.sum(counts)
@@ -239,6 +239,10 @@ def _rank_divergence(
     # With no pair at all every one takes part, at no weight.
     seen = here | (total == 0)
     wanted = jax.nn.log_softmax(jnp.where(seen, place / temperature, -jnp.inf))
+    # Without the largest before the division: a compiler may join a product and the
+    # difference behind it, and the largest of huge logits would not leave exactly 0.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.where(seen, s, -jnp.inf)))
+    logits = (s - largest) / temperature
     found = jax.nn.log_softmax(jnp.where(seen, logits, -jnp.inf))
     p = jnp.where(here, jnp.exp(wanted), 0)
     apart = jnp.where(here, wanted, 0) - jnp.where(here, found, 0)
@@ -252,7 +256,8 @@ def _preferences(logits: jax.Array, y: jax.Array, counts: jax.Array) -> jax.Arra
     lower = both & (gap > 0)
     widest = jnp.max(jnp.where(lower, gap, 0), axis=1, initial=0)
     own = logits * widest
-    others = jnp.where(lower, logits[None] * gap, -jnp.inf)
-    every = jnp.concatenate([own[:, None], others], axis=1)
-    losses = jax.nn.logsumexp(every, axis=1) - own
+    # Differences here, for the reason above.
+    apart = jnp.where(lower, logits[None] * gap - own[:, None], -jnp.inf)
+    every = jnp.concatenate([jnp.zeros_like(own)[:, None], apart], axis=1)
+    losses = jax.nn.logsumexp(every, axis=1)
     return mean_where(losses, jnp.any(lower, axis=1).astype(losses.dtype))

@@ -20,7 +20,7 @@ ONE = 7.0
 MORE = {
     "muon": 10.0,
     "ldadam": 8.3,
-    **dict.fromkeys(("sm3", "adam_mini"), 7.02),
+    **dict.fromkeys(("sm3", "adam_mini", "quantize_updates"), 7.02),
     **dict.fromkeys(("adamp", "sgdp", "project_radial"), 7.03),
     "agvm": 14.001,
 }

@@ -117,7 +117,10 @@ def test_all_products_of_every_model_are_narrow(name):
     found = products(jax.make_jaxpr(grad)(params, state))
     # The softmax of attention, and what it is multiplied with, are float32 in jax.
     found = [e for e in found if not attends(e)]
-    assert found and all(map(narrow, found))
+    if name == "poincare_resnet":  # points of the ball are computed in float32
+        assert not any(map(narrow, found))
+    else:
+        assert found and all(map(narrow, found))
     assert floats(jax.eval_shape(grad, params, state)) == {"float32"}
 
 
