@@ -241,7 +241,8 @@ def _rank_divergence(
     wanted = jax.nn.log_softmax(jnp.where(seen, place / temperature, -jnp.inf))
     # Without the largest before the division: a compiler may join a product and the
     # difference behind it, and the largest of huge logits would not leave exactly 0.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.where(seen, s, -jnp.inf)))
+    largest = jnp.max(jnp.where(seen, s, -jnp.inf), initial=-jnp.inf)
+    largest = jax.lax.stop_gradient(largest)
     logits = (s - largest) / temperature
     found = jax.nn.log_softmax(jnp.where(seen, logits, -jnp.inf))
     p = jnp.where(here, jnp.exp(wanted), 0)
