@@ -1,4 +1,4 @@
-"""What ``targets`` compiles: layers of equal size, and the leaves of a GPT-2."""
+"""Networks for ``targets``: layers of equal size, and the leaves of a GPT-2."""
 
 from __future__ import annotations
 

@@ -79,8 +79,6 @@ def report(measured: Measured, config: Config) -> Report:
     labels = "bytes over those of the dense network, %", "test accuracy, %"
     figure = panels.lines({"": scaled}, shares, labels, ("log", "linear"))
     (axes,) = figure.axes
-    axes.set_xticks(shares, [f"{b:g}" for b in shares], minor=False)
-    axes.minorticks_off()
     if (legend := axes.get_legend()) is not None:
         legend.remove()
     style.legend_right(figure, axes)

@@ -1,4 +1,4 @@
-"""What depth does to transformers with norms and to residual networks without."""
+"""Effects of depth on transformers with norms and residual networks without."""
 
 from __future__ import annotations
 
