@@ -306,21 +306,33 @@ _REST = re.compile(r"^( *)\*\*\w+: .*\n(?:\1  .*\n)*", re.MULTILINE)
 def _with_arguments(docstring: str, texts: Mapping[str, str]) -> str:
     """A docstring with the texts of inherited arguments in place of ``**options``."""
 
-    def written(match: re.Match[str]) -> str:
-        indent = match[1]
-        lines = (
-            textwrap.fill(
-                f"{name}: {text}",
-                88,
-                initial_indent=indent,
-                subsequent_indent=indent + "  ",
-                break_on_hyphens=False,
-            )
-            for name, text in texts.items()
-        )
-        return "".join(f"{line}\n" for line in lines)
+    return _REST.sub(lambda m: argument_lines(texts, m[1]), docstring, count=1)
 
-    return _REST.sub(written, docstring, count=1)
+
+def argument_lines(texts: Mapping[str, str], indent: str = "  ") -> str:
+    """The lines of a docstring's ``Args``.
+
+    Args:
+      texts: by name of the argument, as ``documented`` gives them.
+      indent: spaces before each name.
+
+    Returns:
+      The lines, each with a line break at its end.
+
+    >>> argument_lines({"rho": "radius."})
+    '  rho: radius.\\n'
+    """
+    lines = (
+        textwrap.fill(
+            f"{name}: {text}",
+            88,
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_on_hyphens=False,
+        )
+        for name, text in texts.items()
+    )
+    return "".join(f"{line}\n" for line in lines)
 
 
 _ENTRY = re.compile(r"^  (\*{0,2}\w+): (.*)$")
@@ -337,9 +349,24 @@ def documented(function: Callable[..., Any]) -> Mapping[str, str]:
     Returns:
       The texts, each in one line.
     """
+    return argument_texts(inspect.getdoc(function) or "")
+
+
+def argument_texts(docstring: str) -> dict[str, str]:
+    """The texts of the arguments in a docstring, by name.
+
+    Args:
+      docstring: without the indentation of its place.
+
+    Returns:
+      The texts, each in one line.
+
+    >>> argument_texts("Scale.\\n\\nArgs:\\n  rho: radius,\\n    in its units.")
+    {'rho': 'radius, in its units.'}
+    """
     found: dict[str, str] = {}
     name, inside = "", False
-    for line in (inspect.getdoc(function) or "").splitlines():
+    for line in docstring.splitlines():
         if not line.startswith(" ") and line.strip():
             inside = line in ("Args:", "Attributes:")
             name = ""
