@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.functional import Functional
-from jaxopt_lab.core.options import argument_lines, argument_texts, documented
+from jaxopt_lab.core.option_texts import argument_lines, argument_texts, documented
 
 
 class NnxLayer(nnx.Module):

@@ -11,7 +11,7 @@ from flax import linen, nnx
 from jax.sharding import PartitionSpec as P
 
 from jaxopt_lab import layers
-from jaxopt_lab.core.options import documented
+from jaxopt_lab.core.option_texts import documented
 from jaxopt_lab.layers import (
     GhostBatchNorm,
     LayerNormScaling,
