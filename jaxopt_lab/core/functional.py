@@ -72,7 +72,7 @@ for 'w': keep its real and imaginary parts as two real leaves
 
 
 class Call(NamedTuple):
-    """How a layer is called, beside its parameters, state and input.
+    """The arguments of a layer beside its parameters, state and input.
 
     Attributes:
       train: training; otherwise evaluation, in which the state stays.
@@ -128,7 +128,7 @@ def stateless_layer(
     """A layer that is one function of parameters and input, in training too.
 
     Args:
-      init: ``init(key=None) -> (params, state)``; the state is handed on as it is.
+      init: ``init(key=None) -> (params, state)``; the state is returned as it came.
       of_input: ``of_input(params, x, mask) -> y``.
 
     Returns:
