@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.hermite import hermite_basis, hilbert_weights

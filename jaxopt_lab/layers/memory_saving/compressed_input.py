@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.typing import ModelState, Params
