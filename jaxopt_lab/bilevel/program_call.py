@@ -27,10 +27,10 @@ class ProgramCall:
     """
 
     def __init__(self, closed: core.ClosedJaxpr):
-        (eqn, *others) = closed.jaxpr.eqns or [None]
-        is_call = not others and eqn is not None and "inline" in eqn.params
         self._closed = closed
-        self._call = eqn if is_call else None
+        eqns = closed.jaxpr.eqns
+        is_call = len(eqns) == 1 and "inline" in eqns[0].params
+        self._call: Any = eqns[0] if is_call else None
         self._whole: Callable[..., Any] | None = None
         self._pieces: Callable[..., Any] | None = None
 
@@ -41,11 +41,13 @@ class ProgramCall:
         if noted:
             self._whole = self._whole or self._without_border()
             return self._whole(*arrays)
-        inner = self._call.params["jaxpr"]
+        params = self._call.params
         if in_jit:
-            run = self._pieces = self._pieces or in_pieces(inner)
+            at_once = _at_once(params["inline"])
+            self._pieces = self._pieces or in_pieces(params["jaxpr"], at_once)
+            run = self._pieces
         else:
-            run = core.jaxpr_as_fun(inner)
+            run = core.jaxpr_as_fun(params["jaxpr"])
         jaxpr = self._closed.jaxpr
         values = dict(zip(jaxpr.constvars, self._closed.consts, strict=True))
         values.update(zip(jaxpr.invars, arrays, strict=True))
@@ -55,9 +57,16 @@ class ProgramCall:
         return list(map(read, jaxpr.outvars))
 
     def _without_border(self) -> Callable[..., Any]:
-        call = self._call.replace(params={**self._call.params, "inline": True})
-        jaxpr = self._closed.jaxpr.replace(eqns=[call])
+        params = self._call.params
+        params = {**params, "inline": _at_once(params["inline"])}
+        jaxpr = self._closed.jaxpr.replace(eqns=[self._call.replace(params=params)])
         return core.jaxpr_as_fun(self._closed.replace(jaxpr=jaxpr))
+
+
+def _at_once(inline: Any) -> Any:
+    """The option with which a call leaves no border in a trace, of the same type."""
+    # From jax 0.12 on not a boolean, of which True then means: when it is lowered.
+    return True if isinstance(inline, bool) else type(inline).JAX_EARLY
 
 
 def _in_jit() -> tuple[bool, bool]:

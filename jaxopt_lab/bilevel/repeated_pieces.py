@@ -4,7 +4,7 @@ An update has the same few equations for every leaf, and jax differentiates a pr
 equation by equation. Only of a nested ``jit`` does it keep the derivative, as of the
 functions of ``jax.numpy``, whose borders a trace forgets. Here neighbouring equations
 that hang together become one function again, equal ones the same. Order and equations
-are unchanged, and ``inline=True`` leaves no border in what is compiled.
+are unchanged, and no border is left in what is compiled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import eval_jaxpr
 from jax.extend import core
 
 
@@ -34,11 +35,12 @@ class _Piece(NamedTuple):
     key: Hashable
 
 
-def in_pieces(closed: core.ClosedJaxpr) -> Callable[..., list[Any]]:
+def in_pieces(closed: core.ClosedJaxpr, inline: Any) -> Callable[..., list[Any]]:
     """The program as a function for use under ``jit``.
 
     Args:
       closed: any program.
+      inline: option of ``jax.jit`` with which a trace forgets the border of a call.
 
     Returns:
       ``f(*arrays) -> arrays``, as ``jax.extend.core.jaxpr_as_fun`` gives it.
@@ -53,7 +55,7 @@ def in_pieces(closed: core.ClosedJaxpr) -> Callable[..., list[Any]]:
             run = _function(jaxpr, piece)
         else:
             if piece.key not in functions:
-                run = jax.jit(_function(jaxpr, piece), inline=True)
+                run = jax.jit(_function(jaxpr, piece), inline=inline)
                 functions[piece.key] = run
             run = functions[piece.key]
         steps.append((run, piece.inputs, piece.outputs))
@@ -75,7 +77,7 @@ def _function(jaxpr: Any, piece: _Piece) -> Callable[..., list[Any]]:
     inner = jaxpr.replace(
         constvars=[], invars=piece.inputs, outvars=piece.outputs, eqns=piece.eqns
     )
-    return lambda *arrays: jax.core.eval_jaxpr(inner, (), *arrays)
+    return lambda *arrays: eval_jaxpr(inner, (), *arrays)
 
 
 def _variables(atoms: Sequence[Any]) -> list[Any]:

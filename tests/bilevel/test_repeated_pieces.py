@@ -60,7 +60,7 @@ def scanned(x):
 def test_values_and_derivatives_are_those_of_the_program():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
     closed = jax.make_jaxpr(scanned)(x)
-    one, other = core.jaxpr_as_fun(closed), in_pieces(closed)
+    one, other = core.jaxpr_as_fun(closed), in_pieces(closed, True)
     values = [jax.jit(f)(x) for f in (one, other)]
     np.testing.assert_array_equal(*map(audit.flat, values))
     assert [float(values[1][i]) for i in (1, 2)] == [1.0, -1.0]
@@ -80,6 +80,6 @@ def test_effects_stay_in_their_order():
         return [x]
 
     closed = jax.make_jaxpr(f)(1.0)
-    (result,) = jax.jit(in_pieces(closed))(1.0)
+    (result,) = jax.jit(in_pieces(closed, True))(1.0)
     jax.effects_barrier()
     assert float(result) == 8 and sorted(said) == [(0, 1.0), (1, 3.0), (2, 6.0)]
