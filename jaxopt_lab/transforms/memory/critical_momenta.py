@@ -146,7 +146,7 @@ def scale_by_critical_momenta(
         follow = state.buffer is not None and not clean_first_step and known != 0
         silent = follow & first & (weight != 0)
         keep = jnp.where(silent, 0, now[0]) if follow else now[0]
-        buffer, keep = memory.caught_up(state.buffer, state.mu, keep)
+        buffer, past, keep = memory.caught_up(state.buffer, state.mu, keep)
 
         def averaged(
             m: jax.Array, v: jax.Array, g: jax.Array, keep: jax.Array
@@ -157,7 +157,7 @@ def scale_by_critical_momenta(
                 m = zero_if(second if known is not None else second & (v == 0), m)
             return moments.average(m, g, keep)
 
-        mu = jax.tree.map(averaged, state.mu, state.nu, updates, keep)
+        mu = jax.tree.map(averaged, past, state.nu, updates, keep)
         moving = jax.tree.map(lambda m: zero_if(silent, m), mu) if follow else mu
         aggregate = memory.mixed(buffer, moving, state.count)
         plain = state.buffer is None or weight == 0

@@ -63,11 +63,11 @@ def critical_trace(
         del params, extra
         updates = trees.arrays(updates)
         keep = value_at(momentum, state.count)
-        buffer, keep = memory.caught_up(state.buffer, state.trace, keep)
+        buffer, past, keep = memory.caught_up(state.buffer, state.trace, keep)
         trace = jax.tree.map(
             lambda k, m, g: k.astype(m.dtype) * m + g.astype(m.dtype),
             keep,
-            state.trace,
+            past,
             updates,
         )
         mixed = memory.mixed(buffer, trace, state.count)

@@ -28,7 +28,8 @@ from jaxopt_lab.transforms.memory.buffer import (
     offer,
     store,
 )
-from jaxopt_lab.transforms.memory.stacked_rows import Rank, in_order, spread
+from jaxopt_lab.transforms.memory.ordering import in_order, made_after
+from jaxopt_lab.transforms.memory.stacked_rows import Rank, spread
 
 PriorityName: TypeAlias = Literal["sum_of_norms", "per_leaf", "global_norm"]
 # ``ScalarOrSchedule`` under another name, so that the battery does not expect an
@@ -158,7 +159,7 @@ class BufferOptions:
 
     def caught_up(
         self, buffer: PriorityBuffer | None, entry: Updates, factor: Scalar
-    ) -> tuple[PriorityBuffer | None, PyTree]:
+    ) -> tuple[PriorityBuffer | None, Updates, PyTree]:
         """The buffer after ``store`` of what the last step offered.
 
         Args:
@@ -167,14 +168,15 @@ class BufferOptions:
           factor: the scalar by which the owner makes a new array of the entry.
 
         Returns:
-          The buffer, and the scalar for every leaf: known to XLA once the entry has
-          been read, so that the new array takes its memory.
+          The buffer, the entry, and the scalar for every leaf: known to XLA once the
+          entry has been read, so that the new array takes its memory.
         """
         factor = spread(jnp.asarray(factor), entry)
         if buffer is None:
-            return None, factor
+            return None, entry, factor
         buffer = store(buffer, entry, fresh=self.recompute_sum)
-        return buffer, in_order(factor, buffer.total)
+        total = buffer.total
+        return buffer, made_after(entry, total), in_order(factor, total)
 
 
 def priority_of(gradients: Updates, name: PriorityName) -> PyTree:

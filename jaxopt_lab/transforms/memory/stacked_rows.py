@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.platforms import traced_for, traced_mesh
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import PyTree, Updates
+from jaxopt_lab.transforms.memory.ordering import in_order, integer_like, made_after
 
 Rank: TypeAlias = Literal["min", "median", "max"]
 
@@ -44,34 +45,6 @@ def read(entries: Updates, slot: PyTree) -> Updates:
         entries,
         slot,
     )
-
-
-def in_order(value: PyTree, before: Updates) -> PyTree:
-    """The same scalars, known to XLA only once other arrays are.
-
-    XLA updates an array in place where it can prove that all that reads the old one
-    has run, and copies the array elsewhere; an operand that is of no consequence is
-    the proof. Not across devices: the one number that is looked at would be sent.
-
-    Args:
-      value: real scalars, such as slots, a tree like ``before``.
-      before: arrays.
-
-    Returns:
-      A tree like ``value``.
-    """
-    mesh = traced_mesh(before)
-    if mesh is not None and mesh.size > 1:
-        return value
-
-    def one(i: jax.Array, x: jax.Array) -> jax.Array:
-        if not x.size:
-            return i
-        first = x.reshape(-1)[0]
-        # Is it a number or not, the smaller of the two is `i`.
-        return jnp.minimum(i, i + (first != first).astype(i.dtype))
-
-    return jax.tree.map(one, value, before)
 
 
 def write(entries: Updates, entry: Updates, slot: PyTree, accept: PyTree) -> Updates:
@@ -127,8 +100,7 @@ def _put_if(x: jax.Array, row: jax.Array, slot: jax.Array, a: jax.Array) -> jax.
 
 def _put_bits(x: jax.Array, row: jax.Array, slot: jax.Array) -> jax.Array:
     # That of integers XLA:CPU makes in place. Without derivatives.
-    kind = jnp.dtype(f"uint{jnp.finfo(x.dtype).bits}")
-    bits = lambda value: jax.lax.bitcast_convert_type(value, kind)
+    bits = lambda value: jax.lax.bitcast_convert_type(value, integer_like(x))
     new = _put(bits(x), bits(row.astype(x.dtype)), slot)
     return jax.lax.bitcast_convert_type(new, x.dtype)
 
@@ -252,7 +224,8 @@ def _by_selection(
     at = at if behind is None else in_order(at, behind)
     new = _new_sums(entry, read(entries, at), total)
     total = jax.tree.map(jnp.where, taken, new, total)
-    return write(entries, entry, in_order(at, total), taken), total
+    at = in_order(at, total)
+    return write(entries, made_after(entry, total), at, taken), total
 
 
 @jax.custom_batching.custom_vmap
@@ -271,7 +244,7 @@ def _by_loop(
         accept, entries, total = carry
         at = spread(slot, entries)
         total = _new_sums(entry, read(entries, at), total)
-        entries = put(entries, entry, in_order(at, total))
+        entries = put(entries, made_after(entry, total), in_order(at, total))
         return jnp.zeros_like(accept), entries, total
 
     # As in ``refreshed``: the buffers of a loop are used in place. A selection reads

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_lab.transforms.memory import admit, empty, offer, resize, store
+from jaxopt_lab.transforms.memory import admit, empty, offer, ordering, resize, store
 from jaxopt_lab.transforms.memory import buffer as buffer_module
-from jaxopt_lab.transforms.memory.stacked_rows import in_order
+from jaxopt_lab.transforms.memory.ordering import in_order, made_after
 
 PARAMS = {"a": jnp.zeros((2,)), "b": jnp.zeros(())}
 KEYS = st.lists(st.integers(0, 6), min_size=1, max_size=12)
@@ -259,3 +259,20 @@ def test_a_slot_is_ordered_on_one_device_alone(devices):
     with jax.set_mesh(jax.make_mesh((devices,), ("data",), axis_types=(kind,))):
         made = jax.make_jaxpr(in_order)(jnp.array(2, jnp.int32), jnp.ones(4))
     assert ("min" in str(made)) == (devices == 1)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_arrays_made_after_others_are_the_same(dtype, monkeypatch):
+    value = jnp.array([1.5, -0.0, np.inf, np.nan, 0.0, -2.0], dtype)
+    before = jnp.array([np.nan, np.nan, np.nan, 1.0, 0.0, np.inf])
+    assert made_after(value, before) is value
+    monkeypatch.setattr(ordering, "_of_several_devices", lambda _: True)
+    found, tangent = jax.jvp(
+        lambda x: made_after(x, before), (value,), (jnp.ones_like(value),)
+    )
+    assert found.dtype == dtype and found.tobytes() == value.tobytes()
+    np.testing.assert_array_equal(tangent, np.ones(6))
+    made = jax.jit(made_after).lower(value, before).as_text()
+    assert "stablehlo.or" in made and "stablehlo.and" in made
+    monkeypatch.setattr(ordering, "traced_for", lambda _: "tpu")
+    assert made_after(value, before) is value
