@@ -38,8 +38,9 @@ def _row(name: str, *options: str, rate: float | None = None, **more: Any) -> Tr
         # momentum waits in its state, and its sum changes before it is read.
         "temp_bytes": "0" if name.endswith("_cm") else "4",
         # A momentum waits in its state for the norm of all gradients, which decides
-        # what is kept; a gradient that is stored itself has to wait as a temporary: a
-        # place for it in the state would cost the same bytes, and in checkpoints too.
+        # what is kept; a gradient that is stored itself has to wait as a temporary. The
+        # peak is that of C entries, their sum and the gradient: in a free slot of the
+        # state it would cost the same bytes, and in checkpoints too.
         "tpu_temp_bytes": "0.1" if name.endswith("_cm") else "4.1",
         "code": _CODE,
         **more,

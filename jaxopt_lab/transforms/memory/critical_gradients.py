@@ -90,11 +90,14 @@ def critical_gradients(
         the mask does not fit.
 
     Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 1) bytes, the
-    running sum or the entry by rank among them; 2 C + 4 with a bfloat16
-    buffer. The time of a step does not depend on C. Differentiable in ``kappa``,
-    ``weight_decay``, gradients and parameters; which gradients stay is piecewise
-    constant, so that the derivative by ``priority_decay`` is 0. Under ``shard_map`` the
-    priorities are the norms of the local shards: use ``jit`` for sharded parameters.
+    running sum or the entry by rank among them; 2 C + 4 with a bfloat16 buffer. The
+    gradient waits beside them until the norms of all leaves are known, which decide
+    whether it is stored: a peak of 4 (C + 2). On a CPU the old sum of a leaf is copied,
+    one leaf after the other. The time of a step does not depend on C. Differentiable in
+    ``kappa``, ``weight_decay``, gradients and parameters; which gradients stay is
+    piecewise constant, so that the derivative by ``priority_decay`` is 0. Under
+    ``shard_map`` the priorities are the norms of the local shards: use ``jit`` for
+    sharded parameters.
 
     Decisions: ``"sum"``, ``"replace"`` and the decay of priorities are those of the
     authors' newer code, the others those of their first; where the two differ (the
