@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import inspect
 import re
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -293,8 +292,8 @@ def takes(
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]
-        texts = {n: t for n, t in documented(source).items() if n in taken}
-        wrapped.__doc__ = _with_arguments(function.__doc__ or "", texts)
+        lines = [t for n, text in _entries(source).items() if n in taken for t in text]
+        wrapped.__doc__ = _with_arguments(function.__doc__ or "", lines)
         return wrapped
 
     return decorate
@@ -303,27 +302,33 @@ def takes(
 _REST = re.compile(r"^( *)\*\*\w+: .*\n(?:\1  .*\n)*", re.MULTILINE)
 
 
-def _with_arguments(docstring: str, texts: Mapping[str, str]) -> str:
-    """A docstring with the texts of inherited arguments in place of ``**options``."""
+def _with_arguments(docstring: str, lines: list[str]) -> str:
+    """A docstring with the lines of inherited arguments in place of ``**options``."""
 
     def written(match: re.Match[str]) -> str:
-        indent = match[1]
-        lines = (
-            textwrap.fill(
-                f"{name}: {text}",
-                88,
-                initial_indent=indent,
-                subsequent_indent=indent + "  ",
-                break_on_hyphens=False,
-            )
-            for name, text in texts.items()
-        )
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(f"{match[1]}{line}\n" for line in lines)
 
     return _REST.sub(written, docstring, count=1)
 
 
-_ENTRY = re.compile(r"^  (\*{0,2}\w+): (.*)$")
+_ENTRY = re.compile(r"^  (\*{0,2}\w+): ")
+
+
+@functools.cache
+def _entries(function: Callable[..., Any]) -> Mapping[str, list[str]]:
+    """The lines about each argument in a docstring, by name, without their indent."""
+    found: dict[str, list[str]] = {}
+    name, inside = "", False
+    for line in (inspect.getdoc(function) or "").splitlines():
+        if not line.startswith(" ") and line.strip():
+            inside = line in ("Args:", "Attributes:")
+            name = ""
+        elif inside and (entry := _ENTRY.match(line)):
+            name = entry[1].lstrip("*")
+            found[name] = [line[2:]]
+        elif inside and name and line.startswith("    "):
+            found[name].append(line[2:])
+    return found
 
 
 @functools.cache
@@ -337,18 +342,11 @@ def documented(function: Callable[..., Any]) -> Mapping[str, str]:
     Returns:
       The texts, each in one line.
     """
-    found: dict[str, str] = {}
-    name, inside = "", False
-    for line in (inspect.getdoc(function) or "").splitlines():
-        if not line.startswith(" ") and line.strip():
-            inside = line in ("Args:", "Attributes:")
-            name = ""
-        elif inside and (entry := _ENTRY.match(line)):
-            name = entry[1].lstrip("*")
-            found[name] = entry[2]
-        elif inside and name and line.startswith("    "):
-            found[name] += " " + line.strip()
-    return found
+    joined = {
+        name: " ".join(line.strip() for line in lines)
+        for name, lines in _entries(function).items()
+    }
+    return {name: text.partition(": ")[2] for name, text in joined.items()}
 
 
 _MARKUP = re.compile(r":math:`([^`]*)`|``([^`]*)``")

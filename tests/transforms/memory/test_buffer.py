@@ -123,6 +123,18 @@ def test_a_change_of_capacity_keeps_the_top(policy, keys, capacity, more):
         assert_same(buffer, model, "a", buffer.keys, buffer.slot, buffer.ages)
 
 
+def test_a_free_slot_of_a_grown_buffer_is_no_young_entry():
+    buffer, step = jitted("fifo", False, None, "running", 3)
+    model = Model(3, 0.5, "fifo")
+    for t in range(3):
+        buffer = step(buffer, entry_of(t), jnp.array(1.0), jnp.array(0.5))
+        model.admit(entry_of(t), 1.0)
+    for capacity in (5, 2):
+        buffer = resize(buffer, capacity, policy="fifo")
+        model.resize(capacity)
+    assert_same(buffer, model, "a", buffer.keys, buffer.slot, buffer.ages)
+
+
 @functools.cache
 def resized(capacity, policy):
     return jax.jit(lambda b: resize(b, capacity, policy=policy))
