@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -28,6 +29,29 @@ def spread(value: PyTree, like: Updates) -> PyTree:
     if jax.tree.structure(value) == jax.tree.structure(like):
         return value
     return jax.tree.map(lambda _: value, like)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def at_most_once(
+    step: Callable[[Any, Any], Any], due: jax.Array, given: Any, carried: Any
+) -> Any:
+    """A loop of no or one turn, because the arrays of a loop are updated in place.
+
+    Args:
+      step: ``(given, carried) -> carried``, a function of a module, so that steps that
+        are not compiled as a whole compile it once.
+      due: boolean scalar, whether it runs.
+      given: arrays that it reads.
+      carried: arrays that it updates.
+
+    Returns:
+      The arrays, updated or as they were.
+    """
+
+    def body(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        return jnp.zeros_like(carry[0]), step(given, carry[1])
+
+    return jax.lax.while_loop(lambda carry: carry[0], body, (due, carried))[1]
 
 
 def read(entries: Updates, slot: PyTree) -> Updates:
@@ -109,12 +133,12 @@ def _put_bits(x: jax.Array, row: jax.Array, slot: jax.Array) -> jax.Array:
 def _put_bits_loop(
     x: jax.Array, row: jax.Array, slot: jax.Array, accept: jax.Array
 ) -> jax.Array:
-    def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        accept, x = carry
-        return jnp.zeros_like(accept), _put_bits(x, row, slot)
-
     # With a selection of the old row the update would not be made in place.
-    return jax.lax.while_loop(lambda carry: carry[0], body, (accept, x))[1]
+    return at_most_once(_put_bits_of, accept, (row, slot), x)
+
+
+def _put_bits_of(given: tuple[jax.Array, jax.Array], x: jax.Array) -> jax.Array:
+    return _put_bits(x, *given)
 
 
 @_put_bits_loop.def_vmap
@@ -239,19 +263,15 @@ def _by_loop(
 ) -> tuple[Any, Any]:
     for before in jax.tree.leaves(behind):
         slot = in_order(slot, before)
+    # A selection reads the old entry twice, the second time to write it back.
+    return at_most_once(_exchange, accept, (slot, entry), (entries, total))
 
-    def body(carry: tuple[jax.Array, Any, Any]) -> tuple[jax.Array, Any, Any]:
-        accept, entries, total = carry
-        at = spread(slot, entries)
-        total = _new_sums(entry, read(entries, at), total)
-        entries = put(entries, made_after(entry, total), in_order(at, total))
-        return jnp.zeros_like(accept), entries, total
 
-    # As in ``refreshed``: the buffers of a loop are used in place. A selection reads
-    # the old entry twice, the second time to write it back.
-    carry = (accept, entries, total)
-    _, entries, total = jax.lax.while_loop(lambda carry: carry[0], body, carry)
-    return entries, total
+def _exchange(given: tuple[jax.Array, Any], carried: tuple[Any, Any]) -> Any:
+    (slot, entry), (entries, total) = given, carried
+    at = spread(slot, entries)
+    total = _new_sums(entry, read(entries, at), total)
+    return put(entries, made_after(entry, total), in_order(at, total)), total
 
 
 @_by_loop.def_vmap
@@ -306,15 +326,14 @@ def refreshed(
       is the same function of everything before.
     """
 
-    def body(carry: tuple[jax.Array, Updates, Updates]) -> tuple:
-        due, entries, total = carry
-        return jnp.zeros_like(due), entries, added_up(entries, total)
+    # A `cond` would copy the sum at every step, and under `vmap` it would add up at
+    # every step.
+    return at_most_once(_refresh, due, (), (entries, total))
 
-    # A loop of no or one turn, because its buffers are used in place; a `cond` would
-    # copy the sum at every step, and under `vmap` it would add up at every step.
-    carry = (due, entries, total)
-    _, entries, total = jax.lax.while_loop(lambda carry: carry[0], body, carry)
-    return entries, total
+
+def _refresh(_: tuple[()], carried: tuple[Any, Any]) -> Any:
+    entries, total = carried
+    return entries, added_up(entries, total)
 
 
 @refreshed.defjvp
