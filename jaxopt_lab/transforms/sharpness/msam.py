@@ -30,7 +30,7 @@ def msam(
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
-    mode: loops.Mode = "unroll",
+    mode: loops.ModeOrAuto = "auto",
     compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the mean of the shards' sharpness-aware gradients.
@@ -58,9 +58,11 @@ def msam(
         parameters that gives one. Default: all but those called ``bias``.
       perturb_mask: leaves that move. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
-      mode: how the loop over the shards runs: ``"unroll"``; ``"vmap"``, for a batch
-        that is sharded over devices under ``jit``; or ``"scan"``, which holds one
-        shard's gradient at a time but repeats the first pass.
+      mode: how the loop over the shards runs: ``"vmap"``, all at once, right for a
+        batch that is sharded over devices under ``jit``; ``"unroll"``; ``"scan"``,
+        which holds one shard's gradient at a time but repeats the first pass; or
+        ``"auto"``: ``"unroll"`` for a loss with convolutions on CPU, where they are
+        slow with the kernels of several shards, otherwise ``"vmap"``.
       compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
         ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
         must take, and its gradients are cast back. Default: they are refused.

@@ -101,10 +101,21 @@ def test_shards_on_each_device_send_one_gradient(style, shards):
     check(text_of(jaxopt_lab.msam(0.1, num_shards=shards), style), 1)
 
 
+@pytest.mark.full(plain=[f"{N}"])
+@pytest.mark.parametrize("shards", [N, 2 * N])
+def test_shards_of_a_sharded_batch_send_one_gradient(shards):
+    check(text_of(jaxopt_lab.msam(0.1, num_shards=shards), "jit"), 1)
+
+
 @pytest.mark.full
-def test_shards_of_a_sharded_batch_send_one_gradient():
-    link = jaxopt_lab.msam(0.1, num_shards=N, mode="vmap")
-    check(text_of(link, "jit"), 1)
+def test_devices_that_share_a_shard_send_its_gradient_besides():
+    shards = N // 2
+    sent = collectives(text_of(jaxopt_lab.msam(0.1, num_shards=shards), "jit"), AXES)
+    # Rings in bytes of the gradient: that of the pair, and the mean, which the
+    # partitioner takes over the pair and over the shards.
+    ring = lambda devices: 2 * (devices - 1) / devices
+    whole = gradient_bytes() / ring(N)
+    assert all_reduced(sent) == (2 * ring(2) + ring(shards)) * whole
 
 
 @pytest.mark.full(plain=["jit"])
