@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxopt_lab.core import jaxprs, loops, trees
 from jaxopt_lab.core.typing import Params, PyTree, Updates
@@ -72,6 +75,47 @@ def summed_gradient(loss: ItemLoss, points: Params, items: PyTree) -> Updates:
 
         return jnp.sum(jax.vmap(one)(points, items))
 
-    # The slope is linear, so that its derivative is the same everywhere; a point has
-    # the devices' axes over which the result varies, which zeros lack.
-    return jax.grad(slope)(loops.take(points, 0))
+    # Linear, so that its derivative is the same everywhere; a point has the devices'
+    # axes over which the result varies, which zeros lack.
+    leaves, tree = jax.tree.flatten(loops.take(points, 0))
+    program = jax.make_jaxpr(lambda *x: slope(tree.unflatten(x)))(*leaves)
+    rules = {"dot_general": _flat_product}
+
+    def flat(leaves: list[jax.Array]) -> jax.Array:
+        (total,) = jaxprs.evaluated(program.jaxpr, program.consts, leaves, rules=rules)
+        return total
+
+    return tree.unflatten(jax.grad(flat)(leaves))
+
+
+def _flat_product(
+    x: jax.Array, y: jax.Array, *, dimension_numbers: Any, **params: Any
+) -> jax.Array:
+    """``dot_general`` with one axis for all that are not summed over.
+
+    The derivative by ``w`` of ``(items, examples, in) @ w`` sums over two axes, for
+    which XLA:CPU copies the cotangent transposed, and the partitioner sends once for
+    each axis that is divided over devices.
+    """
+    (of_x, of_y), batch = dimension_numbers
+    plain = lambda x: all(axis is None for axis in jax.typeof(x).sharding.spec)
+    if any(batch) or not (plain(x) and plain(y)) or params.get("out_sharding"):
+        return lax.dot_general(x, y, dimension_numbers, **params)
+    x, of_x, rows = _one_free_axis(x, of_x)
+    y, of_y, columns = _one_free_axis(y, of_y)
+    flat = lax.dot_general(x, y, ((of_x, of_y), batch), **params)
+    return flat.reshape(rows + columns)
+
+
+def _one_free_axis(
+    x: jax.Array, summed: tuple[int, ...]
+) -> tuple[jax.Array, tuple[int, ...], tuple[int, ...]]:
+    """The operand with its free axes as one, its summed axes, and the free shape."""
+    free = tuple(i for i in range(x.ndim) if i not in summed)
+    shape = tuple(x.shape[i] for i in free)
+    adjacent = free == tuple(range(free[0], free[0] + len(free))) if free else False
+    if len(free) < 2 or not adjacent:
+        return x, summed, shape
+    first, last = free[0], free[-1]
+    x = x.reshape(*x.shape[:first], math.prod(shape), *x.shape[last + 1 :])
+    return x, tuple(i if i < first else i - len(free) + 1 for i in summed), shape
