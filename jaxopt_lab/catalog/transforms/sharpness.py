@@ -73,8 +73,8 @@ ROWS = (
         summary="mean of the sharpness-aware gradients of the shards of a batch",
         temp_bytes="4 + 4 * num_shards",
         # The gradients of all shards wait for their norms: they are made at once, so
-        # that every product serves all shards. With mode="scan" 12, whatever the number
-        # (9.4 where shards are small), and twice the traffic.
+        # that every product serves all shards. With mode="scan" 8, whatever the number
+        # (by the buffer assignment; memory_analysis says 12), and twice the traffic.
         tpu_temp_bytes="0.1 + 4 * num_shards",
         needs=_LINK | {"shards"},
         paper="Behdin et al. 2023, arXiv:2302.09693",
