@@ -18,7 +18,7 @@ def with_arguments(docstring: str, lines: Iterable[str]) -> str:
     Args:
       docstring: as it stands in its function.
       lines: those about the arguments, as ``entries_of`` gives them. They are copied:
-        wrapping them anew would cost every import.
+        wrapping them again would cost every import.
 
     Returns:
       The docstring; itself where it has no ``**options``.
