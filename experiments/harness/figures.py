@@ -51,6 +51,21 @@ def tidy(axes: Any, *, lines: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def log_places(axes: Any, places: Sequence[float], **text: Any) -> None:
+    """Make the axis of a few measured places logarithmic, with a label at each.
+
+    The labels of all the ticks within a decade would overlap.
+
+    Args:
+      axes: the axes.
+      places: along the axis, each with its number as the label.
+      **text: properties of the labels.
+    """
+    axes.set_xscale("log")
+    axes.set_xticks(places, [f"{place:,g}" for place in places], **text)
+    axes.minorticks_off()
+
+
 def methods() -> list[str]:
     """The methods of the catalog, in the order that decides their looks."""
     return list(catalog.of_kind("transform"))

@@ -116,11 +116,10 @@ def lines(
                 places, mean - half, mean + half, color=look.color, alpha=0.12
             )
         ax.set_title(title)
-        ax.set_xscale(scales[0])
         if scales[0] == "log" and len(places) <= _NAMED:
-            # The labels of all the ticks within a decade would overlap.
-            ax.set_xticks(places, [f"{place:,g}" for place in places])
-            ax.minorticks_off()
+            style.log_places(ax, places)
+        else:
+            ax.set_xscale(scales[0])
         ax.set_yscale(scales[1])
         ax.set_xlabel(labels[0])
         style.tidy(ax)

@@ -6,24 +6,28 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _REST = re.compile(r"^( *)\*\*\w+: .*\n(?:\1  .*\n)*", re.MULTILINE)
 
 
-def with_arguments(docstring: str, texts: Mapping[str, str]) -> str:
-    """A docstring with the texts of inherited arguments in place of ``**options``.
+def with_arguments(docstring: str, lines: Iterable[str]) -> str:
+    """A docstring with the lines of inherited arguments in place of ``**options``.
 
     Args:
       docstring: as it stands in its function.
-      texts: by name of the argument, as ``documented`` gives them.
+      lines: those about the arguments, as ``entries_of`` gives them. They are copied:
+        wrapping them again would cost every import.
 
     Returns:
       The docstring; itself where it has no ``**options``.
     """
 
-    return _REST.sub(lambda m: argument_lines(texts, m[1]), docstring, count=1)
+    def written(match: re.Match[str]) -> str:
+        return "".join(f"{match[1]}{line}\n" for line in lines)
+
+    return _REST.sub(written, docstring, count=1)
 
 
 def argument_lines(texts: Mapping[str, str], indent: str = "  ") -> str:
@@ -52,21 +56,35 @@ def argument_lines(texts: Mapping[str, str], indent: str = "  ") -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_ENTRY = re.compile(r"^  (\*{0,2}\w+): (.*)$")
+_ENTRY = re.compile(r"^  (\*{0,2}\w+): ")
+
+
+@functools.cache
+def entries_of(function: Callable[..., Any]) -> Mapping[str, list[str]]:
+    """The lines about each argument in the docstring of a function, by name.
+
+    Args:
+      function: a function whose docstring has ``Args``, or a dataclass with
+        ``Attributes``.
+
+    Returns:
+      Lines without the indentation of the entry.
+    """
+    return _entries(inspect.getdoc(function) or "")
 
 
 @functools.cache
 def documented(function: Callable[..., Any]) -> Mapping[str, str]:
-    """The texts of the arguments in a docstring, by name.
+    """The texts of the arguments in the docstring of a function, by name.
 
     Args:
-      function: a function whose docstring has ``Args``, or a dataclass with
-        ``Attributes``. ``takes`` has written those of the source into it.
+      function: as for ``entries_of``. ``takes`` has written the arguments of its
+        source into it.
 
     Returns:
       The texts, each in one line.
     """
-    return argument_texts(inspect.getdoc(function) or "")
+    return _texts(entries_of(function))
 
 
 def argument_texts(docstring: str) -> dict[str, str]:
@@ -81,7 +99,11 @@ def argument_texts(docstring: str) -> dict[str, str]:
     >>> argument_texts("Scale.\\n\\nArgs:\\n  rho: radius,\\n    in its units.")
     {'rho': 'radius, in its units.'}
     """
-    found: dict[str, str] = {}
+    return _texts(_entries(docstring))
+
+
+def _entries(docstring: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     name, inside = "", False
     for line in docstring.splitlines():
         if not line.startswith(" ") and line.strip():
@@ -89,10 +111,17 @@ def argument_texts(docstring: str) -> dict[str, str]:
             name = ""
         elif inside and (entry := _ENTRY.match(line)):
             name = entry[1].lstrip("*")
-            found[name] = entry[2]
+            found[name] = [line[2:]]
         elif inside and name and line.startswith("    "):
-            found[name] += " " + line.strip()
+            found[name].append(line[2:])
     return found
+
+
+def _texts(entries: Mapping[str, list[str]]) -> dict[str, str]:
+    joined = {
+        n: " ".join(line.strip() for line in lines) for n, lines in entries.items()
+    }
+    return {name: text.partition(": ")[2] for name, text in joined.items()}
 
 
 _MARKUP = re.compile(r":math:`([^`]*)`|``([^`]*)``")

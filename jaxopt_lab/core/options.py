@@ -19,7 +19,12 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
-from jaxopt_lab.core.option_texts import documented, first_sentence, with_arguments
+from jaxopt_lab.core.option_texts import (
+    documented,
+    entries_of,
+    first_sentence,
+    with_arguments,
+)
 
 T = TypeVar("T")
 
@@ -292,8 +297,9 @@ def takes(
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]
-        texts = {n: t for n, t in documented(source).items() if n in taken}
-        wrapped.__doc__ = with_arguments(function.__doc__ or "", texts)
+        told = entries_of(source)
+        lines = [line for name in told if name in taken for line in told[name]]
+        wrapped.__doc__ = with_arguments(function.__doc__ or "", lines)
         return wrapped
 
     return decorate

@@ -46,9 +46,7 @@ def rate_curves(
             axes.plot(rates, scale * score.curve, label=name, **line)
             height = scale * score.curve[list(rates).index(score.rate)]
             axes.plot(score.rate, height, look.marker, color=look.color, markersize=9)
-        axes.set_xscale("log")
-        axes.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45)
-        axes.minorticks_off()
+        style.log_places(axes, rates, rotation=45)
         axes.set_title(title)
         axes.set_xlabel("learning rate")
         style.tidy(axes)

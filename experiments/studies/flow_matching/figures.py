@@ -20,8 +20,7 @@ def panels(measured: Measured, config: Config) -> style.Figure:
         right.axhline(distances[FINE].mean(), linestyle=line, color=color, alpha=0.5)
     left.set_xlabel("transport cost above the best one (parts in 10 000)")
     left.set_ylabel("curvature of the paths")
-    right.set_xscale("log", base=2)
-    right.set_xticks(config.euler, [str(n) for n in config.euler])
+    style.log_places(right, config.euler)
     right.set_xlabel("Euler steps (level lines: fine steps)")
     right.set_ylabel("Wasserstein distance from the data")
     for axes in (left, right):

@@ -136,7 +136,7 @@ def tests(
 
 
 def of_each_seed(
-    test: Callable[[Any, Any], Mapping[str, jax.Array]], state: TrainState, many: bool
+    test: Callable[[Any, Any], Mapping[str, Any]], state: TrainState, many: bool
 ) -> dict[str, np.ndarray]:
     """A test of a state, of one seed after the other.
 
