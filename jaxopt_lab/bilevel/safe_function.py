@@ -11,6 +11,7 @@ from jax.core import eval_context
 from jax.extend import core
 
 from jaxopt_lab.bilevel.opaque_call import arrays_only, opaque_call
+from jaxopt_lab.bilevel.program_call import ProgramCall
 from jaxopt_lab.bilevel.rewrite_jaxpr import rewrite_jaxpr
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 
@@ -57,14 +58,14 @@ class SafeFunction:
             self._programs.move_to_end(key)
             program, rebuild = self._programs[key]
         else:
-            traced = jax.make_jaxpr(run)(arrays)
-            program = rewrite_jaxpr(traced, self._slopes)
+            traced = jax.make_jaxpr(jax.jit(run))(arrays)
+            program = ProgramCall(rewrite_jaxpr(traced, self._slopes))
             # Effects (of collectives) belong to the call, so they are not cached.
             if key is not None and not traced.effects:
                 self._programs[key] = program, rebuild
                 if len(self._programs) > _CACHE_SIZE:
                     self._programs.popitem(last=False)
-        return rebuild(core.jaxpr_as_fun(program)(*arrays))
+        return rebuild(program(*arrays))
 
 
 def _key(args: Any, extra: Any, arrays: list[Any]) -> Any:
