@@ -98,7 +98,7 @@ def test_one_method_loads_what_it_is_made_of():
     methods = modules_of("transforms.sharpness", ONE)
     assert methods == {"link", "perturbation", "sam"}
     # Each costs a fifth of a millisecond, a thousandth of what optax takes.
-    assert len(ours) <= 35
+    assert len(ours) <= 40
 
 
 def modules_of(room, statement):
