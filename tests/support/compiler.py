@@ -1,13 +1,16 @@
 """How programs are compiled in the plain run: quickly; most of its time is that.
 
-The full run compiles them as users do. Only the compiler's effort differs: what a
-program computes, allocates and sends is decided before.
+The full run compiles them as users do, but for those of ``quickly``. Only the
+compiler's effort differs: what a program computes, allocates and sends is decided
+before.
 """
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 _CHOICE = "JAXOPT_LAB_TESTS_COMPILER"
@@ -35,10 +38,8 @@ def share_contexts() -> None:
     """Let many programs be lowered in one MLIR context, once jax is loaded.
 
     jax makes one for each, with all of its dialects: a fifth to a third of what a
-    program of one operation takes.
+    program of one operation takes. The programs are the same.
     """
-    if not quick():
-        return
     from jax._src.interpreters import mlir
 
     make = getattr(mlir, "make_ir_context", None)
@@ -61,6 +62,24 @@ def share_contexts() -> None:
 def quick() -> bool:
     """Whether this run compiles with little effort."""
     return os.environ.get(_CHOICE) == "quick"
+
+
+@contextlib.contextmanager
+def quickly() -> Iterator[None]:
+    """A context, or a decorator, in which the full run compiles with little effort too.
+
+    For programs that run once or twice, where another test compiles the same
+    computation as users do or no number is compared.
+    """
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 @functools.cache
