@@ -4,7 +4,7 @@ import re
 
 import jax
 import pytest
-from support import cases, compiler
+from support import cases
 
 from experiments.benchmarks import communication
 from jaxopt_lab import catalog
@@ -28,12 +28,8 @@ MORE = {
 
 @pytest.fixture(autouse=True)
 def as_in_the_command():
-    # The suite runs in float64. What is sent does not depend on the effort.
-    with (
-        jax.enable_x64(False),
-        jax.numpy_rank_promotion("allow"),
-        compiler.quickly(),
-    ):
+    # The suite runs in float64.
+    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
         yield
 
 

@@ -1,11 +1,11 @@
-"""How the programs of the studies' tests are compiled, in the full run too."""
+"""Compilation of the studies in the full run."""
 
 import pytest
 from support import compiler
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _compiled_quickly():
-    # A tiny run takes few steps: nearly all of its time is the compiler's.
+    # Runs of a few steps: nearly all of their time is the compiler's.
     with compiler.quickly():
         yield
