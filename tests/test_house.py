@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -193,3 +194,20 @@ def test_public_names_are_sorted_and_documented():
     names = [n for n in jaxopt_lab.__all__ if not n.startswith("__")]
     assert names == sorted(names)
     assert all(getattr(jaxopt_lab, name).__doc__ for name in names)
+
+
+def _modules_that_tests_start():
+    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List | ast.Tuple):
+                words = [getattr(word, "value", None) for word in node.elts]
+                yield from (b for a, b in itertools.pairwise(words) if a == "-m" and b)
+
+
+def test_a_module_that_a_test_starts_does_something():
+    names = {n for n in _modules_that_tests_start() if isinstance(n, str)}
+    ours = {n for n in names if n.split(".")[0] in ("jaxopt_lab", "experiments")}
+    assert len(ours) > 3
+    for name in ours:
+        path = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
+        assert "__main__" in path.read_text(), f"python -m {name} does nothing"

@@ -5,7 +5,8 @@ function is traced once, one program computes what each of its operations gives,
 a second run, in plain Python, takes its values from there. To the function that run
 is one outside of ``jit``: every value is a concrete array. An operation that the
 trace has not seen, as after a branch that asks whether a value is traced, is compiled
-by itself, as it always is.
+by itself, as it always is; but one that rounds once or not at all NumPy computes, to
+the same bits.
 """
 
 from __future__ import annotations
@@ -67,6 +68,37 @@ def _is_literal(primitive: Any, args: Any, params: Any) -> bool:
     )
 
 
+_BY_NUMPY: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b, **_: a + b,
+    "sub": lambda a, b, **_: a - b,
+    "mul": lambda a, b, **_: a * b,
+    "transpose": lambda x, *, permutation: np.transpose(x, permutation),
+    "reshape": lambda x, *, new_sizes, **_: np.reshape(x, new_sizes),
+    "convert_element_type": lambda x, *, new_dtype, **_: x.astype(new_dtype),
+}
+
+
+def _by_numpy(primitive: Any, args: Any, params: Any) -> Any:
+    """What NumPy makes of an operation that it computes alike; otherwise nothing."""
+    compute = _BY_NUMPY.get(primitive.name)
+    floats = all(getattr(x, "dtype", None) in (np.float32, np.float64) for x in args)
+    weak = any(jax.typeof(x).weak_type for x in args) or params.get("weak_type")
+    targets = (params.get("new_dtype"), params.get("out_dtype"))
+    known = all(t in (None, np.float32, np.float64) for t in targets)
+    if compute is None or not floats or weak or not known:
+        return None
+    return jax.device_put(compute(*map(np.asarray, args), **params))
+
+
+def _computed(primitive: Any, args: Any, params: Any) -> list[Any]:
+    exact = _by_numpy(primitive, args, params)
+    if exact is not None:
+        return [exact]
+    with core.set_current_trace(core.eval_trace):
+        found = core.eval_trace.process_primitive(primitive, args, params)
+    return list(found) if primitive.multiple_results else [found]
+
+
 class _Remembering(core.Trace):
     """Evaluates as outside of ``jit``, known operations from memory."""
 
@@ -85,9 +117,7 @@ class _Remembering(core.Trace):
             return jax.device_put(np.asarray(args[0]).astype(params["new_dtype"]))
         key = _key(primitive, params, args)
         if key not in self.known:
-            with core.set_current_trace(core.eval_trace):
-                found = core.eval_trace.process_primitive(primitive, args, params)
-            self.known[key] = list(found) if primitive.multiple_results else [found]
+            self.known[key] = _computed(primitive, args, params)
         # New buffers, as an operation gives them: two of them may be given away.
         found = [jax.device_put(x, may_alias=False) for x in self.known[key]]
         return found if primitive.multiple_results else found[0]

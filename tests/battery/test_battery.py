@@ -16,8 +16,6 @@ from jaxopt_lab.catalog import of_kind
 SUBJECTS = {"transform": (transform.Subject, of_kind("transform"))}
 """By kind of part: its subject, and its rows by name."""
 MOST_PROGRAMS = {"transform": 15}
-# optax's init takes an operation outside of jit.
-ONE_MORE = {"muon"}
 
 
 @functools.lru_cache(maxsize=1)
@@ -76,7 +74,7 @@ def test_battery(kind, row, check, pytestconfig):
             run(kind, row, name)
         except Exception:  # another test reports it
             continue
-    most = MOST_PROGRAMS[kind] + (row in ONE_MORE)
+    most = MOST_PROGRAMS[kind]
     assert tally.programs <= most, f"{tally.programs} programs, at most {most}"
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support import compiler
 
 from battery import transform
 from battery.faults import FAULTS
@@ -37,6 +38,7 @@ PLAIN = [f"{kind}-{name}" for kind, name in CASES if name != DEAR]
     [(kind, row) for kind, rows in SOUND.items() for row in rows],
     ids=lambda x: getattr(x, "name", x),
 )
+@compiler.quickly()
 def test_what_the_faults_are_planted_in_passes_everything(kind, row):
     assert failures(SUBJECTS[kind](row)) == {}
 
@@ -52,6 +54,7 @@ def test_a_fault_fails_these_checks(kind, name):
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind, name", CASES)
+@compiler.quickly()
 def test_and_no_other(kind, name):
     fault = FAULTS[kind][name]
     found = failures(SUBJECTS[kind](fault.row))

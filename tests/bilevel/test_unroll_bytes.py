@@ -43,6 +43,16 @@ def planned(hidden, n, **options):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize(
+    "hidden, remat, bar",
+    [
+        (64, "sqrt", 5.8e6),
+        (64, 3, 2.9e6),
+        (64, 4, 2.3e6),
+        (256, "sqrt", 63.5e6),
+        (256, 3, 31e6),
+    ],
+)
 def test_reverse_mode(hidden, remat, bar):
     found = measured(hidden, 1000, remat)
     assert found <= bar

@@ -285,7 +285,7 @@ def test_the_command(tmp_path, method):
     file = tmp_path / "plan.json"
     words = ["model=llama-60m", f"method={method}", "mesh=data:16", "batch=64"]
     done = subprocess.run(
-        [sys.executable, "-m", "jaxopt_lab.lab.plan", *words, f"json={file}"],
+        [sys.executable, "-m", "experiments.plan", *words, f"json={file}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -320,7 +320,7 @@ def test_the_estimated_peak_is_near_that_of_the_tpu_compiler(tmp_path, words):
     """Figures of libtpu 0.0.42.1 under jax 0.10.2, with adamw."""
     file = tmp_path / "plan.json"
     subprocess.run(
-        [sys.executable, "-m", "jaxopt_lab.lab.plan", *words.split(), f"json={file}"],
+        [sys.executable, "-m", "experiments.plan", *words.split(), f"json={file}"],
         cwd=ROOT,
         capture_output=True,
         check=True,
@@ -364,7 +364,7 @@ def test_the_tpu_compiler_where_it_is_there(tmp_path):
     file = tmp_path / "plan.json"
     words = ["model=llama-60m", "mesh=data:8", "batch=64", "target=v5e:2x4"]
     subprocess.run(
-        [sys.executable, "-m", "jaxopt_lab.lab.plan", *words, f"json={file}"],
+        [sys.executable, "-m", "experiments.plan", *words, f"json={file}"],
         cwd=ROOT,
         capture_output=True,
         check=True,

@@ -209,9 +209,11 @@ def docstring(subject: Subject) -> None:
 
 @_common("always")
 def docstring_example(subject: Subject) -> None:
-    """The examples of the docstrings run; the plain run has them in its doctests."""
+    """The examples of the docstrings run, here or with those of their module."""
     for part in subject.documented():
         module = inspect.getmodule(part)
+        if _among_the_doctests(part, module):
+            continue
         finder = doctest.DocTestFinder(recurse=False)
         runner = doctest.DocTestRunner(verbose=False)
         said: list[str] = []
@@ -219,6 +221,15 @@ def docstring_example(subject: Subject) -> None:
             for test in finder.find(part, part.__name__, globs=vars(module).copy()):
                 runner.run(test, out=said.append)
         assert runner.failures == 0, "".join(said)
+
+
+def _among_the_doctests(part: Any, module: Any) -> bool:
+    """Whether ``tests/test_doctests.py`` runs them: not of each decorated function."""
+    if not module.__name__.startswith("jaxopt_lab."):
+        return False
+    found = doctest.DocTestFinder().find(module)
+    name = f"{module.__name__}.{part.__name__}"
+    return any(test.name == name and test.examples for test in found)
 
 
 def _is_class(part: Any) -> bool:

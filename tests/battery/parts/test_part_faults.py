@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support import compiler
 
 from battery.faults import FAULTS
 from battery.parts.kinds import KINDS, SUBJECTS, TOYS
@@ -29,12 +30,14 @@ def _cases():
     "kind, toy",
     [pytest.param(k, t, id=f"{k}-{t.name}") for k in KINDS for t in TOYS[k]],
 )
+@compiler.quickly()
 def test_what_the_faults_are_planted_in_passes_everything(kind, toy):
     every = names_for(kind, toy, ("plain", "full"))
     assert failures(SUBJECTS[kind](toy), every) == {}
 
 
 @pytest.mark.parametrize("kind, name", list(_cases()))
+@compiler.quickly()
 def test_a_fault_fails_these_checks(kind, name):
     fault = FAULTS[kind][name]
     found = failures(SUBJECTS[kind](fault.row, apart=True), fault.checks)

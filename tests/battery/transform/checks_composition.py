@@ -13,8 +13,6 @@ from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 from jaxopt_lab.core.errors import InputError
 
-TIGHT = {"rtol": 1e-11, "atol": 1e-13}
-
 
 @check("transform")
 def extras(subject: Subject) -> None:
@@ -45,8 +43,7 @@ def schedules(subject: Subject) -> None:
         for i in range(len(names) + 1)
     )
     at = lambda path, t: jax.tree.map(lambda x: x[t], path)
-    # Normal numbers differ in their last bits between programs, and errors grow.
-    tolerance = {"rtol": 1e-8} if subject.row.name == "bsam" else TIGHT
+    tolerance = comparison.tolerance(subject.row)
     comparison.assert_close(at(same, 1), subject.path[1][0], **tolerance)
     for name, path in zip(names, changing, strict=True):
         comparison.assert_close(at(path, 0), subject.path[0][0], **tolerance)
@@ -68,7 +65,9 @@ def chained(subject: Subject) -> None:
     clipped, opposite = (
         jax.tree.map(lambda x, i=i: x[i], subject.value("chained")) for i in range(2)
     )
-    comparison.assert_close(clipped, subject.value("by hand"), **TIGHT)
+    comparison.assert_close(
+        clipped, subject.value("by hand"), **comparison.tolerance(subject.row)
+    )
     bare, _ = subject.path[1]
     assert comparison.gap(clipped, bare) > 1e-9, "what stands around has no effect"
     if "shards" in subject.row.needs:
@@ -86,7 +85,7 @@ def groups(subject: Subject) -> None:
         comparison.assert_close(
             subject.value(name),
             {"in": expected, "out": outside},
-            **TIGHT,
+            **comparison.tolerance(subject.row),
             custom_message=name,
         )
 
@@ -103,7 +102,9 @@ def multi_steps(subject: Subject) -> None:
         for i in range(2)
     )
     comparison.assert_equal(half, problems.params())
-    comparison.assert_close(whole, subject.path[0][0], **TIGHT)
+    comparison.assert_close(
+        whole, subject.path[0][0], **comparison.tolerance(subject.row)
+    )
 
 
 @check("transform", tier=tier)
@@ -115,9 +116,11 @@ def inject(subject: Subject) -> None:
         jax.tree.map(lambda x, i=i: x[i], subject.value("inject")) for i in range(2)
     )
     end = jax.tree.map(lambda x: x[-1], after)
-    comparison.assert_close(end, subject.looped[0], **TIGHT)
+    comparison.assert_close(end, subject.looped[0], **comparison.tolerance(subject.row))
     first = jax.tree.map(lambda x: x[0], changed)
-    comparison.assert_close(first, subject.value("others"), **TIGHT)
+    comparison.assert_close(
+        first, subject.value("others"), **comparison.tolerance(subject.row)
+    )
     narrow, _, _ = abstract.one_step(subject.injected(), np.float32)
     for leaf in jax.tree.leaves(narrow):
         assert leaf.dtype == np.float32, f"float32 became {leaf.dtype}"
@@ -128,7 +131,11 @@ def apply_if_finite(subject: Subject) -> None:
     """Inside ``apply_if_finite`` a bad step is as if it had not been."""
     params, state = subject.value("apply_if_finite")
     assert int(state.total_notfinite) == 1
-    comparison.assert_close((params, state.inner_state), subject.path[1], **TIGHT)
+    comparison.assert_close(
+        (params, state.inner_state),
+        subject.path[1],
+        **comparison.tolerance(subject.row),
+    )
 
 
 @check("transform", parts.has_radius, tier=tier)

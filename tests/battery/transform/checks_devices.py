@@ -10,15 +10,15 @@ from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 from jaxopt_lab.core import trees
 
-TIGHT = {"rtol": 1e-11, "atol": 1e-13}
-
 
 @check("transform", tier=tier)
 def sharded(subject: Subject) -> None:
     """Sharded over eight devices: the same, and the state lies as the parameters."""
     found = subject.sharded
     end = jax.device_get((found.params, found.state))
-    comparison.assert_close(end, subject.value("waves"), **TIGHT)
+    comparison.assert_close(
+        end, subject.value("waves"), **comparison.tolerance(subject.row)
+    )
     for leaf in jax.tree.leaves(found.params):
         assert leaf.sharding.is_equivalent_to(found.split, leaf.ndim), leaf.sharding
     leaves = jax.tree.leaves(found.state)
@@ -37,4 +37,4 @@ def parallel(subject: Subject) -> None:
     expected = subject.value("two shards") if divided else subject.path[1]
     for device in range(2):
         mine = jax.tree.map(lambda x, d=device: x[d], subject.value("parallel"))
-        comparison.assert_close(mine, expected, **TIGHT)
+        comparison.assert_close(mine, expected, **comparison.tolerance(subject.row))

@@ -9,21 +9,23 @@ from battery.transform import comparison, parts, problems
 from battery.transform.deferred import tier
 from battery.transform.subject import Subject
 
-TIGHT = {"rtol": 1e-11, "atol": 1e-13}
-
 
 @check("transform", tier=tier)
 def jit(subject: Subject) -> None:
     """In and out of jit, on device arrays and on numpy arrays."""
     for inside, outside in zip(subject.donated.path, subject.path, strict=True):
-        comparison.assert_close(inside, outside, **TIGHT)
-    comparison.assert_close(subject.on_numpy, subject.path[0], **TIGHT)
+        comparison.assert_close(inside, outside, **comparison.tolerance(subject.row))
+    comparison.assert_close(
+        subject.on_numpy, subject.path[0], **comparison.tolerance(subject.row)
+    )
 
 
 @check("transform", tier=tier)
 def scan(subject: Subject) -> None:
     """A scan over steps is a loop over steps."""
-    comparison.assert_close(subject.value("scan"), subject.looped, **TIGHT)
+    comparison.assert_close(
+        subject.value("scan"), subject.looped, **comparison.tolerance(subject.row)
+    )
 
 
 @check("transform", tier=tier)
@@ -33,7 +35,9 @@ def vmap_seeds(subject: Subject) -> None:
     for i, shift in enumerate(parts.SHIFTS):
         start = jax.tree.map(lambda p, s=shift: p + s, problems.params())
         mine = jax.tree.map(lambda x, i=i: x[i], together)
-        comparison.assert_close(mine, subject.path_from(start, 2)[-1], **TIGHT)
+        comparison.assert_close(
+            mine, subject.path_from(start, 2)[-1], **comparison.tolerance(subject.row)
+        )
 
 
 @check("transform", tier=tier)
@@ -42,10 +46,14 @@ def vmap_hyper(subject: Subject) -> None:
     together = subject.value("hyper")
     for i, name in enumerate(("default", "others")):
         mine = jax.tree.map(lambda x, i=i: x[i], together)
-        comparison.assert_close(mine, parts.run_at(subject, name)[1], **TIGHT)
+        comparison.assert_close(
+            mine, parts.run_at(subject, name)[1], **comparison.tolerance(subject.row)
+        )
     # Traced numbers give what Python's own give.
     comparison.assert_close(
-        parts.run_at(subject, "default")[2], subject.looped, **TIGHT
+        parts.run_at(subject, "default")[2],
+        subject.looped,
+        **comparison.tolerance(subject.row),
     )
 
 
@@ -62,4 +70,6 @@ def donation(subject: Subject) -> None:
     donated = subject.donated
     assert not donated.said, donated.said
     assert donated.deleted and subject.given_away(), "not every argument is used"
-    comparison.assert_close(donated.path[-1], subject.looped, **TIGHT)
+    comparison.assert_close(
+        donated.path[-1], subject.looped, **comparison.tolerance(subject.row)
+    )

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from battery.registry import Tier, check
-from battery.transform import sweeps
+from battery.transform import comparison, sweeps
 from battery.transform.subject import Subject
 
 # A selection by rank may fall the other way where gradients differ by a rounding.
@@ -20,10 +20,11 @@ def tier(row: object) -> Tier:
     return "plain" if row.name in PLAIN.values() else "full"
 
 
-def _equal(found: object, expected: object, what: str) -> None:
+def _equal(subject: Subject, found: object, expected: object, what: str) -> None:
+    tolerance = comparison.tolerance(subject.row, **TIGHT)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(
-            np.asarray(a, float), np.asarray(b, float), err_msg=what, **TIGHT
+            np.asarray(a, float), np.asarray(b, float), err_msg=what, **tolerance
         ),
         found,
         expected,
@@ -34,13 +35,13 @@ def _equal(found: object, expected: object, what: str) -> None:
 def parallel_styles(subject: Subject) -> None:
     """Two devices are one device, in every style of data parallelism."""
     for style in sweeps.STYLES:
-        _equal(subject.two_devices(style), subject.one_device, style)
+        _equal(subject, subject.two_devices(style), subject.one_device, style)
 
 
 @check("transform", tier=tier, sweep=True)
 def divided_state(subject: Subject) -> None:
     """Two devices that divide the state are one device."""
-    _equal(subject.divided, subject.one_device, "divided")
+    _equal(subject, subject.divided, subject.one_device, "divided")
 
 
 @check("transform", lambda row: row.differentiable, tier=tier, sweep=True)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from support import compiler
 
 from battery.programs import UNFUSED, without_keys
 from battery.transform import problems
@@ -41,6 +42,7 @@ def _chosen(subject: Any, shards: int) -> Any:
     return subject.tx
 
 
+@compiler.quickly()
 def one_device(subject: Any) -> Tree:
     """Parameters, state and loss after two train steps on one device."""
     tx = _chosen(subject, 2)
@@ -48,6 +50,7 @@ def one_device(subject: Any) -> Tree:
     return _after(make_train_step(LOSS, tx), state)
 
 
+@compiler.quickly()
 def two_devices(subject: Any, style: str) -> Tree:
     """The same on two devices, in one of ``STYLES``."""
     mesh = make_mesh("data:2")
@@ -64,6 +67,7 @@ def two_devices(subject: Any, style: str) -> Tree:
     return _after(train, jax.device_put(state, there), jitted=style != "pmap")
 
 
+@compiler.quickly()
 def divided(subject: Any) -> Tree:
     """The same on two devices that divide the state."""
     tx, mesh, row = _chosen(subject, 2), make_mesh("data:2"), subject.row
@@ -117,6 +121,7 @@ def unrolled(subject: Any, rate: str) -> Unrolled:
     return jax.device_get(fn(moves, params, problems.batch()))
 
 
+@compiler.quickly()
 def under_differentiable(subject: Any) -> tuple[Tree, Tree]:
     """The end of two steps, without and with the safe rules.
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from battery.programs import QUICK
 
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.search import (
@@ -143,7 +144,8 @@ def test_networks_of_draws_train(i):
 
     tx = optax.sgd(0.01)
 
-    @jax.jit
+    # Quickly compiled: every network is a program of its own, which runs once.
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def run(x, y):
         params, state = net.init(key(0, i))
         train = init_state(tx, params, key(1, i), model_state=state)
