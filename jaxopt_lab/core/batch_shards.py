@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,36 @@ from jaxopt_lab.core.batch_parts import share, split_batch, weighed
 from jaxopt_lab.core.summed_gradients import can_sum, summed_gradient
 from jaxopt_lab.core.typing import Batch, Params, PyTree, Updates
 
-if TYPE_CHECKING:
-    from jaxopt_lab.core.batch_gradients import BatchGrad
+
+class WholeBatch(Protocol):
+    """A ``BatchGrad``, as the parts of its batch see it."""
+
+    _batch: Batch
+    _cache: dict[int, tuple[list[Any], Any]]
+
+    def weight(self, part: Batch = None) -> jax.Array | None: ...
+
+    def cached(self, num_shards: int, params: Params) -> Any | None: ...
+
+    def _reduced(self, grads: Updates, part: Batch = None) -> Updates: ...
+
+    def _shard_key(self, j: int | jax.Array, num_shards: int) -> jax.Array | None: ...
+
+    def _local(
+        self,
+        params: Params,
+        batch: Batch,
+        key: jax.Array | None,
+        num_shards: int,
+        *,
+        first: bool = False,
+    ) -> tuple[tuple[jax.Array, PyTree], Updates]: ...
 
 
 class BatchShards:
     """The equal parts of a ``BatchGrad``'s batch; see ``BatchGrad.shard``."""
 
-    def __init__(self, whole: BatchGrad, num_shards: int):
+    def __init__(self, whole: WholeBatch, num_shards: int):
         self._whole = whole
         self._num_shards = num_shards
         # NumPy would cut its arrays itself: another program for the same batch.

@@ -113,6 +113,19 @@ def test_micro_batches_give_the_whole_gradient(micro, micro_loop):
     chex.assert_trees_all_close(grad_fn(W), jax.grad(loss)(W, X), rtol=1e-13)
 
 
+@pytest.mark.parametrize("micro", [1, 2, 4])
+def test_the_value_is_computed_in_micro_batches(micro):
+    sizes = set()
+
+    def measured(p, batch, key):
+        sizes.add(len(batch))
+        return loss(p, batch), ()
+
+    grad_fn = BatchGrad(measured, X, micro_batches=micro)
+    np.testing.assert_allclose(grad_fn.value(W), loss(W, X), rtol=1e-14)
+    assert sizes == {len(X) // micro}
+
+
 @pytest.mark.parametrize("shards, micro", [(2, 4), (4, 2), (4, 4), (1, 2)])
 def test_shards_of_micro_batches(shards, micro):
     plain = jaxopt_lab.batch_grad(loss, X)
