@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core import loops, trees
-from jaxopt_lab.core.batch_parts import share, split_batch, weighed
+from jaxopt_lab.core.batch_parts import Weights, share, split_batch, weighed
 from jaxopt_lab.core.summed_gradients import can_sum, summed_gradient
 from jaxopt_lab.core.typing import Batch, Params, PyTree, Updates
 
@@ -20,12 +20,17 @@ class WholeBatch(Protocol):
 
     _batch: Batch
     _cache: dict[int, tuple[list[Any], Any]]
+    _weights: Weights | None
 
     def weight(self, part: Batch = None) -> jax.Array | None: ...
 
     def cached(self, num_shards: int, params: Params) -> Any | None: ...
 
     def _reduced(self, grads: Updates, part: Batch = None) -> Updates: ...
+
+    def _micro_in_shard(self, num_shards: int) -> int: ...
+
+    def _loss(self, params: Params, batch: Batch, key: Any) -> jax.Array: ...
 
     def _shard_key(self, j: int | jax.Array, num_shards: int) -> jax.Array | None: ...
 
