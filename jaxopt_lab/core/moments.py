@@ -184,10 +184,48 @@ def adam_direction(
     ... )
     (1.0, 0.0)
     """
-    dtype = square.dtype
+    scales = direction_scales(mean_correction, square_correction, square.dtype)
+    return scaled_direction(mean, square, eps, *scales)
+
+
+def direction_scales(
+    mean_correction: Scalar, square_correction: Scalar, dtype: DTypeLike
+) -> tuple[jax.Array, jax.Array]:
+    """Factors of ``scaled_direction``, for loops: the same for all entries.
+
+    Args:
+      mean_correction: of the first moment, as ``bias_correction`` gives it.
+      square_correction: of the second.
+      dtype: floating type.
+
+    Returns:
+      ``(1 / c1, 1 / sqrt(c2))``.
+    """
     # Scalars are inverted once; a division for each entry would cost more.
     scale = 1 / jnp.asarray(mean_correction, dtype)
-    root_scale = 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
+    return scale, 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
+
+
+def scaled_direction(
+    mean: jax.Array,
+    square: jax.Array,
+    eps: Scalar,
+    scale: jax.Array,
+    root_scale: jax.Array,
+) -> jax.Array:
+    """``scale mean / (root_scale sqrt(square) + eps)``, see ``adam_direction``.
+
+    Args:
+      mean: first moment, real or complex.
+      square: second moment, real and not negative, of the same precision.
+      eps: added to the root, in the units of the gradient; may be 0.
+      scale: from ``direction_scales``.
+      root_scale: likewise.
+
+    Returns:
+      Array like ``mean``.
+    """
+    dtype = square.dtype
     root = trees.safe_sqrt(square) * root_scale + jnp.asarray(eps, dtype)
     return quotient(mean * scale.astype(mean.dtype), root)
 

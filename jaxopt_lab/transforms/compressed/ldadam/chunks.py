@@ -144,9 +144,13 @@ class ColumnChunks(NamedTuple):
                     x = x.reshape(*x.shape[:axis], units * parts, -1)
                     numbers = first * parts + jnp.arange(count * parts)
                     at = (slice(None),) * axis + (numbers,)
-                    x = x.at[at].get(mode="promise_in_bounds")
+                    x = x.at[at].get(
+                        mode="promise_in_bounds", wrap_negative_indices=False
+                    )
                 else:
-                    x = jax.lax.dynamic_slice_in_dim(x, first, count, axis=axis)
+                    x = jax.lax.dynamic_slice_in_dim(
+                        x, first, count, axis, allow_negative_indices=False
+                    )
                 return x.reshape(piece.front, -1)
 
             old = [taken(x, piece) for x, piece in zip(arrays, carried, strict=True)]
@@ -158,6 +162,7 @@ class ColumnChunks(NamedTuple):
                     y.reshape(*x.shape[:-2], count, x.shape[-1]),
                     first,
                     axis=x.ndim - 2,
+                    allow_negative_indices=False,
                 )
                 for x, y in zip(arrays, new, strict=True)
             ]

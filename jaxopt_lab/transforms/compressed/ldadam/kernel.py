@@ -120,20 +120,19 @@ class BasisChange(NamedTuple):
 
     @classmethod
     def of(
-        cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: MatmulLayout
+        cls, projector: jax.Array, old: jax.Array, ratio: jax.Array, sided: MatmulLayout
     ) -> BasisChange:
         """From one basis to the next.
 
         Args:
           projector: the new one, ``(p, rank)``.
           old: that of the step before.
-          b1: decay of the first moment.
+          ratio: b1 / (1 - b1).
           sided: how the matrix is stored.
 
         Returns:
           The turn.
         """
-        ratio = _ratio(b1, old.dtype)
         leaving = jnp.concatenate([-projector, ratio * old], axis=1)
         return cls(
             sided.towards(projector),
@@ -143,38 +142,52 @@ class BasisChange(NamedTuple):
         )
 
 
-def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
-    decay = jnp.asarray(b1, dtype)
-    return decay / (1 - decay)
+class ColumnScalars(NamedTuple):
+    """What the columns of a step share, computed outside of the loops over them.
 
-
-def corrections(scalars: StepScalars, dtype: Any) -> list[jax.Array]:
-    """Corrections of the biases of both moments before the step.
-
-    Args:
-      scalars: those of the step.
-      dtype: floating type.
-
-    Returns:
-      Two scalars.
+    Attributes:
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      mean: the first moment before the step times it is without its bias; 0 at the
+        first step, as the moment is.
+      square: likewise of the second.
+      total: one over ``square``; 0 at the first step.
+      ratio: b1 / (1 - b1).
+      scale: see ``moments.scaled_direction``.
+      root_scale: likewise.
     """
-    return [
-        moments.bias_correction(b, scalars.count, dtype)
-        for b in (scalars.b1, scalars.b2)
-    ]
 
+    b1: jax.Array
+    b2: jax.Array
+    eps: jax.Array
+    mean: jax.Array
+    square: jax.Array
+    total: jax.Array
+    ratio: jax.Array
+    scale: jax.Array
+    root_scale: jax.Array
 
-def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
-    """A moment without its bias; 0 at the first step, as the moment is.
+    @classmethod
+    def of(cls, scalars: StepScalars, dtype: Any) -> ColumnScalars:
+        """Those of a step.
 
-    Args:
-      moment: before the step.
-      correction: from ``corrections``.
+        Args:
+          scalars: the hyper-parameters.
+          dtype: floating type.
 
-    Returns:
-      The quotient.
-    """
-    return trees.safe_divide(moment, jnp.broadcast_to(correction, moment.shape))
+        Returns:
+          Scalars of that type.
+        """
+        b1, b2, eps = (
+            jnp.asarray(x, dtype) for x in (scalars.b1, scalars.b2, scalars.eps)
+        )
+        correction = moments.bias_correction
+        before = [correction(b, scalars.count, dtype) for b in (b1, b2)]
+        after = (correction(b, scalars.count + 1, dtype) for b in (b1, b2))
+        inverses = (trees.safe_divide(jnp.ones_like(x), x) for x in before)
+        scales = moments.direction_scales(*after, dtype)
+        return cls(b1, b2, eps, *inverses, before[1], b1 / (1 - b1), *scales)
 
 
 def advance(
@@ -182,7 +195,7 @@ def advance(
     mu: jax.Array,
     nu: jax.Array,
     turn: BasisChange,
-    scalars: StepScalars,
+    shared: ColumnScalars,
     sided: MatmulLayout,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
@@ -192,25 +205,24 @@ def advance(
       mu: ``(rank, q)``, first moment in the old subspace.
       nu: second moment there.
       turn: from the old subspace to the new one.
-      scalars: those of the step.
+      shared: scalars of the step.
       sided: how ``x`` is stored.
 
     Returns:
       ``(direction, error, first moment, second moment)``.
     """
-    before = corrections(scalars, x.dtype)
-    mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
+    mean, square = mu * shared.mean, nu * shared.square
     inside = sided.onto(x, turn.towards)
     moved = turn.rotation @ mu
-    gone = jnp.concatenate([inside + _ratio(scalars.b1, x.dtype) * moved, mu])
+    gone = jnp.concatenate([inside + shared.ratio * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
     turned = turn.rotation @ mean
     spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
-    mu = moments.average(moved, inside, scalars.b1)
-    nu = before[1] * jnp.abs(spread)
-    nu = moments.average_of_squares(nu, inside, scalars.b2)
-    direction = moments.corrected_direction(
-        mu, nu, scalars.count + 1, scalars.b1, scalars.b2, scalars.eps
+    mu = moments.average(moved, inside, shared.b1)
+    nu = shared.total * jnp.abs(spread)
+    nu = moments.average_of_squares(nu, inside, shared.b2)
+    direction = moments.scaled_direction(
+        mu, nu, shared.eps, shared.scale, shared.root_scale
     )
     return sided.spanned(turn.back, direction), error, mu, nu
 
@@ -253,10 +265,12 @@ class SubspaceIteration(NamedTuple):
             # A A' basis; A is never formed.
             inner, outer = self.products(basis, past)
             seen = past * (old @ inner) + (1 - past) * outer
-            # With no gradient so far there is nothing to turn to.
-            nothing = jnp.all(seen == 0)
-            safe = jnp.where(nothing, basis, seen)
-            return jnp.where(nothing, basis, factorized(safe))
+            # With no gradient so far there is nothing to turn to. By columns, as the
+            # factorization does: they are searched once.
+            nothing = jnp.all(jnp.max(jnp.abs(seen.T), axis=1) == 0)
+            if options.factorization == "cholesky":
+                seen = jnp.where(nothing, basis, seen)
+            return jnp.where(nothing, basis, factorized(seen))
 
         def refined(basis: jax.Array) -> jax.Array:
             return jax.lax.fori_loop(
