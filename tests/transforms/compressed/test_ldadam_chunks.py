@@ -191,3 +191,5 @@ def test_products_need_no_repacking(monkeypatch):
     # Of two bases, once a step.
     assert all(re.search(r"f32\[8,8\]", line) for line in others)
     assert len(products) - len(others) >= 12
+    # For a product with a vector XLA:CPU compiles a kernel, one for each matrix.
+    assert not [line for line in products if re.search(r"= f32\[(\d+|\d+,1)\]", line)]

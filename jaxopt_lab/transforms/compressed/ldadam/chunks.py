@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core import loops
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
 CHUNK = 131_072
@@ -169,10 +170,9 @@ class ColumnChunks(NamedTuple):
             return arrays, list(sums)
 
         number, rest = divmod(units, self.step)
-        state = jax.lax.fori_loop(
-            0,
-            number,
+        state = loops.repeat(
             lambda i, state: advance(i * self.step, state, self.step),
+            number,
             ([laid_out(x) for x in carried], list(sums)),
         )
         if rest:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core import loops, moments, trees
 from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.transforms.compressed import low_rank
@@ -294,11 +294,8 @@ class SubspaceIteration(NamedTuple):
             # Under the `cond` of every iteration a TPU would copy the gradient.
             return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
 
-        def turn(basis: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-            due = first | (i == 0)
-            return jax.lax.cond(due, orthonormal, lambda b: b, basis), None
-
         # One iteration in the text of the program, not one more for the first step:
-        # loops take long to compile on a CPU. One of an unknown number of turns would
-        # have no reverse pass.
-        return jax.lax.scan(turn, old, jnp.arange(START_ITERATIONS))[0]
+        # loops take long to compile on a CPU.
+        number = jnp.where(first, START_ITERATIONS, 1)
+        once = lambda _, basis: orthonormal(basis)
+        return loops.repeat(once, number, old, most=START_ITERATIONS)
