@@ -10,7 +10,7 @@ of :math:`|g|^2`, as in optax.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -303,6 +303,56 @@ def adam_step(
     mu = average(mu, g, b1)
     nu = average_of_squares(nu, g, b2)
     return corrected_direction(mu, nu, count, b1, b2, eps), mu, nu
+
+
+class AdamScalars(NamedTuple):
+    """What Adam needs of a step beside the arrays, computed once for all leaves.
+
+    The same for each leaf, or in a loop, is work for the compiler.
+
+    Attributes:
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      scale: see ``scaled_direction``.
+      root_scale: likewise.
+    """
+
+    b1: jax.Array
+    b2: jax.Array
+    eps: jax.Array
+    scale: jax.Array
+    root_scale: jax.Array
+
+    @classmethod
+    def of(cls, count: jax.Array, b1: Scalar, b2: Scalar, eps: Scalar) -> AdamScalars:
+        """Those of a step.
+
+        Args:
+          count: number of the step, from 1.
+          b1: decay of the first moment, in [0, 1).
+          b2: decay of the second, in [0, 1).
+          eps: added to the root, after the correction of the biases.
+
+        Returns:
+          Scalars of the widest floating type there is.
+        """
+        dtype = jnp.result_type(float)
+        corrections = (bias_correction(b, count, dtype) for b in (b1, b2))
+        given = (jnp.asarray(x, dtype) for x in (b1, b2, eps))
+        return cls(*given, *direction_scales(*corrections, dtype))
+
+    def direction(self, mu: jax.Array, nu: jax.Array) -> jax.Array:
+        """The direction of moments after the step, in the type of the scalars."""
+        return scaled_direction(mu, nu, self.eps, self.scale, self.root_scale)
+
+    def step(
+        self, g: jax.Array, mu: jax.Array, nu: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``adam_step`` of arrays whose moments have the type of the scalars."""
+        mu = average(mu, g, self.b1)
+        nu = average_of_squares(nu, g, self.b2)
+        return self.direction(mu, nu), mu, nu
 
 
 def rms_direction(

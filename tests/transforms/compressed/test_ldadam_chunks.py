@@ -128,6 +128,7 @@ def test_pieces_divide_the_columns_where_a_number_near_the_wanted_one_does(
             cut = ColumnChunks.of(layout, 1, chunk * rows)
             groups = devices if columns % devices == 0 else 1
             each, wanted = columns // groups, max(1, chunk // groups)
+            wanted = 2 ** int(np.log2(wanted))
             if 2 * wanted > each:
                 assert not cut.step
                 continue

@@ -86,6 +86,8 @@ class ColumnChunks(NamedTuple):
         groups = devices if units % devices == 0 else 1
         each = units // groups
         wanted = max(1, chunk // (across * unit * groups * layers))
+        # Of matrices of several lengths pieces are alike then, and so are kernels.
+        wanted = 1 << (wanted.bit_length() - 1)
         if 2 * wanted > each:
             return whole
         # What is left over after the loop would be computed by a second copy of it.

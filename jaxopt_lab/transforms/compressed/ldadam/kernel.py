@@ -20,24 +20,70 @@ Factorization = Literal["qr", "cholesky"]
 START_ITERATIONS = 4
 
 
+class MomentScalars(NamedTuple):
+    """What moments need of a step, computed once for all leaves and columns.
+
+    Attributes:
+      adam: those of Adam's step.
+      mean: the first moment before the step times it is without its bias; 0 at the
+        first step, as the moment is.
+      square: likewise of the second.
+      total: one over ``square``; 0 at the first step.
+      ratio: b1 / (1 - b1).
+    """
+
+    adam: moments.AdamScalars
+    mean: jax.Array
+    square: jax.Array
+    total: jax.Array
+    ratio: jax.Array
+
+    @classmethod
+    def of(cls, count: jax.Array, b1: Scalar, b2: Scalar, eps: Scalar) -> MomentScalars:
+        """Those of a step.
+
+        Args:
+          count: int32, steps done before.
+          b1: decay of the first moment.
+          b2: decay of the second.
+          eps: added to the root.
+
+        Returns:
+          Scalars of the widest floating type there is.
+        """
+        adam = moments.AdamScalars.of(count + 1, b1, b2, eps)
+        before = [
+            moments.bias_correction(b, count, b.dtype) for b in (adam.b1, adam.b2)
+        ]
+        inverses = (trees.safe_divide(jnp.ones_like(x), x) for x in before)
+        return cls(adam, *inverses, before[1], adam.b1 / (1 - adam.b1))
+
+    def astype(self, dtype: Any) -> MomentScalars:
+        """The same in another type.
+
+        Args:
+          dtype: floating type.
+
+        Returns:
+          Scalars of that type.
+        """
+        return jax.tree.map(lambda x: x.astype(dtype), self)
+
+
 class StepScalars(NamedTuple):
     """The hyper-parameters at one step.
 
     Attributes:
       count: int32, steps done before.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
       rho: weight of the past in the subspace.
+      moments: those of the moments.
       rate: learning rate; ``None`` gives the bare direction.
       decay: weight decay, or ``None``.
     """
 
     count: jax.Array
-    b1: Scalar
-    b2: Scalar
-    eps: Scalar
     rho: Scalar
+    moments: MomentScalars
     rate: Scalar | None = None
     decay: Scalar | None = None
 
@@ -142,60 +188,12 @@ class BasisChange(NamedTuple):
         )
 
 
-class ColumnScalars(NamedTuple):
-    """What the columns of a step share, computed outside of the loops over them.
-
-    Attributes:
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
-      mean: the first moment before the step times it is without its bias; 0 at the
-        first step, as the moment is.
-      square: likewise of the second.
-      total: one over ``square``; 0 at the first step.
-      ratio: b1 / (1 - b1).
-      scale: see ``moments.scaled_direction``.
-      root_scale: likewise.
-    """
-
-    b1: jax.Array
-    b2: jax.Array
-    eps: jax.Array
-    mean: jax.Array
-    square: jax.Array
-    total: jax.Array
-    ratio: jax.Array
-    scale: jax.Array
-    root_scale: jax.Array
-
-    @classmethod
-    def of(cls, scalars: StepScalars, dtype: Any) -> ColumnScalars:
-        """Those of a step.
-
-        Args:
-          scalars: the hyper-parameters.
-          dtype: floating type.
-
-        Returns:
-          Scalars of that type.
-        """
-        b1, b2, eps = (
-            jnp.asarray(x, dtype) for x in (scalars.b1, scalars.b2, scalars.eps)
-        )
-        correction = moments.bias_correction
-        before = [correction(b, scalars.count, dtype) for b in (b1, b2)]
-        after = (correction(b, scalars.count + 1, dtype) for b in (b1, b2))
-        inverses = (trees.safe_divide(jnp.ones_like(x), x) for x in before)
-        scales = moments.direction_scales(*after, dtype)
-        return cls(b1, b2, eps, *inverses, before[1], b1 / (1 - b1), *scales)
-
-
 def advance(
     x: jax.Array,
     mu: jax.Array,
     nu: jax.Array,
     turn: BasisChange,
-    shared: ColumnScalars,
+    shared: MomentScalars,
     sided: MatmulLayout,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
@@ -216,14 +214,9 @@ def advance(
     moved = turn.rotation @ mu
     gone = jnp.concatenate([inside + shared.ratio * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
-    turned = turn.rotation @ mean
+    turned = moved * shared.mean
     spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
-    mu = moments.average(moved, inside, shared.b1)
-    nu = shared.total * jnp.abs(spread)
-    nu = moments.average_of_squares(nu, inside, shared.b2)
-    direction = moments.scaled_direction(
-        mu, nu, shared.eps, shared.scale, shared.root_scale
-    )
+    direction, mu, nu = shared.adam.step(inside, moved, shared.total * jnp.abs(spread))
     return sided.spanned(turn.back, direction), error, mu, nu
 
 

@@ -66,7 +66,7 @@ class Matrix(NamedTuple):
             shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
             return x + storage.decode(jax.tree.unflatten(structure, shaped), x.shape)
 
-        shared = ldadam_kernel.ColumnScalars.of(scalars, leaf.dtype)
+        shared = scalars.moments.astype(leaf.dtype)
         old = kept.projector
 
         def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
