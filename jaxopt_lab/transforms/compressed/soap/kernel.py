@@ -121,7 +121,7 @@ def eigenbasis(factor: jax.Array) -> jax.Array:
     weights = -1 - jnp.arange(size, 0, -1, dtype=dtype) / size
     # Its first vectors are those of the space that is left.
     _, completion = jnp.linalg.eigh((rest * weights[None, :]) @ rest)
-    place = jnp.maximum(jnp.arange(size) - jnp.sum(inside, dtype=jnp.int32), 0)
+    place = jnp.maximum(jnp.arange(size) - jnp.sum(inside), 0)
     return jnp.where(inside[None, :], vectors, _ordered(completion, place))
 
 
