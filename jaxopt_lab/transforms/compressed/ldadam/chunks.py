@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core import loops
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
-CHUNK = 131_072
+CHUNK = 65_536
 # Elements read together where no block is longer.
 _RUN = 64
 Arrays = Sequence[jax.Array]
