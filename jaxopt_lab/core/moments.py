@@ -306,7 +306,7 @@ def adam_step(
 
 
 class AdamScalars(NamedTuple):
-    """What Adam needs of a step beside the arrays, computed once for all leaves.
+    """Scalars of a step of Adam, computed once for all leaves.
 
     The same for each leaf, or in a loop, is work for the compiler.
 

@@ -21,7 +21,7 @@ START_ITERATIONS = 4
 
 
 class MomentScalars(NamedTuple):
-    """What moments need of a step, computed once for all leaves and columns.
+    """Scalars of the moments at one step, computed once for all leaves and columns.
 
     Attributes:
       adam: those of Adam's step.
