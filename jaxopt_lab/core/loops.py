@@ -202,6 +202,68 @@ def mean_in_sequence(
     return _mean(total, n, first), carry
 
 
+def repeat(
+    step: Callable[[jax.Array, PyTree], PyTree],
+    number: int | jax.Array,
+    state: PyTree,
+    most: int | None = None,
+) -> PyTree:
+    """``state = step(i, state)`` for i from 0, ``number`` times.
+
+    The values and derivatives of ``jax.lax.fori_loop``, which counts twice where it can
+    be differentiated: XLA removes the second counter, one nest of loops at a time, and
+    simplifies the whole program again after each. Here the loop itself is a plain one,
+    and only its derivative is that of a scan.
+
+    Args:
+      step: function of the turn, an int32 scalar, and the state; it may close over
+        arrays, with respect to which it is differentiated too.
+      number: of turns, possibly traced.
+      state: tree of arrays.
+      most: bound of a traced ``number``. A derivative has as many turns, each under a
+        ``cond``; memory of the reverse pass: as many states.
+
+    Returns:
+      The last state.
+
+    >>> x = jnp.float32(2.0)
+    >>> cube = lambda x: repeat(lambda i, y: x * y, 3, jnp.ones_like(x))
+    >>> float(cube(x)), float(jax.grad(cube)(x))
+    (8.0, 12.0)
+    """
+    if most is None and not isinstance(number, int):
+        raise errors.InputError("repeat needs most: the number of turns is traced")
+    turns = jnp.asarray(number, jnp.int32)
+    plain, closed_over = jax.closure_convert(step, turns, state)
+
+    @jax.custom_jvp
+    def run(turns: jax.Array, state: PyTree, closed_over: Any) -> PyTree:
+        def turn(at: Any) -> Any:
+            i, state = at
+            return i + 1, plain(i, state, *closed_over)
+
+        start = jnp.zeros_like(turns), state
+        return jax.lax.while_loop(lambda at: at[0] < turns, turn, start)[1]
+
+    def scanned(turns: jax.Array, state: PyTree, closed_over: Any) -> PyTree:
+        def turn(i: jax.Array, state: PyTree) -> PyTree:
+            i = i.astype(jnp.int32)
+            one = lambda state: plain(i, state, *closed_over)
+            if most is None:
+                return one(state)
+            return jax.lax.cond(i < turns, one, lambda state: state, state)
+
+        return jax.lax.fori_loop(0, number if most is None else most, turn, state)
+
+    @run.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        turns, *others = primals
+        f = lambda *others: scanned(turns, *others)
+        return jax.jvp(f, tuple(others), tuple(tangents[1:]))
+
+    return run(turns, state, tuple(closed_over))
+
+
 _floating = trees.is_floating
 
 

@@ -10,7 +10,7 @@ of :math:`|g|^2`, as in optax.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -184,10 +184,48 @@ def adam_direction(
     ... )
     (1.0, 0.0)
     """
-    dtype = square.dtype
+    scales = direction_scales(mean_correction, square_correction, square.dtype)
+    return scaled_direction(mean, square, eps, *scales)
+
+
+def direction_scales(
+    mean_correction: Scalar, square_correction: Scalar, dtype: DTypeLike
+) -> tuple[jax.Array, jax.Array]:
+    """Factors of ``scaled_direction``, for loops: the same for all entries.
+
+    Args:
+      mean_correction: of the first moment, as ``bias_correction`` gives it.
+      square_correction: of the second.
+      dtype: floating type.
+
+    Returns:
+      ``(1 / c1, 1 / sqrt(c2))``.
+    """
     # Scalars are inverted once; a division for each entry would cost more.
     scale = 1 / jnp.asarray(mean_correction, dtype)
-    root_scale = 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
+    return scale, 1 / trees.safe_sqrt(jnp.asarray(square_correction, dtype))
+
+
+def scaled_direction(
+    mean: jax.Array,
+    square: jax.Array,
+    eps: Scalar,
+    scale: jax.Array,
+    root_scale: jax.Array,
+) -> jax.Array:
+    """``scale mean / (root_scale sqrt(square) + eps)``, see ``adam_direction``.
+
+    Args:
+      mean: first moment, real or complex.
+      square: second moment, real and not negative, of the same precision.
+      eps: added to the root, in the units of the gradient; may be 0.
+      scale: from ``direction_scales``.
+      root_scale: likewise.
+
+    Returns:
+      Array like ``mean``.
+    """
+    dtype = square.dtype
     root = trees.safe_sqrt(square) * root_scale + jnp.asarray(eps, dtype)
     return quotient(mean * scale.astype(mean.dtype), root)
 
@@ -265,6 +303,56 @@ def adam_step(
     mu = average(mu, g, b1)
     nu = average_of_squares(nu, g, b2)
     return corrected_direction(mu, nu, count, b1, b2, eps), mu, nu
+
+
+class AdamScalars(NamedTuple):
+    """Scalars of a step of Adam, computed once for all leaves.
+
+    The same for each leaf, or in a loop, is work for the compiler.
+
+    Attributes:
+      b1: decay of the first moment.
+      b2: decay of the second.
+      eps: added to the root.
+      scale: see ``scaled_direction``.
+      root_scale: likewise.
+    """
+
+    b1: jax.Array
+    b2: jax.Array
+    eps: jax.Array
+    scale: jax.Array
+    root_scale: jax.Array
+
+    @classmethod
+    def of(cls, count: jax.Array, b1: Scalar, b2: Scalar, eps: Scalar) -> AdamScalars:
+        """Those of a step.
+
+        Args:
+          count: number of the step, from 1.
+          b1: decay of the first moment, in [0, 1).
+          b2: decay of the second, in [0, 1).
+          eps: added to the root, after the correction of the biases.
+
+        Returns:
+          Scalars of the widest floating type there is.
+        """
+        dtype = jnp.result_type(float)
+        corrections = (bias_correction(b, count, dtype) for b in (b1, b2))
+        given = (jnp.asarray(x, dtype) for x in (b1, b2, eps))
+        return cls(*given, *direction_scales(*corrections, dtype))
+
+    def direction(self, mu: jax.Array, nu: jax.Array) -> jax.Array:
+        """The direction of moments after the step, in the type of the scalars."""
+        return scaled_direction(mu, nu, self.eps, self.scale, self.root_scale)
+
+    def step(
+        self, g: jax.Array, mu: jax.Array, nu: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``adam_step`` of arrays whose moments have the type of the scalars."""
+        mu = average(mu, g, self.b1)
+        nu = average_of_squares(nu, g, self.b2)
+        return self.direction(mu, nu), mu, nu
 
 
 def rms_direction(

@@ -1,4 +1,4 @@
-"""The three ways to run a loop give the same numbers."""
+"""The ways to run a loop give the same numbers."""
 
 import chex
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lab.core import loops
+from jaxopt_lab.core import jaxprs, loops
 from jaxopt_lab.core.errors import InputError
 
 MODES = ["unroll", "vmap", "scan"]
@@ -85,3 +85,45 @@ def test_choose_unrolls_convolutions_on_cpu_only(monkeypatch):
 def test_an_unknown_mode_is_named():
     with pytest.raises(InputError, match="unknown mode 'vmp'; perhaps you meant 'vmap"):
         loops.check_mode("vmp")
+
+
+def repeated(loop, x):
+    """A state of two dtypes, and an array that the step closes over."""
+
+    def step(i, state):
+        y, turns = state
+        return jnp.sin(x * y) + i.astype(y.dtype), turns + i
+
+    return loop(step, (x + 1, jnp.int32(0)))
+
+
+def test_repeat_is_a_loop_with_its_derivatives():
+    x = jnp.array([0.3, -0.7])
+    plain = lambda step, state: jax.lax.fori_loop(
+        0, 3, lambda i, state: step(jnp.int32(i), state), state
+    )
+    wanted = lambda x: repeated(plain, x)[0].sum()
+    traced = lambda step, state: loops.repeat(step, jnp.int32(3), state, most=5)
+    for loop in (lambda step, state: loops.repeat(step, 3, state), traced):
+        found = lambda x, loop=loop: repeated(loop, x)[0].sum()
+        assert int(repeated(loop, x)[1]) == 3
+        for transformed in (lambda f: f, jax.vmap, jax.grad, jax.hessian):
+            ours, theirs = (jax.jit(transformed(f))(x) for f in (found, wanted))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_repeat_counts_once():
+    """One counter beside the state, where a loop for derivatives has two."""
+    f = lambda x: loops.repeat(lambda i, y: y + i.astype(y.dtype), 4, x)
+    (loop,) = (
+        eqn
+        for eqn in jaxprs.equations(jax.make_jaxpr(f)(jnp.ones(2)).jaxpr)
+        if eqn.primitive.name in ("while", "scan")
+    )
+    assert loop.primitive.name == "while"
+    assert len(loop.outvars) == 2
+
+
+def test_repeat_needs_a_bound_for_a_traced_number():
+    with pytest.raises(InputError, match="needs most"):
+        loops.repeat(lambda i, y: y, jnp.int32(3), jnp.ones(2))

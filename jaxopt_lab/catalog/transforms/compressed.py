@@ -156,7 +156,8 @@ ROWS = (
         "side",
         "factorization",
         # A gradient is read for the subspace and then for the step; the compiler lets
-        # some of them wait: one of three matrices, three of six (2.1 bytes).
+        # some of them wait: one of three matrices, three of six (2.1 bytes). Barriers
+        # that order the leaves change nothing.
         tpu_temp_bytes="1.5",
         # A decay, as b1.
         ranges={"rho": None},

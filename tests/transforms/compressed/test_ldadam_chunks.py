@@ -139,6 +139,7 @@ def test_pieces_divide_the_columns_where_a_number_near_the_wanted_one_does(
             cut = ColumnChunks.of(layout, 1, chunk * rows)
             groups = devices if columns % devices == 0 else 1
             each, wanted = columns // groups, max(1, chunk // groups)
+            wanted = 2 ** int(np.log2(wanted))
             if 2 * wanted > each:
                 assert not cut.step
                 continue
@@ -202,3 +203,5 @@ def test_products_need_no_repacking(monkeypatch):
     # Of two bases, once a step.
     assert all(re.search(r"f32\[8,8\]", line) for line in others)
     assert len(products) - len(others) >= 12
+    # For a product with a vector XLA:CPU compiles a kernel, one for each matrix.
+    assert not [line for line in products if re.search(r"= f32\[(\d+|\d+,1)\]", line)]

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core import loops
 from jaxopt_lab.transforms.compressed.low_rank import Layout
 
-CHUNK = 131_072
+CHUNK = 65_536
 # Elements read together where no block is longer.
 _RUN = 64
 Arrays = Sequence[jax.Array]
@@ -85,6 +86,8 @@ class ColumnChunks(NamedTuple):
         groups = devices if units % devices == 0 else 1
         each = units // groups
         wanted = max(1, chunk // (across * unit * groups * layers))
+        # Of matrices of several lengths pieces are alike then, and so are kernels.
+        wanted = 1 << (wanted.bit_length() - 1)
         if 2 * wanted > each:
             return whole
         # What is left over after the loop would be computed by a second copy of it.
@@ -144,9 +147,13 @@ class ColumnChunks(NamedTuple):
                     x = x.reshape(*x.shape[:axis], units * parts, -1)
                     numbers = first * parts + jnp.arange(count * parts)
                     at = (slice(None),) * axis + (numbers,)
-                    x = x.at[at].get(mode="promise_in_bounds")
+                    x = x.at[at].get(
+                        mode="promise_in_bounds", wrap_negative_indices=False
+                    )
                 else:
-                    x = jax.lax.dynamic_slice_in_dim(x, first, count, axis=axis)
+                    x = jax.lax.dynamic_slice_in_dim(
+                        x, first, count, axis, allow_negative_indices=False
+                    )
                 return x.reshape(piece.front, -1)
 
             old = [taken(x, piece) for x, piece in zip(arrays, carried, strict=True)]
@@ -158,16 +165,16 @@ class ColumnChunks(NamedTuple):
                     y.reshape(*x.shape[:-2], count, x.shape[-1]),
                     first,
                     axis=x.ndim - 2,
+                    allow_negative_indices=False,
                 )
                 for x, y in zip(arrays, new, strict=True)
             ]
             return arrays, list(sums)
 
         number, rest = divmod(units, self.step)
-        state = jax.lax.fori_loop(
-            0,
-            number,
+        state = loops.repeat(
             lambda i, state: advance(i * self.step, state, self.step),
+            number,
             ([laid_out(x) for x in carried], list(sums)),
         )
         if rest:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core import moments, trees
+from jaxopt_lab.core import loops, moments, trees
 from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.transforms.compressed import low_rank
@@ -20,24 +20,70 @@ Factorization = Literal["qr", "cholesky"]
 START_ITERATIONS = 4
 
 
+class MomentScalars(NamedTuple):
+    """Scalars of the moments at one step, computed once for all leaves and columns.
+
+    Attributes:
+      adam: those of Adam's step.
+      mean: the first moment before the step times it is without its bias; 0 at the
+        first step, as the moment is.
+      square: likewise of the second.
+      total: one over ``square``; 0 at the first step.
+      ratio: b1 / (1 - b1).
+    """
+
+    adam: moments.AdamScalars
+    mean: jax.Array
+    square: jax.Array
+    total: jax.Array
+    ratio: jax.Array
+
+    @classmethod
+    def of(cls, count: jax.Array, b1: Scalar, b2: Scalar, eps: Scalar) -> MomentScalars:
+        """Those of a step.
+
+        Args:
+          count: int32, steps done before.
+          b1: decay of the first moment.
+          b2: decay of the second.
+          eps: added to the root.
+
+        Returns:
+          Scalars of the widest floating type there is.
+        """
+        adam = moments.AdamScalars.of(count + 1, b1, b2, eps)
+        before = [
+            moments.bias_correction(b, count, b.dtype) for b in (adam.b1, adam.b2)
+        ]
+        inverses = (trees.safe_divide(jnp.ones_like(x), x) for x in before)
+        return cls(adam, *inverses, before[1], adam.b1 / (1 - adam.b1))
+
+    def astype(self, dtype: Any) -> MomentScalars:
+        """The same in another type.
+
+        Args:
+          dtype: floating type.
+
+        Returns:
+          Scalars of that type.
+        """
+        return jax.tree.map(lambda x: x.astype(dtype), self)
+
+
 class StepScalars(NamedTuple):
     """The hyper-parameters at one step.
 
     Attributes:
       count: int32, steps done before.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
       rho: weight of the past in the subspace.
+      moments: those of the moments.
       rate: learning rate; ``None`` gives the bare direction.
       decay: weight decay, or ``None``.
     """
 
     count: jax.Array
-    b1: Scalar
-    b2: Scalar
-    eps: Scalar
     rho: Scalar
+    moments: MomentScalars
     rate: Scalar | None = None
     decay: Scalar | None = None
 
@@ -120,20 +166,19 @@ class BasisChange(NamedTuple):
 
     @classmethod
     def of(
-        cls, projector: jax.Array, old: jax.Array, b1: Scalar, sided: MatmulLayout
+        cls, projector: jax.Array, old: jax.Array, ratio: jax.Array, sided: MatmulLayout
     ) -> BasisChange:
         """From one basis to the next.
 
         Args:
           projector: the new one, ``(p, rank)``.
           old: that of the step before.
-          b1: decay of the first moment.
+          ratio: b1 / (1 - b1).
           sided: how the matrix is stored.
 
         Returns:
           The turn.
         """
-        ratio = _ratio(b1, old.dtype)
         leaving = jnp.concatenate([-projector, ratio * old], axis=1)
         return cls(
             sided.towards(projector),
@@ -143,46 +188,12 @@ class BasisChange(NamedTuple):
         )
 
 
-def _ratio(b1: Scalar, dtype: Any) -> jax.Array:
-    decay = jnp.asarray(b1, dtype)
-    return decay / (1 - decay)
-
-
-def corrections(scalars: StepScalars, dtype: Any) -> list[jax.Array]:
-    """Corrections of the biases of both moments before the step.
-
-    Args:
-      scalars: those of the step.
-      dtype: floating type.
-
-    Returns:
-      Two scalars.
-    """
-    return [
-        moments.bias_correction(b, scalars.count, dtype)
-        for b in (scalars.b1, scalars.b2)
-    ]
-
-
-def corrected(moment: jax.Array, correction: jax.Array) -> jax.Array:
-    """A moment without its bias; 0 at the first step, as the moment is.
-
-    Args:
-      moment: before the step.
-      correction: from ``corrections``.
-
-    Returns:
-      The quotient.
-    """
-    return trees.safe_divide(moment, jnp.broadcast_to(correction, moment.shape))
-
-
 def advance(
     x: jax.Array,
     mu: jax.Array,
     nu: jax.Array,
     turn: BasisChange,
-    scalars: StepScalars,
+    shared: MomentScalars,
     sided: MatmulLayout,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The step once the subspace is known; each column by itself.
@@ -192,26 +203,20 @@ def advance(
       mu: ``(rank, q)``, first moment in the old subspace.
       nu: second moment there.
       turn: from the old subspace to the new one.
-      scalars: those of the step.
+      shared: scalars of the step.
       sided: how ``x`` is stored.
 
     Returns:
       ``(direction, error, first moment, second moment)``.
     """
-    before = corrections(scalars, x.dtype)
-    mean, square = (corrected(m, c) for m, c in zip((mu, nu), before, strict=True))
+    mean, square = mu * shared.mean, nu * shared.square
     inside = sided.onto(x, turn.towards)
     moved = turn.rotation @ mu
-    gone = jnp.concatenate([inside + _ratio(scalars.b1, x.dtype) * moved, mu])
+    gone = jnp.concatenate([inside + shared.ratio * moved, mu])
     error = x + sided.spanned(turn.leaving, gone)
-    turned = turn.rotation @ mean
+    turned = moved * shared.mean
     spread = (turn.rotation * turn.rotation) @ (square - mean * mean) + turned * turned
-    mu = moments.average(moved, inside, scalars.b1)
-    nu = before[1] * jnp.abs(spread)
-    nu = moments.average_of_squares(nu, inside, scalars.b2)
-    direction = moments.corrected_direction(
-        mu, nu, scalars.count + 1, scalars.b1, scalars.b2, scalars.eps
-    )
+    direction, mu, nu = shared.adam.step(inside, moved, shared.total * jnp.abs(spread))
     return sided.spanned(turn.back, direction), error, mu, nu
 
 
@@ -253,10 +258,12 @@ class SubspaceIteration(NamedTuple):
             # A A' basis; A is never formed.
             inner, outer = self.products(basis, past)
             seen = past * (old @ inner) + (1 - past) * outer
-            # With no gradient so far there is nothing to turn to.
-            nothing = jnp.all(seen == 0)
-            safe = jnp.where(nothing, basis, seen)
-            return jnp.where(nothing, basis, factorized(safe))
+            # With no gradient so far there is nothing to turn to. By columns, as the
+            # factorization does: they are searched once.
+            nothing = jnp.all(jnp.max(jnp.abs(seen.T), axis=1) == 0)
+            if options.factorization == "cholesky":
+                seen = jnp.where(nothing, basis, seen)
+            return jnp.where(nothing, basis, factorized(seen))
 
         def refined(basis: jax.Array) -> jax.Array:
             return jax.lax.fori_loop(
@@ -280,11 +287,8 @@ class SubspaceIteration(NamedTuple):
             # Under the `cond` of every iteration a TPU would copy the gradient.
             return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
 
-        def turn(basis: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-            due = first | (i == 0)
-            return jax.lax.cond(due, orthonormal, lambda b: b, basis), None
-
         # One iteration in the text of the program, not one more for the first step:
-        # loops take long to compile on a CPU. One of an unknown number of turns would
-        # have no reverse pass.
-        return jax.lax.scan(turn, old, jnp.arange(START_ITERATIONS))[0]
+        # loops take long to compile on a CPU.
+        number = jnp.where(first, START_ITERATIONS, 1)
+        once = lambda _, basis: orthonormal(basis)
+        return loops.repeat(once, number, old, most=START_ITERATIONS)

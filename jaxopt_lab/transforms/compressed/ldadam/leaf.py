@@ -87,15 +87,8 @@ class Leaf(LeafOptions):
             )
         if self.low_rank:
             return self._matrices(g, p, kept, scalars, size, writes)
-        u, mu, nu = moments.adam_step(
-            g,
-            kept.mu,
-            kept.nu,
-            scalars.count + 1,
-            scalars.b1,
-            scalars.b2,
-            scalars.eps,
-        )
+        adam = scalars.moments.astype(self.dtype).adam
+        u, mu, nu = adam.step(g, kept.mu, kept.nu)
         u = self.sized(u, p, size, g.dtype)
         new = trees.add_update(p, u) if writes and p is not None else None
         return u, kept._replace(mu=mu, nu=nu), new

@@ -66,7 +66,7 @@ class Matrix(NamedTuple):
             shaped = [y.reshape(z.shape) for y, z in zip(stored, wanted, strict=True)]
             return x + storage.decode(jax.tree.unflatten(structure, shaped), x.shape)
 
-        before = ldadam_kernel.corrections(scalars, leaf.dtype)[0]
+        shared = scalars.moments.astype(leaf.dtype)
         old = kept.projector
 
         def products(basis: jax.Array, past: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -74,7 +74,7 @@ class Matrix(NamedTuple):
 
             def body(_: Arrays, seen: Arrays, sums: Arrays) -> tuple[Arrays, Arrays]:
                 slope, mu, *stored = seen
-                x, mean = total(slope, stored), ldadam_kernel.corrected(mu, before)
+                x, mean = total(slope, stored), mu * shared.mean
                 w = past * (turned @ mean) + (1 - past) * sided.onto(x, towards)
                 inner = mean @ ldadam_kernel.transposed(w)
                 return [], [sums[0] + inner, sums[1] + sided.of(x, w)]
@@ -85,7 +85,7 @@ class Matrix(NamedTuple):
             return inner, outer if sided.left else outer.T
 
         def whole(past: jax.Array) -> jax.Array:
-            mean = ldadam_kernel.corrected(kept.mu, before)
+            mean = kept.mu * shared.mean
             x = total(g, coded)
             x = x if sided.left else x.T
             return past * (old @ mean) + (1 - past) * x
@@ -93,7 +93,7 @@ class Matrix(NamedTuple):
         projector = SubspaceIteration(old, products, whole).basis(
             scalars, leaf.projector
         )
-        turn = BasisChange.of(projector, old, scalars.b1, sided)
+        turn = BasisChange.of(projector, old, shared.ratio, sided)
         out = g.dtype if p is None else p.dtype
         # As in microadam_kernel: updates go over the gradient, or are zeros that XLA
         # leaves out; and ranges get new arrays.
@@ -118,7 +118,7 @@ class Matrix(NamedTuple):
                 there = self._matrix(now[1] if self.writes else seen[len(read) - 1])
             mu, nu, *stored = now[len(first) :]
             x = total(slope, [*stored[:1], *seen[len(read) :]])
-            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, scalars, sided)
+            u, rest, mu, nu = ldadam_kernel.advance(x, mu, nu, turn, shared, sided)
             u = leaf.sized(u, there, self.size, out)
             moved = [u]
             if self.writes and there is not None:

@@ -25,6 +25,7 @@ from jaxopt_lab.transforms.compressed.columns import static_mask
 from jaxopt_lab.transforms.compressed.ldadam.chunks import CHUNK
 from jaxopt_lab.transforms.compressed.ldadam.kernel import (
     Factorization,
+    MomentScalars,
     Projector,
     ProjectorOptions,
     Start,
@@ -172,12 +173,16 @@ class LDAdam:
 
     def _scalars(self, state: Any) -> StepScalars:
         """The hyper-parameters of a step, all arrays."""
-        values = (self.b1, self.b2, self.eps, self.rho)
-        now = [jnp.asarray(value_at(x, state.count)) for x in values]
+        count = state.count
+        *decays, rho = (
+            jnp.asarray(value_at(x, count))
+            for x in (self.b1, self.b2, self.eps, self.rho)
+        )
+        shared = MomentScalars.of(count, *decays)
         if self.learning_rate is None:
-            return StepScalars(state.count, *now)
+            return StepScalars(count, rho, shared)
         rate, decay = (
-            jnp.asarray(value_at(x, state.count))
+            jnp.asarray(value_at(x, count))
             for x in (self.learning_rate, self.weight_decay)
         )
-        return StepScalars(state.count, *now, rate=rate, decay=decay)
+        return StepScalars(count, rho, shared, rate, decay)

@@ -130,9 +130,7 @@ def scale_by_soap(
 
     def scalars(state: Any) -> soap_kernel.StepScalars:
         given = (value_at(x, state.count) for x in (b1, b2, eps, third))
-        return soap_kernel.StepScalars(
-            state.count, *map(jnp.asarray, (*given, precondition_frequency))
-        )
+        return soap_kernel.StepScalars.of(state.count, *given, precondition_frequency)
 
     @per_leaf(ScaleBySoapState, LeafState, scalars, real="soap")
     def link(params: Params) -> list[_Leaf]:
@@ -181,8 +179,8 @@ class _Leaf(NamedTuple):
         """``(direction, what is kept now)``."""
         del p
         if not any(self.sides):
-            count, b1, b2, eps, *_ = scalars
-            u, mu, nu = moments.adam_step(g, kept.mu, kept.nu, count + 1, b1, b2, eps)
+            adam = scalars.astype(kept.mu.dtype).adam
+            u, mu, nu = adam.step(g, kept.mu, kept.nu)
             return u.astype(g.dtype), kept._replace(mu=mu, nu=nu)
         read, write = self.layout.read, self.layout.write
         squares = [

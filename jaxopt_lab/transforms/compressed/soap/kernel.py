@@ -37,19 +37,59 @@ class StepScalars(NamedTuple):
 
     Attributes:
       count: int32, steps done before, the first included.
-      b1: decay of the first moment.
-      b2: decay of the second.
-      eps: added to the root.
+      adam: those of the moments of leaves without a basis.
+      matrix: those of the moments of matrices, whose first step is not one of Adam's.
       factor_decay: decay of ``left`` and ``right``.
-      frequency: int32, steps between two refreshes of the bases.
+      bases: int32, what becomes of the bases: 0, they stay; 1, they are made; 2, they
+        are refreshed.
     """
 
     count: jax.Array
-    b1: Scalar
-    b2: Scalar
-    eps: Scalar
-    factor_decay: Scalar
-    frequency: jax.Array
+    adam: moments.AdamScalars
+    matrix: moments.AdamScalars
+    factor_decay: jax.Array
+    bases: jax.Array
+
+    @classmethod
+    def of(
+        cls,
+        count: jax.Array,
+        b1: Scalar,
+        b2: Scalar,
+        eps: Scalar,
+        factor_decay: Scalar,
+        frequency: Scalar,
+    ) -> StepScalars:
+        """Those of a step.
+
+        Args:
+          count: int32, steps done before, the first included.
+          b1: decay of the first moment.
+          b2: decay of the second.
+          eps: added to the root.
+          factor_decay: decay of ``left`` and ``right``.
+          frequency: steps between two refreshes of the bases.
+
+        Returns:
+          Scalars, those of floating type in the widest there is.
+        """
+        at = (count + 1, jnp.maximum(count, 1))
+        adams = (moments.AdamScalars.of(n, b1, b2, eps) for n in at)
+        third = jnp.asarray(factor_decay, jnp.result_type(float))
+        due = jnp.where(count % frequency == 0, 2, 0)
+        return cls(count, *adams, third, jnp.where(count == 0, 1, due))
+
+    def astype(self, dtype: Any) -> StepScalars:
+        """The floating ones in another type.
+
+        Args:
+          dtype: floating type.
+
+        Returns:
+          The scalars.
+        """
+        cast = lambda x: x.astype(dtype) if trees.is_floating(x) else x
+        return jax.tree.map(cast, self)
 
 
 def eigenbasis(factor: jax.Array) -> jax.Array:
@@ -72,17 +112,23 @@ def eigenbasis(factor: jax.Array) -> jax.Array:
     """
     factor = jax.lax.stop_gradient(factor)
     size, dtype = len(factor), factor.dtype
-    values, vectors = jnp.linalg.eigh(factor)
-    values, vectors = values[::-1], vectors[:, ::-1]
+    # Those of the negative come in the order that is wanted.
+    values, vectors = jnp.linalg.eigh(-factor)
     least = values[0] * (8 * size * float(jnp.finfo(dtype).eps))
-    inside = values > least
+    inside = values < least
     seen = jnp.where(inside[None, :], vectors, jnp.zeros_like(vectors))
     rest = jnp.eye(size, dtype=dtype) - seen @ seen.T
-    weights = 1 + jnp.arange(size, 0, -1, dtype=dtype) / size
+    weights = -1 - jnp.arange(size, 0, -1, dtype=dtype) / size
+    # Its first vectors are those of the space that is left.
     _, completion = jnp.linalg.eigh((rest * weights[None, :]) @ rest)
-    # Its last vectors, reversed, are those of the space that is left.
-    place = (jnp.arange(size) - jnp.sum(inside)) % size
-    return jnp.where(inside[None, :], vectors, completion[:, ::-1][:, place])
+    place = jnp.maximum(jnp.arange(size) - jnp.sum(inside), 0)
+    return jnp.where(inside[None, :], vectors, _ordered(completion, place))
+
+
+def _ordered(x: jax.Array, order: jax.Array, axis: int = 1) -> jax.Array:
+    # Without the instructions for numbers that are negative or too large.
+    at = (slice(None),) * axis + (order,)
+    return x.at[at].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def refreshed(factor: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -101,13 +147,13 @@ def refreshed(factor: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array
     factor = jax.lax.stop_gradient(factor)
     turned = factor @ basis
     order = jnp.argsort(-jnp.sum(basis * turned, axis=0), stable=True)
-    turned, basis = turned[:, order], basis[:, order]
     sizes = jnp.max(jnp.abs(turned), axis=0)
     least = jnp.max(sizes) * (8 * len(factor) * float(jnp.finfo(factor.dtype).eps))
     lost = sizes <= least
     # Of one size, so that what stays is not small beside what turns.
     turned = turned / jnp.where(lost, jnp.ones_like(sizes), sizes)[None, :]
-    return jnp.linalg.qr(jnp.where(lost[None, :], basis, turned))[0], order
+    made = _ordered(jnp.where(lost[None, :], basis, turned), order)
+    return jnp.linalg.qr(made)[0], order
 
 
 def step(
@@ -123,15 +169,13 @@ def step(
     Returns:
       ``(direction, what is kept now)``; a direction of zero in the first step.
     """
-    count, b1, b2, eps, factor_decay, frequency = scalars
-    first = count == 0
+    scalars = scalars.astype(g.dtype)
+    adam, factor_decay = scalars.matrix, scalars.factor_decay
+    first = scalars.count == 0
     inside = _into(g, old)
-    mu = moments.average(old.mu, g, b1)
-    nu = moments.average_of_squares(old.nu, inside, b2)
-    # The first step is not one of Adam's.
-    steps = jnp.maximum(count, 1)
-    direction = moments.corrected_direction(_into(mu, old), nu, steps, b1, b2, eps)
-    direction = _back(direction, old)
+    mu = moments.average(old.mu, g, adam.b1)
+    nu = moments.average_of_squares(old.nu, inside, adam.b2)
+    direction = _back(adam.direction(_into(mu, old), nu), old)
     mu, nu, direction = (
         jnp.where(first, jnp.zeros_like(new), new) for new in (mu, nu, direction)
     )
@@ -141,10 +185,9 @@ def step(
     if old.right is not None:
         right = moments.average(old.right, g.T @ g, factor_decay)
     now = LeafState(mu, nu, left, right, old.left_basis, old.right_basis)
-    which = jnp.where(first, 1, jnp.where(count % frequency == 0, 2, 0))
     bases = (now.nu, now.left_basis, now.right_basis)
     factors = jax.lax.stop_gradient((left, right))
-    bases = jax.lax.switch(which, (_keep, _start, _turn), bases, factors)
+    bases = jax.lax.switch(scalars.bases, (_keep, _start, _turn), bases, factors)
     nu, left_basis, right_basis = bases
     return direction, now._replace(
         nu=nu, left_basis=left_basis, right_basis=right_basis
@@ -183,6 +226,6 @@ def _turn(bases: Any, factors: Any) -> Any:
     for axis, (factor, basis) in enumerate(zip(factors, old, strict=True)):
         if factor is not None:
             basis, order = refreshed(factor, basis)
-            nu = jnp.take(nu, order, axis)
+            nu = _ordered(nu, order, axis)
         made.append(basis)
     return (nu, *made)
