@@ -1,0 +1,42 @@
+"""Results that XLA:CPU keeps, instead of computing them again for each reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+from jax.core import Tracer
+from jax.experimental.xla_metadata import set_xla_metadata
+
+from jaxopt_lab.core.platforms import traced_for
+
+T = TypeVar("T")
+
+
+def computed_once(f: Callable[..., T], *arguments: Any) -> T:
+    """``f(*arguments)``, in a program for one CPU as a call that is not inlined.
+
+    XLA:CPU fuses elementwise operations into each operation that reads them, past
+    ``optimization_barrier``, and a fusion takes the shape of its last operation: where
+    that is not the shape in which the work lies in order, such as blocks of a row, its
+    loop is not vectorised. The result of a call is neither computed again nor reshaped.
+
+    Args:
+      f: a function of arrays; what it closes over is not differentiated.
+      *arguments: trees of arrays.
+
+    Returns:
+      What it returns.
+
+    >>> import jax.numpy as jnp
+    >>> float(jax.jit(lambda x: computed_once(jnp.square, x) + 1)(2.0))
+    5.0
+    """
+    leaves = jax.tree.leaves(arguments)
+    traced = any(isinstance(x, Tracer) for x in leaves)
+    # Over several devices the partitioner places what is inside of a call by itself.
+    if not traced or jax.device_count() > 1 or traced_for(*arguments) != "cpu":
+        return f(*arguments)
+    with set_xla_metadata(inlineable="false"):
+        return jax.jit(f)(*arguments)
