@@ -20,6 +20,7 @@ from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
+from jaxopt_lab.core.joined_leaves import apart, end_to_end, groups
 from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, PyTree, Updates
 
@@ -37,7 +38,8 @@ class LeafMethod(Protocol):
 
         One lifted with ``optimizer=`` takes two options more: ``decays``, a boolean
         scalar, and ``writes``, whether the new parameter is wanted as a third result.
-        Every other one gets ``p=None``.
+        Every other one gets ``p=None``. A method may have ``joined``, see
+        ``joined_leaves.groups``.
         """
         ...
 
@@ -140,20 +142,26 @@ def per_leaf(
                 decays = jax.tree.leaves(trees.resolve_mask(mask, params))
             kept = [jax.tree.leaves(getattr(state, f)) for f in leaf_state._fields]
             shared = scalars(state)
-            rows = []
-            for method, g, p, decay, *arrays in zip(
-                made, grads, weights, decays, *kept, strict=True
-            ):
-                old = leaf_state(*arrays)
-                options = () if p is None else (jnp.asarray(decay),)
+            rows: list[Any] = [None] * len(grads)
+            for group in groups(made, grads, weights, decays):
+                one = lambda i: (grads[i], leaf_state(*(x[i] for x in kept)), weights[i])
+                first, number = group[0], len(group)
+                method = made[first] if number == 1 else made[first].joined(number)
+                arrays = one(first)
+                if number > 1:
+                    arrays = end_to_end([one(i) for i in group])
+                g, old, p = arrays
+                options = () if p is None else (jnp.asarray(decays[first]),)
                 # Not for a TPU, whose program of LDAdam had 4.2 bytes of temporaries
                 # a parameter that way instead of 1.5.
                 once = isinstance(g, Tracer) and traced_for(g, old) == "cpu"
-                one = _run_once if once and _hashable(method) else _run
-                run = functools.partial(one, type(method), method, writes)
+                run: Any = _run_once if once and _hashable(method) else _run
+                run = functools.partial(run, type(method), method, writes)
                 run = with_auto_axes(run, (g, old, p if writes else None))
-                u, new, written = run(g, old, p, shared, *options)
-                rows.append((u, written, *new))
+                result = run(g, old, p, shared, *options)
+                results = [result] if number == 1 else apart(result, number)
+                for i, (u, new, written) in zip(group, results, strict=True):
+                    rows[i] = (u, written, *new)
             moved, written, *kept = columns(structure, rows, 2 + len(kept))
             if fused_apply is not None and params is not None:
                 fused_apply.record(moved, params, written)

@@ -82,6 +82,28 @@ class Kernel(NamedTuple):
         """Elements that must stay together."""
         return math.lcm(self.cut.block, self.storage.block)
 
+    def joined(self, number: int) -> Kernel | None:
+        """The update of several of these tensors end to end, each a block.
+
+        Args:
+          number: how many.
+
+        Returns:
+          The kernel, or ``None`` where a tensor is no block or all are no small part.
+        """
+        size, block = self.cut.size, self.storage.block
+        vector = len(self.shape) == 1 and self.cut.count == 1 and size % block == 0
+        if self.straight_through or self.chunk is None or not vector:
+            return None
+        if number * size > self.chunk:
+            return None
+        return self._replace(
+            shape=(number * size,),
+            block_size=size,
+            codec=MinMax4(block),
+            chunk=-(-number // 2) * size,
+        )
+
     def init(self) -> LeafState:
         """An empty window and no error."""
         ring = (self.cut.count, self.window, self.cut.picks)

@@ -164,6 +164,11 @@ class _Leaf(NamedTuple):
         init = functools.partial(_kernel_init, self.kernel)
         return with_block_axes(init, leaf, self.kernel.unit)(leaf)
 
+    def joined(self, number: int) -> _Leaf | None:
+        """The method of some of these leaves end to end, if they are few and small."""
+        kernel = self.kernel.joined(number)
+        return None if kernel is None else self._replace(kernel=kernel)
+
     def update(
         self,
         g: jax.Array,
