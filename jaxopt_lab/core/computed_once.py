@@ -38,5 +38,10 @@ def computed_once(f: Callable[..., T], *arguments: Any) -> T:
     # Over several devices the partitioner places what is inside of a call by itself.
     if not traced or jax.device_count() > 1 or traced_for(*arguments) != "cpu":
         return f(*arguments)
+
+    def inside(*arguments: Any) -> T:
+        with set_xla_metadata(inlineable=None):
+            return f(*arguments)
+
     with set_xla_metadata(inlineable="false"):
-        return jax.jit(f)(*arguments)
+        return jax.jit(inside)(*arguments)

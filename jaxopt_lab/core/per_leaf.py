@@ -18,6 +18,7 @@ from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
+from jaxopt_lab.core.computed_once import computed_once
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
 from jaxopt_lab.core.joined_leaves import apart, end_to_end, groups
@@ -158,8 +159,11 @@ def per_leaf(
                 run: Any = _run_once if once and _hashable(method) else _run
                 run = functools.partial(run, type(method), method, writes)
                 run = with_auto_axes(run, (g, old, p if writes else None))
-                result = run(g, old, p, shared, *options)
-                results = [result] if number == 1 else apart(result, number)
+                if number > 1:
+                    result = computed_once(run, g, old, p, shared, *options)
+                    results = apart(result, number)
+                else:
+                    results = [run(g, old, p, shared, *options)]
                 for i, (u, new, written) in zip(group, results, strict=True):
                     rows[i] = (u, written, *new)
             moved, written, *kept = columns(structure, rows, 2 + len(kept))

@@ -20,8 +20,7 @@ Density: TypeAlias = float
 
 # Local indices are int16.
 LARGEST_BLOCK = 32_767
-_LENGTHS = (32, 16, 8)
-_TURNS = 8
+_LONG, _LENGTHS, _TURNS = 4096, (32, 16, 8), 8
 
 
 class TopBlocks(NamedTuple):
@@ -110,11 +109,9 @@ def without(x: jax.Array, places: jax.Array) -> jax.Array:
     [[1.0, 0.0, 0.0, 0.5]]
     """
     size = _magnitudes(x)
-    found = picked(size, places)
-    # Reductions: with a slice of the picks XLA:CPU would sort instead of searching.
-    limit = found.min(axis=1, keepdims=True)
-    none = jnp.full_like(places, -1)
-    last = jnp.where(found == limit, places, none).max(axis=1, keepdims=True)
+    # Not of the picks themselves: with a slice of them XLA:CPU would sort the rows.
+    limit = picked(size, places)[:, -1:]
+    last = places.astype(jnp.int16)[:, -1:].astype(places.dtype)
     here = jnp.arange(x.shape[1], dtype=places.dtype)[None]
     # Of equal magnitudes the lowest indices are picked.
     taken = (size > limit) | ((size == limit) & (here <= last))
@@ -150,7 +147,7 @@ def _search(size: jax.Array, picks: int) -> jax.Array:
     # few more than are picked.
     fitting = (n for n in _LENGTHS if not block % n and block // n >= 2 * picks)
     length = next(fitting, 0)
-    if length and traced_for(size) == "cpu":
+    if block >= _LONG and length and traced_for(size) == "cpu":
         hidden = size < _lower_bound(size, picks, length)
         size = jnp.where(hidden, jnp.full_like(size, -1), size)
     return jax.lax.top_k(size, picks)[1]

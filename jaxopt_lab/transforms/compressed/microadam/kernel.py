@@ -101,7 +101,7 @@ class Kernel(NamedTuple):
             shape=(number * size,),
             block_size=size,
             codec=MinMax4(block),
-            chunk=-(-number // 2) * size,
+            chunk=None,
         )
 
     def init(self) -> LeafState:
