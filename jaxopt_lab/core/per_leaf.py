@@ -145,7 +145,11 @@ def per_leaf(
             shared = scalars(state)
             rows: list[Any] = [None] * len(grads)
             for group in groups(made, grads, weights, decays):
-                one = lambda i: (grads[i], leaf_state(*(x[i] for x in kept)), weights[i])
+                one = lambda i: (
+                    grads[i],
+                    leaf_state(*(x[i] for x in kept)),
+                    weights[i],
+                )
                 first, number = group[0], len(group)
                 method = made[first] if number == 1 else made[first].joined(number)
                 arrays = one(first)

@@ -314,7 +314,8 @@ class Kernel(NamedTuple):
         ]
 
         def entered(old: jax.Array, new: jax.Array) -> jax.Array:
-            return jnp.where(current, jnp.pad(new, missing)[:, None], old)
+            new = jnp.pad(new, missing) if missing[1][1] else new
+            return jnp.where(current, new[:, None], old)
 
         indices = entered(indices, places.astype(jnp.int16))
         if self.straight_through:
