@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-from jax.core import Tracer
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from jaxopt_lab.core.platforms import traced_for
+from jaxopt_lab.core.platforms import for_one_cpu
 
 T = TypeVar("T")
 
@@ -23,7 +22,7 @@ def computed_once(f: Callable[..., T], *arguments: Any) -> T:
     loop is not vectorised. The result of a call is neither computed again nor reshaped.
 
     Args:
-      f: a function of arrays; what it closes over is not differentiated.
+      f: a function of arrays.
       *arguments: trees of arrays.
 
     Returns:
@@ -33,10 +32,8 @@ def computed_once(f: Callable[..., T], *arguments: Any) -> T:
     >>> float(jax.jit(lambda x: computed_once(jnp.square, x) + 1)(2.0))
     5.0
     """
-    leaves = jax.tree.leaves(arguments)
-    traced = any(isinstance(x, Tracer) for x in leaves)
-    # Over several devices the partitioner places what is inside of a call by itself.
-    if not traced or jax.device_count() > 1 or traced_for(*arguments) != "cpu":
+    # Over several devices the partitioner would place what is inside of it by itself.
+    if not for_one_cpu(*arguments):
         return f(*arguments)
 
     def inside(*arguments: Any) -> T:

@@ -1,9 +1,9 @@
 """Small leaves of equal shape and method, updated as one tensor.
 
-XLA compiles the kernels of a leaf for that leaf alone, and a network has more biases and
-scales than matrices. A method whose update of a vector is that of one block of a longer
-vector offers to take several at once: their arrays are laid end to end along the first
-axis and cut again behind the update.
+XLA compiles the kernels of a leaf for that leaf alone, and a network has more biases
+and scales than matrices. A method whose update of a vector is that of one block of a
+longer vector offers to take several at once: their arrays are laid end to end along the
+first axis and cut again behind the update.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from jaxopt_lab.core.platforms import traced_for
+from jaxopt_lab.core.platforms import for_one_cpu
 
 
 def groups(
@@ -39,10 +38,8 @@ def groups(
       decays: whether each decays; leaves for which only the program knows it are alone.
 
     Returns:
-      Numbers of leaves, each in one group, in the order of the first of each.
-    """
-    traced = any(isinstance(g, Tracer) for g in grads)
-    if not traced or jax.device_count() > 1 or traced_for(grads) != "cpu":
+      Numbers of leaves, each in one group, in the order of the first of each."""
+    if not for_one_cpu(grads):
         return [[i] for i in range(len(grads))]
     found: list[list[int]] = []
     open_groups: dict[Any, list[int]] = {}
@@ -52,7 +49,7 @@ def groups(
         known = decay is None or isinstance(decay, bool | np.bool_)
         same: Any = None
         if known and hasattr(method, "joined"):
-            kind = None if p is None else (p.dtype, jnp.result_type(p))
+            kind = None if p is None else p.dtype
             same = (type(method), method, g.shape, g.dtype, kind, bool(decay))
         group = open_groups.get(same) if same is not None else None
         if group is not None and method.joined(len(group) + 1) is not None:

@@ -144,32 +144,23 @@ def per_leaf(
             kept = [jax.tree.leaves(getattr(state, f)) for f in leaf_state._fields]
             shared = scalars(state)
             rows: list[Any] = [None] * len(grads)
+
+            def leaf(i: int) -> tuple[Any, Any, Any]:
+                return grads[i], leaf_state(*(x[i] for x in kept)), weights[i]
+
             for group in groups(made, grads, weights, decays):
-                one = lambda i: (
-                    grads[i],
-                    leaf_state(*(x[i] for x in kept)),
-                    weights[i],
-                )
                 first, number = group[0], len(group)
-                method = made[first] if number == 1 else made[first].joined(number)
-                arrays = one(first)
-                if number > 1:
-                    arrays = end_to_end([one(i) for i in group])
-                g, old, p = arrays
-                options = () if p is None else (jnp.asarray(decays[first]),)
-                # Not for a TPU, whose program of LDAdam had 4.2 bytes of temporaries
-                # a parameter that way instead of 1.5.
-                once = isinstance(g, Tracer) and traced_for(g, old) == "cpu"
-                run: Any = _run_once if once and _hashable(method) else _run
-                run = functools.partial(run, type(method), method, writes)
-                run = with_auto_axes(run, (g, old, p if writes else None))
-                if number > 1:
-                    result = computed_once(run, g, old, p, shared, *options)
-                    results = apart(result, number)
-                else:
-                    results = [run(g, old, p, shared, *options)]
-                for i, (u, new, written) in zip(group, results, strict=True):
-                    rows[i] = (u, written, *new)
+                options = () if params is None else (jnp.asarray(decays[first]),)
+                if number == 1:
+                    run = _runner(made[first], writes, leaf(first))
+                    rows[first] = run(*leaf(first), shared, *options)
+                    continue
+                together = end_to_end([leaf(i) for i in group])
+                run = _runner(made[first].joined(number), writes, together)
+                result = computed_once(run, *together, shared, *options)
+                for i, row in zip(group, apart(result, number), strict=True):
+                    rows[i] = row
+            rows = [(u, written, *new) for u, new, written in rows]
             moved, written, *kept = columns(structure, rows, 2 + len(kept))
             if fused_apply is not None and params is not None:
                 fused_apply.record(moved, params, written)
@@ -179,6 +170,17 @@ def per_leaf(
         return optax.GradientTransformationExtraArgs(init, update)
 
     return lift
+
+
+def _runner(method: Any, writes: bool, arrays: tuple[Any, Any, Any]) -> Any:
+    """``_run`` of a method, for arrays like these."""
+    g, old, p = arrays
+    # Not for a TPU, whose program of LDAdam had 4.2 bytes of temporaries a parameter
+    # that way instead of 1.5.
+    once = isinstance(g, Tracer) and traced_for(g, old) == "cpu"
+    one: Any = _run_once if once and _hashable(method) else _run
+    run = functools.partial(one, type(method), method, writes)
+    return with_auto_axes(run, (g, old, p if writes else None))
 
 
 def _hashable(method: Any) -> bool:

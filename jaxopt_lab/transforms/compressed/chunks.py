@@ -87,7 +87,7 @@ def rows_for(size: int, unit: int) -> int:
 
 
 def even_chunk(size: int, unit: int, chunk: int | None) -> int | None:
-    """Elements in a chunk, such that none is left over where that is possible.
+    """Elements in a chunk, such that no unit is left over where that is possible.
 
     Writing what is left over after the loop costs a second copy of what it writes.
 
