@@ -17,9 +17,9 @@ def computed_once(f: Callable[..., T], *arguments: Any) -> T:
     """``f(*arguments)``, in a program for one CPU as a call that is not inlined.
 
     XLA:CPU fuses elementwise operations into each operation that reads them, past
-    ``optimization_barrier``, and a fusion takes the shape of its last operation: where
-    that is not the shape in which the work lies in order, such as blocks of a row, its
-    loop is not vectorised. The result of a call is neither computed again nor reshaped.
+    ``optimization_barrier``, and loops over a fusion in the shape of its last one: over
+    the halves of blocks in the shape of a row, such a loop is not vectorised. The
+    result of a call is neither computed again nor reshaped inside of it.
 
     Args:
       f: a function of arrays.

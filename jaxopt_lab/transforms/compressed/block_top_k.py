@@ -94,7 +94,7 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
 def without(x: jax.Array, places: jax.Array) -> jax.Array:
     """The rows with zeros where ``largest`` has picked.
 
-    By comparisons with the last pick instead of a scatter, which XLA compiles anew for
+    By comparisons with the last pick instead of a scatter, which XLA compiles again for
     each tensor and the partitioner may send.
 
     Args:

@@ -332,7 +332,7 @@ class Kernel(NamedTuple):
             return (weights[i][None, :, None] * powers[i]).reshape(rows, -1)
 
         if traced_for(x) == "cpu":
-            # XLA:CPU compiles each scatter of each tensor anew: one for both moments.
+            # XLA:CPU compiles every scatter of every tensor: one for both moments.
             pairs = jnp.stack([weighted(0), weighted(1)], axis=-1)
             sums = _added(jnp.zeros((rows, block, 2), self.dtype), where, pairs)
             mean, square = sums[..., 0], sums[..., 1]
