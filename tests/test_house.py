@@ -12,7 +12,7 @@ import jaxopt_lab
 
 pytestmark = pytest.mark.always
 PACKAGE = pathlib.Path(jaxopt_lab.__file__).parent
-HEAVY = (
+HEAVY = {
     "flax",
     "orbax",
     "tensorflow_datasets",
@@ -25,7 +25,7 @@ HEAVY = (
     "tensorboardX",
     "lineax",
     "optuna",
-)
+}
 # What each room may import besides itself and ``core``; arrows run downwards only.
 BELOW = {
     "core": set(),
@@ -52,19 +52,23 @@ ROOMS = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
 
 
 # One process imports them in this order: what one loads shows with those behind it.
+ONE = "import optax, jaxopt_lab; jaxopt_lab.sam"
 LIGHT = (
+    "import optax",
+    ONE,
+    "jaxopt_lab.emo",
+    "from jaxopt_lab import *",
     "import jaxopt_lab.catalog",
     "import jaxopt_lab.training",
     "import jaxopt_lab.bilevel",
     "import jaxopt_lab.plotting",
-    "from jaxopt_lab import *",
 )
 
 
 @functools.cache
 def loaded_by(*statements):
-    """Which of the heavy packages are loaded after each statement in one process."""
-    shown = f"print(*[m for m in {HEAVY} if m in sys.modules])"
+    """The modules that are loaded after each statement in one process."""
+    shown = "print(*sys.modules)"
     code = "\n".join(["import sys", *(f"{s}; {shown}" for s in statements)])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -76,8 +80,47 @@ def loaded_by(*statements):
 @pytest.mark.parametrize("statement", LIGHT)
 def test_import_loads_nothing_heavy(statement):
     # optax loads some of them itself where they are installed: not our doing.
-    plain = loaded_by("import optax")["import optax"]
-    assert loaded_by(*LIGHT)[statement] <= plain
+    loaded = loaded_by(*LIGHT)
+    assert not (loaded[statement] - loaded["import optax"]) & HEAVY
+
+
+def new_modules(statement):
+    """Modules of ours and of others that a statement loads in addition to optax's."""
+    loaded = loaded_by(*LIGHT)
+    new = loaded[statement] - loaded["import optax"]
+    ours = {m for m in new if m.split(".")[0] == "jaxopt_lab"}
+    return ours, new - ours
+
+
+def test_one_method_loads_what_it_is_made_of():
+    ours, others = new_modules(ONE)
+    assert others == {"lazy_loader"}
+    methods = modules_of("transforms.sharpness", ONE)
+    assert methods == {"link", "perturbation", "sam"}
+    # Each costs a fifth of a millisecond, a thousandth of what optax takes.
+    assert len(ours) <= 35
+
+
+def modules_of(room, statement):
+    """Names of the new modules of a room."""
+    found = {
+        m for m in new_modules(statement)[0] if m.startswith(f"jaxopt_lab.{room}.")
+    }
+    return {m.removeprefix(f"jaxopt_lab.{room}.") for m in found}
+
+
+def test_one_loss_loads_no_other():
+    losses = {"emo", "cross_entropy", "targets"}
+    assert modules_of("losses", "jaxopt_lab.emo") == losses
+
+
+def test_all_methods_load_neither_their_neighbours_nor_more_of_jax():
+    everything = "from jaxopt_lab import *"
+    # No jax.extend above all: it loads Pallas.
+    others = {"lazy_loader", "jax.experimental.custom_partitioning"}
+    assert new_modules(everything)[1] <= others
+    assert len(modules_of("losses", everything)) <= 5
+    assert len(modules_of("metrics", everything)) <= 4
 
 
 def test_what_a_statement_loads_is_seen():

@@ -38,6 +38,19 @@ def test_rooms_stand_in_dir_and_in_the_stub_but_not_in_a_star_import():
     assert sorted(ast.literal_eval(names)) == sorted(jaxopt_lab.__all__)
 
 
+def test_a_name_hides_the_module_that_defines_it():
+    # Loading the module first would leave it under the name of its function.
+    code = (
+        "import jaxopt_lab.losses.emo, jaxopt_lab.transforms.sharpness.sam; "
+        "print(callable(jaxopt_lab.losses.emo), callable(jaxopt_lab.sam), "
+        "callable(jaxopt_lab.transforms.sharpness.sam))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True"] * 3
+
+
 def test_common_names_are_at_the_top():
     assert {"InputError", "BatchGrad", "maml"} <= set(jaxopt_lab.__all__)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_lab import catalog
 from jaxopt_lab.plotting.style import Look, legend_below, legend_right, looks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Look", "grid", "legend_below", "legend_right", "look_of", "tidy"]
 
@@ -17,7 +20,7 @@ GREY, AMBER = "#8a8f98", "#c77700"
 
 def grid(
     rows: int, columns: int, width: float, height: float, **shared: Any
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Any]:
     """A figure and a 2-D array of its axes.
 
     Args:
@@ -30,9 +33,9 @@ def grid(
     Returns:
       ``(figure, axes)``.
     """
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
@@ -46,6 +49,21 @@ def tidy(axes: Any, *, lines: bool = True) -> None:
     if lines:
         axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def log_places(axes: Any, places: Sequence[float], **text: Any) -> None:
+    """Make the axis of a few measured places logarithmic, with a label at each.
+
+    The labels of all the ticks within a decade would overlap.
+
+    Args:
+      axes: the axes.
+      places: along the axis, each with its number as the label.
+      **text: properties of the labels.
+    """
+    axes.set_xscale("log")
+    axes.set_xticks(places, [f"{place:,g}" for place in places], **text)
+    axes.minorticks_off()
 
 
 def methods() -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lab.core.neighbours import nearest
+
 
 class DigitGraph(NamedTuple):
     """Some digits, their neighbours, and those whose labels are known.
@@ -21,22 +23,6 @@ class DigitGraph(NamedTuple):
     y: np.ndarray
     near: np.ndarray
     known: np.ndarray
-
-
-def neighbours(inputs: np.ndarray, count: int) -> np.ndarray:
-    """The nearest other points of each.
-
-    Args:
-      inputs: ``(n, d)``.
-      count: of neighbours.
-
-    Returns:
-      ``(n, count)``, the nearest first.
-    """
-    squares = np.sum(inputs**2, axis=1)
-    apart = squares[:, None] + squares[None] - 2 * inputs @ inputs.T
-    np.fill_diagonal(apart, np.inf)
-    return np.argsort(apart, axis=1, kind="stable")[:, :count]
 
 
 def drawn(
@@ -61,4 +47,5 @@ def drawn(
     seen = np.zeros(nodes, np.float32)
     for label in range(10):
         seen[np.flatnonzero(y == label)[:known]] = 1
-    return DigitGraph(x, y, neighbours(x, near), seen)
+    found = nearest(x, x, near, exclude_same_index=True)
+    return DigitGraph(x, y, np.asarray(found.indices), seen)

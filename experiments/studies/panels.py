@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.harness.report import Table
 from jaxopt_lab.lab.statistics import mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _NAMED = 6
 """Places of a logarithmic axis that all get a label."""
@@ -53,7 +49,7 @@ def dots(
     *,
     label: str = "",
     scale: float = 1.0,
-) -> Figure:
+) -> style.Figure:
     """A panel for each measure, a line for each arm.
 
     Args:
@@ -95,7 +91,7 @@ def lines(
     places: Sequence[float] | np.ndarray,
     labels: tuple[str, str],
     scales: tuple[str, str] = ("linear", "linear"),
-) -> Figure:
+) -> style.Figure:
     """A panel for each condition, a line for each arm.
 
     Args:
@@ -120,11 +116,10 @@ def lines(
                 places, mean - half, mean + half, color=look.color, alpha=0.12
             )
         ax.set_title(title)
-        ax.set_xscale(scales[0])
         if scales[0] == "log" and len(places) <= _NAMED:
-            # The labels of all the ticks within a decade would overlap.
-            ax.set_xticks(places, [f"{place:,g}" for place in places])
-            ax.minorticks_off()
+            style.log_places(ax, places)
+        else:
+            ax.set_xscale(scales[0])
         ax.set_yscale(scales[1])
         ax.set_xlabel(labels[0])
         style.tidy(ax)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal
 
 from jaxopt_lab.core import jaxprs
 from jaxopt_lab.core.devices import varying_as
@@ -201,6 +200,9 @@ _SAME = ("pcast", "pvary", "copy", "convert_element_type", "broadcast_in_dim")
 
 def _known(jaxpr: Any, given: Sequence[Number]) -> list[Number]:
     """Outputs of a program that are sums of constants; None for all others."""
+    # Here: jax.extend loads Pallas, which takes as long as all of a method's modules.
+    from jax.extend.core import Literal
+
     known: dict[Any, Number] = dict(zip(jaxpr.invars, given, strict=False))
 
     def read(v: Any) -> Number:

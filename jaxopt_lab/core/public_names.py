@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import os
 import pathlib
-import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,8 +27,8 @@ def attach_stub(
       star import should not bring in.
     """
     load, listed, _ = lazy_loader.attach_stub(package, file)
-    folder = str(pathlib.Path(file).parent)
-    modules = {module.name for module in pkgutil.iter_modules([folder])} | {"trees"}
+    folder = os.path.dirname(file)
+    modules = {*os.listdir(folder), "trees"}
 
     def attribute(name: str) -> Any:
         if name == "trees":

@@ -179,3 +179,21 @@ def test_the_ratio_of_the_entries_is_that_of_stored_gradients():
     whole = np.array([np.append(g["w"], g["b"]) for g in stored])
     wanted = MICRO * whole.var(0, ddof=1) / whole.mean(0) ** 2
     np.testing.assert_allclose(got, wanted.max(), rtol=1e-10)
+
+
+def test_a_chain_that_asks_for_the_value_gets_the_mean_loss():
+    def update(updates, state, params=None, *, value, **extra):
+        return updates, value
+
+    kept = optax.GradientTransformationExtraArgs(lambda params: np.zeros(()), update)
+    parts = make_accumulation(loss_fn, kept, micro_batch=MICRO)
+    seen = {"seen": np.zeros((), np.int32)}
+    state = init_state(kept, START, jax.random.key(0), seen)
+    sums, losses = parts.init(state.params), []
+    for batch in itertools.islice(micro_batches(), 3):
+        before = sums.loss
+        state, sums = parts.add(state, sums, batch)
+        losses.append(float(sums.loss - before))
+    state, metrics = parts.apply(state, sums)
+    np.testing.assert_allclose(state.opt_state, np.mean(losses), rtol=1e-12)
+    np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-12)

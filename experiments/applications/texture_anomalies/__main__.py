@@ -29,6 +29,7 @@ from experiments.harness.report import Report, Table
 from experiments.harness.store import Store
 from experiments.harness.verdicts import Claim
 from experiments.studies.programs import trained
+from jaxopt_lab.core.rank_correlation import roc_area
 from jaxopt_lab.lab.statistics import mean_interval
 
 ARMS = tuple(model.BRANCHES)
@@ -79,19 +80,8 @@ class Measured(NamedTuple):
     maps: dict[str, np.ndarray]
 
 
-def area(scores: np.ndarray, wrong: np.ndarray) -> float:
-    """The area under the ROC curve; ties count half.
-
-    >>> area(np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, True, False, True]))
-    0.875
-    """
-    values, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    del values
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    positives, total = int(wrong.sum()), wrong.size
-    above = ranks[places.reshape(wrong.shape)][wrong].sum()
-    pairs = positives * (total - positives)
-    return float((above - positives * (positives + 1) / 2) / pairs)
+def _area(scores: np.ndarray, wrong: np.ndarray) -> float:
+    return roc_area(scores[~wrong], scores[wrong])
 
 
 @functools.cache
@@ -132,9 +122,9 @@ def judged(
         places = rng.integers(0, len(train), (config.steps, config.batch))
         scores = np.asarray(run(params, train, test, places)).reshape(-1, GRID, GRID)
         pixels = np.stack([resized(tokens, SIDE) for tokens in scores])
-        whole.append(area(pixels, crops.wrong))
+        whole.append(_area(pixels, crops.wrong))
         own = [crops.kinds == k for k in range(len(KINDS))]
-        parts.append([area(pixels[k], crops.wrong[k]) for k in own])
+        parts.append([_area(pixels[k], crops.wrong[k]) for k in own])
         shown.append(pixels[i % len(KINDS)])
     return {"areas": whole, "kinds": parts, "map": np.stack(shown).round(5)}
 

@@ -90,10 +90,7 @@ def price(
             capsize=2,
             label=name,
         )
-    axes.set_xscale("log")
-    ticks = [0.1, 0.5, 1, 2, 4, 8]
-    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    axes.minorticks_off()
+    figures.log_places(axes, [0.1, 0.5, 1, 2, 4, 8])
     axes.set_xlabel("optimizer state (bytes per parameter)")
     axes.set_ylabel("held-out loss (nats, 95 % interval over seeds)")
     axes.set_title(panel + (f"\nbeyond: {', '.join(gone)}" if gone else ""))

@@ -14,7 +14,7 @@ from experiments.harness.store import Store
 from experiments.studies.isometric.config import Config
 from experiments.studies.programs import trained
 from jaxopt_lab.core.extras import need
-from jaxopt_lab.core.rank_correlation import kendall_tau
+from jaxopt_lab.core.rank_correlation import kendall_tau, roc_area
 from jaxopt_lab.layers import (
     from_networkx,
     gcn_conv,
@@ -41,15 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm on every graph and seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each graph.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm on every graph and seed; see ``Experiment.measure``."""
     rows, found = store.group("runs"), {}
     # All first: one that is not there ends the run at once.
     graphs = {name: GRAPHS[name](config) for name in config.graphs}
@@ -114,20 +106,6 @@ GRAPHS: Mapping[str, Callable[[Config], np.ndarray]] = {
 """Edges by the name of a graph."""
 
 
-def area(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The probability that a score of the first kind is above one of the second.
-
-    Args:
-      positive: ``(n,)``.
-      negative: ``(m,)``.
-
-    Returns:
-      From 0 to 1; ties count half.
-    """
-    gap = positive[:, None] - negative[None]
-    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
-
-
 def _of_graph(config: Config, edges: np.ndarray) -> dict[str, np.ndarray]:
     count = int(edges.max()) + 1
     whole = make_graph(edges[:, 0], edges[:, 1], count, undirected=True)
@@ -168,7 +146,7 @@ def _of_graph(config: Config, edges: np.ndarray) -> dict[str, np.ndarray]:
             scores.append(
                 (
                     kendall_tau(between(at), lengths[tuple(at.T)]),
-                    area(-between(aside), -between(others)),
+                    roc_area(-between(others), -between(aside)),
                 )
             )
         tau.append([s[0] for s in scores])

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.harness import figures as style
 from experiments.studies.temporal_graphs.measure import ARMS, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def precision(measured: Measured) -> Figure:
-    """A line for each arm, means over seeds with their standard errors.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def precision(measured: Measured) -> style.Figure:
+    """A line for each arm, means over seeds with their standard errors."""
     figure, ((axes,),) = style.grid(1, 1, 5.6, 3.8)
     batches = [int(batch) for batch in measured.precision]
     looks = style.look_of(list(ARMS))
@@ -32,9 +20,7 @@ def precision(measured: Measured) -> Figure:
         axes.errorbar(places, means, errors, label=arm, markersize=4, **look)
     floor = 100 * measured.recency.mean()
     axes.axhline(floor, color="0.5", linestyle="-.", linewidth=0.9, label="recency")
-    axes.set_xscale("log")
-    axes.set_xticks(batches, [str(b) for b in batches])
-    axes.minorticks_off()
+    style.log_places(axes, batches)
     axes.set_xlabel("events of a batch")
     axes.set_ylabel("average precision, %")
     style.tidy(axes)

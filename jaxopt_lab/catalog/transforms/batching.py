@@ -19,6 +19,7 @@ ROWS = (
         gradients_formula="1 + 1 / interval",
         state_bytes="0",
         temp_bytes="8",
+        tpu_temp_bytes="1.4",
         needs=frozenset({"params", "shards"}),
         vectors="agvm",
         paper="Xue et al. 2022, arXiv:2210.11078",

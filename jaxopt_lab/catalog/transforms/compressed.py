@@ -110,6 +110,7 @@ ROWS = (
         summary="AdamW with its first moment in equal steps, row by row",
         # A step for each row, here of 128 elements.
         state_bytes="4 + bits / 8 + 4 / 128",
+        tpu_temp_bytes="1.4",
         paper="Chitsaz et al. 2024, arXiv:2407.11722",
         code="chandar-lab/EfficientLLMs",
         vectors="adam_linear_quant",
@@ -261,6 +262,7 @@ ROWS = (
         ),
         state_bytes="0",
         temp_bytes="16",
+        tpu_temp_bytes="1.5",
         paper="Chitsaz et al. 2024, arXiv:2407.11722",
         code="chandar-lab/EfficientLLMs",
         vectors="linear_quant",

@@ -40,6 +40,7 @@ ROWS = (
         overrides={"learning_rate": 1e-3},
         state_bytes="8",
         temp_bytes="8",
+        tpu_temp_bytes="1.4",
         vectors="adamp",
         paper=_PAPER,
         code="clovaai/AdamP",
@@ -63,6 +64,7 @@ ROWS = (
         overrides={"learning_rate": 0.1, "momentum": 0.9},
         state_bytes="4",
         temp_bytes="8",
+        tpu_temp_bytes="0.1",
         vectors="sgdp",
         paper=_PAPER,
         code="clovaai/AdamP",
@@ -75,6 +77,8 @@ ROWS = (
         options=("delta", "eps"),
         state_bytes="0",
         temp_bytes="8",
+        # The products of parameter and direction are stored before they are summed.
+        tpu_temp_bytes="1.4",
         paper=_PAPER,
     ),
     _row(
@@ -86,6 +90,7 @@ ROWS = (
         state_bytes="8 / 32768",
         state_text="4 a tensor",
         temp_bytes="8",
+        tpu_temp_bytes="0.1",
         vectors="nap",
         paper="Lyle et al. 2024, arXiv:2407.01800",
         code="none: the points that the text leaves open are ours",

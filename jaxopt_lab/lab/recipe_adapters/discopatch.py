@@ -14,6 +14,7 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.functional import Functional
 from jaxopt_lab.core.options import Interval, Option
 from jaxopt_lab.core.pixels import to_float
+from jaxopt_lab.core.rank_correlation import roc_area
 from jaxopt_lab.core.typing import Batch, Metrics, ModelState, Params
 from jaxopt_lab.lab.recipe_adapters import gan, generators
 from jaxopt_lab.lab.recipe_adapters.adapter import Adapter, Given, Make, Options
@@ -213,38 +214,18 @@ def prepare(given: Given) -> Prepared:
             return x, corrupted(jax.random.key(0), x, *others)
 
         @jax.jit
-        def one(params: Any, model_state: Any, x: Any, y: Any) -> Mapping[str, Any]:
-            low, high = (
+        def scores(params: Any, model_state: Any, x: Any, y: Any) -> list[jax.Array]:
+            return [
                 network.apply(params, model_state, images, train=False)[0]
                 for images in (x, y)
-            )
-            return {"auroc": auroc(low, high)}
+            ]
 
-        return lambda state: generators.of_each_seed(
-            lambda *trees: one(*trees, *both()), state, seeds
-        )
+        def one(params: Any, model_state: Any) -> Mapping[str, float]:
+            return {"auroc": roc_area(*scores(params, model_state, *both()))}
+
+        return lambda state: generators.of_each_seed(one, state, seeds)
 
     return Prepared(step, first, lambda state: state, of_each=of_each, tests=tests)
-
-
-def auroc(low: jax.Array, high: jax.Array) -> jax.Array:
-    r"""The area under the receiver operating characteristic of a score.
-
-    .. math:: \operatorname{mean}_{ij} [h_j > l_i] + \tfrac 12 [h_j = l_i]
-
-    Args:
-      low: scores of the images that should have the lower ones, ``(n,)``.
-      high: of the others, ``(m,)``.
-
-    Returns:
-      A scalar from 0 to 1; 1/2 for scores that tell nothing.
-
-    >>> float(auroc(jnp.array([0.0, 1.0]), jnp.array([1.0, 2.0])))
-    0.875
-    """
-    apart = jnp.sign(high[None, :] - low[:, None])
-    half = jnp.asarray(0.5, apart.dtype)
-    return jnp.mean(half + half * apart)
 
 
 ADAPTER = Adapter(

@@ -1,6 +1,8 @@
-"""Learning rates that follow the batch: its size, and its noise by modules."""
+"""Learning rates that follow the batch: its size, and its noise by modules.
 
-from jaxopt_lab.transforms.batching.agvm import AGVMState, agvm
-from jaxopt_lab.transforms.batching.scaling import regime_adaptation, scale_lr
+The names are listed in ``__init__.pyi``; each is loaded on first use.
+"""
 
-__all__ = ["AGVMState", "agvm", "regime_adaptation", "scale_lr"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

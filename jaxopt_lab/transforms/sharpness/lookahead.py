@@ -125,10 +125,14 @@ def lookahead(
         met = jax.tree.map(
             lambda s, f: s + jnp.asarray(part, s.dtype) * (f - s), state.slow, fast
         )
-        back = jax.tree.map(lambda u, m, p: (m - p).astype(u.dtype), steps, met, params)
         count = increment(state.count)
         turn = count % k == 0
         slow = trees.select(turn, met, state.slow)
+        # By the new slow weights, equal to those met: the old ones, read after the new
+        # are written, would be copied.
+        back = jax.tree.map(
+            lambda u, s, p: (s - p).astype(u.dtype), steps, slow, params
+        )
         return trees.select(turn, back, steps), LookaheadState(count, slow, inner_state)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

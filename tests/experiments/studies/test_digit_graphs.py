@@ -6,10 +6,10 @@ from experiments.studies import digit_graphs
 
 
 def test_neighbours_are_the_nearest_others():
-    x = np.random.default_rng(0).normal(size=(12, 3))
-    apart = np.linalg.norm(x[:, None] - x[None], axis=-1) + 99 * np.eye(12)
-    found = digit_graphs.neighbours(x, 4)
-    np.testing.assert_array_equal(found, np.argsort(apart, axis=1)[:, :4])
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.zeros(12, int)
+    found = digit_graphs.drawn(0, x, y, nodes=12, near=4, known=1)
+    apart = np.linalg.norm(found.x[:, None] - found.x, axis=-1) + 99 * np.eye(12)
+    np.testing.assert_array_equal(found.near, np.argsort(apart, axis=1)[:, :4])
 
 
 def test_so_many_labels_of_each_class_are_known():

@@ -28,10 +28,6 @@ def test_graphs_are_a_grid_and_a_tree():
     ]
 
 
-def test_area_counts_pairs():
-    assert measure.area(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == 3.5 / 4
-
-
 def test_people_of_a_novel_are_each_others_neighbours():
     pytest.importorskip("networkx")
     edges = measure.novel_edges()

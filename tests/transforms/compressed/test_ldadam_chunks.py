@@ -47,6 +47,17 @@ def trajectory(tx, params, grads, fused=False):
     return params, state
 
 
+@pytest.mark.parametrize(
+    ("rows", "step"),
+    [(12, 0), (111, 8), (20, 10), (36, 9), (44, 11), (28, 7)],
+    ids=str,
+)
+def test_a_step_of_the_loop_is_near_the_asked_one(rows, step):
+    # Eight rows are asked for; numbers from 4 to 12 that leave no rest are as good.
+    layout = Layout((rows, 4), False, False)
+    assert ColumnChunks.of(layout, 1, 32).step == step
+
+
 SHAPES = {
     "left": (8, 1024),
     "kernel": (4, 32, 16),
