@@ -18,8 +18,10 @@ from jax.core import Tracer
 
 from jaxopt_lab.core import trees
 from jaxopt_lab.core.checks import increment, require_real
+from jaxopt_lab.core.computed_once import computed_once
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.explicit_axes import with_auto_axes
+from jaxopt_lab.core.joined_leaves import apart, end_to_end, groups
 from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import FusedApply, MaskOrFn, Params, PyTree, Updates
 
@@ -37,7 +39,8 @@ class LeafMethod(Protocol):
 
         One lifted with ``optimizer=`` takes two options more: ``decays``, a boolean
         scalar, and ``writes``, whether the new parameter is wanted as a third result.
-        Every other one gets ``p=None``.
+        Every other one gets ``p=None``. A method may have ``joined``, see
+        ``joined_leaves.groups``.
         """
         ...
 
@@ -140,20 +143,24 @@ def per_leaf(
                 decays = jax.tree.leaves(trees.resolve_mask(mask, params))
             kept = [jax.tree.leaves(getattr(state, f)) for f in leaf_state._fields]
             shared = scalars(state)
-            rows = []
-            for method, g, p, decay, *arrays in zip(
-                made, grads, weights, decays, *kept, strict=True
-            ):
-                old = leaf_state(*arrays)
-                options = () if p is None else (jnp.asarray(decay),)
-                # Not for a TPU, whose program of LDAdam had 4.2 bytes of temporaries
-                # a parameter that way instead of 1.5.
-                once = isinstance(g, Tracer) and traced_for(g, old) == "cpu"
-                one = _run_once if once and _hashable(method) else _run
-                run = functools.partial(one, type(method), method, writes)
-                run = with_auto_axes(run, (g, old, p if writes else None))
-                u, new, written = run(g, old, p, shared, *options)
-                rows.append((u, written, *new))
+            rows: list[Any] = [None] * len(grads)
+
+            def leaf(i: int) -> tuple[Any, Any, Any]:
+                return grads[i], leaf_state(*(x[i] for x in kept)), weights[i]
+
+            for group in groups(made, grads, weights, decays):
+                first, number = group[0], len(group)
+                options = () if params is None else (jnp.asarray(decays[first]),)
+                if number == 1:
+                    run = _runner(made[first], writes, leaf(first))
+                    rows[first] = run(*leaf(first), shared, *options)
+                    continue
+                together = end_to_end([leaf(i) for i in group])
+                run = _runner(made[first].joined(number), writes, together)
+                result = computed_once(run, *together, shared, *options)
+                for i, row in zip(group, apart(result, number), strict=True):
+                    rows[i] = row
+            rows = [(u, written, *new) for u, new, written in rows]
             moved, written, *kept = columns(structure, rows, 2 + len(kept))
             if fused_apply is not None and params is not None:
                 fused_apply.record(moved, params, written)
@@ -163,6 +170,17 @@ def per_leaf(
         return optax.GradientTransformationExtraArgs(init, update)
 
     return lift
+
+
+def _runner(method: Any, writes: bool, arrays: tuple[Any, Any, Any]) -> Any:
+    """``_run`` of a method, for arrays like these."""
+    g, old, p = arrays
+    # Not for a TPU, whose program of LDAdam had 4.2 bytes of temporaries a parameter
+    # that way instead of 1.5.
+    once = isinstance(g, Tracer) and traced_for(g, old) == "cpu"
+    one: Any = _run_once if once and _hashable(method) else _run
+    run = functools.partial(one, type(method), method, writes)
+    return with_auto_axes(run, (g, old, p if writes else None))
 
 
 def _hashable(method: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 
 def traced_mesh(*trees: Any) -> jax.sharding.AbstractMesh | None:
@@ -50,3 +51,20 @@ def traced_for(*trees: Any) -> str:
     device = getattr(traced_mesh(*trees), "abstract_device", None)
     platform = getattr(device, "platform", None)
     return str(platform) if platform else jax.default_backend()
+
+
+def for_one_cpu(*trees: Any) -> bool:
+    """Whether a program is traced for a CPU, and arrays lie on one device.
+
+    Args:
+      *trees: arrays of the kernel.
+
+    Returns:
+      False outside of a program too, where operations run one by one.
+
+    >>> import jax.numpy as jnp
+    >>> for_one_cpu(jnp.zeros(2))
+    False
+    """
+    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(trees))
+    return traced and jax.device_count() == 1 and traced_for(*trees) == "cpu"

@@ -205,6 +205,27 @@ class Codec(abc.ABC):
         Returns:
           The array. Differentiable in the scales and offsets.
         """
+        return self.cut(shape, block).join(self.tiles(coded, shape, dtype, block=block))
+
+    def tiles(
+        self,
+        coded: EncodedArray,
+        shape: Shape,
+        dtype: DTypeLike,
+        *,
+        block: int | None = None,
+    ) -> jax.Array:
+        """``decode`` before the blocks are joined.
+
+        Args:
+          coded: as for ``decode``, as are the others.
+          shape: shape of the array.
+          dtype: its dtype.
+          block: elements in a block.
+
+        Returns:
+          The tiles of ``self.cut(shape, block)``.
+        """
         cut = self.cut(shape, block)
         numbers = (coded.scale, coded.offset)
         at = Range(*(None if x is None else cut.split_scales(x) for x in numbers))
@@ -212,7 +233,7 @@ class Codec(abc.ABC):
         if self.packed:
             codes = packing.unpack(codes)
         wide = trees.accumulation_dtype(dtype)
-        return cut.join(self.from_codes(codes, at, wide)).astype(dtype)
+        return self.from_codes(codes, at, wide).astype(dtype)
 
     def cut(self, shape: Shape, block: int | None = None) -> Blocks:
         """The division of an array into blocks.

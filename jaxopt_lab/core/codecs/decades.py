@@ -1,4 +1,4 @@
-r"""The dynamic map by arithmetic, for TPUs, on which a gather of a table is slow.
+r"""The dynamic map by arithmetic: a gather of a table is slow, on a TPU above all.
 
 In decade i of D there are :math:`N = 2^{i + f}` codes, f = 0 signed and 1 unsigned.
 With q the index of a magnitude plus f, N is the largest power of two up to q, and
@@ -7,10 +7,9 @@ With q the index of a magnitude plus f, N is the largest power of two up to q, a
     \text{magnitude} = u \cdot 10^{i - D} / 2 N, \quad u = 18 q + 9 - 16 N,
 
 a whole number times a constant of the decade, :math:`5^i 10^{-D} / 2^{1 + f}`. So is
-the midpoint below it, with tenths: u = 18 q - 16 N within the decade, 3.6 more at its
-beginning. A product of a short whole number and of the first bits of a constant is
-exact, so with the other bits in a second constant the results are those of the tables,
-to the last bit.
+the midpoint below it, with u = 18 q - 16 N, but for the first of a decade. A product of
+a short whole number and of the first bits of a constant is exact, so with the other
+bits in a second constant the results are those of the tables, to the last bit.
 """
 
 from __future__ import annotations
@@ -69,29 +68,46 @@ def magnitude(index: jax.Array, decades: int, signed: bool) -> jax.Array:
     return jnp.where(q >= least * 2**decades, jnp.ones_like(found), found)
 
 
-def below_midpoint(
-    a: jax.Array, index: jax.Array, decades: int, signed: bool
-) -> jax.Array:
-    """Whether a number is below the midpoint of a magnitude and the one before it.
+def index_of(a: jax.Array, starts: np.ndarray, signed: bool) -> jax.Array:
+    """Index of the nearest magnitude, of a midpoint the upper one.
+
+    The decade is known by comparisons. Within it thresholds are equally spaced, so a
+    line tells the only one that can matter, and its exact place tells the index.
 
     Args:
       a: float32 in [0, 1].
-      index: index of the upper magnitude, whole float32 numbers from 1 on.
-      decades: as for ``magnitude``.
+      starts: the least float32 number of each decade, and the least that is 1.
       signed: which map.
 
     Returns:
-      Booleans.
+      Whole float32 numbers from 0 on.
     """
-    least = 1 if signed else 2
-    q = index + np.float32(least - 1)
-    power = _power_of_two(q)
-    # Ten times the whole number; between two decades it is another, below the first
-    # value half of it, and below 1 the last decade's alone.
-    begins = jnp.where(q == least, np.float32(45 - 10 * least), np.float32(36))
-    begins = jnp.where(q == least * 2**decades, np.float32(-9), begins)
-    u = 180 * q - 160 * power + jnp.where(q == power, begins, jnp.zeros_like(q))
-    # It has up to 15 bits, so the first 9 of a constant give an exact product.
-    constants = _constants(decades, signed, 9, 0.1)
-    high, low = (_chosen(q, least, x) for x in constants)
-    return (a - u * high) < u * low
+    first = 0 if signed else 1
+    number = len(starts) - 1
+    i = np.arange(number)
+    codes = 2.0 ** (i + first)
+    slopes = codes / (0.9 * 10.0 ** (i - number + 1))
+    decades = [a >= np.float32(x) for x in starts[1:-1]]
+
+    def of_decade(values: np.ndarray) -> jax.Array:
+        found = jnp.full_like(a, np.float32(values[0]))
+        for here, value in zip(decades, values[1:], strict=True):
+            found = jnp.where(here, np.float32(value), found)
+        return found
+
+    n = of_decade(codes)
+    # Thresholds are where the line is a whole number. It jumps at quarters, not at the
+    # halves, where the codes are: a compiler may compute it once for the threshold and
+    # once for the index, and round the two differently.
+    line = a * of_decade(slopes) + (n * np.float32(8 / 9) + np.float32(0.25))
+    above, last = jnp.floor(line), 2 * n - 1
+    # In this form NaN becomes a number.
+    above = jnp.where(above < last, above, last)
+    # u has up to 15 bits, so the first 9 of a constant give an exact product.
+    u = 180 * above - 160 * n
+    high, low = (of_decade(x[:-1]) for x in _constants(number, signed, 9, 0.1))
+    below = (a - u * high) < u * low
+    index = above - below.astype(a.dtype) - np.float32(first)
+    index = jnp.where(a >= np.float32(starts[0]), index, jnp.zeros_like(index))
+    one = np.float32(2 ** (number + first) - first)
+    return jnp.where(a >= np.float32(starts[-1]), one, index)

@@ -4,8 +4,8 @@ The 8-bit map spans seven decades and the signed 4-bit map three. In decade i of
 there are 2^i codes (2^(i+1) unsigned), at the middles of equal bins of
 [0.1, 1] 10^(i - D + 1), besides 0 and 1. The code of x is that of the value nearest to
 x / s in magnitude, of two equally near ones the larger, with s the largest magnitude of
-the block. The table is one convex piecewise linear function of the code, so that its
-inverse is a minimum of D lines: no search.
+the block. Within a decade the midpoints between values are equally spaced, so that a
+code is found by comparisons with the D decades and a line: no search.
 """
 # Its examples wait for pytest --full.
 
@@ -103,7 +103,8 @@ def nearest(a: jax.Array, bits: Bits, signed: bool) -> jax.Array:
       The indices, of a midpoint the upper one; of NaN an arbitrary one.
     """
     if bits == 8:
-        return _nearest_of_lines(a, signed)
+        # A table would take half of a step's time on a CPU, on a TPU far more.
+        return decades.index_of(a, _starts(signed), signed)
     if not signed:
         index = jnp.floor(a * 16 + np.float32(0.5)) - 1
         return jnp.where(index < 0, jnp.zeros_like(index), index)
@@ -113,30 +114,11 @@ def nearest(a: jax.Array, bits: Bits, signed: bool) -> jax.Array:
     return index
 
 
-def _nearest_of_lines(a: jax.Array, signed: bool) -> jax.Array:
+@functools.cache
+def _starts(signed: bool) -> np.ndarray:
+    """The least float32 that is rounded to each decade of the 8-bit map, and to 1."""
     first = 0 if signed else 1
-    i = np.arange(7)
-    slope = 2.0 ** (i + first) / (0.9 * 10.0 ** (i - 6))
-    intercept = 0.8 / 0.9 * 2.0 ** (i + first)
-    y = a * np.float32(slope[0]) + np.float32(intercept[0])
-    for s, c in zip(slope[1:], intercept[1:], strict=True):
-        line = a * np.float32(s) + np.float32(c)
-        # Not jnp.minimum: its propagation of NaN doubles the time of a step.
-        y = jnp.where(line < y, line, y)
-    # The lines pass the edges of the bins at whole numbers, where the midpoints between
-    # the codes are, or 0.2 of a bin above at a decade's edge: so a whole number near y
-    # tells the only threshold that can matter, and the table its exact place. It jumps
-    # at quarters, not at the halves, where the codes are: a compiler may compute y once
-    # for the table and once for the index, and round the two differently.
-    least = thresholds(8, signed)
-    above = jnp.floor(y + np.float32(0.25)) - np.float32(first)
-    # In this form NaN becomes a number.
-    above = jnp.where(above >= 1, above, jnp.ones_like(above))
-    last = np.float32(len(least))
-    above = jnp.where(above < last, above, jnp.full_like(above, last))
-    # By arithmetic: a table takes half of a step's time on a CPU, on a TPU far more.
-    below = decades.below_midpoint(a, above, _decades(8), signed)
-    return above - below.astype(a.dtype)
+    return thresholds(8, signed)[[2 ** (i + first) - first - 1 for i in range(8)]]
 
 
 def _bytes(whole: jax.Array) -> jax.Array:
@@ -170,8 +152,9 @@ class _Dynamic(Codec):
         if not self.signed:
             return _bytes(index)
         zero = np.float32(2 ** (self.bits - 1) - 1)
-        below = jnp.where(index < zero, zero - index, jnp.zeros_like(index))
-        return _bytes(jnp.where(value < 0, below, zero + index))
+        code = zero + jnp.where(value < 0, -index, index)
+        # There is a code for 1 and none for -1.
+        return _bytes(jnp.where(code < 0, jnp.zeros_like(code), code))
 
     def _neighbour(self, a: jax.Array, index: jax.Array, noise: jax.Array) -> jax.Array:
         """The nearest index or its neighbour beyond ``a``, without bias."""

@@ -20,7 +20,7 @@ Density: TypeAlias = float
 
 # Local indices are int16.
 LARGEST_BLOCK = 32_767
-_GROUP = 8
+_LONG, _LENGTHS, _TURNS = 4096, (32, 16, 8), 8
 
 
 class TopBlocks(NamedTuple):
@@ -85,33 +85,92 @@ def largest(x: jax.Array, picks: int) -> jax.Array:
     >>> largest(jnp.array([[1.0, -3.0, 3.0, 0.5]]), 2).tolist()
     [[1, 2]]
     """
-    size = jnp.abs(jax.lax.stop_gradient(x))
-    limit = jnp.asarray(jnp.inf, x.dtype)
-    size = jnp.where(size < limit, size, limit)
+    size = _magnitudes(x)
     if jax.device_count() == 1:
         return _search(size, picks)
     return _row_by_row(picks)(size)
 
 
+def without(x: jax.Array, places: jax.Array) -> jax.Array:
+    """The rows with zeros where ``largest`` has picked.
+
+    By comparisons with the last pick instead of a scatter, which XLA compiles again for
+    each tensor and the partitioner may send.
+
+    Args:
+      x: ``(rows, block)``, as ``largest`` got it.
+      places: what it gave.
+
+    Returns:
+      Array like ``x``; its derivative is one where nothing was picked.
+
+    >>> x = jnp.array([[1.0, -3.0, 3.0, 0.5]])
+    >>> without(x, largest(x, 2)).tolist()
+    [[1.0, 0.0, 0.0, 0.5]]
+    """
+    size = _magnitudes(x)
+    # Not of the picks themselves: with a slice of them XLA:CPU would sort the rows.
+    limit = picked(size, places)[:, -1:]
+    last = places.astype(jnp.int16)[:, -1:].astype(places.dtype)
+    here = jnp.arange(x.shape[1], dtype=places.dtype)[None]
+    # Of equal magnitudes the lowest indices are picked.
+    taken = (size > limit) | ((size == limit) & (here <= last))
+    return jnp.where(taken, jnp.zeros_like(x), x)
+
+
+def picked(x: jax.Array, places: jax.Array) -> jax.Array:
+    """The entries at some places of each row.
+
+    Args:
+      x: ``(rows, block)``.
+      places: indices from 0 on, ``(rows, picks)``.
+
+    Returns:
+      ``(rows, picks)``.
+    """
+    options: Any = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+    return jax.vmap(lambda row, at: row.at[at].get(**options))(x, places)
+
+
+def _magnitudes(x: jax.Array) -> jax.Array:
+    """Magnitudes without a derivative; what is no number is infinite."""
+    size = jnp.abs(jax.lax.stop_gradient(x))
+    limit = jnp.asarray(jnp.inf, x.dtype)
+    return jnp.where(size < limit, size, limit)
+
+
 def _search(size: jax.Array, picks: int) -> jax.Array:
     """``largest`` of numbers that are not negative."""
+    block = size.shape[1]
+    # On a CPU the search costs most where an entry displaces one found before it, so
+    # what is below a bound is hidden from it: of the entries of normal rows all but a
+    # few more than are picked.
+    fitting = (n for n in _LENGTHS if not block % n and block // n >= 2 * picks)
+    length = next(fitting, 0)
+    if block >= _LONG and length and traced_for(size) == "cpu":
+        hidden = size < _lower_bound(size, picks, length)
+        size = jnp.where(hidden, jnp.full_like(size, -1), size)
+    return jax.lax.top_k(size, picks)[1]
+
+
+def _lower_bound(size: jax.Array, picks: int, length: int) -> jax.Array:
+    """A number that at least ``picks`` entries of each row reach, ``(rows, 1)``.
+
+    As many groups as are counted have such an entry, so the maxima of groups of
+    ``length`` will do: bisection between the least of them and the largest.
+    """
     rows, block = size.shape
-    groups = block // _GROUP
-    # Two levels are exact, ties included: each group that holds a pick is among the
-    # `picks` groups with the largest maxima, and within the sorted groups the order
-    # of the candidates is that of their indices.
-    few = block % _GROUP == 0 and picks * _GROUP * 2 <= block
-    if not few or traced_for(size) != "cpu":
-        return jax.lax.top_k(size, picks)[1]
-    maxima = size.reshape(rows, groups, _GROUP).max(axis=-1)
-    chosen = jnp.sort(jax.lax.top_k(maxima, picks)[1], axis=-1)
-    inside = (
-        chosen[..., None] * _GROUP + jnp.arange(_GROUP, dtype=jnp.int32)[None, None]
-    )
-    inside = inside.reshape(rows, picks * _GROUP)
-    candidates = jnp.take_along_axis(size, inside, axis=-1, mode="promise_in_bounds")
-    place = jax.lax.top_k(candidates, picks)[1]
-    return jnp.take_along_axis(inside, place, axis=-1, mode="promise_in_bounds")
+    maxima = size.reshape(rows, block // length, length).max(axis=-1)
+
+    def turn(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = low / 2 + high / 2
+        reach = jnp.sum((maxima >= middle).astype(jnp.int32), axis=1, keepdims=True)
+        enough = reach >= picks
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    ends = maxima.min(axis=1, keepdims=True), maxima.max(axis=1, keepdims=True)
+    return jax.lax.fori_loop(0, _TURNS, turn, ends)[0]
 
 
 @functools.cache

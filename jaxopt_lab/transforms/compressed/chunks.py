@@ -87,7 +87,7 @@ def rows_for(size: int, unit: int) -> int:
 
 
 def even_chunk(size: int, unit: int, chunk: int | None) -> int | None:
-    """Elements in a chunk, such that none is left over where that is possible.
+    """Elements in a chunk, such that no unit is left over where that is possible.
 
     Writing what is left over after the loop costs a second copy of what it writes.
 
@@ -102,7 +102,7 @@ def even_chunk(size: int, unit: int, chunk: int | None) -> int | None:
     >>> even_chunk(720 * jax.device_count(), 1, 500 * jax.device_count()) % 360
     0
     """
-    if chunk is None or not size or size % unit:
+    if chunk is None or size < unit:
         return chunk
     rows = rows_for(size, unit)
     units = size // rows // unit
@@ -177,9 +177,11 @@ def in_chunks(
             start = at * width(operand, begin)
             if operand.gather:
                 numbers = start + jnp.arange(width(operand, elements))
-                return x.at[:, numbers].get(mode="promise_in_bounds")
+                return x.at[:, numbers].get(
+                    mode="promise_in_bounds", wrap_negative_indices=False
+                )
             return jax.lax.dynamic_slice_in_dim(
-                x, start, width(operand, elements), axis=1
+                x, start, width(operand, elements), axis=1, allow_negative_indices=False
             )
 
         old = [piece(x, operand) for x, operand in zip(arrays, carried, strict=True)]
@@ -187,7 +189,11 @@ def in_chunks(
         new = body(old, seen, part(elements, at * begin))
         return [
             jax.lax.dynamic_update_slice_in_dim(
-                x, y.reshape(was.shape), at * width(operand, begin), axis=1
+                x,
+                y.reshape(was.shape),
+                at * width(operand, begin),
+                axis=1,
+                allow_negative_indices=False,
             )
             for x, y, was, operand in zip(arrays, new, old, carried, strict=True)
         ]

@@ -12,18 +12,35 @@ MAPS = [(8, True), (8, False), (4, True)]
 
 
 @pytest.mark.parametrize("bits, signed", MAPS)
-def test_magnitudes_and_midpoints(bits, signed):
+def test_magnitudes(bits, signed):
     number = {8: 7, 4: 3}[bits]
     values = dynamic_map.magnitudes(bits, signed)
     index = np.arange(len(values), dtype=np.float32)
     found = jax.jit(decades.magnitude, static_argnums=(1, 2))(index, number, signed)
     np.testing.assert_array_equal(found, values.astype(np.float32))
-    least = dynamic_map.thresholds(bits, signed)
-    before = np.nextafter(least, np.float32(0))
-    both = np.stack([least, before])
-    below = jax.jit(decades.below_midpoint, static_argnums=(2, 3))
-    at, under = below(both, index[None, 1:], number, signed)
-    assert not np.any(at) and np.all(under)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_index_changes_at_each_threshold_and_nowhere_else(signed):
+    least = dynamic_map.thresholds(8, signed)
+    draw = np.random.default_rng(0)
+    a = np.concatenate(
+        [
+            least,
+            np.nextafter(least, np.float32(0)),
+            np.nextafter(least, np.float32(1)),
+            dynamic_map.magnitudes(8, signed),
+            10.0 ** (-8 * draw.random(20_000)),
+            [np.finfo(np.float32).tiny, 1e-45],
+        ]
+    ).astype(np.float32)
+    a = a[a <= 1]
+    found = jax.jit(lambda a: dynamic_map.nearest(a, 8, signed))(a)
+    np.testing.assert_array_equal(found, np.searchsorted(least, a, side="right"))
+    # Of what is no number it is some code.
+    assert (
+        0 <= float(dynamic_map.nearest(jnp.float32(jnp.nan), 8, signed)) <= len(least)
+    )
 
 
 @pytest.mark.full(plain=["4-True"])

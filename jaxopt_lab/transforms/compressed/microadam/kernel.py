@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,15 @@ import jax.numpy as jnp
 from jaxopt_lab.core import moments, trees
 from jaxopt_lab.core.codecs import EncodedArray
 from jaxopt_lab.core.codecs.codec import straight_through
+from jaxopt_lab.core.computed_once import computed_once
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.transforms.compressed import chunks
-from jaxopt_lab.transforms.compressed.block_top_k import TopBlocks, largest
+from jaxopt_lab.transforms.compressed.block_top_k import (
+    TopBlocks,
+    largest,
+    picked,
+    without,
+)
 from jaxopt_lab.transforms.compressed.microadam.scalars import WindowScalars
 from jaxopt_lab.transforms.compressed.min_max import MinMax4, narrowed, widened
 from jaxopt_lab.transforms.compressed.storage import LeafStorage
@@ -74,6 +81,28 @@ class Kernel(NamedTuple):
     def unit(self) -> int:
         """Elements that must stay together."""
         return math.lcm(self.cut.block, self.storage.block)
+
+    def joined(self, number: int) -> Kernel | None:
+        """The update of several of these tensors end to end, each a block.
+
+        Args:
+          number: how many.
+
+        Returns:
+          The kernel, or ``None`` where a tensor is no block or all are no small part.
+        """
+        size, block = self.cut.size, self.storage.block
+        vector = len(self.shape) == 1 and self.cut.count == 1 and size % block == 0
+        if self.straight_through or self.chunk is None or not vector:
+            return None
+        if number * size > self.chunk:
+            return None
+        return self._replace(
+            shape=(number * size,),
+            block_size=size,
+            codec=MinMax4(block),
+            chunk=None,
+        )
 
     def init(self) -> LeafState:
         """An empty window and no error."""
@@ -206,7 +235,7 @@ class Kernel(NamedTuple):
             found = jnp.finfo(g.dtype)
             return jax.lax.reduce_precision(x, found.nexp, found.nmant)
 
-        total = rounded(g.astype(self.dtype) + rounded(self.storage.decode(old, shape)))
+        total = self._total(g, old, rounded, shape)
         cut = self.cut
         size = math.prod(shape)
         whole, last = divmod(size, cut.block)
@@ -247,6 +276,26 @@ class Kernel(NamedTuple):
         rings = [x.reshape(was.shape) for x, was in zip(rings, ring, strict=True)]
         return direction, rings, new
 
+    def _total(
+        self,
+        g: jax.Array,
+        old: EncodedArray,
+        rounded: Callable[[jax.Array], jax.Array],
+        shape: tuple[int, ...],
+    ) -> jax.Array:
+        """The gradient and the decoded error."""
+        g = g.astype(self.dtype)
+        storage = self.storage
+        if not storage.coded:
+            return rounded(g + rounded(storage.decode(old, shape)))
+        cut = self.codec.cut(shape, storage.block)
+
+        def tiles(g: jax.Array, old: EncodedArray) -> jax.Array:
+            error = self.codec.tiles(old, shape, self.dtype, block=storage.block)
+            return rounded(cut.split(g) + rounded(error))
+
+        return cut.join(computed_once(tiles, g, old))
+
     def _blocks(
         self,
         x: jax.Array,
@@ -258,18 +307,15 @@ class Kernel(NamedTuple):
         """``(direction, what is left, indices, values)`` of equal blocks."""
         rows, block = x.shape
         places = largest(x, picks)
-        entries = jnp.take_along_axis(x, places, axis=1, mode="promise_in_bounds")
-        # Mapped over the rows, so that devices that hold some of them send nothing.
-        left = jax.vmap(lambda row, at: row.at[at].set(0, unique_indices=True))(
-            x, places
-        )
+        entries = picked(x, places)
         missing = ((0, 0), (0, values.shape[-1] - picks))
         current = (jnp.arange(self.window, dtype=jnp.int32) == scalars.row)[
             None, :, None
         ]
 
         def entered(old: jax.Array, new: jax.Array) -> jax.Array:
-            return jnp.where(current, jnp.pad(new, missing)[:, None], old)
+            new = jnp.pad(new, missing) if missing[1][1] else new
+            return jnp.where(current, new[:, None], old)
 
         indices = entered(indices, places.astype(jnp.int16))
         if self.straight_through:
@@ -279,19 +325,34 @@ class Kernel(NamedTuple):
             values = entered(values, narrowed(entries))
         window = widened(values, self.dtype)
         where = indices.astype(jnp.int32).reshape(rows, -1)
+        weights = (scalars.mean_weights, scalars.square_weights)
+        powers = (window, window * window)
 
-        def moment(weights: jax.Array, of: jax.Array) -> jax.Array:
-            weighted = (weights[None, :, None] * of).reshape(rows, -1)
+        def weighted(i: int) -> jax.Array:
+            return (weights[i][None, :, None] * powers[i]).reshape(rows, -1)
+
+        if traced_for(x) == "cpu":
+            # XLA:CPU compiles every scatter of every tensor: one for both moments.
+            pairs = jnp.stack([weighted(0), weighted(1)], axis=-1)
+            sums = _added(jnp.zeros((rows, block, 2), self.dtype), where, pairs)
+            mean, square = sums[..., 0], sums[..., 1]
+        else:
             empty = jnp.zeros((rows, block), self.dtype)
-            return jax.vmap(
-                lambda row, at, new: row.at[at].add(new, mode="promise_in_bounds")
-            )(empty, where, weighted)
-
+            mean, square = (_added(empty, where, weighted(i)) for i in (0, 1))
         direction = moments.adam_direction(
-            moment(scalars.mean_weights, window),
-            moment(scalars.square_weights, window * window),
+            mean,
+            square,
             scalars.eps,
             scalars.mean_correction,
             scalars.square_correction,
         )
-        return direction, left, indices, values
+        return direction, without(x, places), indices, values
+
+
+def _added(to: jax.Array, places: jax.Array, values: jax.Array) -> jax.Array:
+    """Rows with values added at some places of each."""
+    # Mapped over the rows, so that devices that hold some of them send nothing.
+    options: Any = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+    return jax.vmap(lambda row, at, new: row.at[at].add(new, **options))(
+        to, places, values
+    )

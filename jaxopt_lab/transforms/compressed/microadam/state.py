@@ -124,7 +124,17 @@ class MicroAdam:
         )
         return lift(lambda params: [*map(self._leaf, jax.tree.leaves(params))])
 
-    def _scalars(self, state: Any) -> StepScalars:
+    def _scalars(self, state: Any) -> dict[str, WindowScalars]:
+        """Those of a step for each type that a leaf may be computed in.
+
+        Once a step: for each leaf they would be a seventh of what there is to compile.
+        """
+        now = self._now(state)
+        kinds = ("float32", "float64") if jax.config.jax_enable_x64 else ("float32",)
+        corrects = self.window_bias_correction
+        return {x: window_scalars(now, self.window, corrects, x) for x in kinds}
+
+    def _now(self, state: Any) -> StepScalars:
         count, rate = state.count, self.learning_rate
         share = self.densify
         dense = known_number(share) == 0
@@ -151,31 +161,33 @@ class MicroAdam:
             self.straight_through,
             self.chunk,
         )
-        return _Leaf(kernel, self.window_bias_correction)
+        return _Leaf(kernel)
 
 
 class _Leaf(NamedTuple):
     """MicroAdam of one leaf, a ``LeafMethod``."""
 
     kernel: Kernel
-    bias_window: bool
 
     def init(self, leaf: jax.Array) -> LeafState:
         init = functools.partial(_kernel_init, self.kernel)
         return with_block_axes(init, leaf, self.kernel.unit)(leaf)
+
+    def joined(self, number: int) -> _Leaf | None:
+        """The method of some of these leaves end to end, if they are few and small."""
+        kernel = self.kernel.joined(number)
+        return None if kernel is None else self._replace(kernel=kernel)
 
     def update(
         self,
         g: jax.Array,
         state: LeafState,
         p: jax.Array | None,
-        scalars: StepScalars,
+        scalars: dict[str, WindowScalars],
         decays: Any = True,
         writes: bool = False,
     ) -> tuple[jax.Array, LeafState, jax.Array | None]:
-        now = window_scalars(
-            scalars, self.kernel.window, self.bias_window, self.kernel.dtype
-        )
+        now = scalars[jnp.dtype(self.kernel.dtype).name]
         return _kernel_step(self.kernel, writes, g, p, state, now, jnp.asarray(decays))
 
 
