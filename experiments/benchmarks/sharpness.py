@@ -5,8 +5,8 @@ written by hand, that of ``optax.contrib.sam``, and for mSAM one written by hand
 Flops and bytes are those that XLA counts for the compiled steps; times are paired. XLA
 counts both branches of ``looksam``, of which a step runs one. The problem is the dense
 network of ``sam_step``; the methods whose time has a bar run on a convolutional one
-too, and mSAM on larger batches of the dense one: with 32 examples in a shard, norm,
-move and sum of 8 trees of gradients show beside the products.
+too, and mSAM on larger batches of the dense one: with 32 examples in a shard, norm
+and move of 8 trees of gradients show beside the products.
 """
 
 from __future__ import annotations

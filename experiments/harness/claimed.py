@@ -47,7 +47,8 @@ class ClaimedExperiment(Experiment):
     least five seeds.
 
     Attributes:
-      claims: ``claims(measured, settings)``, the claims with their evidence.
+      claims: ``claims(measured, settings)``, the claims with their evidence, from what
+        ``measure`` gives and one of ``sizes``.
       paper: source of the claims that name none.
       parts: names of the rows of the catalog that the claims are about; the pages show
         the verdicts beside them.

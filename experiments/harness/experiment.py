@@ -43,7 +43,9 @@ class Experiment(abc.ABC):
       purpose: what it does and how long each size takes, for ``--help``.
       sizes: settings, dataclasses, by name: ``"quick"``, at most a minute, which proves
         that it runs; and ``"standard"``.
-      measure: ``measure(settings, store, **options) -> measured``.
+      measure: ``measure(settings, store, **options) -> measured``: settings are one
+        of ``sizes``, the store keeps rows that are measured already, so that a run
+        that was stopped goes on, and the options are those that ``prepare`` has read.
       report: ``report(measured, settings)``, numbers, tables and figures.
       options: what can be given besides ``out``, with a text for ``--help``; the
         values reach ``prepare`` as texts.

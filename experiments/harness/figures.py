@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_lab import catalog
 from jaxopt_lab.plotting.style import Look, legend_below, legend_right, looks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Look", "grid", "legend_below", "legend_right", "look_of", "tidy"]
 
@@ -17,7 +20,7 @@ GREY, AMBER = "#8a8f98", "#c77700"
 
 def grid(
     rows: int, columns: int, width: float, height: float, **shared: Any
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Any]:
     """A figure and a 2-D array of its axes.
 
     Args:
@@ -30,9 +33,9 @@ def grid(
     Returns:
       ``(figure, axes)``.
     """
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 

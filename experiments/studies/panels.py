@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.harness.report import Table
 from jaxopt_lab.lab.statistics import mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _NAMED = 6
 """Places of a logarithmic axis that all get a label."""
@@ -53,7 +49,7 @@ def dots(
     *,
     label: str = "",
     scale: float = 1.0,
-) -> Figure:
+) -> style.Figure:
     """A panel for each measure, a line for each arm.
 
     Args:
@@ -95,7 +91,7 @@ def lines(
     places: Sequence[float] | np.ndarray,
     labels: tuple[str, str],
     scales: tuple[str, str] = ("linear", "linear"),
-) -> Figure:
+) -> style.Figure:
     """A panel for each condition, a line for each arm.
 
     Args:

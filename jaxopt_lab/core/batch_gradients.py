@@ -224,7 +224,7 @@ class BatchGrad:
         return self._reduced(self._differentiated(params, chosen, key)[1], chosen)
 
     def value_and_grad(
-        self, params: Params, num_shards: int = 0, mode: loops.Mode = "unroll"
+        self, params: Params, num_shards: int = 0, mode: loops.ModeOrAuto = "unroll"
     ) -> tuple[tuple[jax.Array, PyTree], Updates]:
         """First pass: ``((loss, aux), gradients)``, averaged over all parts.
 

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_lab.core import loops
+from jaxopt_lab.core import loops, trees
 from jaxopt_lab.core.batch_parts import share, split_batch, weighed
+from jaxopt_lab.core.summed_gradients import can_sum, summed_gradient
 from jaxopt_lab.core.typing import Batch, Params, PyTree, Updates
 
-if TYPE_CHECKING:
-    from jaxopt_lab.core.batch_gradients import BatchGrad
+
+class WholeBatch(Protocol):
+    """A ``BatchGrad``, as the parts of its batch see it."""
+
+    _batch: Batch
+    _cache: dict[int, tuple[list[Any], Any]]
+
+    def weight(self, part: Batch = None) -> jax.Array | None: ...
+
+    def cached(self, num_shards: int, params: Params) -> Any | None: ...
+
+    def _reduced(self, grads: Updates, part: Batch = None) -> Updates: ...
+
+    def _shard_key(self, j: int | jax.Array, num_shards: int) -> jax.Array | None: ...
+
+    def _local(
+        self,
+        params: Params,
+        batch: Batch,
+        key: jax.Array | None,
+        num_shards: int,
+        *,
+        first: bool = False,
+    ) -> tuple[tuple[jax.Array, PyTree], Updates]: ...
 
 
 class BatchShards:
     """The equal parts of a ``BatchGrad``'s batch; see ``BatchGrad.shard``."""
 
-    def __init__(self, whole: BatchGrad, num_shards: int):
+    def __init__(self, whole: WholeBatch, num_shards: int):
         self._whole = whole
         self._num_shards = num_shards
         # NumPy would cut its arrays itself: another program for the same batch.
@@ -36,7 +59,7 @@ class BatchShards:
     def mean(
         self,
         f: Callable[[Callable[[Params], Updates]], PyTree],
-        mode: loops.Mode = "unroll",
+        mode: loops.ModeOrAuto = "unroll",
     ) -> PyTree:
         """Mean over shards (and devices) of ``f(grad)``, by the weights if any.
 
@@ -44,31 +67,83 @@ class BatchShards:
           f: receives ``grad(params)``, the gradient of one shard, and returns a
             tree. Asked at the step's own parameters, ``grad`` costs nothing.
           mode: ``"unroll"``; ``"vmap"``, right for a batch that is sharded under
-            ``jit``; or ``"scan"``, the only one that does not hold all shards'
-            results at once, but repeats the first pass.
+            ``jit``; ``"scan"``, the only one that does not hold all shards' results at
+            once, but repeats the first pass; or ``"auto"``: ``"vmap"``, but
+            ``"unroll"`` on CPU for a program with convolutions.
 
         Returns:
           The mean, over the devices too.
         """
-        loops.check_mode(mode)
-        whole, m = self._whole, self._num_shards
-        first = whole._cache.get(m, ([], None))[1] if mode != "scan" else None
 
-        def one(item: tuple[Batch, jax.Array, Updates | None]) -> PyTree:
-            part, j, first_grad = item
+        def one(item: Any) -> PyTree:
+            return weighed(f(self._grad_of(item)), self._share(item[0]))
 
-            def grad(params: Params) -> Updates:
-                if first_grad is not None and whole.cached(m, params) is not None:
-                    return first_grad
-                return self._value_and_grad(params, part, j)[1]
+        items = self._items(mode)
+        mode = _chosen(mode, one, items)
+        return self._whole._reduced(loops.mean_items(one, items, mode))
 
-            return weighed(f(grad), self._share(part))
+    def mean_gradient(
+        self,
+        point: Callable[[Callable[[Params], Updates]], Params],
+        mode: loops.ModeOrAuto = "unroll",
+    ) -> Updates:
+        """Mean over shards (and devices) of the gradient at ``point(grad)``.
 
-        items = (self._parts, jnp.arange(m), first)
-        return whole._reduced(loops.mean_items(one, items, mode))
+        The values of ``mean(lambda grad: grad(point(grad)), mode)``. With ``"vmap"``
+        the gradients at the points are not made one by one but summed in the products
+        that give them (``summed_gradient``), where no weights, micro-batches,
+        ``custom_vjp`` or narrow types prevent it.
+
+        Args:
+          point: receives ``grad(params)``, the gradient of one shard.
+          mode: as of ``mean``.
+
+        Returns:
+          The mean, over the devices too.
+        """
+        whole, m, items = self._whole, self._num_shards, self._items(mode)
+
+        def points(item: Any) -> Params:
+            return point(self._grad_of(item))
+
+        def at_point(grad: Callable[[Params], Updates]) -> Updates:
+            return grad(point(grad))
+
+        mode = _chosen(mode, lambda item: at_point(self._grad_of(item)), items)
+        plain = whole._weights is None and whole._micro_in_shard(m) == 1
+        if mode != "vmap" or not plain:
+            return self.mean(at_point, mode)
+        at = loops.map_items(points, items, mode)
+        own = items[:2]
+
+        def loss(params: Params, item: tuple[Batch, jax.Array]) -> jax.Array:
+            return whole._loss(params, item[0], whole._shard_key(item[1], m))
+
+        if not can_sum(loss, loops.take(at, 0), loops.take(own, 0)):
+            return self.mean(at_point, mode)
+        total = trees.ascent_gradient(summed_gradient(loss, at, own))
+        return whole._reduced(jax.tree.map(lambda g: g / m, total))
+
+    def _items(self, mode: str) -> tuple[Batch, jax.Array, Updates | None]:
+        """Of each shard its part of the batch, its number, and its first gradient."""
+        m = self._num_shards
+        first = self._whole._cache.get(m, ([], None))[1] if mode != "scan" else None
+        return self._parts, jnp.arange(m), first
+
+    def _grad_of(self, item: Any) -> Callable[[Params], Updates]:
+        """The gradient function of one of ``_items``."""
+        part, j, first = item
+
+        def grad(params: Params) -> Updates:
+            kept = self._whole.cached(self._num_shards, params)
+            if first is not None and kept is not None:
+                return first
+            return self._value_and_grad(params, part, j)[1]
+
+        return grad
 
     def first_pass(
-        self, params: Params, mode: loops.Mode
+        self, params: Params, mode: loops.ModeOrAuto
     ) -> tuple[Any, Updates, Updates]:
         """Mean loss and auxiliary output, mean gradient, and every shard's, stacked."""
 
@@ -78,6 +153,7 @@ class BatchShards:
             return weighed(value, factor), grads, factor
 
         items = (self._parts, jnp.arange(self._num_shards))
+        mode = _chosen(mode, one, items)
         values, grads, factors = loops.map_items(one, items, mode)
         mean = loops.mean_items(lambda value: value, values, "vmap")
         whole = loops.mean_items(lambda at: weighed(*at), (grads, factors), "vmap")
@@ -92,3 +168,11 @@ class BatchShards:
     ) -> tuple[Any, Updates]:
         key = self._whole._shard_key(j, self._num_shards)
         return self._whole._local(params, part, key, self._num_shards, first=first)
+
+
+def _chosen(
+    mode: loops.ModeOrAuto, one: Callable[[Any], PyTree], items: PyTree
+) -> loops.Mode:
+    if mode == "auto":
+        return loops.choose("vmap", one, loops.take(items, 0))
+    return loops.check_mode(mode)

@@ -69,3 +69,77 @@ for 'w': keep its real and imaginary parts as two real leaves
         return apply(params, state, *args, **options)
 
     return Functional(checked_init, checked)
+
+
+class Call(NamedTuple):
+    """The arguments of a layer beside its parameters, state and input.
+
+    Attributes:
+      train: training; otherwise evaluation, in which the state stays.
+      key: from which the layer draws; None where it is called without.
+      axis_name: axis over which the batch is divided, inside ``shard_map`` or
+        ``pmap``; None under plain ``jit``.
+      mask: nonzero where a position counts, of each input where the layer takes
+        several; None: all count.
+    """
+
+    train: bool
+    key: jax.Array | None = None
+    axis_name: str | None = None
+    mask: Any = None
+
+
+def stateful_layer(
+    init: Callable[..., tuple[Any, Any]],
+    of_call: Callable[[Any, Any, Any, Call], tuple[Any, Any]],
+) -> Functional:
+    """A layer with a state, random numbers or another formula in training.
+
+    Args:
+      init: ``init(key=None) -> (params, state)``.
+      of_call: ``of_call(params, state, x, call) -> (y, state)``.
+
+    Returns:
+      The layer, called as all are; it refuses what ``real_layer`` refuses.
+
+    >>> count = lambda params, state, x, call: (x, state + call.train)
+    >>> stateful_layer(lambda key=None: ({}, 0), count).apply({}, 0, 1.0, train=True)
+    (1.0, 1)
+    """
+
+    def apply(
+        params: Any,
+        state: Any,
+        x: Any,
+        *,
+        train: bool,
+        key: jax.Array | None = None,
+        axis_name: str | None = None,
+        mask: Any = None,
+    ) -> tuple[Any, Any]:
+        return of_call(params, state, x, Call(train, key, axis_name, mask))
+
+    return real_layer(init, apply)
+
+
+def stateless_layer(
+    init: Callable[..., tuple[Any, Any]], of_input: Callable[[Any, Any, Any], Any]
+) -> Functional:
+    """A layer that is one function of parameters and input, in training too.
+
+    Args:
+      init: ``init(key=None) -> (params, state)``; the state is returned as it came.
+      of_input: ``of_input(params, x, mask) -> y``.
+
+    Returns:
+      The layer, called as all are; it refuses what ``real_layer`` refuses.
+
+    >>> half = stateless_layer(lambda key=None: ({}, {}), lambda p, x, mask: x / 2)
+    >>> half.apply({}, {}, 1.0, train=True)
+    (0.5, {})
+    """
+
+    def of_call(params: Any, state: Any, x: Any, call: Call) -> tuple[Any, Any]:
+        return of_input(params, x, call.mask), state
+
+    return stateful_layer(init, of_call)

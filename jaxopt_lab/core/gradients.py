@@ -51,7 +51,8 @@ def batch_grad(
     The result is called like any gradient function, ``grad_fn(params, i=0)``, and
     knows its batch besides: ``grad_fn.shard(m)(params, j)`` is the gradient of the
     j-th of m equal shards, ``grad_fn.shard(m).mean(f, mode)`` the mean over the
-    shards of ``f(grad)``, ``grad_fn.mean(tree)`` the mean over the devices' axis.
+    shards of ``f(grad)``, ``grad_fn.shard(m).mean_gradient(point, mode)`` that of
+    ``grad(point(grad))``, ``grad_fn.mean(tree)`` the mean over the devices' axis.
     ``(loss, aux), grads = grad_fn.value_and_grad(params)`` is the first pass of a step;
     a link that asks for the gradient at the same parameters gets it for nothing.
 
@@ -202,9 +203,17 @@ class _MappedShards:
     def mean(
         self,
         f: Callable[[Callable[[Params], Updates]], PyTree],
-        mode: loops.Mode = "unroll",
+        mode: loops.ModeOrAuto = "unroll",
     ) -> PyTree:
         return self._shards.mean(lambda grad: f(self._whole.mapped(grad)), mode)
+
+    def mean_gradient(
+        self,
+        point: Callable[[Callable[[Params], Updates]], Params],
+        mode: loops.ModeOrAuto = "unroll",
+    ) -> Updates:
+        # The gradients are mapped one by one: no sum can be made in their place.
+        return self.mean(lambda grad: grad(point(grad)), mode)
 
 
 def as_grad_fn(grad_fn: Callable[..., Updates]) -> GradFn:

@@ -20,6 +20,7 @@ from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import PyTree
 
 Mode = Literal["unroll", "vmap", "scan"]
+ModeOrAuto = Literal["auto", "unroll", "vmap", "scan"]
 
 
 def check_mode(mode: str) -> Mode:
@@ -36,6 +37,23 @@ def check_mode(mode: str) -> Mode:
     """
     if mode not in get_args(Mode):
         raise errors.unknown("mode", mode, get_args(Mode))
+    return mode  # type: ignore[return-value]
+
+
+def check_mode_or_auto(mode: str) -> ModeOrAuto:
+    """``mode`` itself, if it is one of the three or ``"auto"``.
+
+    Args:
+      mode: the name given.
+
+    Returns:
+      The same name.
+
+    Raises:
+      InputError: it is none of them.
+    """
+    if mode not in get_args(ModeOrAuto):
+        raise errors.unknown("mode", mode, get_args(ModeOrAuto))
     return mode  # type: ignore[return-value]
 
 

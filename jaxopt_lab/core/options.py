@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -20,6 +19,12 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.numbers import known_number
+from jaxopt_lab.core.option_texts import (
+    documented,
+    entries_of,
+    first_sentence,
+    with_arguments,
+)
 
 T = TypeVar("T")
 
@@ -292,84 +297,12 @@ def takes(
 
         wrapped.__signature__ = signature  # type: ignore[attr-defined]
         wrapped.__option_source__ = source  # type: ignore[attr-defined]
-        lines = [t for n, text in _entries(source).items() if n in taken for t in text]
-        wrapped.__doc__ = _with_arguments(function.__doc__ or "", lines)
+        told = entries_of(source)
+        lines = [line for name in told if name in taken for line in told[name]]
+        wrapped.__doc__ = with_arguments(function.__doc__ or "", lines)
         return wrapped
 
     return decorate
-
-
-_REST = re.compile(r"^( *)\*\*\w+: .*\n(?:\1  .*\n)*", re.MULTILINE)
-
-
-def _with_arguments(docstring: str, lines: list[str]) -> str:
-    """A docstring with the lines of inherited arguments in place of ``**options``."""
-
-    def written(match: re.Match[str]) -> str:
-        return "".join(f"{match[1]}{line}\n" for line in lines)
-
-    return _REST.sub(written, docstring, count=1)
-
-
-_ENTRY = re.compile(r"^  (\*{0,2}\w+): ")
-
-
-@functools.cache
-def _entries(function: Callable[..., Any]) -> Mapping[str, list[str]]:
-    """The lines about each argument in a docstring, by name, without their indent."""
-    found: dict[str, list[str]] = {}
-    name, inside = "", False
-    for line in (inspect.getdoc(function) or "").splitlines():
-        if not line.startswith(" ") and line.strip():
-            inside = line in ("Args:", "Attributes:")
-            name = ""
-        elif inside and (entry := _ENTRY.match(line)):
-            name = entry[1].lstrip("*")
-            found[name] = [line[2:]]
-        elif inside and name and line.startswith("    "):
-            found[name].append(line[2:])
-    return found
-
-
-@functools.cache
-def documented(function: Callable[..., Any]) -> Mapping[str, str]:
-    """The texts of the arguments in a docstring, by name.
-
-    Args:
-      function: a function whose docstring has ``Args``, or a dataclass with
-        ``Attributes``. ``takes`` has written those of the source into it.
-
-    Returns:
-      The texts, each in one line.
-    """
-    joined = {
-        name: " ".join(line.strip() for line in lines)
-        for name, lines in _entries(function).items()
-    }
-    return {name: text.partition(": ")[2] for name, text in joined.items()}
-
-
-_MARKUP = re.compile(r":math:`([^`]*)`|``([^`]*)``")
-_END = re.compile(r"(?<!\bal)\.(?:\s|$)")
-# The command line takes numbers only.
-_KINDS = re.compile(r"[;,] (?:a )?number(?:, (?:a )?|,? or (?:a )?)(?:traced|sched).*$")
-
-
-def first_sentence(text: str) -> str:
-    """The first sentence of a text of a docstring, for the command line.
-
-    Args:
-      text: one line.
-
-    Returns:
-      The sentence without full stop and markup, and without the remark that schedules
-      and traced scalars are accepted.
-
-    >>> first_sentence("radius :math:`r`; a number or a schedule. See ``sam``.")
-    'radius r'
-    """
-    plain = _MARKUP.sub(lambda m: m[1] or m[2], text).replace("\\", "")
-    return _KINDS.sub("", _END.split(plain, maxsplit=1)[0])
 
 
 def option_of(function: Callable[..., Any], name: str) -> Option:

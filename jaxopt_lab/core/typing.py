@@ -68,6 +68,14 @@ class Shards(Protocol):
         """Mean over the shards of ``f(grad)``."""
         ...
 
+    def mean_gradient(
+        self,
+        point: Callable[[Callable[[Params], Updates]], Params],
+        mode: str = "unroll",
+    ) -> Updates:
+        """Mean over the shards of ``grad(point(grad))``."""
+        ...
+
 
 @runtime_checkable
 class ShardedGradFn(GradFn, Protocol):

@@ -15,10 +15,10 @@ from jaxopt_lab.lab.models import Model
 from jaxopt_lab.recipes import AdaptingNorms, adapting_norms
 
 if TYPE_CHECKING:
-    from jaxopt_lab.lab.trained_run import Run
+    from jaxopt_lab.lab.run_view import RunView
 
 
-def adapting_run(run: Run, norm: str, options: Mapping[str, Any]) -> AdaptingNorms:
+def adapting_run(run: RunView, norm: str, options: Mapping[str, Any]) -> AdaptingNorms:
     """The functions of ``Run.adapting``.
 
     Args:

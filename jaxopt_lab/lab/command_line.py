@@ -30,8 +30,8 @@ from jaxopt_lab.lab.configuration import (
     Own,
     Rows,
     decay_name,
-    resolve,
 )
+from jaxopt_lab.lab.named_rows import resolve
 from jaxopt_lab.lab.run_options import RunOptions, check_ranges
 
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxopt_lab import catalog
-from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.lab import methods, models, parts, tasks
+from jaxopt_lab.lab import methods, models, tasks
+from jaxopt_lab.lab.chosen_part import Chosen
 from jaxopt_lab.lab.run_options import RunOptions
 
 
@@ -54,43 +54,6 @@ class Rows(NamedTuple):
     model: models.AnyModel
     parts: Mapping[str, catalog.Part]
     own: Own = NOTHING_OWN
-
-
-def resolve(given: Mapping[str, str], own: Own = NOTHING_OWN) -> Rows:
-    """The rows that a command names.
-
-    Args:
-      given: options by name; those left out have the defaults of ``RunOptions``.
-      own: objects of the caller instead of names.
-
-    Returns:
-      The rows; ``model=auto`` is the task's own model.
-
-    Raises:
-      InputError: a name is unknown, the base is no optimizer, the model is of another
-        kind than the task, or a part does not fit its place.
-    """
-    default = RunOptions()
-    method = methods.get(given.get("method", default.method))
-    base = None
-    if methods.needs_base(method):
-        base = methods.get(given.get("base", default.base))
-        if methods.needs_base(base):
-            raise InputError(
-                f"base={base.name} is no optimizer; accepted: "
-                + ", ".join(methods.optimizer_names())
-            )
-    task = own.task or tasks.get(given.get("task", default.task))
-    name = given.get("model", default.model)
-    model = own.model or models.get(task.model if name == "auto" else name)
-    if "any" not in (model.kind, task.kind) and model.kind != task.kind:
-        fitting = [m.name for m in models.MODELS.values() if m.kind == task.kind]
-        raise InputError(
-            f"model {model.name} takes {model.kind}, task {task.name} gives "
-            f"{task.kind}; accepted: {', '.join(fitting)}"
-        )
-    chosen = parts.rows_of(given, RunOptions(**task.defaults), model, own.loss)
-    return Rows(method, base, task, model, chosen, own)
 
 
 def base_prefix(row: methods.Method) -> Callable[[str], str]:
@@ -155,17 +118,17 @@ class Configuration:
         own = (self.base if self.rows.base is not None else self.method).get
         return bool(self.weight_decay or own("weight_decay"))
 
-    def chosen(self, place: str) -> parts.Chosen | None:
+    def chosen(self, place: str) -> Chosen | None:
         """The part of the catalog in a place, with its options; None: there is none."""
         row = self.rows.parts.get(place)
-        return None if row is None else parts.Chosen(row, self.parts[place])
+        return None if row is None else Chosen(row, self.parts[place])
 
     @property
-    def augmentations(self) -> list[parts.Chosen]:
+    def augmentations(self) -> list[Chosen]:
         """The data transforms of the catalog, in their order."""
         rows = self.rows.parts.items()
         places = [p for p, row in rows if row.kind == "data transform"]
-        return [parts.Chosen(self.rows.parts[p], self.parts[p]) for p in places]
+        return [Chosen(self.rows.parts[p], self.parts[p]) for p in places]
 
     def on_one_device(self) -> Configuration:
         """The same run on one device: what it computes is the same but for rounding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,40 +14,11 @@ from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.typing import Batch
 from jaxopt_lab.lab import imported, parts, tasks, validation
 from jaxopt_lab.lab.run_options import RunOptions
+from jaxopt_lab.lab.task_data import TaskData as TaskData
 from jaxopt_lab.training.seeds import seed_keys
 
 _TEST_BATCH = 500
 _FIXED_BATCH = 256
-
-
-class TaskData(NamedTuple):
-    """The data of a run, as shapes and as sources of batches.
-
-    Attributes:
-      kind: ``"image"`` or ``"text"``.
-      num_classes: number of classes, or of tokens.
-      input_shape: shape of one example.
-      train: makes the endless, shuffled training batches, at their beginning; with a
-        leading axis of seeds where the run has several. Given the rows of a batch
-        that this process holds, a streamed set reads no others.
-      test: test batches of one shape, padded; or a function that reads them again.
-      fixed: ``fixed(n)`` gives the first n training examples (of a streamed set: test
-        examples) as batches of one shape, padded, always the same.
-      val: the part of the training set that ``run.val`` keeps aside, as ``test``.
-      characters: of a text, by token; empty: not known.
-      of_classes: as ``train``, of the examples of some classes alone; ``None`` where
-        the set is not in memory or has no classes.
-    """
-
-    kind: Literal["image", "text"]
-    num_classes: int
-    input_shape: tuple[int, ...]
-    train: Callable[[range | None], data.BatchSource]
-    test: Sequence[Batch] | Callable[[], Iterable[Batch]]
-    fixed: Callable[[int], Sequence[Batch]]
-    val: Sequence[Batch] | None = None
-    characters: str = ""
-    of_classes: Callable[[range], data.BatchSource] | None = None
 
 
 def load(

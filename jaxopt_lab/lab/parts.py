@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -14,6 +14,7 @@ from jaxopt_lab.core import errors
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import NON_NEGATIVE, Option
 from jaxopt_lab.lab import imported, recipe_adapters, recipe_networks
+from jaxopt_lab.lab.chosen_part import Chosen as Chosen
 from jaxopt_lab.lab.models import AnyModel, Model, activations, norms, placed
 from jaxopt_lab.lab.run_options import RunOptions
 from jaxopt_lab.losses.classification import LabelLoss
@@ -45,13 +46,6 @@ _OF_REGULARIZERS = {
 
 OF_ONE_ROLE = ("network", "member")
 """The model's name among the arguments of recipes that have a single one."""
-
-
-class Chosen(NamedTuple):
-    """A row of the catalog with values of its options."""
-
-    row: catalog.Part
-    options: Mapping[str, Any]
 
 
 def rows_of(

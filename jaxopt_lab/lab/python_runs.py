@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from jaxopt_lab.core.errors import InputError, described
 from jaxopt_lab.lab import command_line, parts, runs, summary, tasks
 from jaxopt_lab.lab.configuration import Configuration, Own
+from jaxopt_lab.lab.ended_run import of_outcome
 from jaxopt_lab.lab.history import configuration_of
 from jaxopt_lab.lab.models.own import OwnModel
 from jaxopt_lab.lab.run_files import CHECKPOINTS
 from jaxopt_lab.lab.run_page import write as run_page
-from jaxopt_lab.lab.trained_run import Run, of_outcome
+from jaxopt_lab.lab.trained_run import Run
 from jaxopt_lab.runtime import Checkpoints
 
 if TYPE_CHECKING:

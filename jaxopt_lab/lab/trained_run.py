@@ -18,19 +18,16 @@ from jaxopt_lab.lab.adapting_run import adapting_run
 from jaxopt_lab.lab.assembly import Program
 from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.run_files import (
-    CHECKPOINTS,
     METRICS,
     read_characters,
     read_summary,
 )
 from jaxopt_lab.recipes import AdaptingNorms
-from jaxopt_lab.runtime import Checkpoints, read_metrics
+from jaxopt_lab.runtime import read_metrics
 from jaxopt_lab.training.evaluate import Evaluator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from jaxopt_lab.lab.runs import Outcome
 
 
 class Run:
@@ -347,27 +344,6 @@ class Run:
 
         several = jax.vmap(outputs, (0, 0, None)) if self.seeds > 1 else outputs
         return jax.jit(several)
-
-
-def of_outcome(configuration: Configuration, outcome: Outcome) -> Run:
-    """The run that has just ended.
-
-    Args:
-      configuration: the run.
-      outcome: what ``runs.train`` gave; the state of a run that took no step is read
-        from its newest checkpoint.
-
-    Returns:
-      The run at its last step.
-    """
-    program = outcome.program
-    if outcome.fitted is not None:
-        state = outcome.fitted.state
-    else:
-        saved = Checkpoints(outcome.folder / CHECKPOINTS, read_only=True)
-        state = saved.restore(program.state).state
-    step = int(np.ravel(state.step)[0])
-    return Run(outcome.folder, configuration, program, state, step)
 
 
 def _evaluated(evaluated: Any, state: Any, seeds: int) -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lab.core.functional import Functional
+from jaxopt_lab.core.option_texts import argument_lines, argument_texts, documented
 
 
 class NnxLayer(nnx.Module):
@@ -90,12 +91,32 @@ class NnxLayer(nnx.Module):
 class BatchedLayer(NnxLayer):
     """A layer whose batch may be divided over devices, made from its size and options.
 
+    The docstring of a subclass says what the layer is; its arguments stand in that of
+    ``make``, from where they are taken over.
+
+    Args:
+      features: size of the layer, as ``make`` tells.
+      rngs: the module's random streams.
+      axis_name: axis over which the batch is divided, inside ``shard_map``; not used by
+        layers that couple no examples.
+      **options: those of ``make``.
+
     Attributes:
       make: ``make(features, **options)``, the factory of the core; of the subclass.
       eps: its option of this name, or None.
     """
 
     make: ClassVar[Callable[..., Functional]]
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        docstring = inspect.cleandoc(cls.__doc__ or "")
+        shared = documented(BatchedLayer)
+        texts = {name: shared[name] for name in ("features", "rngs", "axis_name")}
+        texts |= {**documented(cls.make), **argument_texts(docstring)}
+        own, mark, example = docstring.partition(">>>")
+        told = own.partition("Args:\n")[0].rstrip()
+        cls.__doc__ = f"{told}\n\nArgs:\n{argument_lines(texts)}\n{mark}{example}"
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class GradientUsage(NamedTuple):
 
     gradients: float
     num_shards: int
-    mode: loops.Mode
+    mode: loops.ModeOrAuto
     changed_before: tuple[str, ...]
 
 
@@ -87,10 +87,17 @@ class _RecordingShards:
     def mean(
         self,
         f: Callable[[Callable[[Params], Updates]], PyTree],
-        mode: loops.Mode = "unroll",
+        mode: loops.ModeOrAuto = "unroll",
     ) -> PyTree:
         self._whole.asked.add((self._num_shards, mode))
         return f(self._whole)
+
+    def mean_gradient(
+        self,
+        point: Callable[[Callable[[Params], Updates]], Params],
+        mode: loops.ModeOrAuto = "unroll",
+    ) -> Updates:
+        return self.mean(lambda grad: grad(point(grad)), mode)
 
 
 def dry_run(
@@ -130,7 +137,7 @@ def dry_run(
 
     jax.eval_shape(update, params, opt_state, params)
     (seen,) = records
-    num_shards, mode = 0, "unroll"
+    num_shards, mode = 0, "auto"
     # A scan over shards keeps one gradient alive at a time; serving it the first
     # pass would keep them all, so there the first pass is repeated instead.
     if len(seen.asked) == 1 and (only := next(iter(seen.asked)))[1] != "scan":
@@ -138,6 +145,6 @@ def dry_run(
     return GradientUsage(
         gradients=1 + seen.calls,
         num_shards=num_shards,
-        mode=loops.check_mode(mode),
+        mode=loops.check_mode_or_auto(mode),
         changed_before=tuple(seen.changed),
     )

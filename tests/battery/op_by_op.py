@@ -19,13 +19,29 @@ from jax._src import core
 
 from battery import programs
 
-_INLINED = ("custom_jvp_call", "custom_vjp_call")
 Known = dict[Any, list[Any]]
 
 
 def _bytes(x: Any) -> Any:
-    x = np.asarray(programs.without_keys(x))
+    # An operation on a key, in the middle of another operation.
+    with core.set_current_trace(core.eval_trace):
+        x = np.asarray(programs.without_keys(x))
     return x.dtype.name, x.shape, x.tobytes()
+
+
+def _inner(primitive: Any, params: Any) -> Any:
+    """The program whose operations stand for such a one, or None.
+
+    ``inline`` is a boolean in jax 0.10, and a trace has the operations alone; it is one
+    of ``jax.Inline``, all of them true, in jax 0.12, and a trace has the program.
+    """
+    if primitive.name in ("custom_jvp_call", "custom_vjp_call"):
+        return params.get("call_jaxpr") or params["fun_jaxpr"]
+    if primitive.name not in ("jit", "pjit"):
+        return None
+    inline = params["inline"]
+    early = getattr(inline, "name", "") in ("JAX_EARLY", "JAX_LATE")
+    return params["jaxpr"] if inline is True or early else None
 
 
 # ``a < b`` of an array of NumPy and one of JAX is ``b > a``.
@@ -62,8 +78,7 @@ class _Remembering(core.Trace):
         return jax.device_put(val, may_alias=False)
 
     def process_primitive(self, primitive: Any, args: Any, params: Any, /) -> Any:
-        if primitive.name in ("jit", "pjit") and params["inline"]:
-            closed = params["jaxpr"]
+        if closed := _inner(primitive, params):
             with core.set_current_trace(self):
                 return core.eval_jaxpr(closed.jaxpr, closed.consts, *args)
         if _is_literal(primitive, args, params):
@@ -102,8 +117,7 @@ def _operations(closed: Any, args: Any) -> list[Any]:
     found = []
     for eqn in jaxpr.eqns:
         given = [read(v) for v in eqn.invars]
-        if eqn.primitive.name in _INLINED:
-            inner = eqn.params.get("call_jaxpr") or eqn.params["fun_jaxpr"]
+        if inner := _inner(eqn.primitive, eqn.params):
             found += _operations(inner, given)
         else:
             found.append((eqn, given, [read(v) for v in eqn.outvars]))

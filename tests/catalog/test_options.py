@@ -15,6 +15,7 @@ import jaxopt_lab
 from jaxopt_lab import catalog
 from jaxopt_lab.core.argument_checks import check_value
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.option_texts import documented, first_sentence
 from jaxopt_lab.core.options import (
     COUNT,
     DECAY,
@@ -25,8 +26,6 @@ from jaxopt_lab.core.options import (
     Interval,
     arguments,
     check_arguments,
-    documented,
-    first_sentence,
     option_of,
     takes,
 )

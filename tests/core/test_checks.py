@@ -63,3 +63,15 @@ def test_a_part_of_the_whole_lies_from_zero_to_one():
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="share"):
             checks.check_unit("share", wrong)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.float16, jnp.bfloat16])
+def test_a_perturbation_needs_float32_in_the_leaves_that_move(dtype):
+    params = {"w": jnp.ones(2, dtype), "n": jnp.ones(2, jnp.int8)}
+    still, moved = {"w": False, "n": True}, {"w": True, "n": True}
+    checks.require_float32("sam", params, still)
+    if jnp.finfo(dtype).bits >= 32:
+        checks.require_float32("sam", params, moved)
+        return
+    with pytest.raises(InputError, match=f"sam cannot perturb w in {dtype.dtype}"):
+        checks.require_float32("sam", params, moved)

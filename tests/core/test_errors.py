@@ -1,8 +1,32 @@
-"""Errors about names: which of the others are told."""
+"""Errors about names: which of the others are told. Values in a few words."""
 
+import collections
+
+import numpy as np
 import pytest
 
-from jaxopt_lab.core.errors import unknown
+from jaxopt_lab.core.errors import described, unknown
+
+Pair = collections.namedtuple("Pair", "left right")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.zeros((2, 3), np.float32), "an array of shape (2, 3), float32"),
+        ((1, 2), "a tuple of 2"),
+        ([1, 2, 3], "a list of 3"),
+        ({"a": 1}, "a dict of 1"),
+        (Pair(1, 2), "a Pair"),
+        (len, "the builtin_function_or_method len"),
+        (object(), "a object"),
+        (None, "None"),
+        ("no\nbreak", r"'no\nbreak'"),
+    ],
+    ids=str,
+)
+def test_a_value_in_a_few_words(value, words):
+    assert described(value) == words
 
 
 @pytest.mark.parametrize("count, whole", [(60, True), (61, False)])

@@ -47,6 +47,64 @@ def test_the_mean_over_shards_of_a_function_of_the_gradient(mode):
     chex.assert_trees_all_close(ours, expected, rtol=1e-13)
 
 
+@jax.custom_vjp
+def straight(x):
+    return jnp.round(x)
+
+
+straight.defvjp(lambda x: (jnp.round(x), None), lambda _, g: (g,))
+
+
+def rounded_loss(p, x):
+    return jnp.mean((x @ p["w"] + p["b"] - straight(p["w"])[0]) ** 2)
+
+
+def masked_loss(p, batch):
+    error = jnp.tanh(batch["x"] @ p["w"] + p["b"]) ** 2
+    return jnp.sum(error * batch["mask"]) / jnp.sum(batch["mask"])
+
+
+MASK = jnp.array([1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+POINTS = {
+    "plain": (loss, X, {}),
+    "custom_vjp": (rounded_loss, X, {}),
+    "weights": (masked_loss, {"x": X, "mask": MASK}, {"weights": "mask"}),
+    "micro_batches": (loss, X, {"micro_batches": 8}),
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", "vmap", "scan"])
+@pytest.mark.parametrize("name", POINTS)
+def test_the_mean_gradient_at_a_point_of_each_shard(name, mode):
+    fn, batch, options = POINTS[name]
+    shards = jaxopt_lab.batch_grad(fn, batch, **options).shard(4)
+
+    def point(grad):
+        return jax.tree.map(lambda w, g: w + jnp.sin(g), W, grad(W))
+
+    expected = shards.mean(lambda grad: grad(point(grad)))
+    ours = shards.mean_gradient(point, mode)
+    chex.assert_trees_all_close(ours, expected, rtol=1e-13)
+
+
+def test_the_mean_gradient_of_a_mapped_function_maps_each():
+    inner = jaxopt_lab.batch_grad(loss, X)
+    clipped = MappedGradFn(
+        inner, on_grads=lambda grads, _: jax.tree.map(jnp.sin, grads)
+    )
+    ours = clipped.shard(4).mean_gradient(lambda grad: grad(W), "vmap")
+    sines = [
+        jax.tree.map(jnp.sin, jax.grad(loss)(W, X[j : j + 2])) for j in (0, 2, 4, 6)
+    ]
+    at = [
+        jax.tree.map(jnp.sin, jax.grad(loss)(w, X[2 * j : 2 * j + 2]))
+        for j, w in enumerate(sines)
+    ]
+    chex.assert_trees_all_close(
+        ours, jax.tree.map(lambda *g: sum(g) / 4, *at), rtol=1e-13
+    )
+
+
 @pytest.mark.full(plain=["2-auto", "4-scan"])
 @pytest.mark.parametrize("micro_loop", ["scan", "unroll", "vmap", "auto"])
 @pytest.mark.parametrize("micro", [2, 4, 8])

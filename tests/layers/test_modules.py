@@ -1,5 +1,7 @@
 """Pure cores as flax modules in a train step of their own."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +10,15 @@ import pytest
 from flax import linen, nnx
 from jax.sharding import PartitionSpec as P
 
+from jaxopt_lab import layers
+from jaxopt_lab.core.option_texts import documented
 from jaxopt_lab.layers import (
     GhostBatchNorm,
     LayerNormScaling,
     LinenLayer,
     ghost_batch_norm,
 )
+from jaxopt_lab.layers.nnx_module import BatchedLayer
 from jaxopt_lab.training import init_state, make_train_step
 from jaxopt_lab.training.adapters import from_linen, from_nnx
 
@@ -104,3 +109,44 @@ def test_an_axis_of_devices_in_a_shard_map():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), got, expected
     )
+
+
+def modules():
+    found = [
+        value
+        for name in layers.__all__
+        if inspect.isclass(value := getattr(layers, name))
+    ]
+    return [c for c in found if issubclass(c, BatchedLayer) and c is not BatchedLayer]
+
+
+def test_the_docstring_of_a_module_has_the_arguments_of_its_factory():
+    assert len(modules()) > 50
+    for module in modules():
+        made = inspect.signature(module.make).parameters
+        texts = documented(module)
+        assert set(texts) == {*made, "rngs", "axis_name"}, module
+        assert texts.items() >= (documented(module.make).items() - {("", "")}), module
+        assert inspect.getdoc(module).index("Args:") < inspect.getdoc(module).index(
+            ">>>"
+        )
+
+
+def test_a_module_may_tell_an_argument_in_words_of_its_own():
+    class Halves(BatchedLayer):
+        """Ghosts of two examples.
+
+        Args:
+          rngs: not used.
+
+        >>> 1
+        1
+        """
+
+        make = staticmethod(ghost_batch_norm)
+
+    assert Halves.__doc__.startswith(
+        "Ghosts of two examples.\n\nArgs:\n  features: size"
+    )
+    assert "\n  rngs: not used.\n" in Halves.__doc__
+    assert Halves.__doc__.endswith("\n\n>>> 1\n1")

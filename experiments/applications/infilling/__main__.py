@@ -37,11 +37,9 @@ from experiments.harness.verdicts import Claim
 
 
 def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
-    """Train and test a model of each objective.
+    """Train and test a model of each objective; see ``Experiment.measure``.
 
     Args:
-      config: the size.
-      store: keeps the rows.
       text: a file; empty: the standard library.
 
     Returns:

@@ -155,11 +155,9 @@ def trained(net: str, config: Config) -> Any:
 
 
 def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
-    """Train both nets by every loss on both sets.
+    """Train both nets by every loss on both sets; see ``Experiment.measure``.
 
     Args:
-      config: the size.
-      store: keeps the rows.
       text: a file for the passages.
 
     Returns:

@@ -70,11 +70,9 @@ def training_rows(
 
 
 def measure(config: Config, store: Store, text: str = "") -> dict[str, Any]:
-    """Deduplicate, train and test.
+    """Deduplicate, train and test; see ``Experiment.measure``.
 
     Args:
-      config: the size.
-      store: keeps the rows.
       text: a file; empty: the standard library.
 
     Returns:

@@ -25,15 +25,7 @@ def scored(measured: Measured, config: Config) -> dict[str, Score]:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     scores = scored(measured, config)
     probe = scores["probe"].values
     narrow, wide = (

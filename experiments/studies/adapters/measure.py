@@ -51,15 +51,7 @@ def turned(data: Labelled) -> Labelled:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the perceptron, then every adapter on it.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of the perceptrons and of the bundled nets.
-
-    Returns:
-      The measurements.
-    """
+    """Train the perceptron, then every adapter on it; see ``Experiment.measure``."""
     train, test = programs.digits()
     tasks = train, test, turned(train), turned(test)
     named = arms(config)

@@ -13,15 +13,7 @@ from experiments.studies.batch_hessian.slopes import halves, slopes, whole_seeds
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: eigenvalues and learning rates.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     spectra, rates = measured.spectra, measured.rates
     small, large = halves(config)
     found = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +10,6 @@ from experiments.harness import figures as style
 from experiments.studies.batch_hessian.config import Config
 from experiments.studies.batch_hessian.measure import Spectra
 from experiments.studies.batch_hessian.slopes import halves, slopes
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _COLORS = {
     "largest": style.BLUE,
@@ -23,7 +20,7 @@ _LABELS = {"linearised": "linearised SGD, exact threshold"}
 
 def against_batch_size(
     spectra: Spectra, rates: dict[str, np.ndarray], config: Config
-) -> Figure:
+) -> style.Figure:
     """Two panels with logarithmic axes: eigenvalues, and learning rates.
 
     Left: measured magnitudes as dots, one for each batch, the formula as a dashed

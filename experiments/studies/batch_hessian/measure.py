@@ -208,12 +208,7 @@ class Measured(NamedTuple):
 def measure(config: Config, store: Store) -> Measured:
     """Train a little, then measure eigenvalues and stable learning rates.
 
-    Args:
-      config: the size of the study.
-      store: keeps what is measured.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     train = load_digits().train
     point = prepare(config, train["image"], train["label"])

@@ -33,15 +33,7 @@ def chosen(measured: Measured, config: Config) -> dict[str, scores.Score]:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     by, half = chosen(measured, config), config.seeds // 2
     fixed = {
         arm: measured.accuracy[arm][:half].mean(axis=0).max()

@@ -51,15 +51,10 @@ def prepare(config: Config, fashion: str = "") -> tuple[Config, dict[str, Any]]:
 
 
 def measure(config: Config, store: Store, fashion: Path | None = None) -> Measured:
-    """Train with every batch.
+    """Train with every batch; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
       fashion: folder of Fashion-MNIST; ``None``: digits.
-
-    Returns:
-      The measurements.
     """
     train, test = programs.digits() if fashion is None else _fashion(fashion)
     train = jax.tree.map(lambda x: x[: config.examples], train)

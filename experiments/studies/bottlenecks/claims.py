@@ -18,12 +18,7 @@ FEATURES = 64
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, at every budget.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found = []

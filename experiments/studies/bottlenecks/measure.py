@@ -79,14 +79,7 @@ def shapes(config: Config, budget: int, arm: str, features: int) -> list[Shape]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every network of every budget.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each network.
-
-    Returns:
-      The measurements.
+    """Train every network of every budget; see ``Experiment.measure``.
 
     Raises:
       InputError: no network of an arm fits a budget.

@@ -24,12 +24,7 @@ _RANK = "Noh et al. 2023, arXiv:2308.11990"
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     values = measured.values

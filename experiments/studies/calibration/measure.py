@@ -65,15 +65,7 @@ def losses(config: Config) -> dict[str, Callable[..., jax.Array]]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every loss, fit every calibrator.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each loss.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every loss, fit every calibrator; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows, found = store.group("losses"), {}
     for name, loss in losses(config).items():

@@ -23,11 +23,7 @@ _PAIRS = (
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims; those that compare arms are of the mean accuracy after the tasks.

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.class_incremental.config import NEW, TASKS
 from experiments.studies.class_incremental.measure import Measured, after_tasks
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def curves(measured: Measured) -> Figure:
-    """The mean accuracy over the classes seen, and that of the first task.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def curves(measured: Measured) -> style.Figure:
+    """The mean accuracy over the classes seen, and that of the first task."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6, sharey=True)
     looks = style.look_of(list(measured.accuracy))
     for arm, accuracy in measured.accuracy.items():

@@ -31,15 +31,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Run every arm through the tasks.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Run every arm through the tasks; see ``Experiment.measure``."""
     data = [by_class(part) for part in digits()]
     rows, found = store.group("runs"), {}
     pairs = {

@@ -31,12 +31,7 @@ def scores(found: dict[str, Runs], config: Config) -> dict[str, Score]:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """AdamW reaches a lower loss than each method that saves on its state.
 
-    Args:
-      measured: runs by method, by panel.
-      config: gives the rates.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found, base = [], methods.ADAMW.name
     papers = {m.name: catalog.get(m.row, "transform").paper for m in methods.ALL}

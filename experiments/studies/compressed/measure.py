@@ -74,15 +74,10 @@ def prepare(config: Config, text: str | None = None) -> tuple[Config, dict[str, 
 def measure(
     config: Config, store: Store, words: tuple[Panel, Panel] | None = None
 ) -> Measured:
-    """Train every method on every panel.
+    """Train every method on every panel; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the runs of every method.
       words: the two panels of a text.
-
-    Returns:
-      The runs.
     """
     images = panels.images(config)
     found = {images.name: _panel(images, config, store)}

@@ -23,14 +23,9 @@ from experiments.studies.compression.measure import (
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
+    """The claims with their evidence, means over the budgets below half of the bytes.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims, on means over the budgets below half of the bytes.
+    See ``ClaimedExperiment.claims``.
     """
     below = [i for i, b in enumerate(config.budgets) if b < 0.5]
     of = {

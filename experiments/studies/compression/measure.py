@@ -38,15 +38,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train, cut and test.
-
-    Args:
-      config: the size of the study.
-      store: keeps a row for each family.
-
-    Returns:
-      The measurements.
-    """
+    """Train, cut and test; see ``Experiment.measure``."""
     data, rows = programs.digits(), store.group("runs")
     runs = {"cut": _cut, "small": _small, "maestro": _maestro}
     found: dict[str, np.ndarray] = {}

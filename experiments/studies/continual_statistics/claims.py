@@ -38,15 +38,7 @@ def chosen(measured: Measured, config: Config) -> dict[str, dict[str, np.ndarray
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     by = chosen(measured, config)
     percent = {"scale": 100, "unit": " %"}
     found = []

@@ -65,15 +65,7 @@ def task_batches(
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Learn the tasks with every arm.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of both normalizations.
-
-    Returns:
-      The measurements.
-    """
+    """Learn the tasks with every arm; see ``Experiment.measure``."""
     data, rows = programs.digits(), store.group("runs")
     plain = ghost_batch_norm(config.width, ghost_size=config.batch + config.replayed)
     balanced = adab2n(config.width, tasks=config.tasks, kappa=config.kappa)

@@ -24,9 +24,7 @@ _TEST = "test loss (nats a character)"
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """Critical momenta are better than Adam, SAM and critical gradients.
 
-    Args:
-      measured: the measurements.
-      config: gives the rates.
+    See ``ClaimedExperiment.claims``.
 
     Returns:
       The claims; on landscapes paired over starts, else over seeds.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -16,16 +15,13 @@ from experiments.studies.critical_momenta.toys import Toy
 from experiments.studies.scores import Score
 from jaxopt_lab.plotting.style import round_log_ticks
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 def rate_curves(
     panels: Mapping[str, Mapping[str, Score]],
     rates: Sequence[float],
     ylabel: str,
     scale: float = 1.0,
-) -> Figure:
+) -> style.Figure:
     """A score against the step size, a panel for each problem.
 
     Args:
@@ -63,7 +59,7 @@ def rate_curves(
 
 def ways(
     toy: Toy, found: Mapping[str, Escapes], rates: Sequence[float], rate: float
-) -> Figure:
+) -> style.Figure:
     """Ways of several optimizers over the contours of a toy, at one step size.
 
     Args:
@@ -112,7 +108,7 @@ def ways(
     return figure
 
 
-def courses(found: Mapping[str, Course]) -> Figure:
+def courses(found: Mapping[str, Course]) -> style.Figure:
     """Age of the buffer, step length and loss along training.
 
     Args:

@@ -90,16 +90,11 @@ def prepare(
 def measure(
     config: Config, store: Store, source: streams.Examples, words: Any = None
 ) -> Measured:
-    """Run every panel.
+    """Run every panel; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the measurements of every method.
       source: examples of the streams.
       words: windows of the text; ``None``: without that panel.
-
-    Returns:
-      The measurements.
     """
     landscapes = []
     for toy in TOYS:

@@ -22,14 +22,9 @@ _INF = float("inf")
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
+    """The claims with their evidence, bits by bits.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims, bits by bits.
+    See ``ClaimedExperiment.claims``.
     """
 
     def gain(text: str, where: str, values: np.ndarray, paper: str, least: float = 0):

@@ -62,15 +62,7 @@ def images() -> tuple[Labelled, Labelled]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train, make inputs, quantize and test.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each method and bits.
-
-    Returns:
-      The measurements.
-    """
+    """Train, make inputs, quantize and test; see ``Experiment.measure``."""
     train, test = images()
     run = lambda key, train: _trained(config, key, train)
     nets, real, noise = programs.over_seeds(run, config, train)

@@ -16,15 +16,7 @@ _CREDIT = "CreditDecoding, 2025"
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     rate, loss = measured.per_call, measured.losses
     rows = config.prompts * config.seeds
     differing, broken, wide = (

@@ -80,15 +80,10 @@ def prepare(config: Config, text: str | None = None) -> tuple[Config, dict[str, 
 
 
 def measure(config: Config, store: Store, words: Any = None) -> Measured:
-    """The measurements of every seed.
+    """The measurements of every seed; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the row of each seed.
       words: a text as ``load_text`` gives it.
-
-    Returns:
-      The measurements.
     """
     made = _programs(config, words)
     rows, found = store.group("seeds"), []

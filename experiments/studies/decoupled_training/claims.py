@@ -13,15 +13,7 @@ _INF = float("inf")
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     of, free = measured.accuracy, "unlocked, with labels"
     above = lambda text, other, least=0.0: Claim(
         text, _DIGITS, of[free] - of[other], (least, _INF), scale=100, unit=" %"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,20 +11,9 @@ from experiments.studies.decoupled_training.config import Config
 from experiments.studies.decoupled_training.measure import Measured
 from experiments.studies.decoupled_training.windows import SYNTHETIC, TRUNCATED
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def panels(measured: Measured, config: Config) -> Figure:
-    """Test accuracy of every arm; loss against the window, a point a seed.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def panels(measured: Measured, config: Config) -> style.Figure:
+    """Test accuracy of every arm; loss against the window, a point a seed."""
     figure, ((left, right),) = style.grid(1, 2, 9.5, 3.4)
     for i, values in enumerate(measured.accuracy.values()):
         spread = i + np.linspace(-0.2, 0.2, len(values))

@@ -28,15 +28,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train all arms.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train all arms; see ``Experiment.measure``."""
     rows = store.group("runs")
     found = rows.measured("modules", lambda: accuracies(config))
     windows = {

@@ -16,9 +16,7 @@ _ENOUGH = (0.5, float("inf"))
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, for both orders of the pixels.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    See ``ClaimedExperiment.claims``.
 
     Returns:
       The claims; agreements are means over the levels.

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.denoiser_locality.config import Config
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _TITLES = ("trained on pixels in order", "trained on shuffled pixels")
 
 
-def curves(values: Mapping[str, np.ndarray], config: Config) -> Figure:
+def curves(values: Mapping[str, np.ndarray], config: Config) -> style.Figure:
     """A panel for each order of the pixels, means over seeds.
 
     Args:

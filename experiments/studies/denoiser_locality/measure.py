@@ -43,15 +43,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the networks and compare what they denoise.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train the networks and compare what they denoise; see ``Experiment.measure``."""
     found = store.group("runs").measured("all", lambda: _measured(config))
     names = "optimal", "wiener", "local"
     agreement = {name: found[name] for name in names}

@@ -24,12 +24,7 @@ _GROWS, _STAYS = 0.3, 0.1
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, of transformers each against pre-norm.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     return [
         *_of_transformers(measured.transformers),

@@ -24,15 +24,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train both kinds of networks.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train both kinds of networks; see ``Experiment.measure``."""
     return Measured(
         transformers.measure(config, store), residuals.measure(config, store)
     )

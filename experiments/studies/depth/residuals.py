@@ -92,9 +92,7 @@ def outputs(params: Any, x: jax.Array, arm: jax.Array) -> tuple[jax.Array, jax.A
 def measure(config: Config, store: Store) -> dict[int, dict[str, np.ndarray]]:
     """Train every arm at every rate, for every number of modules.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
+    See ``Experiment.measure``.
 
     Returns:
       By number of modules, ``(seeds, arms)`` each: ``growth``, the logarithm of the

@@ -57,9 +57,7 @@ class Streams(nnx.Module):
 def measure(config: Config, store: Store) -> dict[str, dict[str, np.ndarray]]:
     """Train the transformer of every arm on the same tokens.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
+    See ``Experiment.measure``.
 
     Returns:
       By arm, ``(seeds,)`` each: ``loss``, the mean at the end, of fresh tokens in each

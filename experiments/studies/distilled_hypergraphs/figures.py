@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.distilled_hypergraphs.measure import Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def accuracy(measured: Measured) -> Figure:
-    """A column of marks for each network, one line for each seed.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def accuracy(measured: Measured) -> style.Figure:
+    """A column of marks for each network, one line for each seed."""
     figure, ((axes,),) = style.grid(1, 1, 5.6, 3.6)
     names = list(measured.accuracy)
     values = 100 * np.stack([measured.accuracy[name] for name in names])

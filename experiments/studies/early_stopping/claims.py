@@ -35,12 +35,7 @@ def at(measured: Measured, name: str, rule: str) -> np.ndarray:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, target by target.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found = []
     for name in measured.errors:

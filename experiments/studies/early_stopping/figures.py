@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.early_stopping.config import Config
 from experiments.studies.early_stopping.measure import ABE, VALIDATION, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def curves(measured: Measured, config: Config) -> Figure:
-    """A panel for each target: mean errors, and the checkpoints of every seed.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def curves(measured: Measured, config: Config) -> style.Figure:
+    """A panel for each target: mean errors, and the checkpoints of every seed."""
     figure, (panels,) = style.grid(1, len(measured.errors), 10.5, 3.4)
     looks = {VALIDATION: ("s", style.GREY), ABE: ("o", style.ORANGE)}
     for axes, (name, errors) in zip(panels, measured.errors.items(), strict=True):

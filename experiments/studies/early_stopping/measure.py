@@ -43,12 +43,7 @@ class Measured(NamedTuple):
 def measure(config: Config, store: Store) -> Measured:
     """Meta-train, and choose a checkpoint for every target.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     found = store.group("runs").measured("all", lambda: _trained(config))
     accuracy, source = -found["validation"], found["source"]

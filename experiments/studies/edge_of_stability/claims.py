@@ -49,12 +49,7 @@ def settled(values: np.ndarray, config: Config) -> np.ndarray:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims about all optimizers with their evidence.
 
-    Args:
-      measured: by optimizer.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     near = (1 - config.tolerance, 1 + config.tolerance)
     found = []

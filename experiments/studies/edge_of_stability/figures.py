@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,8 @@ from experiments.harness import figures as style
 from experiments.studies.edge_of_stability.config import Row
 from experiments.studies.edge_of_stability.measure import Trajectory
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def paths(found: Mapping[Row, Trajectory]) -> Figure:
+def paths(found: Mapping[Row, Trajectory]) -> style.Figure:
     """A column for each optimizer: sharpness above, loss below.
 
     Args:

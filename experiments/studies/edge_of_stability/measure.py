@@ -44,15 +44,7 @@ Measured = Mapping[Row, Trajectory]
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every optimizer.
-
-    Args:
-      config: the size of the study.
-      store: keeps the measurements of every optimizer.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every optimizer; see ``Experiment.measure``."""
     data = network.digits(config.examples)
     rows, found = store.group("paths"), {}
     for row in config.rows:

@@ -16,12 +16,7 @@ _POINT = (-0.01, float("inf"))
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, each against the weight 0.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     zero = config.gammas.index(0.0)
     small, wide = config.widths

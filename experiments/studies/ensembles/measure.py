@@ -29,15 +29,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train ensembles with every weight.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each width.
-
-    Returns:
-      The measurements.
-    """
+    """Train ensembles with every weight; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows, found = store.group("widths"), {}
     for width in config.widths:

@@ -33,12 +33,7 @@ _PAIRS = (
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     accuracy = {n: x.astype(np.float64) for n, x in measured.accuracy.items()}

@@ -40,15 +40,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows, found = store.group("arms"), {}
     for name, arm in arms(config).items():

@@ -15,12 +15,7 @@ _INF = float("inf")
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, each against CFM on the same draws.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found, few = [], str(config.few)
     for arm in measured.curvature:

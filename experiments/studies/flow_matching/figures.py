@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.harness import figures as style
 from experiments.studies.flow_matching.config import Config
 from experiments.studies.flow_matching.measure import FINE, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def panels(measured: Measured, config: Config) -> Figure:
-    """Curvature against cost, a point a seed; W2 against Euler's steps.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def panels(measured: Measured, config: Config) -> style.Figure:
+    """Curvature against cost, a point a seed; W2 against Euler's steps."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6)
     looks = style.look_of(list(measured.distance))
     for arm, distances in measured.distance.items():

@@ -51,12 +51,7 @@ def arms(config: Config) -> list[str]:
 def measure(config: Config, store: Store) -> Measured:
     """Train all flows, follow them, and compare their samples.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     found = store.group("runs").measured("all", lambda: _measured(config))
     of = lambda name: dict(zip(arms(config), found[name], strict=True))

@@ -14,15 +14,7 @@ from experiments.studies.gan_diversity.measure import (
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence, set by set.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence, set by set; see ``ClaimedExperiment.claims``."""
     named = lambda split, x: Family(config.count, split, (x,)).names()[0]
     (plain,) = PLAIN.names()
     dropped, told = named(False, config.dropped), named(True, config.told)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.gan_diversity.config import Config
 from experiments.studies.gan_diversity.measure import Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def bars(measured: Measured, config: Config) -> Figure:
-    """A panel a set: the mean of every arm, and a point a seed.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def bars(measured: Measured, config: Config) -> style.Figure:
+    """A panel a set: the mean of every arm, and a point a seed."""
     figure, (panels,) = style.grid(1, 2, 9.0, 3.4, sharey=True)
     every = {"ring": config.ring, "grid": config.grid**2}
     for axes, (place, modes) in zip(panels, measured.modes.items(), strict=True):

@@ -66,15 +66,7 @@ def families(config: Config) -> list[Family]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm on every set.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each family.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm on every set; see ``Experiment.measure``."""
     places = centers(config)
     pools = np.stack([points(0, where, _POOL, config) for where in places.values()])
     rows, modes, quality = store.group("runs"), *({n: {} for n in places} for _ in "ab")

@@ -19,15 +19,7 @@ from experiments.studies.panels import arms_table, dots, lines
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     percent = {"scale": 100, "unit": " %"}
     last = {name: curve[:, -1] for name, curve in measured.curve.items()}

@@ -50,15 +50,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Search for every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each seed.
-
-    Returns:
-      The measurements.
-    """
+    """Search for every seed; see ``Experiment.measure``."""
     rows, found = store.group("runs"), []
     for seed in range(config.first_seed, config.first_seed + config.seeds):
         take = lambda s=seed: _of_seed(config, s)

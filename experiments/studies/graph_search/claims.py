@@ -19,15 +19,7 @@ from experiments.studies.panels import arms_table, dots, lines
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     percent = {"scale": 100, "unit": " %"}
     test, area = measured.test, {n: c.mean(1) for n, c in measured.curve.items()}

@@ -51,15 +51,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Search for every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each search.
-
-    Returns:
-      The measurements.
-    """
+    """Search for every seed; see ``Experiment.measure``."""
     whole = all_digits()
     inputs, labels = np.asarray(whole.inputs), np.asarray(whole.labels)
     seeds = range(config.first_seed, config.first_seed + config.seeds)

@@ -37,15 +37,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the target with every guide.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
-
-    Returns:
-      The measurements.
-    """
+    """Train the target with every guide; see ``Experiment.measure``."""
     data = small_data.all_digits()
     run = lambda key, x, y: _run(key, Labelled(x, y), config)
     take = lambda: programs.over_seeds(run, config, *data, loop=True)

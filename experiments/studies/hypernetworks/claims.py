@@ -20,15 +20,7 @@ def cells(config: Config) -> tuple[float, ...]:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     steps, half = measured.steps, config.seeds // 2
     reached = {n: np.mean(v < config.steps, axis=0) for n, v in steps.items()}
     own = {

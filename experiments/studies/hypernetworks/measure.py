@@ -31,15 +31,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the hypernetworks of all arms, and LoGAH.
-
-    Args:
-      config: the size of the study.
-      store: keeps the row of each.
-
-    Returns:
-      The measurements.
-    """
+    """Train the hypernetworks of all arms, and LoGAH; see ``Experiment.measure``."""
     train, test = programs.digits()
     rows, steps, spread = store.group("runs"), {}, {}
     for arm in contrasts.ARMS:

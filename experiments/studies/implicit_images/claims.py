@@ -19,11 +19,7 @@ _WORDS = {
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims: of the formula's scale, and of the scale that is best for each signal

@@ -36,12 +36,7 @@ class Measured(NamedTuple):
 def measure(config: Config, store: Store) -> Measured:
     """Fit the network to a signal of every band and seed, from every scale of noise.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each band.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     rows, found = store.group("runs"), {}
     seeds = jnp.arange(config.first_seed, config.first_seed + config.seeds)

@@ -11,15 +11,7 @@ ROUNDING = 1e-6
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     shares, moved, per_cent = (
         measured.shares,
         measured.moved,

@@ -44,15 +44,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the networks, then take the bases of each.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of training and of each network.
-
-    Returns:
-      The measurements.
-    """
+    """Train the networks, then take the bases of each; see ``Experiment.measure``."""
     train, test = programs.digits()
     sizes = (64, *config.hidden, 10)
 

@@ -13,11 +13,7 @@ _PLAIN, _BOTH = ARMS[0], ARMS[-1]
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims about landmarks and the isometric loss together.

@@ -41,15 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm on every graph and seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each graph.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm on every graph and seed; see ``Experiment.measure``."""
     rows, found = store.group("runs"), {}
     # All first: one that is not there ends the run at once.
     graphs = {name: GRAPHS[name](config) for name in config.graphs}

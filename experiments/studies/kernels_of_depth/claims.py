@@ -28,15 +28,7 @@ def slopes(widths: tuple[int, ...], errors: np.ndarray) -> np.ndarray:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     found = [
         Claim(
             "the error of the tangent kernel falls as the root of the width",

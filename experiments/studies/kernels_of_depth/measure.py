@@ -47,15 +47,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Measure every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of finite networks, digits and the planted law.
-
-    Returns:
-      The measurements.
-    """
+    """Measure every seed; see ``Experiment.measure``."""
     rows = store.group("runs")
     seeds = range(config.first_seed, config.first_seed + config.seeds)
 

@@ -38,9 +38,7 @@ def sharpness(config: Config) -> dict[str, str]:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The first optimizer of each pair is flatter than the second, by every measure.
 
-    Args:
-      measured: by case and optimizer.
-      config: the size of the study.
+    See ``ClaimedExperiment.claims``.
 
     Returns:
       The claims, on logarithms of ratios.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,12 @@ from jaxopt_lab.curvature import Line
 from jaxopt_lab.plotting.loss_lines import loss_lines
 from jaxopt_lab.plotting.surfaces import loss_contours
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _FILTER = "filter-normalised"
 _HESSIAN = "top eigenvectors"
 _FILTER_UNIT = "norms of the filters"
 
 
-def planes(cuts: Mapping[str, Cuts], config: Config, case: Case) -> Figure:
+def planes(cuts: Mapping[str, Cuts], config: Config, case: Case) -> style.Figure:
     """Planes through the minima of the first seed, on one scale of colours.
 
     Args:
@@ -55,7 +51,7 @@ def planes(cuts: Mapping[str, Cuts], config: Config, case: Case) -> Figure:
     )
 
 
-def lines(cuts: Mapping[str, Cuts], config: Config, case: Case) -> Figure:
+def lines(cuts: Mapping[str, Cuts], config: Config, case: Case) -> style.Figure:
     """Lines through the minima of all seeds: medians, and quartiles as bands.
 
     Args:

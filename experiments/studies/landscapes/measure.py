@@ -28,10 +28,9 @@ Measured = Mapping[Case, Mapping[str, Found]]
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train, measure and cut in every case.
+    """Train, measure and cut in every case; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
       store: not used: parameters are not kept.
 
     Returns:

@@ -16,12 +16,7 @@ _TWO_PER_CENT = (-float("inf"), 2.0)
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed, each against cross-entropy.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found = []

@@ -62,16 +62,11 @@ def prepare(config: Config, text: str = "") -> tuple[Config, dict[str, Any]]:
 def measure(
     config: Config, store: Store, train: np.ndarray, held: np.ndarray
 ) -> Measured:
-    """Train, fine-tune with every loss, sample.
+    """Train, fine-tune with every loss, sample; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the rows.
       train: tokens.
       held: tokens of the text that is held out.
-
-    Returns:
-      The measurements.
     """
     run = lambda key, train, held: _run(key, train, held, config)
 

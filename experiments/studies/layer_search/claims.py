@@ -16,15 +16,7 @@ from jaxopt_lab.search.layer_genomes import INPUTS, OPS
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     percent = {"scale": 100, "unit": " %"}
     best, test = measured.best, measured.test

@@ -60,15 +60,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Search for every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each search.
-
-    Returns:
-      The measurements.
-    """
+    """Search for every seed; see ``Experiment.measure``."""
     train, test = programs.digits()
     count = len(test.labels)
     valid, rest = (

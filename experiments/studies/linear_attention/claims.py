@@ -29,15 +29,7 @@ def correlations(measured: Measured, config: Config) -> dict[str, np.ndarray]:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     found = correlations(measured, config)
     right = {n: score(v, config.rates).values for n, v in measured.accuracy.items()}
     per_cent = {"scale": 100, "unit": " %"}

@@ -35,15 +35,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train a transformer with every attention.
-
-    Args:
-      config: the size of the study.
-      store: keeps the row of each attention.
-
-    Returns:
-      The measurements.
-    """
+    """Train a transformer with every attention; see ``Experiment.measure``."""
     train, test = programs.digits()
     rows = store.group("runs")
     found = {}

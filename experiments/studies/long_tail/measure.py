@@ -87,15 +87,7 @@ def arms(config: Config) -> dict[str, Arm]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows, found = store.group("arms"), {}
     for name, arm in arms(config).items():

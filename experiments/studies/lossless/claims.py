@@ -13,15 +13,7 @@ _INF = float("inf")
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     above = measured.coded / measured.ideal - 1
     worst = f"{np.max(measured.over):.1f} bits at most"

@@ -44,15 +44,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Fit a circuit for each seed and code other digits.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each seed.
-
-    Returns:
-      The measurements.
-    """
+    """Fit a circuit for each seed and code other digits; see ``Experiment.measure``."""
     digits = load_digits()
     images = np.concatenate([digits.train["image"], digits.test["image"]])
     pixels = np.round(images * (LEVELS - 1)).astype(np.int64).reshape(len(images), -1)

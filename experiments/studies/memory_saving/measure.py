@@ -50,12 +50,7 @@ def ways(config: Config) -> dict[str, dict[str, Any]]:
 def measure(config: Config, store: Store) -> Measured:
     """Train the transformer in every way, from the same weights on the same tokens.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each way.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     seeds = jnp.arange(config.first_seed, config.first_seed + config.seeds)
     plain = _model(config, {"memory": "all"})

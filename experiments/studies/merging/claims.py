@@ -21,15 +21,7 @@ def means(measured: Measured) -> dict[str, np.ndarray]:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     both = means(measured)
     single = np.maximum(both["pretrained"], both["finetuned"])

@@ -41,15 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train, fine-tune and merge, for every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the row of all seeds.
-
-    Returns:
-      The measurements.
-    """
+    """Train, fine-tune and merge, for every seed; see ``Experiment.measure``."""
     train, test = programs.digits()
     run = lambda key, *data: _run(config, key, *data)
     take = lambda: programs.over_seeds(run, config, train, test)

@@ -29,15 +29,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the network of every arm on the same texts.
-
-    Args:
-      config: the size of the study.
-      store: keeps the row of each arm.
-
-    Returns:
-      The measurements.
-    """
+    """Train the network of every arm on the same texts; see ``Experiment.measure``."""
     keys = jax.random.split(jax.random.key(1000))
     logits = chain(keys[0], config.tokens)
     make = lambda key, n: draw(key, logits, n, config.length)

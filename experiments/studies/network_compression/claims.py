@@ -23,15 +23,7 @@ _INF = float("inf")
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     count = config.last * config.rollouts
     apart = measured.accuracy[POLICY] - measured.accuracy[TEACHER]
     found = [

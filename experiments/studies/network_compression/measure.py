@@ -78,15 +78,7 @@ def chain(config: Config, units: int) -> Specs:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Compress for every seed.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each seed.
-
-    Returns:
-      The measurements.
-    """
+    """Compress for every seed; see ``Experiment.measure``."""
     trainer, rows, found = Trainer(config), store.group("runs"), []
     for seed in range(config.first_seed, config.first_seed + config.seeds):
         take = lambda s=seed: _of_seed(config, s, trainer)

@@ -36,12 +36,7 @@ def chosen(measured: Measured, config: Config) -> scores.Panels:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence: from good weights, noise is to do no harm.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found = []
     for where, by in chosen(measured, config).items():

@@ -77,15 +77,7 @@ def logits(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train from every start with every amount of noise.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train from every start with every amount of noise; see ``Experiment.measure``."""
     axes = range(len(STARTS)), (0.0, *config.etas), config.rates
     run = lambda key, point, *data: {"accuracy": _run(key, point, data, config)}
     take = lambda: programs.over_grid(run, config, axes, *programs.digits())

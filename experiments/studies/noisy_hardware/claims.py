@@ -14,15 +14,7 @@ _TENTH = float(np.log(1.1))
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     found = []
     of = measured.accuracy
     percent = {"scale": 100, "unit": " %", "paper": SAMSON}

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.harness import figures as style
 from experiments.studies.noisy_hardware.config import Config
 from experiments.studies.noisy_hardware.measure import METHODS, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def noise(measured: Measured, config: Config) -> Figure:
-    """Two panels, a look for each method.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def noise(measured: Measured, config: Config) -> style.Figure:
+    """Two panels, a look for each method."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
     ends = []
     for method, (color, marker, line) in style.look_of(list(METHODS)).items():

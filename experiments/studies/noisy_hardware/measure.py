@@ -51,15 +51,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every method and radius, and choose.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each method.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every method and radius, and choose; see ``Experiment.measure``."""
     data = digits()
     rows, found, radius = store.group("runs"), {}, {}
     for method, (link, default) in METHODS.items():

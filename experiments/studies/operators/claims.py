@@ -15,12 +15,7 @@ OWN = "MgNO"
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, for both equations.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found = []

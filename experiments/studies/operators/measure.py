@@ -31,15 +31,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every network on every equation.
-
-    Args:
-      config: the size of the study.
-      store: keeps the row of each network.
-
-    Returns:
-      The measurements.
-    """
+    """Train every network on every equation; see ``Experiment.measure``."""
     rows, found, sizes = store.group("runs"), {}, {}
     for name, make in NETS.items():
         net = make(config)

@@ -18,12 +18,7 @@ _DEQA = "You et al. 2025, DeQA-Score, arXiv:2501.11561"
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     gain = lambda arms, a, b: arms[a].astype(np.float64) - arms[b]

@@ -64,15 +64,7 @@ def rotated(bins: int) -> Labelled:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each arm.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm; see ``Experiment.measure``."""
     turned, rows = rotated(config.bins), store.group("arms")
     error: dict[str, np.ndarray] = {}
     order: dict[str, np.ndarray] = {}

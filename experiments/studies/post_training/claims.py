@@ -21,14 +21,9 @@ _PAIRS = (
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
+    """The claims with their evidence, bits by bits.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims, bits by bits.
+    See ``ClaimedExperiment.claims``.
     """
     found = []
     for bits in map(str, config.bits):

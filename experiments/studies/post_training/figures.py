@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.post_training.measure import METHODS, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def errors(measured: Measured) -> Figure:
-    """Two panels, a line for each method, means over seeds.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def errors(measured: Measured) -> style.Figure:
+    """Two panels, a line for each method, means over seeds."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
     every = [int(b) for b in measured.error]
     for method, (color, marker, line) in style.look_of(list(METHODS)).items():

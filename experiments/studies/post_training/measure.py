@@ -61,15 +61,7 @@ def methods(bits: int) -> list[str]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train, quantize and test.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each method.
-
-    Returns:
-      The measurements.
-    """
+    """Train, quantize and test; see ``Experiment.measure``."""
     train, test = digits()
     run = lambda key, train: _trained(config, key, train)
     nets = over_seeds(run, config, train, loop=True)

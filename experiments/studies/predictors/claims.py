@@ -11,11 +11,7 @@ from experiments.studies.predictors.measure import LEARNED, PREDICTORS, Measured
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims about both predictors of text, space by space.

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.predictors.measure import PREDICTORS, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def taus(measured: Measured) -> Figure:
-    """Two panels, within a space and zero-shot; a mark for each bench.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def taus(measured: Measured) -> style.Figure:
+    """Two panels, within a space and zero-shot; a mark for each bench."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8, sharey=True)
     panels = (
         (left, measured.within, "trained on the same space"),

@@ -42,15 +42,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the networks of every space, and rank them.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train the networks of every space, and rank them; see ``Experiment.measure``."""
     rows = store.group("benches")
     benches: dict[str, dict[str, np.ndarray]] = {}
     for name, space in SPACES.items():

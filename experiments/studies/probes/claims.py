@@ -33,11 +33,7 @@ def n95(accuracy: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence, draw by draw.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence, draw by draw; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims, for both values of eps.

@@ -30,15 +30,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Fit every probe.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each kind of features.
-
-    Returns:
-      The measurements.
-    """
+    """Fit every probe; see ``Experiment.measure``."""
     train, test = programs.digits()
     orders = jnp.stack(
         [

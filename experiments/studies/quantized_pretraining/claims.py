@@ -37,15 +37,7 @@ def progress(measured: Measured, arm: str) -> np.ndarray:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     percent = {"scale": 100, "unit": " %"}
     outputs, tensors = "w4, by outputs", "w4, by tensors"
     there = measured.losses

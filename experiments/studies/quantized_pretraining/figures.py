@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.quantized_pretraining.config import Config
 from experiments.studies.quantized_pretraining.measure import FLOAT, Measured
 from jaxopt_lab.lab.statistics import mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _DRAWN = (
     FLOAT,
@@ -25,7 +20,7 @@ _DRAWN = (
 )
 
 
-def losses(measured: Measured, config: Config) -> Figure:
+def losses(measured: Measured, config: Config) -> style.Figure:
     """Training losses of some arms, and held-out losses of all over that in floats.
 
     Args:

@@ -90,14 +90,11 @@ def measure(
 ) -> Measured:
     """Train every arm from the same start on the same windows.
 
+    See ``Experiment.measure``.
+
     Args:
-      config: the size of the study.
-      store: keeps the row of each arm.
       train: tokens.
       held: tokens of the text that is held out.
-
-    Returns:
-      The measurements.
     """
     rows, found = store.group("runs"), {}
     for name in config.arms:

@@ -9,15 +9,7 @@ from experiments.studies.quantized_search.measure import ARMS, Measured
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     del config
     last = {arm: volume[:, -1] for arm, volume in measured.volume.items()}
     text = "the hypervolume is above that of {}"

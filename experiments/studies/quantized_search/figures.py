@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.quantized_search.measure import Measured
 from jaxopt_lab.search import nondominated_sort
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def volumes(measured: Measured) -> Figure:
-    """Three panels: SimQ-NAS over measurements, its fronts, points of QuantNAS.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def volumes(measured: Measured) -> style.Figure:
+    """Three panels: SimQ-NAS over measurements, its fronts, points of QuantNAS."""
     figure, ((left, middle, right),) = style.grid(1, 3, 12.6, 3.8)
     looks = style.look_of([*measured.volume, *measured.points])
     for arm, volume in measured.volume.items():

@@ -40,15 +40,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Search in all ways.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Search in all ways; see ``Experiment.measure``."""
     train, test = digits()
     rows = store.group("runs")
     found = rows.measured("sub-networks", lambda: _sub_networks(config, train, test))

@@ -36,12 +36,7 @@ def scored(measured: Measured, config: Config) -> list[dict[str, Score]]:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found, gains = [], []
     for count, by_name in zip(config.counts, scored(measured, config), strict=True):

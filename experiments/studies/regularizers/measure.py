@@ -56,15 +56,7 @@ def settings() -> tuple[Strengths, dict[str, slice]]:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every setting.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every setting; see ``Experiment.measure``."""
     data = small_data.all_digits()
     strengths, places = settings()
     run = lambda key, x, y, s: _run(key, Labelled(x, y), s, config)

@@ -28,12 +28,7 @@ _PERCENT = {"scale": 100, "unit": " %"}
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
 
     def gain(name: str, arm: str, other: str) -> np.ndarray:

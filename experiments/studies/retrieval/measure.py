@@ -39,15 +39,7 @@ def proxies(weight: float) -> str:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every loss.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each loss.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every loss; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows = store.group("arms")
 

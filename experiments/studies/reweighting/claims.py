@@ -34,12 +34,7 @@ def chosen(measured: Measured, config: Config) -> scores.Panels:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, panel by panel.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found = []
     for panel, by in chosen(measured, config).items():

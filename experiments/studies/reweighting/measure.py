@@ -72,15 +72,7 @@ def pool(key: jax.Array, labels: jax.Array, noisy: jax.Array, config: Config) ->
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every strategy.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every strategy; see ``Experiment.measure``."""
     axes = range(len(STRATEGIES)), [False, True], config.rates
     run = lambda key, point, *data: _run(key, point, data, config)
     take = lambda: programs.over_grid(run, config, axes, *programs.digits())

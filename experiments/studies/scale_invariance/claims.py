@@ -14,12 +14,7 @@ from jaxopt_lab import catalog
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, pair by pair.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found = []

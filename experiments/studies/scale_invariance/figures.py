@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.scale_invariance.config import Config
 from experiments.studies.scale_invariance.measure import Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def curves(measured: Measured, config: Config) -> Figure:
-    """Two panels, a line for each optimizer, means over seeds.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The figure.
-    """
+def curves(measured: Measured, config: Config) -> style.Figure:
+    """Two panels, a line for each optimizer, means over seeds."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.8)
     panels = (
         (left, measured.norms, "norm over its start"),

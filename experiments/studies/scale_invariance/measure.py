@@ -94,15 +94,7 @@ def logits(params: Any, x: jax.Array) -> jax.Array:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train with every optimizer.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each optimizer.
-
-    Returns:
-      The measurements.
-    """
+    """Train with every optimizer; see ``Experiment.measure``."""
     data = load_digits()
     train, test = (
         (jnp.asarray(part["image"]).reshape(-1, 64), jnp.asarray(part["label"]))

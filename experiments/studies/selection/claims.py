@@ -42,12 +42,7 @@ def correlations(measured: Measured) -> dict[str, np.ndarray]:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found, text = [], "sources with higher scores are more accurate after fine-tuning"

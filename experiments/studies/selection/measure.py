@@ -85,15 +85,7 @@ def tasks(key: jax.Array, own: Labelled, data: Labelled) -> Labelled:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train the sources, score them, fine-tune them.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train the sources, score them, fine-tune them; see ``Experiment.measure``."""
     data = small_data.all_digits()
     run = lambda key, x, y: _run(key, Labelled(x, y), config)
 

@@ -20,12 +20,7 @@ DIVERSITY = ("recall", "coverage", "diversity", "schnabel_diversity", "petersen"
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence, seed by seed.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     texts = {

@@ -62,15 +62,7 @@ def spoiled(
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Score every level of every way of spoiling.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each level.
-
-    Returns:
-      The measurements.
-    """
+    """Score every level of every way of spoiling; see ``Experiment.measure``."""
     rows = store.group("levels")
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     found: dict[str, dict[str, np.ndarray]] = {}

@@ -127,12 +127,7 @@ def gain(said: Compared, results: Results) -> Claim | None:
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims of the papers about the rows that were run, with their evidence.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     found, methods = results(measured, config), {r.name: r.method for r in rows.ROWS}
     claimed = []

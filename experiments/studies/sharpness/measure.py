@@ -61,11 +61,9 @@ def _panels(config: Config, only: str | None, fashion: Path | None) -> list[Pane
 
 
 def measure(config: Config, store: Store, fashion: Path | None = None) -> Measured:
-    """Train and measure.
+    """Train and measure; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the measurements of every row.
       fashion: folder of Fashion-MNIST, for panels that need it.
 
     Returns:

@@ -97,15 +97,10 @@ def stream(key: jax.Array, labels: jax.Array, by_class: jax.Array) -> jax.Array:
 
 
 def measure(config: Config, store: Store, fashion: Path | None = None) -> Measured:
-    """Train on clean images, then run through every stream.
+    """Train on clean images, then run through every stream; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the rows.
       fashion: folder of Fashion-MNIST; ``None``: digits alone.
-
-    Returns:
-      The measurements.
     """
     rows, clean, accuracy = store.group("runs"), {}, {}
     run = lambda key, *data: _run(key, data, config)

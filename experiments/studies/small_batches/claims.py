@@ -39,15 +39,7 @@ def chosen(measured: Measured, config: Config) -> scores.Panels:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     panels = chosen(measured, config)
     names = list(panels)
     least, most = names[0], names[-1]

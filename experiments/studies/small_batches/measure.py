@@ -68,15 +68,7 @@ def model(arm: str, batch: int, config: Config) -> Functional:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every network at every batch.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each.
-
-    Returns:
-      The measurements.
-    """
+    """Train every network at every batch; see ``Experiment.measure``."""
     data = programs.digits()
     rows = store.group("runs")
     found: dict[int, dict[str, np.ndarray]] = {}

@@ -17,9 +17,7 @@ _ROUNDING = 1e-6
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims about every problem with their evidence.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    See ``ClaimedExperiment.claims``.
 
     Returns:
       The claims, problem by problem.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,11 @@ from experiments.studies.stability.config import Config
 from experiments.studies.stability.measure import Line, Plain
 from jaxopt_lab.lab.statistics import mean_interval
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.VIOLET, style.OCHRE)
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
-def growth_curves(lines: Sequence[Line]) -> Figure:
+def growth_curves(lines: Sequence[Line]) -> style.Figure:
     """Measured and predicted growth, a panel for each problem, a colour for each B.
 
     Markers are measured, with intervals over the repetitions; curves are the logarithm
@@ -84,7 +81,7 @@ def _draw(axes: Any, line: Line, color: str, marker: str) -> None:
         axes.axvline(line.coherence, color=color, linewidth=1.2, linestyle="--")
 
 
-def plain_runs(plain: Plain, config: Config) -> Figure:
+def plain_runs(plain: Plain, config: Config) -> style.Figure:
     """Independent runs above the threshold: median, spread, their mean, the truth.
 
     Args:

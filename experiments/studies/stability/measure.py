@@ -87,14 +87,10 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Simulate every problem.
+    """Simulate every problem; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
       store: not used: no problem takes more than a few minutes.
-
-    Returns:
-      The measurements.
     """
     del store
     # A perturbation of 1e-6 around a minimum is below the resolution of float32.

@@ -13,14 +13,9 @@ _INF = float("inf")
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
+    """The claims with their evidence, for every batch and one four times as large.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims, for every batch and one four times as large.
+    See ``ClaimedExperiment.claims``.
     """
     del config
     found = []

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.harness import figures as style
 from experiments.studies.temporal_graphs.measure import ARMS, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def precision(measured: Measured) -> Figure:
-    """A line for each arm, means over seeds with their standard errors.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def precision(measured: Measured) -> style.Figure:
+    """A line for each arm, means over seeds with their standard errors."""
     figure, ((axes,),) = style.grid(1, 1, 5.6, 3.8)
     batches = [int(batch) for batch in measured.precision]
     looks = style.look_of(list(ARMS))

@@ -76,15 +76,10 @@ def prepare(config: Config, text: str | None = None) -> tuple[Config, dict[str, 
 
 
 def measure(config: Config, store: Store, play: np.ndarray | None = None) -> Measured:
-    """Train every arm at every size of batches.
+    """Train every arm at every size of batches; see ``Experiment.measure``.
 
     Args:
-      config: the size of the study.
-      store: keeps the rows.
       play: the events of a play, the same for every seed.
-
-    Returns:
-      The measurements.
     """
     pairs, others = [], []
     for seed in range(config.first_seed, config.first_seed + config.seeds):

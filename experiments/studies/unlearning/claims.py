@@ -43,11 +43,7 @@ def panels(measured: Measured, config: Config) -> Panels:
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
+    """The claims with their evidence; see ``ClaimedExperiment.claims``.
 
     Returns:
       The claims: differences of the mean divergence, set by set.

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from experiments.harness import figures as style
 from experiments.studies.scores import Panels
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def bars(panels: Panels) -> Figure:
+def bars(panels: Panels) -> style.Figure:
     """A panel for each place: the mean of every method, and a point a set.
 
     Args:

@@ -46,12 +46,7 @@ class Places(NamedTuple):
 def measure(config: Config, store: Store) -> Measured:
     """Train all models, unlearn every set, and compare margins.
 
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
+    See ``Experiment.measure``.
     """
     found = store.group("runs").measured("all", lambda: _measured(config))
     values = {p: {m: found[f"{p}: {m}"] for m in METHODS} for p in PLACES}

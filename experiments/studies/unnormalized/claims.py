@@ -16,15 +16,7 @@ _WHERE = "binary model"
 
 
 def claims(measured: Measured, config: Config) -> list[Claim]:
-    """The claims with their evidence.
-
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
-    """
+    """The claims with their evidence; see ``ClaimedExperiment.claims``."""
     fewer = np.log(measured.steps["nce"] / measured.steps["meco"])
     found = [
         Claim("meco is at the mean in fewer steps than nce", f"Gaussian, rate {r}", v)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from experiments.studies.scores import Score
 from experiments.studies.unnormalized.config import Config
 from experiments.studies.unnormalized.measure import Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def panels(measured: Measured, scores: Mapping[str, Score], config: Config) -> Figure:
+def panels(
+    measured: Measured, scores: Mapping[str, Score], config: Config
+) -> style.Figure:
     """The curvature over the model's mean, the divergence over the learning rate.
 
     Args:

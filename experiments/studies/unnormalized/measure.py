@@ -29,15 +29,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train both kinds of models with every method.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train both kinds of models with every method; see ``Experiment.measure``."""
     rows = store.group("runs")
     thetas = np.linspace(-2.0, config.mean + 4, 61)
     return Measured(

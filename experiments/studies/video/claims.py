@@ -13,12 +13,7 @@ from experiments.studies.video.measure import HNERV, NERV, Measured
 def claims(measured: Measured, config: Config) -> list[Claim]:
     """The claims with their evidence; each holds for every budget.
 
-    Args:
-      measured: the measurements.
-      config: the size of the study.
-
-    Returns:
-      The claims.
+    See ``ClaimedExperiment.claims``.
     """
     where = f"budgets of {' and '.join(map(str, config.budgets))} numbers"
     cost = {n: measured.trained[n] - measured.quantized[n] for n in (HNERV, NERV)}

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.harness import figures as style
 from experiments.studies.video.measure import HNERV, NERV, Measured
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def curves(measured: Measured) -> Figure:
-    """Quantized frames, and frames between; a point a clip, lines of the means.
-
-    Args:
-      measured: the measurements.
-
-    Returns:
-      The figure.
-    """
+def curves(measured: Measured) -> style.Figure:
+    """Quantized frames, and frames between; a point a clip, lines of the means."""
     figure, ((left, right),) = style.grid(1, 2, 9.0, 3.6)
     panels = (
         (left, measured.quantized, "trained frames, quantized (dB)"),

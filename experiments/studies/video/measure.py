@@ -43,15 +43,7 @@ class Measured(NamedTuple):
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Store every clip in every network.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows of each network and budget.
-
-    Returns:
-      The measurements.
-    """
+    """Store every clip in every network; see ``Experiment.measure``."""
     rows = store.group("runs")
     found = {
         name: [

@@ -57,15 +57,7 @@ def flipped(key: jax.Array, labels: jax.Array, share: float) -> jax.Array:
 
 
 def measure(config: Config, store: Store) -> Measured:
-    """Train every arm.
-
-    Args:
-      config: the size of the study.
-      store: keeps the rows.
-
-    Returns:
-      The measurements.
-    """
+    """Train every arm; see ``Experiment.measure``."""
     data = small_data.all_digits()
     rows = store.group("runs")
 

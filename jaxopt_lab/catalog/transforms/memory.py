@@ -33,10 +33,14 @@ def _row(name: str, *options: str, rate: float | None = None, **more: Any) -> Tr
     facts: dict[str, Any] = {
         "role": "optimizer",
         "gradients": 1,
-        "temp_bytes": "4",
+        # On a CPU, of a gradient that is stored itself: what reads the old sum is not
+        # known to have run before the new one is written, which takes a copy. A
+        # momentum waits in its state, and its sum changes before it is read.
+        "temp_bytes": "0" if name.endswith("_cm") else "4",
         # A momentum waits in its state for the norm of all gradients, which decides
-        # what is kept; a gradient that is stored itself has to wait as a temporary: a
-        # place for it in the state would cost the same bytes, and in checkpoints too.
+        # what is kept; a gradient that is stored itself has to wait as a temporary. The
+        # peak is that of C entries, their sum and the gradient: in a free slot of the
+        # state it would cost the same bytes, and in checkpoints too.
         "tpu_temp_bytes": "0.1" if name.endswith("_cm") else "4.1",
         "code": _CODE,
         **more,
@@ -114,8 +118,6 @@ ROWS = (
         summary="RMSprop on the mean of the steepest gradients so far",
         state_bytes=f"{_ENTRIES} + 4 + 4 * centered",
         state_text="4 (capacity + 1) + 4",
-        # XLA:CPU keeps the aggregate that both the moment and the step need.
-        temp_bytes="8",
         paper=_GRADIENTS,
         vectors="rmsprop_cg",
         full="critical_gradients before RMSprop",
@@ -176,7 +178,7 @@ ROWS = (
         state_bytes=f"{_ENTRIES} + 8 + 4 * centered",
         state_text="4 (capacity + 1) + 8",
         # XLA:CPU keeps the aggregate that both the moment and the step need.
-        temp_bytes="8",
+        temp_bytes="4",
         paper="ours, after " + _MOMENTA,
         code="",
         full="the buffer of adam_cm before RMSprop",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxopt_lab.curvature.landscape.direction_algebra import wide
 from jaxopt_lab.curvature.operators.dataset import check_batches
 from jaxopt_lab.curvature.operators.products import Weights, weights_of
 
-Mode: TypeAlias = loops.Mode | Literal["auto"]
+Mode: TypeAlias = loops.ModeOrAuto
 StateAt: TypeAlias = Callable[[Params], ModelState]
 Progress: TypeAlias = Callable[[int, int], Any]
 
@@ -56,8 +56,7 @@ def evaluate(
     Raises:
       InputError: see ``landscape.plane``.
     """
-    if evaluation.mode != "auto":
-        loops.check_mode(evaluation.mode)
+    loops.check_mode_or_auto(evaluation.mode)
     check_positive_count("chunk_size", evaluation.chunk_size)
     check_batches(batches)
     corners = _in_one_dtype(corners)

@@ -122,7 +122,7 @@ def _run(
 
     def evaluate(number: int, candidate: Mapping[str, Any]) -> list[float] | None:
         from jaxopt_lab.lab import runs
-        from jaxopt_lab.lab.trained_run import of_outcome
+        from jaxopt_lab.lab.ended_run import of_outcome
 
         out = str(folder / "candidates" / f"{number:04d}")
         chosen = command_line.configured({**given, **candidate, "out": out}, Own())

@@ -41,7 +41,7 @@ def _train(words: Sequence[str]) -> int:
     configure_jax(x64=own == "float64")
     if configuration.run.coordinator:
         _join(configuration.run)
-    from jaxopt_lab.lab import report, runs, trained_run
+    from jaxopt_lab.lab import ended_run, report, runs
     from jaxopt_lab.lab.run_page import write as run_page
     from jaxopt_lab.runtime import EXIT_CODES, NonFiniteLossError, processes
 
@@ -67,7 +67,7 @@ def _train(words: Sequence[str]) -> int:
         )
     if outcome.fitted is not None or not (folder / CURVES).exists():
         report.draw_curves(outcome.summary, folder)
-    page = run_page.after(trained_run.of_outcome(configuration, outcome), outcome)
+    page = run_page.after(ended_run.of_outcome(configuration, outcome), outcome)
     report.print_summary(outcome.summary, folder)
     if page is not None:
         _say(f"report: {page}")

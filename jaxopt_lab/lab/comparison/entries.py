@@ -24,9 +24,10 @@ from jaxopt_lab.lab import (
 )
 from jaxopt_lab.lab.comparison import options as options_of
 from jaxopt_lab.lab.comparison.options import Asked
-from jaxopt_lab.lab.configuration import Configuration, resolve
+from jaxopt_lab.lab.configuration import Configuration
 from jaxopt_lab.lab.materials import first_state, materials
 from jaxopt_lab.lab.models.placed import OWN
+from jaxopt_lab.lab.named_rows import resolve
 from jaxopt_lab.lab.run_options import RunOptions
 
 _MODELS = {"digits": "mlp"}

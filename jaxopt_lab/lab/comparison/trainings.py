@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lab.lab import run_files, runs, trained_run
+from jaxopt_lab.lab import ended_run, run_files, runs
 from jaxopt_lab.lab.comparison import budgets
 from jaxopt_lab.lab.comparison.budgets import Budget
 from jaxopt_lab.lab.comparison.entries import Entry
@@ -92,7 +92,7 @@ def train(
             outcome = runs.train(configuration, place)
             if outcome.stopped is not None:
                 raise Stopped(outcome.stopped, number)
-            run = trained_run.of_outcome(configuration, outcome)
+            run = ended_run.of_outcome(configuration, outcome)
             measured = _measured(run, asked)
             folder.write(measured, MEASURES, f"{entry.slug}.json")
         one = trained(

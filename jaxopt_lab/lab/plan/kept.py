@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from jaxopt_lab.core import jaxprs
 
 # A compiler fuses these into their uses and recomputes them in the backward pass: a
 # result of theirs need not be kept where its operands are.
@@ -18,7 +20,7 @@ _LOGIC = "and clamp eq ge gt is_finite le lt ne not or select_n xor"
 _SHAPES = "broadcast_in_dim convert_element_type copy expand_dims iota \
 reduce_precision reshape sharding_constraint squeeze"
 _CHEAP = frozenset(f"{_ARITHMETIC} {_LOGIC} {_SHAPES}".split())
-_CALLS = frozenset(["jit", "pjit", "closed_call", "core_call", "custom_jvp_call"])
+_CALLS = jaxprs.CALLS | {"custom_jvp_call"}
 
 
 class Residual(NamedTuple):
@@ -65,12 +67,16 @@ def kept(fn: Callable[..., Any], *arguments: Any) -> list[Residual]:
 
     nested = jax.make_jaxpr(held)(*leaves)
     flat = jax.make_jaxpr(
-        lambda *leaves: _evaluated(nested.jaxpr, nested.consts, leaves)
+        lambda *leaves: jaxprs.evaluated(
+            nested.jaxpr, nested.consts, leaves, calls=_CALLS
+        )
     )(*leaves)
     wanted = _needed(flat.jaxpr)
 
     def needed(*leaves: Any) -> list[Any]:
-        return _evaluated(flat.jaxpr, flat.consts, leaves, wanted)
+        return jaxprs.evaluated(
+            flat.jaxpr, flat.consts, leaves, calls=_CALLS, wanted=wanted
+        )
 
     # No code is run: the cheapest there is will do.
     options: dict[str, Any] = {"xla_backend_optimization_level": 0}
@@ -80,29 +86,6 @@ def kept(fn: Callable[..., Any], *arguments: Any) -> list[Residual]:
         for v, sharding in zip(wanted, compiled.output_shardings, strict=True)
     ]
     return sorted(found, key=lambda r: -r.nbytes)
-
-
-def _evaluated(
-    jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], wanted: Any = None
-) -> list[Any]:
-    """Values of a program, calls written out; ``wanted``: other than its results."""
-    values = dict(zip(jaxpr.constvars, consts, strict=True))
-    values |= dict(zip(jaxpr.invars, arguments, strict=True))
-
-    def read(v: Any) -> Any:
-        return v.val if hasattr(v, "val") else values[v]
-
-    for line in jaxpr.eqns:
-        given = [read(v) for v in line.invars]
-        if line.primitive.name in _CALLS:
-            inner = line.params.get("jaxpr") or line.params["call_jaxpr"]
-            results = _evaluated(inner.jaxpr, inner.consts, given)
-        else:
-            params = line.primitive.get_bind_params(line.params)
-            results = line.primitive.bind(*given, **params)
-            results = results if line.primitive.multiple_results else [results]
-        values |= dict(zip(line.outvars, results, strict=True))
-    return [read(v) for v in (jaxpr.outvars if wanted is None else wanted)]
 
 
 def _needed(jaxpr: Any) -> list[Any]:

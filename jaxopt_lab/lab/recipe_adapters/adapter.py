@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jaxopt_lab.catalog.schema import Recipe
     from jaxopt_lab.data.dataset import Dataset
     from jaxopt_lab.lab.configuration import Configuration
-    from jaxopt_lab.lab.data import TaskData
     from jaxopt_lab.lab.prepared_recipe import Prepared
-    from jaxopt_lab.lab.trained_run import Run
+    from jaxopt_lab.lab.run_view import RunView
+    from jaxopt_lab.lab.task_data import TaskData
     from jaxopt_lab.plotting import Section
 
 Options = Mapping[str, Any]
@@ -101,8 +101,8 @@ class Adapter(NamedTuple):
     figures: Callable[[Sequence[Any], Configuration], dict[str, Any]] = (
         lambda records, configuration: {}
     )
-    sections: Callable[[Run], list[Section]] = lambda run: []
-    samples: Callable[[Run, int, jax.Array], jax.Array] | None = None
+    sections: Callable[[RunView], list[Section]] = lambda run: []
+    samples: Callable[[RunView, int, jax.Array], jax.Array] | None = None
 
 
 PLAIN = Adapter()

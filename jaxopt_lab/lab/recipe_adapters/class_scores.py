@@ -18,7 +18,7 @@ from jaxopt_lab.losses.cross_entropy import at_labels
 
 if TYPE_CHECKING:
     from jaxopt_lab.lab.configuration import Configuration
-    from jaxopt_lab.lab.trained_run import Run
+    from jaxopt_lab.lab.run_view import RunView
     from jaxopt_lab.plotting import Section
 
 SEEN = "seen"
@@ -120,7 +120,7 @@ def name_of(group: int) -> str:
     return f"task_{group + 1}_accuracy"
 
 
-def sections(run: Run) -> list[Section]:
+def sections(run: RunView) -> list[Section]:
     """Accuracies of each group of classes after each task.
 
     Args:

@@ -18,8 +18,8 @@ from jaxopt_lab.training import TrainState
 
 if TYPE_CHECKING:
     from jaxopt_lab.lab.configuration import Configuration
-    from jaxopt_lab.lab.data import TaskData
-    from jaxopt_lab.lab.trained_run import Run
+    from jaxopt_lab.lab.run_view import RunView
+    from jaxopt_lab.lab.task_data import TaskData
     from jaxopt_lab.plotting import Section
 
 Samples = Callable[[Any, Any, jax.Array, int], jax.Array]
@@ -155,17 +155,17 @@ def of_each_seed(
     return found if many else {name: values[0] for name, values in found.items()}
 
 
-def samples_of(samples: Samples) -> Callable[[Run, int, jax.Array], jax.Array]:
+def samples_of(samples: Samples) -> Callable[[RunView, int, jax.Array], jax.Array]:
     """``Adapter.samples`` of a network without options of its own."""
 
-    def of_run(run: Run, count: int, key: jax.Array) -> jax.Array:
+    def of_run(run: RunView, count: int, key: jax.Array) -> jax.Array:
         made = jax.jit(samples, static_argnums=3)
         return made(run.params, run.model_state, key, count)
 
     return of_run
 
 
-def sections(run: Run) -> list[Section]:
+def sections(run: RunView) -> list[Section]:
     """Samples of a run's generator, beside test examples, and all measures of both.
 
     Args:

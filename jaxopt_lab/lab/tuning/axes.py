@@ -11,7 +11,8 @@ import numpy as np
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.core.options import Interval
 from jaxopt_lab.lab import command_line, configuration_files, options_form
-from jaxopt_lab.lab.configuration import Configuration, base_prefix, resolve
+from jaxopt_lab.lab.configuration import Configuration, base_prefix
+from jaxopt_lab.lab.named_rows import resolve
 from jaxopt_lab.lab.run_options import (
     ACCEPTED,
     LISTS,

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from jaxopt_lab.catalog.ranges import Range, tuned
+from jaxopt_lab.catalog.ranges import Range
+from jaxopt_lab.catalog.tuned_ranges import tuned
 from jaxopt_lab.core import errors
 from jaxopt_lab.lab.configuration import Configuration, base_prefix, decay_name
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, DECAY, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.activation.selu import ALPHA, SCALE
-from jaxopt_lab.layers.masks import needed_key, over_features
+from jaxopt_lab.layers.masks import needed_key, over_features, without_padding
 
 SATURATION = -ALPHA * SCALE
 """The limit of SELU at minus infinity."""
@@ -90,22 +91,15 @@ def alpha_dropout(
         return {}, {}
 
     def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("alpha_dropout", x, features, mask)
-        if train and rate > 0:
-            key = needed_key("alpha_dropout", f"{rate=}", key)
-            if axis_name is not None:
-                key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("alpha_dropout", x, features, call.mask)
+        if call.train and rate > 0:
+            key = needed_key("alpha_dropout", f"{rate=}", call.key)
+            if call.axis_name is not None:
+                key = jax.random.fold_in(key, jax.lax.axis_index(call.axis_name))
             uniform = jax.random.uniform(key, x.shape, jnp.float32)
             x = with_saturated(x, uniform >= jnp.asarray(rate, jnp.float32), rate=rate)
-        return (x if valid is None else jnp.where(valid, x, 0)), state
+        return without_padding(x, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)

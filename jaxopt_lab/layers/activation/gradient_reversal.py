@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import Params, Scalar
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.running import padded
 
@@ -94,18 +94,9 @@ def gradient_reversal(
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         return {}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("gradient_reversal", x, features, mask)
         y = reversed_gradient(without_padding(x, valid), weight)
-        return padded(y, valid, x.dtype), state
+        return padded(y, valid, x.dtype)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)

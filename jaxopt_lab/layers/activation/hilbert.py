@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.hermite import hermite_basis, hilbert_weights
 from jaxopt_lab.core.options import COUNT, check_arguments
-from jaxopt_lab.layers.masks import wide_input
+from jaxopt_lab.core.typing import Params
+from jaxopt_lab.layers.masks import wide_input, without_padding
 
 
 def hilbert_activation(
@@ -58,23 +59,14 @@ def hilbert_activation(
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         return {}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         z, valid = wide_input("hilbert_activation", x, features, mask)
         basis = hermite_basis(z, degree=len(weights) - 1)
         parts = [math.sqrt(w) * h for w, h in zip(weights, basis, strict=True) if w]
         y = sum(parts[1:], parts[0]).astype(x.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def third_degree(params: Any, x: jax.Array) -> jax.Array:

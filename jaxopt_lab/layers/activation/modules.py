@@ -13,12 +13,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class Selu(BatchedLayer):
     """Scaled exponential linear unit, as an nnx module without variables.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: none.
-
     >>> from flax import nnx
     >>> Selu(4, rngs=nnx.Rngs(0)).names
     ((), ())
@@ -29,12 +23,6 @@ class Selu(BatchedLayer):
 
 class AlphaDropout(BatchedLayer):
     """Dropout that keeps mean and variance behind SELU, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: that of ``alpha_dropout``: ``rate``.
 
     >>> from flax import nnx
     >>> AlphaDropout(4, rate=0.05, rngs=nnx.Rngs(0)).names
@@ -48,10 +36,7 @@ class NestedDropout(BatchedLayer):
     """The first k features of a batch, k random, as an nnx module.
 
     Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
       axis_name: not used; devices with one key have one k.
-      **options: those of ``nested_dropout``: ``scale``, ``mean``, ``keep``.
 
     >>> from flax import nnx
     >>> NestedDropout(4, keep=2, rngs=nnx.Rngs(0)).names
@@ -64,12 +49,6 @@ class NestedDropout(BatchedLayer):
 class HilbertActivation(BatchedLayer):
     """Polynomial activation of singular kernels, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``hilbert_activation``.
-
     >>> from flax import nnx
     >>> HilbertActivation(4, dimension=3, rngs=nnx.Rngs(0)).names
     ((), ())
@@ -80,12 +59,6 @@ class HilbertActivation(BatchedLayer):
 
 class GradientReversal(BatchedLayer):
     """Identity with a reversed gradient, as an nnx module without parameters.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams, not used.
-      axis_name: not used; every layer has it.
-      **options: those of ``gradient_reversal``.
 
     >>> from flax import nnx
     >>> GradientReversal(4, weight=0.5, rngs=nnx.Rngs(0)).names

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -20,7 +20,8 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import needed_key, over_features
+from jaxopt_lab.core.typing import ModelState, Params
+from jaxopt_lab.layers.masks import needed_key, over_features, without_padding
 
 
 def nested_dropout(
@@ -74,24 +75,17 @@ def nested_dropout(
         return {}, {}
 
     def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("nested_dropout", x, features, mask)
-        if train and scale > 0:
-            key = needed_key("nested_dropout", f"{scale=}", key)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("nested_dropout", x, features, call.mask)
+        if call.train and scale > 0:
+            key = needed_key("nested_dropout", f"{scale=}", call.key)
             x = first_features(x, sample_prefix(key, features, mean=mean, scale=scale))
-        elif not train and keep:
+        elif not call.train and keep:
             x = first_features(x, keep)
-        return (x if valid is None else jnp.where(valid, x, 0)), state
+        return without_padding(x, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def first_features(x: jax.Array, k: ArrayLike) -> jax.Array:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import jax
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 
 SCALE = 1.0507009873554804934193349852946
@@ -56,17 +57,8 @@ def selu(features: Annotated[int, COUNT]) -> Functional:
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         return {}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("selu", x, features, mask)
-        return jax.nn.selu(without_padding(x, valid)), state  # 0 gives 0
+        return jax.nn.selu(without_padding(x, valid))  # 0 gives 0
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)

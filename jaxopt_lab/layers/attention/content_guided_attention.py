@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.shapes import flattened
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.conv.transformed_conv import KernelInit
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -78,23 +79,14 @@ def content_guided_attention(
         names = names if refine else {n: s for n, s in names.items() if n != "pixel"}
         return drawn(key, names, kernel_init, param_dtype), {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = checked_images("content_guided_attention", x, features, mask)
         x = without_padding(x, valid)
         if refine:
-            return x * jax.nn.sigmoid(refined_map(params, x)), state
-        return x * jax.nn.sigmoid(coarse_map(params, x)), state
+            return x * jax.nn.sigmoid(refined_map(params, x))
+        return x * jax.nn.sigmoid(coarse_map(params, x))
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def coarse_attention(params: Any, x: jax.Array) -> jax.Array:

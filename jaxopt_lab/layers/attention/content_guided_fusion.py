@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.attention.content_guided_attention import (
     attention_shapes,
     checked_images,
@@ -76,16 +77,7 @@ def content_guided_fusion(
         shapes = {**shapes, "mix": (half, half)}
         return drawn(key, shapes, kernel_init, param_dtype), {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = checked_images("content_guided_fusion", x, features, mask)
         x, y = jnp.split(without_padding(x, valid), 2, axis=-1)
         mixed = x + y
@@ -96,9 +88,9 @@ def content_guided_fusion(
         mixed = mixed + p * x + (1 - p) * y
         mixed = mixed @ params["mix_kernel"].astype(x.dtype)
         bias = params["mix_bias"].astype(x.dtype)[None, None, None]
-        return without_padding(mixed + bias, valid), state
+        return without_padding(mixed + bias, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def equal_fusion(params: Any, x: jax.Array) -> jax.Array:

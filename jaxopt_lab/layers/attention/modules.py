@@ -14,12 +14,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class ContentGuidedAttention(BatchedLayer):
     """Content-guided attention over images, as an nnx module.
 
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``content_guided_attention``.
-
     >>> from flax import nnx
     >>> ContentGuidedAttention(16, rngs=nnx.Rngs(0)).down_kernel.shape
     (16, 2)
@@ -30,12 +24,6 @@ class ContentGuidedAttention(BatchedLayer):
 
 class ContentGuidedFusion(BatchedLayer):
     """Fusion of two images of features by attention, as an nnx module.
-
-    Args:
-      features: channels of both together.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``content_guided_fusion``.
 
     >>> from flax import nnx
     >>> ContentGuidedFusion(32, rngs=nnx.Rngs(0)).mix_kernel.shape
@@ -48,12 +36,6 @@ class ContentGuidedFusion(BatchedLayer):
 class NormAwareLinearAttention(BatchedLayer):
     """Norm-aware linear attention, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``norm_aware_attention``.
-
     >>> from flax import nnx
     >>> layer = NormAwareLinearAttention(4, heads=2, rngs=nnx.Rngs(0))
     >>> layer.inner.shape
@@ -65,12 +47,6 @@ class NormAwareLinearAttention(BatchedLayer):
 
 class TwoWayAttention(BatchedLayer):
     """Queries and a memory that attend to each other, as an nnx module.
-
-    Args:
-      features: width of both.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``two_way_attention``.
 
     >>> from flax import nnx
     >>> TwoWayAttention(4, heads=2, depth=3, rngs=nnx.Rngs(0)).cross_keys.shape

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import (
     COUNT,
     NON_NEGATIVE,
@@ -19,6 +19,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.attention.linear_attention import (
     linear_attention,
     norm_aware_features,
@@ -119,16 +120,7 @@ def norm_aware_attention(
             params["lepe_bias"] = jnp.zeros(features, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_images("norm_aware_attention", x, features, mask)
         batch, height, width, _ = x.shape
         wide = accumulation_dtype(x.dtype)
@@ -162,9 +154,9 @@ def norm_aware_attention(
             y = y * jax.nn.silu(g[0])
         y = y.astype(x.dtype) @ params["outer"].astype(x.dtype)
         y = y + along(params["outer_bias"], y)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _depthwise(v: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError, described
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.attention.softmax_attention import softmax_attention
 from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.levels import checked_levels
@@ -107,16 +108,7 @@ def two_way_attention(
             params[f"{name}_norm_bias"] = jnp.zeros((depth, features), param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Pair,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: Any = None,
-    ) -> tuple[Pair, Any]:
+    def apply(params: Params, x: Pair, mask: Any) -> Pair:
         (q, m), valids = _checked(x, features, mask)
         seen = [_seen(*pair) for pair in zip((q, m), valids, strict=True)]
         q, m = (without_padding(*pair) for pair in zip((q, m), valids, strict=True))
@@ -149,9 +141,9 @@ def two_way_attention(
         for i in range(depth):
             q, m = layer({name: p[i] for name, p in params.items()}, q, m)
         q, m = (without_padding(*pair) for pair in zip((q, m), valids, strict=True))
-        return (q, m), state
+        return q, m
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _checked(x: Any, features: int, mask: Any) -> tuple[Any, list[jax.Array | None]]:

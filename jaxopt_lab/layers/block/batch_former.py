@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.numbers import known_number
 from jaxopt_lab.core.options import COUNT, DECAY, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.masks import needed_key, over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
@@ -100,19 +101,12 @@ def batch_former(
         return params, {}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("batch_former", x, features, mask)
-        if not train:
-            return (x if valid is None else jnp.where(valid, x, 0)), state
-        drop = _dropping(dropout, key)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("batch_former", x, features, call.mask)
+        if not call.train:
+            return without_padding(x, valid), state
+        drop = _dropping(dropout, call.key)
         shape = x.shape
         x = without_padding(x, valid)
         x = x.reshape(shape[0], math.prod(shape[1:-1]), features)
@@ -133,18 +127,19 @@ def batch_former(
             part.reshape(split) for part in jnp.split(dense("qkv", x), 3, axis=-1)
         )
         seen = counts
-        if axis_name is not None:
+        if call.axis_name is not None:
             k, v, seen = (
-                jax.lax.all_gather(part, axis_name, tiled=True) for part in (k, v, seen)
+                jax.lax.all_gather(part, call.axis_name, tiled=True)
+                for part in (k, v, seen)
             )
         y = _attend(q, k, v, seen, lambda weights: drop(weights, 0))
         y = dense("attention_out", y.reshape(x.shape))
         x = norm("attention_norm", x + drop(y, 1))
         hidden = drop(jax.nn.relu(dense("mlp_in", x)), 2)
         x = norm("mlp_norm", x + drop(dense("mlp_out", hidden), 3)).reshape(shape)
-        return (x if valid is None else jnp.where(valid, x, 0)), state
+        return without_padding(x, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def with_originals(

@@ -114,12 +114,6 @@ class ScaledResidual(nnx.Module):
 class TransformerBlock(BatchedLayer):
     """Attention and a perceptron with their norms, pre or post, as an nnx module.
 
-    Args:
-      features: width of the residual stream.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``transformer_block``.
-
     >>> TransformerBlock(4, heads=2, placement="post", rngs=nnx.Rngs(0)).qkv.shape
     (4, 12)
     """
@@ -129,12 +123,6 @@ class TransformerBlock(BatchedLayer):
 
 class BatchFormer(BatchedLayer):
     """Attention of the examples of a batch to one another, as an nnx module.
-
-    Args:
-      features: width.
-      rngs: the module's random streams.
-      axis_name: axis of the devices that hold parts of the batch.
-      **options: those of ``batch_former``.
 
     >>> layer = BatchFormer(4, heads=2, rngs=nnx.Rngs(0))
     >>> x, y = jnp.eye(3, 4), jnp.arange(3)
@@ -166,12 +154,6 @@ class BatchFormer(BatchedLayer):
 
 class Hourglass(BatchedLayer):
     """Perceptron of wide skips and narrow bottlenecks, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``hourglass``.
 
     >>> from flax import nnx
     >>> sizes = {"bottleneck": 2, "depth": 3}

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.block.norm_placement import Placement
 from jaxopt_lab.layers.block.residual_scale import (
     ResidualScale,
@@ -121,16 +122,7 @@ def transformer_block(
                 params[f"{module}_{name}"] = jnp.asarray(value, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("transformer_block", x, features, mask)
         if x.ndim != 3:
             raise InputError(
@@ -171,9 +163,9 @@ def transformer_block(
                 placement=placement,
                 learned=learned,
             )
-        return (x if valid is None else jnp.where(valid, x, 0)), state
+        return without_padding(x, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _attend(

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import Params, Scalar
 from jaxopt_lab.core.unit import unit_rows
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -125,17 +125,7 @@ def local_similarity_classifier(
         shape = (out, proxies, features)
         return {"proxies": make(key, shape, jnp.result_type(float))}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        del train, key, axis_name
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("local_similarity_classifier", x, features, mask)
         y = local_similarity(
             without_padding(x, valid),
@@ -143,9 +133,9 @@ def local_similarity_classifier(
             similarity=similarity,
             gamma=gamma,
         )
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def cosine_logits(params: Any, x: jax.Array) -> jax.Array:

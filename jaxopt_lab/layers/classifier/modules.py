@@ -9,12 +9,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class LocalSimilarityClassifier(BatchedLayer):
     """Classifier by local similarity to several proxies a class, as an nnx module.
 
-    Args:
-      features: size of the last axis of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``local_similarity_classifier``.
-
     >>> from flax import nnx
     >>> module = LocalSimilarityClassifier(4, out=3, proxies=2, rngs=nnx.Rngs(0))
     >>> module.proxies.shape

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import (
     COUNT,
     NON_NEGATIVE,
@@ -20,6 +20,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.compression.codebook import (
     CodebookLoss,
     Similarity,
@@ -107,16 +108,7 @@ def codebook_bottleneck(
             params["bias"] = jnp.zeros(features, param_dtype)
         return params, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("codebook_bottleneck", x, features, mask)
         x = without_padding(x, valid)
         wide = accumulation_dtype(x.dtype)
@@ -136,9 +128,9 @@ def codebook_bottleneck(
             where=where,
         )
         y = y.astype(x.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def only_code(params: Any, x: jax.Array) -> jax.Array:

@@ -11,9 +11,10 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 
 KernelInit = Callable[..., jax.Array]
@@ -97,16 +98,7 @@ def mixture_of_experts(
             "wo": each(keys[2], (networks, units, features), param_dtype),
         }, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("mixture_of_experts", x, features, mask)
         x = without_padding(x, valid)
         p = jax.nn.softmax(router_logits(params, x), axis=-1)
@@ -117,9 +109,9 @@ def mixture_of_experts(
         inner = jnp.einsum("...d,ndh->...nh", x, wi)
         inner = jnp.where(inner > 0, inner, 0)
         y = jnp.einsum("...nh,nhd->...d", inner * weight[..., None], wo)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def router_logits(params: Any, x: jax.Array) -> jax.Array:

@@ -16,12 +16,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class CodebookBottleneck(BatchedLayer):
     """Codebook behind layer normalization, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``codebook_bottleneck``.
-
     >>> from flax import nnx
     >>> CodebookBottleneck(4, size=3, rngs=nnx.Rngs(0)).codes.shape
     (3, 4)
@@ -34,10 +28,7 @@ class OrderedLowRank(BatchedLayer):
     """Product with a matrix of two factors of ordered components, as an nnx module.
 
     Args:
-      features: size of the last axis of the input.
       rngs: the module's random streams; ``dropout`` draws the rank in training.
-      axis_name: not used; every layer has it.
-      **options: those of ``ordered_low_rank``.
 
     >>> from flax import nnx
     >>> OrderedLowRank(4, out=3, rank=2, rngs=nnx.Rngs(0)).u.shape
@@ -49,12 +40,6 @@ class OrderedLowRank(BatchedLayer):
 
 class SparseTernary(BatchedLayer):
     """Product with a constant ternary matrix, as an nnx module without parameters.
-
-    Args:
-      features: size of the last axis of the input.
-      rngs: the module's random streams, not used.
-      axis_name: not used; every layer has it.
-      **options: those of ``sparse_ternary``.
 
     >>> from flax import nnx
     >>> module = SparseTernary(4, out=3, seed=1, rngs=nnx.Rngs(0))
@@ -68,12 +53,6 @@ class SparseTernary(BatchedLayer):
 class MixtureOfExperts(BatchedLayer):
     """Sparse mixture of experts, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``mixture_of_experts``.
-
     >>> from flax import nnx
     >>> MixtureOfExperts(4, experts=3, hidden=2, rngs=nnx.Rngs(0)).wi.shape
     (3, 4, 2)
@@ -84,12 +63,6 @@ class MixtureOfExperts(BatchedLayer):
 
 class ResidualVectorQuantizer(BatchedLayer):
     """Residual codes with trained tables, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``residual_vector_quantizer``.
 
     >>> from flax import nnx
     >>> module = ResidualVectorQuantizer(4, size=3, rngs=nnx.Rngs(0))

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lab.core.errors import InputError, described
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import COUNT, UNIT, check_arguments
-from jaxopt_lab.core.typing import Scalar
+from jaxopt_lab.core.typing import ModelState, Params, Scalar
 from jaxopt_lab.layers.masks import over_features, without_padding
 
 
@@ -93,21 +93,14 @@ def ordered_low_rank(
         return jnp.where(partial, jnp.minimum(b, size), size)
 
     def apply(
-        params: Any,
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         chosen = None
         if isinstance(x, tuple):
             x, chosen = x
-        elif train and key is not None:
-            chosen = drawn(key)
-        valid = over_features("ordered_low_rank", x, features, mask)
+        elif call.train and call.key is not None:
+            chosen = drawn(call.key)
+        valid = over_features("ordered_low_rank", x, features, call.mask)
         u, v = (params[name].astype(x.dtype) for name in ("u", "v"))
         h = without_padding(x, valid) @ u
         if chosen is not None:
@@ -125,9 +118,9 @@ def ordered_low_rank(
                 middle = (1,) * (x.ndim - kept.ndim)
                 h = h * kept.reshape(*kept.shape[:-1], *middle, size)
         y = h @ v
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def full_rank(name: str, rank: int | None, rows: int, columns: int) -> int:

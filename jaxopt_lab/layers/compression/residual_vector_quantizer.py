@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, check_arguments
 from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.compression.residual_codes import residual_vector_quantize
@@ -94,16 +94,9 @@ def residual_vector_quantizer(
         return {"codebooks": tables}, {_PENALTY: jnp.zeros((), param_dtype)}
 
     def apply(
-        params: Params,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("residual_vector_quantizer", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("residual_vector_quantizer", x, features, call.mask)
         where = jnp.ones(x.shape[:-1], bool)
         if valid is not None:
             where = jnp.broadcast_to(valid, (*x.shape[:-1], 1))[..., 0]
@@ -114,13 +107,13 @@ def residual_vector_quantizer(
             through_codes=through_codes,
             where=where,
         )
-        if train:
-            loss = _over_devices(found.loss, where, axis_name)
+        if call.train:
+            loss = _over_devices(found.loss, where, call.axis_name)
             state = {_PENALTY: loss.astype(state[_PENALTY].dtype)}
         y = found.out
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def quantization_penalty(model_state: ModelState) -> jax.Array:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, SHARE, STATIC, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.compression.ternary_matrix import (
     WORD,
     ones_of_column,
@@ -91,21 +92,12 @@ def sparse_ternary(
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         return {}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("sparse_ternary", x, features, mask)
         y = product(without_padding(x, valid))
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def random_signs(params: Any, x: jax.Array) -> jax.Array:

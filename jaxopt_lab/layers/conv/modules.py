@@ -14,12 +14,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class BlindSpotConv(BatchedLayer):
     """Convolution that does not see its own position, as an nnx module.
 
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``blind_spot_conv``.
-
     >>> from flax import nnx
     >>> BlindSpotConv(3, out=4, rngs=nnx.Rngs(0)).kernel.shape
     (3, 3, 3, 4)
@@ -30,12 +24,6 @@ class BlindSpotConv(BatchedLayer):
 
 class PyramidConv(BatchedLayer):
     """Convolution over positions and levels of a pyramid, as an nnx module.
-
-    Args:
-      features: channels of the levels.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``pyramid_conv``.
 
     >>> from flax import nnx
     >>> PyramidConv(3, out=4, rngs=nnx.Rngs(0)).coarser.shape
@@ -49,10 +37,7 @@ class SwingConv(BatchedLayer):
     """Strided convolution at random offsets, as an nnx module.
 
     Args:
-      features: channels of the input.
       rngs: the module's random streams; ``dropout`` draws the offsets in training.
-      axis_name: not used; every layer has it.
-      **options: those of ``swing_conv``.
 
     >>> from flax import nnx
     >>> SwingConv(3, out=4, rngs=nnx.Rngs(0)).kernel.shape
@@ -65,12 +50,6 @@ class SwingConv(BatchedLayer):
 class WsConv(BatchedLayer):
     """Convolution with weight standardization, as an nnx module.
 
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``ws_conv``.
-
     >>> from flax import nnx
     >>> WsConv(3, out=4, rngs=nnx.Rngs(0)).kernel.shape
     (3, 3, 3, 4)
@@ -81,12 +60,6 @@ class WsConv(BatchedLayer):
 
 class DetailEnhancedConv(BatchedLayer):
     """Detail-enhanced convolution, as an nnx module.
-
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``detail_enhanced_conv``.
 
     >>> from flax import nnx
     >>> DetailEnhancedConv(3, out=4, rngs=nnx.Rngs(0)).horizontal.shape

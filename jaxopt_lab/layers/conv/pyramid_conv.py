@@ -12,8 +12,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.conv.transformed_conv import KernelInit
 from jaxopt_lab.layers.levels import Levels, checked_levels
 from jaxopt_lab.layers.masks import without_padding
@@ -95,16 +96,7 @@ def pyramid_conv(
             params[f"{name}_bias"] = jnp.zeros(shape[-1], param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Levels,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: Any = None,
-    ) -> tuple[tuple[jax.Array, ...], Any]:
+    def apply(params: Params, x: Levels, mask: Any) -> tuple[jax.Array, ...]:
         levels, valids = checked_levels("pyramid_conv", x, features, mask)
         levels = [without_padding(*pair) for pair in zip(levels, valids, strict=True)]
         if neighbours:
@@ -115,11 +107,11 @@ def pyramid_conv(
             _check_images(levels)
             y = shared_head(params, levels)
         return tuple(
-            level if valid is None else jnp.where(valid, level, 0)
+            without_padding(level, valid)
             for level, valid in zip(y, valids, strict=True)
-        ), state
+        )
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def convolve_pyramid(

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, STATIC, check_arguments
 from jaxopt_lab.core.shifted_window import shifted_window
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.conv.transformed_conv import (
     ConvShape,
     KernelInit,
@@ -93,24 +94,17 @@ def swing_conv(
     )
 
     def apply(
-        params: Any,
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         shift = None
         if isinstance(x, tuple):
             x, shift = x
-        elif train and key is not None and reach:
-            shift = jax.random.randint(key, (2,), 0, 2 * reach + 1)
+        elif call.train and call.key is not None and reach:
+            shift = jax.random.randint(call.key, (2,), 0, 2 * reach + 1)
         if shift is not None and x.ndim == 4:
             # Padding is not reflected into the image.
-            x = without_padding(x, over_features("swing_conv", x, features, mask))
+            x = without_padding(x, over_features("swing_conv", x, features, call.mask))
             x = shifted_window(x, shift, (1, 2), reach)
-        return conv.apply(params, state, x, train=train, mask=mask)
+        return conv.apply(params, state, x, train=call.train, mask=call.mask)
 
-    return real_layer(conv.init, apply)
+    return stateful_layer(conv.init, apply)

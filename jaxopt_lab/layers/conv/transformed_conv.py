@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -114,16 +115,7 @@ def transformed_conv(
             params |= transform.init(sizes, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_images(layer, x, features, mask)
         x = without_padding(x, valid)
         kernel = params["kernel"]
@@ -146,6 +138,6 @@ def transformed_conv(
                     f"input, {x.shape[1:3]}; got {y.shape[1:3]}"
                 )
             y = jnp.where(valid, y, 0)
-        return y, state
+        return y
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)

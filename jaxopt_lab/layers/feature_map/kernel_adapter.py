@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.feature_map.kernel_feed_forward import (
     LECUN,
     bundled_linear,
@@ -91,22 +92,15 @@ def kernel_adapter(
         return {**params, "up": up, "up_bias": jnp.zeros(features, param_dtype)}, state
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("kernel_adapter", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("kernel_adapter", x, features, call.mask)
         x = without_padding(x, valid)
-        inner = down.apply(params, state, x, train=train)[0]
+        inner = down.apply(params, state, x, train=call.train)[0]
         y = x + inner @ params["up"].astype(x.dtype) + along(params["up_bias"], x)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def linear_adapter(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

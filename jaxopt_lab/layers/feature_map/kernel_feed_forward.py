@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.feature_map.random_features import (
     FINITE,
     WORD,
@@ -105,21 +106,12 @@ def kernel_feed_forward(
         first = kernel_init(key, (features, outputs), wide).T
         return {"weights": mapped(first, "weights").astype(param_dtype)}, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("kernel_feed_forward", x, features, mask)
         y = product(params["weights"], without_padding(x, valid))
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def bundled_linear(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

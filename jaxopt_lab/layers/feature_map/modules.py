@@ -10,12 +10,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class KernelFeedForward(BatchedLayer):
     """Trained matrix on constant random features, as an nnx module.
 
-    Args:
-      features: size of the last axis of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``kernel_feed_forward``.
-
     >>> from flax import nnx
     >>> KernelFeedForward(4, out=3, num_features=5, rngs=nnx.Rngs(0)).weights.shape
     (3, 5)
@@ -26,12 +20,6 @@ class KernelFeedForward(BatchedLayer):
 
 class KernelAdapter(BatchedLayer):
     """Residual adapter on random features, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``kernel_adapter``.
 
     >>> from flax import nnx
     >>> KernelAdapter(4, size=2, rngs=nnx.Rngs(0)).up.shape

@@ -11,12 +11,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class SPDBatchNorm(BatchedLayer):
     """Batch normalization of positive definite matrices, as an nnx module.
 
-    Args:
-      features: size of the matrices.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``spd_batch_norm``.
-
     >>> from flax import nnx
     >>> SPDBatchNorm(3, rngs=nnx.Rngs(0)).G.shape
     (3, 3)
@@ -28,12 +22,6 @@ class SPDBatchNorm(BatchedLayer):
 class PoincareBatchNorm(BatchedLayer):
     """Batch normalization in the Poincare ball, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``poincare_batch_norm``.
-
     >>> from flax import nnx
     >>> PoincareBatchNorm(3, rngs=nnx.Rngs(0)).running_mean.shape
     (3,)
@@ -44,12 +32,6 @@ class PoincareBatchNorm(BatchedLayer):
 
 class PoincareConv(BatchedLayer):
     """Convolution in the Poincare ball, as an nnx module.
-
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``poincare_conv``.
 
     >>> from flax import nnx
     >>> PoincareConv(3, out=2, rngs=nnx.Rngs(0)).kernel.shape

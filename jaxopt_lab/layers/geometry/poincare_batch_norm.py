@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.geometry import poincare
 from jaxopt_lab.layers.masks import over_features, without_padding
 
@@ -87,17 +88,10 @@ def poincare_batch_norm(
         return params, state
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         wide = accumulation_dtype(x.dtype)
-        valid = over_features("poincare_batch_norm", x, features, mask)
+        valid = over_features("poincare_batch_norm", x, features, call.mask)
         z = x.astype(wide)
         weights = None
         z = without_padding(z, valid)
@@ -106,7 +100,7 @@ def poincare_batch_norm(
         axes = tuple(range(x.ndim - 1))
 
         def mean(each: jax.Array) -> jax.Array:
-            return batch_mean(each, axes, weights=weights, axis_name=axis_name)[0]
+            return batch_mean(each, axes, weights=weights, axis_name=call.axis_name)[0]
 
         maps = poincare.FORMULAS
         like = (1,) * (x.ndim - 1) + (-1,)
@@ -121,7 +115,7 @@ def poincare_batch_norm(
             c = jax.nn.softplus(p["inverse_c"])
             points = maps["expmap0"](z, c)
             target = maps["expmap0"](p["mean"].reshape(like), c)
-            if train:
+            if call.train:
                 center = poincare.midpoint(points, c, mean)
                 spread = mean(jnp.square(poincare.distance(points, center, c)))
             else:
@@ -134,14 +128,14 @@ def poincare_batch_norm(
             return maps["logmap0"](y, c), center, spread, c
 
         y, center, spread, c = run(z, weights_of, old)
-        if train:
+        if call.train:
             some = jnp.any(mean(jnp.ones_like(spread)) > 0)
             state = _moved(state, center, spread, some, momentum, c)
         if valid is not None:
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _moved(

@@ -12,9 +12,10 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.geometry import poincare
 from jaxopt_lab.layers.masks import over_images, without_padding
 
@@ -107,16 +108,7 @@ def poincare_conv(
             kernel = jnp.asarray(_first(shape, start, factor), param_dtype)
         return {"kernel": kernel, "offset": jnp.zeros(units, param_dtype)}, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_images("poincare_conv", x, features, mask)
         wide = accumulation_dtype(x.dtype)
         z = without_padding(x.astype(wide), valid)
@@ -140,9 +132,9 @@ def poincare_conv(
                     f"the input, {x.shape[1:3]}; got {y.shape[1:3]}"
                 )
             y = jnp.where(valid, y, 0)
-        return y.astype(x.dtype), state
+        return y.astype(x.dtype)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def windows(x: jax.Array, size: int, stride: int = 1) -> jax.Array:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.geometry.spd import (
     bw_distance,
     bw_exp,
@@ -101,30 +102,23 @@ def spd_batch_norm(
         return {"G": eye, "M": eye, "shift": one}, {"mean": eye, "var": one[0]}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         if x.ndim < 3 or x.shape[-2:] != (features, features):
             raise InputError(
                 f"spd_batch_norm takes matrices (B, ..., {features}, {features}); got "
                 f"{x.shape}"
             )
         wide = accumulation_dtype(x.dtype)
-        valid = over_features("spd_batch_norm", x, features, mask)
+        valid = over_features("spd_batch_norm", x, features, call.mask)
         z = x.astype(wide)
         eye = jnp.eye(features, dtype=wide)
         weights = None
         if valid is not None:
-            if mask is not None and mask.ndim > x.ndim - 2:
+            if call.mask is not None and call.mask.ndim > x.ndim - 2:
                 raise InputError(
                     f"mask must have the first axes of {x.shape[:-2]}, one value for "
-                    f"each matrix; got {mask.shape}"
+                    f"each matrix; got {call.mask.shape}"
                 )
             z = jnp.where(valid, z, eye.reshape((1,) * (x.ndim - 2) + eye.shape))
             weights = jnp.broadcast_to(valid[..., 0, 0], x.shape[:-2]).reshape(-1)
@@ -134,14 +128,14 @@ def spd_batch_norm(
         down, up = spd_power(m, -0.5), spd_sqrt(m)
         y = down @ spd_power(z, power) @ down
         target = down @ spd_power(g, power) @ down
-        if train:
+        if call.train:
             fixed = jax.lax.stop_gradient(y)
-            mean = bw_mean(fixed, weights=weights, axis_name=axis_name)
+            mean = bw_mean(fixed, weights=weights, axis_name=call.axis_name)
             var, count = batch_mean(
                 bw_distance(eye[None], fixed)[:, None],
                 0,
                 weights=None if weights is None else weights[:, None],
-                axis_name=axis_name,
+                axis_name=call.axis_name,
             )
             var = var[0, 0] / jnp.asarray(power**2, wide)
             some = count[0, 0] > 0
@@ -162,7 +156,7 @@ def spd_batch_norm(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _moved(

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, NON_NEGATIVE, STATIC, check_arguments
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.graph.graphs import Graph
 from jaxopt_lab.layers.graph.segments import (
     dense_adjacency,
@@ -99,16 +100,7 @@ def gat_conv(
             "bias": jnp.zeros(out, param_dtype),
         }, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: Any, mask: jax.Array | None) -> jax.Array:
         def one(nodes: jax.Array, graph: Graph, valid: jax.Array) -> jax.Array:
             wide, count = accumulation_dtype(nodes.dtype), len(nodes)
             h = (nodes @ params["kernel"].astype(nodes.dtype)).astype(wide)
@@ -129,9 +121,9 @@ def gat_conv(
             y = flattened(y) if concatenate else jnp.mean(y, axis=1)
             return (y + along(params["bias"], y)).astype(nodes.dtype)
 
-        return over_graphs("gat_conv", x, features, mask, one), state
+        return over_graphs("gat_conv", x, features, mask, one)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def static_attention(params: dict[str, jax.Array], x: Any) -> jax.Array:

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.graph.graphs import Graph
 from jaxopt_lab.layers.graph.segments import (
     dense_adjacency,
@@ -123,16 +124,7 @@ def gcn_conv(
         kernel = kernel_init(key, (features, out), param_dtype)
         return {"kernel": kernel, "bias": jnp.zeros(out, param_dtype)}, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: Any, mask: jax.Array | None) -> jax.Array:
         def one(nodes: jax.Array, graph: Graph, valid: jax.Array) -> jax.Array:
             wide = accumulation_dtype(nodes.dtype)
             h = (nodes @ params["kernel"].astype(nodes.dtype)).astype(wide)
@@ -141,9 +133,9 @@ def gcn_conv(
             y = propagate(h, factors, edges, len(nodes))
             return (y + along(params["bias"], y)).astype(nodes.dtype)
 
-        return over_graphs("gcn_conv", x, features, mask, one), state
+        return over_graphs("gcn_conv", x, features, mask, one)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def plain_gcn(params: dict[str, jax.Array], x: Any) -> jax.Array:

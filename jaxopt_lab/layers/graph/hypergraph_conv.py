@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide, safe_sqrt
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.graph.graphs import Hypergraph
 from jaxopt_lab.layers.graph.segments import over_graphs, rows
 from jaxopt_lab.layers.norm.last_axis import along
@@ -142,24 +143,15 @@ def hypergraph_conv(
         kernel = kernel_init(key, (features, out), param_dtype)
         return {"kernel": kernel, "bias": jnp.zeros(out, param_dtype)}, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: Any, mask: jax.Array | None) -> jax.Array:
         def one(nodes: jax.Array, graph: Hypergraph, valid: jax.Array) -> jax.Array:
             h = nodes @ params["kernel"].astype(nodes.dtype)
             h = (h + along(params["bias"], h)).astype(accumulation_dtype(h.dtype))
             return _product(h, graph, valid, normalize).astype(nodes.dtype)
 
-        return over_graphs("hypergraph_conv", x, features, mask, one), state
+        return over_graphs("hypergraph_conv", x, features, mask, one)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def plain_hypergraph(params: dict[str, jax.Array], x: Any) -> jax.Array:

@@ -11,12 +11,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class GCNConv(BatchedLayer):
     """Graph convolution, as an nnx module.
 
-    Args:
-      features: size of the last axis of the nodes.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``gcn_conv``.
-
     >>> from flax import nnx
     >>> GCNConv(4, units=3, rngs=nnx.Rngs(0)).kernel.shape
     (4, 3)
@@ -28,12 +22,6 @@ class GCNConv(BatchedLayer):
 class GATConv(BatchedLayer):
     """Graph attention, as an nnx module.
 
-    Args:
-      features: size of the last axis of the nodes.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``gat_conv``.
-
     >>> from flax import nnx
     >>> GATConv(4, heads=2, rngs=nnx.Rngs(0)).sender.shape
     (2, 2)
@@ -44,12 +32,6 @@ class GATConv(BatchedLayer):
 
 class HypergraphConv(BatchedLayer):
     """Hypergraph convolution, as an nnx module.
-
-    Args:
-      features: size of the last axis of the nodes.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``hypergraph_conv``.
 
     >>> from flax import nnx
     >>> HypergraphConv(4, units=3, rngs=nnx.Rngs(0)).kernel.shape

@@ -206,7 +206,7 @@ def over_graphs(
     flat = without_padding(nodes, valid).reshape(here.size, features)
     y = one(flat, side_by_side(graph, lead, count), here)
     y = y.reshape(*nodes.shape[:-1], y.shape[-1])
-    return y if valid is None else jnp.where(valid, y, 0)
+    return without_padding(y, valid)
 
 
 def side_by_side(graph: Any, lead: tuple[int, ...], count: int) -> Any:

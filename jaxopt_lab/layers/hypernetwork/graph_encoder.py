@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.heads import head_size
 from jaxopt_lab.layers.hypernetwork.target_graph import OPERATIONS, TargetGraph
 from jaxopt_lab.layers.norm.last_axis import along, normalized
@@ -93,16 +94,7 @@ def graph_encoder(
         params["norm"] = jnp.ones(hidden, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: TargetGraph,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: TargetGraph, mask: jax.Array | None) -> jax.Array:
         operations, sizes, degrees, depth, both = _codes(x)
         h = params["operation"][operations]
         h = h + params["sizes"][sizes].reshape(len(h), hidden)
@@ -120,9 +112,9 @@ def graph_encoder(
             h = h + mixed.reshape(h.shape) @ params["mixed"][i]
             z = normalized(h, 1e-5, centred=True) * along(params["norm_2"][i], h)
             h = h + jax.nn.gelu(z @ params["up"][i]) @ params["down"][i]
-        return normalized(h, 1e-5, centred=True) * along(params["norm"], h), state
+        return normalized(h, 1e-5, centred=True) * along(params["norm"], h)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _codes(graph: TargetGraph) -> tuple[Any, ...]:

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.hypernetwork.encoding import magnitude_invariant_encoding
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
@@ -126,16 +127,7 @@ def hypernetwork(
             params["base"] = jnp.concatenate(base)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[Any, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> Any:
         valid = over_features("hypernetwork", x, features, mask)
         h = without_padding(x, valid)
         if encoding != "none":
@@ -154,9 +146,9 @@ def hypernetwork(
         parts = jnp.split(flat, _ends(sizes), axis=-1)
         lead = x.shape[:-1]
         shaped = [p.reshape(lead + s) for p, s in zip(parts, shapes, strict=True)]
-        return jax.tree.unflatten(tree, shaped), state
+        return jax.tree.unflatten(tree, shaped)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _ends(sizes: list[int]) -> list[int]:

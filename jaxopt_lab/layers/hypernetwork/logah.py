@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.hypernetwork.graph_encoder import graph_encoder
 from jaxopt_lab.layers.hypernetwork.low_rank_decoder import (
     KAIMING,
@@ -100,19 +101,12 @@ def logah(
         }, {}
 
     def apply(
-        params: dict[str, Any],
-        state: Any,
-        x: TargetGraph,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[Any, Any]:
+        params: Params, state: ModelState, x: TargetGraph, call: Call
+    ) -> tuple[Any, ModelState]:
         shapes, operations = x.shapes[1:-1], x.operations[1:-1]
         for name, shape in zip(x.names[1:-1], shapes, strict=True):
             _check(name, shape, max_width)
-        states = encoder.apply(params["encoder"], {}, x, train=train)[0][1:-1]
+        states = encoder.apply(params["encoder"], {}, x, train=call.train)[0][1:-1]
         left, right = factors(params["decoder"], states, rank, layout)
         vectors = _vectors(params["vector"], states)
         leaves = []
@@ -124,7 +118,7 @@ def logah(
                 leaves.append(vector_of(vectors[i], shape, kind))
         return jax.tree.unflatten(x.tree, leaves), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def kernel_factor(shape: tuple[int, ...], operation: str) -> float:

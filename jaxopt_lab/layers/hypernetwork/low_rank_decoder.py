@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -126,25 +127,16 @@ def low_rank_decoder(
             params[f"bias_{i}"] = jnp.zeros(size[1], param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("low_rank_decoder", x, features, mask)
         left, right = factors(params, without_padding(x, valid), r, layout)
         w = kernel_of(left, right, shape) * jnp.asarray(factor, x.dtype)
         if valid is not None:
             more = (1,) * (len(shape) - 1)
             w = jnp.where(valid.reshape(*valid.shape, *more), w, 0)
-        return w, state
+        return w
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def factors(

@@ -12,12 +12,8 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class HyperNetwork(BatchedLayer):
     """Hypernetwork with magnitude invariant parametrization, as an nnx module.
 
-    Args:
-      features: number of inputs.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``hypernetwork``; ``target=nnx.state(module, nnx.Param)``
-        predicts the parameters of a module, for ``nnx.merge``.
+    ``target=nnx.state(module, nnx.Param)`` predicts the parameters of a module, for
+    ``nnx.merge``.
 
     >>> from flax import nnx
     >>> import jax.numpy as jnp
@@ -34,12 +30,6 @@ class HyperNetwork(BatchedLayer):
 class RecurrentHyperNetwork(BatchedLayer):
     """Hypernetwork whose chunks depend on each other, as an nnx module.
 
-    Args:
-      features: size of an embedding.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``recurrent_hypernetwork``.
-
     >>> from flax import nnx
     >>> module = RecurrentHyperNetwork(2, hidden=3, chunk=1, rngs=nnx.Rngs(0))
     >>> module.chunks.shape
@@ -51,12 +41,6 @@ class RecurrentHyperNetwork(BatchedLayer):
 
 class LowRankDecoder(BatchedLayer):
     """LoGAH's decoder of kernels of low rank, as an nnx module.
-
-    Args:
-      features: size of a node's state.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``low_rank_decoder``.
 
     >>> from flax import nnx
     >>> make = lambda: LowRankDecoder(2, rank=3, rngs=nnx.Rngs(0))

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, check_arguments
 from jaxopt_lab.core.shapes import flattened
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -103,17 +104,7 @@ def recurrent_hypernetwork(
             "head_bias": jnp.zeros((size,), dtype),
         }, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[Any, Any]:
-        del train, key, axis_name
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> Any:
         valid = over_features("recurrent_hypernetwork", x, features, mask)
         own = {name: p.astype(x.dtype) for name, p in params.items()}
         e = without_padding(x, valid)
@@ -128,9 +119,9 @@ def recurrent_hypernetwork(
         flat = flattened(jnp.moveaxis(chunks, 0, -2), x.ndim - 1)[..., :total]
         if valid is not None:
             flat = jnp.where(valid, flat, 0)
-        return jax.tree.unflatten(tree, _parts(flat, shapes)), state
+        return jax.tree.unflatten(tree, _parts(flat, shapes))
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def of_embedding(params: dict[str, jax.Array], e: jax.Array) -> jax.Array:

@@ -10,12 +10,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class SelectableKAN(BatchedLayer):
     """S-KAN as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``selectable_kan``.
-
     >>> from flax import nnx
     >>> options = {"spaces": ("spline",), "kernel_init": nnx.initializers.zeros_init()}
     >>> SelectableKAN(2, out=3, **options, rngs=nnx.Rngs(0)).spline.shape
@@ -27,12 +21,6 @@ class SelectableKAN(BatchedLayer):
 
 class SelectableKANConv(BatchedLayer):
     """S-ConvKAN as an nnx module.
-
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``selectable_kan_conv``.
 
     >>> from flax import nnx
     >>> options = {"spaces": ("plain",), "kernel_init": nnx.initializers.zeros_init()}

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
 from jaxopt_lab.layers.kan.spaces import (
@@ -121,16 +121,7 @@ def selectable_kan(
             params["logits"] = jnp.zeros((*shape, len(names)), param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("selectable_kan", x, features, mask)
         given, x = x, without_padding(x, valid)
         x = x.astype(accumulation_dtype(x.dtype))
@@ -150,9 +141,9 @@ def selectable_kan(
                 share = selection(params, temperature)[..., s].astype(x.dtype)
                 y = y + sum_over_inputs(name, params, x, share)
         y = y.astype(given.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _rows(picked: np.ndarray | None, s: int, outputs: int) -> np.ndarray:

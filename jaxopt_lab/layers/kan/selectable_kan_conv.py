@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, POSITIVE, check_arguments
+from jaxopt_lab.core.typing import ModelState
 from jaxopt_lab.layers.kan.selectable_kan import (
     ALL,
     Choice,
@@ -94,16 +95,9 @@ def selectable_kan_conv(
     )
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_images("selectable_kan_conv", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_images("selectable_kan_conv", x, features, call.mask)
         cut = patches(without_padding(x, valid), size, stride, padding)
         each = valid is not None and math.prod(valid.shape[1:]) > 1
         if each and cut.shape[:-1] != x.shape[:-1]:
@@ -111,10 +105,10 @@ def selectable_kan_conv(
                 "selectable_kan_conv: a mask of positions needs an output of the size "
                 f"of the input, {x.shape[1:3]}; got {cut.shape[1:3]}"
             )
-        y, state = inner.apply(params, state, cut, train=train)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        y, state = inner.apply(params, state, cut, train=call.train)
+        return without_padding(y, valid), state
 
-    return real_layer(inner.init, apply)
+    return stateful_layer(inner.init, apply)
 
 
 def patches(x: jax.Array, size: int, stride: int, padding: int | None) -> jax.Array:

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.residual_codes import (
     Compression,
@@ -121,24 +122,17 @@ def compressed_layer(
         return first_params(key), compression.init()
 
     def apply(
-        params: Any,
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features(name, x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features(name, x, features, call.mask)
         x = without_padding(x, valid)
-        if train:
-            uniform = compression.uniform(name, key, x)
-            state = compression.moved(state, x, valid=valid, axis_name=axis_name)
+        if call.train:
+            uniform = compression.uniform(name, call.key, x)
+            state = compression.moved(state, x, valid=valid, axis_name=call.axis_name)
             grid = grid_of(state)
             y = with_compressed_input(function, params, x, compression, grid, uniform)
         else:
             y = function(params, x)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)

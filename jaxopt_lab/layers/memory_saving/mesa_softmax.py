@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, check_arguments, takes
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.residual_codes import (
     Compression,
@@ -67,28 +68,21 @@ def mesa_softmax(
         return {}, compression.init()
 
     def apply(
-        params: Any,
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        valid = over_features("mesa_softmax", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("mesa_softmax", x, features, call.mask)
         x = without_padding(x, valid)
-        y: Any = jax.nn.softmax(x if not train else jax.lax.stop_gradient(x))
-        if train:
-            uniform = compression.uniform("mesa_softmax", key, x)
+        y: Any = jax.nn.softmax(x if not call.train else jax.lax.stop_gradient(x))
+        if call.train:
+            uniform = compression.uniform("mesa_softmax", call.key, x)
             state = compression.moved(
-                state, y, axis=group_axis, valid=valid, axis_name=axis_name
+                state, y, axis=group_axis, valid=valid, axis_name=call.axis_name
             )
             grid, dtype = grid_of(state), y.dtype
             y = _softmax((compression, group_axis, dtype), x, y, grid, uniform)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def plain_softmax(params: Any, x: jax.Array) -> jax.Array:

@@ -18,12 +18,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer, NnxLayer
 class MesaGelu(BatchedLayer):
     """GELU that keeps codes of its input, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``mesa_gelu``.
-
     >>> sorted(MesaGelu(4, groups=2, rngs=nnx.Rngs(0)).names[1])
     ['low', 'range', 'started']
     """
@@ -33,12 +27,6 @@ class MesaGelu(BatchedLayer):
 
 class MesaSoftmax(BatchedLayer):
     """Softmax that keeps codes of its output, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``mesa_softmax``.
 
     >>> MesaSoftmax(4, groups=2, group_axis=1, rngs=nnx.Rngs(0)).low.shape
     (2,)
@@ -50,12 +38,6 @@ class MesaSoftmax(BatchedLayer):
 class MesaLayerNorm(BatchedLayer):
     """Layer normalization that keeps codes of its input, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``mesa_layer_norm``.
-
     >>> MesaLayerNorm(4, rngs=nnx.Rngs(0)).scale.shape
     (4,)
     """
@@ -66,12 +48,6 @@ class MesaLayerNorm(BatchedLayer):
 class MesaAttention(BatchedLayer):
     """Self-attention that keeps codes of queries, keys and values, as an nnx module.
 
-    Args:
-      features: size of the last axis of the input, 3 times the width.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``mesa_attention``.
-
     >>> MesaAttention(12, heads=2, rngs=nnx.Rngs(0)).range.shape
     (6,)
     """
@@ -81,12 +57,6 @@ class MesaAttention(BatchedLayer):
 
 class MesaDense(BatchedLayer):
     """Dense layer that keeps codes of its input, as an nnx module.
-
-    Args:
-      features: size of the last axis of the input.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``mesa_dense``.
 
     >>> MesaDense(4, out=3, rngs=nnx.Rngs(0)).kernel.shape
     (4, 3)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, SHARE, STATIC, check_arguments
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.memory_saving.dense import KernelInit, dense, first_dense
 from jaxopt_lab.layers.memory_saving.residual_codes import first_order_only
@@ -109,33 +110,26 @@ def wta_crs_dense(
         return first(key), {}
 
     def apply(
-        params: Any,
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         x, guesses = _taken_apart(x)
-        valid = over_features("wta_crs_dense", x, features, mask)
+        valid = over_features("wta_crs_dense", x, features, call.mask)
         x = without_padding(x, valid)
         leading = x.shape[:-1]
         rows = math.prod(leading)
         kept = rows_kept(rows, ratio, min_rows)
-        if not train or (kept == rows and guesses is None):
+        if not call.train or (kept == rows and guesses is None):
             y = dense(params, x)
         else:
-            uniform = _uniform(key, kept, kept == rows)
+            uniform = _uniform(call.key, kept, kept == rows)
             flat = x.reshape(rows, features)
             if guesses is None:
                 guesses = jnp.ones(rows, norms_of(flat).dtype)
             y = _sampled(kept, params, flat, guesses.reshape(rows), uniform)
             y = y.reshape(*leading, -1)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _taken_apart(x: Any) -> tuple[jax.Array, jax.Array | None]:

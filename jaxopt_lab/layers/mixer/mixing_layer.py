@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.mixer.matrix_mixers import MIXERS, MixerName, Mixing
 from jaxopt_lab.layers.mixer.quasiseparable import Direction
@@ -95,16 +96,7 @@ def mixing_layer(
             params["taps"] = taps
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features(layer, x, features, mask)
         if x.ndim != 3:
             raise InputError(
@@ -114,9 +106,9 @@ def mixing_layer(
         v, mixing, z = mixing_parts(params, without_padding(x, valid), valid, sizes)
         y = kind.mix(v, mixing, chunk)
         y = mixed_out(params, y, z, eps).astype(x.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def mixing_parts(

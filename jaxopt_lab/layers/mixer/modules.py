@@ -11,12 +11,6 @@ from jaxopt_lab.layers.nnx_module import BatchedLayer
 class HydraMixer(BatchedLayer):
     """Bidirectional mixer by a quasiseparable matrix, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``hydra_mixer``.
-
     >>> from flax import nnx
     >>> HydraMixer(4, head_dim=4, d_state=2, rngs=nnx.Rngs(0)).skip.shape
     (2,)
@@ -27,12 +21,6 @@ class HydraMixer(BatchedLayer):
 
 class CausalMixer(BatchedLayer):
     """One-directional mixer by a quasiseparable matrix, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``causal_mixer``.
 
     >>> from flax import nnx
     >>> CausalMixer(4, head_dim=4, d_state=2, rngs=nnx.Rngs(0)).skip.shape

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import (
     COUNT,
     POSITIVE,
@@ -22,7 +22,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.shapes import flattened
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
-from jaxopt_lab.core.typing import ModelState
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
@@ -124,35 +124,30 @@ def adab2n(
         return params, state
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         x, task = _taken_apart(x, tasks)
-        z, valid = wide_input("adab2n", x, features, mask)
+        z, valid = wide_input("adab2n", x, features, call.mask)
         about = None
-        if train:
+        if call.train:
             axes = (0, *places(z))
-            require_values("adab2n", z, axes, axis_name)
+            require_values("adab2n", z, axes, call.axis_name)
             if task is None:
-                found = batch_statistics(z, axes, weights=valid, axis_name=axis_name)
+                found = batch_statistics(
+                    z, axes, weights=valid, axis_name=call.axis_name
+                )
             else:
                 # Weights of the examples change how their own statistics are pooled.
                 own = batch_statistics(z, places(z), weights=valid)
-                factor = _factors(params, state, task, valid, z, axis_name)
+                factor = _factors(params, state, task, valid, z, call.axis_name)
                 factor = factor.reshape(-1, *(1,) * (z.ndim - 1))
                 about = own.mean
                 own = own._replace(count=own.count * factor)
-                found = pooled(own, 0, axis_name=axis_name)
+                found = pooled(own, 0, axis_name=call.axis_name)
             mean, var = found.mean, found.var
             if task is not None:
                 # The weights of a batch without some task add up to less than 1.
-                whole = _share_present(params, state, task, valid, z, axis_name)
+                whole = _share_present(params, state, task, valid, z, call.axis_name)
                 mean = mean * whole
                 var = (found.var + jnp.square(found.mean - mean)) * whole
             state = _moved(state, mean, var, found.count)
@@ -181,7 +176,7 @@ def adab2n(
         new = {name: value.astype(state[name].dtype) for name, value in new.items()}
         return {name: new.get(name, state[name]) for name in state}
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def without_tasks(params: Any, x: Any, *, eps: float = 1e-5) -> jax.Array:

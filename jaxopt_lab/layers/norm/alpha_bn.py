@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -19,6 +19,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.statistics import batch_statistics, require_values
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
@@ -89,25 +90,18 @@ def alpha_bn(
         return {"scale": ones, "bias": zeros}, first_running(features, param_dtype)
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        z, valid = wide_input("alpha_bn", x, features, mask)
-        if train:
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        z, valid = wide_input("alpha_bn", x, features, call.mask)
+        if call.train:
             axes = (0, *places(z))
-            require_values("alpha_bn", z, axes, axis_name)
+            require_values("alpha_bn", z, axes, call.axis_name)
             found = batch_statistics(
-                jax.lax.stop_gradient(z), axes, weights=valid, axis_name=axis_name
+                jax.lax.stop_gradient(z), axes, weights=valid, axis_name=call.axis_name
             )
             state = after_batch(state, found, alpha, ddof=ddof)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
         y = normalized_affine(z, mean, var, params, eps)
         return padded(y, valid, x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)

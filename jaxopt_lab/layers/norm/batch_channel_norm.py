@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
@@ -109,30 +110,23 @@ def batch_channel_norm(
         return params, first_running(features, param_dtype)
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        z, valid = wide_input("batch_channel_norm", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        z, valid = wide_input("batch_channel_norm", x, features, call.mask)
         small = jnp.asarray(eps, z.dtype)
         # Of each example: those of the batch are pooled from them, and the groups' of
         # the normalized input follow from its being linear in the input.
         own = batch_statistics(z, places(z), weights=valid)
         mean, var = (along(state[name], z) for name in ("mean", "var"))
-        if train:
+        if call.train:
             if estimate:
-                found = pooled(jax.lax.stop_gradient(own), 0, axis_name=axis_name)
+                found = pooled(jax.lax.stop_gradient(own), 0, axis_name=call.axis_name)
                 var = found.var + jnp.square(found.mean - mean)
                 found = found._replace(var=var)
             else:
                 axes = (0, *places(z))
-                require_values("batch_channel_norm", z, axes, axis_name)
-                found = pooled(own, 0, axis_name=axis_name)
+                require_values("batch_channel_norm", z, axes, call.axis_name)
+                found = pooled(own, 0, axis_name=call.axis_name)
             state = after_batch(state, found, momentum, ddof=0 if estimate else 1)
             mean, var = found.mean, found.var
             if estimate:
@@ -156,4 +150,4 @@ def batch_channel_norm(
         y = centred_affine(z, mean, factor, offset, own.mean)
         return padded(y, valid, x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)

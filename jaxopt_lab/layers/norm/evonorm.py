@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics, pooled, require_values
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
@@ -117,7 +118,9 @@ def evonorm_b0(
         # is 0, or the case has no measure.
         return scaled(params, z / jnp.where(other > floor, other, floor)), state
 
-    return real_layer(init, _around(f"evonorm_{form}", features, activate, of_batch))
+    return stateful_layer(
+        init, _around(f"evonorm_{form}", features, activate, of_batch)
+    )
 
 
 def evonorm_s0(
@@ -191,7 +194,9 @@ def evonorm_s0(
         y = z * jax.nn.sigmoid(turned) * factor + along(params["bias"], z)
         return y, state
 
-    return real_layer(init, _around(f"evonorm_{form}", features, activate, of_groups))
+    return stateful_layer(
+        init, _around(f"evonorm_{form}", features, activate, of_groups)
+    )
 
 
 def scaled(params: Any, x: jax.Array) -> jax.Array:
@@ -218,18 +223,11 @@ def _around(
     """``apply`` of a layer: its input checked, its output padded."""
 
     def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        z, valid = wide_input(name, x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        z, valid = wide_input(name, x, features, call.mask)
         if activate:
-            y, state = inner(params, state, z, valid, train, axis_name)
+            y, state = inner(params, state, z, valid, call.train, call.axis_name)
         else:
             y = scaled(params, z)
         return padded(y, valid, x.dtype), state

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import (
     batch_statistics,
@@ -19,6 +19,7 @@ from jaxopt_lab.core.statistics import (
     with_ddof,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.running import normalized_affine
 
@@ -92,21 +93,14 @@ def ghost_batch_norm(
         return {"scale": ones, "bias": zeros}, {"mean": zeros, "var": ones}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         wide = accumulation_dtype(x.dtype)
-        valid = over_features("ghost_batch_norm", x, features, mask)
+        valid = over_features("ghost_batch_norm", x, features, call.mask)
         z = x.astype(wide)
         z = without_padding(z, valid)
-        if train:
-            chunks = _chunks(x.shape[0], ghost_size, axis_name)
+        if call.train:
+            chunks = _chunks(x.shape[0], ghost_size, call.axis_name)
             z = z.reshape((chunks, x.shape[0] // chunks, -1, features))
             inside = None
             if valid is not None:
@@ -120,7 +114,7 @@ def ghost_batch_norm(
             new = {"mean": mean, "var": with_ddof(var, count)}
             state = {
                 name: moved_in_sequence(
-                    state[name], new[name], count, momentum, axis_name=axis_name
+                    state[name], new[name], count, momentum, axis_name=call.axis_name
                 )
                 for name in state
             }
@@ -132,7 +126,7 @@ def ghost_batch_norm(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _chunks(batch: int, ghost_size: int, axis_name: str | None) -> int:

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.levels import Levels, checked_levels
 from jaxopt_lab.layers.masks import without_padding
 from jaxopt_lab.layers.norm.last_axis import along
@@ -86,16 +87,9 @@ def integrated_batch_norm(
         return params, first_running(features, param_dtype)
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: Levels,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: Any = None,
-    ) -> tuple[tuple[jax.Array, ...], dict[str, jax.Array]]:
-        levels, valids = checked_levels("integrated_batch_norm", x, features, mask)
+        params: Params, state: ModelState, x: Levels, call: Call
+    ) -> tuple[tuple[jax.Array, ...], ModelState]:
+        levels, valids = checked_levels("integrated_batch_norm", x, features, call.mask)
         wide = accumulation_dtype(jnp.result_type(*levels))
         z = _joined(
             [
@@ -103,13 +97,15 @@ def integrated_batch_norm(
                 for level, v in zip(levels, valids, strict=True)
             ]
         )
-        if train:
+        if call.train:
             weights = None
             if any(valid is not None for valid in valids):
                 weights = _joined(
                     [_counts(*pair) for pair in zip(levels, valids, strict=True)]
                 )
-            found = batch_statistics(z, (0, 1), weights=weights, axis_name=axis_name)
+            found = batch_statistics(
+                z, (0, 1), weights=weights, axis_name=call.axis_name
+            )
             mean, var = found.mean, found.var
             state = after_batch(state, found, momentum, ddof=1)
         else:
@@ -123,7 +119,7 @@ def integrated_batch_norm(
             for part, level, valid in zip(parts, levels, valids, strict=True)
         ), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _joined(levels: list[jax.Array]) -> jax.Array:

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 
@@ -80,16 +81,7 @@ def layernorm_scaling(
             params["bias"] = jnp.zeros(features, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         wide = accumulation_dtype(x.dtype)
         valid = over_features("layernorm_scaling", x, features, mask)
         z = x.astype(wide)
@@ -101,9 +93,9 @@ def layernorm_scaling(
         y = y * jnp.asarray(layer_norm_scale(index), wide)
         if valid is not None:
             y = jnp.where(valid, y, 0)
-        return y.astype(x.dtype), state
+        return y.astype(x.dtype)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def layer_norm_scale(block_index: int) -> float:

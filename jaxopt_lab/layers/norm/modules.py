@@ -46,13 +46,6 @@ class LayerNormScaling(NnxLayer):
 class GhostBatchNorm(BatchedLayer):
     """Batch normalization of consecutive parts of a batch, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``ghost_batch_norm``: ``ghost_size``, ``momentum``, ``eps``,
-        ``param_dtype``.
-
     >>> norm = GhostBatchNorm(4, ghost_size=8, rngs=nnx.Rngs(0))
     >>> norm.mean.shape
     (4,)
@@ -64,12 +57,6 @@ class GhostBatchNorm(BatchedLayer):
 class IntegratedBatchNorm(BatchedLayer):
     """One batch normalization of all levels of a pyramid, as an nnx module.
 
-    Args:
-      features: size of the last axes.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``integrated_batch_norm``.
-
     >>> IntegratedBatchNorm(4, rngs=nnx.Rngs(0)).var.shape
     (4,)
     """
@@ -79,12 +66,6 @@ class IntegratedBatchNorm(BatchedLayer):
 
 class LayerNorm(BatchedLayer):
     """Layer normalization as an nnx module with this package's options.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``layer_norm``.
 
     >>> LayerNorm(4, statistics="rms", rngs=nnx.Rngs(0)).names
     (('scale',), ())
@@ -96,12 +77,6 @@ class LayerNorm(BatchedLayer):
 class GroupNorm(BatchedLayer):
     """Group normalization as an nnx module with this package's options.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``group_norm``.
-
     >>> GroupNorm(4, groups=2, rngs=nnx.Rngs(0)).scale.shape
     (4,)
     """
@@ -111,12 +86,6 @@ class GroupNorm(BatchedLayer):
 
 class InstanceNorm(BatchedLayer):
     """Instance normalization as an nnx module with this package's options.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``instance_norm``.
 
     >>> InstanceNorm(4, rngs=nnx.Rngs(0)).scale.shape
     (4,)
@@ -128,12 +97,6 @@ class InstanceNorm(BatchedLayer):
 class TimeDependentLayerNorm(BatchedLayer):
     """Layer normalization that depends on the time of a diffusion, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``td_layernorm``.
-
     >>> TimeDependentLayerNorm(4, rngs=nnx.Rngs(0)).scale_time_weight.shape
     (4,)
     """
@@ -143,12 +106,6 @@ class TimeDependentLayerNorm(BatchedLayer):
 
 class EvoNormB0(BatchedLayer):
     """EvoNorm of the batch series as an nnx module; no activation follows it.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``evonorm_b0``.
 
     >>> EvoNormB0(4, rngs=nnx.Rngs(0)).v.shape
     (4,)
@@ -160,12 +117,6 @@ class EvoNormB0(BatchedLayer):
 class EvoNormS0(BatchedLayer):
     """EvoNorm of the sample series as an nnx module; no activation follows it.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``evonorm_s0``.
-
     >>> EvoNormS0(4, groups=2, rngs=nnx.Rngs(0)).v.shape
     (4,)
     """
@@ -175,12 +126,6 @@ class EvoNormS0(BatchedLayer):
 
 class BatchChannelNorm(BatchedLayer):
     """Batch-channel normalization as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``batch_channel_norm``.
 
     >>> BatchChannelNorm(4, groups=2, rngs=nnx.Rngs(0)).group_scale.shape
     (2,)
@@ -192,12 +137,6 @@ class BatchChannelNorm(BatchedLayer):
 class PowerNorm(BatchedLayer):
     """PowerNorm as an nnx module; its state is made in the backward pass.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``power_norm``.
-
     >>> PowerNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["phi"].shape
     (4,)
     """
@@ -207,12 +146,6 @@ class PowerNorm(BatchedLayer):
 
 class UnifiedNorm(BatchedLayer):
     """Unified normalization as an nnx module; its state is made in the backward pass.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``unified_norm``.
 
     >>> UnifiedNorm(4, rngs=nnx.Rngs(0)).running.get_value().value["squares"].shape
     (4, 4)
@@ -224,12 +157,6 @@ class UnifiedNorm(BatchedLayer):
 class AlphaBatchNorm(BatchedLayer):
     """Batch normalization that mixes stored and test statistics, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``alpha_bn``.
-
     >>> AlphaBatchNorm(4, alpha=0.2, rngs=nnx.Rngs(0)).mean.shape
     (4,)
     """
@@ -239,12 +166,6 @@ class AlphaBatchNorm(BatchedLayer):
 
 class UnMixNorm(BatchedLayer):
     """Test-time normalization by un-mixed statistics, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``unmix_tns``.
 
     >>> UnMixNorm(4, components=3, rngs=nnx.Rngs(0)).means.shape
     (3, 4)
@@ -256,12 +177,6 @@ class UnMixNorm(BatchedLayer):
 class AdaB2N(BatchedLayer):
     """Batch normalization balanced over the tasks of a stream, as an nnx module.
 
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``adab2n``.
-
     >>> AdaB2N(4, tasks=3, rngs=nnx.Rngs(0)).task_weight.shape
     (3,)
     """
@@ -271,12 +186,6 @@ class AdaB2N(BatchedLayer):
 
 class RegionNorm(BatchedLayer):
     """Normalization of two regions of images, as an nnx module.
-
-    Args:
-      features: size of the last axis.
-      rngs: the module's random streams.
-      axis_name: axis over which the batch is divided, inside ``shard_map``.
-      **options: those of ``region_norm``.
 
     >>> RegionNorm(4, regions="given", rngs=nnx.Rngs(0)).foreground_gamma.shape
     (4,)
@@ -289,11 +198,8 @@ class RandomEffectScaleBias(BatchedLayer):
     """Random effects of groups on scale and bias, as an nnx module.
 
     Args:
-      features: size of the last axis.
       rngs: the module's random streams; ``dropout`` draws the effects in training.
       axis_name: not used; devices with one key have one draw.
-      prior_scale: deviation of the prior, whose mean is 0.
-      **options: the others of ``random_effects``.
 
     >>> module = RandomEffectScaleBias(4, groups=3, rngs=nnx.Rngs(0))
     >>> module.scale_mean.shape, module.kl().shape

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 
 
@@ -184,16 +185,7 @@ def _of_flax(
         first = {"scale": jnp.ones, "bias": jnp.zeros}
         return {n: first[n](features, param_dtype) for n in names}, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         wide = accumulation_dtype(x.dtype)
         valid = over_features(name, x, features, mask)
         if name == "instance_norm" and x.ndim < 3:
@@ -214,6 +206,6 @@ def _of_flax(
         y = module(options).apply({"params": cast}, z, mask=inside)
         if valid is not None:
             y = jnp.where(valid, y, 0)
-        return y.astype(x.dtype), state
+        return y.astype(x.dtype)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.backward_state import first_state, with_backward_state
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -23,6 +23,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 from jaxopt_lab.layers.norm.running import affine, padded
@@ -119,16 +120,9 @@ def power_norm(
         return {"scale": ones, "bias": zeros}, {"running": first_state(first)}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("power_norm", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("power_norm", x, features, call.mask)
         z = x.astype(accumulation_dtype(x.dtype))
         zeroed = valid if padding == "zero" else None
         z = without_padding(z, zeroed)
@@ -137,9 +131,9 @@ def power_norm(
             parts = (groups, features // groups) if groups > 1 else (features,)
             apart = normalized(z.reshape(*z.shape[:-1], *parts), eps, centred=False)
             z = apart.reshape(z.shape)
-        if train:
+        if call.train:
             rule = _PowerNorm(
-                warmup, forward_decay, backward_decay, eps, axis_name, padding
+                warmup, forward_decay, backward_decay, eps, call.axis_name, padding
             )
             args = (z, params["scale"], params["bias"], valid)
             y = with_backward_state(rule, args, state["running"])
@@ -149,7 +143,7 @@ def power_norm(
             y = affine(z, params["scale"], params["bias"])
         return padded(y, zeroed, x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def by_mean_square(params: Any, x: jax.Array, *, eps: float = 1e-5) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.known_values import known_values
 from jaxopt_lab.core.options import (
     COUNT,
@@ -21,7 +21,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.core.typing import Params
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import needed_key, over_features, without_padding
 from jaxopt_lab.layers.norm.running import padded
 
@@ -157,30 +157,25 @@ def random_effects(
         return params, {}
 
     def apply(
-        params: Params,
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         x, group = x if isinstance(x, tuple | list) else (x, None)
-        valid = over_features("random_effects", x, features, mask)
+        valid = over_features("random_effects", x, features, call.mask)
         z = without_padding(x, valid)
         if group is None:
             return padded(z, valid, x.dtype), state
         effects = [params[f"{name}_mean"] for name in _EFFECTS]
-        if train and sample:
-            keys = jax.random.split(needed_key("random_effects", "sample=True", key))
+        if call.train and sample:
+            keys = jax.random.split(
+                needed_key("random_effects", "sample=True", call.key)
+            )
             for i, name in enumerate(_EFFECTS):
                 spread = jnp.exp(params[f"{name}_log_sd"])
                 effects[i] += spread * _normal(keys[i], spread.shape, spread.dtype)
         y = random_effect_scale_bias(z, group, *effects)
         return padded(y, valid, x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def random_effects_kl(

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
@@ -107,18 +108,11 @@ def region_norm(
         return {**params, "gamma_bias": zero, "beta_bias": zero}, {}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+        params: Params, state: ModelState, x: Any, call: Call
+    ) -> tuple[jax.Array, ModelState]:
         x, region = _checked(x, regions)
         wide = accumulation_dtype(x.dtype)
-        valid = over_images("region_norm", x, features, mask)
+        valid = over_images("region_norm", x, features, call.mask)
         z = x.astype(wide)
         inside = jnp.ones((*x.shape[:-1], 1), bool)
         z = without_padding(z, valid)
@@ -135,7 +129,7 @@ def region_norm(
             )
             front = heat >= jnp.asarray(threshold, wide)
         axes = (1, 2) if per_example else (0, 1, 2)
-        name = None if per_example else axis_name
+        name = None if per_example else call.axis_name
         sides = (front & inside, ~front & inside)
         each = [_normalized(z, side, inside, axes, name, eps) for side in sides]
         if heat is None:
@@ -153,7 +147,7 @@ def region_norm(
             y = jnp.where(valid, y, 0)
         return y.astype(x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def _checked(x: Any, regions: str) -> tuple[jax.Array, jax.Array | None]:

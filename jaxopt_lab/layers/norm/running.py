@@ -15,6 +15,7 @@ from jaxopt_lab.core.statistics import (
     moved,
     with_ddof,
 )
+from jaxopt_lab.layers.masks import without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 
 
@@ -141,7 +142,7 @@ def padded(y: jax.Array, valid: jax.Array | None, dtype: DTypeLike) -> jax.Array
     Returns:
       The output of the layer.
     """
-    return (y if valid is None else jnp.where(valid, y, 0)).astype(dtype)
+    return without_padding(y, valid).astype(dtype)
 
 
 def in_groups(

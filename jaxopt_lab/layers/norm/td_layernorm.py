@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along, normalized
 from jaxopt_lab.layers.norm.layernorm_scaling import Statistics
@@ -107,16 +108,7 @@ def td_layernorm(
             params[f"{name}_time_bias"] = jnp.zeros(features, param_dtype)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: Any, mask: jax.Array | None) -> jax.Array:
         x, log_snr = _checked(x)
         if jnp.iscomplexobj(log_snr):
             raise InputError(f"log_snr must be real; got {log_snr.dtype}")
@@ -141,9 +133,9 @@ def td_layernorm(
             y = y + at_time("bias")
         if valid is not None:
             y = jnp.where(valid, y, 0)
-        return y.astype(x.dtype), state
+        return y.astype(x.dtype)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def without_time(params: dict[str, jax.Array], x: Any) -> jax.Array:

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from jaxopt_lab.core.backward_state import first_state, with_backward_state
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -24,6 +24,7 @@ from jaxopt_lab.core.options import (
 )
 from jaxopt_lab.core.statistics import batch_mean
 from jaxopt_lab.core.trees import accumulation_dtype
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.power_norm import Padding
@@ -130,21 +131,16 @@ def unified_norm(
         return {"scale": ones, "bias": zeros}, {"running": first_state(first)}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_features("unified_norm", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_features("unified_norm", x, features, call.mask)
         z = x.astype(accumulation_dtype(x.dtype))
         zeroed = valid if padding == "zero" else None
         z = without_padding(z, zeroed)
-        if train:
-            rule = _UnifiedNorm(warmup, filter_outliers, decay, eps, axis_name, padding)
+        if call.train:
+            rule = _UnifiedNorm(
+                warmup, filter_outliers, decay, eps, call.axis_name, padding
+            )
             args = (z, params["scale"], params["bias"], valid)
             y = with_backward_state(rule, args, state["running"])
         else:
@@ -153,7 +149,7 @@ def unified_norm(
             y = affine(z, params["scale"], params["bias"])
         return padded(y, zeroed, x.dtype), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 @dataclasses.dataclass(frozen=True)

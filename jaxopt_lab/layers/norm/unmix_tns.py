@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, UNIT, check_arguments
 from jaxopt_lab.core.statistics import batch_mean, batch_statistics
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import wide_input
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.norm.running import (
@@ -107,22 +108,15 @@ def unmix_tns(
         return {"scale": ones, "bias": zeros}, state
 
     def apply(
-        params: dict[str, jax.Array],
-        state: dict[str, jax.Array],
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        z, valid = wide_input("unmix_tns", x, features, mask)
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        z, valid = wide_input("unmix_tns", x, features, call.mask)
         if z.ndim == 2:
             mean, var = (along(state[name], z) for name in ("mean", "var"))
             about = mean
         else:
             own = batch_statistics(z, places(z), weights=valid)
-            state, mean, var = _unmixed(state, own, train, axis_name)
+            state, mean, var = _unmixed(state, own, call.train, call.axis_name)
             about = own.mean
         y = normalized_affine(z, mean, var, params, eps, about)
         return padded(y, valid, x.dtype), state
@@ -152,7 +146,7 @@ def unmix_tns(
             state = {**state, **new}
         return state, mean.reshape(shape), variance.reshape(shape)
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def components_of_source(

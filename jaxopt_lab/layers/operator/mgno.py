@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
+from jaxopt_lab.core.typing import ModelState, Params
 from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.operator.grids import Boundary, Grid
@@ -116,16 +117,9 @@ def mgno(
         return params, {}
 
     def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        valid = over_images("mgno", x, features, mask, what="functions")
+        params: Params, state: ModelState, x: jax.Array, call: Call
+    ) -> tuple[jax.Array, ModelState]:
+        valid = over_images("mgno", x, features, call.mask, what="functions")
         u = without_padding(x, valid)
         for i, cycle in enumerate(cycles):
             prefix = f"cycle_{i}_"
@@ -134,15 +128,15 @@ def mgno(
                 for name, leaf in params.items()
                 if name.startswith(prefix)
             }
-            y = cycle.apply(own, {}, u, train=train)[0]
+            y = cycle.apply(own, {}, u, train=call.train)[0]
             y = y + u @ params[f"point_{i}"].astype(u.dtype)
             y = y + along(params[f"bias_{i}"], u)
             # Padding stays zero, as beyond a border, for the next cycle.
             u = without_padding(jax.nn.gelu(y, approximate=False), valid)
         y = u @ params["out"].astype(u.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid), state
 
-    return real_layer(init, apply)
+    return stateful_layer(init, apply)
 
 
 def pointwise(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:

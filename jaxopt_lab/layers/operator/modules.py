@@ -10,12 +10,6 @@ from jaxopt_lab.layers.operator.multigrid import multigrid_conv
 class MgConv(BatchedLayer):
     """A multigrid cycle with learned operators, as an nnx module.
 
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``multigrid_conv``.
-
     >>> from flax import nnx
     >>> make = lambda: MgConv(2, levels=1, rngs=nnx.Rngs(0))
     >>> nnx.eval_shape(make).smooth_0.shape
@@ -27,12 +21,6 @@ class MgConv(BatchedLayer):
 
 class MgNO(BatchedLayer):
     """Neural operator of multigrid cycles, as an nnx module.
-
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``mgno``.
 
     >>> from flax import nnx
     >>> sizes = {"width": 3, "depth": 1, "levels": 1}

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_images, without_padding
 from jaxopt_lab.layers.operator.grids import (
     Boundary,
@@ -261,23 +262,14 @@ def multigrid_conv(
                 params[name] = jnp.stack(each)
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_images("multigrid_conv", x, features, mask, what="functions")
         x = without_padding(x, valid)
         rules: Any = {"boundary": boundary, "zeros": zeros}
         y = multigrid_cycle(params, x, **sizes, **kind, **rules)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def one_smoothing(params: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:

@@ -9,12 +9,6 @@ from jaxopt_lab.layers.prediction.synthetic_gradient import synthetic_gradient
 class SyntheticGradient(BatchedLayer):
     """Predictor of the gradient with respect to its input, as an nnx module.
 
-    Args:
-      features: size of the last axis of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``synthetic_gradient``.
-
     >>> from flax import nnx
     >>> module = SyntheticGradient(4, hidden=3, rngs=nnx.Rngs(0))
     >>> module.hidden_kernel.shape

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, COUNT_OR_ZERO, check_arguments
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 
 
@@ -68,17 +69,7 @@ def synthetic_gradient(
             params["hidden_bias"] = jnp.zeros((hidden,), dtype)
         return params, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
-        del train, key, axis_name
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         valid = over_features("synthetic_gradient", x, features, mask)
         h = without_padding(x, valid)
         own = {name: p.astype(x.dtype) for name, p in params.items()}
@@ -86,9 +77,9 @@ def synthetic_gradient(
             h = _shifted(h @ own["hidden_kernel"], own["hidden_bias"])
             h = jax.nn.relu(h)
         y = _shifted(h @ own["kernel"], own["bias"])
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def linear_prediction(params: Any, x: jax.Array) -> jax.Array:

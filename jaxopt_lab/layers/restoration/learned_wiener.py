@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxopt_lab.core.errors import InputError
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import COUNT, POSITIVE, STATIC, check_arguments
 from jaxopt_lab.core.trees import accumulation_dtype, safe_divide
+from jaxopt_lab.core.typing import Params
 from jaxopt_lab.layers.masks import over_features, without_padding
 from jaxopt_lab.layers.restoration.deconvolution import Padding, wiener_deconvolution
 
@@ -74,16 +75,7 @@ def learned_wiener(
     def init(key: jax.Array | None = None) -> tuple[Any, Any]:
         return {"log_factor": jnp.full(features, jnp.log(start), param_dtype)}, {}
 
-    def apply(
-        params: Any,
-        state: Any,
-        x: Any,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: Any, mask: jax.Array | None) -> jax.Array:
         if not isinstance(x, tuple) or len(x) != 2 or jnp.ndim(x[0]) != 4:
             raise InputError(
                 f"learned_wiener takes images (B, height, width, {features}) and "
@@ -103,9 +95,9 @@ def learned_wiener(
             ratio = ratio[None] * noise_share(images)
             ratio = ratio + jnp.asarray(least, ratio.dtype)
         y = wiener_deconvolution(images, kernel, ratio, padding=padding)
-        return without_padding(y, valid), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def noise_share(x: jax.Array) -> jax.Array:

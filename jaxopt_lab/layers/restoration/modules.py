@@ -9,12 +9,6 @@ from jaxopt_lab.layers.restoration.learned_wiener import learned_wiener
 class LearnedWiener(BatchedLayer):
     """Wiener deconvolution with learned noise ratios, as an nnx module.
 
-    Args:
-      features: channels of the input.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``learned_wiener``.
-
     >>> from flax import nnx
     >>> LearnedWiener(3, rngs=nnx.Rngs(0)).log_factor.shape
     (3,)

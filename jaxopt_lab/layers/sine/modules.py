@@ -9,12 +9,6 @@ from jaxopt_lab.layers.sine.siren import siren
 class Siren(BatchedLayer):
     """Perceptron of sines on coordinates, as an nnx module.
 
-    Args:
-      features: number of coordinates.
-      rngs: the module's random streams.
-      axis_name: not used; every layer has it.
-      **options: those of ``siren``.
-
     >>> from flax import nnx
     >>> sizes = {"hidden": 4, "depth": 2, "out": 3}
     >>> kernels = nnx.initializers.zeros_init()

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxopt_lab.core.functional import Functional, real_layer
+from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.options import (
     COUNT,
     COUNT_OR_ZERO,
@@ -19,7 +19,8 @@ from jaxopt_lab.core.options import (
     check_arguments,
 )
 from jaxopt_lab.core.trees import accumulation_dtype
-from jaxopt_lab.layers.masks import wide_input
+from jaxopt_lab.core.typing import Params
+from jaxopt_lab.layers.masks import wide_input, without_padding
 from jaxopt_lab.layers.norm.last_axis import along
 from jaxopt_lab.layers.sine.winner import winner
 
@@ -94,23 +95,14 @@ def siren(
             params[f"kernel_{i}"], params[f"bias_{i}"] = kernel, bias
         return params, {}
 
-    def apply(
-        params: dict[str, jax.Array],
-        state: Any,
-        x: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        axis_name: str | None = None,
-        mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    def apply(params: Params, x: jax.Array, mask: jax.Array | None) -> jax.Array:
         h, valid = wide_input("siren", x, features, mask)
         for i in range(depth):
             h = jnp.sin(_affine(params, h, i) * (omega if i else omega_first))
         y = _affine(params, h, depth).astype(x.dtype)
-        return (y if valid is None else jnp.where(valid, y, 0)), state
+        return without_padding(y, valid)
 
-    return real_layer(init, apply)
+    return stateless_layer(init, apply)
 
 
 def _affine(params: dict[str, jax.Array], h: jax.Array, i: int) -> jax.Array:

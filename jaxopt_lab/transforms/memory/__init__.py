@@ -1,6 +1,13 @@
 """Optimizers that remember past gradients and momenta."""
 
-from jaxopt_lab.transforms.memory.buffer import PriorityBuffer, admit, empty, resize
+from jaxopt_lab.transforms.memory.buffer import (
+    PriorityBuffer,
+    admit,
+    empty,
+    offer,
+    resize,
+    store,
+)
 from jaxopt_lab.transforms.memory.critical_gradients import (
     adam_cg,
     critical_gradients,
@@ -24,10 +31,12 @@ __all__ = [
     "admit",
     "critical_gradients",
     "empty",
+    "offer",
     "resize",
     "rmsprop_cg",
     "rmsprop_cm",
     "scale_by_critical_momenta",
     "sgd_cg",
     "sgd_cm",
+    "store",
 ]

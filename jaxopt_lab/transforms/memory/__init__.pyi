@@ -8,7 +8,9 @@ from jaxopt_lab.transforms.memory.buffer import (
     PriorityBuffer,
     admit,
     empty,
+    offer,
     resize,
+    store,
 )
 from jaxopt_lab.transforms.memory.options import (
     AggregateName,
@@ -26,12 +28,14 @@ __all__ = [
     "admit",
     "critical_gradients",
     "empty",
+    "offer",
     "resize",
     "rmsprop_cg",
     "rmsprop_cm",
     "scale_by_critical_momenta",
     "sgd_cg",
     "sgd_cm",
+    "store",
 ]
 
 def adam_cg(

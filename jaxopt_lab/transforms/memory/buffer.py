@@ -5,6 +5,11 @@ adding up all entries at every step, and reading an entry in the same program
 that overwrites it, which makes XLA copy the whole buffer. So the buffer carries the
 sum of its entries, and the place where a new entry goes is made to depend on the new
 sum, so that XLA knows that the old entry has been read by then.
+
+An entry that its owner keeps until the next step can wait there: ``offer`` decides
+about it, and ``store`` writes it when the next step begins. Then the sum changes
+before anything reads it, and in place; after ``admit``, which does both at once, XLA
+keeps a copy of the old sum for what else reads it.
 """
 # Its examples wait for pytest --full.
 
@@ -50,8 +55,10 @@ class PriorityBuffer(NamedTuple):
         in unused slots.
       total: like the parameters, float32 or better, sum of the entries; ``None`` in a
         buffer without sums.
-      victim: the entry in ``slot``, where entries are narrower than float32, else
-        ``None``.
+      waiting: the slot of the entry that was offered last and is not stored yet, C if
+        there is none; a tree where every leaf has keys of its own; ``None`` in a buffer
+        without such entries. Keys, ages and counts know it; ``entries`` and ``total``
+        do not.
       chosen: the entry of lowest, median or highest key, where one is asked for.
     """
 
@@ -62,7 +69,7 @@ class PriorityBuffer(NamedTuple):
     ages: PyTree
     entries: Updates
     total: Updates | None
-    victim: Updates | None
+    waiting: PyTree | None
     chosen: Updates | None
 
 
@@ -73,6 +80,7 @@ def empty(
     per_leaf: bool = False,
     sums: Sums = "running",
     chosen: bool = False,
+    waits: bool = False,
     dtype: DTypeLike | None = None,
 ) -> PriorityBuffer:
     """A buffer without entries.
@@ -85,6 +93,7 @@ def empty(
         again after every admission, which takes C reads a step (entries narrower than
         float32 are carried on all the same); ``"none"``: there is none.
       chosen: keep one entry by its rank beside the others.
+      waits: an entry is offered and stored in two steps.
       dtype: type of the entries; default float32 or better.
 
     Returns:
@@ -98,9 +107,7 @@ def empty(
     def shared(make: jax.Array) -> PyTree:
         return jax.tree.map(lambda _: jnp.copy(make), params) if per_leaf else make
 
-    narrow = dtype is not None and jnp.dtype(dtype).itemsize < 4
     like = lambda: jax.tree.map(moments.zeros, params)
-    entry = lambda: jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype), params)
     return PriorityBuffer(
         count=jnp.zeros((), jnp.int32),
         size=jnp.zeros((), jnp.int32),
@@ -109,7 +116,7 @@ def empty(
         ages=shared(jnp.zeros((capacity,), jnp.int32)),
         entries=jax.tree.map(stacked, params),
         total=None if sums == "none" else like(),
-        victim=entry() if narrow else None,
+        waiting=shared(jnp.array(capacity, jnp.int32)) if waits else None,
         chosen=like() if chosen else None,
     )
 
@@ -128,7 +135,7 @@ def capacity_of(buffer: PriorityBuffer) -> int:
 
 
 class _Decision(NamedTuple):
-    accept: jax.Array
+    taken: jax.Array  # by the entry; C if it is refused
     keys: jax.Array
     ages: jax.Array
     slot: jax.Array  # of the next admission
@@ -150,7 +157,7 @@ def _decide(
     keys = jnp.where(here, key, keys) * jnp.asarray(decay, keys.dtype)
     ages = jnp.where(here, jnp.zeros_like(ages), ages + 1)
     following = following_slot(keys, ages, jnp.minimum(size + 1, capacity), policy)
-    return _Decision(accept, keys, ages, following)
+    return _Decision(jnp.where(accept, slot, capacity), keys, ages, following)
 
 
 def following_slot(
@@ -169,6 +176,92 @@ def following_slot(
     """
     full = jnp.argmax(ages) if policy == "fifo" else jnp.argmin(keys)
     return jnp.where(size == keys.shape[0], full.astype(size.dtype), size)
+
+
+def offer(
+    buffer: PriorityBuffer,
+    key: PyTree,
+    *,
+    decay: Scalar = 1.0,
+    policy: Policy = "priority",
+) -> PriorityBuffer:
+    """The first half of ``admit``: decide about an entry by its key, decay all keys.
+
+    Args:
+      buffer: the buffer; no entry waits.
+      key: as in ``admit``.
+      decay: as in ``admit``.
+      policy: as in ``admit``.
+
+    Returns:
+      A buffer that the entry is to be given to by ``store``, before the next ``offer``.
+    """
+    decided = jax.tree.map(
+        lambda s, k, a, new: _decide(s, k, a, new, buffer.size, decay, policy),
+        buffer.slot,
+        buffer.keys,
+        buffer.ages,
+        key,
+    )
+
+    def field(name: str) -> PyTree:
+        is_decision = lambda x: isinstance(x, _Decision)
+        return jax.tree.map(lambda d: getattr(d, name), decided, is_leaf=is_decision)
+
+    return buffer._replace(
+        count=jnp.minimum(buffer.count, jnp.iinfo(jnp.int32).max - 1) + 1,
+        size=jnp.minimum(buffer.size + 1, capacity_of(buffer)),
+        slot=field("slot"),
+        keys=field("keys"),
+        ages=field("ages"),
+        waiting=field("taken"),
+    )
+
+
+def store(
+    buffer: PriorityBuffer,
+    entry: Updates,
+    *,
+    fresh: bool = False,
+    behind: Updates | None = None,
+    alone: bool = True,
+) -> PriorityBuffer:
+    """The second half of ``admit``: the entry that waits goes into its slot.
+
+    Args:
+      buffer: what ``offer`` gave; or one in which no entry waits, which stays as it is.
+      entry: tree like the parameters.
+      fresh: as in ``admit``.
+      behind: as in ``admit``.
+      alone: the entries and the sum that the buffer has are not read elsewhere.
+
+    Returns:
+      The buffer, without an entry that waits.
+
+    >>> entry = {"w": jnp.array([1.0])}
+    >>> offered = offer(empty(entry, 2, waits=True), jnp.array(2.0))
+    >>> stored = store(offered, entry)
+    >>> float(offered.total["w"][0]), float(stored.total["w"][0])
+    (0.0, 1.0)
+    """
+    capacity = capacity_of(buffer)
+    accept = jax.tree.map(lambda slot: slot < capacity, buffer.waiting)
+    # A slot that exists, whether it is written or not.
+    slot = jax.tree.map(lambda slot: jnp.minimum(slot, capacity - 1), buffer.waiting)
+    entries, total = buffer.entries, buffer.total
+    narrow = any(x.dtype.itemsize < 4 for x in jax.tree.leaves(entries))
+    if total is not None and (narrow or not fresh):
+        entries, total = exchanged(
+            accept, slot, entry, entries, total, behind, alone=alone
+        )
+        entries, total = refreshed(buffer.count % REFRESH == 0, entries, total)
+    else:
+        each = spread(slot, entries), spread(accept, entries)
+        entries = write(entries, entry, *each)
+        if total is not None:
+            total = added_up(entries, total)
+    nothing = jax.tree.map(lambda slot: jnp.full_like(slot, capacity), buffer.waiting)
+    return buffer._replace(entries=entries, total=total, waiting=nothing)
 
 
 def admit(
@@ -211,57 +304,9 @@ def admit(
     >>> float(admit(one, {"w": jnp.array([5.0])}, jnp.array(2.1)).total["w"][0])
     5.0
     """
-    decided = jax.tree.map(
-        lambda s, k, a, new: _decide(s, k, a, new, buffer.size, decay, policy),
-        buffer.slot,
-        buffer.keys,
-        buffer.ages,
-        key,
-    )
-
-    def field(name: str) -> PyTree:
-        is_decision = lambda x: isinstance(x, _Decision)
-        return jax.tree.map(lambda d: getattr(d, name), decided, is_leaf=is_decision)
-
-    # Of the buffer, not of the entry: `None` is a leaf of neither.
-    like = buffer.entries
-    slot, accept = spread(buffer.slot, like), spread(field("accept"), like)
-    stored = jax.tree.map(lambda x, e: e.astype(x.dtype), like, entry)
-    count = jnp.minimum(buffer.count, jnp.iinfo(jnp.int32).max - 1) + 1
-    size = jnp.minimum(buffer.size + 1, capacity_of(buffer))
-    total, victim, running = buffer.total, buffer.victim, buffer.total is not None
-    running = running and not (fresh and victim is None)
-    if running and victim is None:
-        decided_here = (field("accept"), buffer.slot)
-        entries, total = exchanged(*decided_here, stored, like, total, behind)
-    else:
-        if running:
-            total = jax.tree.map(_replaced, accept, total, victim, stored)
-        entries = write(like, stored, slot, accept, victim)
-    if running:
-        entries, total = refreshed(count % REFRESH == 0, entries, total)
-    elif total is not None:
-        total = added_up(entries, total)
-    return looking_ahead(
-        buffer._replace(
-            count=count,
-            size=size,
-            slot=field("slot"),
-            keys=field("keys"),
-            ages=field("ages"),
-            entries=entries,
-            total=total,
-        ),
-        rank,
-    )
-
-
-def _replaced(
-    accept: jax.Array, total: jax.Array, old: jax.Array, new: jax.Array
-) -> jax.Array:
-    """The sum with one entry instead of another, where it is accepted."""
-    less = new.astype(total.dtype) - old.astype(total.dtype)
-    return jnp.where(accept, total + less, total)
+    offered = offer(buffer, key, decay=decay, policy=policy)
+    stored = store(offered, entry, fresh=fresh, behind=behind, alone=False)
+    return looking_ahead(stored._replace(waiting=buffer.waiting), rank)
 
 
 def looking_ahead(buffer: PriorityBuffer, rank: Rank | None) -> PriorityBuffer:
@@ -272,18 +317,14 @@ def looking_ahead(buffer: PriorityBuffer, rank: Rank | None) -> PriorityBuffer:
       rank: as in ``admit``.
 
     Returns:
-      The buffer with ``victim`` and ``chosen`` brought up to date.
+      The buffer with ``chosen`` brought up to date.
     """
-    entries = buffer.entries
-    if buffer.victim is not None:
-        following = read(entries, spread(buffer.slot, entries))
-        buffer = buffer._replace(victim=following)
-    if rank is not None:
-        at = jax.tree.map(lambda k: ranked(k, buffer.size, rank), buffer.keys)
-        found = read(entries, spread(at, entries))
-        chosen = jax.tree.map(lambda x, c: x.astype(c.dtype), found, buffer.chosen)
-        buffer = buffer._replace(chosen=chosen)
-    return buffer
+    if rank is None:
+        return buffer
+    at = jax.tree.map(lambda k: ranked(k, buffer.size, rank), buffer.keys)
+    found = read(buffer.entries, spread(at, buffer.entries))
+    chosen = jax.tree.map(lambda x, c: x.astype(c.dtype), found, buffer.chosen)
+    return buffer._replace(chosen=chosen)
 
 
 def resize(
@@ -321,11 +362,20 @@ def resize(
     ages = jax.tree.map(moved, buffer.ages, indices)
     entries = jax.tree.map(moved, buffer.entries, spread(indices, buffer.entries))
     size = jnp.minimum(buffer.size, capacity)
+
+    def found_at(slot: jax.Array, index: jax.Array) -> jax.Array:
+        here = index == slot
+        return jnp.where(here.any(), jnp.argmax(here), capacity).astype(slot.dtype)
+
+    waiting = buffer.waiting
+    if waiting is not None:
+        waiting = jax.tree.map(found_at, waiting, indices)
     smaller = buffer._replace(
         size=size,
         slot=jax.tree.map(lambda k, a: following_slot(k, a, size, policy), keys, ages),
         keys=keys,
         ages=ages,
+        waiting=waiting,
         entries=entries,
         total=None if buffer.total is None else added_up(entries, buffer.total),
     )

@@ -21,6 +21,7 @@ from jaxopt_lab.core.options import (
     check_arguments,
     takes,
 )
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 from jaxopt_lab.transforms.memory.buffer import PriorityBuffer
 from jaxopt_lab.transforms.memory.options import BufferOptions
@@ -89,12 +90,14 @@ def critical_gradients(
         the mask does not fit.
 
     Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 1) bytes, the
-    running sum or the entry by rank among them; 2 (C + 1) + 4 with a bfloat16
-    buffer. The time of a step does not depend on C (on CPU it does with bfloat16, where
-    XLA writes the whole buffer). Differentiable in ``kappa``, ``weight_decay``,
-    gradients and parameters; which gradients stay is piecewise constant, so that the
-    derivative by ``priority_decay`` is 0. Under ``shard_map`` the priorities are the
-    norms of the local shards: use ``jit`` for sharded parameters.
+    running sum or the entry by rank among them; 2 C + 4 with a bfloat16 buffer. The
+    gradient waits beside them until the norms of all leaves are known, which decide
+    whether it is stored: a peak of 4 (C + 2). On a CPU the old sum of a leaf is copied,
+    one leaf after the other. The time of a step does not depend on C. Differentiable in
+    ``kappa``, ``weight_decay``, gradients and parameters; which gradients stay is
+    piecewise constant, so that the derivative by ``priority_decay`` is 0. Under
+    ``shard_map`` the priorities are the norms of the local shards: use ``jit`` for
+    sharded parameters.
 
     Decisions: ``"sum"``, ``"replace"`` and the decay of priorities are those of the
     authors' newer code, the others those of their first; where the two differ (the
@@ -118,7 +121,18 @@ def critical_gradients(
     chandar-lab/CriticalGradientOptimization.
     """
     check_arguments(critical_gradients, locals())
-    memory = BufferOptions(**buffer)
+    return _critical_gradients(BufferOptions(**buffer), weight_decay, mask)
+
+
+def _critical_gradients(
+    memory: BufferOptions,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: MaskOrFn | None = None,
+    *,
+    written: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """The link; ``written``: what follows uses the aggregate so often that XLA:CPU
+    writes it to memory, so that nothing else reads the sum that it is made of."""
     decays = known_number(weight_decay) != 0
 
     def init_fn(params: Params) -> Any:
@@ -141,7 +155,8 @@ def critical_gradients(
             entry = _decayed(updates, params, strength, mask)
         mixed = memory.mixed(state.buffer, entry, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
-        buffer = memory.stored(state.buffer, entry, updates, state.count)
+        behind = moves if written and traced_for(updates) == "cpu" else None
+        buffer = memory.stored(state.buffer, entry, updates, state.count, behind)
         count = increment(state.count)
         return moves, CriticalGradientsState(count, buffer)
 
@@ -303,7 +318,7 @@ def rmsprop_cg(
     -0.02
     """
     links = [
-        critical_gradients(**buffer),
+        _critical_gradients(BufferOptions(**buffer), written=True),
         decayed_weights(weight_decay, mask),
         scale_by_rms(decay_rate, eps, centered=centered),
         step_size(learning_rate),

@@ -23,6 +23,9 @@ from jaxopt_lab.transforms.memory.safe_optimizers import adam_step
 class ScaleByCriticalMomentaState(NamedTuple):
     """State of ``scale_by_critical_momenta``: 4 (C + 1) + 8 bytes a parameter.
 
+    ``mu`` is offered to the buffer at the end of a step and stored at the beginning of
+    the next: ``memory.store(buffer, mu)`` is the buffer with it.
+
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       mu: like the parameters, float32 or better, average of the gradients; after a
@@ -30,7 +33,7 @@ class ScaleByCriticalMomentaState(NamedTuple):
         as zero.
       nu: the same, average of the squares of the aggregates.
       nu_max: largest ``nu`` so far, with ``amsgrad``; else ``None``.
-      buffer: the critical momenta; ``None`` at capacity 0.
+      buffer: the critical momenta before the last; ``None`` at capacity 0.
     """
 
     count: jax.Array
@@ -87,9 +90,9 @@ def scale_by_critical_momenta(
       InputError: a name is unknown or a number is out of range.
 
     Gradient evaluations: 1 a step. Memory per float32 parameter: 4 (C + 1) + 8 bytes,
-    the running sum among them; 2 (C + 1) + 12 with a bfloat16 buffer; 4 more
-    with ``amsgrad``. The time of a step does not depend on C (on CPU it does with
-    bfloat16, where XLA writes the whole buffer). Differentiable in all numbers but
+    the running sum among them; 2 C + 12 with a bfloat16 buffer; 4 more with
+    ``amsgrad``; no temporaries. The time of a step does not depend on C, and less is
+    moved in one after a momentum was refused. Differentiable in all numbers but
     ``priority_decay`` (which entries stay is piecewise constant), in gradients and in
     parameters, also at zero gradients. Under ``shard_map`` the priorities are the norms
     of the local shards: use ``jit`` for sharded parameters.
@@ -107,8 +110,8 @@ def scale_by_critical_momenta(
     >>> g, state = jnp.array(1.0), link.init(jnp.array(0.0))
     >>> nothing, state = link.update(g, state)
     >>> _, state = link.update(g, state)
-    >>> float(nothing), float(state.mu), float(state.buffer.total)  # 1 and 0.5
-    (0.0, 0.5, 1.5)
+    >>> float(nothing), float(state.mu), float(state.buffer.total)  # 0.5 waits
+    (0.0, 0.5, 1.0)
 
     Reference: Malviya, Mordido, Baratin, Babanezhad Harikandeh, Huang, Lacoste-Julien,
     Pascanu and Chandar, "Promoting Exploration in Memory-Augmented Adam using Critical
@@ -125,7 +128,7 @@ def scale_by_critical_momenta(
             mu=jax.tree.map(moments.zeros, params),
             nu=squares(),
             nu_max=squares() if amsgrad else None,
-            buffer=memory.start(params),
+            buffer=memory.start(params, waits=True),
         )
 
     def update_fn(
@@ -143,17 +146,20 @@ def scale_by_critical_momenta(
         follow = state.buffer is not None and not clean_first_step and known != 0
         silent = follow & first & (weight != 0)
         keep = jnp.where(silent, 0, now[0]) if follow else now[0]
+        buffer, past, keep = memory.caught_up(state.buffer, state.mu, keep)
 
-        def averaged(m: jax.Array, v: jax.Array, g: jax.Array) -> jax.Array:
+        def averaged(
+            m: jax.Array, v: jax.Array, g: jax.Array, keep: jax.Array
+        ) -> jax.Array:
             if follow:
                 # A weight that varies may have been 0: then the squares are not.
                 second = state.count == 1
                 m = zero_if(second if known is not None else second & (v == 0), m)
             return moments.average(m, g, keep)
 
-        mu = jax.tree.map(averaged, state.mu, state.nu, updates)
+        mu = jax.tree.map(averaged, past, state.nu, updates, keep)
         moving = jax.tree.map(lambda m: zero_if(silent, m), mu) if follow else mu
-        aggregate = memory.mixed(state.buffer, moving, state.count)
+        aggregate = memory.mixed(buffer, moving, state.count)
         plain = state.buffer is None or weight == 0
         if state.buffer is not None and clean_first_step:
             plain = plain | first
@@ -161,7 +167,7 @@ def scale_by_critical_momenta(
         moves, nu, nu_max = adam_step(
             updates, aggregate, squared, state.nu, state.nu_max, count, *now
         )
-        buffer = memory.stored(state.buffer, mu, updates, state.count, nu)
+        buffer = memory.offered(buffer, updates, state.count)
         return moves, ScaleByCriticalMomentaState(count, mu, nu, nu_max, buffer)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -21,10 +21,13 @@ from jaxopt_lab.transforms.memory.safe_optimizers import scale_by_rms
 class CriticalTraceState(NamedTuple):
     """State of ``critical_trace``: 4 (C + 1) + 4 bytes per float32 parameter.
 
+    ``trace`` is offered to the buffer at the end of a step and stored at the beginning
+    of the next.
+
     Attributes:
       count: int32 scalar, number of updates so far; the argument of schedules.
       trace: like the parameters, float32 or better, the momentum.
-      buffer: the critical momenta; ``None`` at capacity 0.
+      buffer: the critical momenta before the last; ``None`` at capacity 0.
     """
 
     count: jax.Array
@@ -51,7 +54,7 @@ def critical_trace(
         return CriticalTraceState(
             count=jnp.zeros((), jnp.int32),
             trace=jax.tree.map(moments.zeros, params),
-            buffer=memory.start(params),
+            buffer=memory.start(params, waits=True),
         )
 
     def update_fn(
@@ -60,14 +63,16 @@ def critical_trace(
         del params, extra
         updates = trees.arrays(updates)
         keep = value_at(momentum, state.count)
+        buffer, past, keep = memory.caught_up(state.buffer, state.trace, keep)
         trace = jax.tree.map(
-            lambda m, g: jnp.asarray(keep, m.dtype) * m + g.astype(m.dtype),
-            state.trace,
+            lambda k, m, g: k.astype(m.dtype) * m + g.astype(m.dtype),
+            keep,
+            past,
             updates,
         )
-        mixed = memory.mixed(state.buffer, trace, state.count)
+        mixed = memory.mixed(buffer, trace, state.count)
         moves = jax.tree.map(lambda g, a: a.astype(g.dtype), updates, mixed)
-        buffer = memory.stored(state.buffer, trace, updates, state.count, trace)
+        buffer = memory.offered(buffer, updates, state.count)
         count = increment(state.count)
         return moves, CriticalTraceState(count, trace, buffer)
 

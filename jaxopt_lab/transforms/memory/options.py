@@ -25,8 +25,11 @@ from jaxopt_lab.transforms.memory.buffer import (
     admit,
     empty,
     key_dtype,
+    offer,
+    store,
 )
-from jaxopt_lab.transforms.memory.stacked_rows import Rank
+from jaxopt_lab.transforms.memory.ordering import in_order, made_after
+from jaxopt_lab.transforms.memory.stacked_rows import Rank, spread
 
 PriorityName: TypeAlias = Literal["sum_of_norms", "per_leaf", "global_norm"]
 # ``ScalarOrSchedule`` under another name, so that the battery does not expect an
@@ -91,7 +94,7 @@ class BufferOptions:
                 f"buffer_dtype must be a floating type; got {jnp.dtype(dtype)}"
             )
 
-    def start(self, params: Params) -> PriorityBuffer | None:
+    def start(self, params: Params, waits: bool = False) -> PriorityBuffer | None:
         """The buffer at the beginning; ``None`` if nothing is remembered."""
         if self.capacity == 0:
             return None
@@ -105,6 +108,7 @@ class BufferOptions:
             per_leaf=self.priority == "per_leaf",
             sums="none" if rank else "fresh" if self.recompute_sum else "running",
             chosen=rank is not None,
+            waits=waits,
             dtype=self.buffer_dtype,
         )
 
@@ -129,10 +133,7 @@ class BufferOptions:
         count: jax.Array,
         behind: Updates | None = None,
     ) -> PriorityBuffer | None:
-        """The buffer after an entry was offered with the key of these gradients.
-
-        ``behind`` as in ``admit``.
-        """
+        """The buffer after ``admit`` of an entry, its key the norm of gradients."""
         if buffer is None:
             return None
         return admit(
@@ -145,6 +146,37 @@ class BufferOptions:
             fresh=self.recompute_sum,
             behind=behind,
         )
+
+    def offered(
+        self, buffer: PriorityBuffer | None, gradients: Updates, count: jax.Array
+    ) -> PriorityBuffer | None:
+        """The buffer after ``offer`` of what the next step will store."""
+        if buffer is None:
+            return None
+        key = priority_of(gradients, self.priority)
+        decay = value_at(self.priority_decay, count)
+        return offer(buffer, key, decay=decay, policy=self.policy)
+
+    def caught_up(
+        self, buffer: PriorityBuffer | None, entry: Updates, factor: Scalar
+    ) -> tuple[PriorityBuffer | None, Updates, PyTree]:
+        """The buffer after ``store`` of what the last step offered.
+
+        Args:
+          buffer: the buffer, or ``None``.
+          entry: what was offered, unchanged.
+          factor: the scalar by which the owner makes a new array of the entry.
+
+        Returns:
+          The buffer, the entry, and the scalar for every leaf: known to XLA once the
+          entry has been read, so that the new array takes its memory.
+        """
+        factor = spread(jnp.asarray(factor), entry)
+        if buffer is None:
+            return None, entry, factor
+        buffer = store(buffer, entry, fresh=self.recompute_sum)
+        total = buffer.total
+        return buffer, made_after(entry, total), in_order(factor, total)
 
 
 def priority_of(gradients: Updates, name: PriorityName) -> PyTree:

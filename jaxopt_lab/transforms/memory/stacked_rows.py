@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lab.core.platforms import traced_for, traced_mesh
+from jaxopt_lab.core.platforms import traced_for
 from jaxopt_lab.core.typing import PyTree, Updates
+from jaxopt_lab.transforms.memory.ordering import in_order, integer_like, made_after
 
 Rank: TypeAlias = Literal["min", "median", "max"]
 
@@ -29,6 +31,29 @@ def spread(value: PyTree, like: Updates) -> PyTree:
     return jax.tree.map(lambda _: value, like)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def at_most_once(
+    step: Callable[[Any, Any], Any], due: jax.Array, given: Any, carried: Any
+) -> Any:
+    """A loop of no or one turn, because the arrays of a loop are updated in place.
+
+    Args:
+      step: ``(given, carried) -> carried``, a function of a module, so that steps that
+        are not compiled as a whole compile it once.
+      due: boolean scalar, whether it runs.
+      given: arrays that it reads.
+      carried: arrays that it updates.
+
+    Returns:
+      The arrays, updated or as they were.
+    """
+
+    def body(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        return jnp.zeros_like(carry[0]), step(given, carry[1])
+
+    return jax.lax.while_loop(lambda carry: carry[0], body, (due, carried))[1]
+
+
 def read(entries: Updates, slot: PyTree) -> Updates:
     """The entries of one slot.
 
@@ -46,75 +71,94 @@ def read(entries: Updates, slot: PyTree) -> Updates:
     )
 
 
-def in_order(slot: PyTree, before: Updates) -> PyTree:
-    """The same slots, known to XLA only once other arrays are.
-
-    XLA updates an array in place where it can prove that all that reads the old one
-    has run, and copies the array elsewhere; an operand that is of no consequence is
-    the proof. Not across devices: the one number that is looked at would be sent.
-
-    Args:
-      slot: int32 scalars, a tree like ``before``.
-      before: arrays.
-
-    Returns:
-      A tree like ``slot``.
-    """
-    mesh = traced_mesh(before)
-    if mesh is not None and mesh.size > 1:
-        return slot
-
-    def one(i: jax.Array, x: jax.Array) -> jax.Array:
-        if not x.size:
-            return i
-        first = x.reshape(-1)[0]
-        # Is it a number or not, the smaller of the two is `i`.
-        return jnp.minimum(i, i + (first != first).astype(i.dtype))
-
-    return jax.tree.map(one, slot, before)
-
-
-def write(
-    entries: Updates,
-    entry: Updates,
-    slot: PyTree,
-    accept: PyTree,
-    present: Updates | None,
-) -> Updates:
+def write(entries: Updates, entry: Updates, slot: PyTree, accept: PyTree) -> Updates:
     """Put an entry into a slot where it is accepted.
 
     Args:
       entries: arrays with a leading axis of slots.
-      entry: tree of their dtypes, without that axis.
+      entry: tree without that axis, rounded to their dtypes.
       slot: int32 scalars, a tree like ``entries``.
       accept: boolean scalars, a tree like ``entries``.
-      present: what is in the slot now, if it is at hand; arrays narrower than float32
-        need it.
 
     Returns:
       The new arrays, written in place where the old ones are donated.
     """
-    if present is not None:
-        # XLA:CPU widens a scatter of a narrow type, and the whole array with it.
-        return jax.tree.map(
-            lambda x, e, v, i, a: jax.lax.dynamic_update_index_in_dim(
-                x, jnp.where(a, e, v), i, 0
-            ),
-            entries,
-            entry,
-            present,
-            slot,
-            accept,
-        )
-    return jax.tree.map(
-        lambda x, e, i, a: (
-            jnp.asarray(x).at[jnp.where(a, i, x.shape[0])].set(e, mode="drop")
-        ),
-        entries,
-        entry,
-        slot,
-        accept,
-    )
+
+    def one(x: jax.Array, e: jax.Array, i: jax.Array, a: jax.Array) -> jax.Array:
+        return (_put_bits_if if _widened(x) else _put_if)(x, e, i, a)
+
+    return jax.tree.map(one, entries, entry, slot, accept)
+
+
+def put(entries: Updates, entry: Updates, slot: PyTree) -> Updates:
+    """Put an entry into a slot.
+
+    Args:
+      entries: arrays with a leading axis of slots.
+      entry: tree without that axis, rounded to their dtypes.
+      slot: int32 scalars, a tree like ``entries``.
+
+    Returns:
+      The new arrays, written in place where the old ones are donated.
+    """
+
+    def one(x: jax.Array, e: jax.Array, i: jax.Array) -> jax.Array:
+        return (_put_bits if _widened(x) else _put)(x, e, i)
+
+    return jax.tree.map(one, entries, entry, slot)
+
+
+def _widened(x: jax.Array) -> bool:
+    """Whether XLA makes a wide copy of all slots to update one of them."""
+    return x.dtype.itemsize < 4 and traced_for(x) == "cpu"
+
+
+def _put(x: jax.Array, row: jax.Array, slot: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_index_in_dim(x, row.astype(x.dtype), slot, 0)
+
+
+def _put_if(x: jax.Array, row: jax.Array, slot: jax.Array, a: jax.Array) -> jax.Array:
+    where = jnp.where(a, slot, x.shape[0])
+    return jnp.asarray(x).at[where].set(row.astype(x.dtype), mode="drop")
+
+
+def _put_bits(x: jax.Array, row: jax.Array, slot: jax.Array) -> jax.Array:
+    # That of integers XLA:CPU makes in place. Without derivatives.
+    bits = lambda value: jax.lax.bitcast_convert_type(value, integer_like(x))
+    new = _put(bits(x), bits(row.astype(x.dtype)), slot)
+    return jax.lax.bitcast_convert_type(new, x.dtype)
+
+
+@jax.custom_batching.custom_vmap
+def _put_bits_loop(
+    x: jax.Array, row: jax.Array, slot: jax.Array, accept: jax.Array
+) -> jax.Array:
+    # With a selection of the old row the update would not be made in place.
+    return at_most_once(_put_bits_of, accept, (row, slot), x)
+
+
+def _put_bits_of(given: tuple[jax.Array, jax.Array], x: jax.Array) -> jax.Array:
+    return _put_bits(x, *given)
+
+
+@_put_bits_loop.def_vmap
+def _put_several(size: int, batched: Any, *arguments: Any) -> Any:
+    axes = tuple(0 if has else None for has in batched)
+    return jax.vmap(_put_if, in_axes=axes, axis_size=size)(*arguments), True
+
+
+@jax.custom_jvp
+def _put_bits_if(
+    x: jax.Array, row: jax.Array, slot: jax.Array, accept: jax.Array
+) -> jax.Array:
+    return _put_bits_loop(x, row, slot, accept)
+
+
+@_put_bits_if.defjvp
+def _put_bits_if_jvp(primals: tuple, tangents: tuple) -> tuple:
+    x, row, slot, accept = primals
+    run = lambda x, row: _put_if(x, row, slot, accept)
+    return jax.jvp(run, (x, row), tuple(tangents[:2]))
 
 
 def added_up(entries: Updates, like: Updates) -> Updates:
@@ -129,10 +173,14 @@ def added_up(entries: Updates, like: Updates) -> Updates:
     """
 
     def one(x: jax.Array, t: jax.Array) -> jax.Array:
-        if x.dtype.itemsize < 4:
+        # Neither form of a narrow type makes a wide copy of all slots on a CPU; with
+        # the other's they would.
+        if x.dtype == jnp.bfloat16:
             return jnp.sum(x, axis=0, dtype=t.dtype)
-        # Written out: XLA:CPU is sixteen times slower at reducing a leading axis. Of
-        # narrow floats it would make a wide copy of all slots that way.
+        if x.dtype.itemsize < 4:
+            add = lambda i, s: s + read(x, i).astype(t.dtype)
+            return jax.lax.fori_loop(0, x.shape[0], add, jnp.zeros_like(t))
+        # Written out: XLA:CPU is sixteen times slower at reducing a leading axis.
         parts = (x[i].astype(t.dtype) for i in range(x.shape[0]))
         return functools.reduce(jnp.add, parts)
 
@@ -145,37 +193,47 @@ def exchanged(
     entry: Updates,
     entries: Updates,
     total: Updates,
-    behind: Updates | None,
+    behind: Updates | None = None,
+    *,
+    alone: bool = False,
 ) -> tuple[Updates, Updates]:
     """An entry instead of an old one where it is accepted, and the new sum.
 
     Args:
       accept: boolean scalar, or a tree of them like ``entries``.
       slot: int32 scalar, or such a tree.
-      entry: tree of the dtypes of ``entries``, without their leading axis.
+      entry: like ``entries`` without their leading axis, rounded to their dtypes here.
       entries: arrays with a leading axis of slots.
       total: their sum.
       behind: arrays that the old sum has gone into, a tree like it, or ``None``.
+      alone: nothing but this reads the old entries and the old sum.
 
     Returns:
       The new entries, written in place where the old ones are donated, and their sum.
-      On a TPU nothing is read or written where the entry is not accepted.
+      On a TPU, and on a CPU if ``alone``, nothing is read or written where the entry
+      is not accepted.
     """
     arrays = (entry, entries, total, behind)
     if jax.tree.structure(accept) != jax.tree.structure(entries):
-        return _exchanged(accept, slot, *arrays)
+        return _exchanged(alone, accept, slot, *arrays)
     leaves, structure = jax.tree.flatten(entries)
     flat = (accept, slot, *arrays)
     rows = [[None] * len(leaves) if x is None else jax.tree.leaves(x) for x in flat]
-    pairs = [_exchanged(*one) for one in zip(*rows, strict=True)]
+    pairs = [_exchanged(alone, *one) for one in zip(*rows, strict=True)]
     new, sums = zip(*pairs, strict=True) if pairs else ((), ())
     return jax.tree.unflatten(structure, new), jax.tree.unflatten(structure, sums)
 
 
 def _new_sums(entry: Any, old: Any, total: Any) -> Any:
-    return jax.tree.map(
-        lambda e, o, t: t + (e.astype(t.dtype) - o.astype(t.dtype)), entry, old, total
-    )
+    def one(e: jax.Array, o: jax.Array, t: jax.Array) -> jax.Array:
+        if o.dtype == jnp.bfloat16:
+            # XLA takes a conversion there and back for nothing; this it does not.
+            stored = jax.lax.reduce_precision(e.astype(t.dtype), 8, 7)
+        else:
+            stored = e.astype(o.dtype).astype(t.dtype)
+        return t + (stored - o.astype(t.dtype))
+
+    return jax.tree.map(one, entry, old, total)
 
 
 def _by_selection(
@@ -190,7 +248,8 @@ def _by_selection(
     at = at if behind is None else in_order(at, behind)
     new = _new_sums(entry, read(entries, at), total)
     total = jax.tree.map(jnp.where, taken, new, total)
-    return write(entries, entry, in_order(at, total), taken, None), total
+    at = in_order(at, total)
+    return write(entries, made_after(entry, total), at, taken), total
 
 
 @jax.custom_batching.custom_vmap
@@ -204,24 +263,15 @@ def _by_loop(
 ) -> tuple[Any, Any]:
     for before in jax.tree.leaves(behind):
         slot = in_order(slot, before)
+    # A selection reads the old entry twice, the second time to write it back.
+    return at_most_once(_exchange, accept, (slot, entry), (entries, total))
 
-    def body(carry: tuple[jax.Array, Any, Any]) -> tuple[jax.Array, Any, Any]:
-        accept, entries, total = carry
-        at = spread(slot, entries)
-        total = _new_sums(entry, read(entries, at), total)
-        entries = jax.tree.map(
-            lambda x, e, i: jax.lax.dynamic_update_index_in_dim(x, e, i, 0),
-            entries,
-            entry,
-            in_order(at, total),
-        )
-        return jnp.zeros_like(accept), entries, total
 
-    # As in ``refreshed``: the buffers of a loop are used in place. A selection reads
-    # the old entry twice, the second time to write it back.
-    carry = (accept, entries, total)
-    _, entries, total = jax.lax.while_loop(lambda carry: carry[0], body, carry)
-    return entries, total
+def _exchange(given: tuple[jax.Array, Any], carried: tuple[Any, Any]) -> Any:
+    (slot, entry), (entries, total) = given, carried
+    at = spread(slot, entries)
+    total = _new_sums(entry, read(entries, at), total)
+    return put(entries, made_after(entry, total), in_order(at, total)), total
 
 
 @_by_loop.def_vmap
@@ -232,8 +282,9 @@ def _of_several(size: int, batched: Any, *arguments: Any) -> Any:
     return found, jax.tree.map(lambda _: True, found)
 
 
-@jax.custom_jvp
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _exchanged(
+    alone: bool,
     accept: jax.Array,
     slot: jax.Array,
     entry: Any,
@@ -241,14 +292,16 @@ def _exchanged(
     total: Any,
     behind: Any,
 ) -> tuple[Any, Any]:
-    # On a CPU several operations read the old sum, and the loop would get a copy of it
-    # because it is not known to follow all of them; that of a GPU waits for the host.
-    form = _by_loop if traced_for(entries) == "tpu" else _by_selection
+    # Where several operations of a CPU read the old sum, the loop would get a copy of
+    # it, not being known to follow all of them; that of a GPU waits for the host.
+    platform = traced_for(entries)
+    loops = platform == "tpu" or (alone and platform == "cpu")
+    form = _by_loop if loops else _by_selection
     return form(accept, slot, entry, entries, total, behind)
 
 
 @_exchanged.defjvp
-def _exchanged_jvp(primals: tuple, tangents: tuple) -> tuple:
+def _exchanged_jvp(alone: bool, primals: tuple, tangents: tuple) -> tuple:
     accept, slot, entry, entries, total, behind = primals
 
     def run(entry: Any, entries: Any, total: Any) -> tuple[Any, Any]:
@@ -273,15 +326,14 @@ def refreshed(
       is the same function of everything before.
     """
 
-    def body(carry: tuple[jax.Array, Updates, Updates]) -> tuple:
-        due, entries, total = carry
-        return jnp.zeros_like(due), entries, added_up(entries, total)
+    # A `cond` would copy the sum at every step, and under `vmap` it would add up at
+    # every step.
+    return at_most_once(_refresh, due, (), (entries, total))
 
-    # A loop of no or one turn, because its buffers are used in place; a `cond` would
-    # copy the sum at every step, and under `vmap` it would add up at every step.
-    carry = (due, entries, total)
-    _, entries, total = jax.lax.while_loop(lambda carry: carry[0], body, carry)
-    return entries, total
+
+def _refresh(_: tuple[()], carried: tuple[Any, Any]) -> Any:
+    entries, total = carried
+    return entries, added_up(entries, total)
 
 
 @refreshed.defjvp

@@ -21,6 +21,9 @@ Sync = Literal["global", "local"]
 # the gradient at another point
 Body = Callable[[GradFn, Updates], Updates]
 
+# point(grad_at_params) -> where the gradient for the base optimizer is taken
+PointFn = Callable[[Updates], Params]
+
 # combine(perturb, grad, params, grad_at_params, count) -> gradient for the base
 # optimizer
 CombineFn = Callable[[PerturbFn, GradFn, Params, Updates, jax.Array], Updates]
@@ -55,7 +58,7 @@ class PerturbationScope:
     sync: Sync = "global"
     axis_name: str | None = None
     num_shards: int | None = None
-    mode: loops.Mode = "unroll"
+    mode: loops.ModeOrAuto = "unroll"
 
     @property
     def on_shards(self) -> bool:
@@ -69,12 +72,16 @@ class PerturbationScope:
         updates: Updates,
         params: Params,
         grad_fn: GradFn,
+        point: PointFn | None = None,
     ) -> Updates:
         """``body`` on the whole batch, or on every shard and averaged.
 
         Args:
           link: name of the method, for error messages.
           body: maps a gradient function and the gradient at ``params`` to a gradient.
+          point: maps the gradient at ``params`` to the point whose gradient ``body``
+            gives, if it gives that of one: the shards' gradients there are then summed
+            as they are made.
           updates: the gradient that the link was given.
           params: the parameters.
           grad_fn: gradient function for other points.
@@ -94,7 +101,12 @@ class PerturbationScope:
 
                 return body(at, grad(params))
 
-            sharp = shards.mean(on_shard, self.mode)
+            if point is None:
+                sharp = shards.mean(on_shard, self.mode)
+            else:
+                sharp = shards.mean_gradient(
+                    lambda grad: point(grad(params)), self.mode
+                )
         else:
             sharp = body(averaged(grad_fn, self.axis_name), updates)
         return jax.tree.map(lambda g, u: g.astype(u.dtype), sharp, updates)
@@ -164,7 +176,11 @@ def stateless_link(
         def body(grad: GradFn, grad_at_params: Updates) -> Updates:
             return combine(perturb, grad, params, grad_at_params, state.count)
 
-        sharp = scope.run(link, body, updates, params, grad_fn)
+        def perturbed(grad_at_params: Updates) -> Params:
+            return perturb(params, grad_at_params)
+
+        point = perturbed if combine is gradient_at_perturbed else None
+        sharp = scope.run(link, body, updates, params, grad_fn, point)
         return sharp, SamState(count=increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -30,7 +30,7 @@ def msam(
     adapt_mask: MaskOrFn | None = None,
     perturb_mask: MaskOrFn | None = None,
     norm_over: NormOver = "perturbed",
-    mode: loops.Mode = "unroll",
+    mode: loops.ModeOrAuto = "auto",
     compute_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient by the mean of the shards' sharpness-aware gradients.
@@ -58,9 +58,11 @@ def msam(
         parameters that gives one. Default: all but those called ``bias``.
       perturb_mask: leaves that move. Default: all.
       norm_over: ``"perturbed"``, norm over the leaves that move; or ``"all"``.
-      mode: how the loop over the shards runs: ``"unroll"``; ``"vmap"``, for a batch
-        that is sharded over devices under ``jit``; or ``"scan"``, which holds one
-        shard's gradient at a time but repeats the first pass.
+      mode: how the loop over the shards runs: ``"vmap"``, all at once, right for a
+        batch that is sharded over devices under ``jit``; ``"unroll"``; ``"scan"``,
+        which holds one shard's gradient at a time but repeats the first pass; or
+        ``"auto"``: ``"unroll"`` for a loss with convolutions on CPU, where they are
+        slow with the kernels of several shards, otherwise ``"vmap"``.
       compute_dtype: ``jnp.float32`` to perturb float16 or bfloat16 parameters in it;
         ``grad_fn`` then gets float32 parameters at the perturbed point, which the loss
         must take, and its gradients are cast back. Default: they are refused.
@@ -77,9 +79,11 @@ def msam(
 
     Gradient evaluations: 2 a step, over the same examples, when the train step runs
     it, loss and metrics included; a composer who computes the gradient of the whole
-    batch besides pays 3 unless XLA sees that it is not used. Memory: no state; one
-    gradient for each shard, except with ``"scan"``. Differentiable in ``rho``, ``eta``
-    and the parameters, also at zero gradients.
+    batch besides pays 3 unless XLA sees that it is not used. Memory: no state; the
+    first gradient of every shard, not the second (see ``summed_gradient``), and with
+    ``"scan"`` two gradients in all; on a TPU v5e that is ``4 num_shards`` bytes a
+    float32 parameter against 8, for half of the traffic. Differentiable in ``rho``,
+    ``eta`` and the parameters, also at zero gradients.
 
     Decisions: the shards' gradients are averaged (tf-keras sums them, so that its
     step is m times longer). A shard that does not come out even is refused rather

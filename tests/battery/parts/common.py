@@ -14,8 +14,8 @@ import numpy as np
 from battery import registry
 from battery.parts.compare import TIGHT, assert_close, assert_finite
 from battery.parts.subject import Subject, applicable, floats, is_float
-from jaxopt_lab.core import options
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.option_texts import documented
 
 Wait = Literal["never", "first in the plain run", "always"]
 COMMON: dict[str, tuple[Callable[[Any], None], Wait]] = {}
@@ -226,4 +226,4 @@ def _is_class(part: Any) -> bool:
 
 
 def _documented(part: Any) -> set[str]:
-    return set(options.documented(part))
+    return set(documented(part))

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support.passes import marked, passes
 
 import jaxopt_lab
 from battery.transform import problems
@@ -153,16 +154,17 @@ def hyperparams(subject: Any) -> list[set[str]]:
 
 
 def gradients(subject: Any) -> tuple[float, float]:
-    """Gradient evaluations a step: planned, and counted while a step is traced."""
-    seen = []
+    """Gradient evaluations a step: planned, and counted in the program of a step."""
 
     def counting(params: Tree, batch: Tree) -> Any:
-        seen.append(batch["s"].shape[0] / 4)
-        return problems.product(params, batch)
+        return problems.product(params, {**batch, "s": marked(batch["s"])})
 
     tx = optax.with_extra_args_support(subject.tx)
-    state = _train_step(tx, counting)
-    return dry_run(tx, state.opt_state, problems.params()).gradients, sum(seen)
+    params, batch = problems.params(), problems.batch()
+    state = jax.eval_shape(lambda p: init_state(tx, p, jax.random.key(0)), params)
+    step = make_train_step(train_loss(counting), tx)
+    seen = passes(step, state, batch, like=batch["s"])
+    return dry_run(tx, state.opt_state, params).gradients, seen
 
 
 def state_bytes(tx: Any) -> float:

@@ -31,7 +31,7 @@ def temp_bytes(subject: Subject) -> None:
 
 @check("transform")
 def gradients(subject: Subject) -> None:
-    """Gradient evaluations a step, counted while the train step is traced."""
+    """Gradient evaluations a step, counted in the program of the train step."""
     wanted = subject.row.gradients
     planned, seen = abstract.gradients(subject)
     assert (planned, seen) == (wanted, wanted), (planned, seen, wanted)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from jaxopt_lab import catalog
-from jaxopt_lab.catalog import ranges
+from jaxopt_lab.catalog.tuned_ranges import tuned
 from jaxopt_lab.core.errors import InputError
 from jaxopt_lab.lab.command_line import parse
 from jaxopt_lab.lab.tuning import best_settings, search
@@ -128,10 +128,10 @@ def test_a_method_without_ranges_runs_nothing(pretended, tmp_path):
 
 def test_ranges_lie_within_the_accepted_values():
     for row in catalog.of_kind("transform").values():
-        for name, (low, high, log) in ranges.tuned(row).items():
+        for name, (low, high, log) in tuned(row).items():
             accepted = row.details[name].accepted
             assert low < high and (low > 0 or not log)
             assert low in accepted and high in accepted
             assert low <= row.details[name].default <= high
-    assert "rho" not in ranges.tuned(catalog.get("ldadam"))
-    assert not ranges.tuned(catalog.get("wsam")).keys() & {"learning_rate"}
+    assert "rho" not in tuned(catalog.get("ldadam"))
+    assert not tuned(catalog.get("wsam")).keys() & {"learning_rate"}

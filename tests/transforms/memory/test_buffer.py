@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_lab.transforms.memory import admit, empty, resize
+from jaxopt_lab.transforms.memory import admit, empty, offer, ordering, resize, store
 from jaxopt_lab.transforms.memory import buffer as buffer_module
-from jaxopt_lab.transforms.memory.stacked_rows import in_order
+from jaxopt_lab.transforms.memory.ordering import in_order, made_after
 
 PARAMS = {"a": jnp.zeros((2,)), "b": jnp.zeros(())}
 KEYS = st.lists(st.integers(0, 6), min_size=1, max_size=12)
@@ -143,7 +143,7 @@ def resized(capacity, policy):
 @pytest.mark.parametrize("rank", ["min", "median", "max"])
 def test_the_chosen_entry_has_its_rank(rank):
     buffer, step = jitted("priority", False, rank, "none", 4)
-    assert buffer.total is None and buffer.victim is None
+    assert buffer.total is None and buffer.waiting is None
     model = Model(4, 0.5, "priority")
     for t, key in enumerate([3.0, 5.0, 1.0, 4.0, 9.0, 0.5, 2.0]):
         buffer = step(buffer, entry_of(t), jnp.array(key), jnp.array(0.5))
@@ -180,10 +180,30 @@ def test_the_sums_are_those_of_the_entries_in_every_type(dtype):
         assert buffer.total["w"].dtype == jnp.float32
         wide = np.asarray(buffer.entries["w"], np.float64)
         np.testing.assert_allclose(buffer.total["w"], wide.sum(0), atol=2e-6)
-        if dtype is not None:
-            chex.assert_trees_all_equal(
-                buffer.victim["w"], buffer.entries["w"][int(buffer.slot)]
-            )
+
+
+@pytest.mark.parametrize("per_leaf", [False, True])
+@pytest.mark.parametrize("policy", ["priority", "fifo"])
+def test_an_entry_that_waits_is_stored_as_by_one_call(policy, per_leaf):
+    options = {"decay": 0.6, "policy": policy}
+    start = functools.partial(empty, PARAMS, 3, per_leaf=per_leaf)
+    at_once, in_two = start(), start(waits=True)
+    nothing = store(in_two, entry_of(9))
+    chex.assert_trees_all_equal(nothing, in_two)
+    for t, key in enumerate([3.0, 5.0, 1.0, 0.2, 4.0, 0.1, 2.0]):
+        keys = {"a": jnp.array(key), "b": jnp.array(6 - key)} if per_leaf else key
+        keys = jax.tree.map(jnp.asarray, keys)
+        before = at_once
+        at_once = admit(at_once, entry_of(t), keys, **options)
+        in_two = offer(in_two, keys, **options)
+        chex.assert_trees_all_equal(in_two.entries, before.entries)
+        # Fewer or more slots while the entry waits: the same as afterwards.
+        if t == 4:
+            kept = store(resize(in_two, 2, policy=policy), entry_of(t))
+            wanted = resize(at_once, 2, policy=policy)
+            chex.assert_trees_all_close(kept._replace(waiting=None), wanted)
+        in_two = store(in_two, entry_of(t))
+        chex.assert_trees_all_equal(in_two._replace(waiting=None), at_once)
 
 
 def test_narrow_parameters_have_wide_entries():
@@ -251,3 +271,20 @@ def test_a_slot_is_ordered_on_one_device_alone(devices):
     with jax.set_mesh(jax.make_mesh((devices,), ("data",), axis_types=(kind,))):
         made = jax.make_jaxpr(in_order)(jnp.array(2, jnp.int32), jnp.ones(4))
     assert ("min" in str(made)) == (devices == 1)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_arrays_made_after_others_are_the_same(dtype, monkeypatch):
+    value = jnp.array([1.5, -0.0, np.inf, np.nan, 0.0, -2.0], dtype)
+    before = jnp.array([np.nan, np.nan, np.nan, 1.0, 0.0, np.inf])
+    assert made_after(value, before) is value
+    monkeypatch.setattr(ordering, "_of_several_devices", lambda _: True)
+    found, tangent = jax.jvp(
+        lambda x: made_after(x, before), (value,), (jnp.ones_like(value),)
+    )
+    assert found.dtype == dtype and found.tobytes() == value.tobytes()
+    np.testing.assert_array_equal(tangent, np.ones(6))
+    made = jax.jit(made_after).lower(value, before).as_text()
+    assert "stablehlo.or" in made and "stablehlo.and" in made
+    monkeypatch.setattr(ordering, "traced_for", lambda _: "tpu")
+    assert made_after(value, before) is value

@@ -1,5 +1,7 @@
 """Bytes of state and of temporaries, whatever the capacity; what is refused."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -13,28 +15,81 @@ from jaxopt_lab.core.errors import InputError
 SMALL = 50_000
 
 
-def compiled(**options):
+def step_of(tx):
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
-        tx = jaxopt_lab.adamw_cm(1e-3, **options)
-        return benchmark.bytes_a_parameter(benchmark.compiled_step(tx, SMALL))
+        return benchmark.compiled_step(tx, SMALL)
 
 
-@pytest.mark.full
+@pytest.mark.full(plain=["bfloat16-20"])
 @pytest.mark.parametrize("capacity", [5, 20])
 @pytest.mark.parametrize(
     "options, state",
     [
         ({}, lambda c: 4 * (c + 1) + 8),
         ({"recompute_sum": True}, lambda c: 4 * (c + 1) + 8),
-        ({"buffer_dtype": jnp.bfloat16}, lambda c: 2 * (c + 1) + 12),
+        ({"buffer_dtype": jnp.bfloat16}, lambda c: 2 * c + 12),
         ({"amsgrad": True}, lambda c: 4 * (c + 1) + 12),
+        ({"priority": "per_leaf"}, lambda c: 4 * (c + 1) + 8),
+        ({"policy": "fifo", "buffer_dtype": jnp.float16}, lambda c: 2 * c + 12),
+    ],
+    ids=["default", "fresh", "bfloat16", "amsgrad", "per_leaf", "float16"],
+)
+def test_a_step_changes_all_of_its_state_in_place(capacity, options, state):
+    step = step_of(jaxopt_lab.adamw_cm(1e-3, capacity=capacity, **options))
+    found = benchmark.bytes_a_parameter(step)
+    # The sum of entries in float16 is made in a place of its own, a leaf at a time.
+    apart = options.get("buffer_dtype") == jnp.float16
+    assert found["temp"] <= (1.0 if apart else 0.2)
+    # The keys and the ages of the entries are a few numbers for the whole tree.
+    keys = 0.1 if options.get("priority") == "per_leaf" else 0.01
+    assert state(capacity) <= found["state"] <= state(capacity) + keys
+    check_in_place(step, capacity, sums=not apart)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dtype", [None, jnp.bfloat16])
+@pytest.mark.parametrize(
+    "name, options, temp",
+    [
+        ("sgd_cm", {}, 0),
+        ("rmsprop_cm", {}, 4),
+        ("rmsprop_cm", {"centered": True}, 4),
+        ("rmsprop_cg", {}, 4),
+        ("rmsprop_cg", {"momentum": 0.5}, 4),
     ],
 )
-def test_bytes_of_a_step(capacity, options, state):
-    found = compiled(capacity=capacity, **options)
-    assert found["temp"] <= benchmark.TEMP_BAR
-    # The keys and the ages of the entries are a few numbers for the whole tree.
-    assert state(capacity) <= found["state"] <= state(capacity) + 0.01
+def test_what_an_optimizer_keeps_beside_its_state(name, options, temp, dtype):
+    tx = getattr(jaxopt_lab, name)(1e-3, capacity=7, buffer_dtype=dtype, **options)
+    step = step_of(tx)
+    assert benchmark.bytes_a_parameter(step)["temp"] <= temp + 0.2
+    check_in_place(step, 7)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["adam_cg", "sgd_cg"])
+@pytest.mark.parametrize("aggregate", ["sum", "max"])
+@pytest.mark.parametrize("capacity", [5, 20])
+def test_narrow_gradients_are_stored_in_place(name, aggregate, capacity):
+    tx = getattr(jaxopt_lab, name)(
+        1e-3, capacity=capacity, buffer_dtype=jnp.bfloat16, aggregate=aggregate
+    )
+    step = step_of(tx)
+    # A copy of one sum at a time, of five equal ones.
+    assert benchmark.bytes_a_parameter(step)["temp"] <= 4.2
+    check_in_place(step, capacity, sums=False)
+
+
+def check_in_place(step, capacity, sums=True):
+    """No copy of the slots or of a sum, no slot widened where one is overwritten."""
+    text = step.program.as_text()
+    kinds = "" if sums else rf"{capacity},"
+    copies = re.findall(rf"= \w+\[{kinds}(?:{capacity},)?1000,10\]\S* copy\(", text)
+    assert not copies
+    updating = [part for part in text.split("\n\n") if "dynamic-update-slice(" in part]
+    assert len(updating) >= 5
+    stored = {x.dtype.name for x in jax.tree.leaves(step.args[1]) if x.ndim == 3}
+    if stored != {"float32"}:
+        assert not any(f"f32[{capacity},1000" in part for part in updating)
 
 
 @pytest.mark.parametrize("name", ["adam_cm", "adam_cg", "sgd_cg", "rmsprop_cm"])

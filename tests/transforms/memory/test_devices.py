@@ -1,5 +1,8 @@
 """Several devices give the numbers of one, and the state lies like the parameters."""
 
+import functools
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -36,15 +39,19 @@ def test_the_sharded_buffer_is_split_like_the_parameters():
     tx = jaxopt_lab.adam_cm(1e-2, capacity=3)
     state = tx.init(params)
 
-    @jax.jit
-    def step(params, state):
-        updates, state = tx.update(jax.tree.map(jnp.sin, params), state, params)
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, state, grads):
+        updates, state = tx.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
-    text = step.lower(params, state).compile().as_text()
+    grads = jax.tree.map(jnp.sin, params)
+    text = step.lower(params, state, grads).compile().as_text()
     assert "all-gather" not in text and "all-to-all" not in text
+    # All of it is updated in place, a device's part of the slots and of the sum too.
+    assert re.search(r"f64\[3,2,3\]\S* fusion\(", text)
+    assert not re.search(r"f64\[(3,)?2,3\]\S* copy\(", text)
     for _ in range(5):
-        params, state = step(params, state)
+        params, state = step(params, state, grads)
         buffer = state[0].buffer
         assert buffer.entries["w"].sharding.is_equivalent_to(slots, 3)
         assert buffer.keys.sharding.is_fully_replicated

@@ -54,6 +54,7 @@ def test_a_loop_gives_the_numbers_of_a_selection(name, options, monkeypatch):
         return by_loop(*arguments)
 
     by_loop = stacked_rows._by_loop
+    monkeypatch.setattr(stacked_rows, "traced_for", lambda *_: "gpu")
     plain = run()
     monkeypatch.setattr(stacked_rows, "traced_for", lambda *_: "tpu")
     monkeypatch.setattr(stacked_rows, "_by_loop", counted)

@@ -1,5 +1,7 @@
 """Bytes that a sharpness-aware step sends: one gradient, or two."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,10 +103,21 @@ def test_shards_on_each_device_send_one_gradient(style, shards):
     check(text_of(jaxopt_lab.msam(0.1, num_shards=shards), style), 1)
 
 
+@pytest.mark.full(plain=[f"{N}"])
+@pytest.mark.parametrize("shards", [N, 2 * N])
+def test_shards_of_a_sharded_batch_send_one_gradient(shards):
+    check(text_of(jaxopt_lab.msam(0.1, num_shards=shards), "jit"), 1)
+
+
 @pytest.mark.full
-def test_shards_of_a_sharded_batch_send_one_gradient():
-    link = jaxopt_lab.msam(0.1, num_shards=N, mode="vmap")
-    check(text_of(link, "jit"), 1)
+def test_devices_that_share_a_shard_send_its_gradient_besides():
+    link = jaxopt_lab.msam(0.1, num_shards=N // 2)
+    sent = collectives(text_of(link, "jit"), AXES)
+    # A matrix: the shard's first gradient between its two devices, and the mean between
+    # all, in one message. The sums of a bias take one for each of the two axes.
+    matrices = [c for c in sent if sum(n > 1 for n in c.array.shape) == 2]
+    count = sum(a * b for a, b in itertools.pairwise(SIZES))
+    assert all_reduced(matrices) == 8 * count * (1 + 2 * (N - 1) / N)
 
 
 @pytest.mark.full(plain=["jit"])

@@ -15,7 +15,7 @@ CASES = vectors.cases("msam")
 SCALINGS = {"sam": "identity", "asam": "abs", "samson": "abs_over_range"}
 
 
-def link_of(case, mode="unroll"):
+def link_of(case, mode="auto"):
     hyper = case.meta["hyper"]
     return jaxopt_lab.msam(
         parity.rho_of(case),
@@ -27,7 +27,7 @@ def link_of(case, mode="unroll"):
     )
 
 
-def chain_of(case, mode="unroll"):
+def chain_of(case, mode="auto"):
     return optax.chain(link_of(case, mode), vectors.base_optimizer(case.meta))
 
 
@@ -72,9 +72,9 @@ def test_one_shard_with_zero_radius_is_the_base_optimizer():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("mode", ["vmap", "scan"])
+@pytest.mark.parametrize("mode", ["vmap", "scan", "auto"])
 def test_all_modes_give_the_same_numbers(mode):
-    one = links.trajectory(chain(num_shards=4))
+    one = links.trajectory(chain(num_shards=4, mode="unroll"))
     two = links.trajectory(chain(num_shards=4, mode=mode))
     chex.assert_trees_all_close(one, two, rtol=1e-12, atol=1e-15)
 
@@ -138,6 +138,37 @@ def wide_step_flops(tx):
     state = init_state(tx, params, jax.random.key(0), {"mean": jnp.zeros(())})
     step = jax.jit(make_train_step(loss_fn, tx))
     return step.lower(state, batch).compile().cost_analysis()["flops"]
+
+
+def compiled_text(loss_fn, params, batch):
+    tx = optax.chain(jaxopt_lab.msam(0.1, num_shards=4), optax.sgd(0.1))
+    state = init_state(tx, params, jax.random.key(0))
+    return jax.jit(make_train_step(loss_fn, tx)).lower(state, batch).compile().as_text()
+
+
+def test_only_the_first_gradients_of_the_shards_are_made_one_by_one():
+    params = {"w": jnp.ones((64, 96), jnp.float32)}
+
+    def loss_fn(p, state, x, key):
+        return jnp.mean(jnp.tanh(x @ p["w"]) ** 2), (state, {})
+
+    text = compiled_text(loss_fn, params, jnp.ones((128, 64), jnp.float32))
+    found = [line.split(" dot(")[0] for line in text.splitlines() if " dot(" in line]
+    assert sum("f32[4,64,96]" in line for line in found) == 1
+    assert sum("f32[64,96]" in line for line in found) == 1
+
+
+def test_convolutions_are_not_batched_over_shards_on_a_cpu():
+    params = {"w": jnp.ones((3, 3, 1, 2), jnp.float32)}
+
+    def loss_fn(p, state, x, key):
+        y = jax.lax.conv_general_dilated(
+            x, p["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jnp.mean(jnp.tanh(y) ** 2), (state, {})
+
+    text = compiled_text(loss_fn, params, jnp.ones((8, 6, 6, 1), jnp.float32))
+    assert "feature_group_count=4" not in text and "f32[4,3,3,1,2]" not in text
 
 
 WRAPPERS = {
