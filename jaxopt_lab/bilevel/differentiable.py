@@ -25,7 +25,7 @@ def differentiable(
     a norm), or always (RAdam: the root of a negative number in a branch that is not
     taken). Here ``init`` and ``update`` are traced, and in their programs
 
-        sqrt  rsqrt  log  log1p  cbrt  pow  integer_pow  div  svd  eigh  qr
+        sqrt  rsqrt  log  log1p  log2  cbrt  pow  integer_pow  div  svd  eigh  qr
 
     are replaced by primitives with the same values and one principle for their
     derivatives: a partial derivative that does not exist or overflows is zero. So are

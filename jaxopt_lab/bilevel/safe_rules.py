@@ -9,6 +9,7 @@ every order are finite.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -73,6 +74,11 @@ def _log(_: Slopes, result: Any, x: Any, **params: Any) -> jax.Array:
 def _log1p(_: Slopes, result: Any, x: Any, **params: Any) -> jax.Array:
     slope = reciprocal(lax.add(x, lax.full_like(x, 1)))
     return zero_unless(lax.gt(x, lax.full_like(x, -1)), slope)
+
+
+def _log2(_: Slopes, result: Any, x: Any, **params: Any) -> jax.Array:
+    slope = reciprocal(lax.mul(x, lax.full_like(x, math.log(2))))
+    return zero_unless(lax.gt(x, lax.full_like(x, 0)), slope)
 
 
 def _cbrt(slopes: Slopes, root: Any, x: Any, **params: Any) -> jax.Array:
@@ -160,6 +166,9 @@ ALWAYS = {
     "div": div_p,
 }
 """Safe primitives by the name of jax's own, to be taken everywhere."""
+
+if hasattr(primitives, "log2_p"):  # in jax 0.10 it is one logarithm over another
+    ALWAYS["log2"] = elementwise(primitives.log2_p, _log2)
 
 BEFORE_SELECT = {"mul": mul_p, "square": square_p}
 """Those that matter only for values that a ``select`` may discard."""

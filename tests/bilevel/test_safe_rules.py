@@ -28,6 +28,8 @@ UNARY = {
     "selected product": lambda x: jnp.where(x > 0, jnp.sqrt(x - 1) * x, x),
     "selected square": lambda x: jnp.where(x > 1, jnp.square(jnp.sqrt(x - 1)), x),
 }
+if hasattr(lax, "log2"):  # jax 0.12
+    UNARY["log2"] = lax.log2
 POINTS = np.array(
     [
         *(-np.inf, -2.0, -1.0, -1e-310, -0.0, 0.0, 1e-310, 1e-60),

@@ -14,8 +14,9 @@ from jaxopt_lab.core import jaxprs
 
 # A compiler fuses these into their uses and recomputes them in the backward pass: a
 # result of theirs need not be kept where its operands are.
-_ARITHMETIC = "abs add add_any cos div erf exp exp2 expm1 integer_pow log log1p \
-logistic max min mul neg pow rsqrt sign sin sqrt square sub tanh"
+_ARITHMETIC = "abs add add_any cos div erf exp exp2 expm1 integer_pow log log1p log2 \
+logistic max min mul neg one_minus_square polynomial pow rsqrt sign sin sqrt square \
+sub tanh"
 _LOGIC = "and clamp eq ge gt is_finite le lt ne not or select_n xor"
 _SHAPES = "broadcast_in_dim convert_element_type copy expand_dims iota \
 reduce_precision reshape sharding_constraint squeeze"

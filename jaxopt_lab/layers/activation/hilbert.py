@@ -6,7 +6,6 @@ import math
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Functional, stateless_layer
 from jaxopt_lab.core.hermite import hermite_basis, hilbert_weights
@@ -48,6 +47,7 @@ def hilbert_activation(
     Optimality for Classification", 2022 (https://arxiv.org/abs/2204.14126); the
     activations follow from its theorem by our derivation.
 
+    >>> import jax.numpy as jnp
     >>> act = hilbert_activation(2)
     >>> y, _ = act.apply({}, {}, jnp.array([[1.0, -2.0]]), train=True)
     >>> [round(float(v), 4) for v in y.ravel()]
@@ -79,6 +79,7 @@ def third_degree(params: Any, x: jax.Array) -> jax.Array:
     Returns:
       As ``x``.
 
+    >>> import jax.numpy as jnp
     >>> round(float(third_degree({}, jnp.array(1.0))), 4)
     0.1298
     """

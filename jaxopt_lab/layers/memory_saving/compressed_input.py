@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_lab.core.functional import Call, Functional, stateful_layer
 from jaxopt_lab.core.typing import ModelState, Params
@@ -46,6 +45,7 @@ def with_compressed_input(
     Kept for the gradient: the codes and ``params``. The backward pass evaluates
     ``function`` once more.
 
+    >>> import jax.numpy as jnp
     >>> grid = Grid(jnp.array([1.0]), jnp.array([0.0]))
     >>> square = lambda params, x: x * x
     >>> run = lambda x: with_compressed_input(
@@ -112,6 +112,7 @@ def compressed_layer(
     Returns:
       ``init`` and ``apply`` by the contract of layers.
 
+    >>> import jax.numpy as jnp
     >>> double = lambda params, x: 2 * x
     >>> layer = compressed_layer("twice", 3, double, lambda key: {}, Compression())
     >>> layer.apply(*layer.init(None), jnp.ones((1, 3)), train=False)[0].tolist()

@@ -122,11 +122,16 @@ def _put_if(x: jax.Array, row: jax.Array, slot: jax.Array, a: jax.Array) -> jax.
     return jnp.asarray(x).at[where].set(row.astype(x.dtype), mode="drop")
 
 
-def _put_bits(x: jax.Array, row: jax.Array, slot: jax.Array) -> jax.Array:
+def _as_bits(
+    form: Callable[..., jax.Array], x: jax.Array, row: jax.Array, *where: jax.Array
+) -> jax.Array:
     # That of integers XLA:CPU makes in place. Without derivatives.
     bits = lambda value: jax.lax.bitcast_convert_type(value, integer_like(x))
-    new = _put(bits(x), bits(row.astype(x.dtype)), slot)
+    new = form(bits(x), bits(row.astype(x.dtype)), *where)
     return jax.lax.bitcast_convert_type(new, x.dtype)
+
+
+_put_bits = functools.partial(_as_bits, _put)
 
 
 @jax.custom_batching.custom_vmap
@@ -143,8 +148,10 @@ def _put_bits_of(given: tuple[jax.Array, jax.Array], x: jax.Array) -> jax.Array:
 
 @_put_bits_loop.def_vmap
 def _put_several(size: int, batched: Any, *arguments: Any) -> Any:
+    # A loop for some of several buffers would select among all slots of all.
     axes = tuple(0 if has else None for has in batched)
-    return jax.vmap(_put_if, in_axes=axes, axis_size=size)(*arguments), True
+    run = functools.partial(_as_bits, _put_if)
+    return jax.vmap(run, in_axes=axes, axis_size=size)(*arguments), True
 
 
 @jax.custom_jvp

@@ -107,3 +107,49 @@ def test_derivatives_pass_the_loop(accept, monkeypatch):
         wanted = (rows[1] + sums, jnp.stack([rows[0], -sums]), sums)
     for x, y in zip(found, wanted, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-6)
+
+
+def whole_numbers(seed, *shape):
+    draw = np.random.default_rng(seed)
+    return jnp.asarray(draw.integers(-4, 5, size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("alone", [True, False])
+def test_narrow_entries_are_exchanged_as_wide_ones(dtype, alone):
+    # Four buffers of two slots; half of the entries are refused. Whole numbers of
+    # one digit are exact in every type, and so are their derivatives.
+    given = [
+        whole_numbers(i, 4, *shape) for i, shape in enumerate([(3,), (2, 3), (3,)])
+    ]
+    weights = [whole_numbers(9, 2, 3), whole_numbers(10, 3)]
+    accept, slot = jnp.array([True, False, True, False]), jnp.arange(4) % 2
+
+    def exchange(entry, entries, total, accept, slot):
+        new, total = stacked_rows.exchanged(
+            accept, slot, entry, entries, total, alone=alone
+        )
+        return new.astype(jnp.float32), total
+
+    def scalar(*arguments):
+        pairs = zip(weights, exchange(*arguments), strict=True)
+        return sum(jnp.vdot(weight, x) for weight, x in pairs)
+
+    def everything(narrow):
+        entry, entries, total = given
+        entries = entries.astype(narrow)
+        derivative = jax.grad(scalar, argnums=(0, 1, 2))
+        forms = (exchange, derivative)
+        rest = (accept, slot.astype(jnp.int32))
+        return [
+            [jax.vmap(f)(entry, entries, total, *rest) for f in forms],
+            [
+                f(*(x[i] for x in (entry, entries, total, *rest)))
+                for i in (0, 1)
+                for f in forms
+            ],
+        ]
+
+    found, wanted = (jax.jit(everything, static_argnums=0)(d) for d in (dtype, "f4"))
+    for x, y in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
+        np.testing.assert_array_equal(x.astype(jnp.float32), y)
