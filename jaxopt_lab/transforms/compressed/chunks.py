@@ -23,6 +23,7 @@ from jaxopt_lab.core.platforms import traced_for, traced_mesh
 
 CHUNK = 65_536
 _TILE_ROWS = 32
+_TILE_COLUMNS = 128
 Shape = tuple[int, ...]
 
 
@@ -232,32 +233,39 @@ def _in_columns(
     shape: Shape,
     tile: Shape,
 ) -> list[jax.Array]:
-    """``in_chunks`` with pieces of one unit of each row.
+    """``in_chunks`` with pieces of one unit of each row, or of a few.
 
     A TPU stores matrices in tiles of some rows and columns. Any other shape of the
-    same elements is a copy of them, a piece of whole columns is not.
+    same elements is a copy of them, a piece of whole columns is not. Codes of less
+    than a byte have few columns: of pieces that are no whole tile the compiler for a
+    v5p turns the whole array around, twice in every turn of the loop.
     """
     unit = math.prod(tile)
     rows, row = math.prod(shape[:-1]), shape[-1]
-    number = row // unit
+    several = _units((*carried, *read), row // unit)
+    number = row // unit // several
+
+    def columns(operand: ChunkedOperand) -> int:
+        return several * math.prod(operand.tile)
 
     def laid_out(operand: ChunkedOperand) -> jax.Array:
-        return operand.array.reshape(rows, number * math.prod(operand.tile))
+        return operand.array.reshape(rows, number * columns(operand))
 
     def piece(x: jax.Array, operand: ChunkedOperand, i: jax.Array) -> jax.Array:
-        width = math.prod(operand.tile)
+        width = columns(operand)
         x = jax.lax.dynamic_slice_in_dim(x, i * width, width, axis=1)
-        return x.reshape(rows, *operand.tile)
+        return x.reshape(rows, *((several,) if several > 1 else ()), *operand.tile)
 
     fixed = [laid_out(x) for x in read]
 
     def advance(i: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
         old = [piece(x, operand, i) for x, operand in zip(arrays, carried, strict=True)]
         seen = [piece(x, operand, i) for x, operand in zip(fixed, read, strict=True)]
-        new = body(old, seen, Part((rows, *tile), rows, row, i * unit))
+        inner = (several, *tile) if several > 1 else tile
+        new = body(old, seen, Part((rows, *inner), rows, row, i * several * unit))
         return [
             jax.lax.dynamic_update_slice_in_dim(
-                x, y.reshape(rows, -1), i * math.prod(operand.tile), axis=1
+                x, y.reshape(rows, -1), i * columns(operand), axis=1
             )
             for x, y, operand in zip(arrays, new, carried, strict=True)
         ]
@@ -267,6 +275,16 @@ def _in_columns(
         x.reshape(operand.array.shape)
         for x, operand in zip(arrays, carried, strict=True)
     ]
+
+
+def _units(operands: Sequence[ChunkedOperand], number: int) -> int:
+    """Of a row's units, the fewest with which codes fill whole tiles; 1: none do."""
+    widths = [math.prod(x.tile) for x in operands]
+    narrow = [n for n in widths if 1 < n < _TILE_COLUMNS]
+    wanted = max(
+        (_TILE_COLUMNS // math.gcd(n, _TILE_COLUMNS) for n in narrow), default=1
+    )
+    return wanted if number % wanted == 0 else 1
 
 
 def _runs_of_rows(

@@ -1,5 +1,7 @@
 """The form of the chunk loop for a TPU, run on CPU: the same numbers."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,15 +36,20 @@ def two_steps(name, options):
     return params, jax.tree.leaves(state)
 
 
-def test_columns_are_those_of_the_blocks():
+# Codes that fill a tile in two units, of four: pieces of two.
+@pytest.mark.parametrize("columns, inner", [(128, (3,)), (6, (2, 3))])
+def test_columns_are_those_of_the_blocks(columns, inner, monkeypatch):
+    monkeypatch.setattr(chunks, "_TILE_COLUMNS", columns)
     shape, tile = (2, 4, 12), (3,)
     one = lambda x: chunks.ChunkedOperand(x, lambda n: n, tile)
     scale = lambda x: chunks.ChunkedOperand(x, lambda n: n // 3, (1,))
 
     def body(carried, read, part):
         (x, _), (y,) = carried, read
-        assert part.shape == (8, 3) and part.rows == 8 and part.row == 12
-        return [x + y + part.first, jnp.max(y, axis=-1, keepdims=True)]
+        assert part.shape == (8, *inner) and part.rows == 8 and part.row == 12
+        blocks = jnp.arange(math.prod(inner) // 3, dtype=jnp.float32)
+        begin = part.first + 3 * blocks.reshape(1, *inner[:-1], 1)
+        return [x + y + begin, jnp.max(y, axis=-1, keepdims=True)]
 
     x, y = (np.arange(96, dtype=np.float32).reshape(shape) % k for k in (7, 11))
     largest = np.zeros((2, 4, 4), np.float32)
@@ -51,6 +58,14 @@ def test_columns_are_those_of_the_blocks():
     )
     np.testing.assert_array_equal(new, x + y + np.arange(12) // 3 * 3)
     np.testing.assert_array_equal(found, y.reshape(2, 4, 4, 3).max(-1))
+
+
+def test_units_of_a_piece():
+    of = lambda *tile: chunks.ChunkedOperand(jnp.zeros(0), lambda n: n, tile)
+    # Codes of half a byte, with their scales; an odd number of blocks; whole bytes.
+    assert chunks._units([of(128), of(64), of(1)], 6) == 2
+    assert chunks._units([of(128), of(64), of(1)], 5) == 1
+    assert chunks._units([of(256), of(1)], 6) == 1
 
 
 def test_tensors_of_several_columns_and_enough_rows_are_cut_by_columns(monkeypatch):
