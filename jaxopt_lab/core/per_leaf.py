@@ -156,7 +156,8 @@ def per_leaf(
                     rows[first] = run(*leaf(first), shared, *options)
                     continue
                 together = end_to_end([leaf(i) for i in group])
-                run = _runner(made[first].joined(number), writes, together)
+                method: Any = made[first]
+                run = _runner(method.joined(number), writes, together)
                 result = computed_once(run, *together, shared, *options)
                 for i, row in zip(group, apart(result, number), strict=True):
                     rows[i] = row

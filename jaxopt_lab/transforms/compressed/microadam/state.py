@@ -130,7 +130,8 @@ class MicroAdam:
         Once a step: for each leaf they would be a seventh of what there is to compile.
         """
         now = self._now(state)
-        kinds = ("float32", "float64") if jax.config.jax_enable_x64 else ("float32",)
+        wide = jax.dtypes.canonicalize_dtype(float) == jnp.float64
+        kinds = ("float32", "float64") if wide else ("float32",)
         corrects = self.window_bias_correction
         return {x: window_scalars(now, self.window, corrects, x) for x in kinds}
 
