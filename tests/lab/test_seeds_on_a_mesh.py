@@ -94,8 +94,22 @@ def test_each_seed_is_the_run_of_that_seed_alone():
         )
 
 
-# The plain run's compiler makes no numbers of a convolution's gradient here.
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_quickly():
+    """In the place of the lab's: with little effort the compiler makes no numbers of a
+    convolution's gradient here."""
+
+
 @pytest.mark.full
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=convnet"],
+        ["mesh=seeds:2,data:2,model:2"],
+        ["zero=true", "method=adamw"],
+    ],
+    ids=" ".join,
+)
 def test_other_programs_too(words):
     """Unrolled convolutions; cut parameters; a divided optimizer state."""
     more = ["seeds=2", "batch_size=16", *words]
