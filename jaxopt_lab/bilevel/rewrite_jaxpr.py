@@ -8,7 +8,7 @@ one pass over the equations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jaxopt_lab.bilevel.opaque_call import is_opaque
 from jaxopt_lab.bilevel.safe_primitives import Slopes
 from jaxopt_lab.bilevel.safe_rules import ALWAYS, BEFORE_SELECT
 from jaxopt_lab.bilevel.safe_rules_factorizations import factorization
+from jaxopt_lab.core.jaxprs import scan_counts
 
 # For each variable, whether a later `select` may discard it.
 Selected: TypeAlias = tuple[bool, ...]
@@ -137,7 +138,7 @@ class _JaxprRewriter:
         return eqn.replace(params=params), (False, *before)
 
     def _scan(self, eqn: Any, selected: Selected) -> tuple[Any, Selected]:
-        consts, carries = _scan_counts(eqn.params)
+        consts, carries = scan_counts(eqn.params)
         body = eqn.params["jaxpr"]
         new, before = self._loop(body, selected, consts, carries)
         return eqn.replace(params={**eqn.params, "jaxpr": new}), before
@@ -166,15 +167,6 @@ class _JaxprRewriter:
             if grown == selected:
                 return new, before
             selected = grown
-
-
-def _scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
-    """The numbers of constants and carries of a scan."""
-    if "num_consts" in params:
-        return params["num_consts"], params["num_carry"]
-    # From jax 0.12 on: trees of constants, carries and items.
-    consts, carries, _ = params["ft_in"].unpack()
-    return len(consts), len(carries)
 
 
 _NESTED: dict[str, Callable[[_JaxprRewriter, Any, Selected], tuple[Any, Selected]]] = {

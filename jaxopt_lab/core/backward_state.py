@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxopt_lab.core import jaxprs
 from jaxopt_lab.core.devices import varying_as
 from jaxopt_lab.core.errors import InputError
+from jaxopt_lab.core.jaxprs import scan_counts
 from jaxopt_lab.core.typing import PyTree
 
 Number = float | None
@@ -228,7 +229,7 @@ def _known(jaxpr: Any, given: Sequence[Number]) -> list[Number]:
 
 def _after_turns(params: Any, body: Any, inputs: list[Number]) -> list[Number]:
     """The carries of a loop that grow by a constant in each turn."""
-    consts, carries = params["num_consts"], params["num_carry"]
+    consts, carries = scan_counts(params)
     rest: list[Number] = [None] * (len(inputs) - consts - carries)
     seen = [inputs[consts : consts + carries]]
     for _ in range(2):

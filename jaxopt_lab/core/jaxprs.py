@@ -98,3 +98,19 @@ def evaluated(
             results = results if line.primitive.multiple_results else [results]
         values |= dict(zip(line.outvars, results, strict=True))
     return [read(v) for v in (jaxpr.outvars if wanted is None else wanted)]
+
+
+def scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """The numbers of constants and carries of a scan.
+
+    Args:
+      params: of its equation.
+
+    Returns:
+      Both.
+    """
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    # From jax 0.12 on: trees of constants, carries and items.
+    consts, carries, _ = params["ft_in"].unpack()
+    return len(consts), len(carries)
