@@ -9,6 +9,7 @@ from jaxopt_lab import catalog
 from jaxopt_lab.plotting.style import Look, legend_below, legend_right, looks
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 __all__ = ["Look", "grid", "legend_below", "legend_right", "look_of", "tidy"]
@@ -51,7 +52,7 @@ def tidy(axes: Any, *, lines: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def log_places(axes: Any, places: Sequence[float], **text: Any) -> None:
+def log_places(axes: Any, places: Sequence[float] | np.ndarray, **text: Any) -> None:
     """Make the axis of a few measured places logarithmic, with a label at each.
 
     The labels of all the ticks within a decade would overlap.

@@ -167,8 +167,9 @@ ALWAYS = {
 }
 """Safe primitives by the name of jax's own, to be taken everywhere."""
 
-if hasattr(primitives, "log2_p"):  # in jax 0.10 it is one logarithm over another
-    ALWAYS["log2"] = elementwise(primitives.log2_p, _log2)
+# In jax 0.10 it is one logarithm over another.
+if (_LOG2 := getattr(primitives, "log2_p", None)) is not None:
+    ALWAYS["log2"] = elementwise(_LOG2, _log2)
 
 BEFORE_SELECT = {"mul": mul_p, "square": square_p}
 """Those that matter only for values that a ``select`` may discard."""

@@ -338,9 +338,9 @@ class AdamScalars(NamedTuple):
           Scalars of the widest floating type there is.
         """
         dtype = jnp.result_type(float)
-        corrections = (bias_correction(b, count, dtype) for b in (b1, b2))
-        given = (jnp.asarray(x, dtype) for x in (b1, b2, eps))
-        return cls(*given, *direction_scales(*corrections, dtype))
+        first, second = (bias_correction(b, count, dtype) for b in (b1, b2))
+        b1, b2, eps = (jnp.asarray(x, dtype) for x in (b1, b2, eps))
+        return cls(b1, b2, eps, *direction_scales(first, second, dtype))
 
     def direction(self, mu: jax.Array, nu: jax.Array) -> jax.Array:
         """The direction of moments after the step, in the type of the scalars."""

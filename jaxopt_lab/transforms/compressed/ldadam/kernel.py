@@ -52,11 +52,10 @@ class MomentScalars(NamedTuple):
           Scalars of the widest floating type there is.
         """
         adam = moments.AdamScalars.of(count + 1, b1, b2, eps)
-        before = [
-            moments.bias_correction(b, count, b.dtype) for b in (adam.b1, adam.b2)
-        ]
-        inverses = (trees.safe_divide(jnp.ones_like(x), x) for x in before)
-        return cls(adam, *inverses, before[1], adam.b1 / (1 - adam.b1))
+        first = moments.bias_correction(adam.b1, count, adam.b1.dtype)
+        second = moments.bias_correction(adam.b2, count, adam.b2.dtype)
+        inverses = [trees.safe_divide(jnp.ones_like(x), x) for x in (first, second)]
+        return cls(adam, inverses[0], inverses[1], second, adam.b1 / (1 - adam.b1))
 
     def astype(self, dtype: Any) -> MomentScalars:
         """The same in another type.

@@ -129,8 +129,10 @@ def scale_by_soap(
     third = b2 if factor_decay is None else factor_decay
 
     def scalars(state: Any) -> soap_kernel.StepScalars:
-        given = (value_at(x, state.count) for x in (b1, b2, eps, third))
-        return soap_kernel.StepScalars.of(state.count, *given, precondition_frequency)
+        at = [value_at(x, state.count) for x in (b1, b2, eps, third)]
+        return soap_kernel.StepScalars.of(
+            state.count, at[0], at[1], at[2], at[3], precondition_frequency
+        )
 
     @per_leaf(ScaleBySoapState, LeafState, scalars, real="soap")
     def link(params: Params) -> list[_Leaf]:

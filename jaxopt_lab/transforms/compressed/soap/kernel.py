@@ -73,11 +73,11 @@ class StepScalars(NamedTuple):
         Returns:
           Scalars, those of floating type in the widest there is.
         """
-        at = (count + 1, jnp.maximum(count, 1))
-        adams = (moments.AdamScalars.of(n, b1, b2, eps) for n in at)
+        now = moments.AdamScalars.of(count + 1, b1, b2, eps)
+        before = moments.AdamScalars.of(jnp.maximum(count, 1), b1, b2, eps)
         third = jnp.asarray(factor_decay, jnp.result_type(float))
         due = jnp.where(count % frequency == 0, 2, 0)
-        return cls(count, *adams, third, jnp.where(count == 0, 1, due))
+        return cls(count, now, before, third, jnp.where(count == 0, 1, due))
 
     def astype(self, dtype: Any) -> StepScalars:
         """The floating ones in another type.
