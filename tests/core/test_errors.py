@@ -23,7 +23,7 @@ Pair = collections.namedtuple("Pair", "left right")
         (None, "None"),
         ("no\nbreak", r"'no\nbreak'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_value_in_a_few_words(value, words):
     assert described(value) == words

@@ -18,7 +18,7 @@ def makers():
         yield f"scale_by_{name}", getattr(jaxopt_lab, f"scale_by_{name}")
 
 
-@pytest.mark.parametrize("name, make", makers())
+@pytest.mark.parametrize("name, make", list(makers()))
 def test_everything_but_the_learning_rate_is_keyword_only(name, make):
     parameters = inspect.signature(make).parameters
     free = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
