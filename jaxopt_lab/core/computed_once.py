@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from jaxopt_lab.core.platforms import for_one_cpu
 
@@ -35,6 +34,8 @@ def computed_once(f: Callable[..., T], *arguments: Any) -> T:
     # Over several devices the partitioner would place what is inside of it by itself.
     if not for_one_cpu(*arguments):
         return f(*arguments)
+    # Not loaded by `import jax`.
+    from jax.experimental.xla_metadata import set_xla_metadata
 
     def inside(*arguments: Any) -> T:
         with set_xla_metadata(inlineable=None):

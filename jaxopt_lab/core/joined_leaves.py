@@ -38,7 +38,8 @@ def groups(
       decays: whether each decays; leaves for which only the program knows it are alone.
 
     Returns:
-      Numbers of leaves, each in one group, in the order of the first of each."""
+      Numbers of leaves, each in one group, in the order of the first of each.
+    """
     if not for_one_cpu(grads):
         return [[i] for i in range(len(grads))]
     found: list[list[int]] = []

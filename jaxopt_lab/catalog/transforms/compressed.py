@@ -134,7 +134,7 @@ ROWS = (
         ),
         state_bytes="0.5 + 4 / quant_block + 4 * window * density",
         # Of tensors of less than two chunks; 4.2, the updates, of larger ones.
-        temp_bytes="17",
+        temp_bytes="18",
         tpu_temp_bytes="0.2",
         paper="Modoranu et al. 2024, arXiv:2405.15593",
         code="IST-DASLab/ISTA-DASLab-Optimizers",
