@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.core import eval_jaxpr
 
 from jaxopt_lab.core import errors, jaxprs, trees
 from jaxopt_lab.core.platforms import traced_for
@@ -234,7 +235,13 @@ def repeat(
     if most is None and not isinstance(number, int):
         raise errors.InputError("repeat needs most: the number of turns is traced")
     turns = jnp.asarray(number, jnp.int32)
-    plain, closed_over = jax.closure_convert(step, turns, state)
+    # `closure_convert` would leave integers closed over, and their trace ends before.
+    program, structure = jax.make_jaxpr(step, return_shape=True)(turns, state)
+    structure, closed_over = jax.tree.structure(structure), program.consts
+
+    def plain(i: jax.Array, state: PyTree, *closed_over: Any) -> PyTree:
+        leaves = eval_jaxpr(program.jaxpr, closed_over, i, *jax.tree.leaves(state))
+        return jax.tree.unflatten(structure, leaves)
 
     @jax.custom_jvp
     def run(turns: jax.Array, state: PyTree, closed_over: Any) -> PyTree:

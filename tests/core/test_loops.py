@@ -88,11 +88,12 @@ def test_an_unknown_mode_is_named():
 
 
 def repeated(loop, x):
-    """A state of two dtypes, and an array that the step closes over."""
+    """A state of two dtypes; the step closes over an array and over integers of it."""
+    codes = jnp.sign(x).astype(jnp.int32)
 
     def step(i, state):
         y, turns = state
-        return jnp.sin(x * y) + i.astype(y.dtype), turns + i
+        return jnp.sin(x * y) + (i + codes).astype(y.dtype), turns + i
 
     return loop(step, (x + 1, jnp.int32(0)))
 

@@ -19,7 +19,7 @@ ONE = 7.0
 # Products, decompositions and statistics of the whole matrix, divided by the compiler.
 MORE = {
     "muon": 10.0,
-    "ldadam": 8.3,
+    "ldadam": 9.1,
     **dict.fromkeys(("sm3", "adam_mini", "quantize_updates"), 7.02),
     **dict.fromkeys(("adamp", "sgdp", "project_radial"), 7.03),
     "agvm": 14.001,

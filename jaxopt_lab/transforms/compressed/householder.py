@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lab.core.platforms import for_one_cpu
+
 
 def q_factor(y: jax.Array) -> jax.Array:
     r"""The Q of the Householder QR factorisation of a tall matrix.
@@ -83,8 +85,19 @@ def q_factor(y: jax.Array) -> jax.Array:
     # simplifies the whole program once more for that.
     start = jnp.zeros((), jnp.int32), left, jnp.zeros((rank, rank), y.dtype)
     _, mirrors, turn = jax.lax.while_loop(lambda state: state[0] < rank, reflect, start)
-    inside = turn @ mirrors[:, :rank]
+    inside = turn @ _heads(mirrors, rank)
     return (jnp.eye(rank, rows, dtype=y.dtype) - inside.T @ mirrors).T
+
+
+def _heads(mirrors: jax.Array, rank: int) -> jax.Array:
+    """The first columns."""
+    if for_one_cpu(mirrors):
+        return mirrors[:, :rank]
+    # Where devices have columns each, a slice is sent by the first of them to one after
+    # the other; a gather is one sum.
+    return mirrors.at[:, jnp.arange(rank)].get(
+        mode="promise_in_bounds", wrap_negative_indices=False
+    )
 
 
 def _row(x: jax.Array, j: jax.Array) -> jax.Array:

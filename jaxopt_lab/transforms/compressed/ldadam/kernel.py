@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lab.core import loops, moments, trees
-from jaxopt_lab.core.platforms import traced_for
+from jaxopt_lab.core.platforms import traced_for, traced_mesh
 from jaxopt_lab.core.typing import Scalar
 from jaxopt_lab.transforms.compressed import low_rank
 
@@ -282,8 +282,11 @@ class SubspaceIteration(NamedTuple):
                 lambda: low_rank.leading_left_vectors(self.whole(nothing), rank),
                 lambda: orthonormal(old),
             )
-        if traced_for(old) != "cpu":
-            # Under the `cond` of every iteration a TPU would copy the gradient.
+        mesh = traced_mesh(old)
+        if traced_for(old) != "cpu" or (mesh is not None and mesh.size > 1):
+            # Under the `cond` of every iteration a TPU would copy the gradient; and of
+            # a loop whose turns the program does not tell, no one can say how much it
+            # sends between devices.
             return orthonormal(jax.lax.cond(first, refined, lambda p: p, old))
 
         # One iteration in the text of the program, not one more for the first step:
