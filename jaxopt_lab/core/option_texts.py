@@ -25,7 +25,7 @@ def with_arguments(docstring: str, lines: Iterable[str]) -> str:
     """
 
     def written(match: re.Match[str]) -> str:
-        return "".join(f"{match[1]}{line}\n" for line in lines)
+        return "".join(f"{match[1]}{line}".rstrip() + "\n" for line in lines)
 
     return _REST.sub(written, docstring, count=1)
 
@@ -112,15 +112,19 @@ def _entries(docstring: str) -> dict[str, list[str]]:
         elif inside and (entry := _ENTRY.match(line)):
             name = entry[1].lstrip("*")
             found[name] = [line[2:]]
-        elif inside and name and line.startswith("    "):
+        elif inside and name and (line.startswith("    ") or not line.strip()):
+            # Blank lines too, before and behind a list.
             found[name].append(line[2:])
-    return found
+    return {name: _without_end(lines) for name, lines in found.items()}
+
+
+def _without_end(lines: list[str]) -> list[str]:
+    end = max(i for i, line in enumerate(lines) if line.strip())
+    return lines[: end + 1]
 
 
 def _texts(entries: Mapping[str, list[str]]) -> dict[str, str]:
-    joined = {
-        n: " ".join(line.strip() for line in lines) for n, lines in entries.items()
-    }
+    joined = {n: " ".join(" ".join(lines).split()) for n, lines in entries.items()}
     return {name: text.partition(": ")[2] for name, text in joined.items()}
 
 
