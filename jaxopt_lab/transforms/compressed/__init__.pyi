@@ -172,7 +172,7 @@ def ldadam(
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
     straight_through: bool = False,
-    chunk: int | None = 131072,
+    chunk: int | None = 65536,
 ) -> optax.GradientTransformationExtraArgs: ...
 def microadam(
     learning_rate: ScalarOrSchedule,
@@ -206,7 +206,7 @@ def scale_by_ldadam(
     low_rank: MaskOrFn | None = None,
     stacked: MaskOrFn | None = None,
     straight_through: bool = False,
-    chunk: int | None = 131072,
+    chunk: int | None = 65536,
 ) -> optax.GradientTransformationExtraArgs: ...
 def scale_by_microadam(
     *,
