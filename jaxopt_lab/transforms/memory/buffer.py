@@ -250,16 +250,18 @@ def store(
     slot = jax.tree.map(lambda slot: jnp.minimum(slot, capacity - 1), buffer.waiting)
     entries, total = buffer.entries, buffer.total
     narrow = any(x.dtype.itemsize < 4 for x in jax.tree.leaves(entries))
-    if total is not None and (narrow or not fresh):
+    if total is None:
+        each = spread(slot, entries), spread(accept, entries)
+        entries = write(entries, entry, *each)
+    else:
         entries, total = exchanged(
             accept, slot, entry, entries, total, behind, alone=alone
         )
-        entries, total = refreshed(buffer.count % REFRESH == 0, entries, total)
-    else:
-        each = spread(slot, entries), spread(accept, entries)
-        entries = write(entries, entry, *each)
-        if total is not None:
-            total = added_up(entries, total)
+        # Always, if fresh; but a condition that XLA knows makes no loop, and every
+        # kernel that reads the sum would add all entries up by itself.
+        always = fresh and not narrow
+        due = buffer.count >= 0 if always else buffer.count % REFRESH == 0
+        entries, total = refreshed(due, entries, total)
     nothing = jax.tree.map(lambda slot: jnp.full_like(slot, capacity), buffer.waiting)
     return buffer._replace(entries=entries, total=total, waiting=nothing)
 
